@@ -1,0 +1,70 @@
+package v1alpha2
+
+// Condition types of a MiniCluster.
+const (
+	// ConditionAccepted is true when the spec is valid and the controller works
+	// on it. Its message names fields that were edited too late to matter.
+	ConditionAccepted = "Accepted"
+	// ConditionReady is true when all pods that were asked for are ready.
+	ConditionReady = "Ready"
+	// ConditionProgressing is true while the cluster changes: it is being made,
+	// resized or waits for something that its message names.
+	ConditionProgressing = "Progressing"
+	// ConditionScalingLimited is true when the last size that was asked for was
+	// not granted. Its message names both sizes.
+	ConditionScalingLimited = "ScalingLimited"
+	// ConditionSuspended is true while the Job is suspended, by a queue for
+	// example.
+	ConditionSuspended = "Suspended"
+	// ConditionComplete is true for good once the work has ended well.
+	ConditionComplete = "Complete"
+	// ConditionFailed is true for good once the work has failed.
+	ConditionFailed = "Failed"
+)
+
+// Reasons of conditions and of events. Kubernetes shows the reason of Ready in
+// the column Status of `kubectl get`.
+const (
+	// ReasonValid: the spec is valid.
+	ReasonValid = "Valid"
+	// ReasonInvalid: the spec is not valid; the message names fields and fixes.
+	ReasonInvalid = "Invalid"
+	// ReasonImmutableFields: fields were edited that are fixed at creation.
+	ReasonImmutableFields = "ImmutableFields"
+	// ReasonNameHeld: an object that is not ours holds a name that we need.
+	ReasonNameHeld = "NameHeld"
+	// ReasonCertificateLost: the Secret with the certificate is gone while the
+	// Job that uses it exists.
+	ReasonCertificateLost = "CertificateLost"
+
+	// ReasonPodsReady: all pods are ready.
+	ReasonPodsReady = "Ready"
+	// ReasonPodsNotReady: some pods do not exist yet, or are not ready.
+	ReasonPodsNotReady = "Starting"
+	// ReasonResizing: the Job is on its way to another size.
+	ReasonResizing = "Resizing"
+	// ReasonStable: nothing changes.
+	ReasonStable = "Stable"
+	// ReasonFinished: the work has ended, so that nothing will change any more.
+	ReasonFinished = "Finished"
+	// ReasonSuspended: the Job is suspended.
+	ReasonSuspended = "Suspended"
+	// ReasonNotSuspended: the Job is not suspended.
+	ReasonNotSuspended = "NotSuspended"
+
+	// ReasonWithinBounds: the size that was asked for was granted.
+	ReasonWithinBounds = "WithinBounds"
+	// ReasonAboveMaximum: a size above the maximum was denied.
+	ReasonAboveMaximum = "AboveMaximum"
+	// ReasonBelowMinimum: a size below 1 or minSize was denied.
+	ReasonBelowMinimum = "BelowMinimum"
+	// ReasonJobResizedElsewhere: another controller changed the Job's size.
+	ReasonJobResizedElsewhere = "JobResizedElsewhere"
+
+	// ReasonComplete: the work has ended well.
+	ReasonComplete = "Complete"
+	// ReasonFailed: the work has failed.
+	ReasonFailed = "Failed"
+	// ReasonRunning: the work has not ended.
+	ReasonRunning = "Running"
+)

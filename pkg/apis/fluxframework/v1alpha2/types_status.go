@@ -1,0 +1,38 @@
+package v1alpha2
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MiniClusterStatus is what the controller last saw of a MiniCluster.
+type MiniClusterStatus struct {
+	// Pods of the cluster that exist and have not finished (status.active of
+	// the Job). The scale subresource reports it as status.replicas.
+	Size int32 `json:"size"`
+
+	// Label selector of the cluster's pods, for the HorizontalPodAutoscaler.
+	// +optional
+	Selector string `json:"selector,omitempty"`
+
+	// Largest size, fixed when the cluster was created.
+	// +optional
+	MaximumSize int32 `json:"maximumSize,omitempty"`
+
+	// Pods of the cluster that are ready (status.ready of the Job).
+	// +optional
+	ReadySize int32 `json:"readySize,omitempty"`
+
+	// Kept for compatibility; the UID of the Job.
+	// +optional
+	JobID string `json:"jobid,omitempty"`
+
+	// Generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Accepted, Ready, Progressing, ScalingLimited, Suspended, Complete, Failed.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}

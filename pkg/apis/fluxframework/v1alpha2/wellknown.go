@@ -1,0 +1,36 @@
+package v1alpha2
+
+// Labels and annotations that the controller puts on objects.
+const (
+	// LabelHPASelector selects the pods of a MiniCluster, and no other pod; its
+	// value is the MiniCluster's name. It is status.selector.
+	LabelHPASelector = "hpa-selector"
+	// LabelName carries the MiniCluster's name on pods and on every object that
+	// is made for it.
+	LabelName = "app.kubernetes.io/name"
+	// LabelManagedBy carries ManagedBy on every object that the controller makes;
+	// its informers see no other objects.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// LabelHeadlessService carries the name of the headless Service on the pods
+	// that it gives host names to.
+	LabelHeadlessService = "flux-framework.org/headless-service"
+
+	// AnnotationAppliedSize on a Job is the spec.size that the controller last
+	// gave it. Another size of the Job is somebody else's work.
+	AnnotationAppliedSize = "flux-framework.org/applied-size"
+	// AnnotationMaximumSize on a Job and ConfigMap is the size that was registered
+	// with the brokers at creation.
+	AnnotationMaximumSize = "flux-framework.org/maximum-size"
+	// AnnotationLayout on a Job and ConfigMap is the layout that was decided at
+	// creation: system or view.
+	AnnotationLayout = "flux-framework.org/layout"
+	// AnnotationSpecHash on a Job holds a hash of each field of the spec that is
+	// fixed at creation, so that a later edit can be named.
+	AnnotationSpecHash = "flux-framework.org/spec-hash"
+	// AnnotationDeniedSize on a MiniCluster tells of the last size that was not
+	// granted, in the same write that puts the size back.
+	AnnotationDeniedSize = "flux-framework.org/denied-size"
+
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "minicluster-controller"
+)
