@@ -8,4 +8,5 @@
 // +k8s:openapi-gen=true
 // +k8s:openapi-model-package=org.flux-framework.v1alpha2
 // +groupName=flux-framework.org
+// +groupGoName=FluxFramework
 package v1alpha2
