@@ -1,0 +1,169 @@
+package kubebin
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// A terminal shows one line that keeps changing; a log file gets a line now and then.
+	terminalInterval = 500 * time.Millisecond
+	logInterval      = 15 * time.Second
+)
+
+// progress tells somebody who waits for the go command how far it is. It reads the go command's messages as an
+// io.Writer.
+type progress struct {
+	out      io.Writer
+	terminal bool
+	started  time.Time
+	stop     chan struct{}
+	stopped  chan struct{}
+
+	mu       sync.Mutex
+	partial  []byte
+	phase    string
+	fetched  int
+	compiled int
+	total    int
+	shown    string
+}
+
+func newProgress(out io.Writer) *progress {
+	p := &progress{
+		out:      out,
+		terminal: isTerminal(out),
+		started:  time.Now(),
+		stop:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+	}
+	go p.loop()
+	return p
+}
+
+func isTerminal(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (p *progress) loop() {
+	defer close(p.stopped)
+	interval := logInterval
+	if p.terminal {
+		interval = terminalInterval
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			p.mu.Lock()
+			p.show()
+			p.mu.Unlock()
+		case <-p.stop:
+			return
+		}
+	}
+}
+
+// say begins a new phase and shows it at once.
+func (p *progress) say(phase string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.phase = phase
+	p.total = 0
+	p.show()
+}
+
+// compiling begins the phase in which packages are counted.
+func (p *progress) compiling(total int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.phase = "compiling Kubernetes"
+	p.compiled, p.total = 0, total
+	if total > manyPackages {
+		p.eraseLine()
+		fmt.Fprintln(p.out, firstTime)
+	}
+	p.show()
+}
+
+const (
+	manyPackages = 1000
+	firstTime    = "Kubernetes has to be compiled: this takes minutes and 5 GB of Go's caches, but is not repeated."
+)
+
+// finish leaves the last line standing.
+func (p *progress) finish() {
+	close(p.stop)
+	<-p.stopped
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.terminal && p.shown != "" {
+		fmt.Fprintln(p.out)
+	}
+}
+
+// Write implements io.Writer for the go command's messages.
+func (p *progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.partial = append(p.partial, b...)
+	for {
+		line, rest, found := bytes.Cut(p.partial, []byte("\n"))
+		if !found {
+			return len(b), nil
+		}
+		p.partial = rest
+		switch text := string(line); {
+		case strings.HasPrefix(text, "go: downloading "):
+			p.fetched++
+		case isPackage(text):
+			p.compiled++
+		}
+	}
+}
+
+// line is what is shown. A program is linked after its package was announced, so when all packages have been
+// announced it is the linker that is being waited for.
+func (p *progress) line() string {
+	elapsed := time.Since(p.started).Round(time.Second)
+	switch {
+	case p.total > 0 && p.compiled >= p.total:
+		return fmt.Sprintf("%s: linking, %v", p.phase, elapsed)
+	case p.total > 0:
+		return fmt.Sprintf("%s: %d of %d packages, %v", p.phase, p.compiled, p.total, elapsed)
+	case p.fetched > 0:
+		return fmt.Sprintf("%s: %d modules fetched, %v", p.phase, p.fetched, elapsed)
+	default:
+		return fmt.Sprintf("%s, %v", p.phase, elapsed)
+	}
+}
+
+func (p *progress) show() {
+	line := p.line()
+	if line == p.shown {
+		return
+	}
+	p.shown = line
+	p.eraseLine()
+	fmt.Fprint(p.out, line)
+	if !p.terminal {
+		fmt.Fprintln(p.out)
+	}
+}
+
+func (p *progress) eraseLine() {
+	if p.terminal {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,36 @@
+package kubebin
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// moduleDir holds the Go module that Kubernetes is built from; its go.mod is also how the root of the repository
+// is recognised.
+const moduleDir = "test/kube"
+
+// Root finds the root of the repository from a directory inside it: a test runs in the directory of its package,
+// everything else where it was called.
+func Root(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("finding the root of the repository: %w", err)
+	}
+	for {
+		if isFile(filepath.Join(dir, moduleDir, "go.mod")) {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("finding the root of the repository: not inside it")
+		}
+		dir = parent
+	}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,53 @@
+package kubebin
+
+import (
+	"bytes"
+	"strings"
+)
+
+// tail keeps the last lines of what the go command complains about, and none of those that are just the names of
+// packages it compiles.
+type tail struct {
+	lines   []string
+	partial []byte
+}
+
+const tailLines = 40
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.partial = append(t.partial, p...)
+	for {
+		line, rest, found := bytes.Cut(t.partial, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		t.partial = rest
+		t.add(string(line))
+	}
+}
+
+func (t *tail) add(line string) {
+	if isPackage(line) {
+		return
+	}
+	t.lines = append(t.lines, line)
+	if len(t.lines) > tailLines {
+		t.lines = t.lines[1:]
+	}
+}
+
+// String returns the lines.
+func (t *tail) String() string {
+	lines := t.lines
+	if len(t.partial) > 0 {
+		lines = append(lines[:len(lines):len(lines)], string(t.partial))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// isPackage tells the lines that "go build -v" prints when it starts a package from all others, which are
+// sentences or begin with a "#".
+func isPackage(line string) bool {
+	return line != "" && !strings.ContainsAny(line, " \t#:")
+}

@@ -1,0 +1,38 @@
+// Command kubebuild builds the programs of the local Kubernetes into bin/, or finds that they are up to date.
+// hack/build-kube.sh calls it; tests that need a cluster do the same by themselves.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"minicluster.internal/operator/test/cluster/kubebin"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	root, err := kubebin.Root(".")
+	if err != nil {
+		return err
+	}
+	programs, err := kubebin.Ensure(ctx, root, os.Stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Println(programs.Localkube)
+	fmt.Println(programs.Kwok)
+	fmt.Println(programs.Kubectl)
+	return nil
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+)
+
+const (
+	// etcd listens on sockets in the state directory: no ports to choose, nothing that another user of the
+	// machine could connect to. Its URLs need the form of a host and a port and may have no path, so these are
+	// the names of the socket files, relative to the state directory, which main therefore changes to. (That
+	// also keeps them short, as names of sockets must be.)
+	etcdClientURL = "unix://etcd-client:0"
+	etcdPeerURL   = "unix://etcd-peer:0"
+
+	etcdTick     = 20  // milliseconds
+	etcdElection = 100 // milliseconds
+
+	// etcd reserves two log segments on the disk, of 64 MB each by default.
+	etcdLogSegment = 4 << 20
+
+	etcdStartTimeout = 30 * time.Second
+)
+
+// startEtcd returns once etcd serves. The state is worth nothing after a power failure, so no write waits for
+// the disk; a killed process loses nothing by that.
+func startEtcd(ctx context.Context, dataDir string) (*embed.Etcd, error) {
+	client, err := url.Parse(etcdClientURL)
+	if err != nil {
+		return nil, fmt.Errorf("parsing etcd's client URL: %w", err)
+	}
+	peer, err := url.Parse(etcdPeerURL)
+	if err != nil {
+		return nil, fmt.Errorf("parsing etcd's peer URL: %w", err)
+	}
+	config := embed.NewConfig()
+	config.Dir = dataDir
+	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
+	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	config.UnsafeNoFsync = true
+	// A cluster of one member elects itself, but not before its election timeout: most of a second by default.
+	config.TickMs, config.ElectionMs = etcdTick, etcdElection
+	config.LogLevel = "error"
+
+	wal.SegmentSizeBytes = etcdLogSegment
+	server, err := embed.StartEtcd(config)
+	if err != nil {
+		return nil, fmt.Errorf("starting etcd: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, etcdStartTimeout)
+	defer cancel()
+	select {
+	case <-server.Server.ReadyNotify():
+		return server, nil
+	case err := <-server.Err():
+		server.Close()
+		return nil, fmt.Errorf("starting etcd: %w", err)
+	case <-ctx.Done():
+		server.Close()
+		return nil, fmt.Errorf("waiting for etcd to serve: %w", ctx.Err())
+	}
+}
