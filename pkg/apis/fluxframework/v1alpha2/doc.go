@@ -6,7 +6,7 @@
 //
 // +k8s:deepcopy-gen=package
 // +k8s:openapi-gen=true
-// +k8s:openapi-model-package=org.flux-framework.v1alpha2
+// +k8s:openapi-model-package=internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2
 // +groupName=flux-framework.org
 // +groupGoName=FluxFramework
 package v1alpha2

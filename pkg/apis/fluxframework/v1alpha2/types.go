@@ -18,6 +18,11 @@ import (
 // +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.status.maximumSize`,description="Largest size, fixed at creation"
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Reason of the Ready condition"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be an RFC 1035 label, because pods, a Service and host names are named after it: use a-z, 0-9 and '-' only, start with a letter and end with a letter or digit"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="oldSelf.hasValue() || self.metadata.name.size() + 2 + [10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000].filter(p, self.spec.size > p || (has(self.spec.maxSize) && self.spec.maxSize > p)).size() <= 63",message="metadata.name is too long: the host name of the last pod, metadata.name + '-' + (the larger of spec.size and spec.maxSize, less 1), has more than 63 characters; shorten metadata.name"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="oldSelf.hasValue() || !has(self.spec.services) || self.spec.services.size() == 0 || self.metadata.name.size() <= 54",message="metadata.name is too long: the services pod is named metadata.name + '-services', which has more than 63 characters; shorten metadata.name to 54 characters or remove spec.services"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.maxSize",rule="oldSelf.hasValue() || !has(self.spec.maxSize) || self.spec.maxSize == 0 || self.spec.maxSize >= self.spec.size",message="spec.maxSize must not be less than spec.size: raise spec.maxSize, lower spec.size, or leave out spec.maxSize"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.minSize",rule="oldSelf.hasValue() || !has(self.spec.minSize) || self.spec.minSize <= self.spec.size",message="spec.minSize must not be more than spec.size: lower spec.minSize or raise spec.size"
 
 // MiniCluster is a Flux cluster in Kubernetes: one Indexed Job whose pod 0
 // runs the lead broker and whose other pods run follower brokers. Its size can
@@ -58,11 +63,19 @@ type MiniClusterSpec struct {
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.size() == 1 || self.filter(c, has(c.runFlux) && c.runFlux).size() == 1",message="exactly one of several containers must run Flux: set runFlux to true in one of them"
+	// +kubebuilder:validation:XValidation:rule="self.size() == 1 || self.all(c, (has(c.runFlux) && c.runFlux) || (has(c.name) && c.name != ''))",message="a container that does not run Flux needs a name: set name"
+	// +kubebuilder:validation:XValidation:rule="self.all(c, (self.size() > 1 && !(has(c.runFlux) && c.runFlux)) || !has(c.command) || c.command == '' || !has(c.commands) || !has(c.commands.script) || c.commands.script == '')",message="command and commands.script exclude each other in the container that runs Flux: remove one of them"
+	// +kubebuilder:validation:items:XValidation:rule="!(has(self.launcher) && self.launcher && has(self.batch) && self.batch)",message="launcher and batch exclude each other: remove one of them"
 	Containers []MiniClusterContainer `json:"containers"`
 
 	// Containers of one extra pod, NAME-services, that lives beside the cluster.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:XValidation:rule="has(self.name) && self.name != ''",message="a container of the services pod needs a name: set name"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.commands) || ((!has(self.commands.pre) || self.commands.pre == '') && (!has(self.commands.brokerPre) || self.commands.brokerPre == '') && (!has(self.commands.workerPre) || self.commands.workerPre == ''))",message="containers of the services pod run no Flux: remove commands.pre, commands.brokerPre and commands.workerPre"
 	Services []MiniClusterContainer `json:"services,omitempty"`
 
 	// Number of pods (brokers). The scale subresource writes this field. A

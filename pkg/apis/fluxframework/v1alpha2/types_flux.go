@@ -23,10 +23,10 @@ type FluxSpec struct {
 	// +kubebuilder:default="5s"
 	ConnectTimeout string `json:"connectTimeout,omitempty"`
 
-	// Severity that the brokers print: 0 (emergency) to 7 (debug).
+	// Severity that the brokers print: 0 (emergency) to 7 (debug); nothing when
+	// negative.
 	// +optional
 	// +kubebuilder:default=6
-	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=7
 	LogLevel *int32 `json:"logLevel,omitempty"`
 
@@ -52,7 +52,7 @@ type FluxSpec struct {
 	CurveCert string `json:"curveCert,omitempty"`
 
 	// Name of a Secret that holds the CURVE certificate under the key
-	// curve.cert.
+	// curve.cert; it takes precedence over curveCert.
 	// +optional
 	CurveCertSecret string `json:"curveCertSecret,omitempty"`
 
@@ -68,7 +68,8 @@ type FluxSpec struct {
 	// +optional
 	Scheduler *FluxScheduler `json:"scheduler,omitempty"`
 
-	// Topology of the tree of brokers, tbon.topo: flat, kary:N, binomial.
+	// Topology of the tree of brokers, tbon.topo: kary:N, mincrit:N, binomial,
+	// custom.
 	// +optional
 	Topology string `json:"topology,omitempty"`
 
@@ -164,6 +165,7 @@ type FluxScheduler struct {
 }
 
 // Bursting names clusters elsewhere that take part in this Flux instance.
+// +kubebuilder:validation:XValidation:rule="!(has(self.hostlist) && self.hostlist != ” && has(self.clusters) && self.clusters.size() > 0)",message="hostlist and clusters exclude each other: remove one of them"
 type Bursting struct {
 	// The lead broker elsewhere; it makes this cluster a child of that one.
 	// +optional

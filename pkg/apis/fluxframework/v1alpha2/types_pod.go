@@ -33,7 +33,7 @@ type PodSpec struct {
 	// Restart policy of the pods. Unset: Never, and the Job replaces a pod that
 	// was lost.
 	// +optional
-	// +kubebuilder:validation:Enum=Never;OnFailure;Always;""
+	// +kubebuilder:validation:Enum=Never;OnFailure;""
 	RestartPolicy corev1.RestartPolicy `json:"restartPolicy,omitempty"`
 
 	// DNS policy of the pods.

@@ -7,7 +7,9 @@ import (
 // MiniClusterStatus is what the controller last saw of a MiniCluster.
 type MiniClusterStatus struct {
 	// Pods of the cluster that exist and have not finished (status.active of
-	// the Job). The scale subresource reports it as status.replicas.
+	// the Job). The scale subresource reports it as status.replicas. It is
+	// always written, so that a size of 0 is told from none.
+	// +optional
 	Size int32 `json:"size"`
 
 	// Label selector of the cluster's pods, for the HorizontalPodAutoscaler.

@@ -23,6 +23,1121 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.BurstedCluster
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: size
+      type:
+        scalar: numeric
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Bursting
+  map:
+    fields:
+    - name: clusters
+      type:
+        list:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.BurstedCluster
+          elementRelationship: atomic
+    - name: hostlist
+      type:
+        scalar: string
+    - name: leadBroker
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LeadBroker
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Commands
+  map:
+    fields:
+    - name: brokerPre
+      type:
+        scalar: string
+    - name: init
+      type:
+        scalar: string
+    - name: post
+      type:
+        scalar: string
+    - name: pre
+      type:
+        scalar: string
+    - name: prefix
+      type:
+        scalar: string
+    - name: runFluxAsRoot
+      type:
+        scalar: boolean
+    - name: script
+      type:
+        scalar: string
+    - name: servicePre
+      type:
+        scalar: string
+    - name: workerPre
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ContainerVolume
+  map:
+    fields:
+    - name: claimName
+      type:
+        scalar: string
+    - name: configMapName
+      type:
+        scalar: string
+    - name: csiDriver
+      type:
+        scalar: string
+    - name: csiDriverAttributes
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: emptyDir
+      type:
+        scalar: boolean
+    - name: emptyDirMedium
+      type:
+        scalar: string
+    - name: emptyDirSizeLimit
+      type:
+        scalar: string
+    - name: hostPath
+      type:
+        scalar: string
+    - name: items
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: path
+      type:
+        scalar: string
+    - name: readOnly
+      type:
+        scalar: boolean
+    - name: secretName
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ExistingVolume
+  map:
+    fields:
+    - name: claimName
+      type:
+        scalar: string
+    - name: configMapName
+      type:
+        scalar: string
+    - name: items
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: path
+      type:
+        scalar: string
+    - name: readOnly
+      type:
+        scalar: boolean
+    - name: secretName
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxArchive
+  map:
+    fields:
+    - name: path
+      type:
+        scalar: string
+    - name: periodSeconds
+      type:
+        scalar: numeric
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxContainer
+  map:
+    fields:
+    - name: disable
+      type:
+        scalar: boolean
+    - name: image
+      type:
+        scalar: string
+    - name: imagePullSecret
+      type:
+        scalar: string
+    - name: mountPath
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: pullAlways
+      type:
+        scalar: boolean
+    - name: pythonPath
+      type:
+        scalar: string
+    - name: resources
+      type:
+        namedType: io.k8s.api.core.v1.ResourceRequirements
+    - name: securityContext
+      type:
+        namedType: io.k8s.api.core.v1.SecurityContext
+    - name: workingDir
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxRestful
+  map:
+    fields:
+    - name: branch
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: secretKey
+      type:
+        scalar: string
+    - name: token
+      type:
+        scalar: string
+    - name: username
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxScheduler
+  map:
+    fields:
+    - name: queuePolicy
+      type:
+        scalar: string
+    - name: simple
+      type:
+        scalar: boolean
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxSpec
+  map:
+    fields:
+    - name: arch
+      type:
+        scalar: string
+    - name: brokerConfig
+      type:
+        scalar: string
+    - name: bursting
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Bursting
+    - name: completeWorkers
+      type:
+        scalar: boolean
+    - name: connectTimeout
+      type:
+        scalar: string
+    - name: container
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxContainer
+    - name: curveCert
+      type:
+        scalar: string
+    - name: curveCertSecret
+      type:
+        scalar: string
+    - name: disableSocket
+      type:
+        scalar: boolean
+    - name: environment
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: installRoot
+      type:
+        scalar: string
+    - name: logLevel
+      type:
+        scalar: numeric
+    - name: minimalService
+      type:
+        scalar: boolean
+    - name: mungeSecret
+      type:
+        scalar: string
+    - name: noWaitSocket
+      type:
+        scalar: boolean
+    - name: optionFlags
+      type:
+        scalar: string
+    - name: scheduler
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxScheduler
+    - name: state
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxState
+    - name: submitCommand
+      type:
+        scalar: string
+    - name: topology
+      type:
+        scalar: string
+    - name: wrap
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxState
+  map:
+    fields:
+    - name: claimName
+      type:
+        scalar: string
+      default: ""
+    - name: subPath
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxUser
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: numeric
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LeadBroker
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: port
+      type:
+        scalar: numeric
+    - name: size
+      type:
+        scalar: numeric
+      default: 0
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LifeCycle
+  map:
+    fields:
+    - name: postStartExec
+      type:
+        scalar: string
+    - name: preStopExec
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LoggingSpec
+  map:
+    fields:
+    - name: debug
+      type:
+        scalar: boolean
+    - name: quiet
+      type:
+        scalar: boolean
+    - name: strict
+      type:
+        scalar: boolean
+    - name: timed
+      type:
+        scalar: boolean
+    - name: zeromq
+      type:
+        scalar: boolean
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniCluster
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterSpec
+      default: {}
+    - name: status
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterStatus
+      default: {}
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterContainer
+  map:
+    fields:
+    - name: batch
+      type:
+        scalar: boolean
+    - name: batchRaw
+      type:
+        scalar: boolean
+    - name: command
+      type:
+        scalar: string
+    - name: commands
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Commands
+    - name: cores
+      type:
+        scalar: numeric
+    - name: diagnostics
+      type:
+        scalar: boolean
+    - name: environment
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: existingVolumes
+      type:
+        map:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ExistingVolume
+    - name: fluxUser
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxUser
+    - name: image
+      type:
+        scalar: string
+    - name: imagePullPolicy
+      type:
+        scalar: string
+    - name: imagePullSecret
+      type:
+        scalar: string
+    - name: launcher
+      type:
+        scalar: boolean
+    - name: lifeCycle
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LifeCycle
+    - name: logs
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: noWrapEntrypoint
+      type:
+        scalar: boolean
+    - name: ports
+      type:
+        list:
+          elementType:
+            scalar: numeric
+          elementRelationship: atomic
+    - name: preCommand
+      type:
+        scalar: string
+    - name: pullAlways
+      type:
+        scalar: boolean
+    - name: resources
+      type:
+        namedType: io.k8s.api.core.v1.ResourceRequirements
+    - name: runFlux
+      type:
+        scalar: boolean
+    - name: secrets
+      type:
+        map:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.SecretKey
+    - name: securityContext
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.SecurityContext
+    - name: volumes
+      type:
+        map:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ContainerVolume
+    - name: workingDir
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterSpec
+  map:
+    fields:
+    - name: archive
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxArchive
+    - name: backoffLimit
+      type:
+        scalar: numeric
+    - name: cleanup
+      type:
+        scalar: boolean
+    - name: containers
+      type:
+        list:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterContainer
+          elementRelationship: atomic
+    - name: deadlineSeconds
+      type:
+        scalar: numeric
+    - name: flux
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxSpec
+    - name: fluxRestful
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxRestful
+    - name: interactive
+      type:
+        scalar: boolean
+    - name: jobLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: logging
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LoggingSpec
+    - name: maxSize
+      type:
+        scalar: numeric
+    - name: minSize
+      type:
+        scalar: numeric
+    - name: network
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Network
+    - name: pod
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.PodSpec
+    - name: scaleDown
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleDown
+    - name: services
+      type:
+        list:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterContainer
+          elementRelationship: atomic
+    - name: shareProcessNamespace
+      type:
+        scalar: boolean
+    - name: size
+      type:
+        scalar: numeric
+    - name: tasks
+      type:
+        scalar: numeric
+    - name: users
+      type:
+        list:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterUser
+          elementRelationship: atomic
+    - name: volumes
+      type:
+        map:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterVolume
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: jobid
+      type:
+        scalar: string
+    - name: maximumSize
+      type:
+        scalar: numeric
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: readySize
+      type:
+        scalar: numeric
+    - name: selector
+      type:
+        scalar: string
+    - name: size
+      type:
+        scalar: numeric
+      default: 0
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterUser
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: password
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterVolume
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: attributes
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: capacity
+      type:
+        scalar: string
+    - name: claimAnnotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: delete
+      type:
+        scalar: boolean
+    - name: driver
+      type:
+        scalar: string
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: path
+      type:
+        scalar: string
+      default: ""
+    - name: secret
+      type:
+        scalar: string
+    - name: secretNamespace
+      type:
+        scalar: string
+    - name: storageClass
+      type:
+        scalar: string
+    - name: volumeHandle
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Network
+  map:
+    fields:
+    - name: disableAffinity
+      type:
+        scalar: boolean
+    - name: headlessName
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.PodSpec
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: automountServiceAccountToken
+      type:
+        scalar: boolean
+    - name: dnsPolicy
+      type:
+        scalar: string
+    - name: hostIPC
+      type:
+        scalar: boolean
+    - name: hostPID
+      type:
+        scalar: boolean
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: nodeAffinity
+      type:
+        map:
+          elementType:
+            list:
+              elementType:
+                scalar: string
+              elementRelationship: atomic
+    - name: nodeSelector
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: resources
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: restartPolicy
+      type:
+        scalar: string
+    - name: runtimeClassName
+      type:
+        scalar: string
+    - name: schedulerName
+      type:
+        scalar: string
+    - name: securityContext
+      type:
+        namedType: io.k8s.api.core.v1.PodSecurityContext
+    - name: serviceAccountName
+      type:
+        scalar: string
+    - name: terminationGracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: tolerations
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.Toleration
+          elementRelationship: atomic
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleDown
+  map:
+    fields:
+    - name: drainTimeoutSeconds
+      type:
+        scalar: numeric
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.SecretKey
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.SecurityContext
+  map:
+    fields:
+    - name: addCapabilities
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: allowPrivilegeEscalation
+      type:
+        scalar: boolean
+    - name: appArmorProfile
+      type:
+        namedType: io.k8s.api.core.v1.AppArmorProfile
+    - name: capabilities
+      type:
+        namedType: io.k8s.api.core.v1.Capabilities
+    - name: privileged
+      type:
+        scalar: boolean
+    - name: procMount
+      type:
+        scalar: string
+    - name: readOnlyRootFilesystem
+      type:
+        scalar: boolean
+    - name: runAsGroup
+      type:
+        scalar: numeric
+    - name: runAsNonRoot
+      type:
+        scalar: boolean
+    - name: runAsUser
+      type:
+        scalar: numeric
+    - name: seLinuxOptions
+      type:
+        namedType: io.k8s.api.core.v1.SELinuxOptions
+    - name: seccompProfile
+      type:
+        namedType: io.k8s.api.core.v1.SeccompProfile
+    - name: windowsOptions
+      type:
+        namedType: io.k8s.api.core.v1.WindowsSecurityContextOptions
+- name: io.k8s.api.core.v1.AppArmorProfile
+  map:
+    fields:
+    - name: localhostProfile
+      type:
+        scalar: string
+    - name: type
+      type:
+        scalar: string
+      default: ""
+    unions:
+    - discriminator: type
+      fields:
+      - fieldName: localhostProfile
+        discriminatorValue: LocalhostProfile
+- name: io.k8s.api.core.v1.Capabilities
+  map:
+    fields:
+    - name: add
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: drop
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.k8s.api.core.v1.PodSecurityContext
+  map:
+    fields:
+    - name: appArmorProfile
+      type:
+        namedType: io.k8s.api.core.v1.AppArmorProfile
+    - name: fsGroup
+      type:
+        scalar: numeric
+    - name: fsGroupChangePolicy
+      type:
+        scalar: string
+    - name: runAsGroup
+      type:
+        scalar: numeric
+    - name: runAsNonRoot
+      type:
+        scalar: boolean
+    - name: runAsUser
+      type:
+        scalar: numeric
+    - name: seLinuxChangePolicy
+      type:
+        scalar: string
+    - name: seLinuxOptions
+      type:
+        namedType: io.k8s.api.core.v1.SELinuxOptions
+    - name: seccompProfile
+      type:
+        namedType: io.k8s.api.core.v1.SeccompProfile
+    - name: supplementalGroups
+      type:
+        list:
+          elementType:
+            scalar: numeric
+          elementRelationship: atomic
+    - name: supplementalGroupsPolicy
+      type:
+        scalar: string
+    - name: sysctls
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.Sysctl
+          elementRelationship: atomic
+    - name: windowsOptions
+      type:
+        namedType: io.k8s.api.core.v1.WindowsSecurityContextOptions
+- name: io.k8s.api.core.v1.ResourceClaim
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: request
+      type:
+        scalar: string
+- name: io.k8s.api.core.v1.ResourceRequirements
+  map:
+    fields:
+    - name: claims
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.ResourceClaim
+          elementRelationship: associative
+          keys:
+          - name
+    - name: limits
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: requests
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+- name: io.k8s.api.core.v1.SELinuxOptions
+  map:
+    fields:
+    - name: level
+      type:
+        scalar: string
+    - name: role
+      type:
+        scalar: string
+    - name: type
+      type:
+        scalar: string
+    - name: user
+      type:
+        scalar: string
+- name: io.k8s.api.core.v1.SeccompProfile
+  map:
+    fields:
+    - name: localhostProfile
+      type:
+        scalar: string
+    - name: type
+      type:
+        scalar: string
+      default: ""
+    unions:
+    - discriminator: type
+      fields:
+      - fieldName: localhostProfile
+        discriminatorValue: LocalhostProfile
+- name: io.k8s.api.core.v1.SecurityContext
+  map:
+    fields:
+    - name: allowPrivilegeEscalation
+      type:
+        scalar: boolean
+    - name: appArmorProfile
+      type:
+        namedType: io.k8s.api.core.v1.AppArmorProfile
+    - name: capabilities
+      type:
+        namedType: io.k8s.api.core.v1.Capabilities
+    - name: privileged
+      type:
+        scalar: boolean
+    - name: procMount
+      type:
+        scalar: string
+    - name: readOnlyRootFilesystem
+      type:
+        scalar: boolean
+    - name: runAsGroup
+      type:
+        scalar: numeric
+    - name: runAsNonRoot
+      type:
+        scalar: boolean
+    - name: runAsUser
+      type:
+        scalar: numeric
+    - name: seLinuxOptions
+      type:
+        namedType: io.k8s.api.core.v1.SELinuxOptions
+    - name: seccompProfile
+      type:
+        namedType: io.k8s.api.core.v1.SeccompProfile
+    - name: windowsOptions
+      type:
+        namedType: io.k8s.api.core.v1.WindowsSecurityContextOptions
+- name: io.k8s.api.core.v1.Sysctl
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: value
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.api.core.v1.Toleration
+  map:
+    fields:
+    - name: effect
+      type:
+        scalar: string
+    - name: key
+      type:
+        scalar: string
+    - name: operator
+      type:
+        scalar: string
+    - name: tolerationSeconds
+      type:
+        scalar: numeric
+    - name: value
+      type:
+        scalar: string
+- name: io.k8s.api.core.v1.WindowsSecurityContextOptions
+  map:
+    fields:
+    - name: gmsaCredentialSpec
+      type:
+        scalar: string
+    - name: gmsaCredentialSpecName
+      type:
+        scalar: string
+    - name: hostProcess
+      type:
+        scalar: boolean
+    - name: runAsUserName
+      type:
+        scalar: string
+- name: io.k8s.apimachinery.pkg.api.resource.Quantity
+  scalar: untyped
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+  map:
+    fields:
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+      default: ""
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+    - name: status
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldsType
+      type:
+        scalar: string
+    - name: fieldsV1
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+    - name: manager
+      type:
+        scalar: string
+    - name: operation
+      type:
+        scalar: string
+    - name: subresource
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: creationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: deletionGracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: deletionTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: finalizers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: generateName
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: managedFields
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: ownerReferences
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+          elementRelationship: associative
+          keys:
+          - uid
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: selfLink
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: blockOwnerDeletion
+      type:
+        scalar: boolean
+    - name: controller
+      type:
+        scalar: boolean
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: uid
+      type:
+        scalar: string
+      default: ""
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+  scalar: untyped
 - name: __untyped_atomic_
   scalar: untyped
   list:

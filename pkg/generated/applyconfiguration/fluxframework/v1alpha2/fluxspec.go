@@ -17,7 +17,8 @@ type FluxSpecApplyConfiguration struct {
 	// Time that a follower waits for a connection to its parent (Flux standard
 	// duration), tbon.connect_timeout.
 	ConnectTimeout *string `json:"connectTimeout,omitempty"`
-	// Severity that the brokers print: 0 (emergency) to 7 (debug).
+	// Severity that the brokers print: 0 (emergency) to 7 (debug); nothing when
+	// negative.
 	LogLevel *int32 `json:"logLevel,omitempty"`
 	// Further options of flux submit or flux batch.
 	OptionFlags *string `json:"optionFlags,omitempty"`
@@ -31,7 +32,7 @@ type FluxSpecApplyConfiguration struct {
 	// instead of a generated one.
 	CurveCert *string `json:"curveCert,omitempty"`
 	// Name of a Secret that holds the CURVE certificate under the key
-	// curve.cert.
+	// curve.cert; it takes precedence over curveCert.
 	CurveCertSecret *string `json:"curveCertSecret,omitempty"`
 	// Name of a Secret that holds a MUNGE key, mounted at /etc/munge.
 	MungeSecret *string `json:"mungeSecret,omitempty"`
@@ -39,7 +40,8 @@ type FluxSpecApplyConfiguration struct {
 	Bursting *BurstingApplyConfiguration `json:"bursting,omitempty"`
 	// The scheduler of the instance.
 	Scheduler *FluxSchedulerApplyConfiguration `json:"scheduler,omitempty"`
-	// Topology of the tree of brokers, tbon.topo: flat, kary:N, binomial.
+	// Topology of the tree of brokers, tbon.topo: kary:N, mincrit:N, binomial,
+	// custom.
 	Topology *string `json:"topology,omitempty"`
 	// Make a ClusterIP Service of port 8050 for the lead broker instead of a
 	// headless Service for all pods.

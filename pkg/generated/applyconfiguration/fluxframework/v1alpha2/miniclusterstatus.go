@@ -12,7 +12,8 @@ import (
 // MiniClusterStatus is what the controller last saw of a MiniCluster.
 type MiniClusterStatusApplyConfiguration struct {
 	// Pods of the cluster that exist and have not finished (status.active of
-	// the Job). The scale subresource reports it as status.replicas.
+	// the Job). The scale subresource reports it as status.replicas. It is
+	// always written, so that a size of 0 is told from none.
 	Size *int32 `json:"size,omitempty"`
 	// Label selector of the cluster's pods, for the HorizontalPodAutoscaler.
 	Selector *string `json:"selector,omitempty"`
