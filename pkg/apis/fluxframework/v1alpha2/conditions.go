@@ -43,6 +43,9 @@ const (
 	ReasonPodsNotReady = "Starting"
 	// ReasonResizing: the Job is on its way to another size.
 	ReasonResizing = "Resizing"
+	// ReasonRetrying: a request failed and will be tried again; the message says
+	// which.
+	ReasonRetrying = "Retrying"
 	// ReasonStable: nothing changes.
 	ReasonStable = "Stable"
 	// ReasonFinished: the work has ended, so that nothing will change any more.

@@ -117,9 +117,3 @@ func (mc *MiniCluster) FluxContainerIndex() int {
 	}
 	return -1
 }
-
-// SystemLayout tells whether the spec asks for the system layout of v1alpha1:
-// Flux is installed in the user's image.
-func (mc *MiniCluster) SystemLayout() bool {
-	return mc.Spec.Flux != nil && mc.Spec.Flux.InstallRoot != ""
-}

@@ -76,6 +76,7 @@ type MiniClusterSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:XValidation:rule="has(self.name) && self.name != ''",message="a container of the services pod needs a name: set name"
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.commands) || ((!has(self.commands.pre) || self.commands.pre == '') && (!has(self.commands.brokerPre) || self.commands.brokerPre == '') && (!has(self.commands.workerPre) || self.commands.workerPre == ''))",message="containers of the services pod run no Flux: remove commands.pre, commands.brokerPre and commands.workerPre"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.preCommand) || self.preCommand == ''",message="containers of the services pod run no Flux: remove preCommand"
 	Services []MiniClusterContainer `json:"services,omitempty"`
 
 	// Number of pods (brokers). The scale subresource writes this field. A

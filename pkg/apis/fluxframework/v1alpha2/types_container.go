@@ -97,7 +97,8 @@ type MiniClusterContainer struct {
 	LifeCycle *LifeCycle `json:"lifeCycle,omitempty"`
 
 	// Volumes to mount, by name: one of spec.volumes, or an existing one that
-	// is described here.
+	// is described here or in another container. In the view layout, a name that
+	// nothing describes is that of a PersistentVolumeClaim.
 	// +optional
 	Volumes map[string]ContainerVolume `json:"volumes,omitempty"`
 

@@ -68,7 +68,7 @@ type FluxSpec struct {
 	// +optional
 	Scheduler *FluxScheduler `json:"scheduler,omitempty"`
 
-	// Topology of the tree of brokers, tbon.topo: kary:N, mincrit:N, binomial,
+	// Topology of the tree of brokers, tbon.topo: flat, kary:N, mincrit:N, binomial,
 	// custom.
 	// +optional
 	Topology string `json:"topology,omitempty"`
@@ -165,7 +165,7 @@ type FluxScheduler struct {
 }
 
 // Bursting names clusters elsewhere that take part in this Flux instance.
-// +kubebuilder:validation:XValidation:rule="!(has(self.hostlist) && self.hostlist != ” && has(self.clusters) && self.clusters.size() > 0)",message="hostlist and clusters exclude each other: remove one of them"
+// +kubebuilder:validation:XValidation:rule="!(has(self.hostlist) && size(self.hostlist) > 0 && has(self.clusters) && self.clusters.size() > 0)",message="hostlist and clusters exclude each other: remove one of them"
 type Bursting struct {
 	// The lead broker elsewhere; it makes this cluster a child of that one.
 	// +optional

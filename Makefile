@@ -1,0 +1,75 @@
+# `make help` lists the targets. A fresh clone needs Go, make, git and a C
+# compiler (for the race detector); everything else is built from Go modules.
+
+SHELL := /bin/bash
+GO ?= go
+LOCAL_NODES ?= 4
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X k8s.io/component-base/version.gitVersion=$(VERSION)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Start here
+
+.PHONY: demo
+demo: kube-build build ## Play the scaling tutorial on a local Kubernetes (KEEP=1 leaves it running).
+	@KEEP=$(KEEP) hack/demo.sh
+
+.PHONY: test
+test: kube-build ## Unit and integration tests, with the race detector, on a local Kubernetes.
+	@hack/test.sh ./...
+
+##@ Build
+
+.PHONY: build
+build: ## Build the programs into bin/.
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: kube-build
+kube-build: ## Build the local Kubernetes into bin/ (minutes the first time).
+	@hack/build-kube.sh
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf bin dist
+
+##@ Local Kubernetes
+
+.PHONY: kube-up
+kube-up: kube-build ## Start a local Kubernetes with simulated nodes and print its kubeconfig (LOCAL_NODES=4).
+	@$(GO) run ./test/cluster/kubeup up --nodes $(LOCAL_NODES)
+
+.PHONY: kube-down
+kube-down: ## Stop it and remove its state.
+	@$(GO) run ./test/cluster/kubeup down
+
+##@ Check
+
+.PHONY: unit
+unit: ## Tests that need no Kubernetes.
+	@hack/test.sh -short ./cmd/... ./pkg/...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for a while (FUZZTIME=20s).
+	@hack/fuzz.sh
+
+.PHONY: verify
+verify: ## Check that generated files are fresh, formatting, vet and lint.
+	@hack/verify.sh
+
+.PHONY: lint
+lint: ## Run golangci-lint.
+	@hack/lint.sh
+
+.PHONY: generate
+generate: ## Generate clients, deep copies, the CRD and the field reference again.
+	@hack/update-codegen.sh
+
+.PHONY: golden
+golden: ## Write the golden files of the tests again; look at the diff.
+	@$(GO) test ./pkg/fluxconfig ./pkg/controller -update >/dev/null && git diff --stat -- '*testdata*'

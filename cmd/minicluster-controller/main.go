@@ -1,0 +1,14 @@
+// minicluster-controller keeps MiniClusters: elastic Flux clusters in Kubernetes.
+package main
+
+import (
+	"os"
+
+	"k8s.io/component-base/cli"
+
+	"minicluster.internal/operator/pkg/controller/app"
+)
+
+func main() {
+	os.Exit(cli.Run(app.NewCommand()))
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs `go test` with the race detector on the given packages and ends with a
+# summary. Fails when a test fails, and when no test ran.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+race=-race
+if ! command -v "${CC:-gcc}" >/dev/null; then
+	echo "test.sh: no C compiler, so the race detector is left out" >&2
+	race=
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+# shellcheck disable=SC2086
+go test $race -timeout 20m "$@" 2>&1 | tee "$log" || status=$?
+
+awk -v status="$status" '
+	$1 == "ok"   { ok++; if (/\[no tests to run\]/) ok--; if (/\(cached\)/) cached++ }
+	$1 == "FAIL" && NF > 1 { failed++ }
+	$1 == "---" && $2 == "FAIL:" { tests++ }
+	END {
+		printf "\n%d packages passed (%d from the cache), %d failed\n", ok, cached, failed
+		if (ok + failed == 0) { print "no test ran"; exit 1 }
+		exit status
+	}' "$log"

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Everything about the repository that a machine can check without a cluster.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '== %s\n' "$*"; }
+
+step "gofmt"
+unformatted=$(git ls-files -z '*.go' | xargs -0 gofmt -l)
+if [ -n "$unformatted" ]; then
+	printf 'run gofmt -w on:\n%s\n' "$unformatted" >&2
+	exit 1
+fi
+
+step "go vet"
+go vet ./...
+(cd test/kube && go vet ./...)
+
+step "modules are tidy"
+go mod tidy -diff
+
+step "generated files are fresh"
+hack/verify-codegen.sh
+
+step "lint"
+hack/lint.sh
+echo "verified"

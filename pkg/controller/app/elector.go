@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
+)
+
+// errLeaseLost ends the process: another controller may be working already.
+var errLeaseLost = errors.New("the lease was lost, another controller may have taken over")
+
+// leaseGrace is how long the health check still succeeds after the lease should
+// have been renewed.
+const leaseGrace = 20 * time.Second
+
+// namespaceFile tells a pod its namespace.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// elector lets one of several processes work at a time; without leader election
+// it lets this one work at once.
+type elector struct {
+	lock     resourcelock.Interface
+	settings Options
+	watchdog *leaderelection.HealthzAdaptor
+}
+
+func newElector(o *Options, kube kubernetes.Interface, identity string) (*elector, error) {
+	e := &elector{settings: *o}
+	if !o.LeaderElection.LeaderElect {
+		return e, nil
+	}
+	namespace := o.LeaderElection.ResourceNamespace
+	if namespace == "" {
+		text, err := os.ReadFile(namespaceFile)
+		if err != nil {
+			return nil, fmt.Errorf("finding the namespace of the lease (outside a cluster set --leader-elect-resource-namespace, or --leader-elect=false): %w", err)
+		}
+		namespace = strings.TrimSpace(string(text))
+	}
+	e.lock = &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: o.LeaderElection.ResourceName},
+		Client:     kube.CoordinationV1(),
+		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+	}
+	e.watchdog = leaderelection.NewLeaderHealthzAdaptor(leaseGrace)
+	return e, nil
+}
+
+// check fails when this process leads but can't renew its lease.
+func (e *elector) check(r *http.Request) error {
+	if e.watchdog == nil {
+		return nil
+	}
+	return e.watchdog.Check(r)
+}
+
+// lead runs work once this process leads. When the context ends, the lease is
+// given back after the work has returned, so that nobody else starts before. When
+// the lease is lost, it returns at once, with an error.
+func (e *elector) lead(ctx context.Context, work func(context.Context) error) error {
+	if e.lock == nil {
+		return work(ctx)
+	}
+	logger := klog.FromContext(ctx)
+	var (
+		leaseCtx, release = context.WithCancel(context.WithoutCancel(ctx))
+		done              = make(chan error, 1)
+		lost              = make(chan struct{})
+		started           = make(chan struct{})
+	)
+	defer release()
+	l := e.settings.LeaderElection
+	le, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Lock:            e.lock,
+		LeaseDuration:   l.LeaseDuration.Duration,
+		RenewDeadline:   l.RenewDeadline.Duration,
+		RetryPeriod:     l.RetryPeriod.Duration,
+		ReleaseOnCancel: true,
+		WatchDog:        e.watchdog,
+		Name:            "minicluster-controller",
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(context.Context) {
+				close(started)
+				done <- work(ctx)
+			},
+			OnStoppedLeading: func() { close(lost) },
+			OnNewLeader:      func(id string) { logger.Info("Leader", "identity", id) },
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("setting up leader election: %w", err)
+	}
+	go le.Run(leaseCtx)
+
+	var result error
+	select {
+	case result = <-done:
+	case <-lost:
+		return errLeaseLost
+	case <-ctx.Done():
+		select {
+		case <-started:
+			select {
+			case result = <-done:
+			case <-lost:
+				return errLeaseLost
+			}
+		default: // never led
+		}
+	}
+	release()
+	<-lost // the lease is given back by now
+	return result
+}

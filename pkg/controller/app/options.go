@@ -1,0 +1,106 @@
+// Package app is the process around the controller: flags, clients, leader
+// election, health, readiness and metrics.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	componentconfig "k8s.io/component-base/config"
+	leaderoptions "k8s.io/component-base/config/options"
+	logsapi "k8s.io/component-base/logs/api/v1"
+)
+
+// Options are the settings of the process.
+type Options struct {
+	// Kubeconfig is the path of a kubeconfig; in-cluster where empty.
+	Kubeconfig string
+	// Workers is the number of MiniClusters that are synced at the same time.
+	Workers int
+	// KubeAPIQPS and KubeAPIBurst bound the requests to the API server; a
+	// negative QPS sets no bound.
+	KubeAPIQPS   float32
+	KubeAPIBurst int
+	// HealthAddress serves /healthz and /readyz; "" serves nothing.
+	HealthAddress string
+	// MetricsAddress serves /metrics; "" serves nothing.
+	MetricsAddress string
+	// ClusterDomain is the DNS domain of the Kubernetes cluster.
+	ClusterDomain string
+	// LeaderElection lets one of several controllers work at a time.
+	LeaderElection componentconfig.LeaderElectionConfiguration
+	// Logs sets format and verbosity of the log.
+	Logs *logsapi.LoggingConfiguration
+}
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	return &Options{
+		Workers:        10,
+		KubeAPIQPS:     50,
+		KubeAPIBurst:   100,
+		HealthAddress:  ":8081",
+		MetricsAddress: ":8080",
+		ClusterDomain:  "cluster.local",
+		LeaderElection: componentconfig.LeaderElectionConfiguration{
+			LeaderElect:   true,
+			LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
+			RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
+			RetryPeriod:   metav1.Duration{Duration: 2 * time.Second},
+			ResourceLock:  "leases",
+			ResourceName:  "minicluster-controller",
+		},
+		Logs: logsapi.NewLoggingConfiguration(),
+	}
+}
+
+// AddFlags binds the settings to flags.
+func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig. Unset: the in-cluster configuration.")
+	fs.IntVar(&o.Workers, "workers", o.Workers, "MiniClusters that are synced at the same time.")
+	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", o.KubeAPIQPS, "Requests a second to the API server, on average; negative sets no bound.")
+	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server that may exceed the average for a moment.")
+	fs.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, `Address of /healthz and /readyz; "" serves none.`)
+	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)
+	fs.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "DNS domain of the Kubernetes cluster.")
+	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
+	logsapi.AddFlags(o.Logs, fs)
+}
+
+// Validate returns all that is wrong with the settings, by flag.
+func (o *Options) Validate() error {
+	var errs []error
+	add := func(flag, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("--%s: "+format, append([]any{flag}, args...)...))
+	}
+	if o.Workers < 1 {
+		add("workers", "%d: must be at least 1", o.Workers)
+	}
+	if o.KubeAPIQPS > 0 && o.KubeAPIBurst < 1 {
+		add("kube-api-burst", "%d: must be at least 1", o.KubeAPIBurst)
+	}
+	if o.ClusterDomain == "" {
+		add("cluster-domain", "must not be empty; the usual domain is cluster.local")
+	}
+	for flag, address := range map[string]string{"health-bind-address": o.HealthAddress, "metrics-bind-address": o.MetricsAddress} {
+		if address == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			add(flag, "%q: must be HOST:PORT or :PORT", address)
+		}
+	}
+	if l := o.LeaderElection; l.LeaderElect {
+		if l.LeaseDuration.Duration <= l.RenewDeadline.Duration {
+			add("leader-elect-lease-duration", "%s: must be longer than --leader-elect-renew-deadline (%s)", l.LeaseDuration.Duration, l.RenewDeadline.Duration)
+		}
+		if l.ResourceLock != "leases" {
+			add("leader-elect-resource-lock", "%q: only leases are supported", l.ResourceLock)
+		}
+	}
+	return errors.Join(errs...)
+}

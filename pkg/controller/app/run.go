@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/component-base/metrics"
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/controller"
+	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
+)
+
+// Run runs the process until the context ends or something fails for good, for
+// example when the lease is lost.
+func Run(ctx context.Context, o *Options) error {
+	config, err := clientConfig(o)
+	if err != nil {
+		return err
+	}
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making the Kubernetes client: %w", err)
+	}
+	flux, err := clientset.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making the MiniCluster client: %w", err)
+	}
+	registry := metrics.NewKubeRegistry()
+
+	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
+	defer broadcaster.Shutdown()
+	eventCtx, stopEvents := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEvents()
+	if err := broadcaster.StartRecordingToSinkWithContext(eventCtx); err != nil {
+		return fmt.Errorf("starting to send events: %w", err)
+	}
+
+	kubeInformers := controller.NewKubeInformers(kube)
+	fluxInformers := controller.NewFluxInformers(flux)
+	c, err := controller.New(controller.Options{
+		Kube:          kube,
+		Flux:          flux,
+		KubeInformers: kubeInformers,
+		FluxInformers: fluxInformers,
+		Events:        broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
+		Metrics:       controller.NewMetrics(registry),
+		ClusterDomain: o.ClusterDomain,
+	})
+	if err != nil {
+		return fmt.Errorf("making the controller: %w", err)
+	}
+
+	elector, err := newElector(o, kube, identity())
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(ctx, "health", o.HealthAddress, healthHandler(elector.check, c.Synced)) })
+	group.Go(func() error { return serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
+	group.Go(func() error {
+		// A standby fills its caches too, so that it can take over at once.
+		kubeInformers.StartWithContext(ctx)
+		fluxInformers.StartWithContext(ctx)
+		defer kubeInformers.Shutdown()
+		defer fluxInformers.Shutdown()
+		<-ctx.Done()
+		return nil
+	})
+	group.Go(func() error {
+		err := elector.lead(ctx, func(ctx context.Context) error { return c.Run(ctx, o.Workers) })
+		if err == nil {
+			err = errDone
+		}
+		return err
+	})
+	if err := group.Wait(); err != nil && !errors.Is(err, errDone) {
+		return err
+	}
+	klog.FromContext(ctx).Info("Stopped")
+	return nil
+}
+
+// errDone ends the group when the work was stopped in good order.
+var errDone = errors.New("done")
+
+func clientConfig(o *Options) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the client configuration (--kubeconfig=%q): %w", o.Kubeconfig, err)
+	}
+	config.QPS, config.Burst = o.KubeAPIQPS, o.KubeAPIBurst
+	return rest.AddUserAgent(config, "minicluster-controller"), nil
+}
+
+// identity names this process in the lease.
+func identity() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "_" + string(uuid.NewUUID())
+}

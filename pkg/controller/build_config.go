@@ -1,0 +1,84 @@
+package controller
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// Keys of the ConfigMap and of the Secret.
+const (
+	// KeyBrokerConfig is the brokers' broker.toml.
+	KeyBrokerConfig = "broker.toml"
+	// KeyQuorum is the number of brokers that must be up before the initial
+	// program starts (broker.quorum).
+	KeyQuorum = "quorum"
+	// KeyCertificate is the CURVE certificate in the Secret.
+	KeyCertificate = "curve.cert"
+)
+
+// BuildConfigMap makes the ConfigMap with the brokers' configuration for a size.
+// The Secret with the certificate is a second owner: when that Secret is deleted,
+// Kubernetes' garbage collector takes the reference away, and so tells us of a
+// loss that we have no right to watch for.
+func BuildConfigMap(mc *v1alpha2.MiniCluster, f Facts, size int32, secret *metav1.OwnerReference) (*corev1.ConfigMap, error) {
+	toml, err := fluxconfig.BrokerTOML(mc, fluxParams(mc, f))
+	if err != nil {
+		return nil, fmt.Errorf("making broker.toml: %w", err)
+	}
+	meta := madeFor(mc, ConfigMapName(mc))
+	meta.Annotations = f.annotations()
+	if secret != nil {
+		meta.OwnerReferences = append(meta.OwnerReferences, *secret)
+	}
+	return &corev1.ConfigMap{
+		ObjectMeta: meta,
+		Data: map[string]string{
+			KeyBrokerConfig: toml,
+			KeyQuorum:       formatSize(fluxconfig.Quorum(size, mc.Spec.MinSize)),
+		},
+	}, nil
+}
+
+func fluxParams(mc *v1alpha2.MiniCluster, f Facts) fluxconfig.Params {
+	return fluxconfig.Params{
+		Name:            mc.Name,
+		Namespace:       mc.Namespace,
+		HeadlessService: f.Headless,
+		ClusterDomain:   f.ClusterDomain,
+		MaximumSize:     f.Maximum,
+		Layout:          f.Layout,
+	}
+}
+
+// BuildSecret makes the Secret with the CURVE certificate: the user's text, or a
+// new key pair. It is immutable, since running brokers can't take another.
+func BuildSecret(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (*corev1.Secret, error) {
+	var text []byte
+	if mc.Spec.Flux != nil && mc.Spec.Flux.CurveCert != "" {
+		text = []byte(mc.Spec.Flux.CurveCert)
+	} else {
+		cert, err := fluxconfig.NewCertificate(random, mc.Name, now)
+		if err != nil {
+			return nil, fmt.Errorf("making the CURVE certificate: %w", err)
+		}
+		text = cert.Text()
+	}
+	return &corev1.Secret{
+		ObjectMeta: madeFor(mc, SecretName(mc)),
+		Immutable:  new(true),
+		Type:       corev1.SecretTypeOpaque,
+		Data:       map[string][]byte{KeyCertificate: text},
+	}, nil
+}
+
+// secretReference makes a Secret an owner of the ConfigMap, see BuildConfigMap.
+func secretReference(secret *corev1.Secret) *metav1.OwnerReference {
+	return &metav1.OwnerReference{APIVersion: "v1", Kind: "Secret", Name: secret.Name, UID: secret.UID}
+}

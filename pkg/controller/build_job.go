@@ -1,0 +1,111 @@
+package controller
+
+import (
+	"maps"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// Exit codes that a podFailurePolicy tells apart (128 + signal).
+const (
+	exitSIGKILL int32 = 137
+	exitSIGTERM int32 = 143
+)
+
+// defaultBackoffLimit is far above what a long-lived cluster meets in lost pods.
+const defaultBackoffLimit int32 = 100
+
+// BuildJob makes the Indexed Job of a MiniCluster at a size. It expects defaults
+// to be set.
+func BuildJob(mc *v1alpha2.MiniCluster, f Facts, size int32) (*batchv1.Job, error) {
+	hashes, err := specHash(mc)
+	if err != nil {
+		return nil, err
+	}
+	meta := madeFor(mc, JobName(mc))
+	labels := maps.Clone(mc.Spec.JobLabels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, meta.Labels)
+	meta.Labels = labels
+	meta.Annotations = f.annotations()
+	meta.Annotations[v1alpha2.AnnotationAppliedSize] = formatSize(size)
+	meta.Annotations[v1alpha2.AnnotationSpecHash] = hashes
+
+	job := &batchv1.Job{
+		ObjectMeta: meta,
+		Spec: batchv1.JobSpec{
+			CompletionMode: new(batchv1.IndexedCompletion),
+			Parallelism:    new(size),
+			Completions:    new(size),
+			BackoffLimit:   new(backoffLimit(mc)),
+			// The work is done when the lead broker's program is: followers never
+			// end by themselves.
+			SuccessPolicy: &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{{SucceededIndexes: new("0")}}},
+			// A rank comes back only when its predecessor has really gone: two
+			// brokers of one rank would fight over it.
+			PodReplacementPolicy: new(batchv1.Failed),
+			PodFailurePolicy:     podFailurePolicy(mc),
+			Template: corev1.PodTemplateSpec{
+				Spec: buildPodSpec(mc, f),
+			},
+		},
+	}
+	job.Spec.Template.Labels = podLabels(mc, f)
+	if mc.Spec.Pod != nil {
+		job.Spec.Template.Annotations = maps.Clone(mc.Spec.Pod.Annotations)
+	}
+	if d := mc.Spec.DeadlineSeconds; d != nil && *d > 0 {
+		job.Spec.ActiveDeadlineSeconds = new(*d)
+	}
+	return job, nil
+}
+
+func backoffLimit(mc *v1alpha2.MiniCluster) int32 {
+	if mc.Spec.BackoffLimit != nil {
+		return *mc.Spec.BackoffLimit
+	}
+	return defaultBackoffLimit
+}
+
+// podFailurePolicy makes a failing application fail the Job at once, while pods
+// that are lost or stopped are replaced. It is left out where the user decided
+// about failures: with a backoffLimit, or a restart policy that Kubernetes does
+// not allow beside it.
+func podFailurePolicy(mc *v1alpha2.MiniCluster) *batchv1.PodFailurePolicy {
+	if mc.Spec.BackoffLimit != nil || restartPolicy(mc) != corev1.RestartPolicyNever {
+		return nil
+	}
+	if mc.Spec.Pod != nil && mc.Spec.Pod.RestartPolicy != "" {
+		return nil
+	}
+	container := mc.Name
+	return &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{
+		{
+			Action: batchv1.PodFailurePolicyActionIgnore,
+			OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{
+				{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
+			},
+		},
+		{
+			Action: batchv1.PodFailurePolicyActionCount,
+			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+				ContainerName: &container,
+				Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
+				Values:        []int32{exitSIGKILL, exitSIGTERM},
+			},
+		},
+		{
+			Action: batchv1.PodFailurePolicyActionFailJob,
+			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+				ContainerName: &container,
+				Operator:      batchv1.PodFailurePolicyOnExitCodesOpNotIn,
+				Values:        []int32{0},
+			},
+		},
+	}}
+}

@@ -1,0 +1,138 @@
+package controller
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// Where the brokers' configuration and certificate are mounted. Flux refuses a
+// certificate that others can read, so its owner copies it from there.
+const (
+	configMountPath = "/etc/minicluster/config"
+	curveMountPath  = "/etc/minicluster/curve"
+	configVolume    = "minicluster-config"
+	curveVolume     = "minicluster-curve"
+)
+
+// Seconds that a pod has to stop; more when it has an archive to write.
+const (
+	gracePeriod        int64 = 30
+	gracePeriodArchive int64 = 120
+)
+
+// buildPodSpec makes the pods of a MiniCluster.
+func buildPodSpec(mc *v1alpha2.MiniCluster, f Facts) corev1.PodSpec {
+	pod := mc.Spec.Pod
+	if pod == nil {
+		pod = &v1alpha2.PodSpec{}
+	}
+	spec := corev1.PodSpec{
+		Subdomain:                     f.Headless,
+		SetHostnameAsFQDN:             new(false),
+		RestartPolicy:                 restartPolicy(mc),
+		ImagePullSecrets:              imagePullSecrets(mc),
+		ServiceAccountName:            pod.ServiceAccountName,
+		AutomountServiceAccountToken:  pod.AutomountServiceAccountToken,
+		SchedulerName:                 pod.SchedulerName,
+		DNSPolicy:                     pod.DNSPolicy,
+		HostIPC:                       pod.HostIPC,
+		HostPID:                       pod.HostPID,
+		NodeSelector:                  maps.Clone(pod.NodeSelector),
+		Tolerations:                   slices.Clone(pod.Tolerations),
+		SecurityContext:               pod.SecurityContext.DeepCopy(),
+		Affinity:                      affinity(mc),
+		TerminationGracePeriodSeconds: new(gracePeriodOf(mc)),
+		Volumes: []corev1.Volume{
+			{Name: configVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+				LocalObjectReference: corev1.LocalObjectReference{Name: ConfigMapName(mc)},
+			}}},
+			{Name: curveVolume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+				SecretName: certificateSecret(mc), DefaultMode: new(int32(0o444)),
+			}}},
+		},
+	}
+	if pod.RuntimeClassName != "" {
+		spec.RuntimeClassName = new(pod.RuntimeClassName)
+	}
+	if mc.Spec.ShareProcessNamespace {
+		spec.ShareProcessNamespace = new(true)
+	}
+	flux := mc.FluxContainerIndex()
+	for i := range mc.Spec.Containers {
+		spec.Containers = append(spec.Containers, buildContainer(mc, i, i == flux))
+	}
+	return spec
+}
+
+func restartPolicy(mc *v1alpha2.MiniCluster) corev1.RestartPolicy {
+	if mc.Spec.Pod != nil && mc.Spec.Pod.RestartPolicy != "" {
+		return mc.Spec.Pod.RestartPolicy
+	}
+	return corev1.RestartPolicyNever
+}
+
+func gracePeriodOf(mc *v1alpha2.MiniCluster) int64 {
+	switch {
+	case mc.Spec.Pod != nil && mc.Spec.Pod.TerminationGracePeriodSeconds != nil:
+		return *mc.Spec.Pod.TerminationGracePeriodSeconds
+	case mc.Spec.Archive != nil && mc.Spec.Archive.Path != "":
+		return gracePeriodArchive
+	default:
+		return gracePeriod
+	}
+}
+
+// certificateSecret is the name of the Secret with the CURVE certificate: the
+// user's own or ours.
+func certificateSecret(mc *v1alpha2.MiniCluster) string {
+	if mc.Spec.Flux != nil && mc.Spec.Flux.CurveCertSecret != "" {
+		return mc.Spec.Flux.CurveCertSecret
+	}
+	return SecretName(mc)
+}
+
+func imagePullSecrets(mc *v1alpha2.MiniCluster) []corev1.LocalObjectReference {
+	var refs []corev1.LocalObjectReference
+	for i := range mc.Spec.Containers {
+		ref := corev1.LocalObjectReference{Name: mc.Spec.Containers[i].ImagePullSecret}
+		if ref.Name != "" && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// affinity spreads the pods over nodes and keeps them in one zone, both softly,
+// and requires the node labels that the user names.
+func affinity(mc *v1alpha2.MiniCluster) *corev1.Affinity {
+	var a corev1.Affinity
+	if mc.Spec.Network == nil || !mc.Spec.Network.DisableAffinity {
+		same := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha2.LabelName: mc.Name}}
+		a.PodAffinity = &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
+			{Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: same, TopologyKey: corev1.LabelTopologyZone}},
+		}}
+		a.PodAntiAffinity = &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
+			{Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: same, TopologyKey: corev1.LabelHostname}},
+		}}
+	}
+	if mc.Spec.Pod != nil && len(mc.Spec.Pod.NodeAffinity) > 0 {
+		var wanted []corev1.NodeSelectorRequirement
+		for _, label := range slices.Sorted(maps.Keys(mc.Spec.Pod.NodeAffinity)) {
+			wanted = append(wanted, corev1.NodeSelectorRequirement{
+				Key: label, Operator: corev1.NodeSelectorOpIn, Values: slices.Clone(mc.Spec.Pod.NodeAffinity[label]),
+			})
+		}
+		a.NodeAffinity = &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: wanted}},
+		}}
+	}
+	if a == (corev1.Affinity{}) {
+		return nil
+	}
+	return &a
+}

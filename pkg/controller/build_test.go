@@ -1,0 +1,105 @@
+package controller
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+func everything(mc *v1alpha2.MiniCluster) {
+	mc.Spec.MaxSize, mc.Spec.MinSize = 8, 2
+	mc.Spec.JobLabels = map[string]string{"kueue.x-k8s.io/queue-name": "user-queue"}
+	mc.Spec.ShareProcessNamespace = true
+	mc.Spec.Archive = &v1alpha2.FluxArchive{Path: "/state/archive.tar.gz"}
+	mc.Spec.Network = &v1alpha2.Network{HeadlessName: "shared"}
+	mc.Spec.Containers = []v1alpha2.MiniClusterContainer{
+		{
+			Image: "app:1", RunFlux: true, Command: `echo "$HOSTNAME"`, WorkingDir: "/data", PullAlways: true, ImagePullSecret: "registry",
+			Environment: map[string]string{"B": "2", "A": "1"},
+			Secrets:     map[string]v1alpha2.SecretKey{"TOKEN": {Name: "token", Key: "value"}},
+			Ports:       []int32{5000},
+			Resources: &corev1.ResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")},
+				Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")},
+			},
+			SecurityContext: &v1alpha2.SecurityContext{
+				SecurityContext: corev1.SecurityContext{Privileged: new(true)},
+				AddCapabilities: []corev1.Capability{"SYS_PTRACE"},
+			},
+		},
+		{Name: "nginx", Image: "nginx", ImagePullSecret: "registry", Ports: []int32{80}},
+	}
+	mc.Spec.Pod = &v1alpha2.PodSpec{
+		Labels:                       map[string]string{"team": "hpc", v1alpha2.LabelHPASelector: "not-yours"},
+		Annotations:                  map[string]string{"note": "x"},
+		ServiceAccountName:           "runner",
+		AutomountServiceAccountToken: new(false),
+		SchedulerName:                "fluence",
+		RuntimeClassName:             "nvidia",
+		NodeSelector:                 map[string]string{"pool": "hpc"},
+		NodeAffinity:                 map[string][]string{"zone": {"b", "a"}, "arch": {"amd64"}},
+		Tolerations:                  []corev1.Toleration{{Key: "hpc", Operator: corev1.TolerationOpExists}},
+		SecurityContext:              &corev1.PodSecurityContext{FSGroup: new(int64(1000))},
+	}
+}
+
+func TestGoldenObjects(t *testing.T) {
+	for name, mc := range map[string]*v1alpha2.MiniCluster{
+		"tutorial":   makeMiniCluster(withInstallRoot),
+		"everything": makeMiniCluster(everything),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := decide(mc, nil, nil, "cluster.local")
+			job, err := BuildJob(mc, f, mc.RequestedSize())
+			require.NoError(t, err)
+			goldenYAML(t, name+"/job.yaml", job)
+			conf, err := BuildConfigMap(mc, f, mc.RequestedSize(), &metav1.OwnerReference{APIVersion: "v1", Kind: "Secret", Name: SecretName(mc), UID: "secret-uid"})
+			require.NoError(t, err)
+			goldenYAML(t, name+"/configmap.yaml", conf)
+			goldenYAML(t, name+"/service.yaml", BuildHeadlessService(mc, f))
+		})
+	}
+}
+
+func TestPodFailurePolicy(t *testing.T) {
+	withPolicy := func(p corev1.RestartPolicy) func(*v1alpha2.MiniCluster) {
+		return func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{RestartPolicy: p} }
+	}
+	assert.NotNil(t, podFailurePolicy(makeMiniCluster()))
+	assert.Nil(t, podFailurePolicy(makeMiniCluster(withPolicy(corev1.RestartPolicyOnFailure))), "Kubernetes forbids it")
+	assert.Nil(t, podFailurePolicy(makeMiniCluster(withPolicy(corev1.RestartPolicyNever))), "the user decided")
+	assert.Nil(t, podFailurePolicy(makeMiniCluster(func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(3)) })), "the user decided")
+}
+
+func TestBuildSecret(t *testing.T) {
+	mc := makeMiniCluster()
+	secret, err := BuildSecret(mc, zeroes{}, metav1.Now().Time)
+	require.NoError(t, err)
+	assert.True(t, *secret.Immutable)
+	assert.Equal(t, "flux-sample-curve-3f6c1a52", secret.Name)
+	_, err = fluxconfig.ParseCertificate(secret.Data[KeyCertificate], "rank")
+	require.NoError(t, err)
+
+	text := string(secret.Data[KeyCertificate])
+	mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCert: text}
+	secret, err = BuildSecret(mc, nil, metav1.Now().Time)
+	require.NoError(t, err)
+	assert.Equal(t, text, string(secret.Data[KeyCertificate]), "the user's own text")
+}
+
+// zeroes is a source of randomness for tests.
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(i)
+	}
+	return len(p), nil
+}

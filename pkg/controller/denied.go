@@ -1,0 +1,74 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// denial is a size that was not granted. It is written to the MiniCluster in the
+// same patch that puts the size back, so that it can be reported even if the
+// controller is killed right after.
+type denial struct {
+	// Generation of the spec that asked for the size.
+	Generation int64 `json:"generation"`
+	// Requested is the size that was asked for.
+	Requested int32 `json:"requested"`
+	// Granted is the size that was put back.
+	Granted int32 `json:"granted"`
+	// Bound is the maximum or minimum that was violated.
+	Bound int32 `json:"bound"`
+	// Reason is ReasonAboveMaximum or ReasonBelowMinimum.
+	Reason string `json:"reason"`
+}
+
+func (d *denial) message() string {
+	if d.Reason == v1alpha2.ReasonAboveMaximum {
+		return fmt.Sprintf("size %d was denied: the maximum is %d, the number of hosts registered with the brokers when the cluster was created; size is back at %d",
+			d.Requested, d.Bound, d.Granted)
+	}
+	return fmt.Sprintf("size %d was denied: the minimum is %d; size is back at %d (to end the cluster, delete the MiniCluster)",
+		d.Requested, d.Bound, d.Granted)
+}
+
+func (d *denial) annotation() (string, error) {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return "", fmt.Errorf("encoding the denied size: %w", err)
+	}
+	return string(text), nil
+}
+
+// deniedSize returns the denial that a MiniCluster carries, as long as it is the
+// last thing that happened to the spec: putting the size back made the next
+// generation, and any edit after that is a new wish.
+func deniedSize(mc *v1alpha2.MiniCluster) *denial {
+	text, ok := mc.Annotations[v1alpha2.AnnotationDeniedSize]
+	if !ok {
+		return nil
+	}
+	var d denial
+	if err := json.Unmarshal([]byte(text), &d); err != nil || d.Generation+1 != mc.Generation {
+		return nil
+	}
+	return &d
+}
+
+// deny decides about a size that is asked for: nil when it is within the bounds,
+// else what is to be put back. Below the minimum that is the size that the Job
+// has, or the minimum where there is no Job yet.
+func deny(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *denial {
+	requested := mc.RequestedSize()
+	minimum := min(mc.MinimumSize(), maximum)
+	d := denial{Generation: mc.Generation, Requested: requested}
+	switch {
+	case requested > maximum:
+		d.Granted, d.Bound, d.Reason = maximum, maximum, v1alpha2.ReasonAboveMaximum
+	case requested < minimum:
+		d.Granted, d.Bound, d.Reason = min(max(parallelism, minimum), maximum), minimum, v1alpha2.ReasonBelowMinimum
+	default:
+		return nil
+	}
+	return &d
+}

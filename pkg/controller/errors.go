@@ -1,0 +1,59 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// terminalError ends a sync that no retry can help: only a change by the user
+// does. It is reported in the Accepted condition.
+type terminalError struct {
+	reason  string
+	message string
+}
+
+func (e *terminalError) Error() string { return e.message }
+
+// heldError says that an object which is not ours holds a name that we need.
+// The predecessor of a recreated MiniCluster may still be going, so it is tried
+// again, soon at first.
+type heldError struct {
+	kind, name, holder string
+}
+
+func (e *heldError) Error() string {
+	return fmt.Sprintf("the name of %s %q is held by an object that does not belong to this MiniCluster (%s); delete or rename that object",
+		e.kind, e.name, e.holder)
+}
+
+// staleError says that a cache has not yet seen what we know to be true. It is
+// no failure: the sync is tried again a moment later.
+type staleError struct {
+	what string
+}
+
+func (e *staleError) Error() string { return "the cache of " + e.what + " is behind" }
+
+// delayError asks for another sync after a time, for nothing went wrong.
+type delayError struct {
+	after time.Duration
+}
+
+func (e *delayError) Error() string { return "sync again after " + e.after.String() }
+
+// isStale tells whether an error means that a cache was behind: our own guard
+// says so, or the API server refused a write that was based on an old version.
+func isStale(err error) bool {
+	var stale *staleError
+	return errors.As(err, &stale) || apierrors.IsConflict(err)
+}
+
+// isGoing tells whether an error means that the namespace is being deleted, so
+// that nothing can be made in it and nothing needs to be.
+func isGoing(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}

@@ -1,0 +1,72 @@
+package controller
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// event is an event about a MiniCluster.
+type event struct {
+	kind    string // corev1.EventTypeNormal or EventTypeWarning
+	reason  string
+	action  string
+	message string
+}
+
+// statusEvents are the events that a change of the status stands for.
+func statusEvents(before, after v1alpha2.MiniClusterStatus) []event {
+	var out []event
+	add := func(kind, reason, action string, c *metav1.Condition) {
+		out = append(out, event{kind: kind, reason: reason, action: action, message: c.Message})
+	}
+	if c := news(before, after, v1alpha2.ConditionAccepted); c != nil && c.Reason != v1alpha2.ReasonValid {
+		add(corev1.EventTypeWarning, c.Reason, "Validate", c)
+	}
+	if c := news(before, after, v1alpha2.ConditionScalingLimited); c != nil && c.Status == metav1.ConditionTrue {
+		switch c.Reason {
+		case v1alpha2.ReasonAboveMaximum, v1alpha2.ReasonBelowMinimum:
+			add(corev1.EventTypeWarning, "ScaleDenied", "Resize", c)
+		default:
+			add(corev1.EventTypeWarning, c.Reason, "Resize", c)
+		}
+	}
+	if c := news(before, after, v1alpha2.ConditionReady); c != nil {
+		switch c.Reason {
+		case v1alpha2.ReasonNameHeld, v1alpha2.ReasonCertificateLost:
+			add(corev1.EventTypeWarning, c.Reason, "Sync", c)
+		}
+	}
+	if c := news(before, after, v1alpha2.ConditionComplete); c != nil && c.Status == metav1.ConditionTrue {
+		add(corev1.EventTypeNormal, c.Reason, "Finish", c)
+	}
+	if c := news(before, after, v1alpha2.ConditionFailed); c != nil && c.Status == metav1.ConditionTrue {
+		add(corev1.EventTypeWarning, c.Reason, "Finish", c)
+	}
+	return out
+}
+
+// news returns a condition that says something else than before. A denied size
+// counts by the generation that asked for it: the same size asked for again is
+// denied, and told, again.
+func news(before, after v1alpha2.MiniClusterStatus, kind string) *metav1.Condition {
+	now := meta.FindStatusCondition(after.Conditions, kind)
+	if now == nil {
+		return nil
+	}
+	then := meta.FindStatusCondition(before.Conditions, kind)
+	same := then != nil && then.Status == now.Status && then.Reason == now.Reason && then.Message == now.Message
+	if same && kind == v1alpha2.ConditionScalingLimited && isDenial(now) {
+		same = then.ObservedGeneration == now.ObservedGeneration
+	}
+	if same {
+		return nil
+	}
+	return now
+}
+
+func isDenial(c *metav1.Condition) bool {
+	return c.Reason == v1alpha2.ReasonAboveMaximum || c.Reason == v1alpha2.ReasonBelowMinimum
+}

@@ -1,0 +1,101 @@
+package controller
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+var update = flag.Bool("update", false, "write golden files again")
+
+// golden compares a text with a file in testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run the test with -update to make it")
+	require.Equal(t, string(want), string(got))
+}
+
+func goldenYAML(t *testing.T, name string, object any) {
+	t.Helper()
+	text, err := yaml.Marshal(object)
+	require.NoError(t, err)
+	golden(t, name, text)
+}
+
+// makeMiniCluster makes the MiniCluster of the scaling tutorial, changed by mods,
+// with defaults set.
+func makeMiniCluster(mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
+	mc := &v1alpha2.MiniCluster{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "flux-sample", Namespace: "flux-operator", UID: "3f6c1a52-8a3e-4d31-9c35-6f1e4ab3a001",
+			ResourceVersion: "10", Generation: 1,
+		},
+		Spec: v1alpha2.MiniClusterSpec{
+			Size:        new(int32(4)),
+			Interactive: true,
+			Containers:  []v1alpha2.MiniClusterContainer{{Image: "ghcr.io/flux-framework/flux-restful-api:latest"}},
+		},
+	}
+	for _, mod := range mods {
+		mod(mc)
+	}
+	v1alpha2.SetDefaults(mc)
+	return mc
+}
+
+func withSize(n int32) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = &n }
+}
+
+func withMaxSize(n int32) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = n }
+}
+
+func withMinSize(n int32) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = n }
+}
+
+func withInstallRoot(mc *v1alpha2.MiniCluster) {
+	mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: "/usr"}
+}
+
+// makeState makes what a sync knows of a MiniCluster whose Job exists.
+func makeState(t *testing.T, mc *v1alpha2.MiniCluster, size int32) *syncState {
+	t.Helper()
+	s := &syncState{mc: mc, facts: decide(mc, nil, nil, "cluster.local")}
+	job, err := BuildJob(mc, s.facts, size)
+	require.NoError(t, err)
+	job.UID = "job-uid"
+	s.job = job
+	return s
+}
+
+func runningJob(active, ready int32) func(*batchv1.Job) {
+	return func(job *batchv1.Job) { job.Status.Active, job.Status.Ready = active, &ready }
+}
+
+func endedJob(kind batchv1.JobConditionType, reason, message string) func(*batchv1.Job) {
+	return func(job *batchv1.Job) {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+			Type: kind, Status: corev1.ConditionTrue, Reason: reason, Message: message,
+		})
+	}
+}
+
+var testFacts = Facts{Layout: fluxconfig.LayoutSystem, Maximum: 4, Headless: "flux-service", ClusterDomain: "cluster.local"}

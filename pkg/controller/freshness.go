@@ -1,0 +1,76 @@
+package controller
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/tools/cache"
+)
+
+// cachedResource names a kind of object that the controller both caches and writes.
+type cachedResource string
+
+const (
+	miniclusters cachedResource = "miniclusters"
+	jobs         cachedResource = "jobs"
+	configmaps   cachedResource = "configmaps"
+	services     cachedResource = "services"
+)
+
+// freshness makes syncs read their own writes. After a write, the next sync of
+// the same MiniCluster waits until the cache of that resource has seen the
+// resource version that the write returned: a cache that is behind would have us
+// create twice, shrink twice or report an old size.
+type freshness struct {
+	stores map[cachedResource]versionedStore
+
+	mu     sync.Mutex
+	writes map[cache.ObjectName]map[cachedResource]string
+}
+
+// versionedStore is the part of an informer's store that freshness asks: the
+// latest resource version that reached it, of any object.
+type versionedStore interface {
+	LastStoreSyncResourceVersion() string
+}
+
+func newFreshness(stores map[cachedResource]versionedStore) *freshness {
+	return &freshness{stores: stores, writes: map[cache.ObjectName]map[cachedResource]string{}}
+}
+
+// wrote records the resource version that a write for a MiniCluster returned.
+func (f *freshness) wrote(key cache.ObjectName, r cachedResource, version string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	of := f.writes[key]
+	if of == nil {
+		of = map[cachedResource]string{}
+		f.writes[key] = of
+	}
+	if order, err := resourceversion.CompareResourceVersion(version, of[r]); err != nil || order > 0 {
+		of[r] = version
+	}
+}
+
+// check returns a staleError while a cache has not seen the last write for a
+// MiniCluster.
+func (f *freshness) check(key cache.ObjectName) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for r, written := range f.writes[key] {
+		order, err := resourceversion.CompareResourceVersion(f.stores[r].LastStoreSyncResourceVersion(), written)
+		if err == nil && order < 0 {
+			return &staleError{what: string(r)}
+		}
+		delete(f.writes[key], r)
+	}
+	delete(f.writes, key)
+	return nil
+}
+
+// forget drops what is recorded of a MiniCluster that is gone.
+func (f *freshness) forget(key cache.ObjectName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.writes, key)
+}

@@ -1,0 +1,238 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// finished tells whether a MiniCluster has ended for good.
+func finished(status *v1alpha2.MiniClusterStatus) bool {
+	return meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionComplete) ||
+		meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionFailed)
+}
+
+// newStatus makes the status of a MiniCluster from what a sync saw and from the
+// error that ended it. Only the two ends, Complete and Failed, outlive what they
+// were seen from.
+func newStatus(s *syncState, err error) v1alpha2.MiniClusterStatus {
+	status := *s.mc.Status.DeepCopy()
+	status.ObservedGeneration = s.mc.Generation
+	status.Selector = Selector(s.mc)
+	status.Size, status.ReadySize = 0, 0
+	var terminal *terminalError
+	if !errors.As(err, &terminal) || s.job != nil {
+		status.MaximumSize = s.facts.Maximum
+	}
+	if s.job != nil {
+		status.JobID = string(s.job.UID)
+		status.Size = s.job.Status.Active
+		if s.job.Status.Ready != nil {
+			status.ReadySize = *s.job.Status.Ready
+		}
+	}
+	set := func(c *metav1.Condition) {
+		if c == nil {
+			return
+		}
+		if c.ObservedGeneration == 0 {
+			c.ObservedGeneration = s.mc.Generation
+		}
+		meta.SetStatusCondition(&status.Conditions, *c)
+	}
+	set(endCondition(s.job))
+	done := finished(&status)
+	if !done {
+		set(acceptedCondition(s, err))
+	}
+	set(readyCondition(s, err, &status, done))
+	set(progressingCondition(s, err, &status, done))
+	set(limitedCondition(s, done))
+	set(suspendedCondition(s.job))
+	return status
+}
+
+// endCondition is Complete or Failed once the Job is.
+func endCondition(job *batchv1.Job) *metav1.Condition {
+	if job == nil {
+		return nil
+	}
+	end := jobFinished(job)
+	switch {
+	case end == nil:
+		return nil
+	case end.Type == batchv1.JobComplete:
+		return condition(v1alpha2.ConditionComplete, true, v1alpha2.ReasonComplete, "the lead broker's program has ended with success")
+	default:
+		return condition(v1alpha2.ConditionFailed, true, v1alpha2.ReasonFailed,
+			strings.TrimSuffix(fmt.Sprintf("the Job has failed (%s): %s", end.Reason, end.Message), ": "))
+	}
+}
+
+func acceptedCondition(s *syncState, err error) *metav1.Condition {
+	var terminal *terminalError
+	switch {
+	case errors.As(err, &terminal):
+		return condition(v1alpha2.ConditionAccepted, false, terminal.reason, terminal.message)
+	case s.seen.invalid != "":
+		return condition(v1alpha2.ConditionAccepted, false, v1alpha2.ReasonInvalid, s.seen.invalid)
+	case len(s.seen.edited) > 0:
+		return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonImmutableFields, fmt.Sprintf(
+			"ignored: %s changed after creation; only size, minSize, scaleDown and cleanup may change, so make the MiniCluster again for this to take effect",
+			strings.Join(s.seen.edited, ", ")))
+	default:
+		return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonValid, "the spec is valid")
+	}
+}
+
+func readyCondition(s *syncState, err error, status *v1alpha2.MiniClusterStatus, done bool) *metav1.Condition {
+	no := func(reason, message string) *metav1.Condition {
+		return condition(v1alpha2.ConditionReady, false, reason, message)
+	}
+	var (
+		held     *heldError
+		terminal *terminalError
+	)
+	switch {
+	case meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionComplete):
+		return no(v1alpha2.ReasonComplete, "the work has ended with success")
+	case done:
+		return no(v1alpha2.ReasonFailed, "the work has failed")
+	case errors.As(err, &terminal):
+		return no(terminal.reason, terminal.message)
+	case errors.As(err, &held):
+		return no(v1alpha2.ReasonNameHeld, held.Error())
+	case s.seen.certificateLost:
+		return no(v1alpha2.ReasonCertificateLost, fmt.Sprintf(
+			"Secret %q with the certificate of the running brokers is gone, and no pod can join them any more; delete Job %q to start again with a new certificate",
+			SecretName(s.mc), JobName(s.mc)))
+	case s.job == nil:
+		return no(v1alpha2.ReasonPodsNotReady, "the Job does not exist yet")
+	case suspended(s.job):
+		return no(v1alpha2.ReasonSuspended, "the Job is suspended")
+	case status.ReadySize >= parallelism(s.job):
+		return condition(v1alpha2.ConditionReady, true, v1alpha2.ReasonPodsReady, readyMessage(s.job, status))
+	default:
+		return no(v1alpha2.ReasonPodsNotReady, readyMessage(s.job, status))
+	}
+}
+
+func readyMessage(job *batchv1.Job, status *v1alpha2.MiniClusterStatus) string {
+	return fmt.Sprintf("%d of %d pods are ready", status.ReadySize, parallelism(job))
+}
+
+func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterStatus, done bool) *metav1.Condition {
+	is := func(progressing bool, reason, message string) *metav1.Condition {
+		return condition(v1alpha2.ConditionProgressing, progressing, reason, message)
+	}
+	var (
+		held     *heldError
+		terminal *terminalError
+	)
+	switch {
+	case done:
+		return is(false, v1alpha2.ReasonFinished, "the work has ended")
+	case errors.As(err, &terminal):
+		return is(false, terminal.reason, "waiting for the spec to be corrected")
+	case errors.As(err, &held):
+		return is(true, v1alpha2.ReasonNameHeld, held.Error())
+	case err != nil:
+		return is(true, v1alpha2.ReasonRetrying, err.Error())
+	case s.job == nil:
+		return is(true, v1alpha2.ReasonPodsNotReady, "the Job does not exist yet")
+	case suspended(s.job):
+		return is(false, v1alpha2.ReasonSuspended, "the Job is suspended")
+	case status.Size != parallelism(s.job) || terminating(s.job) > 0:
+		return is(true, v1alpha2.ReasonResizing, resizingMessage(s.job, status))
+	case status.ReadySize < parallelism(s.job):
+		return is(true, v1alpha2.ReasonPodsNotReady, readyMessage(s.job, status))
+	default:
+		return is(false, v1alpha2.ReasonStable, readyMessage(s.job, status))
+	}
+}
+
+func resizingMessage(job *batchv1.Job, status *v1alpha2.MiniClusterStatus) string {
+	message := fmt.Sprintf("%d of %d pods exist", status.Size, parallelism(job))
+	if n := terminating(job); n > 0 {
+		message += fmt.Sprintf(", and %d more that are being stopped", n)
+	}
+	return message
+}
+
+func limitedCondition(s *syncState, done bool) *metav1.Condition {
+	is := func(reason, message string) *metav1.Condition {
+		return condition(v1alpha2.ConditionScalingLimited, true, reason, message)
+	}
+	requested := s.mc.RequestedSize()
+	if done {
+		if applied, ok := lastSize(s); ok && applied != requested {
+			return is(v1alpha2.ReasonFinished, fmt.Sprintf("size %d was asked for after the work of the cluster, of size %d, had ended", requested, applied))
+		}
+	}
+	denied := deniedSize(s.mc)
+	switch {
+	case denied != nil:
+		c := is(denied.Reason, denied.message())
+		c.ObservedGeneration = denied.Generation
+		return c
+	case s.seen.growthRefused:
+		return is(v1alpha2.ReasonCertificateLost, fmt.Sprintf("size %d is refused: new pods can't join brokers whose certificate is gone", requested))
+	case s.seen.elsewhere != "":
+		return is(v1alpha2.ReasonJobResizedElsewhere, s.seen.elsewhere)
+	default:
+		return condition(v1alpha2.ConditionScalingLimited, false, v1alpha2.ReasonWithinBounds, fmt.Sprintf("size %d was granted", requested))
+	}
+}
+
+// lastSize is the size that was granted last to a cluster that has ended; the Job
+// may be gone by now, and then its maximum is all that is still known.
+func lastSize(s *syncState) (int32, bool) {
+	if s.job == nil {
+		return 0, false
+	}
+	return sizeAnnotation(s.job.Annotations, v1alpha2.AnnotationAppliedSize)
+}
+
+func suspendedCondition(job *batchv1.Job) *metav1.Condition {
+	if job != nil && suspended(job) {
+		return condition(v1alpha2.ConditionSuspended, true, v1alpha2.ReasonSuspended, "the Job is suspended")
+	}
+	return condition(v1alpha2.ConditionSuspended, false, v1alpha2.ReasonNotSuspended, "the Job is not suspended")
+}
+
+func suspended(job *batchv1.Job) bool {
+	for _, c := range job.Status.Conditions {
+		if c.Type == batchv1.JobSuspended && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return job.Spec.Suspend != nil && *job.Spec.Suspend
+}
+
+func terminating(job *batchv1.Job) int32 {
+	if job.Status.Terminating == nil {
+		return 0
+	}
+	return *job.Status.Terminating
+}
+
+// maxMessage is the longest message that a condition may have.
+const maxMessage = 32768
+
+func condition(kind string, status bool, reason, message string) *metav1.Condition {
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage-3], "") + "..."
+	}
+	value := metav1.ConditionFalse
+	if status {
+		value = metav1.ConditionTrue
+	}
+	return &metav1.Condition{Type: kind, Status: value, Reason: reason, Message: message}
+}

@@ -1,0 +1,125 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// fieldManager names us in the managedFields of what we write.
+const fieldManager = v1alpha2.ManagedBy
+
+// job makes the Indexed Job.
+func (c *Controller) job(ctx context.Context, s *syncState) error {
+	if s.job != nil {
+		return nil
+	}
+	if s.foreignJob != nil {
+		return &heldError{kind: "Job", name: s.foreignJob.Name, holder: describeHolder(s.foreignJob)}
+	}
+	size := s.mc.RequestedSize()
+	wanted, err := BuildJob(s.mc, s.facts, size)
+	if err != nil {
+		return err
+	}
+	client := c.kube.BatchV1().Jobs(s.mc.Namespace)
+	job, err := client.Create(ctx, wanted, metav1.CreateOptions{FieldManager: fieldManager})
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		held, getErr := client.Get(ctx, wanted.Name, metav1.GetOptions{})
+		switch {
+		case getErr != nil:
+			return fmt.Errorf("reading Job %q, which exists already: %w", wanted.Name, getErr)
+		case metav1.IsControlledBy(held, s.mc):
+			return &staleError{what: "Jobs"}
+		}
+		return &heldError{kind: "Job", name: held.Name, holder: describeHolder(held)}
+	case apierrors.IsInvalid(err):
+		return &terminalError{reason: v1alpha2.ReasonInvalid, message: "the API server refuses the Job that the spec describes: " + err.Error()}
+	case err != nil:
+		return fmt.Errorf("creating the Job: %w", err)
+	}
+	s.job = job
+	c.fresh.wrote(s.key, jobs, job.ResourceVersion)
+	klog.FromContext(ctx).Info("Created the Job", "Size", size, "maximum", s.facts.Maximum, "layout", s.facts.Layout)
+	c.events.Eventf(s.mc, job, corev1.EventTypeNormal, "Created", "CreateJob",
+		"Created Job %s of size %d, maximum %d", job.Name, size, s.facts.Maximum)
+	return nil
+}
+
+// adopt takes over a Job that another controller made for this very MiniCluster,
+// as after an upgrade: it keeps its template, and from now on its size is ours.
+// It is looked for only when the status tells of a life before ours.
+func (c *Controller) adopt(ctx context.Context, s *syncState) error {
+	if s.job != nil || s.foreignJob != nil || s.conf != nil || s.mc.Status.MaximumSize == 0 || finished(&s.mc.Status) {
+		return nil
+	}
+	client := c.kube.BatchV1().Jobs(s.mc.Namespace)
+	job, err := client.Get(ctx, JobName(s.mc), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for a Job of this MiniCluster: %w", err)
+	}
+	switch {
+	case !metav1.IsControlledBy(job, s.mc):
+		s.foreignJob = job
+		return nil
+	case job.Labels[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy:
+		return &staleError{what: "Jobs"}
+	}
+	annotations := map[string]string{
+		v1alpha2.AnnotationAppliedSize: formatSize(parallelism(job)),
+		v1alpha2.AnnotationMaximumSize: formatSize(s.mc.Status.MaximumSize),
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid":         job.UID,
+		"labels":      map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy},
+		"annotations": annotations,
+	}})
+	if err != nil {
+		return fmt.Errorf("encoding a patch: %w", err)
+	}
+	job, err = client.Patch(ctx, job.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	if err != nil {
+		return fmt.Errorf("taking over the Job: %w", err)
+	}
+	s.job = job
+	c.fresh.wrote(s.key, jobs, job.ResourceVersion)
+	klog.FromContext(ctx).Info("Took over a Job that another controller made for this MiniCluster")
+	return nil
+}
+
+// parallelism is the size of a Job; Kubernetes defaults it to 1.
+func parallelism(job *batchv1.Job) int32 {
+	if job.Spec.Parallelism == nil {
+		return 1
+	}
+	return *job.Spec.Parallelism
+}
+
+// completions is the number of indexes of a Job.
+func completions(job *batchv1.Job) int32 {
+	if job.Spec.Completions == nil {
+		return 1
+	}
+	return *job.Spec.Completions
+}
+
+// describeHolder says whose object it is that holds one of our names.
+func describeHolder(o metav1.Object) string {
+	if ref := metav1.GetControllerOf(o); ref != nil {
+		return fmt.Sprintf("it is controlled by %s %q, UID %s", ref.Kind, ref.Name, ref.UID)
+	}
+	return "it has no controller"
+}

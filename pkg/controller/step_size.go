@@ -1,0 +1,136 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// size gives the Job the size that is asked for, when that is a new wish.
+func (c *Controller) size(ctx context.Context, s *syncState) error {
+	if s.job.DeletionTimestamp != nil || jobFinished(s.job) != nil {
+		return nil
+	}
+	target := s.target()
+	if target == 0 {
+		return nil
+	}
+	if target > parallelism(s.job) && s.seen.certificateLost {
+		s.seen.growthRefused = true
+		return nil
+	}
+	if err := c.lowerQuorum(ctx, s, target); err != nil {
+		return err
+	}
+	return c.resize(ctx, s, target)
+}
+
+// target is the size that the Job is to get, 0 when it is to be left alone.
+// A size of the Job that differs from the one that we gave it last is somebody
+// else's work (a queue that admits a part of it) and is left until spec.size
+// changes, unless it is out of bounds.
+func (s *syncState) target() int32 {
+	if leadDone(s.job) {
+		// The work is done; servers without success policies would keep the
+		// followers for ever.
+		if completions(s.job) == 1 {
+			return 0
+		}
+		return 1
+	}
+	wanted := s.mc.RequestedSize()
+	applied, known := sizeAnnotation(s.job.Annotations, v1alpha2.AnnotationAppliedSize)
+	p, n := parallelism(s.job), completions(s.job)
+	if !known || applied != wanted {
+		return wanted
+	}
+	if p == wanted && n == wanted {
+		return 0
+	}
+	low, high := min(s.mc.MinimumSize(), s.facts.Maximum), s.facts.Maximum
+	if p < low || p > high || n < low || n > high {
+		return wanted
+	}
+	s.seen.elsewhere = fmt.Sprintf("the Job was resized to parallelism %d and completions %d by something else; it is left so until spec.size (%d) changes", p, n, wanted)
+	return 0
+}
+
+// lowerQuorum makes sure that a lead broker that is replaced later does not wait
+// for ranks that are going away now.
+func (c *Controller) lowerQuorum(ctx context.Context, s *syncState, target int32) error {
+	if s.conf == nil {
+		return nil
+	}
+	var quorum int32
+	if _, err := fmt.Sscanf(s.conf.Data[KeyQuorum], "%d", &quorum); err != nil || quorum <= target {
+		return nil //nolint:nilerr // no quorum that we can read is none that we can lower
+	}
+	return c.patchConfigMap(ctx, s, map[string]any{
+		"metadata": map[string]any{"uid": s.conf.UID},
+		"data":     map[string]string{KeyQuorum: formatSize(target)},
+	})
+}
+
+// resize changes parallelism and completions in one write: Kubernetes allows
+// either only together with the other (KEP-3715).
+func (c *Controller) resize(ctx context.Context, s *syncState, target int32) error {
+	from := parallelism(s.job)
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{
+			"uid":         s.job.UID,
+			"annotations": map[string]string{v1alpha2.AnnotationAppliedSize: formatSize(s.mc.RequestedSize())},
+		},
+		"spec": map[string]any{"parallelism": target, "completions": target},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding a patch: %w", err)
+	}
+	job, err := c.kube.BatchV1().Jobs(s.mc.Namespace).
+		Patch(ctx, s.job.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	if apierrors.IsNotFound(err) {
+		return &staleError{what: "Jobs"}
+	}
+	if err != nil {
+		return fmt.Errorf("resizing the Job from %d to %d: %w", from, target, err)
+	}
+	s.job = job
+	c.fresh.wrote(s.key, jobs, job.ResourceVersion)
+	c.metrics.scaled(v1alpha2.ReasonWithinBounds)
+	klog.FromContext(ctx).Info("MiniCluster", "Size", from, "Requested Size", target, "Status", "Accepted")
+	if from != target {
+		c.events.Eventf(s.mc, job, corev1.EventTypeNormal, "Resized", "ResizeJob", "Resized from %d to %d", from, target)
+	}
+	return nil
+}
+
+// leadDone tells whether index 0, the lead broker, has succeeded in a Job whose
+// server knows no success policy.
+func leadDone(job *batchv1.Job) bool {
+	if job.Spec.SuccessPolicy != nil {
+		return false
+	}
+	first, _, _ := strings.Cut(job.Status.CompletedIndexes, ",")
+	first, _, _ = strings.Cut(first, "-")
+	return first == "0"
+}
+
+// jobFinished returns the condition that ended a Job, nil while it runs.
+func jobFinished(job *batchv1.Job) *batchv1.JobCondition {
+	for i := range job.Status.Conditions {
+		condition := &job.Status.Conditions[i]
+		if (condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed) && condition.Status == corev1.ConditionTrue {
+			return condition
+		}
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package controller
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+)
+
+// validate refuses to make anything from an invalid spec. Once the Job exists, a
+// wrong edit can't harm it any more: it is reported, and the rest goes on.
+func (c *Controller) validate(_ context.Context, s *syncState) error {
+	if s.job != nil {
+		edited, err := editedFields(s.mc, s.job.Annotations[v1alpha2.AnnotationSpecHash])
+		if err != nil {
+			return err
+		}
+		s.seen.edited = edited
+		s.seen.invalid = messageOf(validation.ValidateMiniClusterUpdate(s.mc, s.facts.Maximum))
+		return nil
+	}
+	mc := s.mc
+	if s.conf != nil || mc.Status.MaximumSize > 0 {
+		// The Job of a cluster that has a maximum already has to be made again:
+		// a size out of bounds is corrected by the next step, and is no reason
+		// to refuse.
+		mc = mc.DeepCopy()
+		mc.Spec.Size = new(s.facts.Maximum)
+		mc.Spec.MaxSize = s.facts.Maximum
+	}
+	if message := messageOf(validation.ValidateMiniCluster(mc)); message != "" {
+		return &terminalError{reason: v1alpha2.ReasonInvalid, message: message}
+	}
+	return nil
+}
+
+func messageOf(errs field.ErrorList) string {
+	if len(errs) == 0 {
+		return ""
+	}
+	return errs.ToAggregate().Error()
+}

@@ -1,0 +1,200 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// step is a part of a sync. Each looks at what the steps before it left in the
+// state, does at most what its name says, and records what is worth reporting.
+type step struct {
+	name string
+	run  func(context.Context, *syncState) error
+}
+
+// stepTable is what a sync does, in order.
+func (c *Controller) stepTable() []step {
+	return []step{
+		{"validate", c.validate},
+		{"bounds", c.bounds},
+		{"network", c.network},
+		{"config", c.config},
+		{"job", c.job},
+		{"size", c.size},
+	}
+}
+
+// syncState is what one sync knows.
+type syncState struct {
+	key cache.ObjectName
+	// mc is a copy with all defaults set.
+	mc *v1alpha2.MiniCluster
+	// facts were decided when the cluster was made.
+	facts Facts
+
+	// Objects that belong to mc; nil where they don't exist.
+	job     *batchv1.Job
+	conf    *corev1.ConfigMap
+	service *corev1.Service
+	// foreignJob and foreignConf hold our names but belong to something else.
+	foreignJob  *batchv1.Job
+	foreignConf *corev1.ConfigMap
+
+	seen observations
+}
+
+// observations are what the status reports beside the objects themselves.
+type observations struct {
+	// invalid says what is wrong with fields that may change after creation.
+	invalid string
+	// edited are fields that were edited although they are fixed.
+	edited []string
+	// certificateLost: the Secret is gone while the Job that uses it exists.
+	certificateLost bool
+	// growthRefused: a larger size was asked for, but certificateLost.
+	growthRefused bool
+	// elsewhere: somebody else changed the Job's size within the bounds.
+	elsewhere string
+}
+
+// sync makes the world look like a MiniCluster wants it, one step after the
+// other, and reports how far it came. The status is written after every sync,
+// also a failed one, unless the sync worked on outdated knowledge.
+func (c *Controller) sync(ctx context.Context, key cache.ObjectName) error {
+	s, err := c.load(ctx, key)
+	if err != nil || s == nil {
+		return err
+	}
+	if !finished(&s.mc.Status) {
+		err = c.run(ctx, s)
+	}
+	if isStale(err) || isGoing(err) {
+		return err
+	}
+	if reportErr := c.report(ctx, s, err); reportErr != nil {
+		return reportErr
+	}
+	if err != nil {
+		return err
+	}
+	return c.cleanup(ctx, s)
+}
+
+func (c *Controller) run(ctx context.Context, s *syncState) error {
+	for _, step := range c.steps {
+		if err := step.run(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+// load gathers what the caches know of a MiniCluster; nil when there is nothing to
+// do for it.
+func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState, error) {
+	mc, err := c.miniclusters.MiniClusters(key.Namespace).Get(key.Name)
+	if apierrors.IsNotFound(err) {
+		c.forget(key)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the MiniCluster from the cache: %w", err)
+	}
+	if mc.DeletionTimestamp != nil {
+		return nil, nil
+	}
+	if err := c.fresh.check(key); err != nil {
+		return nil, err
+	}
+	s := &syncState{key: key}
+	s.set(mc)
+
+	job, err := c.jobs.Jobs(key.Namespace).Get(JobName(mc))
+	if err := ignoreNotFound(err); err != nil {
+		return nil, fmt.Errorf("reading the Job from the cache: %w", err)
+	}
+	s.job, s.foreignJob = ours(mc, job)
+	conf, err := c.configmaps.ConfigMaps(key.Namespace).Get(ConfigMapName(mc))
+	if err := ignoreNotFound(err); err != nil {
+		return nil, fmt.Errorf("reading the ConfigMap from the cache: %w", err)
+	}
+	s.conf, s.foreignConf = ours(mc, conf)
+
+	if err := c.adopt(ctx, s); err != nil {
+		return nil, err
+	}
+	s.facts = decide(s.mc, s.job, s.conf, c.clusterDomain)
+
+	s.service, err = c.services.Services(key.Namespace).Get(s.facts.Headless)
+	if err := ignoreNotFound(err); err != nil {
+		return nil, fmt.Errorf("reading the Service from the cache: %w", err)
+	}
+	return s, nil
+}
+
+func (s *syncState) set(mc *v1alpha2.MiniCluster) {
+	s.mc = mc.DeepCopy()
+	v1alpha2.SetDefaults(s.mc)
+}
+
+// ours sorts an object of one of our names: into the first result when it belongs
+// to a MiniCluster, by UID, else into the second.
+func ours[T interface {
+	comparable
+	metav1.Object
+}](mc *v1alpha2.MiniCluster, o T) (mine, foreign T) {
+	var none T
+	switch {
+	case o == none:
+		return none, none
+	case metav1.IsControlledBy(o, mc):
+		return o, none
+	default:
+		return none, o
+	}
+}
+
+// madeByUs tells a Job that we made from one that we only took over.
+func madeByUs(job *batchv1.Job) bool {
+	return job.Annotations[v1alpha2.AnnotationSpecHash] != ""
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// forget drops all that is remembered of a MiniCluster that is gone.
+func (c *Controller) forget(key cache.ObjectName) {
+	c.fresh.forget(key)
+	c.pace.forget(key)
+	c.held.Forget(key)
+}
+
+// cleanup deletes a finished MiniCluster that asks for it, once its end has been
+// reported.
+func (c *Controller) cleanup(ctx context.Context, s *syncState) error {
+	if !s.mc.Spec.Cleanup || !finished(&s.mc.Status) {
+		return nil
+	}
+	err := c.flux.FluxFrameworkV1alpha2().MiniClusters(s.mc.Namespace).Delete(ctx, s.mc.Name, metav1.DeleteOptions{
+		Preconditions:     &metav1.Preconditions{UID: &s.mc.UID},
+		PropagationPolicy: new(metav1.DeletePropagationBackground),
+	})
+	if err := ignoreNotFound(err); err != nil {
+		return fmt.Errorf("deleting the finished MiniCluster: %w", err)
+	}
+	klog.FromContext(ctx).Info("Deleted the finished MiniCluster, as its spec asks")
+	return nil
+}

@@ -1,0 +1,261 @@
+package controller_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+	fluxclient "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+)
+
+// patience is how long a test waits for something that should happen soon. It is
+// long because the machine may be busy; it is no measure of speed.
+const patience = 30 * time.Second
+
+// fixture is a namespace of a test's own, and the clients of its user.
+type fixture struct {
+	*testing.T
+	cluster   *cluster.Cluster
+	kube      kubernetes.Interface
+	flux      clientset.Interface
+	namespace string
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	kube := suite.Cluster(t)
+	flux, err := clientset.NewForConfig(kube.Config())
+	require.NoError(t, err)
+	return &fixture{T: t, cluster: kube, kube: kube.Client(), flux: flux, namespace: clustertest.Namespace(t, kube)}
+}
+
+func (f *fixture) miniclusters() fluxclient.MiniClusterInterface {
+	return f.flux.FluxFrameworkV1alpha2().MiniClusters(f.namespace)
+}
+
+// create makes a MiniCluster of the tutorial's shape.
+func (f *fixture) create(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
+	f.Helper()
+	mc := &v1alpha2.MiniCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha2.MiniClusterSpec{
+			Size: &size, Interactive: true,
+			Containers: []v1alpha2.MiniClusterContainer{{Image: "flux:test"}},
+		},
+	}
+	for _, mod := range mods {
+		mod(mc)
+	}
+	mc, err := f.miniclusters().Create(f.Context(), mc, metav1.CreateOptions{})
+	require.NoError(f, err)
+	return mc
+}
+
+// createReady makes a MiniCluster and waits until its status says that all pods are
+// ready.
+func (f *fixture) createReady(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
+	f.Helper()
+	f.create(name, size, mods...)
+	return f.waitFor(name, ready(size))
+}
+
+func maxSize(n int32) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = n }
+}
+
+func headless(service string) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.Network = &v1alpha2.Network{HeadlessName: service} }
+}
+
+// eventually waits until a check returns "", and fails with the last answer.
+func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
+	f.Helper()
+	f.within(patience, what, check)
+}
+
+func (f *fixture) within(limit time.Duration, what string, check func(context.Context) (string, error)) {
+	f.Helper()
+	var last string
+	err := wait.PollUntilContextTimeout(f.Context(), 10*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
+		answer, err := check(ctx)
+		if err != nil {
+			answer = err.Error()
+		}
+		last = answer
+		return answer == "", nil
+	})
+	require.NoError(f, err, "%s: %s", what, last)
+}
+
+// check says what a MiniCluster lacks, "" when nothing.
+type check func(*v1alpha2.MiniCluster) string
+
+func (f *fixture) waitFor(name string, checks ...check) *v1alpha2.MiniCluster {
+	f.Helper()
+	var mc *v1alpha2.MiniCluster
+	f.eventually("MiniCluster "+name, func(ctx context.Context) (string, error) {
+		var err error
+		if mc, err = f.miniclusters().Get(ctx, name, metav1.GetOptions{}); err != nil {
+			return "", err
+		}
+		for _, c := range checks {
+			if lack := c(mc); lack != "" {
+				return lack, nil
+			}
+		}
+		return "", nil
+	})
+	return mc
+}
+
+func ready(size int32) check {
+	return func(mc *v1alpha2.MiniCluster) string {
+		s := mc.Status
+		if s.Size != size || s.ReadySize != size || s.ObservedGeneration != mc.Generation {
+			return fmt.Sprintf("size %d, ready %d, generation %d of %d", s.Size, s.ReadySize, s.ObservedGeneration, mc.Generation)
+		}
+		return has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonPodsReady)(mc)
+	}
+}
+
+func specSize(size int32) check {
+	return func(mc *v1alpha2.MiniCluster) string {
+		if got := mc.RequestedSize(); got != size {
+			return fmt.Sprintf("spec.size is %d", got)
+		}
+		return ""
+	}
+}
+
+func has(kind string, status metav1.ConditionStatus, reason string, parts ...string) check {
+	return func(mc *v1alpha2.MiniCluster) string {
+		c := meta.FindStatusCondition(mc.Status.Conditions, kind)
+		if c == nil || c.Status != status || c.Reason != reason {
+			return fmt.Sprintf("condition %s is %+v", kind, c)
+		}
+		for _, part := range parts {
+			if !strings.Contains(c.Message, part) {
+				return fmt.Sprintf("the message of %s lacks %q: %s", kind, part, c.Message)
+			}
+		}
+		return ""
+	}
+}
+
+// setSize writes spec.size as a user's merge patch does.
+func (f *fixture) setSize(name string, size int32) {
+	f.Helper()
+	f.patch(name, map[string]any{"spec": map[string]any{"size": size}})
+}
+
+func (f *fixture) patch(name string, patch map[string]any) {
+	f.Helper()
+	text, err := json.Marshal(patch)
+	require.NoError(f, err)
+	_, err = f.miniclusters().Patch(f.Context(), name, types.MergePatchType, text, metav1.PatchOptions{})
+	require.NoError(f, err)
+}
+
+func (f *fixture) job(name string) *batchv1.Job {
+	f.Helper()
+	job, err := f.kube.BatchV1().Jobs(f.namespace).Get(f.Context(), name, metav1.GetOptions{})
+	require.NoError(f, err)
+	return job
+}
+
+// jobSizes follows the parallelism and completions of a Job by watch; the function
+// that it returns stops and tells all that were seen.
+func (f *fixture) jobSizes(name string) func() []int32 {
+	f.Helper()
+	ctx, stop := context.WithCancel(f.Context())
+	w, err := f.kube.BatchV1().Jobs(f.namespace).Watch(ctx, metav1.ListOptions{
+		FieldSelector: "metadata.name=" + name,
+	})
+	require.NoError(f, err)
+	done := make(chan []int32)
+	go func() {
+		var seen []int32
+		for e := range w.ResultChan() {
+			if job, ok := e.Object.(*batchv1.Job); ok {
+				seen = append(seen, *job.Spec.Parallelism, *job.Spec.Completions)
+			}
+		}
+		done <- seen
+	}()
+	return func() []int32 {
+		w.Stop()
+		stop()
+		return <-done
+	}
+}
+
+// podIndexes are the completion indexes of a MiniCluster's pods that are not being
+// deleted and have not ended.
+func (f *fixture) podIndexes(ctx context.Context, name string) ([]string, error) {
+	pods, err := f.kube.CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: "hpa-selector=" + name})
+	if err != nil {
+		return nil, err
+	}
+	var indexes []string
+	for _, pod := range pods.Items {
+		if pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+			indexes = append(indexes, pod.Labels[batchv1.JobCompletionIndexAnnotation])
+		}
+	}
+	return indexes, nil
+}
+
+// leadPod is the name of a MiniCluster's pod 0.
+func (f *fixture) leadPod(name string) string {
+	f.Helper()
+	pods, err := f.kube.CoreV1().Pods(f.namespace).List(f.Context(), metav1.ListOptions{
+		LabelSelector: fmt.Sprintf("hpa-selector=%s,%s=0", name, batchv1.JobCompletionIndexAnnotation),
+	})
+	require.NoError(f, err)
+	require.Len(f, pods.Items, 1)
+	return pods.Items[0].Name
+}
+
+// waitForEvent waits for an event about a MiniCluster.
+func (f *fixture) waitForEvent(name, reason string, parts ...string) {
+	f.Helper()
+	f.eventually("event "+reason, func(ctx context.Context) (string, error) {
+		events, err := f.kube.CoreV1().Events(f.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + name})
+		if err != nil {
+			return "", err
+		}
+		var others []string
+		for _, e := range events.Items {
+			if e.Reason == reason && containsAll(e.Message, parts) {
+				return "", nil
+			}
+			others = append(others, e.Type+" "+e.Reason+": "+e.Message)
+		}
+		return "only saw " + strings.Join(others, "; "), nil
+	})
+}
+
+func containsAll(text string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,207 @@
+package controller_test
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+func TestSizeAboveTheMaximum(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.createReady("above", 4)
+	sizes := f.jobSizes("above")
+
+	asked := time.Now()
+	f.setSize("above", 5)
+	f.within(5*time.Second, "size to be put back", func(ctx context.Context) (string, error) {
+		mc, err := f.miniclusters().Get(ctx, "above", metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		return specSize(4)(mc), nil
+	})
+	t.Logf("size 5 of 4 was put back after %s", time.Since(asked))
+	f.waitFor("above", specSize(4), ready(4),
+		has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 5", "maximum is 4"))
+	f.waitForEvent("above", "ScaleDenied", "size 5", "maximum is 4")
+
+	f.setSize("above", 3)
+	f.waitFor("above", ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
+	for _, n := range sizes() {
+		assert.Contains(t, []int32{3, 4}, n, "a size that the Job saw")
+	}
+}
+
+func TestSizeBelowTheMinimum(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.createReady("below", 3, maxSize(4), func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = 2 })
+	f.setSize("below", 1)
+	f.waitFor("below", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonBelowMinimum, "size 1", "minimum is 2"))
+	f.setSize("below", 0)
+	f.waitFor("below", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonBelowMinimum, "size 0"))
+	f.waitForEvent("below", "ScaleDenied", "size 0", "minimum is 2")
+
+	_, err := f.miniclusters().Patch(t.Context(), "below", types.MergePatchType, []byte(`{"spec":{"size":-1}}`), metav1.PatchOptions{})
+	require.ErrorContains(t, err, "spec.size", "the API server itself refuses a negative size")
+
+	// The floor itself rises: the size follows it.
+	f.setSize("below", 2)
+	f.waitFor("below", ready(2))
+	f.patch("below", map[string]any{"spec": map[string]any{"minSize": 3}})
+	f.waitFor("below", specSize(3), ready(3))
+	// A floor above the maximum is wrong, and said to be.
+	f.patch("below", map[string]any{"spec": map[string]any{"minSize": 9}})
+	f.waitFor("below", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "spec.minSize"))
+}
+
+func TestSizeZeroFromTheStart(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("zero", 0)
+	mc := f.waitFor("zero", specSize(1), ready(1), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonBelowMinimum, "size 0"))
+	assert.Equal(t, int32(1), mc.Status.MaximumSize)
+}
+
+// Shrinking removes the highest indexes, growing brings them back, and the quorum
+// never asks for more brokers than there are.
+func TestShrinkAndGrow(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.createReady("elastic", 2, maxSize(4))
+	for _, step := range []struct {
+		size    int32
+		indexes []string
+		quorum  string
+	}{
+		{4, []string{"0", "1", "2", "3"}, "2"},
+		{1, []string{"0"}, "1"},
+		{3, []string{"0", "1", "2"}, "1"},
+	} {
+		f.setSize("elastic", step.size)
+		f.waitFor("elastic", ready(step.size))
+		f.eventually("pods", func(ctx context.Context) (string, error) {
+			indexes, err := f.podIndexes(ctx, "elastic")
+			slices.Sort(indexes)
+			if !slices.Equal(indexes, step.indexes) {
+				return "other indexes", err
+			}
+			return "", err
+		})
+		conf, err := f.kube.CoreV1().ConfigMaps(f.namespace).Get(t.Context(), "elastic-config", metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, step.quorum, conf.Data["quorum"])
+	}
+	f.waitForEvent("elastic", "Resized", "from 4 to 1")
+}
+
+// The scale subresource shows and does the same through both versions.
+func TestScaleSubresource(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.createReady("scaled", 2, maxSize(4))
+	for _, version := range []string{"v1alpha1", "v1alpha2"} {
+		text, err := f.cluster.Kubectl(t.Context(), "get", "--raw", "/apis/flux-framework.org/"+version+"/namespaces/"+f.namespace+"/miniclusters/scaled/scale")
+		require.NoError(t, err)
+		var scale autoscalingv1.Scale
+		require.NoError(t, json.Unmarshal([]byte(text), &scale))
+		assert.Equal(t, int32(2), scale.Spec.Replicas)
+		assert.Equal(t, autoscalingv1.ScaleStatus{Replicas: 2, Selector: "hpa-selector=scaled"}, scale.Status)
+	}
+
+	_, err := f.cluster.Kubectl(t.Context(), "-n", f.namespace, "scale", "minicluster/scaled", "--replicas=4")
+	require.NoError(t, err)
+	f.waitFor("scaled", ready(4))
+
+	// As the HorizontalPodAutoscaler does it.
+	scale, err := f.miniclusters().GetScale(t.Context(), "scaled", metav1.GetOptions{})
+	require.NoError(t, err)
+	scale.Spec.Replicas = 7
+	_, err = f.miniclusters().UpdateScale(t.Context(), "scaled", scale, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	f.waitFor("scaled", specSize(4), ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 7"))
+}
+
+// Ten writers ask for sizes at random, in and out of bounds. The Job never leaves
+// the bounds, and in the end it has the last size that was asked for and valid.
+func TestTenWriters(t *testing.T) {
+	t.Parallel()
+	const maximum = 6
+	f := newFixture(t)
+	f.createReady("busy", 3, maxSize(maximum))
+	sizes := f.jobSizes("busy")
+
+	var wg sync.WaitGroup
+	deadline := time.Now().Add(30 * time.Second)
+	for writer := range 10 {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(writer), 7))
+			for time.Now().Before(deadline) {
+				patch := []byte(`{"spec":{"size":` + string(rune('0'+random.IntN(10))) + `}}`)
+				_, err := f.miniclusters().Patch(t.Context(), "busy", types.MergePatchType, patch, metav1.PatchOptions{})
+				assert.NoError(t, err)
+				select {
+				case <-time.After(time.Duration(random.IntN(100)) * time.Millisecond):
+				case <-t.Context().Done():
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+
+	mc := f.waitFor("busy", func(mc *v1alpha2.MiniCluster) string {
+		if n := mc.RequestedSize(); n < 1 || n > maximum {
+			return "spec.size is out of bounds"
+		}
+		return ready(mc.RequestedSize())(mc)
+	})
+	job := f.job("busy")
+	assert.Equal(t, mc.RequestedSize(), *job.Spec.Parallelism)
+	assert.Equal(t, mc.RequestedSize(), *job.Spec.Completions)
+	seen := sizes()
+	for _, n := range seen {
+		assert.True(t, n >= 1 && n <= maximum, "the Job saw %d", n)
+	}
+	t.Logf("the Job changed %d times", len(seen)/2)
+}
+
+// A size that somebody else gives the Job within the bounds (Kueue's partial
+// admission) stays until spec.size changes; out of bounds it is repaired.
+func TestJobResizedElsewhere(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.createReady("queued", 4)
+	resize := func(n string) {
+		_, err := f.kube.BatchV1().Jobs(f.namespace).Patch(t.Context(), "queued", types.MergePatchType,
+			[]byte(`{"spec":{"parallelism":`+n+`,"completions":`+n+`}}`), metav1.PatchOptions{})
+		require.NoError(t, err)
+	}
+	resize("2")
+	f.waitFor("queued", specSize(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonJobResizedElsewhere, "parallelism 2"))
+	assert.Equal(t, int32(2), *f.job("queued").Spec.Parallelism)
+	resize("9")
+	f.eventually("the Job to be repaired", func(context.Context) (string, error) {
+		if n := *f.job("queued").Spec.Parallelism; n != 4 {
+			return "it is not", nil
+		}
+		return "", nil
+	})
+	resize("2")
+	f.waitFor("queued", has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonJobResizedElsewhere))
+	f.setSize("queued", 3)
+	f.waitFor("queued", ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
+}
