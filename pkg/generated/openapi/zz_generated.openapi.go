@@ -650,7 +650,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxSpec(ref common.ReferenceCallbac
 					},
 					"topology": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Topology of the tree of brokers, tbon.topo: kary:N, mincrit:N, binomial, custom.",
+							Description: "Topology of the tree of brokers, tbon.topo: flat, kary:N, mincrit:N, binomial, custom.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1112,7 +1112,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 					},
 					"volumes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Volumes to mount, by name: one of spec.volumes, or an existing one that is described here.",
+							Description: "Volumes to mount, by name: one of spec.volumes, or an existing one that is described here or in another container. In the view layout, a name that nothing describes is that of a PersistentVolumeClaim.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,

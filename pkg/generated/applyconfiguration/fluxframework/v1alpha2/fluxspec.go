@@ -40,7 +40,7 @@ type FluxSpecApplyConfiguration struct {
 	Bursting *BurstingApplyConfiguration `json:"bursting,omitempty"`
 	// The scheduler of the instance.
 	Scheduler *FluxSchedulerApplyConfiguration `json:"scheduler,omitempty"`
-	// Topology of the tree of brokers, tbon.topo: kary:N, mincrit:N, binomial,
+	// Topology of the tree of brokers, tbon.topo: flat, kary:N, mincrit:N, binomial,
 	// custom.
 	Topology *string `json:"topology,omitempty"`
 	// Make a ClusterIP Service of port 8050 for the lead broker instead of a

@@ -58,7 +58,8 @@ type MiniClusterContainerApplyConfiguration struct {
 	// Hooks of the container's life cycle.
 	LifeCycle *LifeCycleApplyConfiguration `json:"lifeCycle,omitempty"`
 	// Volumes to mount, by name: one of spec.volumes, or an existing one that
-	// is described here.
+	// is described here or in another container. In the view layout, a name that
+	// nothing describes is that of a PersistentVolumeClaim.
 	Volumes map[string]ContainerVolumeApplyConfiguration `json:"volumes,omitempty"`
 	// Existing claims, Secrets and ConfigMaps to mount, by name.
 	ExistingVolumes map[string]ExistingVolumeApplyConfiguration `json:"existingVolumes,omitempty"`

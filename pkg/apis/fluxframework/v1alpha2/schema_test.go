@@ -1,0 +1,319 @@
+package v1alpha2_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// maxAnnotations is what the API server accepts as annotations of one object;
+// kubectl apply keeps the whole object in one.
+const maxAnnotations = 256 << 10
+
+func crdFile() string {
+	return filepath.FromSlash("../../../../manifests/crd/flux-framework.org_miniclusters.yaml")
+}
+
+// property is the part of a CRD's schema that these tests look at.
+type property struct {
+	Type                 string              `json:"type"`
+	IntOrString          bool                `json:"x-kubernetes-int-or-string"`
+	Default              any                 `json:"default"`
+	Required             []string            `json:"required"`
+	Properties           map[string]property `json:"properties"`
+	Items                *property           `json:"items"`
+	AdditionalProperties *property           `json:"additionalProperties"`
+}
+
+// schemas are those of the CRD, by version.
+func schemas(t *testing.T) map[string]property {
+	t.Helper()
+	data, err := os.ReadFile(crdFile())
+	require.NoError(t, err)
+	var crd struct {
+		Spec struct {
+			Versions []struct {
+				Name   string `json:"name"`
+				Schema struct {
+					OpenAPIV3Schema property `json:"openAPIV3Schema"`
+				} `json:"schema"`
+			} `json:"versions"`
+		} `json:"spec"`
+	}
+	require.NoError(t, yaml.Unmarshal(data, &crd))
+	found := map[string]property{}
+	for _, version := range crd.Spec.Versions {
+		found[version.Name] = version.Schema.OpenAPIV3Schema
+	}
+	return found
+}
+
+// find follows a path like spec.containers[].volumes.KEY.path; the second result
+// tells whether its parent requires the field.
+func (p property) find(path string) (property, bool, error) {
+	required := false
+	for part := range strings.SplitSeq(path, ".") {
+		name, isList := strings.CutSuffix(part, "[]")
+		if name == "KEY" {
+			if p.AdditionalProperties == nil {
+				return p, false, fmt.Errorf("%s is no map", path)
+			}
+			p = *p.AdditionalProperties
+			continue
+		}
+		child, ok := p.Properties[name]
+		if !ok {
+			return p, false, fmt.Errorf("there is no field %s of %s", name, path)
+		}
+		required = slices.Contains(p.Required, name)
+		p = child
+		if isList {
+			p = *p.Items
+		}
+	}
+	return p, required, nil
+}
+
+func (p property) typeName() string {
+	switch {
+	case p.IntOrString:
+		return "intOrString"
+	case p.Items != nil && p.Items.Type != "":
+		return "[]" + p.Items.Type
+	case p.AdditionalProperties != nil:
+		element := p.AdditionalProperties.typeName()
+		if strings.HasPrefix(element, "[]") {
+			element = "array"
+		}
+		return "map[string]" + element
+	}
+	return p.Type
+}
+
+// TestSchemaHasEveryField compares the CRD with the fields that documents for
+// flux-operator may have.
+func TestSchemaHasEveryField(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "fields.tsv"))
+	require.NoError(t, err)
+	for version, root := range schemas(t) {
+		for line := range strings.Lines(string(data)) {
+			columns := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+			if strings.HasPrefix(line, "#") {
+				continue
+			}
+			require.Len(t, columns, 4)
+			path, wantDefault := columns[0], columns[2]
+			if onlyIn, value, ok := strings.Cut(wantDefault, ":/"); ok {
+				wantDefault = "-"
+				if onlyIn == version {
+					wantDefault = "/" + value
+				}
+			}
+			t.Run(version+"/"+path, func(t *testing.T) {
+				field, required, err := root.find(path)
+				require.NoError(t, err)
+				assert.Equal(t, columns[1], field.typeName(), "type")
+				gotDefault := "-"
+				if field.Default != nil && path != "spec.flux" {
+					gotDefault = fmt.Sprint(field.Default)
+				}
+				if number, ok := field.Default.(float64); ok {
+					gotDefault = fmt.Sprint(int64(number))
+				}
+				assert.Equal(t, wantDefault, gotDefault, "default")
+				assert.Equal(t, columns[3] == "required", required, "required")
+			})
+		}
+	}
+}
+
+func TestServicesAreContainers(t *testing.T) {
+	for version, root := range schemas(t) {
+		containers, _, err := root.find("spec.containers[]")
+		require.NoError(t, err)
+		services, _, err := root.find("spec.services[]")
+		require.NoError(t, err)
+		assert.Equal(t, containers, services, version)
+	}
+}
+
+// TestVersionsDifferByOneDefault: the CRD converts nothing between its versions.
+func TestVersionsDifferByOneDefault(t *testing.T) {
+	data, err := os.ReadFile(crdFile())
+	require.NoError(t, err)
+	var crd map[string]any
+	require.NoError(t, yaml.Unmarshal(data, &crd))
+	strategy, _, err := unstructured.NestedString(crd, "spec", "conversion", "strategy")
+	require.NoError(t, err)
+	assert.Equal(t, "None", strategy)
+
+	versions, _, err := unstructured.NestedSlice(crd, "spec", "versions")
+	require.NoError(t, err)
+	require.Len(t, versions, 2)
+	v1alpha1, v1alpha2 := versions[0].(map[string]any), versions[1].(map[string]any)
+	flux := []string{"schema", "openAPIV3Schema", "properties", "spec", "properties", "flux"}
+	for _, change := range []struct {
+		old    any
+		at     []string
+		wanted any
+	}{
+		{"v1alpha1", []string{"name"}, "v1alpha2"},
+		{false, []string{"storage"}, true},
+		{map[string]any{}, append(slices.Clone(flux), "default"), nil},
+		{"/usr", append(slices.Clone(flux), "properties", "installRoot", "default"), nil},
+	} {
+		got, _, err := unstructured.NestedFieldNoCopy(v1alpha1, change.at...)
+		require.NoError(t, err)
+		assert.Equal(t, change.old, got, "%v", change.at)
+		unstructured.RemoveNestedField(v1alpha1, change.at...)
+		if change.wanted != nil {
+			require.NoError(t, unstructured.SetNestedField(v1alpha1, change.wanted, change.at...))
+		}
+	}
+	assert.Equal(t, v1alpha2, v1alpha1)
+}
+
+// TestCRDFitsIntoAnAnnotation leaves an eighth for fields to come.
+func TestCRDFitsIntoAnAnnotation(t *testing.T) {
+	asYAML, err := os.ReadFile(crdFile())
+	require.NoError(t, err)
+	asJSON, err := yaml.YAMLToJSON(asYAML)
+	require.NoError(t, err)
+	t.Logf("the CRD has %d bytes as YAML and %d as JSON, of %d", len(asYAML), len(asJSON), maxAnnotations)
+	assert.Less(t, len(asYAML), maxAnnotations*7/8)
+	assert.Less(t, len(asJSON), maxAnnotations*7/8)
+}
+
+// everyParent is a document in which every object that has defaults is there.
+const everyParent = `
+spec:
+  containers:
+  - commands: {}
+    fluxUser: {}
+    volumes: {a: {}}
+    existingVolumes: {a: {}}
+  services:
+  - commands: {}
+    fluxUser: {}
+    volumes: {a: {}}
+    existingVolumes: {a: {}}
+  flux:
+    container: {}
+    scheduler: {}
+    bursting: {leadBroker: {name: a, address: b, size: 1}, clusters: [{}]}
+  logging: {}
+  pod: {}
+  network: {}
+  archive: {}
+  scaleDown: {}
+  volumes: {a: {path: /a}}
+  users: [{name: a}]
+  fluxRestful: {}
+`
+
+func applyDefaults(value any, schema property) {
+	switch value := value.(type) {
+	case map[string]any:
+		for name, property := range schema.Properties {
+			if _, ok := value[name]; !ok && property.Default != nil {
+				value[name] = property.Default
+			}
+			applyDefaults(value[name], property)
+		}
+		for name := range value {
+			if schema.AdditionalProperties != nil {
+				applyDefaults(value[name], *schema.AdditionalProperties)
+			}
+		}
+	case []any:
+		for i := range value {
+			applyDefaults(value[i], *schema.Items)
+		}
+	}
+}
+
+// TestSetDefaults: objects that no API server has seen get the same defaults.
+func TestSetDefaults(t *testing.T) {
+	for _, document := range []string{everyParent, "spec: {containers: [{}]}"} {
+		var object map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(document), &object))
+		applyDefaults(object, schemas(t)["v1alpha2"])
+		var want, got v1alpha2.MiniCluster
+		require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(roundTrip(t, object), &want))
+		require.NoError(t, yaml.UnmarshalStrict([]byte(document), &got))
+		v1alpha2.SetDefaults(&got)
+		assert.Equal(t, want, got)
+
+		again := *got.DeepCopy()
+		v1alpha2.SetDefaults(&again)
+		assert.Equal(t, got, again, "setting defaults twice changes nothing")
+	}
+}
+
+// roundTrip makes integers of the decoder's floating-point numbers.
+func roundTrip(t *testing.T, object map[string]any) map[string]any {
+	t.Helper()
+	var out unstructured.Unstructured
+	object["apiVersion"], object["kind"] = v1alpha2.SchemeGroupVersion.String(), v1alpha2.MiniClusterKind.Kind
+	data, err := json.Marshal(object)
+	require.NoError(t, err)
+	require.NoError(t, out.UnmarshalJSON(data))
+	delete(out.Object, "apiVersion")
+	delete(out.Object, "kind")
+	return out.Object
+}
+
+func TestStatusSizeIsAlwaysWritten(t *testing.T) {
+	data, err := json.Marshal(v1alpha2.MiniCluster{Status: v1alpha2.MiniClusterStatus{Selector: "a=b"}})
+	require.NoError(t, err)
+	assert.Contains(t, string(data), `"status":{"size":0,`)
+}
+
+func TestSizes(t *testing.T) {
+	var mc v1alpha2.MiniCluster
+	assert.Equal(t, int32(1), mc.RequestedSize())
+	assert.Equal(t, int32(1), mc.MinimumSize())
+	mc.Spec.Size, mc.Spec.MinSize = new(int32(0)), 3
+	assert.Equal(t, int32(0), mc.RequestedSize())
+	assert.Equal(t, int32(3), mc.MinimumSize())
+}
+
+func TestFluxContainerIndex(t *testing.T) {
+	container := func(runFlux bool) v1alpha2.MiniClusterContainer {
+		return v1alpha2.MiniClusterContainer{RunFlux: runFlux}
+	}
+	for _, c := range []struct {
+		name       string
+		containers []v1alpha2.MiniClusterContainer
+		want       int
+	}{
+		{"none", nil, -1},
+		{"the only one", []v1alpha2.MiniClusterContainer{container(false)}, 0},
+		{"the marked one", []v1alpha2.MiniClusterContainer{container(false), container(true)}, 1},
+		{"none is marked", []v1alpha2.MiniClusterContainer{container(false), container(false)}, -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mc := v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Containers: c.containers}}
+			assert.Equal(t, c.want, mc.FluxContainerIndex())
+		})
+	}
+}
+
+func TestScheme(t *testing.T) {
+	scheme := runtime.NewScheme()
+	require.NoError(t, v1alpha2.AddToScheme(scheme))
+	assert.True(t, scheme.Recognizes(v1alpha2.MiniClusterKind))
+	assert.Equal(t, "miniclusters.flux-framework.org", v1alpha2.Resource("miniclusters").String())
+}

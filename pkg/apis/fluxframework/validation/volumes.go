@@ -1,0 +1,223 @@
+package validation
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+const (
+	// storageHostPath is the storage class of a volume in a directory of the node.
+	storageHostPath = "hostpath"
+	// sharedMemory is where an empty directory without a path is mounted.
+	sharedMemory = "/dev/shm"
+	// maxDriverName is the length of a CSI driver's name.
+	maxDriverName = 63
+)
+
+// validateClusterVolumes checks the volumes that the controller makes.
+func validateClusterVolumes(volumes map[string]v1alpha2.MiniClusterVolume, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range sortedKeys(volumes) {
+		volume, at := volumes[name], path.Key(name)
+		errs = append(errs, check(at, name, validation.IsDNS1123Label)...)
+		errs = append(errs, validateQuantity(volume.Capacity, at.Child("capacity"))...)
+		errs = append(errs, validateLabels(volume.Labels, at.Child("labels"))...)
+		errs = append(errs, validateAnnotations(volume.Annotations, at.Child("annotations"))...)
+		errs = append(errs, validateAnnotations(volume.ClaimAnnotations, at.Child("claimAnnotations"))...)
+		if volume.StorageClass == "" || volume.StorageClass == storageHostPath {
+			if volume.Path == "" {
+				errs = append(errs, field.Required(at.Child("path"), "give the directory on the node"))
+			}
+			errs = append(errs, noBacksteps(volume.Path, at.Child("path"))...)
+		} else {
+			errs = append(errs, validateCSIVolume(&volume, at)...)
+		}
+	}
+	return errs
+}
+
+func validateCSIVolume(volume *v1alpha2.MiniClusterVolume, path *field.Path) field.ErrorList {
+	errs := reference(path.Child("storageClass"), volume.StorageClass)
+	if volume.Driver == "" {
+		errs = append(errs, field.Required(path.Child("driver"), "name the CSI driver, or leave out storageClass for a directory on the node"))
+	} else {
+		errs = append(errs, validateDriver(volume.Driver, path.Child("driver"))...)
+	}
+	errs = append(errs, requiredReference(path.Child("secret"), volume.Secret, "the Secret of the CSI driver")...)
+	if volume.SecretNamespace != "" {
+		errs = append(errs, check(path.Child("secretNamespace"), volume.SecretNamespace, validation.IsDNS1123Label)...)
+	}
+	return errs
+}
+
+func validateDriver(driver string, path *field.Path) field.ErrorList {
+	if len(driver) > maxDriverName {
+		return field.ErrorList{invalidf(path, driver, "must have at most %d characters", maxDriverName)}
+	}
+	return check(path, strings.ToLower(driver), validation.IsDNS1123Subdomain)
+}
+
+// volumeSet collects the volumes of one pod from its containers.
+type volumeSet struct {
+	cluster map[string]v1alpha2.MiniClusterVolume
+	// claims tells that a name which nothing describes is that of a claim.
+	claims bool
+	// sources are the volumes that containers describe, and where.
+	sources map[string]source
+	errs    field.ErrorList
+}
+
+type source struct {
+	text string
+	path *field.Path
+}
+
+// validateVolumes checks both dialects: volumes (one of spec.volumes, or
+// described in place) and existingVolumes. One that is described in a container
+// may be mounted by its name alone in the other containers of the pod. A name
+// that nothing describes is that of a claim in the view layout, as tutorials of
+// v1alpha2 have it, and a mistake in the system layout, as it was in v1alpha1.
+func validateVolumes(containers []v1alpha2.MiniClusterContainer, spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorList {
+	set := volumeSet{
+		cluster: spec.Volumes,
+		claims:  fluxconfig.LayoutOf(spec) == fluxconfig.LayoutView,
+		sources: map[string]source{},
+	}
+	for i := range containers {
+		set.describe(&containers[i], path.Index(i))
+	}
+	for i := range containers {
+		set.mount(&containers[i], path.Index(i))
+	}
+	return set.errs
+}
+
+func (s *volumeSet) add(errs ...*field.Error) { s.errs = append(s.errs, errs...) }
+
+func (s *volumeSet) describe(c *v1alpha2.MiniClusterContainer, path *field.Path) {
+	for _, name := range sortedKeys(c.Volumes) {
+		volume, at := c.Volumes[name], path.Child("volumes").Key(name)
+		if text := sourceOf(&volume); text != "" {
+			s.source(name, source{text, at})
+			s.add(validateSource(&volume, at)...)
+		}
+	}
+	for _, name := range sortedKeys(c.ExistingVolumes) {
+		volume, at := asContainerVolume(c.ExistingVolumes[name]), path.Child("existingVolumes").Key(name)
+		text := sourceOf(&volume)
+		if text == "" {
+			s.add(field.Required(at, "set claimName, secretName or configMapName"))
+			continue
+		}
+		s.source(name, source{text, at})
+		s.add(validateSource(&volume, at)...)
+	}
+}
+
+// source enters a description. A pod has one volume of a name.
+func (s *volumeSet) source(name string, described source) {
+	if _, ok := s.cluster[name]; ok {
+		s.add(invalidf(described.path, name, "is a volume of spec.volumes too: choose another name, or leave the description out"))
+		return
+	}
+	if other, ok := s.sources[name]; ok && other.text != described.text {
+		s.add(invalidf(described.path, name, "is another volume than %s, which has the same name: choose another name", other.path))
+		return
+	}
+	s.sources[name] = described
+}
+
+func (s *volumeSet) mount(c *v1alpha2.MiniClusterContainer, path *field.Path) {
+	mounted := map[string]*field.Path{}
+	for _, name := range sortedKeys(c.Volumes) {
+		volume, at := c.Volumes[name], path.Child("volumes").Key(name)
+		s.add(check(at, name, validation.IsDNS1123Label)...)
+		_, described := s.sources[name]
+		_, declared := s.cluster[name]
+		if !described && !declared && !s.claims && sourceOf(&volume) == "" {
+			s.add(invalidf(at, name, "is no volume of spec.volumes and is not described: add it to spec.volumes, or set claimName, configMapName, secretName, hostPath, emptyDir or csiDriver"))
+		}
+		mountPath := volume.Path
+		if volume.EmptyDir {
+			mountPath = cmp.Or(mountPath, sharedMemory)
+		}
+		s.mountPath(mountPath, at.Child("path"), mounted)
+	}
+	for _, name := range sortedKeys(c.ExistingVolumes) {
+		at := path.Child("existingVolumes").Key(name)
+		s.add(check(at, name, validation.IsDNS1123Label)...)
+		if _, ok := c.Volumes[name]; ok {
+			s.add(invalidf(at, name, "is mounted by volumes too: remove one of them"))
+		}
+		s.mountPath(c.ExistingVolumes[name].Path, at.Child("path"), mounted)
+	}
+}
+
+func (s *volumeSet) mountPath(value string, path *field.Path, mounted map[string]*field.Path) {
+	if value == "" {
+		s.add(field.Required(path, "give the directory in the container to mount the volume at"))
+		return
+	}
+	if strings.Contains(value, ":") {
+		s.add(field.Invalid(path, value, "must not contain ':': choose another directory"))
+	}
+	if other, ok := mounted[value]; ok {
+		s.add(invalidf(path, value, "is where %s is mounted: choose another directory", other))
+		return
+	}
+	mounted[value] = path
+}
+
+// asContainerVolume is what the older dialect describes, in the newer one.
+func asContainerVolume(v v1alpha2.ExistingVolume) v1alpha2.ContainerVolume {
+	return v1alpha2.ContainerVolume{
+		Path: v.Path, ClaimName: v.ClaimName, ConfigMapName: v.ConfigMapName,
+		Items: v.Items, SecretName: v.SecretName, ReadOnly: v.ReadOnly,
+	}
+}
+
+// sourceOf says which volume is described, "" if none is. Of several
+// descriptions the first one of this order counts, as in flux-operator.
+func sourceOf(v *v1alpha2.ContainerVolume) string {
+	switch {
+	case v.CSIDriver != "":
+		return fmt.Sprintf("CSI %s %v", v.CSIDriver, v.CSIDriverAttributes)
+	case v.SecretName != "":
+		return "Secret " + v.SecretName
+	case v.EmptyDir:
+		return fmt.Sprintf("empty directory %s %s", v.EmptyDirMedium, v.EmptyDirSizeLimit)
+	case v.HostPath != "":
+		return "directory " + v.HostPath
+	case v.ConfigMapName != "":
+		return fmt.Sprintf("ConfigMap %s %v", v.ConfigMapName, v.Items)
+	case v.ClaimName != "":
+		return "claim " + v.ClaimName
+	}
+	return ""
+}
+
+func validateSource(v *v1alpha2.ContainerVolume, path *field.Path) field.ErrorList {
+	errs := reference(path.Child("claimName"), v.ClaimName)
+	errs = append(errs, reference(path.Child("configMapName"), v.ConfigMapName)...)
+	errs = append(errs, reference(path.Child("secretName"), v.SecretName)...)
+	errs = append(errs, noBacksteps(v.HostPath, path.Child("hostPath"))...)
+	for _, key := range sortedKeys(v.Items) {
+		errs = append(errs, check(path.Child("items").Key(key), key, validation.IsConfigMapKey)...)
+		errs = append(errs, relativePath(v.Items[key], path.Child("items").Key(key))...)
+	}
+	if v.EmptyDirMedium != "" && !strings.EqualFold(v.EmptyDirMedium, "memory") {
+		errs = append(errs, field.Invalid(path.Child("emptyDirMedium"), v.EmptyDirMedium, "must be memory, or left out for a directory on disk"))
+	}
+	errs = append(errs, validateQuantity(v.EmptyDirSizeLimit, path.Child("emptyDirSizeLimit"))...)
+	if v.CSIDriver != "" {
+		errs = append(errs, validateDriver(v.CSIDriver, path.Child("csiDriver"))...)
+	}
+	return errs
+}

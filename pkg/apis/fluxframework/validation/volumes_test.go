@@ -1,0 +1,108 @@
+package validation
+
+import (
+	"strings"
+	"testing"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+func TestValidateClusterVolumes(t *testing.T) {
+	csi := func(change func(*v1alpha2.MiniClusterVolume)) edit {
+		v := v1alpha2.MiniClusterVolume{Path: "/x", StorageClass: "csi-gcs", Driver: "gcs.csi.ofek.dev", Secret: "csi-gcs-secret", SecretNamespace: "default"}
+		change(&v)
+		return clusterVolume("data", v)
+	}
+	run(t, []testCase{
+		{name: "a directory of the node", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/tmp/data"})},
+		{name: "named class", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/tmp/data", StorageClass: "hostpath", Capacity: "5Gi"})},
+		{name: "no path", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{}), fields: []string{"spec.volumes[data].path"}},
+		{name: "path with ..", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/a/../b"}), fields: []string{"spec.volumes[data].path"}},
+		{name: "name", edit: clusterVolume("my_data", v1alpha2.MiniClusterVolume{Path: "/a"}), fields: []string{"spec.volumes[my_data]"}},
+		{name: "capacity is no quantity", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/a", Capacity: "5 GB"}), fields: []string{"spec.volumes[data].capacity"}, says: "for example 5Gi"},
+		{name: "capacity of nothing", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/a", Capacity: "0"}), fields: []string{"spec.volumes[data].capacity"}},
+		{name: "labels and annotations", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{
+			Path: "/a", Labels: map[string]string{"a b": ""}, Annotations: map[string]string{"a b": ""}, ClaimAnnotations: map[string]string{"a b": ""},
+		}), fields: []string{"spec.volumes[data].labels", "spec.volumes[data].annotations", "spec.volumes[data].claimAnnotations"}},
+		{name: "CSI", edit: csi(func(*v1alpha2.MiniClusterVolume) {})},
+		{name: "CSI needs no path", edit: csi(func(v *v1alpha2.MiniClusterVolume) { v.Path = "" })},
+		{name: "CSI without secret", edit: csi(func(v *v1alpha2.MiniClusterVolume) { v.Secret = "" }), fields: []string{"spec.volumes[data].secret"}},
+		{name: "CSI without driver", edit: csi(func(v *v1alpha2.MiniClusterVolume) { v.Driver = "" }), fields: []string{"spec.volumes[data].driver"}},
+		{name: "CSI with wrong names", edit: csi(func(v *v1alpha2.MiniClusterVolume) {
+			v.StorageClass, v.Driver, v.Secret, v.SecretNamespace = "A b", strings.Repeat("a", 64), "A b", "a.b"
+		}), fields: []string{"spec.volumes[data].storageClass", "spec.volumes[data].driver", "spec.volumes[data].secret", "spec.volumes[data].secretNamespace"}},
+	})
+}
+
+func TestValidateVolumes(t *testing.T) {
+	one := func(v v1alpha2.ContainerVolume) edit { return volumes(map[string]v1alpha2.ContainerVolume{"data": v}) }
+	data := clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/tmp/data"})
+	both := func(edits ...edit) edit {
+		return func(mc *v1alpha2.MiniCluster) {
+			for _, e := range edits {
+				e(mc)
+			}
+		}
+	}
+	run(t, []testCase{
+		{name: "of spec.volumes", edit: both(data, one(v1alpha2.ContainerVolume{Path: "/data"}))},
+		{name: "of spec.volumes without a path", edit: both(data, one(v1alpha2.ContainerVolume{})), fields: []string{"spec.containers[0].volumes[data].path"}},
+		{name: "a claim of that name", edit: one(v1alpha2.ContainerVolume{Path: "/data"})},
+		{name: "of no spec.volumes", edit: both(flux(v1alpha2.FluxSpec{InstallRoot: "/usr"}), one(v1alpha2.ContainerVolume{Path: "/data"})), fields: []string{"spec.containers[0].volumes[data]"}, says: "add it to spec.volumes"},
+		{name: "described twice", edit: both(data, one(v1alpha2.ContainerVolume{Path: "/data", ClaimName: "a"})),
+			fields: []string{"spec.containers[0].volumes[data]"}, says: "volume of spec.volumes too"},
+		{name: "name", edit: volumes(map[string]v1alpha2.ContainerVolume{"my_data": {Path: "/data", ClaimName: "a"}}), fields: []string{"spec.containers[0].volumes[my_data]"}},
+		{name: "claim", edit: one(v1alpha2.ContainerVolume{Path: "/data", ClaimName: "a"})},
+		{name: "claim without a path", edit: one(v1alpha2.ContainerVolume{ClaimName: "a"}), fields: []string{"spec.containers[0].volumes[data].path"}},
+		{name: "directory of the node", edit: one(v1alpha2.ContainerVolume{Path: "/data", HostPath: "/a"})},
+		{name: "directory of the node without a path", edit: one(v1alpha2.ContainerVolume{HostPath: "/a"}), fields: []string{"spec.containers[0].volumes[data].path"}},
+		{name: "directory of the node with ..", edit: one(v1alpha2.ContainerVolume{Path: "/data", HostPath: "/a/.."}), fields: []string{"spec.containers[0].volumes[data].hostPath"}},
+		{name: "config map", edit: one(v1alpha2.ContainerVolume{Path: "/data", ConfigMapName: "a", Items: map[string]string{"key": "sub/file"}})},
+		{name: "items", edit: one(v1alpha2.ContainerVolume{Path: "/data", ConfigMapName: "a", Items: map[string]string{"a/b": "c", "d": "/e", "f": "../g"}}),
+			fields: []string{"spec.containers[0].volumes[data].items[a/b]", "spec.containers[0].volumes[data].items[d]", "spec.containers[0].volumes[data].items[f]"}},
+		{name: "wrong names", edit: one(v1alpha2.ContainerVolume{Path: "/data", ConfigMapName: "A b", ClaimName: "A b", SecretName: "A b", CSIDriver: "a b"}),
+			fields: []string{
+				"spec.containers[0].volumes[data].claimName", "spec.containers[0].volumes[data].configMapName",
+				"spec.containers[0].volumes[data].secretName", "spec.containers[0].volumes[data].csiDriver",
+			}},
+		{name: "secret without a path", edit: one(v1alpha2.ContainerVolume{SecretName: "a"}), fields: []string{"spec.containers[0].volumes[data].path"}},
+		{name: "empty directory is shared memory", edit: one(v1alpha2.ContainerVolume{EmptyDir: true, EmptyDirMedium: "memory", EmptyDirSizeLimit: "64Gi"})},
+		{name: "empty directory, wrong", edit: one(v1alpha2.ContainerVolume{EmptyDir: true, EmptyDirMedium: "tape", EmptyDirSizeLimit: "lots"}),
+			fields: []string{"spec.containers[0].volumes[data].emptyDirMedium", "spec.containers[0].volumes[data].emptyDirSizeLimit"}},
+		{name: "same path", edit: volumes(map[string]v1alpha2.ContainerVolume{"a": {Path: "/data", ClaimName: "a"}, "b": {Path: "/data", ClaimName: "b"}}),
+			fields: []string{"spec.containers[0].volumes[b].path"}},
+		{name: "colon in a path", edit: one(v1alpha2.ContainerVolume{Path: "/a:b", ClaimName: "a"}), fields: []string{"spec.containers[0].volumes[data].path"}},
+		{name: "a sidecar mounts what the first container describes", edit: both(
+			one(v1alpha2.ContainerVolume{Path: "/data", ClaimName: "a"}),
+			sidecar(v1alpha2.MiniClusterContainer{Name: "b", Volumes: map[string]v1alpha2.ContainerVolume{"data": {Path: "/elsewhere"}}}),
+		)},
+		{name: "a sidecar describes the same volume", edit: both(
+			one(v1alpha2.ContainerVolume{Path: "/data", ClaimName: "a"}),
+			sidecar(v1alpha2.MiniClusterContainer{Name: "b", Volumes: map[string]v1alpha2.ContainerVolume{"data": {Path: "/elsewhere", ClaimName: "a"}}}),
+		)},
+		{name: "a sidecar describes another volume", edit: both(
+			one(v1alpha2.ContainerVolume{Path: "/data", ClaimName: "a"}),
+			sidecar(v1alpha2.MiniClusterContainer{Name: "b", Volumes: map[string]v1alpha2.ContainerVolume{"data": {Path: "/data", ClaimName: "b"}}}),
+		), fields: []string{"spec.containers[1].volumes[data]"}, says: "spec.containers[0].volumes[data]"},
+	})
+}
+
+func TestValidateExistingVolumes(t *testing.T) {
+	one := func(v v1alpha2.ExistingVolume) edit { return existing(map[string]v1alpha2.ExistingVolume{"data": v}) }
+	run(t, []testCase{
+		{name: "claim", edit: one(v1alpha2.ExistingVolume{Path: "/data", ClaimName: "a"})},
+		{name: "secret", edit: one(v1alpha2.ExistingVolume{Path: "/data", SecretName: "a"})},
+		{name: "config map", edit: one(v1alpha2.ExistingVolume{Path: "/data", ConfigMapName: "a"})},
+		{name: "claim without a path", edit: one(v1alpha2.ExistingVolume{ClaimName: "a"}), fields: []string{"spec.containers[0].existingVolumes[data].path"}},
+		{name: "path without a claim", edit: one(v1alpha2.ExistingVolume{Path: "/data"}), fields: []string{"spec.containers[0].existingVolumes[data]"}},
+		{name: "name", edit: existing(map[string]v1alpha2.ExistingVolume{"a_b": {Path: "/data", ClaimName: "a"}}), fields: []string{"spec.containers[0].existingVolumes[a_b]"}},
+		{name: "in volumes too", edit: func(mc *v1alpha2.MiniCluster) {
+			one(v1alpha2.ExistingVolume{Path: "/data", ClaimName: "a"})(mc)
+			volumes(map[string]v1alpha2.ContainerVolume{"data": {Path: "/other"}})(mc)
+		}, fields: []string{"spec.containers[0].existingVolumes[data]"}},
+		{name: "at the same path", edit: func(mc *v1alpha2.MiniCluster) {
+			one(v1alpha2.ExistingVolume{Path: "/data", ClaimName: "a"})(mc)
+			volumes(map[string]v1alpha2.ContainerVolume{"other": {Path: "/data", ClaimName: "b"}})(mc)
+		}, fields: []string{"spec.containers[0].existingVolumes[data].path"}},
+	})
+}
