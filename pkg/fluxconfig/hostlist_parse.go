@@ -1,0 +1,160 @@
+package fluxconfig
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// maxIDDigits keeps ids, and id arithmetic, well inside 64 bits. A longer run of
+// digits at the end of a plain name is part of the name, as it is for Flux.
+const maxIDDigits = 18
+
+// ParseHostlist reads a host list in the form of Flux RFC 29. It reads what Flux
+// reads, and refuses what is not RFC 29 although Flux makes something of it:
+// several brackets in one name, a sign in front of an id, an open range (5-),
+// and brackets whose padding RFC 29 and Flux understand differently ([005,4]).
+func ParseHostlist(text string) (Hostlist, error) {
+	var h Hostlist
+	for i, expr := range splitHosts(text) {
+		ranges, err := parseHosts(expr)
+		if err != nil {
+			return Hostlist{}, fmt.Errorf("host list, entry %d (%s): %w", i+1, strconv.Quote(abbreviate(expr)), err)
+		}
+		for _, r := range ranges {
+			h.push(r)
+		}
+		if len(h.ranges) > MaxHostRanges {
+			return Hostlist{}, fmt.Errorf("host list: more than %d ranges and single hosts", MaxHostRanges)
+		}
+	}
+	return h, nil
+}
+
+// splitHosts splits at commas and blanks outside of brackets. Flux takes any run
+// of them as one separator.
+func splitHosts(text string) []string {
+	depth := 0
+	return strings.FieldsFunc(text, func(c rune) bool {
+		switch c {
+		case '[':
+			depth++
+		case ']':
+			depth--
+		case ',', ' ', '\t':
+			return depth <= 0
+		}
+		return false
+	})
+}
+
+// parseHosts reads one expression: prefix, [ids], suffix, where the last two are
+// optional.
+func parseHosts(expr string) ([]hostRange, error) {
+	for _, c := range []byte(expr) {
+		if c < 0x20 || c > 0x7e {
+			return nil, errors.New("a character that is not printable ASCII")
+		}
+	}
+	prefix, rest, ok := strings.Cut(expr, "[")
+	if !ok {
+		if strings.Contains(expr, "]") {
+			return nil, errors.New("a closing bracket without an opening one")
+		}
+		return []hostRange{plainHost(expr)}, nil
+	}
+	ids, suffix, ok := strings.Cut(rest, "]")
+	if !ok {
+		return nil, errors.New("an opening bracket without a closing one")
+	}
+	if strings.ContainsAny(prefix+suffix, "[]") || strings.Contains(ids, "[") {
+		return nil, errors.New("more than one pair of brackets")
+	}
+	return parseIDs(prefix, ids, suffix)
+}
+
+// plainHost reads a name without brackets. Digits at its end are its id: foo1,
+// foo2 is the list foo[1-2].
+func plainHost(name string) hostRange {
+	prefix := strings.TrimRight(name, "0123456789")
+	id, err := parseID(name[len(prefix):])
+	if err != nil {
+		return hostRange{prefix: name, literal: true}
+	}
+	return hostRange{prefix: prefix, lo: id, hi: id, width: paddedWidth(name[len(prefix):])}
+}
+
+func parseIDs(prefix, ids, suffix string) ([]hostRange, error) {
+	parts := strings.Split(ids, ",")
+	if len(parts) > MaxHostRanges {
+		return nil, fmt.Errorf("more than %d ranges in brackets", MaxHostRanges)
+	}
+	ranges := make([]hostRange, 0, len(parts))
+	for _, part := range parts {
+		r, err := parseRange(part)
+		if err != nil {
+			return nil, err
+		}
+		if len(ranges) > 0 && !ranges[0].padsLike(r) {
+			return nil, fmt.Errorf("id %q is not padded like the first one of its brackets: RFC 29 and Flux read that differently", abbreviate(part))
+		}
+		r.prefix, r.suffix = prefix, suffix
+		ranges = append(ranges, r)
+	}
+	return ranges, nil
+}
+
+func parseRange(part string) (hostRange, error) {
+	from, to, isRange := strings.Cut(part, "-")
+	lo, err := parseID(from)
+	if err != nil {
+		return hostRange{}, err
+	}
+	r := hostRange{lo: lo, hi: lo, width: paddedWidth(from)}
+	if isRange {
+		if r.hi, err = parseID(to); err != nil {
+			return hostRange{}, err
+		}
+	}
+	if r.hi < r.lo {
+		return hostRange{}, fmt.Errorf("range %q runs backwards", abbreviate(part))
+	}
+	if r.hi-r.lo >= MaxHostRange {
+		return hostRange{}, fmt.Errorf("range %q has more than %d hosts, which Flux refuses", abbreviate(part), MaxHostRange)
+	}
+	return r, nil
+}
+
+func parseID(s string) (uint64, error) {
+	switch {
+	case s == "":
+		return 0, errors.New("an id is missing")
+	case strings.Trim(s, "0123456789") != "":
+		return 0, fmt.Errorf("%q is not an id or a range of ids", abbreviate(s))
+	case len(s) > maxIDDigits:
+		return 0, fmt.Errorf("id %q is too long", abbreviate(s))
+	}
+	id, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("id %q: %w", abbreviate(s), err)
+	}
+	return id, nil
+}
+
+// paddedWidth is the width of an id that is padded with zeros, 0 for others.
+func paddedWidth(id string) int {
+	if len(id) > 1 && id[0] == '0' {
+		return len(id)
+	}
+	return 0
+}
+
+// abbreviate keeps error messages short, whatever a stranger wrote.
+func abbreviate(s string) string {
+	const most = 60
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
+}
