@@ -1,0 +1,158 @@
+package fluxconfig
+
+import (
+	"errors"
+	"path"
+	"slices"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// checkpointPeriod is how much work a lead that is lost may forget. Flux by
+// default writes a checkpoint only when it stops: after a crash no job would be
+// left. Nothing is written while nothing changes.
+const checkpointPeriod = "2s"
+
+// BrokerTOML is the broker.toml of a MiniCluster: what the user wrote
+// (spec.flux.brokerConfig), as it is, or else BrokerConfig.
+func BrokerTOML(mc *v1alpha2.MiniCluster, p Params) (string, error) {
+	if mc.Spec.Flux != nil && mc.Spec.Flux.BrokerConfig != "" {
+		if _, err := ParseBrokerTOML(mc.Spec.Flux.BrokerConfig); err != nil {
+			return "", &FieldError{Field: "spec.flux.brokerConfig", Err: err}
+		}
+		return mc.Spec.Flux.BrokerConfig, nil
+	}
+	c, err := BrokerConfig(mc, p)
+	if err != nil {
+		return "", err
+	}
+	return c.Text()
+}
+
+// BrokerConfig is the generated configuration of a MiniCluster. All brokers of
+// all its pods read the same one.
+func BrokerConfig(mc *v1alpha2.MiniCluster, p Params) (Config, error) {
+	p = p.withDefaults(mc)
+	paths, err := pathsOf(mc, p.Layout)
+	if err != nil {
+		return Config{}, err
+	}
+	bootstrap, err := bootstrapTable(mc, p, paths)
+	if err != nil {
+		return Config{}, err
+	}
+	tbon, err := TBONSettings(&mc.Spec)
+	if err != nil {
+		return Config{}, err
+	}
+	qmanager, err := qmanagerTable(&mc.Spec)
+	if err != nil {
+		return Config{}, err
+	}
+	c := Config{
+		// Users of a pod are its containers and those who may exec into it: the
+		// Flux user's socket is open to all of them, and root is the owner.
+		Access:    Access{AllowGuestUser: true, AllowRootOwner: true},
+		Resource:  Resource{Path: paths.R, Noverify: fluxResourcesDerived(mc)},
+		Bootstrap: bootstrap,
+		TBON:      tbon,
+		KVS:       &KVS{CheckpointPeriod: checkpointPeriod},
+		Qmanager:  qmanager,
+	}
+	if p.Layout == LayoutSystem {
+		c.Exec = execTable(&mc.Spec)
+		c.Archive = &Archive{DBPath: paths.JobArchive, Period: "1m", BusyTimeout: "50s"}
+	}
+	return c, nil
+}
+
+func pathsOf(mc *v1alpha2.MiniCluster, layout Layout) (PathSet, error) {
+	mountPath := MountPath(&mc.Spec)
+	switch layout {
+	case LayoutView:
+		if err := checkMountPath(mountPath); err != nil {
+			return PathSet{}, &FieldError{Field: "spec.flux.container.mountPath", Err: err}
+		}
+	case LayoutSystem:
+		// The layout may have been decided by an earlier spec than this one.
+		if err := checkPath(installRoot(&mc.Spec)); err != nil {
+			return PathSet{}, &FieldError{Field: "spec.flux.installRoot", Err: err}
+		}
+	}
+	return Paths(layout, mountPath), nil
+}
+
+func bootstrapTable(mc *v1alpha2.MiniCluster, p Params, paths PathSet) (Bootstrap, error) {
+	hosts, err := Hosts(mc, p)
+	if err != nil {
+		return Bootstrap{}, err
+	}
+	var lead *v1alpha2.LeadBroker
+	if mc.Spec.Flux != nil && mc.Spec.Flux.Bursting != nil {
+		lead = mc.Spec.Flux.Bursting.LeadBroker
+	}
+	entries, err := hostEntries(hosts, lead)
+	if err != nil {
+		return Bootstrap{}, err
+	}
+	return Bootstrap{
+		// Pods may have addresses of either family. Where there is no IPv6, neither
+		// names of one family nor a kernel without it keep brokers from connecting.
+		EnableIPv6:  true,
+		CurveCert:   paths.CurveCert,
+		DefaultPort: v1alpha2.DefaultBrokerPort,
+		// Every interface: its name depends on the network plugin.
+		DefaultBind:    "tcp://*:%p",
+		DefaultConnect: "tcp://%h." + p.domain() + ":%p",
+		Hosts:          entries,
+	}, nil
+}
+
+// fluxResourcesDerived looks at the container that runs Flux.
+func fluxResourcesDerived(mc *v1alpha2.MiniCluster) bool {
+	i := mc.FluxContainerIndex()
+	return i >= 0 && DerivedResources(&mc.Spec.Containers[i])
+}
+
+// installRoot is the prefix of Flux in the system layout.
+func installRoot(spec *v1alpha2.MiniClusterSpec) string {
+	if spec.Flux != nil && spec.Flux.InstallRoot != "" {
+		return spec.Flux.InstallRoot
+	}
+	return "/usr"
+}
+
+// execTable names the IMP (flux-imp(8)), which runs jobs of others than the
+// owner of the instance. There are such users only where the spec names them or
+// brings a MUNGE key to know them by.
+func execTable(spec *v1alpha2.MiniClusterSpec) *Exec {
+	if len(spec.Users) == 0 && (spec.Flux == nil || spec.Flux.MungeSecret == "") {
+		return nil
+	}
+	return &Exec{IMP: path.Join(installRoot(spec), "libexec/flux/flux-imp")}
+}
+
+// queuePolicies are those of Fluxion; its qmanager does not load with another,
+// and the lead does not start.
+func queuePolicies() []string {
+	return []string{"fcfs", "easy", "conservative", "hybrid"}
+}
+
+func qmanagerTable(spec *v1alpha2.MiniClusterSpec) (*Qmanager, error) {
+	policy := "fcfs"
+	if spec.Flux != nil && spec.Flux.Scheduler != nil {
+		if spec.Flux.Scheduler.Simple {
+			return nil, nil // Fluxion is not used
+		}
+		if p := spec.Flux.Scheduler.QueuePolicy; p != "" {
+			policy = p
+		}
+	}
+	if !slices.Contains(queuePolicies(), policy) {
+		return nil, &FieldError{
+			Field: "spec.flux.scheduler.queuePolicy",
+			Err:   errors.New("must be fcfs, easy, conservative or hybrid"),
+		}
+	}
+	return &Qmanager{QueuePolicy: policy}, nil
+}

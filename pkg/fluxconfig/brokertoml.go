@@ -1,0 +1,158 @@
+package fluxconfig
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Config is a broker.toml, flux-config(5): the tables that are generated.
+type Config struct {
+	Access    Access    `toml:"access"`
+	Resource  Resource  `toml:"resource"`
+	Bootstrap Bootstrap `toml:"bootstrap"`
+	TBON      *TBON     `toml:"tbon,omitempty"`
+	KVS       *KVS      `toml:"kvs,omitempty"`
+	Exec      *Exec     `toml:"exec,omitempty"`
+	Archive   *Archive  `toml:"archive,omitempty"`
+	Qmanager  *Qmanager `toml:"sched-fluxion-qmanager,omitempty"`
+}
+
+// Access is who may talk to the broker, flux-config-access(5).
+type Access struct {
+	AllowGuestUser bool `toml:"allow-guest-user"`
+	AllowRootOwner bool `toml:"allow-root-owner"`
+}
+
+// Resource is where the instance's resources are described,
+// flux-config-resource(5). An unknown key in it is fatal, so that only those of
+// Flux 0.49 are written.
+type Resource struct {
+	Path     string `toml:"path,omitempty"`
+	Noverify bool   `toml:"noverify,omitempty"`
+}
+
+// Bootstrap is how the brokers find each other, flux-config-bootstrap(5). An
+// unknown key in it is fatal.
+type Bootstrap struct {
+	EnableIPv6     bool   `toml:"enable_ipv6,omitempty"`
+	CurveCert      string `toml:"curve_cert,omitempty"`
+	DefaultPort    int32  `toml:"default_port,omitempty"`
+	DefaultBind    string `toml:"default_bind,omitempty"`
+	DefaultConnect string `toml:"default_connect,omitempty"`
+	Hosts          []Host `toml:"hosts,omitempty"`
+}
+
+// Host is an entry of the hosts array: hosts (RFC 29) and what is particular to
+// them. An unknown key in it is fatal.
+type Host struct {
+	Host    string `toml:"host"`
+	Bind    string `toml:"bind,omitempty"`
+	Connect string `toml:"connect,omitempty"`
+	Parent  string `toml:"parent,omitempty"`
+}
+
+// TBON tunes the brokers' network, flux-config-tbon(5). In the file, and not on
+// the command line, a key that a version of Flux does not know is harmless.
+type TBON struct {
+	Topo           string `toml:"topo,omitempty"`
+	ConnectTimeout string `toml:"connect_timeout,omitempty"`
+	ZMQDebug       int    `toml:"zmqdebug,omitempty"`
+}
+
+// KVS tunes the key value store, flux-config-kvs(5).
+type KVS struct {
+	CheckpointPeriod string `toml:"checkpoint-period,omitempty"`
+}
+
+// Exec is how jobs are executed, flux-config-exec(5).
+type Exec struct {
+	IMP string `toml:"imp,omitempty"`
+}
+
+// Archive is the database of finished jobs, flux-config-archive(5) of Flux
+// before 0.70. Later versions don't look at it.
+type Archive struct {
+	DBPath      string `toml:"dbpath,omitempty"`
+	Period      string `toml:"period,omitempty"`
+	BusyTimeout string `toml:"busytimeout,omitempty"`
+}
+
+// Qmanager sets the queues of Fluxion, flux-config-sched-fluxion-qmanager(5). Other
+// schedulers don't look at it.
+type Qmanager struct {
+	QueuePolicy string `toml:"queue-policy,omitempty"`
+}
+
+// Text is the configuration as TOML.
+func (c Config) Text() (string, error) {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(c); err != nil {
+		return "", fmt.Errorf("write broker.toml: %w", err)
+	}
+	return b.String(), nil
+}
+
+// ParseBrokerTOML reads a broker.toml, a user's for example
+// (spec.flux.brokerConfig), as far as its keys are known here. It refuses what no
+// version of Flux would start with: bad TOML, a value of the wrong type, and an
+// unknown key in [bootstrap] or one of its hosts. Any other unknown key or table
+// is left to Flux.
+func ParseBrokerTOML(text string) (Config, error) {
+	var c Config
+	if err := decodeTOML(text, &c); err != nil {
+		return Config{}, err
+	}
+	// Not by the strict mode of the decoder, which does not tell in which table of
+	// an inline table the key is.
+	var tables struct {
+		Bootstrap map[string]any `toml:"bootstrap"`
+	}
+	if err := decodeTOML(text, &tables); err != nil {
+		return Config{}, err
+	}
+	if err := checkBootstrapKeys(tables.Bootstrap); err != nil {
+		return Config{}, fmt.Errorf("broker.toml: %w", err)
+	}
+	return c, nil
+}
+
+func decodeTOML(text string, into any) error {
+	err := toml.Unmarshal([]byte(text), into)
+	var bad *toml.DecodeError
+	switch {
+	case errors.As(err, &bad):
+		line, column := bad.Position()
+		return fmt.Errorf("broker.toml, line %d, column %d: %w", line, column, err)
+	case err != nil:
+		return fmt.Errorf("broker.toml: %w", err)
+	}
+	return nil
+}
+
+// checkBootstrapKeys knows the keys of Flux 0.49 to 0.88.
+func checkBootstrapKeys(table map[string]any) error {
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		switch key {
+		case "curve_cert", "default_port", "default_bind", "default_connect", "enable_ipv6", "hosts":
+		default:
+			return fmt.Errorf("unknown key %q in [bootstrap]", abbreviate(key))
+		}
+	}
+	hosts, _ := table["hosts"].([]any)
+	for i, host := range hosts {
+		entry, _ := host.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(entry)) {
+			switch key {
+			case "host", "bind", "connect", "parent":
+			default:
+				return fmt.Errorf("unknown key %q in entry %d of [bootstrap] hosts", abbreviate(key), i+1)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package fluxconfig
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// Layout says where Flux and its files are in the pods. It is decided once, when
+// a MiniCluster is created.
+type Layout string
+
+const (
+	// LayoutSystem is that of a system instance, and of v1alpha1: Flux is
+	// installed in the user's image, its files are in /etc/flux, /run/flux and
+	// /var/lib/flux.
+	LayoutSystem Layout = "system"
+	// LayoutView is that of v1alpha2: Flux comes from a view that is mounted at
+	// spec.flux.container.mountPath, and its files are there too.
+	LayoutView Layout = "view"
+)
+
+// LayoutOf is the layout that a spec asks for.
+func LayoutOf(spec *v1alpha2.MiniClusterSpec) Layout {
+	if spec.Flux != nil && spec.Flux.InstallRoot != "" {
+		return LayoutSystem
+	}
+	return LayoutView
+}
+
+// MountPath is where a spec mounts the view.
+func MountPath(spec *v1alpha2.MiniClusterSpec) string {
+	if spec.Flux != nil && spec.Flux.Container != nil && spec.Flux.Container.MountPath != "" {
+		return spec.Flux.Container.MountPath
+	}
+	return v1alpha2.DefaultMountPath
+}
+
+// HeadlessService is the name of the Service that gives the pods their host
+// names.
+func HeadlessService(mc *v1alpha2.MiniCluster, layout Layout) string {
+	switch {
+	case mc.Spec.Network != nil && mc.Spec.Network.HeadlessName != "":
+		return mc.Spec.Network.HeadlessName
+	case layout == LayoutSystem:
+		return v1alpha2.DefaultSystemHeadlessName
+	default:
+		return mc.Name
+	}
+}
+
+// PathSet are the places of a broker's files in a pod. Users of flux-operator
+// look for them there.
+type PathSet struct {
+	// ConfigDir is the directory that brokers read (flux broker --config-path).
+	ConfigDir string
+	// BrokerTOML is the configuration in it.
+	BrokerTOML string
+	// CurveCert is the certificate: of the broker's user, mode 0600.
+	CurveCert string
+	// R is the file of the instance's resources (Flux RFC 20).
+	R string
+	// Hostlist is the file with the host list of R.
+	Hostlist string
+	// CronDir is the broker attribute cron.directory.
+	CronDir string
+	// RunDir is the broker attribute rundir.
+	RunDir string
+	// StateDir is the broker attribute statedir.
+	StateDir string
+	// Socket is the broker's local socket.
+	Socket string
+	// SocketURI is the broker attribute local-uri, and FLUX_URI of a client.
+	SocketURI string
+	// JobArchive is the database of finished jobs that Flux before 0.70 keeps.
+	JobArchive string
+}
+
+// Paths are the places of a layout. The mount path counts in the view layout
+// only.
+func Paths(layout Layout, mountPath string) PathSet {
+	root, curve := "/", "/etc/curve"
+	if layout == LayoutView {
+		root = path.Join(mountPath, "config")
+		curve = path.Join(root, "curve")
+	}
+	at := func(elem string) string { return path.Join(root, elem) }
+	return PathSet{
+		ConfigDir:  at("etc/flux/config"),
+		BrokerTOML: at("etc/flux/config/broker.toml"),
+		CurveCert:  path.Join(curve, "curve.cert"),
+		R:          at("etc/flux/system/R"),
+		Hostlist:   at("etc/flux/system/hostlist"),
+		CronDir:    at("etc/flux/system/cron.d"),
+		RunDir:     at("run/flux"),
+		StateDir:   at("var/lib/flux"),
+		Socket:     at("run/flux/local"),
+		SocketURI:  "local://" + at("run/flux/local"),
+		JobArchive: at("var/lib/flux/job-archive.sqlite"),
+	}
+}
+
+// maxSocketPath is what fits in the address of a Unix socket, unix(7).
+const maxSocketPath = 107
+
+// checkPath refuses a directory that could not be named in all places that name
+// it: broker.toml, the address of a socket, PATH and lists like it.
+func checkPath(dir string) error {
+	switch {
+	case !path.IsAbs(dir):
+		return errors.New("must be an absolute path")
+	case !utf8.ValidString(dir):
+		return errors.New("must be UTF-8")
+	case strings.ContainsFunc(dir, func(c rune) bool { return c <= ' ' || c == 0x7f || c == ':' }):
+		return errors.New("must not contain a blank, a control character or a colon")
+	}
+	return nil
+}
+
+// checkMountPath refuses a mount path at which brokers would not start.
+func checkMountPath(mountPath string) error {
+	if err := checkPath(mountPath); err != nil {
+		return err
+	}
+	if path.Clean(mountPath) == "/" {
+		return errors.New("must be another directory than /")
+	}
+	if n := len(Paths(LayoutView, mountPath).Socket); n > maxSocketPath {
+		return fmt.Errorf("too long: the path of the broker's socket would have %d characters, more than %d", n, maxSocketPath)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package fluxconfig
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// TBONSettings are the settings of the brokers' network that a spec asks for,
+// nil if it asks for none. With spec.flux.brokerConfig, which has a [tbon] of
+// its own or none, they are to be given as broker attributes (tbon.topo, ...).
+func TBONSettings(spec *v1alpha2.MiniClusterSpec) (*TBON, error) {
+	t := TBON{ConnectTimeout: v1alpha2.DefaultConnectTimeout}
+	if flux := spec.Flux; flux != nil {
+		// Emptied by the user: then it is up to Flux.
+		t.ConnectTimeout = flux.ConnectTimeout
+		if t.ConnectTimeout != "" {
+			if _, err := ParseDuration(t.ConnectTimeout); err != nil {
+				return nil, &FieldError{Field: "spec.flux.connectTimeout", Err: err}
+			}
+		}
+		topo, err := topology(flux.Topology)
+		if err != nil {
+			return nil, &FieldError{Field: "spec.flux.topology", Err: err}
+		}
+		if topo != "" && topo != "custom" && flux.Bursting != nil {
+			return nil, fieldErrorf("spec.flux.topology", "must be flat with bursting: brokers in another cluster reach the lead broker only")
+		}
+		t.Topo = topo
+	}
+	if spec.Logging != nil && spec.Logging.ZeroMQ {
+		t.ZMQDebug = 1
+	}
+	if t == (TBON{}) {
+		return nil, nil // nothing is asked for
+	}
+	return &t, nil
+}
+
+// topology checks a topology: brokers that don't know theirs don't start. "flat"
+// is not a scheme of Flux, but what its users call the tree in which rank 0 is
+// everyone's parent: custom, without parents.
+func topology(text string) (string, error) {
+	scheme, arg, hasArg := strings.Cut(text, ":")
+	switch scheme {
+	case "":
+		if hasArg {
+			return "", errors.New("the scheme is missing")
+		}
+		return "", nil
+	case "flat", "custom", "binomial":
+		if hasArg {
+			return "", fmt.Errorf("%s takes no argument", scheme)
+		}
+		if scheme == "flat" {
+			return "custom", nil
+		}
+		return scheme, nil
+	case "kary", "mincrit":
+		if scheme == "mincrit" && !hasArg {
+			return text, nil
+		}
+		if _, err := strconv.ParseUint(arg, 10, 31); err != nil {
+			return "", fmt.Errorf("%s needs a number, for example %s:2", scheme, scheme)
+		}
+		return text, nil
+	default:
+		return "", fmt.Errorf("unknown scheme %q: must be flat, kary:N, mincrit:N, binomial or custom", abbreviate(scheme))
+	}
+}
