@@ -131,6 +131,14 @@ func TestBrokerTOMLFollowsParams(t *testing.T) {
 	assert.Equal(t, text, again)
 }
 
+func TestBrokerTOMLOfADocumentWithoutNamespace(t *testing.T) {
+	want, err := BrokerTOML(cluster(), Params{})
+	require.NoError(t, err)
+	got, err := BrokerTOML(cluster(func(mc *v1alpha2.MiniCluster) { mc.Namespace = "" }), Params{})
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+}
+
 // The default sizes of bursted clusters are those of creation too.
 func TestBurstingDoesNotFollowTheSize(t *testing.T) {
 	before, err := BrokerTOML(cluster(withSizes(4, 4), withBursting(parentOfBurst)), Params{MaximumSize: 4})

@@ -1,9 +1,11 @@
 package fluxconfig
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -37,7 +39,8 @@ func (p Params) withDefaults(mc *v1alpha2.MiniCluster) Params {
 		p.Name = mc.Name
 	}
 	if p.Namespace == "" {
-		p.Namespace = mc.Namespace
+		// A document that was not applied yet may leave its namespace open.
+		p.Namespace = cmp.Or(mc.Namespace, metav1.NamespaceDefault)
 	}
 	if p.Layout == "" {
 		p.Layout = LayoutOf(&mc.Spec)
