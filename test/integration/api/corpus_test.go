@@ -1,0 +1,122 @@
+package api_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+// TestCorpus applies the documents that users of flux-operator have. Each applies
+// if each of its fields is in at least one of the schemas that flux-operator had;
+// the others are refused, and the error names the unknown field.
+//
+// The documents lie beside the repository; a clone that stands alone has none.
+func TestCorpus(t *testing.T) {
+	t.Parallel()
+	dir := os.Getenv("MINICLUSTER_CORPUS")
+	if dir == "" {
+		dir = manifest(t, "../shared/corpus")
+	}
+	index, err := os.ReadFile(filepath.Join(dir, "INDEX.tsv"))
+	if os.IsNotExist(err) {
+		t.Skipf("no documents in %s; set MINICLUSTER_CORPUS to a folder that has them", dir)
+	}
+	require.NoError(t, err)
+	rows := slices.Collect(strings.Lines(string(index)))
+	known := knownFields(t)
+	for _, row := range rows[1:] {
+		columns := strings.Split(row, "\t")
+		version, file, verdict := columns[0], columns[1], columns[3]
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			applyDocument(t, version, filepath.Join(dir, version, file), refusedFields(verdict, known))
+		})
+	}
+}
+
+func applyDocument(t *testing.T, version, file string, refused []string) {
+	n := newNamespace(t)
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	data, err = yaml.YAMLToJSON(data)
+	require.NoError(t, err)
+	var document unstructured.Unstructured
+	require.NoError(t, document.UnmarshalJSON(data))
+	// Documents name namespaces that are not there.
+	document.SetNamespace("")
+	stored, err := n.miniclusters(version).Create(n.Context(), &document, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+	if len(refused) == 0 {
+		require.NoError(t, err)
+		assert.Empty(t, lost(document.Object["spec"], stored.Object["spec"], "spec"), "the server stores the document as it is")
+		return
+	}
+	require.True(t, apierrors.IsBadRequest(err), "%v", err)
+	for _, field := range refused {
+		assert.ErrorContains(t, err, `unknown field "`+field+`"`)
+	}
+}
+
+// knownFields are the fields of all schemas of flux-operator.
+func knownFields(t *testing.T) map[string]bool {
+	t.Helper()
+	data, err := os.ReadFile(manifest(t, "pkg/apis/fluxframework/v1alpha2/testdata/fields.tsv"))
+	require.NoError(t, err)
+	known := map[string]bool{}
+	for line := range strings.Lines(string(data)) {
+		path, _, _ := strings.Cut(line, "\t")
+		known[path] = true
+	}
+	return known
+}
+
+// refusedFields are the unknown ones of a verdict that no schema has.
+func refusedFields(verdict string, known map[string]bool) []string {
+	var refused []string
+	seen := map[string]bool{}
+	for _, match := range regexp.MustCompile(`unknown/([^; ]+)`).FindAllStringSubmatch(verdict, -1) {
+		field := match[1]
+		generic := regexp.MustCompile(`\[\d+\]`).ReplaceAllString(field, "[]")
+		if !known[generic] && !seen[field] {
+			seen[field] = true
+			refused = append(refused, field)
+		}
+	}
+	return refused
+}
+
+// lost finds what of a document is not stored. The server adds defaults, and
+// leaves out what is null.
+func lost(document, stored any, path string) []string {
+	var paths []string
+	switch document := document.(type) {
+	case nil:
+	case map[string]any:
+		in, _ := stored.(map[string]any)
+		for name := range document {
+			paths = append(paths, lost(document[name], in[name], path+"."+name)...)
+		}
+	case []any:
+		in, _ := stored.([]any)
+		if len(in) != len(document) {
+			return []string{path}
+		}
+		for i := range document {
+			paths = append(paths, lost(document[i], in[i], path+"[]")...)
+		}
+	default:
+		if document != stored {
+			return []string{path}
+		}
+	}
+	return paths
+}

@@ -1,0 +1,116 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+)
+
+// TestRules: what is wrong is told when a document is applied, with the field and
+// what to do, and by our own validator too.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	const containers = "containers: [{command: hostname}]"
+	name := func(name string) string { return "metadata: {name: " + name + "}\nspec: " }
+	cases := []struct {
+		name     string
+		document string
+		// says are parts of the error; none: it is accepted.
+		says []string
+		// schemaOnly errors can't even be decoded.
+		schemaOnly bool
+	}{
+		{name: "minimal", document: minimal},
+		{name: "every size is equal", document: name("a") + "{size: 3, maxSize: 3, minSize: 3, " + containers + "}"},
+		{name: "no size", document: name("a") + "{size: 0, " + containers + "}"},
+		{name: "maxSize of 0 is none", document: name("a") + "{size: 5, maxSize: 0, " + containers + "}"},
+		{name: "longest name", document: name(strings.Repeat("a", 61)) + "{size: 10, " + containers + "}"},
+		{name: "longest name with services", document: name(strings.Repeat("a", 54)) + "{services: [{name: a}], " + containers + "}"},
+		{name: "a sidecar", document: name("a") + "{containers: [{runFlux: true}, {name: b, command: x, commands: {script: echo}}]}"},
+
+		{name: "no spec", document: "metadata: {name: a}", says: []string{"spec: Required"}, schemaOnly: true},
+		{name: "no containers", document: name("a") + "{}", says: []string{"spec.containers: Required"}, schemaOnly: true},
+		{name: "empty containers", document: name("a") + "{containers: []}", says: []string{"spec.containers"}},
+		{name: "name with a dot", document: name("a.b") + "{" + containers + "}", says: []string{"metadata.name must be an RFC 1035 label", "start with a letter"}},
+		{name: "name with a digit first", document: name("1a") + "{" + containers + "}", says: []string{"metadata.name must be an RFC 1035 label"}},
+		{name: "name too long for the size", document: name(strings.Repeat("a", 61)) + "{size: 11, " + containers + "}", says: []string{"metadata.name is too long", "shorten metadata.name"}},
+		{name: "name too long for the maximum", document: name(strings.Repeat("a", 59)) + "{maxSize: 1001, " + containers + "}", says: []string{"metadata.name is too long"}},
+		{name: "name too long for services", document: name(strings.Repeat("a", 55)) + "{services: [{name: a}], " + containers + "}", says: []string{"metadata.name is too long", "-services"}},
+		{name: "negative size", document: name("a") + "{size: -1, " + containers + "}", says: []string{"spec.size", "greater than or equal to 0"}},
+		{name: "maxSize below size", document: name("a") + "{size: 4, maxSize: 3, " + containers + "}", says: []string{"spec.maxSize", "raise spec.maxSize, lower spec.size"}},
+		{name: "minSize above size", document: name("a") + "{size: 4, maxSize: 8, minSize: 5, " + containers + "}", says: []string{"spec.minSize", "lower spec.minSize or raise spec.size"}},
+		{name: "minSize above the default size", document: name("a") + "{minSize: 2, " + containers + "}", says: []string{"spec.minSize"}},
+		{name: "nobody runs Flux", document: name("a") + "{containers: [{name: a}, {name: b}]}", says: []string{"spec.containers", "set runFlux to true in one of them"}},
+		{name: "two run Flux", document: name("a") + "{containers: [{runFlux: true}, {runFlux: true}]}", says: []string{"spec.containers", "exactly one"}},
+		{name: "sidecar without a name", document: name("a") + "{containers: [{runFlux: true}, {command: b}]}", says: []string{"spec.containers", "set name"}},
+		{name: "launcher and batch", document: name("a") + "{containers: [{command: a, launcher: true, batch: true}]}", says: []string{"spec.containers[0]", "launcher and batch exclude each other"}},
+		{name: "command and script", document: name("a") + "{containers: [{command: a, commands: {script: b}}]}", says: []string{"spec.containers", "command and commands.script exclude each other"}},
+		{name: "service without a name", document: name("a") + "{services: [{image: a}], " + containers + "}", says: []string{"spec.services[0]", "set name"}},
+		{name: "service with a hook of Flux", document: name("a") + "{services: [{name: a, commands: {brokerPre: b}}], " + containers + "}", says: []string{"spec.services[0]", "remove commands.pre"}},
+		{name: "service with the older hook", document: name("a") + "{services: [{name: a, preCommand: b}], " + containers + "}", says: []string{"spec.services[0]", "remove preCommand"}},
+		{name: "host list and clusters", document: name("a") + "{flux: {bursting: {hostlist: 'a-[0-1]', clusters: [{name: b}]}}, " + containers + "}",
+			says: []string{"spec.flux.bursting", "hostlist and clusters exclude each other"}},
+		{name: "port", document: name("a") + "{containers: [{ports: [70000]}]}", says: []string{"spec.containers[0].ports[0]"}},
+		{name: "quantity", document: name("a") + "{containers: [{resources: {limits: {cpu: much}}}]}", says: []string{"spec.containers[0].resources.limits.cpu"}, schemaOnly: true},
+		{name: "restart policy", document: name("a") + "{pod: {restartPolicy: Always}, " + containers + "}", says: []string{"spec.pod.restartPolicy", "OnFailure"}},
+		{name: "log level", document: name("a") + "{flux: {logLevel: 8}, " + containers + "}", says: []string{"spec.flux.logLevel"}},
+		{name: "wrong type", document: name("a") + "{size: many, " + containers + "}", says: []string{"spec.size"}, schemaOnly: true},
+	}
+	n := newNamespace(t)
+	for _, version := range versions() {
+		for _, c := range cases {
+			t.Run(version+"/"+c.name, func(t *testing.T) {
+				_, err := n.tryCreate(version, c.document)
+				if len(c.says) == 0 {
+					require.NoError(t, err)
+					require.NoError(t, n.miniclusters(version).Delete(t.Context(), object(t, version, c.document).GetName(), metav1.DeleteOptions{}))
+				} else {
+					require.True(t, apierrors.IsInvalid(err), "%v", err)
+					for _, part := range c.says {
+						require.ErrorContains(t, err, part)
+					}
+				}
+				if c.schemaOnly {
+					return
+				}
+				var mc v1alpha2.MiniCluster
+				require.NoError(t, yaml.UnmarshalStrict([]byte(c.document), &mc))
+				v1alpha2.SetDefaults(&mc)
+				ours := validation.ValidateMiniCluster(&mc)
+				assert.Equal(t, len(c.says) == 0, len(ours) == 0, "the validator says: %v", ours)
+			})
+		}
+	}
+}
+
+// TestSizesAreWritable: after creation, a size is never refused for being out of
+// bounds. An autoscaler or an application has to see it corrected.
+func TestSizesAreWritable(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t)
+	name := strings.Repeat("a", 61)
+	n.create("v1alpha2", "metadata: {name: "+name+"}\nspec: {size: 4, maxSize: 8, minSize: 2, containers: [{command: hostname}]}")
+	for _, version := range versions() {
+		for _, size := range []string{"100000", "9", "8", "1", "0"} {
+			n.patch(version, name, "spec: {size: "+size+"}")
+			n.patch(version, name, "spec: {replicas: "+size+"}", "scale")
+			n.patch(version, name, "status: {size: 1}", "status")
+			n.patch(version, name, "spec: {minSize: 50, maxSize: 3}")
+		}
+		for _, err := range []error{
+			n.tryPatch(version, name, "spec: {size: -1}"),
+			n.tryPatch(version, name, "spec: {replicas: -1}", "scale"),
+		} {
+			require.True(t, apierrors.IsInvalid(err), "%v", err)
+			assert.ErrorContains(t, err, "greater than or equal to 0")
+		}
+	}
+}
