@@ -69,7 +69,9 @@ func runControlPlane(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer etcd.Close()
+	// Closing etcd in order would wait for clients that the API server does not give up while somebody watches.
+	// Every answered write is in its log already.
+	defer etcd.Server.HardStop()
 	defer os.Remove(o.path(readyFile))
 
 	// The components are not stopped by the signal itself but one after the other, below.

@@ -1,0 +1,123 @@
+// Package clustertest gives tests a Kubernetes cluster:
+//
+//	var suite = clustertest.New(cluster.Options{}, clustertest.Apply("manifests/crd"))
+//
+//	func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
+//
+//	func TestSomething(t *testing.T) {
+//		kube := suite.Cluster(t)
+//		namespace := clustertest.Namespace(t, kube)
+//		...
+//	}
+package clustertest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/kubebin"
+)
+
+// Setup prepares a new cluster for the tests.
+type Setup func(ctx context.Context, kube *cluster.Cluster) error
+
+// Apply is a Setup that applies manifests, given by paths from the root of the repository.
+func Apply(paths ...string) Setup {
+	return func(ctx context.Context, kube *cluster.Cluster) error {
+		root, err := kubebin.Root(".")
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			if err := kube.Apply(ctx, filepath.Join(root, filepath.FromSlash(path))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// Suite is the one cluster that the tests of a package share. It is started by the first test that wants it, so
+// running only tests that need none costs nothing.
+type Suite struct {
+	options cluster.Options
+	setup   []Setup
+
+	mu   sync.Mutex
+	kube *cluster.Cluster
+	err  error
+}
+
+// New says what kind of cluster the tests need.
+func New(options cluster.Options, setup ...Setup) *Suite {
+	if options.Log == nil {
+		options.Log = os.Stderr
+	}
+	return &Suite{options: options, setup: setup}
+}
+
+// Run runs the tests of a package and then stops the cluster. It returns the exit code for TestMain.
+func (s *Suite) Run(m *testing.M) int {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	code := make(chan int, 1)
+	go func() { code <- m.Run() }()
+	result := 1
+	select {
+	case result = <-code:
+	case <-interrupted:
+	}
+	if err := s.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return result
+}
+
+// Cluster returns the running cluster. Tests that call it are skipped with -short.
+func (s *Suite) Cluster(t testing.TB) *cluster.Cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a Kubernetes cluster, which -short leaves out")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kube == nil && s.err == nil {
+		// Not the context of the test: the cluster outlives it.
+		s.kube, s.err = s.start(context.Background())
+	}
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	return s.kube
+}
+
+func (s *Suite) start(ctx context.Context) (*cluster.Cluster, error) {
+	kube, err := cluster.Start(ctx, s.options)
+	if err != nil {
+		return nil, err
+	}
+	for _, setup := range s.setup {
+		if err := setup(ctx, kube); err != nil {
+			_ = kube.Stop() // the first error is the one to look at
+			return nil, fmt.Errorf("preparing the cluster: %w", err)
+		}
+	}
+	return kube, nil
+}
+
+func (s *Suite) stop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kube == nil {
+		return nil
+	}
+	return s.kube.Stop()
+}

@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// What localkube prints when the API server answers and when everything works.
+const (
+	servingLine = "serving"
+	readyLine   = "ready"
+)
+
+// launchControlPlane returns when the API server serves; the controllers need a little longer.
+func (c *Cluster) launchControlPlane(ctx context.Context) error {
+	p, err := startProcess(command{
+		name:     "localkube",
+		path:     c.binaries.Localkube,
+		args:     c.controlPlaneArgs(),
+		log:      c.path("localkube.log"),
+		lines:    true,
+		detached: c.options.Detached,
+	})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.controlPlane = p
+	c.mu.Unlock()
+	return p.waitForLine(ctx, servingLine)
+}
+
+func (c *Cluster) controlPlaneArgs() []string {
+	args := []string{"--dir=" + c.dir, "--port=" + strconv.Itoa(c.options.Port), "--audit=" + strconv.FormatBool(c.options.Audit)}
+	for _, further := range []struct {
+		flag   string
+		values []string
+	}{
+		{"--apiserver-arg=", c.options.APIServerArgs},
+		{"--controller-manager-arg=", c.options.ControllerManagerArgs},
+		{"--scheduler-arg=", c.options.SchedulerArgs},
+	} {
+		for _, value := range further.values {
+			args = append(args, further.flag+value)
+		}
+	}
+	return args
+}
+
+// StopControlPlane takes the API server away (and the controllers and the scheduler with it) from everybody who
+// uses it. The nodes stay, as real ones would. StartControlPlane brings it back.
+func (c *Cluster) StopControlPlane() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.controlPlane == nil {
+		return errors.New("stopping the control plane: it does not run")
+	}
+	if err := c.controlPlane.stop(); err != nil {
+		return fmt.Errorf("stopping the control plane: %w", err)
+	}
+	c.controlPlane = nil
+	return nil
+}
+
+// StartControlPlane starts a control plane that was stopped: on the same port, with the same data. It returns when
+// that works again and the nodes are ready.
+func (c *Cluster) StartControlPlane(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := c.launchControlPlane(ctx); err != nil {
+		return fmt.Errorf("starting the control plane again: %w", err)
+	}
+	if err := c.controlPlane.waitForLine(ctx, readyLine); err != nil {
+		return fmt.Errorf("starting the control plane again: %w", err)
+	}
+	return c.WaitForNodes(ctx)
+}

@@ -1,0 +1,103 @@
+package cluster
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/url"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+const (
+	// adminGroup is the group that RBAC lets do everything.
+	adminGroup = "system:masters"
+
+	clientLifetime = 10 * 365 * 24 * time.Hour
+	clockSkew      = time.Hour
+)
+
+// ServiceAccountUser is the user name of a service account, for ConfigFor: a client with a certificate of that name
+// may do what the service account may.
+func ServiceAccountUser(namespace, name string) string {
+	return "system:serviceaccount:" + namespace + ":" + name
+}
+
+// ConfigFor is access to the cluster as any user and groups, without a limit on requests. It works without the
+// cluster having heard of the user, because the certificate is signed with the cluster's own authority.
+func (c *Cluster) ConfigFor(user string, groups ...string) (*rest.Config, error) {
+	certificate, key, err := c.issue(user, groups)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate for user %s: %w", user, err)
+	}
+	config := rest.AnonymousClientConfig(c.config)
+	config.QPS = c.config.QPS
+	config.CertData, config.KeyData = certificate, key
+	return config, nil
+}
+
+// KubeconfigFor is ConfigFor for programs: it writes a kubeconfig into the cluster's directory and returns its path.
+func (c *Cluster) KubeconfigFor(user string, groups ...string) (string, error) {
+	access, err := c.ConfigFor(user, groups...)
+	if err != nil {
+		return "", err
+	}
+	config := clientcmdapi.NewConfig()
+	config.Clusters["localkube"] = &clientcmdapi.Cluster{Server: access.Host, CertificateAuthorityData: access.CAData}
+	config.AuthInfos[user] = &clientcmdapi.AuthInfo{ClientCertificateData: access.CertData, ClientKeyData: access.KeyData}
+	config.Contexts["localkube"] = &clientcmdapi.Context{Cluster: "localkube", AuthInfo: user}
+	config.CurrentContext = "localkube"
+	path := c.path(url.PathEscape(user) + ".kubeconfig")
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		return "", fmt.Errorf("writing a kubeconfig for user %s: %w", user, err)
+	}
+	return path, nil
+}
+
+func (c *Cluster) issue(user string, groups []string) (certificate, key []byte, err error) {
+	authority, err := tls.LoadX509KeyPair(c.path(pkiDir, "ca.crt"), c.path(pkiDir, "ca.key"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("loading the cluster's authority: %w", err)
+	}
+	signer, ok := authority.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, nil, errors.New("the key of the cluster's authority cannot sign")
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a key: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a serial number: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: user, Organization: groups},
+		NotBefore:    time.Now().Add(-clockSkew),
+		NotAfter:     time.Now().Add(clientLifetime),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, authority.Leaf, private.Public(), signer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("signing: %w", err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encoding the key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), nil
+}

@@ -1,0 +1,78 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+const crdPrefix = "customresourcedefinition.apiextensions.k8s.io/"
+
+// Kubectl runs kubectl as the administrator and returns what it prints. The error holds what it complains about.
+func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
+	return c.KubectlInput(ctx, nil, args...)
+}
+
+// KubectlInput is Kubectl with something to read on standard input, for "-f -".
+func (c *Cluster) KubectlInput(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, c.binaries.Kubectl, args...)
+	cmd.Env = append(os.Environ(),
+		"KUBECONFIG="+c.Kubeconfig(),
+		// Discovery is cached by address, and another cluster may have had the same one.
+		"KUBECACHEDIR="+c.path("kubectl-cache"),
+		// The user's own preferences would change what is printed.
+		"KUBERC=off",
+	)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}
+
+// Apply applies manifests as a user would, with kubectl apply and its strict validation: files, folders of files, or
+// folders with a kustomization. It returns when the resource types among them can be used.
+func (c *Cluster) Apply(ctx context.Context, paths ...string) error {
+	for _, path := range paths {
+		how := "-f"
+		if isKustomization(path) {
+			how = "-k"
+		}
+		applied, err := c.Kubectl(ctx, "apply", "--output=name", how, path)
+		if err != nil {
+			return fmt.Errorf("applying %s: %w", path, err)
+		}
+		if err := c.waitForTypes(ctx, strings.Fields(applied)); err != nil {
+			return fmt.Errorf("applying %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) waitForTypes(ctx context.Context, applied []string) error {
+	var types []string
+	for _, name := range applied {
+		if strings.HasPrefix(name, crdPrefix) {
+			types = append(types, name)
+		}
+	}
+	if len(types) == 0 {
+		return nil
+	}
+	_, err := c.Kubectl(ctx, append([]string{"wait", "--for=condition=Established", "--timeout=30s"}, types...)...)
+	return err
+}
+
+func isKustomization(path string) bool {
+	for _, name := range []string{"kustomization.yaml", "kustomization.yml", "Kustomization"} {
+		if _, err := os.Stat(path + string(os.PathSeparator) + name); err == nil {
+			return true
+		}
+	}
+	return false
+}

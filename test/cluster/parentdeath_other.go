@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package cluster
+
+import "syscall"
+
+// dieWithParent has no counterpart here: after a crash, children have to be ended by hand.
+func dieWithParent(*syscall.SysProcAttr) {}

@@ -1,0 +1,55 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Annotations that simulated pods obey, on a pod that runs or in a pod template. They are defined by
+// test/kube/kwok/stages.yaml.
+const (
+	// AnnotationStartAfter is how long a scheduled pod stays Pending, such as "3s".
+	AnnotationStartAfter = "sim.minicluster.internal/start-after"
+	// AnnotationUnready keeps a running pod from being Ready while it is "true".
+	AnnotationUnready = "sim.minicluster.internal/unready"
+	// AnnotationExitCode ends a running pod: "0" as Succeeded, any other number as Failed.
+	AnnotationExitCode = "sim.minicluster.internal/exit-code"
+	// AnnotationExitAfter delays that, such as "5s".
+	AnnotationExitAfter = "sim.minicluster.internal/exit-after"
+	// AnnotationExitContainer names the one container that gets the exit code; the others exit 0.
+	AnnotationExitContainer = "sim.minicluster.internal/exit-container"
+	// AnnotationTerminateAfter is how long a deleted pod keeps terminating, such as "5s". It then exits with 143.
+	AnnotationTerminateAfter = "sim.minicluster.internal/terminate-after"
+)
+
+// SucceedPod ends a running pod as one whose containers all exit 0.
+func (c *Cluster) SucceedPod(ctx context.Context, namespace, name string) error {
+	return c.ExitPod(ctx, namespace, name, 0)
+}
+
+// ExitPod ends a running pod with an exit code.
+func (c *Cluster) ExitPod(ctx context.Context, namespace, name string, code int) error {
+	return c.AnnotatePod(ctx, namespace, name, map[string]string{AnnotationExitCode: strconv.Itoa(code)})
+}
+
+// SetPodReady decides whether a running pod is Ready.
+func (c *Cluster) SetPodReady(ctx context.Context, namespace, name string, ready bool) error {
+	return c.AnnotatePod(ctx, namespace, name, map[string]string{AnnotationUnready: strconv.FormatBool(!ready)})
+}
+
+// AnnotatePod sets annotations of a pod.
+func (c *Cluster) AnnotatePod(ctx context.Context, namespace, name string, annotations map[string]string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	if err != nil {
+		return fmt.Errorf("encoding annotations: %w", err)
+	}
+	if _, err := c.client.CoreV1().Pods(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("annotating pod %s/%s: %w", namespace, name, err)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func startShell(t *testing.T, script string) *process {
+	t.Helper()
+	p, err := startProcess(command{
+		name:  "shell",
+		path:  "/bin/sh",
+		args:  []string{"-c", script},
+		log:   filepath.Join(t.TempDir(), "log"),
+		lines: true,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, p.stop()) })
+	return p
+}
+
+func TestWaitForLine(t *testing.T) {
+	p := startShell(t, "echo something; echo serving; exec sleep 100")
+	require.NoError(t, p.waitForLine(t.Context(), "serving"))
+	require.NoError(t, p.stop())
+	require.NoError(t, p.stop(), "a process can be stopped again")
+}
+
+func TestProcessThatEndsInsteadSaysWhy(t *testing.T) {
+	p := startShell(t, "echo no certificates >&2; exit 3")
+	err := p.waitForLine(t.Context(), "serving")
+	assert.ErrorContains(t, err, "no certificates")
+	assert.ErrorContains(t, err, "exit status 3")
+}
+
+func TestWaitForLineGivesUp(t *testing.T) {
+	p := startShell(t, "exec sleep 100")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	err := p.waitForLine(ctx, "serving")
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.ErrorContains(t, err, p.log)
+}
+
+func TestDuring(t *testing.T) {
+	p := startShell(t, "read line; echo no nodes >&2; exit 1")
+	// The shell's input is empty, so it ends at once; what needs it is given up.
+	err := p.during(t.Context(), func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	})
+	assert.ErrorContains(t, err, "no nodes")
+
+	p = startShell(t, "exec sleep 100")
+	assert.ErrorIs(t, p.during(t.Context(), func(context.Context) error { return os.ErrClosed }), os.ErrClosed)
+	assert.NoError(t, p.during(t.Context(), func(context.Context) error { return nil }))
+}
+
+func TestStartProcessReportsAMissingProgram(t *testing.T) {
+	_, err := startProcess(command{name: "localkube", path: "/nonexistent", log: filepath.Join(t.TempDir(), "log"), lines: true})
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestLastLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.WriteFile(path, []byte("1\n2\n3\n"), 0o600))
+	assert.Equal(t, "2\n3", lastLines(path, 2))
+	assert.Equal(t, "1\n2\n3", lastLines(path, 10))
+	assert.Contains(t, lastLines(path+"x", 10), "no such file")
+}
