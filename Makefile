@@ -5,7 +5,8 @@ SHELL := /bin/bash
 GO ?= go
 LOCAL_NODES ?= 4
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# component-base wants vMAJOR.MINOR.PATCH first.
+VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || echo v0.0.0-$$(git rev-parse --short HEAD 2>/dev/null || echo unknown))
 LDFLAGS := -X k8s.io/component-base/version.gitVersion=$(VERSION)
 
 .DEFAULT_GOAL := help

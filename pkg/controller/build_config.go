@@ -60,22 +60,32 @@ func fluxParams(mc *v1alpha2.MiniCluster, f Facts) fluxconfig.Params {
 // BuildSecret makes the Secret with the CURVE certificate: the user's text, or a
 // new key pair. It is immutable, since running brokers can't take another.
 func BuildSecret(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (*corev1.Secret, error) {
-	var text []byte
-	if mc.Spec.Flux != nil && mc.Spec.Flux.CurveCert != "" {
-		text = []byte(mc.Spec.Flux.CurveCert)
-	} else {
-		cert, err := fluxconfig.NewCertificate(random, mc.Name, now)
-		if err != nil {
-			return nil, fmt.Errorf("making the CURVE certificate: %w", err)
-		}
-		text = cert.Text()
+	cert, err := certificate(mc, random, now)
+	if err != nil {
+		return nil, err
 	}
 	return &corev1.Secret{
 		ObjectMeta: madeFor(mc, SecretName(mc)),
 		Immutable:  new(true),
 		Type:       corev1.SecretTypeOpaque,
-		Data:       map[string][]byte{KeyCertificate: text},
+		Data:       map[string][]byte{KeyCertificate: cert.Text()},
 	}, nil
+}
+
+// certificate is the user's, in the one form that every Flux reads, or a new one.
+func certificate(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (fluxconfig.Certificate, error) {
+	if mc.Spec.Flux != nil && mc.Spec.Flux.CurveCert != "" {
+		cert, err := fluxconfig.ParseCertificate([]byte(mc.Spec.Flux.CurveCert), mc.Name)
+		if err != nil {
+			return cert, fmt.Errorf("reading spec.flux.curveCert: %w", err)
+		}
+		return cert, nil
+	}
+	cert, err := fluxconfig.NewCertificate(random, mc.Name, now)
+	if err != nil {
+		return cert, fmt.Errorf("making the CURVE certificate: %w", err)
+	}
+	return cert, nil
 }
 
 // secretReference makes a Secret an owner of the ConfigMap, see BuildConfigMap.

@@ -173,15 +173,14 @@ func TestInvalidSpecIsReportedAndCanBeCorrected(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.create("wrong", 2, func(mc *v1alpha2.MiniCluster) {
-		mc.Spec.Containers[0].Command = "hostname"
-		mc.Spec.Containers[0].Commands = &v1alpha2.Commands{Script: "hostname"}
+		mc.Spec.Flux = &v1alpha2.FluxSpec{ConnectTimeout: "soon"}
 	})
-	f.waitFor("wrong", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "spec.containers[0]", "script"))
-	f.waitForEvent("wrong", v1alpha2.ReasonInvalid, "spec.containers[0]")
+	f.waitFor("wrong", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "spec.flux.connectTimeout", "soon"))
+	f.waitForEvent("wrong", v1alpha2.ReasonInvalid, "spec.flux.connectTimeout")
 	_, err := f.kube.BatchV1().Jobs(f.namespace).Get(t.Context(), "wrong", metav1.GetOptions{})
 	require.True(t, apierrors.IsNotFound(err), "nothing is made from an invalid spec")
 
-	f.patch("wrong", map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"image": "flux:test", "command": "hostname"}}}})
+	f.patch("wrong", map[string]any{"spec": map[string]any{"flux": map[string]any{"connectTimeout": "10s"}}})
 	f.waitFor("wrong", ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
 }
 

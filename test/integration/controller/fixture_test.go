@@ -25,8 +25,9 @@ import (
 )
 
 // patience is how long a test waits for something that should happen soon. It is
-// long because the machine may be busy; it is no measure of speed.
-const patience = 30 * time.Second
+// long because the machine may be busy, and because the garbage collector looks
+// for new kinds only every 30 s; it is no measure of speed.
+const patience = 60 * time.Second
 
 // fixture is a namespace of a test's own, and the clients of its user.
 type fixture struct {
