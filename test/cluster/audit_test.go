@@ -110,15 +110,15 @@ func TestBrokenAuditLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), auditLogFile)
 	appendLines(t, path, "no JSON")
 	_, err := newAuditLog(path, 0).Counts("controller")
-	assert.Error(t, err)
+	require.Error(t, err)
 }
 
 func TestClusterWithoutAuditLog(t *testing.T) {
 	kube := &Cluster{}
 	_, err := kube.RequestCounts("controller")
-	assert.Error(t, err)
+	require.Error(t, err)
 	_, err = kube.Audit()
-	assert.Error(t, err)
+	require.Error(t, err)
 }
 
 func appendLines(t *testing.T, path string, lines ...string) {

@@ -146,7 +146,7 @@ func (p *process) complaint(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the end of %s: %w", p.name, ctx.Err())
 	}
-	return fmt.Errorf("%s ended (%v); the end of its log:\n%s", p.name, p.err, lastLines(p.log, 10))
+	return fmt.Errorf("%s ended (%v); the end of its log:\n%s", p.name, p.err, lastLines(p.log, 10)) //nolint:errorlint // nil when it ended well
 }
 
 func lastLines(path string, n int) string {

@@ -35,8 +35,8 @@ func TestWaitForLine(t *testing.T) {
 func TestProcessThatEndsInsteadSaysWhy(t *testing.T) {
 	p := startShell(t, "echo no certificates >&2; exit 3")
 	err := p.waitForLine(t.Context(), "serving")
-	assert.ErrorContains(t, err, "no certificates")
-	assert.ErrorContains(t, err, "exit status 3")
+	require.ErrorContains(t, err, "no certificates")
+	require.ErrorContains(t, err, "exit status 3")
 }
 
 func TestWaitForLineGivesUp(t *testing.T) {
@@ -44,8 +44,8 @@ func TestWaitForLineGivesUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	err := p.waitForLine(ctx, "serving")
-	assert.ErrorIs(t, err, context.DeadlineExceeded)
-	assert.ErrorContains(t, err, p.log)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, p.log)
 }
 
 func TestDuring(t *testing.T) {
@@ -55,16 +55,16 @@ func TestDuring(t *testing.T) {
 		<-ctx.Done()
 		return nil
 	})
-	assert.ErrorContains(t, err, "no nodes")
+	require.ErrorContains(t, err, "no nodes")
 
 	p = startShell(t, "exec sleep 100")
-	assert.ErrorIs(t, p.during(t.Context(), func(context.Context) error { return os.ErrClosed }), os.ErrClosed)
+	require.ErrorIs(t, p.during(t.Context(), func(context.Context) error { return os.ErrClosed }), os.ErrClosed)
 	assert.NoError(t, p.during(t.Context(), func(context.Context) error { return nil }))
 }
 
 func TestStartProcessReportsAMissingProgram(t *testing.T) {
 	_, err := startProcess(command{name: "localkube", path: "/nonexistent", log: filepath.Join(t.TempDir(), "log"), lines: true})
-	assert.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestLastLines(t *testing.T) {

@@ -18,6 +18,8 @@ const (
 
 	stampFile = ".kube-stamp"
 	lockFile  = ".kube-lock"
+
+	interruptPatience = 5 * time.Second
 )
 
 // packages are the programs, as the go command names them inside the module.
@@ -114,8 +116,9 @@ func run(ctx context.Context, dir string, watcher io.Writer, args ...string) (st
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	cmd.Stdout = &stdout
 	cmd.Stderr = io.MultiWriter(watcher, &complaints)
-	// The compilers that the go command started hold its output open for a moment after it was ended.
-	cmd.WaitDelay = time.Second
+	// Interrupted, the go command ends its compilers and removes its temporary files; killed, it would not.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = interruptPatience
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return "", fmt.Errorf("go %s: %w", args[0], ctx.Err())
