@@ -15,6 +15,7 @@ fi
 step "go vet"
 go vet ./...
 (cd test/kube && go vet ./...)
+(cd hack/tools && go vet ./...)
 
 step "modules are tidy"
 go mod tidy -diff

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
 var update = flag.Bool("update", false, "write golden files again")
@@ -97,5 +96,3 @@ func endedJob(kind batchv1.JobConditionType, reason, message string) func(*batch
 		})
 	}
 }
-
-var testFacts = Facts{Layout: fluxconfig.LayoutSystem, Maximum: 4, Headless: "flux-service", ClusterDomain: "cluster.local"}

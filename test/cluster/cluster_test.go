@@ -155,9 +155,9 @@ func TestControlPlaneComesBack(t *testing.T) {
 	before := job.pods(t)
 
 	require.NoError(t, kube.StopControlPlane())
-	assert.Error(t, kube.StopControlPlane(), "it is stopped already")
+	require.Error(t, kube.StopControlPlane(), "it is stopped already")
 	_, err := kube.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-	assert.Error(t, err)
+	require.Error(t, err)
 
 	require.NoError(t, kube.StartControlPlane(t.Context()))
 	assert.Equal(t, before, job.pods(t), "nothing is lost, and the old client finds the server again")

@@ -85,7 +85,7 @@ func TestUsable(t *testing.T) {
 func TestIdentityNeedsTheAuthority(t *testing.T) {
 	kube := &Cluster{dir: t.TempDir(), config: &rest.Config{}}
 	_, err := kube.ConfigFor("jane")
-	assert.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorIs(t, err, os.ErrNotExist)
 	_, err = kube.KubeconfigFor("jane")
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
