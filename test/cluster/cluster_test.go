@@ -147,7 +147,7 @@ func TestAudit(t *testing.T) {
 
 // A control plane that goes away and comes back is something that the controller has to survive.
 func TestControlPlaneComesBack(t *testing.T) {
-	suite.Cluster(t) // only to be skipped with -short
+	ownCluster(t)
 	kube := start(t, cluster.Options{Nodes: 1})
 	other := start(t, cluster.Options{Nodes: -1})
 	assert.NotEqual(t, kube.Config().Host, other.Config().Host, "clusters run side by side")
@@ -166,7 +166,7 @@ func TestControlPlaneComesBack(t *testing.T) {
 }
 
 func TestStopLeavesNothing(t *testing.T) {
-	suite.Cluster(t) // only to be skipped with -short
+	ownCluster(t)
 	kube := start(t, cluster.Options{Nodes: -1})
 	processes := kube.Processes()
 	require.NoError(t, kube.Stop())
@@ -181,7 +181,7 @@ func TestStopLeavesNothing(t *testing.T) {
 }
 
 func TestDirectoryKeepsACluster(t *testing.T) {
-	suite.Cluster(t) // only to be skipped with -short
+	ownCluster(t)
 	options := cluster.Options{Dir: t.TempDir(), Nodes: 1}
 	first := start(t, options)
 	kept := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}
@@ -196,9 +196,19 @@ func TestDirectoryKeepsACluster(t *testing.T) {
 }
 
 func TestStartReportsAControlPlaneThatDoesNotStart(t *testing.T) {
-	suite.Cluster(t) // only to be skipped with -short
+	ownCluster(t)
 	_, err := cluster.Start(t.Context(), cluster.Options{APIServerArgs: []string{"--nonsense"}})
 	assert.ErrorContains(t, err, "unknown flag: --nonsense")
+}
+
+// ownCluster is for tests that break things, and start clusters of their own for that: side by side, because most of
+// a start is waiting.
+func ownCluster(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a Kubernetes cluster, which -short leaves out")
+	}
+	t.Parallel()
 }
 
 func start(t *testing.T, options cluster.Options) *cluster.Cluster {

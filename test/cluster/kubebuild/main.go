@@ -27,12 +27,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	programs, err := kubebin.Ensure(ctx, root, os.Stderr)
-	if err != nil {
-		return err
-	}
-	fmt.Println(programs.Localkube)
-	fmt.Println(programs.Kwok)
-	fmt.Println(programs.Kubectl)
-	return nil
+	// Standard output stays empty, so that "make kube-up" prints nothing there but what a shell can evaluate.
+	_, err = kubebin.Ensure(ctx, root, os.Stderr)
+	return err
 }
