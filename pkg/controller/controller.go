@@ -66,16 +66,19 @@ type Controller struct {
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	fresh *freshness
 	held  workqueue.TypedRateLimiter[cache.ObjectName]
+	waits workqueue.TypedRateLimiter[cache.ObjectName]
 	pace  *statusPace
 	steps []step
 }
 
-// Bounds of the delay after which a failed sync, or one that waits for a name to
-// become free, is tried again.
+// Bounds of the delay after which a failed sync, one that waits for a name to
+// become free, or one that waits for pods to end, is tried again.
 const (
 	retryBase = 50 * time.Millisecond
 	heldBase  = time.Second
 	retryMax  = time.Minute
+	waitBase  = 500 * time.Millisecond
+	waitMax   = 10 * time.Second
 )
 
 // New makes a Controller and registers its handlers with the informers, which the
@@ -106,8 +109,9 @@ func New(o Options) (*Controller, error) {
 			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryBase, retryMax),
 			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "minicluster", Clock: o.Clock},
 		),
-		held: workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](heldBase, retryMax),
-		pace: newStatusPace(o.Clock),
+		held:  workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](heldBase, retryMax),
+		waits: workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](waitBase, waitMax),
+		pace:  newStatusPace(o.Clock),
 	}
 	c.steps = c.stepTable()
 	c.fresh = newFreshness(map[cachedResource]versionedStore{

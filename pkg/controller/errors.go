@@ -45,6 +45,14 @@ type delayError struct {
 
 func (e *delayError) Error() string { return "sync again after " + e.after.String() }
 
+// waitError says that something has to end first which nobody tells us of. It is
+// tried again, soon at first.
+type waitError struct {
+	message string
+}
+
+func (e *waitError) Error() string { return e.message }
+
 // isStale tells whether an error means that a cache was behind: our own guard
 // says so, or the API server refused a write that was based on an old version.
 func isStale(err error) bool {

@@ -43,10 +43,14 @@ func (c *Controller) requeue(ctx context.Context, key cache.ObjectName, err erro
 	var (
 		held     *heldError
 		delay    *delayError
+		wait     *waitError
 		terminal *terminalError
 	)
 	if !errors.As(err, &held) {
 		c.held.Forget(key)
+	}
+	if !errors.As(err, &wait) {
+		c.waits.Forget(key)
 	}
 	switch {
 	case err == nil:
@@ -66,6 +70,10 @@ func (c *Controller) requeue(ctx context.Context, key cache.ObjectName, err erro
 		c.queue.Forget(key)
 		c.queue.AddAfter(key, c.held.When(key))
 		return resultHeld
+	case errors.As(err, &wait):
+		c.queue.Forget(key)
+		c.queue.AddAfter(key, c.waits.When(key))
+		return resultDone
 	case isGoing(err):
 		c.queue.Forget(key)
 		return resultDone

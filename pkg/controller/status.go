@@ -134,6 +134,7 @@ func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterS
 	}
 	var (
 		held     *heldError
+		wait     *waitError
 		terminal *terminalError
 	)
 	switch {
@@ -143,6 +144,8 @@ func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterS
 		return is(false, terminal.reason, "waiting for the spec to be corrected")
 	case errors.As(err, &held):
 		return is(true, v1alpha2.ReasonNameHeld, held.Error())
+	case errors.As(err, &wait):
+		return is(true, v1alpha2.ReasonWaiting, wait.message)
 	case err != nil:
 		return is(true, v1alpha2.ReasonRetrying, err.Error())
 	case s.job == nil:

@@ -56,11 +56,12 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 	return nil
 }
 
-// adopt takes over a Job that another controller made for this very MiniCluster,
-// as after an upgrade: it keeps its template, and from now on its size is ours.
-// It is looked for only when the status tells of a life before ours.
+// adopt takes over a Job of this very MiniCluster that the cache doesn't show:
+// another controller made it, before an upgrade, or somebody took our label away.
+// It keeps its template, and from now on its size is ours. It is looked for only
+// when something tells of a life before this sync.
 func (c *Controller) adopt(ctx context.Context, s *syncState) error {
-	if s.job != nil || s.foreignJob != nil || s.conf != nil || s.mc.Status.MaximumSize == 0 || finished(&s.mc.Status) {
+	if s.job != nil || s.foreignJob != nil || !s.existed || finished(&s.mc.Status) {
 		return nil
 	}
 	client := c.kube.BatchV1().Jobs(s.mc.Namespace)
@@ -78,15 +79,17 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	case job.Labels[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy:
 		return &staleError{what: "Jobs"}
 	}
-	annotations := map[string]string{
-		v1alpha2.AnnotationAppliedSize: formatSize(parallelism(job)),
-		v1alpha2.AnnotationMaximumSize: formatSize(s.mc.Status.MaximumSize),
+	metadata := map[string]any{
+		"uid":    job.UID,
+		"labels": map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy},
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid":         job.UID,
-		"labels":      map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy},
-		"annotations": annotations,
-	}})
+	if !madeByUs(job) {
+		metadata["annotations"] = map[string]string{
+			v1alpha2.AnnotationAppliedSize: formatSize(parallelism(job)),
+			v1alpha2.AnnotationMaximumSize: formatSize(decide(s.mc, nil, s.conf, c.clusterDomain).Maximum),
+		}
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
 		return fmt.Errorf("encoding a patch: %w", err)
 	}
@@ -96,7 +99,7 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	}
 	s.job = job
 	c.fresh.wrote(s.key, jobs, job.ResourceVersion)
-	klog.FromContext(ctx).Info("Took over a Job that another controller made for this MiniCluster")
+	klog.FromContext(ctx).Info("Took over a Job of this MiniCluster that did not carry our label")
 	return nil
 }
 

@@ -29,6 +29,9 @@ func (c *Controller) size(ctx context.Context, s *syncState) error {
 		s.seen.growthRefused = true
 		return nil
 	}
+	if err := c.leaving(ctx, s, target); err != nil {
+		return err
+	}
 	if err := c.lowerQuorum(ctx, s, target); err != nil {
 		return err
 	}

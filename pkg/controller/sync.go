@@ -26,6 +26,7 @@ func (c *Controller) stepTable() []step {
 	return []step{
 		{"validate", c.validate},
 		{"bounds", c.bounds},
+		{"former", c.former},
 		{"network", c.network},
 		{"config", c.config},
 		{"job", c.job},
@@ -48,6 +49,8 @@ type syncState struct {
 	// foreignJob and foreignConf hold our names but belong to something else.
 	foreignJob  *batchv1.Job
 	foreignConf *corev1.ConfigMap
+	// existed tells of a life before this sync: something was made already.
+	existed bool
 
 	seen observations
 }
@@ -129,6 +132,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	}
 	s.conf, s.foreignConf = ours(mc, conf)
 
+	s.existed = s.conf != nil || s.mc.Status.MaximumSize > 0
 	if err := c.adopt(ctx, s); err != nil {
 		return nil, err
 	}
@@ -180,6 +184,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.fresh.forget(key)
 	c.pace.forget(key)
 	c.held.Forget(key)
+	c.waits.Forget(key)
 }
 
 // cleanup deletes a finished MiniCluster that asks for it, once its end has been

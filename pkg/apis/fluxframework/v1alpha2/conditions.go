@@ -46,6 +46,8 @@ const (
 	// ReasonRetrying: a request failed and will be tried again; the message says
 	// which.
 	ReasonRetrying = "Retrying"
+	// ReasonWaiting: something has to end first; the message says what.
+	ReasonWaiting = "Waiting"
 	// ReasonStable: nothing changes.
 	ReasonStable = "Stable"
 	// ReasonFinished: the work has ended, so that nothing will change any more.

@@ -1,0 +1,123 @@
+package controller_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+)
+
+// brokers follows the pods of a MiniCluster by watch; the function that it returns
+// stops and tells the ranks that two pods had at the same time.
+func (f *fixture) brokers(name string) func() []string {
+	f.Helper()
+	ctx, stop := context.WithCancel(f.Context())
+	w, err := f.kube.CoreV1().Pods(f.namespace).Watch(ctx, metav1.ListOptions{LabelSelector: "hpa-selector=" + name})
+	require.NoError(f, err)
+	done := make(chan []string)
+	go func() {
+		var doubled []string
+		alive := map[string]map[types.UID]bool{}
+		for e := range w.ResultChan() {
+			pod, ok := e.Object.(*corev1.Pod)
+			if !ok {
+				continue
+			}
+			index := pod.Labels[batchv1.JobCompletionIndexAnnotation]
+			if alive[index] == nil {
+				alive[index] = map[types.UID]bool{}
+			}
+			if e.Type == "DELETED" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+				delete(alive[index], pod.UID)
+				continue
+			}
+			alive[index][pod.UID] = true
+			if len(alive[index]) > 1 {
+				doubled = append(doubled, fmt.Sprintf("rank %s, %s", index, pod.Name))
+			}
+		}
+		done <- doubled
+	}()
+	return func() []string {
+		w.Stop()
+		stop()
+		return <-done
+	}
+}
+
+func terminateAfter(seconds string) map[string]string {
+	return map[string]string{cluster.AnnotationTerminateAfter: seconds}
+}
+
+// A Job that is made again waits for the pods of the one before: two brokers of a
+// rank would fight over it.
+func TestNewJobWaitsForFormerPods(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan} {
+		t.Run(string(policy), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.createReady("former", 2, func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: terminateAfter("3s")}
+			})
+			doubled := f.brokers("former")
+			before := f.job("former").UID
+			require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "former", metav1.DeleteOptions{PropagationPolicy: &policy}))
+			f.waitFor("former", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonWaiting, "2 pods", "former-0", "former Job"))
+			if policy == metav1.DeletePropagationOrphan {
+				require.NoError(t, f.kube.CoreV1().Pods(f.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
+			}
+			f.waitFor("former", ready(2), has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable))
+			assert.NotEqual(t, before, f.job("former").UID)
+			assert.Empty(t, doubled())
+		})
+	}
+}
+
+// A Job that another controller made replaces pods that are still terminating. It
+// grows back only when those that it lost have gone.
+func TestGrowthWaitsForTerminatingPods(t *testing.T) {
+	f := newFixture(t)
+	running.halt(t)
+	mc := f.create("grow", 3)
+	mc.Status.MaximumSize = 3
+	mc, err := f.miniclusters().UpdateStatus(t.Context(), mc, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	job, err := f.kube.BatchV1().Jobs(f.namespace).Create(t.Context(), &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: "grow", OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(mc, v1alpha2.MiniClusterKind)}},
+		Spec: batchv1.JobSpec{
+			CompletionMode: new(batchv1.IndexedCompletion), Parallelism: new(int32(3)), Completions: new(int32(3)),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"hpa-selector": "grow"}, Annotations: terminateAfter("4s")},
+				Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "grow", Image: "old"}}},
+			},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.Equal(t, batchv1.TerminatingOrFailed, *job.Spec.PodReplacementPolicy, "the premise of this test")
+	running.start()
+
+	f.waitFor("grow", ready(3))
+	doubled := f.brokers("grow")
+	f.setSize("grow", 1)
+	f.eventually("pods to be stopped", func(ctx context.Context) (string, error) {
+		indexes, err := f.podIndexes(ctx, "grow")
+		if len(indexes) != 1 {
+			return fmt.Sprint(indexes), err
+		}
+		return "", err
+	})
+	f.setSize("grow", 3)
+	f.waitFor("grow", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonWaiting, "2 pods", "grow-1", "from 1 to 3"))
+	f.waitFor("grow", ready(3))
+	assert.Empty(t, doubled())
+}
