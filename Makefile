@@ -24,6 +24,7 @@ demo: kube-build build ## Play the scaling tutorial on a local Kubernetes (KEEP=
 .PHONY: test
 test: kube-build ## Unit and integration tests, with the race detector, on a local Kubernetes.
 	@hack/test.sh ./...
+	@cd test/kube && CGO_ENABLED=0 $(GO) test -vet=off ./...
 
 ##@ Build
 

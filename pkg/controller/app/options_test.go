@@ -1,0 +1,52 @@
+package app
+
+import (
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestOptions(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		args []string
+		want []string // parts of the error
+	}{
+		{name: "defaults"},
+		{name: "no throttle", args: []string{"--kube-api-qps=-1", "--kube-api-burst=0"}},
+		{name: "no servers", args: []string{"--health-bind-address=", "--metrics-bind-address="}},
+		{name: "workers", args: []string{"--workers=0"}, want: []string{"--workers"}},
+		{name: "burst", args: []string{"--kube-api-burst=0"}, want: []string{"--kube-api-burst"}},
+		{name: "domain", args: []string{"--cluster-domain="}, want: []string{"--cluster-domain", "cluster.local"}},
+		{name: "address", args: []string{"--metrics-bind-address=8080"}, want: []string{"--metrics-bind-address", ":PORT"}},
+		{name: "lease", args: []string{"--leader-elect-lease-duration=5s"}, want: []string{"--leader-elect-lease-duration", "--leader-elect-renew-deadline"}},
+		{name: "lock", args: []string{"--leader-elect-resource-lock=configmaps"}, want: []string{"--leader-elect-resource-lock", "leases"}},
+		{name: "all at once", args: []string{"--workers=-1", "--cluster-domain="}, want: []string{"--workers", "--cluster-domain"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := NewOptions()
+			fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+			o.AddFlags(fs)
+			require.NoError(t, fs.Parse(tc.args))
+			err := o.Validate()
+			if tc.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			for _, part := range tc.want {
+				require.ErrorContains(t, err, part)
+			}
+		})
+	}
+}
+
+func TestDefaultsLeadSafely(t *testing.T) {
+	l := NewOptions().LeaderElection
+	assert.True(t, l.LeaderElect)
+	// A leader must have given up before another one may start.
+	assert.Greater(t, l.LeaseDuration.Duration-l.RenewDeadline.Duration, l.RetryPeriod.Duration)
+	assert.GreaterOrEqual(t, l.LeaseDuration.Duration, 15*time.Second)
+}
