@@ -21,8 +21,8 @@ type Options struct {
 	Kubeconfig string
 	// Workers is the number of MiniClusters that are synced at the same time.
 	Workers int
-	// KubeAPIQPS and KubeAPIBurst bound the requests to the API server; a
-	// negative QPS sets no bound.
+	// KubeAPIQPS and KubeAPIBurst bound the requests to the API server; a QPS
+	// that is not positive sets no bound.
 	KubeAPIQPS   float32
 	KubeAPIBurst int
 	// HealthAddress serves /healthz and /readyz; "" serves nothing.
@@ -40,8 +40,10 @@ type Options struct {
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	return &Options{
-		Workers:        10,
-		KubeAPIQPS:     50,
+		Workers: 10,
+		// The workers bound what is under way at a time, and the API server
+		// shares itself fairly among its clients.
+		KubeAPIQPS:     -1,
 		KubeAPIBurst:   100,
 		HealthAddress:  ":8081",
 		MetricsAddress: ":8080",
@@ -62,7 +64,7 @@ func NewOptions() *Options {
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig. Unset: the in-cluster configuration.")
 	fs.IntVar(&o.Workers, "workers", o.Workers, "MiniClusters that are synced at the same time.")
-	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", o.KubeAPIQPS, "Requests a second to the API server, on average; negative sets no bound.")
+	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", o.KubeAPIQPS, "Requests a second to the API server, on average; 0 or less sets no bound.")
 	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server that may exceed the average for a moment.")
 	fs.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, `Address of /healthz and /readyz; "" serves none.`)
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)

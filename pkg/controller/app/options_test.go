@@ -16,10 +16,10 @@ func TestOptions(t *testing.T) {
 		want []string // parts of the error
 	}{
 		{name: "defaults"},
-		{name: "no throttle", args: []string{"--kube-api-qps=-1", "--kube-api-burst=0"}},
+		{name: "no throttle", args: []string{"--kube-api-qps=0", "--kube-api-burst=0"}},
 		{name: "no servers", args: []string{"--health-bind-address=", "--metrics-bind-address="}},
 		{name: "workers", args: []string{"--workers=0"}, want: []string{"--workers"}},
-		{name: "burst", args: []string{"--kube-api-burst=0"}, want: []string{"--kube-api-burst"}},
+		{name: "burst", args: []string{"--kube-api-qps=5", "--kube-api-burst=0"}, want: []string{"--kube-api-burst"}},
 		{name: "domain", args: []string{"--cluster-domain="}, want: []string{"--cluster-domain", "cluster.local"}},
 		{name: "address", args: []string{"--metrics-bind-address=8080"}, want: []string{"--metrics-bind-address", ":PORT"}},
 		{name: "lease", args: []string{"--leader-elect-lease-duration=5s"}, want: []string{"--leader-elect-lease-duration", "--leader-elect-renew-deadline"}},
