@@ -24,6 +24,9 @@ go mod tidy -diff
 step "generated files are fresh"
 hack/verify-codegen.sh
 
+step "documentation agrees with the code"
+hack/verify-docs.sh
+
 step "lint"
 hack/lint.sh
 echo "verified"

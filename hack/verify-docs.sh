@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Compares the documentation with the repository: relative links resolve, and
+# conditions, reasons, events, flags and metrics are documented if and only if
+# they exist. Tables are found by their headings; their first columns hold names
+# in backquotes.
+set -euo pipefail
+export LC_ALL=C
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+concepts=docs/concepts.md
+operations=docs/operations.md
+conditions=pkg/apis/fluxframework/v1alpha2/conditions.go
+bad=0
+
+complain() {
+	echo "$*" >&2
+	bad=1
+}
+
+# column prints the names in column N of the tables of a section.
+column() { # FILE HEADING N
+	awk -F ' *[|] *' -v heading="$2" -v n="$(($3 + 1))" '
+		/^#/ { inside = ($0 == heading) }
+		inside && /^[|]/ { print $n }' "$1" | grep -oE '`[^`]+`' | tr -d '`' | sort -u || true
+}
+
+# same compares two sorted lists of names, one a line.
+same() { # WHAT DOCUMENT LIST-OF-DOCUMENT LIST-OF-CODE
+	local name
+	[ -n "$3" ] || complain "$2: no table of $1 found"
+	for name in $(comm -23 <(echo "$3") <(echo "$4")); do complain "$2: $1 $name does not exist"; done
+	for name in $(comm -13 <(echo "$3") <(echo "$4")); do complain "$2: $1 $name is not documented"; done
+}
+
+# slugs prints the anchors that a Markdown file's headings get.
+slugs() { # FILE
+	awk '/^```/ { code = !code } !code && /^#+ / { sub(/^#+ +/, ""); print tolower($0) }' "$1" |
+		sed -E 's/[^a-z0-9 _-]//g; s/ /-/g'
+}
+
+links() {
+	local file link target anchor path
+	while IFS= read -r -d '' file; do
+		[ -e "$file" ] || continue
+		while IFS= read -r link; do
+			case $link in
+			http://* | https://* | mailto:* | '') continue ;;
+			esac
+			target=${link%%#*}
+			anchor=
+			case $link in *'#'*) anchor=${link#*#} ;; esac
+			path=$file
+			[ -z "$target" ] || path=$(dirname "$file")/$target
+			if [ ! -e "$path" ]; then
+				complain "$file: link to $link, which does not exist"
+			elif [ -n "$anchor" ] && ! slugs "$path" | grep -qxF -- "$anchor"; then
+				complain "$file: link to $link, which has no such heading"
+			fi
+		done < <(awk '/^```/ { code = !code } !code' "$file" | sed 's/`[^`]*`//g' |
+			grep -oE '\]\([^) ]+\)|(src|href)="[^"]+"' | sed -E 's/^\]\(|\)$//g; s/^(src|href)="//; s/"$//' || true)
+	done < <(git ls-files -z --cached --others --exclude-standard -- '*.md')
+}
+
+# constants prints the values of the constants with a prefix that the controller
+# uses.
+constants() { # PREFIX
+	local name value
+	sed -nE "s/^[[:space:]]*($1[A-Za-z]+) += \"([A-Za-z]+)\".*/\1 \2/p" "$conditions" |
+		while read -r name value; do
+			if grep -rqw --include='*.go' --exclude='*_test.go' "$name" pkg/controller; then echo "$value"; fi
+		done | sort -u
+}
+
+# events prints the reasons of events that are written out where they are sent;
+# others are reasons of conditions.
+events() {
+	find pkg/controller -name '*.go' ! -name '*_test.go' -exec grep -hoE 'EventType(Normal|Warning), "[A-Za-z]+"' {} + |
+		sed -E 's/.*"(.*)"/\1/' | sort -u
+}
+
+flags() {
+	go run ./cmd/minicluster-controller --help | sed -nE 's/^ +(-[a-z], )?--([a-z-]+).*/--\2/p' | grep -vx -- --help | sort -u
+}
+
+metrics() {
+	sed -nE 's/^[[:space:]]*Name: +"([a-z_]+)".*/minicluster_\1/p' pkg/controller/metrics.go | sort -u
+}
+
+# library tells whether a metric of component-base exists, by the last part of
+# its name, which is all that its source holds in one piece.
+library() { # METRIC
+	local package short=$1
+	short=${short#workqueue_}
+	short=${short#rest_client_}
+	short=${short#kubernetes_}
+	for package in workqueue restclient version; do
+		grep -rqE "\"($1|$short)\"" "$(go list -f '{{.Dir}}' "k8s.io/component-base/metrics/prometheus/$package")" && return 0
+	done
+	return 1
+}
+
+links
+same condition "$concepts" "$(column "$concepts" '## Conditions' 1)" "$(constants Condition)"
+same reason "$concepts" "$(column "$concepts" '## Conditions' 3)" "$(constants Reason)"
+documented=$(column "$concepts" '## Events' 1)
+same event "$concepts" "$documented" \
+	"$(sort -u <(events) <(comm -12 <(echo "$documented") <(constants Reason)))"
+same flag "$operations" "$(column "$operations" '## Flags' 1)" "$(flags)"
+named=$(column "$operations" '## Metrics' 1)
+same metric "$operations" "$(grep '^minicluster_' <<<"$named" || true)" "$(metrics)"
+for metric in $(grep -v '^minicluster_' <<<"$named" || true); do
+	library "$metric" || complain "$operations: metric $metric does not exist"
+done
+exit "$bad"
