@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares the documentation with the repository: relative links resolve, and
-# conditions, reasons, events, flags and metrics are documented if and only if
-# they exist. Tables are found by their headings; their first columns hold names
+# conditions, reasons, events, flags, metrics and make targets are documented if
+# and only if they exist. Tables are found by their headings; their first columns hold names
 # in backquotes.
 set -euo pipefail
 export LC_ALL=C
@@ -9,6 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 concepts=docs/concepts.md
 operations=docs/operations.md
+contributing=docs/contributing.md
 conditions=pkg/apis/fluxframework/v1alpha2/conditions.go
 bad=0
 
@@ -28,8 +29,8 @@ column() { # FILE HEADING N
 same() { # WHAT DOCUMENT LIST-OF-DOCUMENT LIST-OF-CODE
 	local name
 	[ -n "$3" ] || complain "$2: no table of $1 found"
-	for name in $(comm -23 <(echo "$3") <(echo "$4")); do complain "$2: $1 $name does not exist"; done
-	for name in $(comm -13 <(echo "$3") <(echo "$4")); do complain "$2: $1 $name is not documented"; done
+	while read -r name; do complain "$2: $1 $name does not exist"; done < <(comm -23 <(echo "$3") <(echo "$4"))
+	while read -r name; do complain "$2: $1 $name is not documented"; done < <(comm -13 <(echo "$3") <(echo "$4"))
 }
 
 # slugs prints the anchors that a Markdown file's headings get.
@@ -78,8 +79,28 @@ events() {
 		sed -E 's/.*"(.*)"/\1/' | sort -u
 }
 
+help=$(go run ./cmd/minicluster-controller --help)
+
 flags() {
-	go run ./cmd/minicluster-controller --help | sed -nE 's/^ +(-[a-z], )?--([a-z-]+).*/--\2/p' | grep -vx -- --help | sort -u
+	sed -nE 's/^ +(-[a-z], )?--([a-z-]+).*/--\2/p' <<<"$help" | grep -vx -- --help | sort -u
+}
+
+# defaults prints flags and their defaults, where --help states one.
+defaults() {
+	sed -nE 's/^ +(-[a-z], )?--([a-z-]+).*\(default "?([^")]+)"?\)$/--\2=\3/p' <<<"$help" | sort
+}
+
+# documented_defaults prints the same from the table, for the flags in it that
+# have one.
+documented_defaults() {
+	awk -F ' *[|] *' '
+		/^#/ { inside = ($0 == "## Flags") }
+		inside && /^[|] `--/ { gsub("`", ""); print $2 "=" $3 }' "$operations" |
+		grep -F -f <(defaults | sed 's/=.*/=/') | sort
+}
+
+targets() {
+	sed -nE 's/^([a-z-]+):.*## .*/\1/p' Makefile | grep -vx help | sort -u
 }
 
 metrics() {
@@ -106,6 +127,8 @@ documented=$(column "$concepts" '## Events' 1)
 same event "$concepts" "$documented" \
 	"$(sort -u <(events) <(comm -12 <(echo "$documented") <(constants Reason)))"
 same flag "$operations" "$(column "$operations" '## Flags' 1)" "$(flags)"
+same default "$operations" "$(documented_defaults)" "$(defaults)"
+same "make target" "$contributing" "$(column "$contributing" '## Targets' 1 | sed -n 's/^make //p')" "$(targets)"
 named=$(column "$operations" '## Metrics' 1)
 same metric "$operations" "$(grep '^minicluster_' <<<"$named" || true)" "$(metrics)"
 for metric in $(grep -v '^minicluster_' <<<"$named" || true); do
