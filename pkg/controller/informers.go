@@ -12,18 +12,19 @@ import (
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
 )
 
-// NewKubeInformers makes informers that see only what this controller made.
-func NewKubeInformers(client kubernetes.Interface) informers.SharedInformerFactory {
+// NewKubeInformers makes informers that see only what this controller made. Options
+// may narrow them further, to a namespace for example.
+func NewKubeInformers(client kubernetes.Interface, options ...informers.SharedInformerOption) informers.SharedInformerFactory {
 	ours := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
-	return informers.NewSharedInformerFactoryWithOptions(client, 0,
+	return informers.NewSharedInformerFactoryWithOptions(client, 0, append(options,
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = ours }),
 		informers.WithTransform(strip),
-	)
+	)...)
 }
 
 // NewFluxInformers makes informers of MiniClusters.
-func NewFluxInformers(client clientset.Interface) fluxinformers.SharedInformerFactory {
-	return fluxinformers.NewSharedInformerFactoryWithOptions(client, 0, fluxinformers.WithTransform(strip))
+func NewFluxInformers(client clientset.Interface, options ...fluxinformers.SharedInformerOption) fluxinformers.SharedInformerFactory {
+	return fluxinformers.NewSharedInformerFactoryWithOptions(client, 0, append(options, fluxinformers.WithTransform(strip))...)
 }
 
 // strip drops managedFields, which nobody here reads and which often outweigh the
