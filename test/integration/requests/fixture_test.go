@@ -1,0 +1,198 @@
+package requests_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+	fluxclient "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+)
+
+const (
+	// patience is how long a test waits for what should happen soon; it is no
+	// measure of speed.
+	patience = 2 * time.Minute
+	// statusInterval is the least time between writes of a status that tell of
+	// nothing but readiness.
+	statusInterval = time.Second
+	// silence is how long nothing may be asked for before what was asked for is
+	// counted: more than anything is put off for.
+	silence = 2500 * time.Millisecond
+)
+
+// counts are requests by what they were, see cluster.Request.Key.
+type counts map[string]int
+
+const (
+	statusWrite = "update miniclusters/status"
+	eventWrite  = "create events"
+)
+
+type fixture struct {
+	*testing.T
+	cluster   *cluster.Cluster
+	flux      clientset.Interface
+	namespace string
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	kube := suite.Cluster(t)
+	flux, err := clientset.NewForConfig(kube.Config())
+	require.NoError(t, err)
+	return &fixture{T: t, cluster: kube, flux: flux, namespace: clustertest.Namespace(t, kube)}
+}
+
+func (f *fixture) miniclusters() fluxclient.MiniClusterInterface {
+	return f.flux.FluxFrameworkV1alpha2().MiniClusters(f.namespace)
+}
+
+// create makes a MiniCluster. Its pods run but don't become ready by themselves: when they
+// do is chance, and each change of it may be reported.
+func (f *fixture) create(name string, size, maximum int32, mods ...func(*v1alpha2.MiniCluster)) {
+	f.Helper()
+	mc := &v1alpha2.MiniCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha2.MiniClusterSpec{
+			Size: &size, MaxSize: maximum, Interactive: true,
+			Containers: []v1alpha2.MiniClusterContainer{{Image: "flux:test"}},
+			Pod:        &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationUnready: "true"}},
+		},
+	}
+	for _, mod := range mods {
+		mod(mc)
+	}
+	_, err := f.miniclusters().Create(f.Context(), mc, metav1.CreateOptions{})
+	require.NoError(f, err)
+}
+
+func (f *fixture) setSize(name string, size int32) {
+	f.Helper()
+	_, err := f.miniclusters().Patch(f.Context(), name, types.MergePatchType, fmt.Appendf(nil, `{"spec":{"size":%d}}`, size), metav1.PatchOptions{})
+	require.NoError(f, err)
+}
+
+// settle waits until a MiniCluster's status tells of a size, and then until the
+// controller has been silent about it for a while.
+func (f *fixture) settle(name string, size, ready int32) {
+	f.Helper()
+	f.eventually("MiniCluster "+name, func(ctx context.Context) (string, error) {
+		mc, err := f.miniclusters().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		if s := mc.Status; s.Size != size || s.ReadySize != ready || s.ObservedGeneration != mc.Generation {
+			return fmt.Sprintf("size %d, ready %d, generation %d of %d", s.Size, s.ReadySize, s.ObservedGeneration, mc.Generation), nil
+		}
+		return "", nil
+	})
+	f.awaitSilence()
+}
+
+// awaitSilence waits until the controller has asked for nothing in the test's
+// namespace for a while.
+func (f *fixture) awaitSilence() {
+	f.Helper()
+	log := f.audit()
+	heard, since := 0, time.Now()
+	f.eventually("the controller to be silent", func(context.Context) (string, error) {
+		if n := len(f.asked(log)); n != heard {
+			heard, since = n, time.Now()
+		}
+		if time.Since(since) < silence {
+			return fmt.Sprintf("%d more requests", heard), nil
+		}
+		return "", nil
+	})
+}
+
+func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
+	f.Helper()
+	var last string
+	err := wait.PollUntilContextTimeout(f.Context(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		answer, err := check(ctx)
+		if err != nil {
+			answer = err.Error()
+		}
+		last = answer
+		return answer == "", nil
+	})
+	require.NoError(f, err, "%s: %s", what, last)
+}
+
+// audit begins to follow the requests to the API server.
+func (f *fixture) audit() *cluster.AuditLog {
+	f.Helper()
+	log, err := f.cluster.Audit()
+	require.NoError(f, err)
+	return log
+}
+
+// asked returns what the controller has asked for in the test's namespace. What it
+// asked for elsewhere must be leases and watches, whichever test is to blame.
+func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
+	f.Helper()
+	all, err := log.Requests(controllerUser)
+	require.NoError(f, err)
+	var here []cluster.Request
+	for _, r := range all {
+		switch {
+		case r.Namespace == f.namespace:
+			here = append(here, r)
+		case r.Namespace == "":
+			assert.Equal(f, "watch", r.Verb, "%+v", r)
+		}
+	}
+	return here
+}
+
+// counted returns what the controller has asked for, by what it is.
+func (f *fixture) counted(log *cluster.AuditLog) counts {
+	f.Helper()
+	result := counts{}
+	for _, r := range f.asked(log) {
+		assert.Less(f, r.Code, 300, "%+v", r)
+		result[r.Key()]++
+	}
+	return result
+}
+
+// assertPaced checks, for each MiniCluster, that its status was written at most
+// once in an interval, the first writes aside that tell of something urgent.
+func (f *fixture) assertPaced(log *cluster.AuditLog, urgent int) {
+	f.Helper()
+	writes := map[string][]time.Time{}
+	for _, r := range f.asked(log) {
+		if r.Key() == statusWrite {
+			writes[r.Name] = append(writes[r.Name], r.Time)
+		}
+	}
+	for name, times := range writes {
+		for i := max(urgent, 1); i < len(times); i++ {
+			assert.GreaterOrEqual(f, times[i].Sub(times[i-1]), statusInterval, "write %d of the status of %s", i+1, name)
+		}
+	}
+}
+
+// reads are the requests that a full cache should save.
+func (c counts) reads() []string {
+	var reads []string
+	for key := range c {
+		if strings.HasPrefix(key, "get ") || strings.HasPrefix(key, "list ") {
+			reads = append(reads, key)
+		}
+	}
+	return reads
+}

@@ -1,0 +1,218 @@
+package requests_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+)
+
+// One MiniCluster from its creation to its deletion, request by request.
+func TestOneMiniCluster(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, step := range []struct {
+		name string
+		do   func()
+		size int32
+		want counts
+	}{
+		{"create", func() { f.create("one", 2, 4) }, 2, counts{
+			"create services": 1, "create secrets": 1, "create configmaps": 1, "create jobs": 1, statusWrite: 2, eventWrite: 1,
+		}},
+		{"grow", func() { f.setSize("one", 4) }, 4, counts{"patch jobs": 1, statusWrite: 2, eventWrite: 1}},
+		{"the same size again", func() { f.setSize("one", 4) }, 4, counts{}},
+		{"above the maximum", func() { f.setSize("one", 5) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
+		{"below the minimum", func() { f.setSize("one", 0) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
+		{"something of no interest", func() { f.label("one") }, 4, counts{}},
+	} {
+		log := f.audit()
+		step.do()
+		f.settle("one", step.size, 0)
+		assert.Equal(t, step.want, f.counted(log), step.name)
+	}
+
+	log := f.audit()
+	require.NoError(t, f.miniclusters().Delete(t.Context(), "one", metav1.DeleteOptions{}))
+	f.eventually("the garbage collector", func(ctx context.Context) (string, error) {
+		pods, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{})
+		if err != nil || len(pods.Items) > 0 {
+			return fmt.Sprintf("%d pods are left", len(pods.Items)), err
+		}
+		return "", nil
+	})
+	f.awaitSilence()
+	assert.Empty(t, f.counted(log), "delete")
+}
+
+func (f *fixture) label(name string) {
+	f.Helper()
+	mc, err := f.miniclusters().Get(f.Context(), name, metav1.GetOptions{})
+	require.NoError(f, err)
+	mc.Labels = map[string]string{"of": "no-interest"}
+	_, err = f.miniclusters().Update(f.Context(), mc, metav1.UpdateOptions{})
+	require.NoError(f, err)
+}
+
+// A shrink below the quorum costs one more write, and pods that take long to end
+// cost none.
+func TestShrink(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("shrunk", 4, 4, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.MinSize = 2
+		mc.Spec.Pod.Annotations[cluster.AnnotationTerminateAfter] = "1h"
+	})
+	f.settle("shrunk", 4, 0)
+
+	for _, step := range []struct {
+		size int32
+		want counts
+	}{
+		{3, counts{"patch jobs": 1, eventWrite: 1}},
+		{2, counts{"patch jobs": 1, eventWrite: 1}},
+	} {
+		log := f.audit()
+		f.setSize("shrunk", step.size)
+		f.settle("shrunk", step.size, 0)
+		f.assertWithStatus(log, step.want)
+	}
+}
+
+// The quorum of a cluster without a minimum is its first size.
+func TestShrinkBelowTheQuorum(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("quorum", 3, 4, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Pod.Annotations[cluster.AnnotationTerminateAfter] = "1h"
+	})
+	f.settle("quorum", 3, 0)
+	log := f.audit()
+	f.setSize("quorum", 1)
+	f.settle("quorum", 1, 0)
+	f.assertWithStatus(log, counts{"patch configmaps": 1, "patch jobs": 1, eventWrite: 1})
+}
+
+// assertWithStatus compares requests, where how often the status was written
+// depends on when pods end: once for the decision, the rest paced.
+func (f *fixture) assertWithStatus(log *cluster.AuditLog, want counts) {
+	f.Helper()
+	got := f.counted(log)
+	assert.Positive(f, got[statusWrite])
+	f.assertPaced(log, 1)
+	delete(got, statusWrite)
+	assert.Equal(f, want, got)
+}
+
+// Pods that become ready and unready cost at most one write a second for each
+// MiniCluster, whatever their number.
+func TestReadinessIsBatched(t *testing.T) {
+	t.Parallel()
+	const fleet, size = 5, 6
+	f := newFixture(t)
+	for i := range fleet {
+		f.create(fmt.Sprintf("ready-%d", i), size, size)
+	}
+	for i := range fleet {
+		f.settle(fmt.Sprintf("ready-%d", i), size, 0)
+	}
+	pods, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, pods.Items, fleet*size)
+
+	log := f.audit()
+	for _, ready := range []bool{true, false, true, false, true} {
+		for _, pod := range pods.Items {
+			require.NoError(t, f.cluster.SetPodReady(t.Context(), f.namespace, pod.Name, ready))
+		}
+	}
+	for i := range fleet {
+		f.settle(fmt.Sprintf("ready-%d", i), size, size)
+	}
+	f.assertPaced(log, 0)
+	got := f.counted(log)
+	t.Logf("%d changes of readiness cost %d writes of %d statuses", 5*len(pods.Items), got[statusWrite], fleet)
+	assert.Equal(t, counts{statusWrite: got[statusWrite]}, got)
+	assert.GreaterOrEqual(t, got[statusWrite], fleet)
+}
+
+// A fleet is made without a read, and then costs nothing at all.
+func TestFleet(t *testing.T) {
+	// Not parallel: other tests' MiniClusters would pass through the queue.
+	const fleet = 200
+	const window = 20 * time.Second
+	f := newFixture(t)
+	log := f.audit()
+	for i := range fleet {
+		f.create(fmt.Sprintf("idle-%d", i), 1, 1)
+	}
+	for i := range fleet {
+		name := fmt.Sprintf("idle-%d", i)
+		f.eventually("MiniCluster "+name, func(ctx context.Context) (string, error) {
+			mc, err := f.miniclusters().Get(ctx, name, metav1.GetOptions{})
+			if err != nil || mc.Status.Size != 1 {
+				return "it has no pod yet", err
+			}
+			return "", nil
+		})
+	}
+	f.awaitSilence()
+	made := f.counted(log)
+	assert.Empty(t, made.reads())
+	want := counts{
+		"create services": fleet, "create secrets": fleet, "create configmaps": fleet, "create jobs": fleet,
+		statusWrite: 2 * fleet, eventWrite: fleet,
+	}
+	assert.Equal(t, want, made)
+
+	before := workqueue(t)
+	log = f.audit()
+	select {
+	case <-time.After(window):
+	case <-t.Context().Done():
+	}
+	all, err := log.Counts(controllerUser)
+	require.NoError(t, err)
+	maps.DeleteFunc(all, func(key string, _ int) bool {
+		return key == "get leases" || key == "update leases" || key == "watch miniclusters" ||
+			key == "watch jobs" || key == "watch configmaps" || key == "watch services"
+	})
+	assert.Empty(t, all, "what %d idle MiniClusters cost in %s", fleet, window)
+	assert.Equal(t, before, workqueue(t), "work in a time without any")
+	assert.Zero(t, before["workqueue_depth"], "work left")
+}
+
+// workqueue reads what the controller's queue says of itself: how much is in it and
+// how much has ever been.
+func workqueue(t *testing.T) map[string]float64 {
+	t.Helper()
+	families, err := legacyregistry.DefaultGatherer.Gather()
+	require.NoError(t, err)
+	values := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() != "name" || label.GetValue() != "minicluster" {
+					continue
+				}
+				switch name := family.GetName(); name {
+				case "workqueue_depth":
+					values[name] = metric.GetGauge().GetValue()
+				case "workqueue_adds_total":
+					values[name] = metric.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	require.Len(t, values, 2, "the metrics of the queue")
+	return values
+}
