@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Compares the documentation with the repository: relative links resolve, and
-# conditions, reasons, events, flags, metrics and make targets are documented if
-# and only if they exist. Tables are found by their headings; their first columns hold names
-# in backquotes.
+# conditions, reasons, events, flags, metrics, rights and make targets are
+# documented if and only if they exist. Tables are found by their headings; names
+# in them are in backquotes.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -107,6 +107,27 @@ metrics() {
 	sed -nE 's/^[[:space:]]*Name: +"([a-z_]+)".*/minicluster_\1/p' pkg/controller/metrics.go | sort -u
 }
 
+# pairs prints a line for each of some resources and each of some verbs, both
+# separated by commas.
+pairs='
+	function pairs(resources, verbs,   r, v, i, j) {
+		gsub(/ *[(][^)]*[)]/, "", resources)
+		for (i = split(resources, r, / *, */); i > 0; i--)
+			for (j = split(verbs, v, / *, */); j > 0; j--) print v[j], r[i]
+	}'
+
+rights() {
+	awk -F '[][]' "$pairs"'
+		/^ +resources:/ { resources = $2 }
+		/^ +verbs:/ { pairs(resources, $2) }' manifests/rbac/controller-role.yaml | sort -u
+}
+
+documented_rights() {
+	awk -F ' *[|] *' "$pairs"'
+		/^#/ { inside = ($0 == "## Rights") }
+		inside && /^[|] / && $2 != "resource" { resources = $2 ? $2 : resources; pairs(resources, $3) }' "$operations" | sort -u
+}
+
 # library tells whether a metric of component-base exists, by the last part of
 # its name, which is all that its source holds in one piece.
 library() { # METRIC
@@ -128,6 +149,7 @@ same event "$concepts" "$documented" \
 	"$(sort -u <(events) <(comm -12 <(echo "$documented") <(constants Reason)))"
 same flag "$operations" "$(column "$operations" '## Flags' 1)" "$(flags)"
 same default "$operations" "$(documented_defaults)" "$(defaults)"
+same right "$operations" "$(documented_rights)" "$(rights)"
 same "make target" "$contributing" "$(column "$contributing" '## Targets' 1 | sed -n 's/^make //p')" "$(targets)"
 named=$(column "$operations" '## Metrics' 1)
 same metric "$operations" "$(grep '^minicluster_' <<<"$named" || true)" "$(metrics)"
