@@ -30,7 +30,7 @@ test: kube-build ## Unit and integration tests, with the race detector, on a loc
 
 .PHONY: build
 build: ## Build the programs into bin/.
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: kube-build
 kube-build: ## Build the local Kubernetes into bin/ (minutes the first time).
