@@ -56,6 +56,10 @@ kube-down: ## Stop it and remove its state.
 unit: ## Tests that need no Kubernetes.
 	@hack/test.sh -short ./cmd/... ./pkg/...
 
+.PHONY: bench
+bench: kube-build ## What the operator costs, beside a raw client that makes the same writes (N=300).
+	@$(GO) run ./test/bench --number $(or $(N),300) $(BENCHFLAGS)
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a while (FUZZTIME=20s).
 	@hack/fuzz.sh

@@ -148,10 +148,10 @@ func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 	require.NoError(f, err)
 	var here []cluster.Request
 	for _, r := range all {
-		switch {
-		case r.Namespace == f.namespace:
+		switch r.Namespace {
+		case f.namespace:
 			here = append(here, r)
-		case r.Namespace == "":
+		case "":
 			assert.Equal(f, "watch", r.Verb, "%+v", r)
 		}
 	}

@@ -1,0 +1,388 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"minicluster.internal/operator/test/cluster"
+)
+
+// contender is one of those who are measured.
+type contender string
+
+const (
+	// operatorTurn is the operator's.
+	operatorTurn contender = "operator"
+	// rawTurn is the raw client's.
+	rawTurn contender = "raw"
+	// writesTurn is the raw client's with MiniClusters that exist already: nothing
+	// but the operator's own writes.
+	writesTurn contender = "writes"
+)
+
+// turn is one contender's round.
+type turn struct {
+	*lab
+	who       contender
+	process   *process
+	namespace string
+	world     *world
+	results   *results
+	last      bool
+
+	mu      sync.Mutex
+	errands *json.Encoder
+}
+
+// measure does it all.
+func measure(ctx context.Context, o *options) (r *results, err error) {
+	r = newResults(o)
+	l, err := openLab(ctx, o)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	for round := range o.Rounds {
+		turns := []contender{rawTurn, operatorTurn, writesTurn}
+		if round%2 == 1 {
+			turns = []contender{writesTurn, operatorTurn, rawTurn}
+		}
+		for _, who := range turns {
+			l.say("round %d of %d: %s", round+1, o.Rounds, who)
+			if err := l.turn(ctx, who, r, round == o.Rounds-1); err != nil {
+				return r, fmt.Errorf("round %d, %s: %w", round+1, who, err)
+			}
+		}
+	}
+	return r, nil
+}
+
+func (l *lab) turn(ctx context.Context, who contender, r *results, last bool) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t := &turn{lab: l, who: who, results: r, last: last}
+	if t.namespace, err = l.namespace(ctx); err != nil {
+		return err
+	}
+	if t.world, err = observe(ctx, l.kube, t.namespace); err != nil {
+		return err
+	}
+	if who == operatorTurn {
+		t.process, err = l.startOperator(ctx)
+	} else {
+		t.process, err = l.startRawClient(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.process.stop()) }()
+	t.errands = json.NewEncoder(t.process.stdin)
+	return t.process.during(ctx, t.run)
+}
+
+// run is what every contender does in a round.
+func (t *turn) run(ctx context.Context) error {
+	// The first one waits for the operator to be ready, and warms everybody up.
+	if err := t.warmUp(ctx); err != nil {
+		return err
+	}
+	if err := t.phase(ctx, phaseCreate, t.create); err != nil {
+		return err
+	}
+	if t.who == writesTurn {
+		return t.delete(ctx)
+	}
+	if err := t.phase(ctx, phaseResize, t.resizeAll); err != nil {
+		return err
+	}
+	if t.who == operatorTurn && t.last {
+		if err := t.phase(ctx, phaseSingles, t.resizeOneByOne); err != nil {
+			return err
+		}
+		if err := t.phase(ctx, phaseIdle, t.idle); err != nil {
+			return err
+		}
+	}
+	return t.phase(ctx, phaseDelete, t.delete)
+}
+
+// phase measures what a part of a turn costs.
+func (t *turn) phase(ctx context.Context, name phase, do func(context.Context) error) error {
+	audit, err := t.cluster.Audit()
+	if err != nil {
+		return err
+	}
+	before, err := t.process.usage()
+	if err != nil {
+		return err
+	}
+	if err := do(ctx); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if t.who == operatorTurn {
+		if err := t.quiet(ctx, audit); err != nil {
+			return err
+		}
+		counts, err := audit.Counts(t.options.User)
+		if err != nil {
+			return err
+		}
+		t.results.countRequests(name, counts)
+	}
+	after, err := t.process.usage()
+	if err != nil {
+		return err
+	}
+	t.results.use(t.who, name, before, after)
+	return nil
+}
+
+// quiet waits until the operator has nothing more to say, or will never be quiet.
+func (t *turn) quiet(ctx context.Context, audit *cluster.AuditLog) error {
+	const (
+		pause   = 3 * time.Second
+		atMost  = 20 * time.Second
+		between = 200 * time.Millisecond
+	)
+	begin := time.Now()
+	before, since := -1, begin
+	for time.Since(begin) < atMost && time.Since(since) < pause {
+		counts, err := audit.Counts(t.options.User)
+		if err != nil {
+			return err
+		}
+		if n := total(worth(counts)); n != before {
+			before, since = n, time.Now()
+		}
+		if err := sleep(ctx, between); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *turn) warmUp(ctx context.Context) error {
+	exists := t.world.expect(jobsExist(1))
+	mc, err := t.createMiniCluster(ctx, t.namespace, "warm-up")
+	if err != nil {
+		return err
+	}
+	if err := t.tell(mc, sizeAtFirst, true); err != nil {
+		return err
+	}
+	if _, err := exists(ctx); err != nil {
+		return fmt.Errorf("waiting for the first Job: %w", err)
+	}
+	if _, err := t.world.expect(podsRun(sizeAtFirst))(ctx); err != nil {
+		return err
+	}
+	if err := t.deleteMiniCluster(ctx, t.namespace, "warm-up"); err != nil {
+		return err
+	}
+	return t.waitUntilGone(ctx)
+}
+
+func (t *turn) waitUntilGone(ctx context.Context) error {
+	if _, err := t.world.expect(nothingLeft)(ctx); err != nil {
+		return err
+	}
+	return t.waitUntilEmpty(ctx, t.namespace)
+}
+
+// tell sends the raw client on an errand; the operator finds out by itself.
+func (t *turn) tell(mc *unstructured.Unstructured, size int32, isNew bool) error {
+	if t.who == operatorTurn {
+		return nil
+	}
+	e, err := errandOf(mc, size, isNew)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.errands.Encode(e); err != nil {
+		return fmt.Errorf("talking to the raw client: %w", err)
+	}
+	return nil
+}
+
+// create makes all MiniClusters at once.
+func (t *turn) create(ctx context.Context) error {
+	n := t.options.N
+	exist, run := t.world.expect(jobsExist(n)), t.world.expect(podsRun(n*sizeAtFirst))
+	made := make([]*unstructured.Unstructured, n)
+	make1 := func(ctx context.Context, i int) (err error) {
+		made[i], err = t.createMiniCluster(ctx, t.namespace, nameOf(i))
+		return err
+	}
+	if t.who == writesTurn {
+		if err := t.all(ctx, n, make1); err != nil {
+			return err
+		}
+	}
+	begin := time.Now()
+	if err := t.all(ctx, n, func(ctx context.Context, i int) error {
+		if t.who != writesTurn {
+			if err := make1(ctx, i); err != nil {
+				return err
+			}
+		}
+		return t.tell(made[i], sizeAtFirst, true)
+	}); err != nil {
+		return err
+	}
+	if err := t.took(ctx, "all Jobs exist", begin, exist); err != nil {
+		return err
+	}
+	if err := t.took(ctx, "all pods run", begin, run); err != nil {
+		return err
+	}
+	_, err := t.world.expect(jobsSettled)(ctx)
+	return err
+}
+
+// resizeAll resizes all MiniClusters at once.
+func (t *turn) resizeAll(ctx context.Context) error {
+	n := t.options.N
+	patched, run := t.world.expect(jobsResized(sizeSecond)), t.world.expect(podsRun(n*sizeSecond))
+	changed := make([]*unstructured.Unstructured, n)
+	begin := time.Now()
+	if err := t.all(ctx, n, func(ctx context.Context, i int) (err error) {
+		if changed[i], err = t.resizeMiniCluster(ctx, t.namespace, nameOf(i), sizeSecond); err != nil {
+			return err
+		}
+		return t.tell(changed[i], sizeSecond, false)
+	}); err != nil {
+		return err
+	}
+	if err := t.took(ctx, "all Jobs resized, 2 to 3", begin, patched); err != nil {
+		return err
+	}
+	if err := t.took(ctx, "all new pods run", begin, run); err != nil {
+		return err
+	}
+	_, err := t.world.expect(jobsSettled)(ctx)
+	return err
+}
+
+// resizeOneByOne resizes some MiniClusters, each once the one before has settled,
+// and in turn with them Jobs that belong to none.
+func (t *turn) resizeOneByOne(ctx context.Context) error {
+	namespace, err := t.lab.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	bare, err := observe(ctx, t.kube, namespace)
+	if err != nil {
+		return err
+	}
+	for i := range t.options.Singles {
+		job, err := bareJob(namespace, nameOf(i), sizeSecond)
+		if err != nil {
+			return err
+		}
+		if _, err := t.kube.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{}); err != nil {
+			return fmt.Errorf("making a Job: %w", err)
+		}
+	}
+	if _, err := bare.expect(jobsExist(t.options.Singles))(ctx); err != nil {
+		return err
+	}
+	if _, err := bare.expect(jobsSettled)(ctx); err != nil {
+		return err
+	}
+	for i := range t.options.Singles {
+		name := nameOf(i)
+		took, err := timeResize(ctx, t.world, name, func() error {
+			_, err := t.resizeMiniCluster(ctx, t.namespace, name, sizeThird)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		t.results.Latency[operatorTurn] = append(t.results.Latency[operatorTurn], took.Seconds())
+		took, err = timeResize(ctx, bare, name, func() error { return resizeJob(ctx, t.kube, namespace, name, sizeThird) })
+		if err != nil {
+			return err
+		}
+		t.results.Latency[rawTurn] = append(t.results.Latency[rawTurn], took.Seconds())
+	}
+	err = t.kube.BatchV1().Jobs(namespace).DeleteCollection(ctx,
+		metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("deleting Jobs: %w", err)
+	}
+	_, err = bare.expect(nothingLeft)(ctx)
+	return err
+}
+
+// timeResize measures from before a request is sent until a watch shows the Job
+// with its new size, and then lets the Job settle.
+func timeResize(ctx context.Context, w *world, name string, ask func() error) (time.Duration, error) {
+	patched, done := w.expect(jobResized(name, sizeThird)), w.expect(jobSettled(name, sizeThird))
+	begin := time.Now()
+	if err := ask(); err != nil {
+		return 0, err
+	}
+	at, err := patched(ctx)
+	if err != nil {
+		return 0, err
+	}
+	_, err = done(ctx)
+	return at.Sub(begin), err
+}
+
+func (t *turn) idle(ctx context.Context) error { return sleep(ctx, t.options.Idle) }
+
+// delete deletes all MiniClusters at once.
+func (t *turn) delete(ctx context.Context) error {
+	gone := t.world.expect(nothingLeft)
+	begin := time.Now()
+	if err := t.all(ctx, t.options.N, func(ctx context.Context, i int) error {
+		return t.deleteMiniCluster(ctx, t.namespace, nameOf(i))
+	}); err != nil {
+		return err
+	}
+	if err := t.took(ctx, "all deleted, Jobs and pods gone", begin, gone); err != nil {
+		return err
+	}
+	return t.waitUntilGone(ctx)
+}
+
+func (t *turn) took(ctx context.Context, what string, begin time.Time, until func(context.Context) (time.Time, error)) error {
+	at, err := until(ctx)
+	if err != nil {
+		return fmt.Errorf("waiting until %s: %w", what, err)
+	}
+	t.results.took(t.who, what, at.Sub(begin))
+	return nil
+}
+
+// all does something for each of n MiniClusters, as many users would.
+func (t *turn) all(ctx context.Context, n int, do func(context.Context, int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(t.options.Users)
+	for i := range n {
+		group.Go(func() error { return do(ctx, i) })
+	}
+	return group.Wait()
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
