@@ -2,7 +2,6 @@ package validation
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -152,6 +151,7 @@ func validateContainer(c *v1alpha2.MiniClusterContainer, path *field.Path) field
 	errs = append(errs, validatePorts(c.Ports, path.Child("ports"))...)
 	errs = append(errs, validateResources(c.Resources, path.Child("resources"))...)
 	errs = append(errs, notNegative(c.Cores, path.Child("cores"))...)
+	errs = append(errs, validateSecurityContext(c.SecurityContext, path.Child("securityContext"))...)
 	return append(errs, validateFluxUser(c.FluxUser, path.Child("fluxUser"))...)
 }
 
@@ -183,33 +183,6 @@ func validatePorts(ports []int32, path *field.Path) field.ErrorList {
 	for i, port := range ports {
 		for _, problem := range validation.IsValidPortNum(int(port)) {
 			errs = append(errs, field.Invalid(path.Index(i), port, problem))
-		}
-	}
-	return errs
-}
-
-func validateResources(resources *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
-	if resources == nil {
-		return nil
-	}
-	errs := validateResourceList(resources.Limits, path.Child("limits"))
-	errs = append(errs, validateResourceList(resources.Requests, path.Child("requests"))...)
-	for _, name := range slices.Sorted(maps.Keys(resources.Requests)) {
-		request := resources.Requests[name]
-		if limit, ok := resources.Limits[name]; ok && request.Cmp(limit) > 0 {
-			errs = append(errs, invalidf(path.Child("requests").Key(string(name)), request.String(),
-				"must not be more than the limit, %s: lower it or raise the limit", limit.String()))
-		}
-	}
-	return errs
-}
-
-func validateResourceList(list corev1.ResourceList, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, name := range slices.Sorted(maps.Keys(list)) {
-		quantity := list[name]
-		if quantity.Sign() < 0 {
-			errs = append(errs, field.Invalid(path.Key(string(name)), quantity.String(), "must not be negative: use 0 or more"))
 		}
 	}
 	return errs

@@ -68,6 +68,14 @@ func notNegativePointer[T cmp.Ordered](value *T, path *field.Path) field.ErrorLi
 	return notNegative(*value, path)
 }
 
+// validateHugePageSize checks the size in the name of a resource.
+func validateHugePageSize(size string, path *field.Path) field.ErrorList {
+	if quantity, err := resource.ParseQuantity(size); err != nil || quantity.Sign() <= 0 {
+		return field.ErrorList{field.Invalid(path, size, "must be hugepages- and a size, for example hugepages-2Mi")}
+	}
+	return nil
+}
+
 func validateQuantity(text string, path *field.Path) field.ErrorList {
 	if text == "" {
 		return nil

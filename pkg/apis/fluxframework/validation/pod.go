@@ -2,7 +2,10 @@ package validation
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -17,7 +20,9 @@ func validatePod(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorLi
 		return nil
 	}
 	errs := validateLabels(pod.Labels, path.Child("labels"))
-	errs = append(errs, validateAnnotations(pod.Annotations, path.Child("annotations"))...)
+	errs = append(errs, validateReservedLabels(pod.Labels, path.Child("labels"))...)
+	errs = append(errs, validatePodAnnotations(pod.Annotations, path.Child("annotations"))...)
+	errs = append(errs, validatePodSecurity(pod, path.Child("securityContext"))...)
 	errs = append(errs, reference(path.Child("serviceAccountName"), pod.ServiceAccountName)...)
 	errs = append(errs, reference(path.Child("runtimeClassName"), pod.RuntimeClassName)...)
 	errs = append(errs, validatePodPolicies(pod, path)...)
@@ -75,11 +80,61 @@ func validateTolerations(tolerations []corev1.Toleration, path *field.Path) fiel
 		case t.Operator != corev1.TolerationOpExists:
 			errs = append(errs, field.Invalid(at.Child("operator"), t.Operator, "must be Exists where key is empty: set key, or operator to Exists"))
 		}
-		if t.Operator == corev1.TolerationOpExists && t.Value != "" {
-			errs = append(errs, field.Invalid(at.Child("value"), t.Value, "must be empty with operator Exists: remove it"))
+		errs = append(errs, validateTolerationValue(&t, at)...)
+		if t.TolerationSeconds != nil && t.Effect != corev1.TaintEffectNoExecute {
+			errs = append(errs, field.Invalid(at.Child("tolerationSeconds"), *t.TolerationSeconds, "needs the effect NoExecute: set effect, or remove it"))
 		}
 		if t.Effect != "" && !slices.Contains(effects, t.Effect) {
 			errs = append(errs, field.NotSupported(at.Child("effect"), t.Effect, effects))
+		}
+	}
+	return errs
+}
+
+func validateTolerationValue(t *corev1.Toleration, path *field.Path) field.ErrorList {
+	switch t.Operator {
+	case corev1.TolerationOpExists:
+		if t.Value != "" {
+			return field.ErrorList{field.Invalid(path.Child("value"), t.Value, "must be empty with operator Exists: remove it")}
+		}
+		return nil
+	case corev1.TolerationOpEqual, "":
+		return check(path.Child("value"), t.Value, validation.IsValidLabelValue)
+	default:
+		// Lt and Gt are refused by most servers.
+		return field.ErrorList{field.NotSupported(path.Child("operator"), t.Operator, []corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists})}
+	}
+}
+
+// validateReservedLabels refuses labels that the Job controller sets.
+func validateReservedLabels(labels map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, label := range []string{
+		"controller-uid", "job-name", batchv1.ControllerUidLabel, batchv1.JobNameLabel, batchv1.JobCompletionIndexAnnotation,
+	} {
+		if _, ok := labels[label]; ok {
+			errs = append(errs, field.Forbidden(path.Key(label), "is set by Kubernetes: remove it"))
+		}
+	}
+	return errs
+}
+
+// validatePodAnnotations knows the annotations that Kubernetes reads itself.
+func validatePodAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
+	errs := validateAnnotations(annotations, path)
+	for _, key := range sortedKeys(annotations) {
+		at, value := path.Key(key), annotations[key]
+		switch {
+		case key == corev1.MirrorPodAnnotationKey:
+			errs = append(errs, field.Forbidden(at, "is set by kubelets: remove it"))
+		case key == corev1.TolerationsAnnotationKey, key == corev1.SeccompPodAnnotationKey,
+			strings.HasPrefix(key, corev1.SeccompContainerAnnotationKeyPrefix),
+			strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix):
+			errs = append(errs, field.Forbidden(at, "Kubernetes has fields for it: use spec.pod.tolerations or spec.pod.securityContext"))
+		case key == corev1.PodDeletionCost:
+			if n, err := strconv.ParseInt(value, 10, 32); err != nil || strconv.FormatInt(n, 10) != value {
+				errs = append(errs, field.Invalid(at, value, "must be a whole number of 32 bits"))
+			}
 		}
 	}
 	return errs

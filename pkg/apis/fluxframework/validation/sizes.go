@@ -14,6 +14,8 @@ func validateSizes(mc *v1alpha2.MiniCluster, path *field.Path) field.ErrorList {
 	if len(errs) > 0 {
 		return errs
 	}
+	errs = append(errs, atMost(size, path.Child("size"))...)
+	errs = append(errs, atMost(spec.MaxSize, path.Child("maxSize"))...)
 	if spec.MaxSize > 0 && spec.MaxSize < size {
 		errs = append(errs, invalidf(path.Child("maxSize"), spec.MaxSize,
 			"must not be less than spec.size, %d: raise it, lower spec.size, or leave it out", size))
@@ -23,6 +25,16 @@ func validateSizes(mc *v1alpha2.MiniCluster, path *field.Path) field.ErrorList {
 			"must not be more than spec.size, %d: lower it or raise spec.size", size))
 	}
 	return errs
+}
+
+// maxSize is the largest parallelism of an Indexed Job.
+const maxSize = 100_000
+
+func atMost(size int32, path *field.Path) field.ErrorList {
+	if size > maxSize {
+		return field.ErrorList{invalidf(path, size, "must be at most %d, what Kubernetes allows an Indexed Job", maxSize)}
+	}
+	return nil
 }
 
 func validateNumbers(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorList {
