@@ -25,10 +25,10 @@ type denial struct {
 
 func (d *denial) message() string {
 	if d.Reason == v1alpha2.ReasonAboveMaximum {
-		return fmt.Sprintf("size %d was denied: the maximum is %d, the number of hosts registered with the brokers when the cluster was created; size is back at %d",
+		return fmt.Sprintf("size %d was denied: the maximum is %d, the number of hosts registered with the brokers when the cluster was created; size is now %d",
 			d.Requested, d.Bound, d.Granted)
 	}
-	return fmt.Sprintf("size %d was denied: the minimum is %d; size is back at %d (to end the cluster, delete the MiniCluster)",
+	return fmt.Sprintf("size %d was denied: the minimum is %d; size is now %d (to end the cluster, delete the MiniCluster)",
 		d.Requested, d.Bound, d.Granted)
 }
 
@@ -60,7 +60,7 @@ func deniedSize(mc *v1alpha2.MiniCluster) *denial {
 // has, or the minimum where there is no Job yet.
 func deny(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *denial {
 	requested := mc.RequestedSize()
-	minimum := min(mc.MinimumSize(), maximum)
+	minimum := lowerBound(mc, maximum)
 	d := denial{Generation: mc.Generation, Requested: requested}
 	switch {
 	case requested > maximum:
@@ -71,4 +71,13 @@ func deny(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *denial {
 		return nil
 	}
 	return &d
+}
+
+// lowerBound is the smallest size that is granted. A minSize above the maximum is
+// reported as invalid and has no effect.
+func lowerBound(mc *v1alpha2.MiniCluster, maximum int32) int32 {
+	if mc.Spec.MinSize > maximum {
+		return 1
+	}
+	return mc.MinimumSize()
 }

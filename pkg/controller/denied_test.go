@@ -25,7 +25,7 @@ func TestDeny(t *testing.T) {
 		{name: "below minSize", size: 1, minSize: 2, maximum: 4, parallelism: 3, granted: 3, reason: v1alpha2.ReasonBelowMinimum},
 		{name: "below minSize before there is a Job", size: 1, minSize: 2, maximum: 4, granted: 2, reason: v1alpha2.ReasonBelowMinimum},
 		{name: "minSize raised above the Job", size: 2, minSize: 3, maximum: 4, parallelism: 2, granted: 3, reason: v1alpha2.ReasonBelowMinimum},
-		{name: "minSize above the maximum counts as the maximum", size: 4, minSize: 9, maximum: 4, parallelism: 4},
+		{name: "minSize above the maximum has no effect", size: 2, minSize: 9, maximum: 4, parallelism: 4},
 		{name: "Job out of bounds by somebody else", size: 0, maximum: 4, parallelism: 9, granted: 4, reason: v1alpha2.ReasonBelowMinimum},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -9,7 +9,9 @@
 //   - step_*.go: the steps; only they talk to the API server
 //   - build_*.go: the objects, as pure functions of a MiniCluster and of what was
 //     decided for it (facts.go)
-//   - status.go, conditions.go, events.go: what is reported, as pure functions of
-//     what a sync saw
-//   - errors.go, freshness.go: kinds of errors; the guard against stale caches
+//   - denied.go, immutable.go: sizes out of bounds, and fields edited too late
+//   - status.go, events.go: what is reported, as pure functions of what a sync saw;
+//     report.go, pace.go: when it is written
+//   - errors.go, process.go: kinds of errors, and when a sync is tried again
+//   - freshness.go: the guard against stale caches
 package controller

@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -27,6 +28,7 @@ func newStatus(s *syncState, err error) v1alpha2.MiniClusterStatus {
 	status.ObservedGeneration = s.mc.Generation
 	status.Selector = Selector(s.mc)
 	status.Size, status.ReadySize = 0, 0
+	status.Conditions = slices.DeleteFunc(status.Conditions, notOurs)
 	var terminal *terminalError
 	if !errors.As(err, &terminal) || s.job != nil {
 		status.MaximumSize = s.facts.Maximum
@@ -47,16 +49,29 @@ func newStatus(s *syncState, err error) v1alpha2.MiniClusterStatus {
 		}
 		meta.SetStatusCondition(&status.Conditions, *c)
 	}
-	set(endCondition(s.job))
+	if !finished(&status) {
+		set(endCondition(s.job))
+	}
 	done := finished(&status)
 	if !done {
 		set(acceptedCondition(s, err))
 	}
 	set(readyCondition(s, err, &status, done))
 	set(progressingCondition(s, err, &status, done))
-	set(limitedCondition(s, done))
+	set(limitedCondition(s, &status))
 	set(suspendedCondition(s.job))
 	return status
+}
+
+// notOurs tells a condition that another controller left behind.
+func notOurs(c metav1.Condition) bool {
+	switch c.Type {
+	case v1alpha2.ConditionAccepted, v1alpha2.ConditionReady, v1alpha2.ConditionProgressing, v1alpha2.ConditionScalingLimited,
+		v1alpha2.ConditionSuspended, v1alpha2.ConditionComplete, v1alpha2.ConditionFailed:
+		return false
+	default:
+		return true
+	}
 }
 
 // endCondition is Complete or Failed once the Job is.
@@ -169,22 +184,17 @@ func resizingMessage(job *batchv1.Job, status *v1alpha2.MiniClusterStatus) strin
 	return message
 }
 
-func limitedCondition(s *syncState, done bool) *metav1.Condition {
+func limitedCondition(s *syncState, status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 	is := func(reason, message string) *metav1.Condition {
 		return condition(v1alpha2.ConditionScalingLimited, true, reason, message)
 	}
 	requested := s.mc.RequestedSize()
-	if done {
-		if applied, ok := lastSize(s); ok && applied != requested {
-			return is(v1alpha2.ReasonFinished, fmt.Sprintf("size %d was asked for after the work of the cluster, of size %d, had ended", requested, applied))
-		}
-	}
 	denied := deniedSize(s.mc)
 	switch {
+	case lateWish(s, status):
+		return is(v1alpha2.ReasonFinished, fmt.Sprintf("size %d was asked for after the work of the cluster had ended", requested))
 	case denied != nil:
-		c := is(denied.Reason, denied.message())
-		c.ObservedGeneration = denied.Generation
-		return c
+		return is(denied.Reason, denied.message())
 	case s.seen.growthRefused:
 		return is(v1alpha2.ReasonCertificateLost, fmt.Sprintf("size %d is refused: new pods can't join brokers whose certificate is gone", requested))
 	case s.seen.elsewhere != "":
@@ -194,13 +204,24 @@ func limitedCondition(s *syncState, done bool) *metav1.Condition {
 	}
 }
 
-// lastSize is the size that was granted last to a cluster that has ended; the Job
-// may be gone by now, and then its maximum is all that is still known.
-func lastSize(s *syncState) (int32, bool) {
-	if s.job == nil {
-		return 0, false
+// lateWish tells whether a size was asked for after the end. The Job tells which
+// size was granted last; when it is gone, any edit since the end counts.
+func lateWish(s *syncState, status *v1alpha2.MiniClusterStatus) bool {
+	var end *metav1.Condition
+	for _, kind := range []string{v1alpha2.ConditionComplete, v1alpha2.ConditionFailed} {
+		if c := meta.FindStatusCondition(status.Conditions, kind); c != nil && c.Status == metav1.ConditionTrue {
+			end = c
+		}
 	}
-	return sizeAnnotation(s.job.Annotations, v1alpha2.AnnotationAppliedSize)
+	if end == nil {
+		return false
+	}
+	if s.job != nil {
+		applied, known := sizeAnnotation(s.job.Annotations, v1alpha2.AnnotationAppliedSize)
+		return known && applied != s.mc.RequestedSize()
+	}
+	before := meta.FindStatusCondition(s.mc.Status.Conditions, v1alpha2.ConditionScalingLimited)
+	return s.mc.Generation > end.ObservedGeneration || (before != nil && before.Reason == v1alpha2.ReasonFinished)
 }
 
 func suspendedCondition(job *batchv1.Job) *metav1.Condition {

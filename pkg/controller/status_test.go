@@ -22,7 +22,9 @@ func TestNewStatus(t *testing.T) {
 		err     error
 		size    int32
 		ready   int32
-		want    conditions
+		// generation of the spec, 1 where unset.
+		generation int64
+		want       conditions
 	}{
 		{
 			name: "just made",
@@ -64,6 +66,22 @@ func TestNewStatus(t *testing.T) {
 			want:    conditions{"ScalingLimited": "True/Finished"},
 		},
 		{
+			name: "a size after the end, though the Job is gone",
+			prepare: func(s *syncState) {
+				s.job = nil
+				end(s, v1alpha2.ConditionComplete)
+				s.mc.Spec.Size = new(int32(2))
+				s.mc.Generation = 2
+			},
+			generation: 2,
+			want:       conditions{"Complete": "True/Complete", "ScalingLimited": "True/Finished"},
+		},
+		{
+			name:    "conditions of another controller are dropped",
+			prepare: func(s *syncState) { end(s, "JobMiniClusterReady") },
+			want:    conditions{"Ready": "False/Starting"},
+		},
+		{
 			name: "invalid", err: &terminalError{reason: v1alpha2.ReasonInvalid, message: "spec.x: wrong"},
 			prepare: func(s *syncState) { s.job = nil },
 			want:    conditions{"Accepted": "False/Invalid", "Ready": "False/Invalid", "Progressing": "False/Invalid"},
@@ -103,7 +121,8 @@ func TestNewStatus(t *testing.T) {
 			assert.Equal(t, tc.size, status.Size)
 			assert.Equal(t, tc.ready, status.ReadySize)
 			assert.Equal(t, "hpa-selector=flux-sample", status.Selector)
-			assert.Equal(t, int64(1), status.ObservedGeneration)
+			assert.Equal(t, max(1, tc.generation), status.ObservedGeneration)
+			assert.Nil(t, meta.FindStatusCondition(status.Conditions, "JobMiniClusterReady"))
 			for kind, want := range tc.want {
 				got := meta.FindStatusCondition(status.Conditions, kind)
 				require.NotNil(t, got, kind)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
 // size gives the Job the size that is asked for, when that is a new wish.
@@ -60,7 +62,7 @@ func (s *syncState) target() int32 {
 	if p == wanted && n == wanted {
 		return 0
 	}
-	low, high := min(s.mc.MinimumSize(), s.facts.Maximum), s.facts.Maximum
+	low, high := lowerBound(s.mc, s.facts.Maximum), s.facts.Maximum
 	if p < low || p > high || n < low || n > high {
 		return wanted
 	}
@@ -74,13 +76,17 @@ func (c *Controller) lowerQuorum(ctx context.Context, s *syncState, target int32
 	if s.conf == nil {
 		return nil
 	}
-	var quorum int32
-	if _, err := fmt.Sscanf(s.conf.Data[KeyQuorum], "%d", &quorum); err != nil || quorum <= target {
+	recorded, err := strconv.ParseInt(s.conf.Data[KeyQuorum], 10, 32)
+	if err != nil {
 		return nil //nolint:nilerr // no quorum that we can read is none that we can lower
+	}
+	quorum := fluxconfig.ShrunkQuorum(int32(recorded), target)
+	if quorum == int32(recorded) {
+		return nil
 	}
 	return c.patchConfigMap(ctx, s, map[string]any{
 		"metadata": map[string]any{"uid": s.conf.UID},
-		"data":     map[string]string{KeyQuorum: formatSize(target)},
+		"data":     map[string]string{KeyQuorum: formatSize(quorum)},
 	})
 }
 

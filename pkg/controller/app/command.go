@@ -11,7 +11,6 @@ import (
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/version"
-	"k8s.io/component-base/version/verflag"
 	"k8s.io/klog/v2"
 
 	_ "k8s.io/component-base/logs/json/register" // for --logging-format=json
@@ -26,9 +25,9 @@ func NewCommand() *cobra.Command {
 		Long: `minicluster-controller turns MiniClusters into Secrets, ConfigMaps, Services
 and Indexed Jobs, and keeps their size within its bounds.`,
 		Args:         cobra.NoArgs,
+		Version:      version.Get().GitVersion,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			verflag.PrintAndExitIfRequested()
 			gate := featuregate.NewFeatureGate()
 			if err := logsapi.AddFeatureGates(gate); err != nil {
 				return fmt.Errorf("setting up logs: %w", err)
@@ -49,7 +48,6 @@ and Indexed Jobs, and keeps their size within its bounds.`,
 	}
 	fs := cmd.Flags()
 	o.AddFlags(fs)
-	verflag.AddFlags(fs)
 	cmd.SetContext(context.Background())
 	return cmd
 }

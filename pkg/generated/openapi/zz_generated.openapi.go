@@ -1327,7 +1327,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 					},
 					"backoffLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Pod failures that the Job endures before it fails. Unset: 100 for disruptions of the infrastructure, and a failure of the application ends the Job at once.",
+							Description: "Pod failures that the Job endures before it fails. Unset: pods that are evicted don't count, 100 that are killed or stopped are replaced, and a failure of the application ends the Job at once.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -1463,6 +1463,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 					"readySize": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Pods of the cluster that are ready (status.ready of the Job).",
+							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},

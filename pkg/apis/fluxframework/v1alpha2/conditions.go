@@ -70,6 +70,4 @@ const (
 	ReasonComplete = "Complete"
 	// ReasonFailed: the work has failed.
 	ReasonFailed = "Failed"
-	// ReasonRunning: the work has not ended.
-	ReasonRunning = "Running"
 )

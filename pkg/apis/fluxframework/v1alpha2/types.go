@@ -126,9 +126,9 @@ type MiniClusterSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	DeadlineSeconds *int64 `json:"deadlineSeconds,omitempty"`
 
-	// Pod failures that the Job endures before it fails. Unset: 100 for
-	// disruptions of the infrastructure, and a failure of the application ends
-	// the Job at once.
+	// Pod failures that the Job endures before it fails. Unset: pods that are
+	// evicted don't count, 100 that are killed or stopped are replaced, and a
+	// failure of the application ends the Job at once.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`

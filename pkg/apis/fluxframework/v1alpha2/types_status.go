@@ -22,7 +22,7 @@ type MiniClusterStatus struct {
 
 	// Pods of the cluster that are ready (status.ready of the Job).
 	// +optional
-	ReadySize int32 `json:"readySize,omitempty"`
+	ReadySize int32 `json:"readySize"`
 
 	// Kept for compatibility; the UID of the Job.
 	// +optional

@@ -559,6 +559,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: readySize
       type:
         scalar: numeric
+      default: 0
     - name: selector
       type:
         scalar: string

@@ -35,9 +35,9 @@ type MiniClusterSpecApplyConfiguration struct {
 	Cleanup *bool `json:"cleanup,omitempty"`
 	// Seconds that the Job may run, from its start; 0 sets no limit.
 	DeadlineSeconds *int64 `json:"deadlineSeconds,omitempty"`
-	// Pod failures that the Job endures before it fails. Unset: 100 for
-	// disruptions of the infrastructure, and a failure of the application ends
-	// the Job at once.
+	// Pod failures that the Job endures before it fails. Unset: pods that are
+	// evicted don't count, 100 that are killed or stopped are replaced, and a
+	// failure of the application ends the Job at once.
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
 	// Labels of the Job, for example kueue.x-k8s.io/queue-name.
 	JobLabels map[string]string `json:"jobLabels,omitempty"`
