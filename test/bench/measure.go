@@ -362,6 +362,7 @@ func (t *turn) took(ctx context.Context, what string, begin time.Time, until fun
 	if err != nil {
 		return fmt.Errorf("waiting until %s: %w", what, err)
 	}
+	t.say("  %s: %.2f s", what, at.Sub(begin).Seconds())
 	t.results.took(t.who, what, at.Sub(begin))
 	return nil
 }
