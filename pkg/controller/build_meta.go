@@ -19,6 +19,12 @@ func madeFor(mc *v1alpha2.MiniCluster, name string) metav1.ObjectMeta {
 	}
 }
 
+// relabelled is a patch of the metadata of an object of ours that has lost our
+// label.
+func relabelled(o metav1.Object) map[string]any {
+	return map[string]any{"uid": o.GetUID(), "labels": map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}}
+}
+
 func controllerReference(mc *v1alpha2.MiniCluster) *metav1.OwnerReference {
 	return metav1.NewControllerRef(mc, v1alpha2.MiniClusterKind)
 }

@@ -24,6 +24,11 @@ type Facts struct {
 	ClusterDomain string
 }
 
+// NewFacts makes the facts of a MiniCluster of which nothing has been made yet.
+func NewFacts(mc *v1alpha2.MiniCluster, clusterDomain string) Facts {
+	return decide(mc, nil, nil, clusterDomain)
+}
+
 // decide makes the facts of a MiniCluster: those on record on its Job or its
 // ConfigMap, else (when both are gone) the maximum that was reported last, else
 // what the spec says now.

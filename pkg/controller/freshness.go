@@ -68,6 +68,14 @@ func (f *freshness) check(key cache.ObjectName) error {
 	return nil
 }
 
+// expects tells whether there are writes for a MiniCluster that no check has found
+// in the caches.
+func (f *freshness) expects(key cache.ObjectName) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.writes[key]) > 0
+}
+
 // forget drops what is recorded of a MiniCluster that is gone.
 func (f *freshness) forget(key cache.ObjectName) {
 	f.mu.Lock()

@@ -14,6 +14,12 @@ import (
 // unless the event that it lacked comes first.
 const staleRetry = 100 * time.Millisecond
 
+// confirmAfter is the time after which a sync that wrote something is followed by
+// another one, unless an event brings that sooner. What we made and somebody deleted
+// while a watch was broken was never in the cache, and its end is no event. It takes
+// no request.
+const confirmAfter = 10 * time.Second
+
 // syncTimeout ends a sync whose requests hang.
 const syncTimeout = time.Minute
 
@@ -55,6 +61,9 @@ func (c *Controller) requeue(ctx context.Context, key cache.ObjectName, err erro
 	switch {
 	case err == nil:
 		c.queue.Forget(key)
+		if c.fresh.expects(key) {
+			c.queue.AddAfter(key, confirmAfter)
+		}
 		return resultDone
 	case errors.As(err, &terminal):
 		c.queue.Forget(key)

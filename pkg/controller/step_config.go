@@ -11,6 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
 // config makes the certificate and the brokers' configuration. Both are made
@@ -42,7 +44,9 @@ func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.Own
 	if certificateSecret(s.mc) != name {
 		return nil, nil // the user's own
 	}
-	if ref := secretOwner(s.conf, name); ref != nil {
+	// Before there is a Job the reference is no proof: the Secret may have been
+	// deleted a moment ago, and the new brokers would wait for it for ever.
+	if ref := secretOwner(s.conf, name); ref != nil && s.job != nil {
 		return ref, nil
 	}
 	client := c.kube.CoreV1().Secrets(s.mc.Namespace)
@@ -71,8 +75,26 @@ func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.Own
 	case secret.DeletionTimestamp != nil && s.job != nil:
 		s.seen.certificateLost = true
 		return nil, nil
+	case secret.DeletionTimestamp != nil:
+		return nil, &waitError{message: fmt.Sprintf("waiting for Secret %q, which is being deleted, to go", name)}
 	}
-	return secretReference(secret), nil
+	return secretReference(secret), c.formerLife(ctx, s)
+}
+
+// formerLife looks for a Job and for pods that the caches and the status did not
+// tell of, once a Secret has: everything else may have been deleted since.
+func (c *Controller) formerLife(ctx context.Context, s *syncState) error {
+	if s.job != nil || s.existed {
+		return nil
+	}
+	s.existed = true
+	if err := c.adopt(ctx, s); err != nil {
+		return err
+	}
+	if s.job != nil {
+		return &staleError{what: "Jobs"} // what was decided without it has to be decided again
+	}
+	return c.former(ctx, s)
 }
 
 // secretOwner finds the reference to the Secret on the ConfigMap.
@@ -93,6 +115,12 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 		size = min(size, *s.job.Spec.Completions)
 	}
 	conf, err := BuildConfigMap(s.mc, s.facts, size, secret)
+	if err != nil && s.job != nil {
+		// Only a later edit can have made the spec impossible. No retry helps, and
+		// the cluster that runs can still shrink.
+		s.seen.invalid = fmt.Sprintf("ConfigMap %q is gone and can't be made again: %v", ConfigMapName(s.mc), err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -103,10 +131,16 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 		switch {
 		case getErr != nil:
 			return fmt.Errorf("reading ConfigMap %q, which exists already: %w", conf.Name, getErr)
-		case metav1.IsControlledBy(held, s.mc):
-			return &staleError{what: "ConfigMaps"}
+		case !metav1.IsControlledBy(held, s.mc):
+			return &heldError{kind: "ConfigMap", name: held.Name, holder: describeHolder(held)}
+		case held.Labels[v1alpha2.LabelManagedBy] != v1alpha2.ManagedBy:
+			// Somebody took our label away, and with it the object from our sight.
+			s.conf = held
+			if err := c.patchConfigMap(ctx, s, map[string]any{"metadata": relabelled(held)}); err != nil {
+				return err
+			}
 		}
-		return &heldError{kind: "ConfigMap", name: held.Name, holder: describeHolder(held)}
+		return &staleError{what: "ConfigMaps"}
 	}
 	if err != nil {
 		return fmt.Errorf("creating the ConfigMap: %w", err)

@@ -79,10 +79,7 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	case job.Labels[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy:
 		return &staleError{what: "Jobs"}
 	}
-	metadata := map[string]any{
-		"uid":    job.UID,
-		"labels": map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy},
-	}
+	metadata := relabelled(job)
 	if !madeByUs(job) {
 		metadata["annotations"] = map[string]string{
 			v1alpha2.AnnotationAppliedSize: formatSize(parallelism(job)),

@@ -26,6 +26,8 @@ func (c *Controller) network(ctx context.Context, s *syncState) error {
 		return &staleError{what: "Services"}
 	case owns(s.mc, s.service):
 		return nil
+	case !sharable(s.service):
+		return &heldError{kind: "Service", name: s.service.Name, holder: describeHolder(s.service)}
 	default:
 		return c.shareService(ctx, s)
 	}
@@ -39,7 +41,14 @@ func (c *Controller) createService(ctx context.Context, s *syncState) error {
 		switch {
 		case getErr != nil:
 			return fmt.Errorf("reading Service %q, which exists already: %w", s.facts.Headless, getErr)
-		case held.Labels[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy:
+		case sharable(held) && held.Labels[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy:
+			return &staleError{what: "Services"}
+		case sharable(held):
+			// Somebody took our label away, and with it the object from our sight.
+			s.service = held
+			if err := c.patchService(ctx, s, relabelled(held)); err != nil {
+				return err
+			}
 			return &staleError{what: "Services"}
 		case metav1.IsControlledBy(held, s.mc):
 			return nil // made for this MiniCluster by the controller before us
@@ -57,10 +66,14 @@ func (c *Controller) createService(ctx context.Context, s *syncState) error {
 // shareService adds an owner to a Service that another MiniCluster made. The UID
 // in the patch makes it fail if the Service was replaced meanwhile.
 func (c *Controller) shareService(ctx context.Context, s *syncState) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+	return c.patchService(ctx, s, map[string]any{
 		"uid":             s.service.UID,
 		"ownerReferences": []metav1.OwnerReference{sharedReference(s.mc)},
-	}})
+	})
+}
+
+func (c *Controller) patchService(ctx context.Context, s *syncState, metadata map[string]any) error {
+	patch, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
 		return fmt.Errorf("encoding a patch: %w", err)
 	}
@@ -70,11 +83,17 @@ func (c *Controller) shareService(ctx context.Context, s *syncState) error {
 		return &staleError{what: "Services"}
 	}
 	if err != nil {
-		return fmt.Errorf("sharing the headless Service %q: %w", s.service.Name, err)
+		return fmt.Errorf("patching the headless Service %q: %w", s.service.Name, err)
 	}
 	s.service = service
 	c.fresh.wrote(s.key, services, service.ResourceVersion)
 	return nil
+}
+
+// sharable tells a headless Service of ours, which MiniClusters share by its name,
+// from any other Service.
+func sharable(service *corev1.Service) bool {
+	return service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name
 }
 
 func owns(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {

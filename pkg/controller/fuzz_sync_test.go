@@ -1,0 +1,694 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/component-base/metrics"
+	"k8s.io/klog/v2"
+	testclock "k8s.io/utils/clock/testing"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+var (
+	randomSyncs = flag.Int("random-syncs", 500, "random sequences that TestRandomSyncs plays")
+	syncSeed    = flag.Uint64("sync-seed", 1, "seed of TestRandomSyncs")
+)
+
+// FuzzSync plays a sequence of events, faults and time to the controller, and checks
+// its promises after each of them. Each byte is an operation or an argument of one.
+func FuzzSync(f *testing.F) {
+	f.Add([]byte{})
+	for seed := range uint64(20) {
+		f.Add(randomSequence(rand.New(rand.NewPCG(seed, 0))))
+	}
+	f.Fuzz(func(t *testing.T, sequence []byte) { playSequence(t, sequence) })
+}
+
+// TestRandomSyncs plays random sequences, always the same ones.
+func TestRandomSyncs(t *testing.T) {
+	random := rand.New(rand.NewPCG(*syncSeed, 1))
+	for i := range *randomSyncs {
+		sequence := randomSequence(random)
+		if !t.Run(fmt.Sprint(i), func(t *testing.T) { playSequence(t, sequence) }) {
+			t.Fatalf("sequence %d of seed %d: []byte(%q)", i, *syncSeed, sequence)
+		}
+	}
+}
+
+func randomSequence(random *rand.Rand) []byte {
+	sequence := make([]byte, 20+random.IntN(120))
+	for i := range sequence {
+		sequence[i] = byte(random.Uint32())
+	}
+	return sequence
+}
+
+const testNamespace = "ns"
+
+// play is a controller in a world.
+type play struct {
+	*world
+	sequence []byte
+
+	controller *Controller
+	clock      *testclock.FakeClock
+	queue      *simQueue
+	stores     map[cachedResource]cache.Store
+	handlers   map[cachedResource]cache.ResourceEventHandler
+
+	// certificates are the Secrets that Jobs started with, by the Jobs' UIDs.
+	certificates map[types.UID]types.UID
+	// clusters are the MiniClusters of Jobs, by the Jobs' UIDs.
+	clusters map[types.UID]types.UID
+	// ended are MiniClusters that have ended.
+	ended map[types.UID]bool
+	// disturbed tells that something happened in the middle of a sync.
+	disturbed bool
+	// lost are MiniClusters without their Secret when the sync began.
+	lost map[string]bool
+}
+
+var testMetrics = NewMetrics(metrics.NewKubeRegistry())
+
+func playSequence(t *testing.T, sequence []byte) {
+	p := &play{
+		world: newWorld(t), sequence: sequence,
+		clock:        testclock.NewFakeClock(time.Unix(1_000_000, 0)),
+		certificates: map[types.UID]types.UID{}, clusters: map[types.UID]types.UID{}, ended: map[types.UID]bool{}, lost: map[string]bool{},
+	}
+	p.reviews = append(p.reviews, p.reviewWrite)
+	p.start()
+	p.makeMiniCluster("a", 0)
+	for n := 0; len(p.sequence) > 0 && n < 200; n++ {
+		p.operate()
+		p.checkObjects()
+	}
+	p.settle()
+}
+
+// next takes a byte of the sequence.
+func (p *play) next() byte {
+	if len(p.sequence) == 0 {
+		return 0
+	}
+	b := p.sequence[0]
+	p.sequence = p.sequence[1:]
+	return b
+}
+
+// start starts a controller that knows nothing but what it can list.
+func (p *play) start() {
+	if p.queue != nil {
+		p.queue.ShutDown()
+	}
+	kubeInformers, fluxInformers := NewKubeInformers(p.kube), NewFluxInformers(p.flux)
+	c, err := New(Options{
+		Kube: p.kube, Flux: p.flux, KubeInformers: kubeInformers, FluxInformers: fluxInformers,
+		Events: recorder{p}, Metrics: testMetrics, Clock: p.clock, Random: zeroes{},
+	})
+	if err != nil {
+		p.Fatal(err)
+	}
+	c.queue.ShutDown()
+	p.queue = newSimQueue(p.clock)
+	c.queue = p.queue
+	p.controller = c
+	p.stores = map[cachedResource]cache.Store{
+		miniclusters: fluxInformers.FluxFramework().V1alpha2().MiniClusters().Informer().GetStore(),
+		jobs:         kubeInformers.Batch().V1().Jobs().Informer().GetStore(),
+		configmaps:   kubeInformers.Core().V1().ConfigMaps().Informer().GetStore(),
+		services:     kubeInformers.Core().V1().Services().Informer().GetStore(),
+	}
+	p.handlers = map[cachedResource]cache.ResourceEventHandler{
+		miniclusters: c.miniClusterHandler(), jobs: c.dependentHandler(), configmaps: c.dependentHandler(), services: c.dependentHandler(),
+	}
+	for _, r := range cachedResources {
+		p.relist(r, p.stores[r], p.handlers[r])
+	}
+}
+
+var cachedResources = []cachedResource{miniclusters, jobs, configmaps, services}
+
+func (p *play) see(r cachedResource, n int) { p.deliver(r, n, p.stores[r], p.handlers[r]) }
+
+// seeAll delivers all events, and a bookmark.
+func (p *play) seeAll() {
+	for _, r := range cachedResources {
+		p.see(r, len(p.pending[r]))
+		p.stores[r].Bookmark(strconv.FormatInt(p.version, 10))
+	}
+}
+
+// work lets the controller sync up to n MiniClusters.
+func (p *play) work(n int) {
+	ctx := klog.NewContext(context.Background(), logr.Discard())
+	for ; n > 0 && p.queue.due() > 0; n-- {
+		p.disturbed = false
+		clear(p.lost)
+		for _, o := range p.all(miniclusters) {
+			mc := o.(*v1alpha2.MiniCluster)
+			p.lost[mc.Name] = p.objects[secretObjects][SecretName(mc)] == nil
+		}
+		p.logf("sync")
+		p.controller.processNext(ctx)
+	}
+}
+
+func (p *play) cluster(name string) *v1alpha2.MiniCluster {
+	mc, _ := p.objects[miniclusters][name].(*v1alpha2.MiniCluster)
+	return mc
+}
+
+func (p *play) makeMiniCluster(name string, how byte) {
+	_, _ = p.create(miniclusters, newMiniCluster(name, how))
+}
+
+func newMiniCluster(name string, how byte) *v1alpha2.MiniCluster {
+	mc := &v1alpha2.MiniCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: testNamespace},
+		Spec: v1alpha2.MiniClusterSpec{
+			Size:       new(int32(how%6) + 1),
+			Containers: []v1alpha2.MiniClusterContainer{{Image: "flux:test"}},
+		},
+	}
+	if how&8 != 0 {
+		mc.Spec.MaxSize = mc.RequestedSize() + 2
+	}
+	if how&16 != 0 {
+		mc.Spec.MinSize = mc.RequestedSize()
+	}
+	if how&32 != 0 {
+		mc.Spec.Network = &v1alpha2.Network{HeadlessName: "shared"}
+	}
+	mc.Spec.Cleanup = how&192 == 192
+	return mc
+}
+
+// operation is something that happens to the controller.
+type operation struct {
+	name string
+	run  func(p *play, name string, arg byte)
+}
+
+// disturbances are what users and other controllers do. Their order, and that of
+// operations, is that of committed sequences.
+var disturbances = []operation{
+	{"the user sets the size", func(p *play, name string, arg byte) {
+		edit(p.world, miniclusters, name, func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = new(int32(arg % 12)) })
+	}},
+	{"the user sets minSize", func(p *play, name string, arg byte) {
+		edit(p.world, miniclusters, name, func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = int32(arg % 9) })
+	}},
+	{"the user sets maxSize", func(p *play, name string, arg byte) {
+		edit(p.world, miniclusters, name, func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = int32(arg % 12) })
+	}},
+	{"the user edits other fields", (*play).editFields},
+	{"somebody deletes the Job", func(p *play, name string, arg byte) { p.deleteJob(name, arg%4 == 0) }},
+	{"somebody deletes another object", func(p *play, name string, arg byte) {
+		switch arg % 4 {
+		case 0:
+			p.remove(configmaps, name+"-config")
+		case 1:
+			p.remove(services, name)
+		case 2:
+			p.remove(services, "shared")
+		case 3:
+			if mc := p.cluster(name); mc != nil {
+				p.remove(secretObjects, SecretName(mc))
+			}
+		}
+	}},
+	{"foreign objects appear", (*play).makeForeign},
+	{"foreign objects vanish", func(p *play, _ string, _ byte) { p.removeForeign() }},
+	{"somebody resizes the Job", func(p *play, name string, arg byte) {
+		edit(p.world, jobs, name, func(job *batchv1.Job) {
+			n := int32(arg % 8)
+			job.Spec.Parallelism = &n
+			if arg&64 != 0 {
+				job.Spec.Completions = &n
+			}
+		})
+	}},
+	{"the lead's program ends", func(p *play, name string, _ byte) { p.endPod(name) }},
+	{"the Job fails", func(p *play, name string, _ byte) {
+		edit(p.world, jobs, name, func(job *batchv1.Job) {
+			if jobFinished(job) == nil {
+				endedJob(batchv1.JobFailed, "PodFailurePolicy", "exit code 3")(job)
+			}
+		})
+	}},
+	{"the Job is suspended or resumed", func(p *play, name string, arg byte) {
+		edit(p.world, jobs, name, func(job *batchv1.Job) { job.Spec.Suspend = new(arg%2 == 0) })
+	}},
+}
+
+var operations = append(slices.Clone(disturbances), []operation{
+	{"requests fail", (*play).fail},
+	{"informers see some events", func(p *play, _ string, arg byte) { p.see(cachedResources[arg%4], 1+int(arg/4)%8) }},
+	{"informers see everything", func(p *play, _ string, _ byte) { p.seeAll() }},
+	{"an informer lists again", func(p *play, _ string, arg byte) {
+		r := cachedResources[arg%4]
+		p.relist(r, p.stores[r], p.handlers[r])
+	}},
+	{"the garbage collector runs", func(p *play, _ string, _ byte) { p.collectGarbage() }},
+	{"the Job controller runs", func(p *play, _ string, _ byte) { p.runJobs() }},
+	{"pods start", func(p *play, _ string, _ byte) { p.runPods(false) }},
+	{"pods start and stop", func(p *play, _ string, _ byte) { p.runPods(true) }},
+	{"time passes", func(p *play, _ string, arg byte) { p.clock.Step(time.Duration(arg) * 50 * time.Millisecond) }},
+	{"the controller works", func(p *play, _ string, arg byte) { p.work(1 + int(arg%4)) }},
+	{"all is seen and the controller works", func(p *play, _ string, arg byte) { p.seeAll(); p.work(1 + int(arg%4)) }},
+	{"the controller is killed and starts again", func(p *play, _ string, _ byte) { p.start() }},
+	{"the user deletes the MiniCluster", func(p *play, name string, _ byte) { p.remove(miniclusters, name) }},
+	{"the user makes the MiniCluster", (*play).makeMiniCluster},
+	{"somebody takes labels away", func(p *play, name string, arg byte) {
+		if mc := p.cluster(name); mc == nil || mc.Status.MaximumSize == 0 {
+			return // nothing tells yet of the life of an object that can't be seen
+		}
+		r, object := []cachedResource{jobs, configmaps, services}[arg%3], []string{name, name + "-config", name}[arg%3]
+		edit(p.world, r, object, func(o apiObject) { o.SetLabels(nil) })
+	}},
+	{"another operator's MiniCluster comes", func(p *play, name string, arg byte) {
+		if p.cluster(name) != nil || p.objects[jobs][name] != nil {
+			return
+		}
+		mc := newMiniCluster(name, arg|8)
+		mc.Status.MaximumSize = mc.Spec.MaxSize
+		_, _ = p.create(miniclusters, mc)
+		p.makeIncumbent(p.cluster(name), p.cluster(name).RequestedSize())
+	}},
+	{"in the middle of a sync", (*play).interfere},
+}...)
+
+// interfere lets something happen before one of the next requests.
+func (p *play) interfere(_ string, arg byte) {
+	do, name, inner := disturbances[int(p.next())%len(disturbances)], p.name(), p.next()
+	p.before[p.calls+1+int(arg%6)] = func() {
+		p.disturbed = true
+		p.logf("in between, %s: %s %d", name, do.name, inner)
+		do.run(p, name, inner)
+	}
+}
+
+func (p *play) name() string { return []string{"a", "a", "b"}[p.next()%3] }
+
+func (p *play) operate() {
+	op := operations[int(p.next())%len(operations)]
+	name, arg := p.name(), p.next()
+	p.logf("%s: %s %d", name, op.name, arg)
+	op.run(p, name, arg)
+}
+
+func (p *play) editFields(name string, arg byte) {
+	edit(p.world, miniclusters, name, func(mc *v1alpha2.MiniCluster) {
+		switch arg % 7 {
+		case 0:
+			mc.Spec.Flux = &v1alpha2.FluxSpec{ConnectTimeout: "soon"}
+		case 1:
+			mc.Spec.Flux = nil
+		case 2:
+			mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: "/usr"}
+		case 3:
+			mc.Spec.Cleanup = !mc.Spec.Cleanup
+		case 4:
+			mc.Annotations = map[string]string{"touched": fmt.Sprint(arg)}
+		case 5:
+			mc.Spec.Pod = &v1alpha2.PodSpec{Labels: map[string]string{"x": fmt.Sprint(arg)}}
+		case 6:
+			mc.Spec.ScaleDown = &v1alpha2.ScaleDown{DrainTimeoutSeconds: new(int32(arg))}
+		}
+	})
+}
+
+// makeForeign makes an object that holds a name of a MiniCluster, with or without
+// a label that makes the informers show it.
+func (p *play) makeForeign(name string, arg byte) {
+	m := metav1.ObjectMeta{Namespace: testNamespace, Name: name}
+	if arg&16 != 0 {
+		m.Labels = map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}
+	}
+	var (
+		r   cachedResource
+		obj apiObject
+	)
+	switch arg % 4 {
+	case 0:
+		r, obj = jobs, &batchv1.Job{ObjectMeta: m, Spec: batchv1.JobSpec{Parallelism: new(int32(1)), Completions: new(int32(1))}}
+	case 1:
+		m.Name += "-config"
+		r, obj = configmaps, &corev1.ConfigMap{ObjectMeta: m}
+	case 2:
+		r, obj = services, &corev1.Service{ObjectMeta: m}
+	case 3:
+		mc := p.cluster(name)
+		if mc == nil {
+			return
+		}
+		m.Name = SecretName(mc)
+		r, obj = secretObjects, &corev1.Secret{ObjectMeta: m}
+	}
+	if made, err := p.create(r, obj); err == nil {
+		p.foreign[made.GetUID()] = true
+	}
+}
+
+func (p *play) removeForeign() {
+	for r := range p.objects {
+		for _, o := range p.all(r) {
+			if p.foreign[o.GetUID()] {
+				p.remove(r, o.GetName())
+			}
+		}
+	}
+}
+
+// fail makes some of the next requests fail.
+func (p *play) fail(_ string, arg byte) {
+	kinds := []error{
+		apierrors.NewInternalError(errors.New("injected")),
+		apierrors.NewTooManyRequests("injected", 1),
+		apierrors.NewConflict(gr("things"), "thing", errors.New("injected")),
+		apierrors.NewTimeoutError("injected", 1),
+		errors.New("injected: connection reset by peer"),
+		apierrors.NewForbidden(gr("things"), "thing", errors.New("injected: exceeded quota")),
+	}
+	p.faults = make([]fault, int(arg>>5))
+	err := kinds[int(arg%8)%len(kinds)]
+	for range 1 + int(arg>>3)%3 {
+		p.faults = append(p.faults, fault{err: err, after: arg%2 == 0 && !apierrors.IsConflict(err) && !apierrors.IsForbidden(err)})
+	}
+}
+
+// reviewWrite checks a write of the controller.
+func (p *play) reviewWrite(verb string, r cachedResource, before, after apiObject) {
+	if before != nil && p.foreign[before.GetUID()] {
+		p.violated("%s of %s %s, which is not ours", verb, r, before.GetName())
+	}
+	switch after := after.(type) {
+	case *batchv1.Job:
+		p.reviewJob(verb, before, after)
+	case *corev1.Secret:
+		p.reviewSecret(after)
+	case *v1alpha2.MiniCluster:
+		done := finished(&after.Status)
+		if p.ended[after.UID] && !done {
+			p.violated("%s has ended and does not say so any more", after.Name)
+		}
+		if done {
+			p.ended[after.UID] = true
+		}
+	}
+}
+
+func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
+	if was, ok := before.(*batchv1.Job); ok && equality.Semantic.DeepEqual(was.Spec, job.Spec) {
+		return
+	}
+	maximum, ok := sizeAnnotation(job.Annotations, v1alpha2.AnnotationMaximumSize)
+	if n := parallelism(job); !ok || n != completions(job) || n < 1 || n > maximum {
+		p.violated("%s of Job %s: parallelism %d, completions %d, maximum %d", verb, job.Name, n, completions(job), maximum)
+	}
+	owner := metav1.GetControllerOf(job)
+	if p.ended[owner.UID] {
+		p.violated("%s of Job %s, whose MiniCluster has ended", verb, job.Name)
+	}
+	if verb != "create" {
+		return
+	}
+	mc := p.cluster(owner.Name)
+	if mc == nil || mc.UID != owner.UID {
+		return // deleted meanwhile: the garbage collector sees to it
+	}
+	p.clusters[job.UID] = mc.UID
+	secret := p.objects[secretObjects][SecretName(mc)]
+	switch {
+	case secret != nil:
+		p.certificates[job.UID] = secret.GetUID()
+	case !p.disturbed && p.lost[mc.Name]:
+		p.violated("Job %s is made without a certificate", job.Name)
+	}
+	for _, o := range p.all(podObjects) {
+		pod := o.(*corev1.Pod)
+		of := types.UID(pod.Labels[batchv1.ControllerUidLabel])
+		if of != job.UID && p.clusters[of] == mc.UID && pod.Status.Phase != corev1.PodSucceeded {
+			p.violated("Job %s is made while pod %s of a former Job exists", job.Name, pod.Name)
+		}
+	}
+}
+
+func (p *play) reviewSecret(secret *corev1.Secret) {
+	owner := metav1.GetControllerOf(secret)
+	for _, o := range p.all(jobs) {
+		if ref := metav1.GetControllerOf(o); ref != nil && ref.UID == owner.UID {
+			p.violated("Secret %s is made while Job %s exists", secret.Name, o.GetName())
+		}
+	}
+}
+
+// checkObjects checks what must hold at any time.
+func (p *play) checkObjects() {
+	secrets := map[types.UID]int{}
+	for _, o := range p.all(secretObjects) {
+		if ref := metav1.GetControllerOf(o); ref != nil {
+			if secrets[ref.UID]++; secrets[ref.UID] > 1 {
+				p.violated("MiniCluster %s has more than one Secret", ref.Name)
+			}
+		}
+	}
+	for _, o := range p.all(miniclusters) {
+		mc := o.(*v1alpha2.MiniCluster)
+		registered := map[string]int32{}
+		note := func(what string, o apiObject) {
+			if o == nil || !metav1.IsControlledBy(o, mc) {
+				return
+			}
+			if n, ok := sizeAnnotation(o.GetAnnotations(), v1alpha2.AnnotationMaximumSize); ok {
+				registered[what] = n
+			}
+		}
+		note("Job", p.objects[jobs][JobName(mc)])
+		note("ConfigMap", p.objects[configmaps][ConfigMapName(mc)])
+		if mc.Status.MaximumSize > 0 {
+			registered["status"] = mc.Status.MaximumSize
+		}
+		for what, n := range registered {
+			if job, ok := registered["Job"]; ok && n != job {
+				p.violated("the maximum of %s is %d for its Job and %d for its %s", mc.Name, job, n, what)
+			}
+		}
+		job, secret := p.objects[jobs][JobName(mc)], p.objects[secretObjects][SecretName(mc)]
+		if job != nil && metav1.IsControlledBy(job, mc) && secret != nil && !p.foreign[secret.GetUID()] {
+			if first, ok := p.certificates[job.GetUID()]; ok && first != secret.GetUID() {
+				p.violated("the certificate of %s changed while its Job existed", mc.Name)
+			}
+		}
+	}
+}
+
+// settle ends all faults and lets time pass until nothing moves any more, and checks
+// that all is as the MiniClusters want it.
+func (p *play) settle() {
+	p.logf("from now on nothing fails")
+	p.faults, p.before = nil, map[int]func(){}
+	p.removeForeign()
+	quiet := 0
+	for round := 0; quiet < 12; round++ {
+		if round > 500 {
+			p.violated("it never settles")
+		}
+		version := p.version
+		p.collectGarbage()
+		p.runJobs()
+		p.runPods(true)
+		for _, o := range p.all(podObjects) {
+			if len(o.GetOwnerReferences()) == 0 { // somebody has to delete orphans
+				p.remove(podObjects, o.GetName())
+			}
+		}
+		p.seeAll()
+		p.work(20)
+		p.checkObjects()
+		if p.version != version {
+			quiet = 0
+			p.clock.Step(100 * time.Millisecond)
+			continue
+		}
+		quiet++
+		p.queue.wait()
+	}
+	for _, fresh := range []bool{false, true} {
+		if fresh {
+			p.start()
+		}
+		for _, o := range p.all(miniclusters) {
+			p.checkSettled(o.(*v1alpha2.MiniCluster), fresh)
+		}
+	}
+}
+
+func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
+	ctx := klog.NewContext(context.Background(), logr.Discard())
+	p.logf("settled: sync of %s, fresh controller: %t", mc.Name, fresh)
+	writes := p.version
+	err := p.controller.sync(ctx, cache.MetaObjectToName(mc))
+	var terminal *terminalError
+	if err != nil && !errors.As(err, &terminal) {
+		p.violated("%s has settled, and its sync returns: %v", mc.Name, err)
+	}
+	if p.version != writes {
+		p.violated("%s has settled, and its sync writes", mc.Name)
+	}
+	job, _ := p.objects[jobs][JobName(mc)].(*batchv1.Job)
+	status := mc.Status
+	switch {
+	case finished(&status):
+		return
+	case job == nil:
+		if terminal == nil {
+			p.violated("%s has settled and has no Job", mc.Name)
+		}
+		return
+	}
+	maximum := status.MaximumSize
+	if n := mc.RequestedSize(); n > maximum || n < min(mc.MinimumSize(), maximum) {
+		p.violated("%s has settled at spec.size %d of %d to %d", mc.Name, n, min(mc.MinimumSize(), maximum), maximum)
+	}
+	// A denied size, a lost certificate and a Job resized by others are reported.
+	limited := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionScalingLimited)
+	if !limited && (parallelism(job) != mc.RequestedSize() || completions(job) != mc.RequestedSize()) && !leadDone(job) {
+		p.violated("%s has settled: spec.size is %d and the Job's parallelism %d, completions %d", mc.Name, mc.RequestedSize(), parallelism(job), completions(job))
+	}
+	if status.Size != job.Status.Active || status.ReadySize != *job.Status.Ready || status.JobID != string(job.UID) ||
+		status.ObservedGeneration != mc.Generation {
+		p.violated("%s has settled: status %+v and the Job's %+v disagree", mc.Name, status, job.Status)
+	}
+	if ready := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionReady); ready && (status.ReadySize < parallelism(job) || suspended(job)) {
+		p.violated("%s says that it is ready with %d of %d pods", mc.Name, status.ReadySize, parallelism(job))
+	}
+	if madeByUs(job) && meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionAccepted) {
+		for r, name := range map[cachedResource]string{configmaps: ConfigMapName(mc), services: job.Spec.Template.Spec.Subdomain} {
+			if p.objects[r][name] == nil {
+				p.violated("%s has settled without %s %s", mc.Name, r, name)
+			}
+		}
+	}
+}
+
+// recorder checks that events tell of what has been written.
+type recorder struct{ p *play }
+
+func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note string, args ...any) {
+	p, message := r.p, fmt.Sprintf(note, args...)
+	p.logf("event %s: %s", reason, message)
+	mc, ok := regarding.(*v1alpha2.MiniCluster)
+	if !ok {
+		p.violated("an event about %T", regarding)
+	}
+	switch reason {
+	case "Created", "Resized":
+		job, ok := p.objects[jobs][mc.Name].(*batchv1.Job)
+		told := related.(*batchv1.Job)
+		if !ok || job.UID != told.UID || parallelism(job) != parallelism(told) {
+			p.violated("event %s before its write: %s", reason, message)
+		}
+	default:
+		stored := p.cluster(mc.Name)
+		if stored == nil || !slices.ContainsFunc(stored.Status.Conditions, func(c metav1.Condition) bool { return c.Message == message }) {
+			p.violated("event %s before its write: %s", reason, message)
+		}
+	}
+}
+
+// simQueue is a queue without goroutines, for a clock that stands still.
+type simQueue struct {
+	clock    *testclock.FakeClock
+	ready    []cache.ObjectName
+	later    map[cache.ObjectName]time.Time
+	failures map[cache.ObjectName]int
+	shut     bool
+}
+
+func newSimQueue(clock *testclock.FakeClock) *simQueue {
+	return &simQueue{clock: clock, later: map[cache.ObjectName]time.Time{}, failures: map[cache.ObjectName]int{}}
+}
+
+func (q *simQueue) Add(key cache.ObjectName) {
+	if !slices.Contains(q.ready, key) {
+		q.ready = append(q.ready, key)
+	}
+}
+
+func (q *simQueue) AddAfter(key cache.ObjectName, d time.Duration) {
+	at := q.clock.Now().Add(d)
+	if before, ok := q.later[key]; !ok || at.Before(before) {
+		q.later[key] = at
+	}
+}
+
+func (q *simQueue) AddRateLimited(key cache.ObjectName) {
+	q.AddAfter(key, min(retryBase<<min(q.failures[key], 20), retryMax))
+	q.failures[key]++
+}
+
+func (q *simQueue) Forget(key cache.ObjectName)          { delete(q.failures, key) }
+func (q *simQueue) NumRequeues(key cache.ObjectName) int { return q.failures[key] }
+func (q *simQueue) Len() int                             { return len(q.ready) }
+func (q *simQueue) Done(cache.ObjectName)                {}
+func (q *simQueue) ShutDown()                            { q.shut = true }
+func (q *simQueue) ShutDownWithDrain()                   { q.shut = true }
+func (q *simQueue) ShuttingDown() bool                   { return q.shut }
+
+// due is the number of keys whose time has come.
+func (q *simQueue) due() int {
+	var keys []cache.ObjectName
+	for key, at := range q.later {
+		if !at.After(q.clock.Now()) {
+			keys = append(keys, key)
+			delete(q.later, key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b cache.ObjectName) int { return slices.Compare([]string{a.Name}, []string{b.Name}) })
+	for _, key := range keys {
+		q.Add(key)
+	}
+	return len(q.ready)
+}
+
+// wait lets time pass until a key is due.
+func (q *simQueue) wait() {
+	var first time.Time
+	for _, at := range q.later {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	if d := first.Sub(q.clock.Now()); !first.IsZero() && d > 0 {
+		q.clock.Step(d)
+	}
+}
+
+func (q *simQueue) Get() (key cache.ObjectName, shutdown bool) {
+	if q.due() == 0 {
+		return key, true
+	}
+	key, q.ready = q.ready[0], q.ready[1:]
+	return key, false
+}
