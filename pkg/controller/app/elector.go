@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/klog/v2"
 )
 
@@ -66,26 +68,29 @@ func (e *elector) check(r *http.Request) error {
 
 // lead runs work once this process leads. When the context ends, the lease is
 // given back after the work has returned, so that nobody else starts before. When
-// the lease is lost, it returns at once, with an error.
+// the lease is lost, it returns at once, with an error; the lease is then left to
+// expire, since the work has not ended yet.
 func (e *elector) lead(ctx context.Context, work func(context.Context) error) error {
 	if e.lock == nil {
 		return work(ctx)
 	}
 	logger := klog.FromContext(ctx)
 	var (
-		leaseCtx, release = context.WithCancel(context.WithoutCancel(ctx))
-		done              = make(chan error, 1)
-		lost              = make(chan struct{})
-		started           = make(chan struct{})
+		leaseCtx, resign = context.WithCancel(context.WithoutCancel(ctx))
+		done             = make(chan error, 1)
+		lost             = make(chan struct{})
+		started          = make(chan struct{})
 	)
-	defer release()
+	defer resign()
 	l := e.settings.LeaderElection
 	le, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:            e.lock,
-		LeaseDuration:   l.LeaseDuration.Duration,
-		RenewDeadline:   l.RenewDeadline.Duration,
-		RetryPeriod:     l.RetryPeriod.Duration,
-		ReleaseOnCancel: true,
+		Lock:          e.lock,
+		LeaseDuration: l.LeaseDuration.Duration,
+		RenewDeadline: l.RenewDeadline.Duration,
+		RetryPeriod:   l.RetryPeriod.Duration,
+		// It would also give the lease back when renewing it failed, while the
+		// work goes on, and only then tell us.
+		ReleaseOnCancel: false,
 		WatchDog:        e.watchdog,
 		Name:            "minicluster-controller",
 		Callbacks: leaderelection.LeaderCallbacks{
@@ -118,7 +123,34 @@ func (e *elector) lead(ctx context.Context, work func(context.Context) error) er
 		default: // never led
 		}
 	}
-	release()
-	<-lost // the lease is given back by now
+	resign()
+	<-lost // it is renewed no more
+	if err := e.giveBack(context.WithoutCancel(ctx)); err != nil {
+		logger.Error(err, "Could not give the lease back, it will expire")
+	}
 	return result
+}
+
+// giveBack lets another process lead at once, if this one does.
+func (e *elector) giveBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, e.settings.LeaderElection.RenewDeadline.Duration)
+	defer cancel()
+	// A renewal that was under way may meet ours.
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		record, _, err := e.lock.Get(ctx)
+		if err != nil || record.HolderIdentity != e.lock.Identity() {
+			return ignoreNotFound(err)
+		}
+		now := metav1.Now()
+		return e.lock.Update(ctx, resourcelock.LeaderElectionRecord{
+			LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now,
+		})
+	})
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
