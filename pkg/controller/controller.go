@@ -147,14 +147,16 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	defer c.queue.ShutDown()
 
 	if !cache.WaitForCacheSync(ctx.Done(), c.synced...) {
-		return fmt.Errorf("waiting for the caches: %w", context.Cause(ctx))
+		logger.Info("Stopped before the caches were filled")
+		return nil
 	}
 	logger.Info("Started", "workers", workers)
 	// A sync that has begun is finished: only the next one is not started.
 	working := context.WithoutCancel(ctx)
 	for range workers {
 		wg.Go(func() {
-			for c.processNext(working) {
+			// What is left in the queue is for whoever comes next.
+			for ctx.Err() == nil && c.processNext(working) {
 			}
 		})
 	}
