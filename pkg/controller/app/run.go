@@ -28,6 +28,11 @@ func Run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	return RunWith(ctx, o, config)
+}
+
+// RunWith is Run with clients of the given configuration.
+func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	kube, err := kubernetes.NewForConfig(compact(config))
 	if err != nil {
 		return fmt.Errorf("making the Kubernetes client: %w", err)
