@@ -1,0 +1,318 @@
+package hardening_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/component-base/metrics"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller"
+	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
+	fluxclient "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
+	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/faults"
+)
+
+// fixture is a namespace of a test's own that is followed by watch.
+type fixture struct {
+	*testing.T
+	*world
+	cluster   *cluster.Cluster
+	kube      kubernetes.Interface
+	flux      clientset.Interface
+	namespace string
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	kube := suite.Cluster(t)
+	flux, err := clientset.NewForConfig(kube.Config())
+	require.NoError(t, err)
+	f := &fixture{T: t, cluster: kube, kube: kube.Client(), flux: flux, namespace: clustertest.Namespace(t, kube)}
+	f.world = followWorld(t, f.kube, flux, f.namespace)
+	return f
+}
+
+func (f *fixture) miniclusters() fluxclient.MiniClusterInterface {
+	return f.flux.FluxFrameworkV1alpha2().MiniClusters(f.namespace)
+}
+
+// controllerRun is one life of a controller that sees only the fixture's namespace,
+// with requests that can be broken.
+type controllerRun struct {
+	*faults.Injector
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// start starts a controller. It is stopped when the test ends, if not before.
+func (f *fixture) start(workers int) *controllerRun {
+	f.Helper()
+	run := f.prepare()
+	run.begin(workers)
+	return &run.controllerRun
+}
+
+// preparedRun is a controller whose informers run, as those of a standby do.
+type preparedRun struct {
+	controllerRun
+	f          *fixture
+	controller *controller.Controller
+	ctx        context.Context
+	shutdown   func()
+}
+
+func (f *fixture) prepare() *preparedRun {
+	f.Helper()
+	config, err := f.cluster.ConfigFor(controllerUser, controllerGroups...)
+	require.NoError(f, err)
+	run := &preparedRun{f: f, controllerRun: controllerRun{Injector: faults.New(), done: make(chan struct{})}}
+	config.Wrap(run.Wrap)
+	kube, err := kubernetes.NewForConfig(config)
+	require.NoError(f, err)
+	flux, err := clientset.NewForConfig(config)
+	require.NoError(f, err)
+
+	// Not the context of the test: it ends before the functions of Cleanup run.
+	run.ctx, run.cancel = context.WithCancel(context.Background())
+	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
+	require.NoError(f, broadcaster.StartRecordingToSinkWithContext(run.ctx))
+	kubeInformers := controller.NewKubeInformers(kube, informers.WithNamespace(f.namespace))
+	fluxInformers := controller.NewFluxInformers(flux, fluxinformers.WithNamespace(f.namespace))
+	run.controller, err = controller.New(controller.Options{
+		Kube: kube, Flux: flux, KubeInformers: kubeInformers, FluxInformers: fluxInformers,
+		Events:  broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
+		Metrics: controller.NewMetrics(metrics.NewKubeRegistry()),
+	})
+	require.NoError(f, err)
+	kubeInformers.StartWithContext(run.ctx)
+	fluxInformers.StartWithContext(run.ctx)
+	run.shutdown = func() {
+		broadcaster.Shutdown()
+		kubeInformers.Shutdown()
+		fluxInformers.Shutdown()
+	}
+	f.Cleanup(func() { run.cancel() })
+	return run
+}
+
+// begin lets a prepared controller work.
+func (r *preparedRun) begin(workers int) {
+	go func() {
+		defer close(r.done)
+		err := r.controller.Run(r.ctx, workers)
+		assert.NoError(r.f, err)
+		r.shutdown()
+	}()
+	r.f.Cleanup(r.stop)
+}
+
+// stop stops a controller in good order.
+func (r *controllerRun) stop() {
+	r.cancel()
+	<-r.done
+}
+
+// crash ends a controller as SIGKILL does: from one moment on none of its requests
+// gets through.
+func (r *controllerRun) crash() {
+	r.Kill()
+	r.stop()
+}
+
+// supervisor runs one controller after the other: when one is killed by a fault, it
+// starts the next.
+type supervisor struct {
+	f       *fixture
+	run     *controllerRun
+	crashes sync.WaitGroup
+}
+
+func (f *fixture) supervise() *supervisor {
+	f.Helper()
+	return &supervisor{f: f, run: f.start(2)}
+}
+
+// arm breaks the k-th write from now on. The function that it returns disarms, waits
+// until a controller that was killed has a successor, and tells what was hit.
+func (s *supervisor) arm(m mode, k int) (disarm func() (hit string)) {
+	add := s.run.Add
+	if m.kill {
+		add = s.run.KillAt
+	}
+	rule := add(faults.Writes, k, m.fault)
+	stopped := make(chan struct{})
+	if m.kill {
+		s.crashes.Go(func() {
+			select {
+			case <-rule.Fired():
+				s.run.stop()
+				s.run = s.f.start(2)
+			case <-stopped:
+			}
+		})
+	}
+	return func() string {
+		fired := rule.Remove()
+		if !fired {
+			close(stopped)
+		}
+		s.crashes.Wait()
+		if !fired {
+			return ""
+		}
+		return rule.Hit().String()
+	}
+}
+
+// create makes a MiniCluster of the tutorial's shape.
+func (f *fixture) create(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
+	f.Helper()
+	mc, err := f.miniclusters().Create(f.Context(), newMiniCluster(name, size, mods...), metav1.CreateOptions{})
+	require.NoError(f, err)
+	return mc
+}
+
+func newMiniCluster(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
+	mc := &v1alpha2.MiniCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha2.MiniClusterSpec{
+			Size: &size, Interactive: true,
+			Containers: []v1alpha2.MiniClusterContainer{{Image: "flux:test"}},
+		},
+	}
+	for _, mod := range mods {
+		mod(mc)
+	}
+	return mc
+}
+
+func maxSize(n int32) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = n }
+}
+
+// setSize writes spec.size as a user's merge patch does, and returns once the world
+// has seen it.
+func (f *fixture) setSize(name string, size int32) {
+	f.Helper()
+	text, err := json.Marshal(map[string]any{"spec": map[string]any{"size": size}})
+	require.NoError(f, err)
+	mc, err := f.miniclusters().Patch(f.Context(), name, types.MergePatchType, text, metav1.PatchOptions{})
+	require.NoError(f, err)
+	f.wait(f.T, "the new size to be seen", func() string {
+		if seen := get[*v1alpha2.MiniCluster](f.world, "MiniCluster", name); seen != nil && seen.Generation < mc.Generation {
+			return "not yet"
+		}
+		return ""
+	})
+}
+
+func (f *fixture) delete(name string) {
+	f.Helper()
+	require.NoError(f, f.miniclusters().Delete(f.Context(), name, metav1.DeleteOptions{}))
+}
+
+// succeed ends the lead's program.
+func (f *fixture) succeed(name string) {
+	f.Helper()
+	pods, err := f.kube.CoreV1().Pods(f.namespace).List(f.Context(), metav1.ListOptions{
+		LabelSelector: fmt.Sprintf("hpa-selector=%s,%s=0", name, batchv1.JobCompletionIndexAnnotation),
+	})
+	require.NoError(f, err)
+	require.Len(f, pods.Items, 1)
+	require.NoError(f, f.cluster.SucceedPod(f.Context(), f.namespace, pods.Items[0].Name))
+}
+
+// settled waits until a MiniCluster, and all that is made for it, is exactly as a
+// size wants it: what a controller without any trouble makes of it. The reason is
+// that of ScalingLimited.
+func (f *fixture) settled(name string, size int32, reason string) *v1alpha2.MiniCluster {
+	f.Helper()
+	var mc *v1alpha2.MiniCluster
+	f.wait(f.T, "MiniCluster "+name+" to be settled", func() string {
+		mc = get[*v1alpha2.MiniCluster](f.world, "MiniCluster", name)
+		return f.unsettled(mc, size, reason)
+	})
+	return mc
+}
+
+// unsettled says what is not yet as it should be; see settled.
+func (f *fixture) unsettled(mc *v1alpha2.MiniCluster, size int32, reason string) string {
+	if mc == nil {
+		return "no MiniCluster"
+	}
+	job := get[*batchv1.Job](f.world, "Job", mc.Name)
+	if job == nil {
+		return describe(mc, job)
+	}
+	maximum := mc.Spec.MaxSize
+	s := mc.Status
+	right := metav1.IsControlledBy(job, mc) && *job.Spec.Parallelism == size && *job.Spec.Completions == size &&
+		mc.RequestedSize() == size && s.Size == size && s.ReadySize == size && s.MaximumSize == maximum &&
+		s.JobID == string(job.UID) && s.ObservedGeneration == mc.Generation && s.Selector == "hpa-selector="+mc.Name &&
+		is(&s, v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonPodsReady) &&
+		is(&s, v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable) &&
+		is(&s, v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid) &&
+		is(&s, v1alpha2.ConditionSuspended, metav1.ConditionFalse, v1alpha2.ReasonNotSuspended)
+	limited := meta.FindStatusCondition(s.Conditions, v1alpha2.ConditionScalingLimited)
+	right = right && limited != nil && limited.Reason == reason
+	service := get[*corev1.Service](f.world, "Service", mc.Name)
+	if !right || service == nil || !owned(service, mc) {
+		return describe(mc, job)
+	}
+	return ""
+}
+
+func is(s *v1alpha2.MiniClusterStatus, kind string, status metav1.ConditionStatus, reason string) bool {
+	c := meta.FindStatusCondition(s.Conditions, kind)
+	return c != nil && c.Status == status && c.Reason == reason
+}
+
+func owned(o metav1.Object, mc *v1alpha2.MiniCluster) bool {
+	for _, r := range o.GetOwnerReferences() {
+		if r.UID == mc.UID {
+			return true
+		}
+	}
+	return false
+}
+
+// single checks that of all that belongs to a MiniCluster there was only ever one.
+func (f *fixture) single(mc *v1alpha2.MiniCluster, why string) {
+	f.Helper()
+	for _, kind := range []string{"Job", "Secret", "ConfigMap", "Service"} {
+		assert.Len(f, f.uids(kind, mc.UID), 1, "%ss ever made for %s (%s)", kind, mc.Name, why)
+	}
+}
+
+// gone waits until nothing is left that belonged to a MiniCluster.
+func (f *fixture) gone(mc *v1alpha2.MiniCluster) {
+	f.Helper()
+	f.wait(f.T, "all of MiniCluster "+mc.Name+" to be gone", func() string {
+		for kind, objects := range f.now {
+			for _, o := range objects {
+				if o.GetUID() == mc.UID || owned(o, mc) {
+					return kind + " " + o.GetName() + " is left"
+				}
+			}
+		}
+		return ""
+	})
+}

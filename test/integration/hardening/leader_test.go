@@ -1,0 +1,284 @@
+package hardening_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/faults"
+)
+
+// The tests of this file are not parallel: their controllers see all namespaces.
+
+// holder waits until a lease has a holder that satisfies a condition.
+func holder(t *testing.T, is func(string) bool) string {
+	t.Helper()
+	var now string
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		now = holderNow(ctx, t)
+		return is(now), nil
+	})
+	require.NoError(t, err, "the holder of the lease is %q", now)
+	return now
+}
+
+func holderNow(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	l, err := suite.Cluster(t).Client().CoordinationV1().Leases(leaseNamespace).Get(ctx, lease, metav1.GetOptions{})
+	if err != nil || l.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *l.Spec.HolderIdentity
+}
+
+// freeLease forgets what an earlier test did to the lease.
+func freeLease(t *testing.T) {
+	t.Helper()
+	err := suite.Cluster(t).Client().CoordinationV1().Leases(leaseNamespace).Delete(t.Context(), lease, metav1.DeleteOptions{})
+	if !apierrors.IsNotFound(err) {
+		require.NoError(t, err)
+	}
+}
+
+func somebody(id string) bool { return id != "" }
+
+func otherThan(id string) func(string) bool {
+	return func(now string) bool { return now != "" && now != id }
+}
+
+// A leader that is told to stop finishes what it is doing, and only then gives its
+// lease to a standby, which goes on at once.
+func TestLeaseIsGivenBackAfterTheWork(t *testing.T) {
+	f := newFixture(t)
+	freeLease(t)
+	leader := runInProcess(t)
+	first := holder(t, somebody)
+	standby := runInProcess(t)
+	f.create("held", 2, maxSize(4))
+	f.settled("held", 2, v1alpha2.ReasonWithinBounds)
+
+	gate := make(chan struct{})
+	rule := leader.Add(faults.All(faults.Verb("patch"), faults.Resource("jobs")), 1, faults.Hold(gate))
+	f.setSize("held", 4)
+	<-rule.Fired()
+	leader.cancel()
+	// A renewal later it still leads: its work has not ended.
+	renewals := leader.Add(faults.Resource("leases"), faults.Every, faults.Delay(0))
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true,
+		func(context.Context) (bool, error) { return renewals.Seen() >= 3, nil }))
+	assert.Equal(t, first, holderNow(t.Context(), t))
+	assert.Zero(t, standby.Counts()["patch jobs"])
+	select {
+	case <-leader.done:
+		require.Fail(t, "the leader did not wait for its work")
+	default:
+	}
+
+	close(gate)
+	require.NoError(t, leader.ended(t))
+	ended := time.Now()
+	assert.Equal(t, 1, leader.Counts()["patch jobs"], "the work under way was finished")
+	holder(t, otherThan(first))
+	t.Logf("the standby took over %s after the leader had ended", time.Since(ended).Round(time.Millisecond))
+	mc := f.settled("held", 4, v1alpha2.ReasonWithinBounds)
+	f.single(mc, "after the handover")
+	assert.Equal(t, []int32{2, 4}, f.sizes(0, "held"))
+	standby.cancel()
+	require.NoError(t, standby.ended(t))
+}
+
+// A leader that can't renew its lease has ended before anybody else may lead, even
+// if its requests hang.
+func TestLostLease(t *testing.T) {
+	freeLease(t)
+	leader := runInProcess(t)
+	first := holder(t, somebody)
+	standby := runInProcess(t)
+	never := make(chan struct{})
+	rule := leader.Add(faults.Resource("leases"), faults.Every, faults.Hold(never))
+	<-rule.Fired()
+	began := time.Now()
+	err := leader.ended(t)
+	require.ErrorContains(t, err, "lease was lost")
+	assert.Equal(t, first, holderNow(t.Context(), t), "it has ended while the lease was still its own")
+	t.Logf("the leader ended %s after its last renewal began to hang", time.Since(began).Round(time.Millisecond))
+	holder(t, otherThan(first))
+	t.Logf("the standby led after %s", time.Since(began).Round(time.Millisecond))
+	standby.cancel()
+	require.NoError(t, standby.ended(t))
+}
+
+// A process whose lease somebody else took exits with an error.
+func TestStolenLease(t *testing.T) {
+	freeLease(t)
+	p := startProcess(t)
+	p.says(t, `"Started"`)
+	text, err := json.Marshal(map[string]any{"spec": coordinationv1.LeaseSpec{
+		HolderIdentity: new("thief"), LeaseDurationSeconds: new(int32(60)), RenewTime: &metav1.MicroTime{Time: time.Now()},
+	}})
+	require.NoError(t, err)
+	_, err = suite.Cluster(t).Client().CoordinationV1().Leases(leaseNamespace).
+		Patch(t.Context(), lease, types.MergePatchType, text, metav1.PatchOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, 1, p.ended(t))
+	assert.Contains(t, p.logged(), "the lease was lost")
+	assert.Equal(t, "thief", holderNow(t.Context(), t))
+}
+
+// SIGTERM ends the process well whatever it is doing.
+func TestSIGTERM(t *testing.T) {
+	freeLease(t)
+	f := newFixture(t)
+	for _, tc := range []struct {
+		moment string
+		args   []string
+	}{
+		{moment: `"Starting"`},
+		{moment: `"Serving"`},
+		{moment: "Attempting to acquire"},
+		{moment: `"Leader"`},
+		{moment: `"Started"`, args: []string{"--workers=1"}},
+		{moment: `"Starting"`, args: []string{"--leader-elect=false"}},
+	} {
+		p := startProcess(t, tc.args...)
+		p.says(t, tc.moment)
+		assert.Zero(t, p.terminate(t), "after it said %s:\n%s", tc.moment, p.logged())
+		assert.Empty(t, holderNow(t.Context(), t), "the lease is given back")
+	}
+
+	// In the midst of work.
+	p := startProcess(t)
+	p.says(t, `"Started"`)
+	const n = 6
+	for i := range n {
+		f.create(fmt.Sprintf("mid-%d", i), 1, maxSize(4))
+	}
+	p.says(t, "Created the Job")
+	assert.Zero(t, p.terminate(t), p.logged())
+	p = startProcess(t)
+	for i := range n {
+		mc := f.settled(fmt.Sprintf("mid-%d", i), 1, v1alpha2.ReasonWithinBounds)
+		f.single(mc, "made by two processes")
+	}
+	assert.Zero(t, p.terminate(t), p.logged())
+}
+
+// A process that is told to stop before its caches are filled has nothing to finish.
+func TestStopBeforeTheCachesAreFilled(t *testing.T) {
+	freeLease(t)
+	p := runInProcess(t)
+	release := p.HoldWatches(faults.Resource("jobs"))
+	defer release()
+	rule := p.Add(faults.All(faults.Verb("list"), faults.Resource("jobs")), faults.Every, faults.Hold(make(chan struct{})))
+	defer rule.Remove()
+	holder(t, somebody)
+	p.cancel()
+	require.NoError(t, p.ended(t))
+	assert.Empty(t, holderNow(t.Context(), t))
+}
+
+// Stopping takes no longer than the sync under way: what waits in the queue is left
+// to the next controller.
+func TestStopLeavesTheQueue(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const n = 20
+	for i := range n {
+		f.create(fmt.Sprintf("queued-%d", i), 1, maxSize(4))
+	}
+	run := f.prepare()
+	gate := make(chan struct{})
+	rule := run.Add(faults.Writes, 1, faults.Hold(gate))
+	run.begin(1)
+	<-rule.Fired()
+	run.cancel()
+	close(gate)
+	<-run.done
+	jobs := 0
+	for key, count := range run.Counts() {
+		if key == "create jobs" {
+			jobs += count
+		}
+	}
+	assert.LessOrEqual(t, jobs, 1, "syncs after the one under way")
+}
+
+// The leader is killed in the midst of many resizes; the standby ends them all.
+func TestLeaderIsKilled(t *testing.T) {
+	f := newFixture(t)
+	freeLease(t)
+	const n = 50
+	leader := startProcess(t)
+	leader.says(t, `"Started"`)
+	first := holderNow(t.Context(), t)
+	standby := startProcess(t)
+	standby.says(t, "Attempting to acquire")
+	name := func(i int) string { return fmt.Sprintf("many-%d", i) }
+	for i := range n {
+		f.create(name(i), 1, maxSize(3))
+	}
+	for i := range n {
+		f.settled(name(i), 1, v1alpha2.ReasonWithinBounds)
+	}
+
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			_, err := f.miniclusters().Patch(t.Context(), name(i), types.MergePatchType, []byte(`{"spec":{"size":2}}`), metav1.PatchOptions{})
+			assert.NoError(t, err)
+		})
+	}
+	resized := func() int {
+		count := 0
+		for _, o := range f.now["Job"] {
+			if job, ok := o.(*batchv1.Job); ok && *job.Spec.Parallelism == 2 {
+				count++
+			}
+		}
+		return count
+	}
+	f.wait(t, "some Jobs to be resized", func() string {
+		if resized() == 0 {
+			return "none is"
+		}
+		return ""
+	})
+	leader.signal(t, syscall.SIGKILL)
+	killed := time.Now()
+	assert.Equal(t, -1, leader.ended(t))
+	wg.Wait()
+	f.mu.Lock()
+	done := resized()
+	f.mu.Unlock()
+	holder(t, otherThan(first))
+	tookOver := time.Since(killed)
+	f.wait(t, "all Jobs to be resized", func() string {
+		if c := resized(); c < n {
+			return fmt.Sprintf("%d are", c)
+		}
+		return ""
+	})
+	t.Logf("killed after %d of %d resizes; the standby led after %s and had resized all after %s", done, n,
+		tookOver.Round(time.Millisecond), time.Since(killed).Round(time.Millisecond))
+	assert.Less(t, tookOver, leaseDuration+3*retryPeriod+time.Second)
+	for i := range n {
+		mc := f.settled(name(i), 2, v1alpha2.ReasonWithinBounds)
+		f.single(mc, "resized by two leaders")
+		assert.Equal(t, []int32{1, 2}, f.sizes(0, name(i)))
+	}
+	assert.Zero(t, standby.terminate(t), standby.logged())
+}

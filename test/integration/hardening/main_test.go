@@ -1,0 +1,47 @@
+// Package hardening_test breaks the controller's requests, watches, process and API
+// server, and checks that it loses, doubles and leaks nothing. Most tests run a
+// controller of their own that sees only the namespace of the test.
+package hardening_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"k8s.io/component-base/cli"
+
+	"minicluster.internal/operator/pkg/controller/app"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+)
+
+var suite = clustertest.New(cluster.Options{},
+	clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac"))
+
+// asController makes the test binary be the controller, so that a test can kill a
+// real process of it.
+const asController = "HARDENING_RUN_CONTROLLER"
+
+// parallel is how many tests run at a time: they mostly wait for Kubernetes.
+const parallel = "8"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asController) != "" {
+		os.Exit(cli.Run(app.NewCommand()))
+	}
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		if err := flag.Set("test.parallel", parallel); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(suite.Run(m))
+}
+
+// controllerUser is who the controller is for the API server.
+var (
+	controllerUser   = cluster.ServiceAccountUser("minicluster-system", "minicluster-controller")
+	controllerGroups = []string{"system:serviceaccounts", "system:serviceaccounts:minicluster-system"}
+)

@@ -1,0 +1,190 @@
+package hardening_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/controller/app"
+	"minicluster.internal/operator/test/faults"
+)
+
+// Lease times of these tests: short, so that a lost leader is missed soon.
+const (
+	leaseDuration = 4 * time.Second
+	renewDeadline = 2 * time.Second
+	retryPeriod   = 300 * time.Millisecond
+)
+
+// The one lease that the rights of the controller are for.
+const (
+	leaseNamespace = "minicluster-system"
+	lease          = "minicluster-controller"
+)
+
+// process is a real process that is the controller.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error
+
+	mu   sync.Mutex
+	log  bytes.Buffer
+	news chan struct{}
+}
+
+// startProcess starts this test binary as the controller, which sees all namespaces.
+func startProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	kubeconfig, err := suite.Cluster(t).KubeconfigFor(controllerUser, controllerGroups...)
+	require.NoError(t, err)
+	binary, err := os.Executable()
+	require.NoError(t, err)
+	args = append([]string{
+		"--kubeconfig=" + kubeconfig, "--health-bind-address=127.0.0.1:0", "--metrics-bind-address=",
+		"--leader-elect-resource-namespace=" + leaseNamespace, "--leader-elect-resource-name=" + lease,
+		"--leader-elect-lease-duration=" + leaseDuration.String(),
+		"--leader-elect-renew-deadline=" + renewDeadline.String(), "--leader-elect-retry-period=" + retryPeriod.String(),
+	}, args...)
+	// Not the context of the test: it would be killed before functions of Cleanup.
+	p := &process{cmd: exec.CommandContext(context.Background(), binary, args...), done: make(chan struct{}), news: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), asController+"=1", "GORACE=exitcode=66 halt_on_error=0")
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // most have ended by now
+		<-p.done
+	})
+	return p
+}
+
+// Write takes what the process logs.
+func (p *process) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer func() {
+		close(p.news)
+		p.news = make(chan struct{})
+	}()
+	return p.log.Write(text)
+}
+
+func (p *process) logged() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// says waits until the process has logged something.
+func (p *process) says(t *testing.T, what string) {
+	t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for {
+		p.mu.Lock()
+		found, news := strings.Contains(p.log.String(), what), p.news
+		p.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-news:
+		case <-p.done:
+			require.Failf(t, "the process ended", "before it said %q: %v\n%s", what, p.err, p.logged())
+		case <-timeout.C:
+			require.Failf(t, "waited in vain", "for %q in\n%s", what, p.logged())
+		}
+	}
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		require.ErrorIs(t, err, os.ErrProcessDone)
+	}
+}
+
+// ended waits for the end and returns the exit code, -1 after a signal.
+func (p *process) ended(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		require.Fail(t, "the process does not end", p.logged())
+	}
+	var exit *exec.ExitError
+	if errors.As(p.err, &exit) {
+		return exit.ExitCode()
+	}
+	require.NoError(t, p.err)
+	return 0
+}
+
+func (p *process) terminate(t *testing.T) int {
+	t.Helper()
+	p.signal(t, syscall.SIGTERM)
+	return p.ended(t)
+}
+
+// inProcess is a controller with all of its process around it, in this process, so
+// that its requests can be broken. It sees all namespaces.
+type inProcess struct {
+	*faults.Injector
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+func runInProcess(t *testing.T) *inProcess {
+	t.Helper()
+	config, err := suite.Cluster(t).ConfigFor(controllerUser, controllerGroups...)
+	require.NoError(t, err)
+	p := &inProcess{Injector: faults.New(), done: make(chan struct{})}
+	config.Wrap(p.Wrap)
+	o := app.NewOptions()
+	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", ""
+	o.LeaderElection.ResourceNamespace, o.LeaderElection.ResourceName = leaseNamespace, lease
+	o.LeaderElection.LeaseDuration = metav1.Duration{Duration: leaseDuration}
+	o.LeaderElection.RenewDeadline = metav1.Duration{Duration: renewDeadline}
+	o.LeaderElection.RetryPeriod = metav1.Duration{Duration: retryPeriod}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	go func() {
+		defer close(p.done)
+		p.err = app.RunWith(ctx, o, config)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		cancel()
+		<-p.done
+	})
+	return p
+}
+
+func (p *inProcess) ended(t *testing.T) error {
+	t.Helper()
+	select {
+	case <-p.done:
+		return p.err
+	case <-time.After(patience):
+		require.Fail(t, "the controller does not end")
+		return nil
+	}
+}
+
+var _ io.Writer = (*process)(nil)

@@ -1,0 +1,249 @@
+package hardening_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+)
+
+// patience is how long a test waits for something that should happen soon. It is
+// long because the machine may be busy, and because the garbage collector looks
+// for new kinds only every 30 s; it is no measure of speed.
+const patience = 60 * time.Second
+
+// change is one event of a watch.
+type change struct {
+	kind    string // Job, Secret, ...
+	deleted bool
+	object  metav1.Object
+	version int64
+	at      time.Time
+}
+
+// world follows everything that is made in a namespace, by watch, so that nothing
+// that existed for a moment escapes it.
+type world struct {
+	mu      sync.Mutex
+	changes []change
+	now     map[string]map[string]metav1.Object // by kind and name
+	news    chan struct{}                       // closed at the next change
+}
+
+// followWorld begins to follow a namespace that is empty yet.
+func followWorld(t *testing.T, kube kubernetes.Interface, flux clientset.Interface, namespace string) *world {
+	t.Helper()
+	w := &world{now: map[string]map[string]metav1.Object{}, news: make(chan struct{})}
+	everything := metav1.ListOptions{}
+	for kind, source := range map[string]*cache.ListWatch{
+		"MiniCluster": {
+			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+				return flux.FluxFrameworkV1alpha2().MiniClusters(namespace).List(ctx, everything)
+			},
+			WatchFuncWithContext: flux.FluxFrameworkV1alpha2().MiniClusters(namespace).Watch,
+		},
+		"Job": {
+			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+				return kube.BatchV1().Jobs(namespace).List(ctx, everything)
+			},
+			WatchFuncWithContext: kube.BatchV1().Jobs(namespace).Watch,
+		},
+		"ConfigMap": {
+			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+				return kube.CoreV1().ConfigMaps(namespace).List(ctx, everything)
+			},
+			WatchFuncWithContext: kube.CoreV1().ConfigMaps(namespace).Watch,
+		},
+		"Secret": {
+			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+				return kube.CoreV1().Secrets(namespace).List(ctx, everything)
+			},
+			WatchFuncWithContext: kube.CoreV1().Secrets(namespace).Watch,
+		},
+		"Service": {
+			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+				return kube.CoreV1().Services(namespace).List(ctx, everything)
+			},
+			WatchFuncWithContext: kube.CoreV1().Services(namespace).Watch,
+		},
+	} {
+		list, err := source.ListWithContextFunc(t.Context(), everything)
+		require.NoError(t, err)
+		items, err := meta.ExtractList(list)
+		require.NoError(t, err)
+		for _, item := range items {
+			w.add(t, kind, watch.Event{Type: watch.Added, Object: item})
+		}
+		listMeta, err := meta.ListAccessor(list)
+		require.NoError(t, err)
+		// It goes on where it was when the API server goes away and comes back.
+		events, err := watchtools.NewRetryWatcherWithContext(t.Context(), listMeta.GetResourceVersion(), source)
+		require.NoError(t, err)
+		go func() {
+			for e := range events.ResultChan() {
+				w.add(t, kind, e)
+			}
+		}()
+	}
+	return w
+}
+
+func (w *world) add(t *testing.T, kind string, e watch.Event) {
+	o, ok := e.Object.(metav1.Object)
+	if !ok {
+		if t.Context().Err() == nil {
+			t.Errorf("the watch of %ss broke: %v", kind, e.Object)
+		}
+		return
+	}
+	version, err := strconv.ParseInt(o.GetResourceVersion(), 10, 64)
+	assert.NoError(t, err)
+	c := change{kind: kind, deleted: e.Type == watch.Deleted, object: o, version: version, at: time.Now()}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes = append(w.changes, c)
+	if w.now[kind] == nil {
+		w.now[kind] = map[string]metav1.Object{}
+	}
+	if c.deleted {
+		delete(w.now[kind], o.GetName())
+	} else {
+		w.now[kind][o.GetName()] = o
+	}
+	close(w.news)
+	w.news = make(chan struct{})
+}
+
+// wait waits until a check of what there is now returns "", and fails with the last
+// answer.
+func (w *world) wait(t *testing.T, what string, check func() string) {
+	t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for {
+		w.mu.Lock()
+		lack, news := check(), w.news
+		w.mu.Unlock()
+		if lack == "" {
+			return
+		}
+		select {
+		case <-news:
+		case <-timeout.C:
+			require.Failf(t, "waited in vain", "%s: %s", what, lack)
+		case <-t.Context().Done():
+			require.NoError(t, t.Context().Err())
+		}
+	}
+}
+
+// The next methods are for checks, which hold the lock.
+
+func get[T any](w *world, kind, name string) T {
+	o, _ := w.now[kind][name].(T)
+	return o
+}
+
+// Those that follow look at the history.
+
+// mark is the present moment, for changesSince.
+func (w *world) mark() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.changes)
+}
+
+func (w *world) changesSince(mark int) []change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.changes[mark:])
+}
+
+// uids are the UIDs, in the order of their appearance, of all objects of a kind ever
+// made that a MiniCluster of a UID owns.
+func (w *world) uids(kind string, owner types.UID) []types.UID {
+	var out []types.UID
+	for _, c := range w.changesSince(0) {
+		owns := slices.ContainsFunc(c.object.GetOwnerReferences(), func(r metav1.OwnerReference) bool { return r.UID == owner })
+		if c.kind == kind && owns && !slices.Contains(out, c.object.GetUID()) {
+			out = append(out, c.object.GetUID())
+		}
+	}
+	return out
+}
+
+// sizes are the sizes that the Jobs of a name had since a mark, each change once.
+// A Job whose parallelism and completions differ counts as size -1.
+func (w *world) sizes(mark int, name string) []int32 {
+	var out []int32
+	for _, c := range w.changesSince(mark) {
+		job, ok := c.object.(*batchv1.Job)
+		if !ok || job.Name != name || c.deleted {
+			continue
+		}
+		size := *job.Spec.Parallelism
+		if size != *job.Spec.Completions {
+			size = -1
+		}
+		if len(out) == 0 || out[len(out)-1] != size {
+			out = append(out, size)
+		}
+	}
+	return out
+}
+
+// firstVersion is the resource version at which a change was first seen, 0 if never.
+func (w *world) firstVersion(is func(metav1.Object) bool) int64 {
+	for _, c := range w.changesSince(0) {
+		if is(c.object) {
+			return c.version
+		}
+	}
+	return 0
+}
+
+// describe says what a MiniCluster's status and Job look like.
+func describe(mc *v1alpha2.MiniCluster, job *batchv1.Job) string {
+	var b strings.Builder
+	if mc == nil {
+		return "no MiniCluster"
+	}
+	fmt.Fprintf(&b, "spec.size %d, generation %d, status %d/%d of %d, observed %d", mc.RequestedSize(), mc.Generation,
+		mc.Status.ReadySize, mc.Status.Size, mc.Status.MaximumSize, mc.Status.ObservedGeneration)
+	for _, c := range mc.Status.Conditions {
+		fmt.Fprintf(&b, "; %s=%s/%s: %s", c.Type, c.Status, c.Reason, c.Message)
+	}
+	if job == nil {
+		return b.String() + "; no Job"
+	}
+	fmt.Fprintf(&b, "; Job %d/%d", *job.Spec.Parallelism, *job.Spec.Completions)
+	return b.String()
+}
+
+func quorumOf(o metav1.Object) string {
+	conf, ok := o.(*corev1.ConfigMap)
+	if !ok {
+		return ""
+	}
+	return conf.Data["quorum"]
+}

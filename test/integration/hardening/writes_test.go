@@ -1,0 +1,246 @@
+package hardening_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/faults"
+)
+
+// mode is a way in which a write goes wrong.
+type mode struct {
+	name  string
+	fault faults.Fault
+	// kill: the controller dies at this write, and another one is started.
+	kill bool
+	// brief leaves out the stages that show nothing more for this mode.
+	brief bool
+}
+
+var modes = []mode{
+	{name: "failed before it was done", fault: faults.Fail()},
+	{name: "failed after it was done", fault: faults.LoseResponse()},
+	{name: "killed before it was done", fault: faults.Fail(), kill: true},
+	{name: "killed after it was done", fault: faults.LoseResponse(), kill: true},
+	{name: "done twice", fault: faults.Duplicate(), brief: true},
+	{name: "conflict", fault: faults.Conflict(), brief: true},
+	{name: "throttled", fault: faults.TooManyRequests(1), brief: true},
+	{name: "internal error", fault: faults.Answer(http.StatusInternalServerError, metav1.StatusReasonInternalError, "injected fault"), brief: true},
+	{name: "unavailable", fault: faults.Answer(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "injected fault"), brief: true},
+}
+
+// maxWrites is far above what any of the things done here takes: a loop that gets
+// there would never end.
+const maxWrites = 30
+
+// stage is a part of a MiniCluster's life.
+type stage struct {
+	name string
+	// shared: one MiniCluster does for all k; otherwise each k gets a new one.
+	shared bool
+	// brief stages are those of all modes.
+	brief bool
+	// prepare comes before the writes that are counted.
+	prepare func(f *fixture, name string)
+	// act begins what is tested, check waits for its end.
+	act   func(f *fixture, name string, k int)
+	check func(f *fixture, name string, k int)
+	// few is the least number of writes that this takes.
+	few int
+}
+
+var stages = []stage{
+	{name: "create", brief: true, act: createOne, check: checkCreated, few: 5},
+	{name: "resize", brief: true, shared: true, prepare: prepareSize(2), act: resize, check: checkResized, few: 2},
+	{name: "above", brief: true, shared: true, prepare: prepareSize(4), act: askAbove, check: checkDenied(4, v1alpha2.ReasonAboveMaximum), few: 2},
+	{name: "below", shared: true, prepare: prepareSize(2), act: askBelow, check: checkDenied(2, v1alpha2.ReasonBelowMinimum), few: 2},
+	{name: "shrink", prepare: prepareSize(3), act: shrink, check: checkShrunk, few: 3},
+	{name: "finish", prepare: prepareSize(2), act: finish, check: checkFinished, few: 1},
+	{name: "cleanup", prepare: prepareCleanup, act: finish, check: checkGone, few: 2},
+	{name: "replace", prepare: prepareSize(1), act: replace, check: checkReplaced, few: 5},
+}
+
+// Each single write of a MiniCluster's life goes wrong once, in each of the modes,
+// and in the end everything is as if nothing had happened.
+func TestEveryWrite(t *testing.T) {
+	for _, m := range modes {
+		for _, st := range stages {
+			if m.brief && !st.brief {
+				continue
+			}
+			t.Run(st.name+"/"+m.name, func(t *testing.T) {
+				t.Parallel()
+				everyWrite(t, m, st)
+			})
+		}
+	}
+}
+
+func everyWrite(t *testing.T, m mode, st stage) {
+	f := newFixture(t)
+	s := f.supervise()
+	for k := 1; ; k++ {
+		require.Less(t, k, maxWrites, "the writes never end")
+		name := st.name
+		if !st.shared {
+			name = fmt.Sprintf("%s-%d", st.name, k)
+		}
+		if st.prepare != nil && (k == 1 || !st.shared) {
+			st.prepare(f, name)
+		}
+		disarm := s.arm(m, k)
+		st.act(f, name, k)
+		st.check(f, name, k)
+		hit := disarm()
+		if t.Failed() {
+			t.Fatalf("write %d (%s) %s", k, hit, m.name)
+		}
+		if hit == "" {
+			assert.GreaterOrEqual(t, k-1, st.few, "writes")
+			t.Logf("%d writes", k-1)
+			return
+		}
+	}
+}
+
+func createOne(f *fixture, name string, _ int) { f.create(name, 2, maxSize(4)) }
+
+func checkCreated(f *fixture, name string, _ int) {
+	mc := f.settled(name, 2, v1alpha2.ReasonWithinBounds)
+	f.single(mc, "created")
+	assert.Equal(f, []int32{2}, f.sizes(0, name))
+}
+
+func prepareSize(size int32) func(*fixture, string) {
+	return func(f *fixture, name string) {
+		f.create(name, size, maxSize(4))
+		f.settled(name, size, v1alpha2.ReasonWithinBounds)
+	}
+}
+
+// resize goes to and fro between 2 and 4.
+func resize(f *fixture, name string, k int) { f.setSize(name, resized(k)) }
+
+func resized(k int) int32 {
+	if k%2 == 1 {
+		return 4
+	}
+	return 2
+}
+
+func checkResized(f *fixture, name string, k int) {
+	mc := f.settled(name, resized(k), v1alpha2.ReasonWithinBounds)
+	f.single(mc, "resized")
+	sizes := []int32{2}
+	for n := 1; n <= k; n++ {
+		sizes = append(sizes, resized(n))
+	}
+	assert.Equal(f, sizes, f.sizes(0, name))
+}
+
+func askAbove(f *fixture, name string, k int) { f.setSize(name, int32(4+k)) }
+
+func askBelow(f *fixture, name string, _ int) { f.setSize(name, 0) }
+
+func checkDenied(size int32, reason string) func(*fixture, string, int) {
+	return func(f *fixture, name string, _ int) {
+		mc := f.settled(name, size, reason)
+		f.single(mc, reason)
+		assert.Equal(f, []int32{size}, f.sizes(0, name))
+	}
+}
+
+func shrink(f *fixture, name string, _ int) { f.setSize(name, 1) }
+
+// checkShrunk also checks that the quorum is lowered before the Job is.
+func checkShrunk(f *fixture, name string, _ int) {
+	mc := f.settled(name, 1, v1alpha2.ReasonWithinBounds)
+	f.single(mc, "shrunk")
+	assert.Equal(f, []int32{3, 1}, f.sizes(0, name))
+	lowered := f.firstVersion(func(o metav1.Object) bool { return o.GetName() == name+"-config" && quorumOf(o) == "1" })
+	shrunk := f.firstVersion(func(o metav1.Object) bool {
+		job, ok := o.(*batchv1.Job)
+		return ok && job.Name == name && *job.Spec.Parallelism == 1
+	})
+	assert.Positive(f, lowered)
+	assert.Less(f, lowered, shrunk, "the quorum is lowered first")
+}
+
+func finish(f *fixture, name string, _ int) { f.succeed(name) }
+
+func checkFinished(f *fixture, name string, _ int) {
+	var mc *v1alpha2.MiniCluster
+	f.wait(f.T, name+" to be complete", func() string {
+		mc = get[*v1alpha2.MiniCluster](f.world, "MiniCluster", name)
+		s := &mc.Status
+		if is(s, v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete) &&
+			is(s, v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonComplete) &&
+			s.Size == 0 && s.ReadySize == 0 && s.ObservedGeneration == mc.Generation {
+			return ""
+		}
+		return describe(mc, nil)
+	})
+	f.single(mc, "finished")
+	assert.Equal(f, []int32{2}, f.sizes(0, name))
+}
+
+func prepareCleanup(f *fixture, name string) {
+	f.create(name, 2, maxSize(4), func(mc *v1alpha2.MiniCluster) { mc.Spec.Cleanup = true })
+	f.settled(name, 2, v1alpha2.ReasonWithinBounds)
+}
+
+func checkGone(f *fixture, name string, _ int) {
+	mc := f.firstOf(name)
+	f.gone(mc)
+	f.single(mc, "cleaned up")
+	assert.Equal(f, []int32{2}, f.sizes(0, name))
+}
+
+// firstOf is the first MiniCluster of a name.
+func (f *fixture) firstOf(name string) *v1alpha2.MiniCluster {
+	f.Helper()
+	for _, c := range f.changesSince(0) {
+		if mc, ok := c.object.(*v1alpha2.MiniCluster); ok && mc.Name == name {
+			return mc
+		}
+	}
+	require.Fail(f, "no MiniCluster", name)
+	return nil
+}
+
+// replace deletes a MiniCluster and makes another of its name at once.
+func replace(f *fixture, name string, _ int) {
+	f.delete(name)
+	f.create(name, 3, maxSize(4))
+}
+
+func checkReplaced(f *fixture, name string, _ int) {
+	before := f.firstOf(name)
+	after := f.settled(name, 3, v1alpha2.ReasonWithinBounds)
+	require.NotEqual(f, before.UID, after.UID)
+	f.gone(before)
+	f.single(before, "before it was replaced")
+	f.single(after, "the replacement")
+	assert.Equal(f, []int32{1, 3}, f.sizes(0, name))
+	assert.NotEqual(f, f.certificate(before), f.certificate(after))
+}
+
+// certificate is the certificate that was made for a MiniCluster.
+func (f *fixture) certificate(mc *v1alpha2.MiniCluster) string {
+	f.Helper()
+	for _, c := range f.changesSince(0) {
+		if secret, ok := c.object.(*corev1.Secret); ok && owned(secret, mc) {
+			return string(secret.Data["curve.cert"])
+		}
+	}
+	require.Fail(f, "no Secret", mc.Name)
+	return ""
+}
