@@ -174,7 +174,7 @@ func TestFleet(t *testing.T) {
 	}
 	assert.Equal(t, want, made)
 
-	before := workqueue(t)
+	before := f.awaitIdleQueue()
 	log = f.audit()
 	select {
 	case <-time.After(window):
@@ -189,6 +189,25 @@ func TestFleet(t *testing.T) {
 	assert.Empty(t, all, "what %d idle MiniClusters cost in %s", fleet, window)
 	assert.Equal(t, before, workqueue(t), "work in a time without any")
 	assert.Zero(t, before["workqueue_depth"], "work left")
+}
+
+// awaitIdleQueue waits until nothing has been put into the controller's queue for
+// longer than anything that asks for nothing is put off for.
+func (f *fixture) awaitIdleQueue() map[string]float64 {
+	f.Helper()
+	const lull = 15 * time.Second
+	now, since := workqueue(f.T), time.Now()
+	f.eventually("an idle queue", func(context.Context) (string, error) {
+		before := now
+		if now = workqueue(f.T); !maps.Equal(now, before) {
+			since = time.Now()
+		}
+		if time.Since(since) < lull {
+			return fmt.Sprint(now), nil
+		}
+		return "", nil
+	})
+	return now
 }
 
 // workqueue reads what the controller's queue says of itself: how much is in it and
