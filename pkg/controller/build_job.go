@@ -34,6 +34,7 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Facts, size int32) (*batchv1.Job, erro
 	meta.Labels = labels
 	meta.Annotations = f.annotations()
 	meta.Annotations[v1alpha2.AnnotationAppliedSize] = formatSize(size)
+	meta.Annotations[v1alpha2.AnnotationAppliedGeneration] = formatGeneration(mc.Generation)
 	meta.Annotations[v1alpha2.AnnotationSpecHash] = hashes
 
 	job := &batchv1.Job{

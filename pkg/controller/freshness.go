@@ -1,10 +1,14 @@
 package controller
 
 import (
+	"strconv"
 	"sync"
 
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
 // cachedResource names a kind of object that the controller both caches and writes.
@@ -82,3 +86,16 @@ func (f *freshness) forget(key cache.ObjectName) {
 	defer f.mu.Unlock()
 	delete(f.writes, key)
 }
+
+// outdated tells whether a Job got its size from a later MiniCluster than the one
+// that the cache holds: the controller that worked before us was ahead of our cache,
+// and its writes are unknown to freshness.
+func outdated(mc *v1alpha2.MiniCluster, job *batchv1.Job) bool {
+	if job == nil {
+		return false
+	}
+	generation, err := strconv.ParseInt(job.Annotations[v1alpha2.AnnotationAppliedGeneration], 10, 64)
+	return err == nil && generation > mc.Generation
+}
+
+func formatGeneration(n int64) string { return strconv.FormatInt(n, 10) }

@@ -96,8 +96,11 @@ func (c *Controller) resize(ctx context.Context, s *syncState, target int32) err
 	from := parallelism(s.job)
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{
-			"uid":         s.job.UID,
-			"annotations": map[string]string{v1alpha2.AnnotationAppliedSize: formatSize(s.mc.RequestedSize())},
+			"uid": s.job.UID,
+			"annotations": map[string]string{
+				v1alpha2.AnnotationAppliedSize:       formatSize(s.mc.RequestedSize()),
+				v1alpha2.AnnotationAppliedGeneration: formatGeneration(s.mc.Generation),
+			},
 		},
 		"spec": map[string]any{"parallelism": target, "completions": target},
 	})

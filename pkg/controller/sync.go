@@ -104,6 +104,8 @@ func (c *Controller) run(ctx context.Context, s *syncState) error {
 // load gathers what the caches know of a MiniCluster; nil when there is nothing to
 // do for it.
 func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState, error) {
+	// Asked before the caches are read: they may catch up in between.
+	stale := c.fresh.check(key)
 	mc, err := c.miniclusters.MiniClusters(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) {
 		c.forget(key)
@@ -115,8 +117,8 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if mc.DeletionTimestamp != nil {
 		return nil, nil
 	}
-	if err := c.fresh.check(key); err != nil {
-		return nil, err
+	if stale != nil {
+		return nil, stale
 	}
 	s := &syncState{key: key}
 	s.set(mc)
@@ -126,6 +128,9 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 		return nil, fmt.Errorf("reading the Job from the cache: %w", err)
 	}
 	s.job, s.foreignJob = ours(mc, job)
+	if outdated(mc, s.job) {
+		return nil, &staleError{what: string(miniclusters)}
+	}
 	conf, err := c.configmaps.ConfigMaps(key.Namespace).Get(ConfigMapName(mc))
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the ConfigMap from the cache: %w", err)

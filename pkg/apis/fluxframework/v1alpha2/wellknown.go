@@ -18,6 +18,10 @@ const (
 	// AnnotationAppliedSize on a Job is the spec.size that the controller last
 	// gave it. Another size of the Job is somebody else's work.
 	AnnotationAppliedSize = "flux-framework.org/applied-size"
+	// AnnotationAppliedGeneration on a Job is the generation of the MiniCluster
+	// that its size comes from: a controller that knows only an older one has to
+	// wait for its cache.
+	AnnotationAppliedGeneration = "flux-framework.org/applied-generation"
 	// AnnotationMaximumSize on a Job and ConfigMap is the size that was registered
 	// with the brokers at creation.
 	AnnotationMaximumSize = "flux-framework.org/maximum-size"
