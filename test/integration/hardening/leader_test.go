@@ -115,6 +115,7 @@ func TestLostLease(t *testing.T) {
 	err := leader.ended(t)
 	require.ErrorContains(t, err, "lease was lost")
 	assert.Equal(t, first, holderNow(t.Context(), t), "it has ended while the lease was still its own")
+	assert.Less(t, time.Since(began), leaseDuration, "the end of the leader")
 	t.Logf("the leader ended %s after its last renewal began to hang", time.Since(began).Round(time.Millisecond))
 	holder(t, otherThan(first))
 	t.Logf("the standby led after %s", time.Since(began).Round(time.Millisecond))

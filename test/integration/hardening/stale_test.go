@@ -1,0 +1,230 @@
+package hardening_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/faults"
+)
+
+// life takes a MiniCluster through all that can happen to its size, and checks each
+// step and what was seen in between.
+func (f *fixture) life(name string, between func()) {
+	f.Helper()
+	f.create(name, 2, maxSize(4))
+	mc := f.settled(name, 2, v1alpha2.ReasonWithinBounds)
+	for _, step := range []struct {
+		ask, get int32
+		reason   string
+	}{
+		{4, 4, v1alpha2.ReasonWithinBounds},
+		{9, 4, v1alpha2.ReasonAboveMaximum},
+		{1, 1, v1alpha2.ReasonWithinBounds},
+		{0, 1, v1alpha2.ReasonBelowMinimum},
+		{3, 3, v1alpha2.ReasonWithinBounds},
+	} {
+		between()
+		f.setSize(name, step.ask)
+		f.settled(name, step.get, step.reason)
+	}
+	f.single(mc, "through its life")
+	assert.Equal(f, []int32{2, 4, 1, 3}, f.sizes(0, name))
+	f.succeed(name)
+	checkEnded(f, mc)
+}
+
+func checkEnded(f *fixture, mc *v1alpha2.MiniCluster) {
+	f.wait(f.T, mc.Name+" to be complete", func() string {
+		now := get[*v1alpha2.MiniCluster](f.world, "MiniCluster", mc.Name)
+		if is(&now.Status, v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete) && now.Status.Size == 0 {
+			return ""
+		}
+		return describe(now, nil)
+	})
+}
+
+// sizesReported are the sizes in the status since a mark, each change once.
+func (f *fixture) sizesReported(name string) []int32 {
+	var out []int32
+	for _, c := range f.changesSince(0) {
+		if mc, ok := c.object.(*v1alpha2.MiniCluster); ok && mc.Name == name && mc.Status.ObservedGeneration > 0 {
+			if len(out) == 0 || out[len(out)-1] != mc.Status.Size {
+				out = append(out, mc.Status.Size)
+			}
+		}
+	}
+	return out
+}
+
+// Whichever cache is behind, nothing is done twice and no old size is reported.
+func TestLateWatches(t *testing.T) {
+	for name, match := range map[string]faults.Match{
+		"Jobs":         faults.Resource("jobs"),
+		"MiniClusters": faults.Resource("miniclusters"),
+		"ConfigMaps":   faults.Resource("configmaps", "services"),
+		"everything":   faults.Watches,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			run := f.start(2)
+			stop := run.DelayWatches(match, 400*time.Millisecond)
+			defer stop()
+			f.life("late", func() {})
+			assert.Equal(t, 1, run.Counts()["create jobs"])
+			assert.Equal(t, 1, run.Counts()["create secrets"])
+			assert.Equal(t, 3, run.Counts()["patch jobs"], "one for each size that was granted")
+			for i, size := range f.sizesReported("late") {
+				assert.LessOrEqual(t, size, int32(4), "report %d", i)
+			}
+		})
+	}
+}
+
+// Watches that end, or that can't go on from where they were, lose nothing.
+func TestBrokenWatches(t *testing.T) {
+	for name, fault := range map[string]faults.Fault{
+		"closed":  nil,
+		"expired": faults.Gone(),
+		"refused": faults.Answer(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "injected fault"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			run := f.start(2)
+			cut := 0
+			f.life("broken", func() {
+				if fault != nil {
+					run.Add(faults.Watches, 1, fault)
+				}
+				cut += run.CutWatches(faults.Watches)
+			})
+			assert.Positive(t, cut)
+		})
+	}
+}
+
+// A new leader whose cache of MiniClusters is behind that of Jobs does not bring an
+// old size back.
+func TestNewLeaderWithAnOldCache(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	leader := f.start(2)
+	f.create("old", 2, maxSize(4))
+	f.settled("old", 2, v1alpha2.ReasonWithinBounds)
+	standby := f.prepare()
+	require.Eventually(t, standby.controller.Synced, patience, 5*time.Millisecond)
+	release := standby.HoldWatches(faults.Resource("miniclusters"))
+	f.setSize("old", 4)
+	f.settled("old", 4, v1alpha2.ReasonWithinBounds)
+	leader.crash()
+	// Its first write comes too early, unless it waits.
+	time.AfterFunc(2*time.Second, release)
+	standby.begin(2)
+	f.setSize("old", 3)
+	mc := f.settled("old", 3, v1alpha2.ReasonWithinBounds)
+	f.single(mc, "two leaders")
+	assert.Equal(t, []int32{2, 4, 3}, f.sizes(0, "old"))
+}
+
+// What happens to a name while no watch works is put right when they work again: the
+// MiniCluster that they see then is another one.
+func TestReplacedWhileWatchesAreDown(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	run := f.start(2)
+	f.create("again", 2, maxSize(4))
+	before := f.settled("again", 2, v1alpha2.ReasonWithinBounds)
+	down := run.Add(faults.Verb("watch", "list"), faults.Every, faults.Fail())
+	require.Equal(t, 4, run.CutWatches(faults.Watches))
+	f.delete("again")
+	f.gone(before)
+	f.create("again", 3, maxSize(4))
+	down.Remove()
+	after := f.settled("again", 3, v1alpha2.ReasonWithinBounds)
+	require.NotEqual(t, before.UID, after.UID)
+	f.single(before, "before")
+	f.single(after, "after")
+	assert.NotEqual(t, f.certificate(before), f.certificate(after))
+	assert.Equal(t, []int32{2, 3}, f.sizes(0, "again"))
+}
+
+// Objects that vanish while no watch works are missed all the same.
+func TestChildrenDeletedWhileWatchesAreDown(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	run := f.start(2)
+	f.create("orphan", 2, maxSize(4))
+	mc := f.settled("orphan", 2, v1alpha2.ReasonWithinBounds)
+	down := run.Add(faults.Verb("watch", "list"), faults.Every, faults.Fail())
+	run.CutWatches(faults.Watches)
+	require.NoError(t, f.kube.CoreV1().Services(f.namespace).Delete(t.Context(), "orphan", metav1.DeleteOptions{}))
+	require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "orphan", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}))
+	f.wait(t, "the Job to be gone", func() string {
+		if get[*batchv1.Job](f.world, "Job", "orphan") != nil {
+			return "it is there"
+		}
+		return ""
+	})
+	down.Remove()
+	f.settled("orphan", 2, v1alpha2.ReasonWithinBounds)
+	assert.Len(t, f.uids("Secret", mc.UID), 1, "the certificate stays")
+	assert.Len(t, f.uids("Job", mc.UID), 2)
+	assert.Len(t, f.uids("Service", mc.UID), 2)
+}
+
+// An error that goes on is met at growing intervals, also when it reads differently
+// each time.
+func TestErrorsBackOff(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	run := f.start(1)
+	var at []time.Time
+	rule := run.Add(faults.All(faults.Verb("create"), faults.Resource("jobs")), faults.Every,
+		faults.AnswerWith(http.StatusInternalServerError, metav1.StatusReasonInternalError, func() string {
+			at = append(at, time.Now())
+			return "injected fault at " + time.Now().String()
+		}))
+	f.create("failing", 2, maxSize(4))
+	require.Eventually(t, func() bool { return rule.Seen() >= 8 }, patience, 10*time.Millisecond)
+	rule.Remove()
+	f.settled("failing", 2, v1alpha2.ReasonWithinBounds)
+	assert.GreaterOrEqual(t, at[7].Sub(at[6]), 2*time.Second, "the pause before the eighth try")
+}
+
+// The API server goes away and comes back; what is changed right then is not lost.
+func TestAPIServerIsRestarted(t *testing.T) {
+	f := newFixture(t)
+	run := f.start(4)
+	f.create("outage", 2, maxSize(4))
+	f.create("doomed", 1, maxSize(4))
+	mc := f.settled("outage", 2, v1alpha2.ReasonWithinBounds)
+	doomed := f.settled("doomed", 1, v1alpha2.ReasonWithinBounds)
+	f.mayBreak.Store(true)
+	require.NoError(t, f.cluster.StopControlPlane())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, f.cluster.StartControlPlane(ctx))
+	back := time.Now()
+	// A new server does not know how to go on with the old one's watches.
+	f.world = followWorld(t, f.kube, f.flux, f.namespace)
+	f.setSize("outage", 4)
+	f.delete("doomed")
+	f.create("fresh", 1, maxSize(4))
+	f.settled("outage", 4, v1alpha2.ReasonWithinBounds)
+	fresh := f.settled("fresh", 1, v1alpha2.ReasonWithinBounds)
+	t.Logf("all was right %s after the API server came back", time.Since(back).Round(time.Millisecond))
+	f.gone(doomed)
+	f.single(mc, "through an outage")
+	f.single(fresh, "right after an outage")
+	assert.Equal(t, []int32{2, 4}, f.sizes(0, "outage"))
+	run.stop()
+}
