@@ -109,12 +109,19 @@ func validateEnvironment(environment map[string]string, path *field.Path) field.
 	return errs
 }
 
+// sorted brings errors that apimachinery found in the random order of a map into one
+// order: the status tells of them, and must not change for nothing.
+func sorted(errs field.ErrorList) field.ErrorList {
+	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errs
+}
+
 func validateLabels(labels map[string]string, path *field.Path) field.ErrorList {
-	return metav1validation.ValidateLabels(labels, path)
+	return sorted(metav1validation.ValidateLabels(labels, path))
 }
 
 func validateAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
-	return apivalidation.ValidateAnnotations(annotations, path)
+	return sorted(apivalidation.ValidateAnnotations(annotations, path))
 }
 
 // relativePath checks a path inside of a volume.

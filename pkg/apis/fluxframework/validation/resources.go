@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -64,6 +65,8 @@ func validateResourceList(list corev1.ResourceList, path *field.Path) field.Erro
 			errs = append(errs, field.Invalid(at, quantity.String(), "must not be negative: use 0 or more"))
 		case isExtended(name) && quantity.MilliValue()%1000 != 0:
 			errs = append(errs, field.Invalid(at, quantity.String(), "must be a whole number"))
+		case !fillsPages(name, quantity):
+			errs = append(errs, field.Invalid(at, quantity.String(), "must be a multiple of the size of the pages"))
 		}
 	}
 	return errs
@@ -102,6 +105,16 @@ func isExtended(name corev1.ResourceName) bool {
 
 func isHugePages(name corev1.ResourceName) bool {
 	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+}
+
+// fillsPages tells whether a quantity of huge pages is a whole number of them.
+func fillsPages(name corev1.ResourceName, quantity resource.Quantity) bool {
+	text, huge := strings.CutPrefix(string(name), corev1.ResourceHugePagesPrefix)
+	size, err := resource.ParseQuantity(text)
+	if !huge || err != nil || size.Value() <= 0 {
+		return true // the name is reported already
+	}
+	return quantity.MilliValue()%1000 == 0 && quantity.Value()%size.Value() == 0
 }
 
 // overcommits tells whether a limit may be more than the request.

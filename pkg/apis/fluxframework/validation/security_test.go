@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -138,6 +139,8 @@ func TestValidateResources(t *testing.T) {
 			Limits: list("nvidia.com/gpu", "2"), Requests: list("nvidia.com/gpu", "1", "example.com/a", "1"),
 		}), fields: []string{at + ".limits[example.com/a]", at + ".requests[nvidia.com/gpu]"}},
 		{name: "huge pages alone", edit: resources(corev1.ResourceRequirements{Limits: list("hugepages-2Mi", "4Mi")}), fields: []string{at}},
+		{name: "parts of pages", edit: resources(corev1.ResourceRequirements{Limits: list("hugepages-2Mi", "1Mi", "hugepages-1Gi", "1m", "cpu", "1")}),
+			fields: []string{at + ".limits[hugepages-1Gi]", at + ".limits[hugepages-2Mi]"}},
 		{name: "claims", edit: resources(corev1.ResourceRequirements{Claims: []corev1.ResourceClaim{{Name: "a"}}}), fields: []string{at + ".claims"}},
 	})
 }
@@ -148,4 +151,17 @@ func TestValidateLargestSize(t *testing.T) {
 		{name: "size", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Size = new(int32(100_001)) }), fields: []string{"spec.size"}},
 		{name: "maxSize", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.MaxSize = 1 << 20 }), fields: []string{"spec.maxSize"}},
 	})
+}
+
+// The errors are told in the status, which must not change for nothing.
+func TestErrorsHaveOneOrder(t *testing.T) {
+	labels := map[string]string{}
+	for _, name := range []string{"a b", "c d", "e f", "g h", "i j", "k l"} {
+		labels[name] = "a b"
+	}
+	mc := cluster(pod(v1alpha2.PodSpec{Labels: labels, Annotations: labels, NodeSelector: labels}))
+	first := ValidateMiniCluster(mc).ToAggregate().Error()
+	for range 20 {
+		require.Equal(t, first, ValidateMiniCluster(mc).ToAggregate().Error())
+	}
 }

@@ -1,0 +1,99 @@
+package controller
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+	"minicluster.internal/operator/test/randomspec"
+)
+
+// FuzzBuild makes objects of random MiniClusters: sound ones with some changes.
+func FuzzBuild(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte("changes of several fields"))
+	f.Fuzz(func(t *testing.T, choices []byte) { buildAll(t, randomspec.FromBytes(choices)) })
+}
+
+// FuzzBuildDocument makes objects of documents.
+func FuzzBuildDocument(f *testing.F) {
+	examples, err := filepath.Glob("../../examples/*/*/minicluster.yaml")
+	require.NoError(f, err)
+	require.NotEmpty(f, examples)
+	for _, example := range examples {
+		text, err := os.ReadFile(example)
+		require.NoError(f, err)
+		f.Add(text)
+	}
+	everything, err := yaml.Marshal(makeMiniCluster(everything))
+	require.NoError(f, err)
+	f.Add(everything)
+	f.Fuzz(func(t *testing.T, document []byte) {
+		var mc v1alpha2.MiniCluster
+		if yaml.Unmarshal(document, &mc) == nil {
+			buildAll(t, &mc)
+		}
+	})
+}
+
+// buildAll makes all objects of a MiniCluster. Nothing may panic; what the validator
+// accepts can be built, and always becomes the same objects.
+func buildAll(t *testing.T, mc *v1alpha2.MiniCluster) {
+	v1alpha2.SetDefaults(mc)
+	again := mc.DeepCopy()
+	v1alpha2.SetDefaults(again)
+	require.Equal(t, mc, again, "defaults of defaults")
+
+	errs := validation.ValidateMiniCluster(mc)
+	require.Equal(t, errs, validation.ValidateMiniCluster(again), "the validator changes its mind")
+	first, err := buildObjects(mc)
+	if len(errs) > 0 {
+		return
+	}
+	require.NoError(t, err, "the validator accepts what can't be built")
+	second, err := buildObjects(again)
+	require.NoError(t, err)
+	require.Equal(t, string(first), string(second), "the same MiniCluster becomes other objects")
+	require.Equal(t, again, mc, "a builder changes its input")
+	checkStatus(t, mc)
+}
+
+func buildObjects(mc *v1alpha2.MiniCluster) ([]byte, error) {
+	facts := NewFacts(mc, "cluster.local")
+	size := mc.RequestedSize()
+	job, err := BuildJob(mc, facts, size)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := BuildConfigMap(mc, facts, size, nil)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := BuildSecret(mc, zeroes{}, metav1.Unix(0, 0).Time)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal([]any{job, conf, secret, BuildHeadlessService(mc, facts)})
+}
+
+// checkStatus: the status of the same state is the same, also when it has been
+// reported before, and a Job just made is what the spec asks for.
+func checkStatus(t *testing.T, mc *v1alpha2.MiniCluster) {
+	s := &syncState{mc: mc.DeepCopy(), facts: NewFacts(mc, "cluster.local")}
+	job, err := BuildJob(mc, s.facts, mc.RequestedSize())
+	require.NoError(t, err)
+	s.job = job
+	edited, err := editedFields(mc, job.Annotations[v1alpha2.AnnotationSpecHash])
+	require.NoError(t, err)
+	require.Empty(t, edited, "nothing was edited")
+	require.Zero(t, s.target(), "the Job has its size")
+	s.mc.Status = newStatus(s, nil)
+	require.Equal(t, s.mc.Status, newStatus(s, nil))
+}

@@ -1,0 +1,105 @@
+package api_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+	"minicluster.internal/operator/pkg/controller"
+	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+	"minicluster.internal/operator/test/randomspec"
+)
+
+var (
+	objectSeed  = flag.Uint64("object-seed", 1, "first seed of TestRandomObjects")
+	objectCases = flag.Uint64("object-cases", 300, "how many seeds TestRandomObjects tries")
+)
+
+// foundSeeds made objects that the API server refused, though the validator had
+// accepted their MiniClusters.
+var foundSeeds = []uint64{
+	10, 82, 101, 208, 446, 489, 526, 638, 655, 673, 742, 798, 837, 894, 907, 952, 978, 1009, 1039, 1157, 1194, 1211, 1300, 1508, 1535,
+	1539, 1688, 1693, 1817, 1837, 1838, 1915, 1995, 2009, 2183,
+}
+
+// TestRandomObjects: what the schema and the validator accept becomes objects that
+// the API server accepts.
+func TestRandomObjects(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t)
+	t.Logf("seeds %d to %d; -object-seed and -object-cases choose others", *objectSeed, *objectSeed+*objectCases-1)
+	outcomes := map[string]int{}
+	for _, seed := range foundSeeds {
+		outcomes[n.tryObjects(seed)]++
+	}
+	for seed := *objectSeed; seed < *objectSeed+*objectCases; seed++ {
+		outcomes[n.tryObjects(seed)]++
+	}
+	t.Logf("outcomes: %v", outcomes)
+	assert.Positive(t, outcomes["accepted"])
+	assert.Positive(t, outcomes["refused by the validator"])
+}
+
+// tryObjects says what becomes of the MiniCluster of a seed.
+func (n *namespace) tryObjects(seed uint64) string {
+	n.Helper()
+	flux, err := clientset.NewForConfig(n.kube.Config())
+	require.NoError(n, err)
+	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	wanted := randomspec.New(seed)
+	wanted.Namespace, wanted.UID = n.name, ""
+	mc, err := flux.FluxFrameworkV1alpha2().MiniClusters(n.name).Create(n.Context(), wanted, dry)
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		return "refused by the schema"
+	}
+	require.NoError(n, err, "seed %d", seed)
+	v1alpha2.SetDefaults(mc)
+	if errs := validation.ValidateMiniCluster(mc); len(errs) > 0 {
+		return "refused by the validator"
+	}
+	// As the controller corrects it.
+	mc.Spec.Size = new(max(mc.RequestedSize(), mc.MinimumSize()))
+	if err := n.createObjects(mc, dry); err != nil {
+		text, _ := yaml.Marshal(wanted.Spec)
+		n.Errorf("seed %d: the validator accepts what the API server refuses: %v\n%s", seed, err, text)
+		return "refused by the API server"
+	}
+	return "accepted"
+}
+
+// createObjects makes all objects of a MiniCluster, and asks the API server about each.
+func (n *namespace) createObjects(mc *v1alpha2.MiniCluster, options metav1.CreateOptions) error {
+	facts := controller.NewFacts(mc, "cluster.local")
+	core := n.kube.Client().CoreV1()
+	secret, err := controller.BuildSecret(mc, rand.Reader, time.Now())
+	if err != nil {
+		return err
+	}
+	conf, err := controller.BuildConfigMap(mc, facts, mc.RequestedSize(), nil)
+	if err != nil {
+		return err
+	}
+	job, err := controller.BuildJob(mc, facts, mc.RequestedSize())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	_, err = core.Secrets(n.name).Create(n.Context(), secret, options)
+	errs = append(errs, err)
+	_, err = core.ConfigMaps(n.name).Create(n.Context(), conf, options)
+	errs = append(errs, err)
+	_, err = core.Services(n.name).Create(n.Context(), controller.BuildHeadlessService(mc, facts), options)
+	errs = append(errs, err)
+	_, err = n.kube.Client().BatchV1().Jobs(n.name).Create(n.Context(), job, options)
+	return errors.Join(append(errs, err)...)
+}
