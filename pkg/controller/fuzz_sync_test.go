@@ -568,8 +568,8 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 		return
 	}
 	maximum := status.MaximumSize
-	if n := mc.RequestedSize(); n > maximum || n < min(mc.MinimumSize(), maximum) {
-		p.violated("%s has settled at spec.size %d of %d to %d", mc.Name, n, min(mc.MinimumSize(), maximum), maximum)
+	if n := mc.RequestedSize(); n > maximum || n < lowerBound(mc, maximum) {
+		p.violated("%s has settled at spec.size %d of %d to %d", mc.Name, n, lowerBound(mc, maximum), maximum)
 	}
 	// A denied size, a lost certificate and a Job resized by others are reported.
 	limited := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionScalingLimited)

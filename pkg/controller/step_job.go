@@ -13,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
 // fieldManager names us in the managedFields of what we write.
@@ -84,6 +85,7 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 		metadata["annotations"] = map[string]string{
 			v1alpha2.AnnotationAppliedSize: formatSize(parallelism(job)),
 			v1alpha2.AnnotationMaximumSize: formatSize(decide(s.mc, nil, s.conf, c.clusterDomain).Maximum),
+			v1alpha2.AnnotationLayout:      string(layoutOf(job)),
 		}
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": metadata})
@@ -98,6 +100,15 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	c.fresh.wrote(s.key, jobs, job.ResourceVersion)
 	klog.FromContext(ctx).Info("Took over a Job of this MiniCluster that did not carry our label")
 	return nil
+}
+
+// layoutOf reads the layout of a Job that flux-operator made: in the view layout an
+// init container brings Flux.
+func layoutOf(job *batchv1.Job) fluxconfig.Layout {
+	if len(job.Spec.Template.Spec.InitContainers) > 0 {
+		return fluxconfig.LayoutView
+	}
+	return fluxconfig.LayoutSystem
 }
 
 // parallelism is the size of a Job; Kubernetes defaults it to 1.
