@@ -143,7 +143,7 @@ func (s *stream) receive(chunks chan<- chunk) {
 }
 
 func (s *stream) deliver(chunks <-chan chunk, in *io.PipeWriter) {
-	defer in.Close()
+	defer func() { _ = in.Close() }() // which never fails
 	for c := range chunks {
 		select {
 		case <-s.closed:

@@ -96,7 +96,7 @@ func TestLeaseIsGivenBackAfterTheWork(t *testing.T) {
 	t.Logf("the standby took over %s after the leader had ended", time.Since(ended).Round(time.Millisecond))
 	mc := f.settled("held", 4, v1alpha2.ReasonWithinBounds)
 	f.single(mc, "after the handover")
-	assert.Equal(t, []int32{2, 4}, f.sizes(0, "held"))
+	assert.Equal(t, []int32{2, 4}, f.sizes("held"))
 	standby.cancel()
 	require.NoError(t, standby.ended(t))
 }
@@ -279,7 +279,7 @@ func TestLeaderIsKilled(t *testing.T) {
 	for i := range n {
 		mc := f.settled(name(i), 2, v1alpha2.ReasonWithinBounds)
 		f.single(mc, "resized by two leaders")
-		assert.Equal(t, []int32{1, 2}, f.sizes(0, name(i)))
+		assert.Equal(t, []int32{1, 2}, f.sizes(name(i)))
 	}
 	assert.Zero(t, standby.terminate(t), standby.logged())
 }

@@ -36,7 +36,7 @@ func (f *fixture) life(name string, between func()) {
 		f.settled(name, step.get, step.reason)
 	}
 	f.single(mc, "through its life")
-	assert.Equal(f, []int32{2, 4, 1, 3}, f.sizes(0, name))
+	assert.Equal(f, []int32{2, 4, 1, 3}, f.sizes(name))
 	f.succeed(name)
 	checkEnded(f, mc)
 }
@@ -51,10 +51,10 @@ func checkEnded(f *fixture, mc *v1alpha2.MiniCluster) {
 	})
 }
 
-// sizesReported are the sizes in the status since a mark, each change once.
+// sizesReported are the sizes in the status ever, each change once.
 func (f *fixture) sizesReported(name string) []int32 {
 	var out []int32
-	for _, c := range f.changesSince(0) {
+	for _, c := range f.history() {
 		if mc, ok := c.object.(*v1alpha2.MiniCluster); ok && mc.Name == name && mc.Status.ObservedGeneration > 0 {
 			if len(out) == 0 || out[len(out)-1] != mc.Status.Size {
 				out = append(out, mc.Status.Size)
@@ -132,7 +132,7 @@ func TestNewLeaderWithAnOldCache(t *testing.T) {
 	f.setSize("old", 3)
 	mc := f.settled("old", 3, v1alpha2.ReasonWithinBounds)
 	f.single(mc, "two leaders")
-	assert.Equal(t, []int32{2, 4, 3}, f.sizes(0, "old"))
+	assert.Equal(t, []int32{2, 4, 3}, f.sizes("old"))
 }
 
 // What happens to a name while no watch works is put right when they work again: the
@@ -154,7 +154,7 @@ func TestReplacedWhileWatchesAreDown(t *testing.T) {
 	f.single(before, "before")
 	f.single(after, "after")
 	assert.NotEqual(t, f.certificate(before), f.certificate(after))
-	assert.Equal(t, []int32{2, 3}, f.sizes(0, "again"))
+	assert.Equal(t, []int32{2, 3}, f.sizes("again"))
 }
 
 // Objects that vanish while no watch works are missed all the same.
@@ -225,6 +225,6 @@ func TestAPIServerIsRestarted(t *testing.T) {
 	f.gone(doomed)
 	f.single(mc, "through an outage")
 	f.single(fresh, "right after an outage")
-	assert.Equal(t, []int32{2, 4}, f.sizes(0, "outage"))
+	assert.Equal(t, []int32{2, 4}, f.sizes("outage"))
 	run.stop()
 }

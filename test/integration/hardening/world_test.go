@@ -170,24 +170,17 @@ func get[T any](w *world, kind, name string) T {
 
 // Those that follow look at the history.
 
-// mark is the present moment, for changesSince.
-func (w *world) mark() int {
+func (w *world) history() []change {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.changes)
-}
-
-func (w *world) changesSince(mark int) []change {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.changes[mark:])
+	return slices.Clone(w.changes)
 }
 
 // uids are the UIDs, in the order of their appearance, of all objects of a kind ever
 // made that a MiniCluster of a UID owns.
 func (w *world) uids(kind string, owner types.UID) []types.UID {
 	var out []types.UID
-	for _, c := range w.changesSince(0) {
+	for _, c := range w.history() {
 		owns := slices.ContainsFunc(c.object.GetOwnerReferences(), func(r metav1.OwnerReference) bool { return r.UID == owner })
 		if c.kind == kind && owns && !slices.Contains(out, c.object.GetUID()) {
 			out = append(out, c.object.GetUID())
@@ -196,11 +189,11 @@ func (w *world) uids(kind string, owner types.UID) []types.UID {
 	return out
 }
 
-// sizes are the sizes that the Jobs of a name had since a mark, each change once.
+// sizes are the sizes that the Jobs of a name ever had, each change once.
 // A Job whose parallelism and completions differ counts as size -1.
-func (w *world) sizes(mark int, name string) []int32 {
+func (w *world) sizes(name string) []int32 {
 	var out []int32
-	for _, c := range w.changesSince(mark) {
+	for _, c := range w.history() {
 		job, ok := c.object.(*batchv1.Job)
 		if !ok || job.Name != name || c.deleted {
 			continue
@@ -218,7 +211,7 @@ func (w *world) sizes(mark int, name string) []int32 {
 
 // firstVersion is the resource version at which a change was first seen, 0 if never.
 func (w *world) firstVersion(is func(metav1.Object) bool) int64 {
-	for _, c := range w.changesSince(0) {
+	for _, c := range w.history() {
 		if is(c.object) {
 			return c.version
 		}
@@ -240,7 +233,7 @@ func describe(mc *v1alpha2.MiniCluster, job *batchv1.Job) string {
 	if job == nil {
 		return b.String() + "; no Job"
 	}
-	fmt.Fprintf(&b, "; Job %d/%d", *job.Spec.Parallelism, *job.Spec.Completions)
+	fmt.Fprintf(&b, "; Job %d/%d, %+v", *job.Spec.Parallelism, *job.Spec.Completions, job.Status)
 	return b.String()
 }
 

@@ -116,7 +116,7 @@ func createOne(f *fixture, name string, _ int) { f.create(name, 2, maxSize(4)) }
 func checkCreated(f *fixture, name string, _ int) {
 	mc := f.settled(name, 2, v1alpha2.ReasonWithinBounds)
 	f.single(mc, "created")
-	assert.Equal(f, []int32{2}, f.sizes(0, name))
+	assert.Equal(f, []int32{2}, f.sizes(name))
 }
 
 func prepareSize(size int32) func(*fixture, string) {
@@ -143,7 +143,7 @@ func checkResized(f *fixture, name string, k int) {
 	for n := 1; n <= k; n++ {
 		sizes = append(sizes, resized(n))
 	}
-	assert.Equal(f, sizes, f.sizes(0, name))
+	assert.Equal(f, sizes, f.sizes(name))
 }
 
 func askAbove(f *fixture, name string, k int) { f.setSize(name, int32(4+k)) }
@@ -154,7 +154,7 @@ func checkDenied(size int32, reason string) func(*fixture, string, int) {
 	return func(f *fixture, name string, _ int) {
 		mc := f.settled(name, size, reason)
 		f.single(mc, reason)
-		assert.Equal(f, []int32{size}, f.sizes(0, name))
+		assert.Equal(f, []int32{size}, f.sizes(name))
 	}
 }
 
@@ -164,7 +164,7 @@ func shrink(f *fixture, name string, _ int) { f.setSize(name, 1) }
 func checkShrunk(f *fixture, name string, _ int) {
 	mc := f.settled(name, 1, v1alpha2.ReasonWithinBounds)
 	f.single(mc, "shrunk")
-	assert.Equal(f, []int32{3, 1}, f.sizes(0, name))
+	assert.Equal(f, []int32{3, 1}, f.sizes(name))
 	lowered := f.firstVersion(func(o metav1.Object) bool { return o.GetName() == name+"-config" && quorumOf(o) == "1" })
 	shrunk := f.firstVersion(func(o metav1.Object) bool {
 		job, ok := o.(*batchv1.Job)
@@ -189,7 +189,7 @@ func checkFinished(f *fixture, name string, _ int) {
 		return describe(mc, nil)
 	})
 	f.single(mc, "finished")
-	assert.Equal(f, []int32{2}, f.sizes(0, name))
+	assert.Equal(f, []int32{2}, f.sizes(name))
 }
 
 func prepareCleanup(f *fixture, name string) {
@@ -201,13 +201,13 @@ func checkGone(f *fixture, name string, _ int) {
 	mc := f.firstOf(name)
 	f.gone(mc)
 	f.single(mc, "cleaned up")
-	assert.Equal(f, []int32{2}, f.sizes(0, name))
+	assert.Equal(f, []int32{2}, f.sizes(name))
 }
 
 // firstOf is the first MiniCluster of a name.
 func (f *fixture) firstOf(name string) *v1alpha2.MiniCluster {
 	f.Helper()
-	for _, c := range f.changesSince(0) {
+	for _, c := range f.history() {
 		if mc, ok := c.object.(*v1alpha2.MiniCluster); ok && mc.Name == name {
 			return mc
 		}
@@ -229,14 +229,14 @@ func checkReplaced(f *fixture, name string, _ int) {
 	f.gone(before)
 	f.single(before, "before it was replaced")
 	f.single(after, "the replacement")
-	assert.Equal(f, []int32{1, 3}, f.sizes(0, name))
+	assert.Equal(f, []int32{1, 3}, f.sizes(name))
 	assert.NotEqual(f, f.certificate(before), f.certificate(after))
 }
 
 // certificate is the certificate that was made for a MiniCluster.
 func (f *fixture) certificate(mc *v1alpha2.MiniCluster) string {
 	f.Helper()
-	for _, c := range f.changesSince(0) {
+	for _, c := range f.history() {
 		if secret, ok := c.object.(*corev1.Secret); ok && owned(secret, mc) {
 			return string(secret.Data["curve.cert"])
 		}
