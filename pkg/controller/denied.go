@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -11,6 +13,8 @@ import (
 // same patch that puts the size back, so that it can be reported even if the
 // controller is killed right after.
 type denial struct {
+	// UID of the MiniCluster: a copy of it, annotations and all, was denied nothing.
+	UID types.UID `json:"uid"`
 	// Generation of the spec that asked for the size.
 	Generation int64 `json:"generation"`
 	// Requested is the size that was asked for.
@@ -49,7 +53,7 @@ func deniedSize(mc *v1alpha2.MiniCluster) *denial {
 		return nil
 	}
 	var d denial
-	if err := json.Unmarshal([]byte(text), &d); err != nil || d.Generation+1 != mc.Generation {
+	if err := json.Unmarshal([]byte(text), &d); err != nil || d.UID != mc.UID || d.Generation+1 != mc.Generation {
 		return nil
 	}
 	return &d
@@ -61,7 +65,7 @@ func deniedSize(mc *v1alpha2.MiniCluster) *denial {
 func deny(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *denial {
 	requested := mc.RequestedSize()
 	minimum := lowerBound(mc, maximum)
-	d := denial{Generation: mc.Generation, Requested: requested}
+	d := denial{UID: mc.UID, Generation: mc.Generation, Requested: requested}
 	switch {
 	case requested > maximum:
 		d.Granted, d.Bound, d.Reason = maximum, maximum, v1alpha2.ReasonAboveMaximum

@@ -56,6 +56,9 @@ func TestDeniedSizeHoldsUntilTheNextEdit(t *testing.T) {
 	mc.Annotations = map[string]string{v1alpha2.AnnotationDeniedSize: text}
 	mc.Generation = 2 // the write that put the size back
 	assert.Equal(t, d, deniedSize(mc))
+	copied := mc.DeepCopy()
+	copied.UID = "another"
+	assert.Nil(t, deniedSize(copied), "a document that was copied with its annotations")
 	mc.Generation = 3 // an edit by the user
 	assert.Nil(t, deniedSize(mc))
 	mc.Annotations[v1alpha2.AnnotationDeniedSize] = "nonsense"

@@ -90,6 +90,16 @@ type play struct {
 var testMetrics = NewMetrics(metrics.NewKubeRegistry())
 
 func playSequence(t *testing.T, sequence []byte) {
+	p := newPlay(t, sequence)
+	for n := 0; len(p.sequence) > 0 && n < 200; n++ {
+		p.operate()
+		p.checkObjects()
+	}
+	p.settle()
+}
+
+// newPlay starts a controller in a world with one MiniCluster.
+func newPlay(t *testing.T, sequence []byte) *play {
 	p := &play{
 		world: newWorld(t), sequence: sequence,
 		clock:        testclock.NewFakeClock(time.Unix(1_000_000, 0)),
@@ -98,11 +108,7 @@ func playSequence(t *testing.T, sequence []byte) {
 	p.reviews = append(p.reviews, p.reviewWrite)
 	p.start()
 	p.makeMiniCluster("a", 0)
-	for n := 0; len(p.sequence) > 0 && n < 200; n++ {
-		p.operate()
-		p.checkObjects()
-	}
-	p.settle()
+	return p
 }
 
 // next takes a byte of the sequence.

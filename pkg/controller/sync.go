@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -83,7 +84,14 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) error {
 	if isStale(err) || isGoing(err) {
 		return err
 	}
-	if reportErr := c.report(ctx, s, err); reportErr != nil {
+	reportErr := c.report(ctx, s, err)
+	if delay := (*delayError)(nil); err != nil && errors.As(reportErr, &delay) {
+		// The status is due in a moment; the error still decides how patiently the
+		// rest is tried again.
+		c.queue.AddAfter(key, delay.after)
+		return err
+	}
+	if reportErr != nil {
 		return reportErr
 	}
 	if err != nil {
