@@ -130,7 +130,7 @@ title "Install the MiniCluster API and the controller's rights"
 for part in namespace crd rbac; do
 	show k apply -k manifests/$part
 done
-k wait crd/miniclusters.flux-framework.org --for=condition=Established --timeout=30s >/dev/null
+k wait crd/miniclusters.flux-framework.org --for=jsonpath='{.status.conditions[?(@.type=="Established")].status}'=True --timeout=30s >/dev/null
 
 title "Run the controller, as its service account"
 token=$(k create token minicluster-controller -n minicluster-system --duration=8h)
@@ -189,6 +189,7 @@ settled 4
 
 title "Expand example: 2, then 4, then 1"
 show k delete -f $examples/basic/minicluster.yaml
+echo "(waiting for the garbage collector, which looks for new kinds of owners every 30 s)"
 k wait job/flux-sample -n flux-operator --for=delete --timeout=90s >/dev/null
 show k apply -f $examples/expand/minicluster.yaml
 settled 2

@@ -64,7 +64,9 @@ func (c *Cluster) waitForTypes(ctx context.Context, applied []string) error {
 	if len(types) == 0 {
 		return nil
 	}
-	_, err := c.Kubectl(ctx, append([]string{"wait", "--for=condition=Established", "--timeout=30s"}, types...)...)
+	// Not by --for=condition, which fails on a definition so new that it has no conditions.
+	established := `--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True`
+	_, err := c.Kubectl(ctx, append([]string{"wait", established, "--timeout=30s"}, types...)...)
 	return err
 }
 
