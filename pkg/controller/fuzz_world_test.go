@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -155,6 +156,9 @@ func (w *world) serve(action clienttesting.Action) (runtime.Object, error) {
 	case clienttesting.GetActionImpl:
 		return w.get(r, a.GetName())
 	case clienttesting.ListActionImpl:
+		if r == miniclusters {
+			return w.listMiniClusters(a.GetListRestrictions().Fields), nil
+		}
 		list := &corev1.PodList{}
 		for _, pod := range w.all(podObjects) {
 			if selects(a.GetListRestrictions().Labels, pod) {
@@ -165,6 +169,16 @@ func (w *world) serve(action clienttesting.Action) (runtime.Object, error) {
 	}
 	w.violated("a request that nobody expects: %#v", action)
 	return nil, nil
+}
+
+func (w *world) listMiniClusters(named fields.Selector) *v1alpha2.MiniClusterList {
+	list := &v1alpha2.MiniClusterList{}
+	for _, o := range w.all(miniclusters) {
+		if named.Matches(fields.Set{"metadata.name": o.GetName()}) {
+			list.Items = append(list.Items, *o.(*v1alpha2.MiniCluster).DeepCopy())
+		}
+	}
+	return list
 }
 
 func selects(s labels.Selector, o apiObject) bool {

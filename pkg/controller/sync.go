@@ -25,6 +25,7 @@ type step struct {
 // stepTable is what a sync does, in order.
 func (c *Controller) stepTable() []step {
 	return []step{
+		{"confirm", c.confirm},
 		{"validate", c.validate},
 		{"bounds", c.bounds},
 		{"former", c.former},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,7 @@ import (
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
 	fluxclient "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
+	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
 	"minicluster.internal/operator/test/faults"
@@ -75,6 +77,7 @@ type preparedRun struct {
 	controllerRun
 	f          *fixture
 	controller *controller.Controller
+	cached     listers.MiniClusterNamespaceLister
 	ctx        context.Context
 	shutdown   func()
 }
@@ -102,6 +105,7 @@ func (f *fixture) prepare() *preparedRun {
 		Metrics: controller.NewMetrics(metrics.NewKubeRegistry()),
 	})
 	require.NoError(f, err)
+	run.cached = fluxInformers.FluxFramework().V1alpha2().MiniClusters().Lister().MiniClusters(f.namespace)
 	kubeInformers.StartWithContext(run.ctx)
 	fluxInformers.StartWithContext(run.ctx)
 	run.shutdown = func() {
@@ -283,6 +287,12 @@ func (f *fixture) unsettled(mc *v1alpha2.MiniCluster, size int32, reason string)
 func is(s *v1alpha2.MiniClusterStatus, kind string, status metav1.ConditionStatus, reason string) bool {
 	c := meta.FindStatusCondition(s.Conditions, kind)
 	return c != nil && c.Status == status && c.Reason == reason
+}
+
+// eventually waits for what is no change in the world.
+func (f *fixture) eventually(what string, is func() bool) {
+	f.Helper()
+	require.Eventually(f, is, patience, 5*time.Millisecond, what)
 }
 
 func owned(o metav1.Object, mc *v1alpha2.MiniCluster) bool {

@@ -1,0 +1,30 @@
+package hardening_test
+
+import (
+	"testing"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/faults"
+)
+
+// The objects of a MiniCluster vanish when it is deleted. A controller that hears of
+// that before it hears of the deletion makes none of them again.
+func TestDeletedMiniClusterIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	run := f.prepare()
+	run.begin(2)
+	f.create("deleted", 2, maxSize(4))
+	mc := f.settled("deleted", 2, v1alpha2.ReasonWithinBounds)
+	f.eventually("the cache to have seen it all", func() bool {
+		cached, err := run.cached.Get("deleted")
+		return err == nil && cached.ResourceVersion == mc.ResourceVersion
+	})
+	release := run.HoldWatches(faults.Resource("miniclusters"))
+	defer release()
+	f.delete("deleted")
+	f.gone(mc)
+	// It has looked, and asked.
+	f.eventually("a question", func() bool { return run.Counts()["list miniclusters"] >= 3 })
+	f.single(mc, "deleted")
+}
