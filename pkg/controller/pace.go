@@ -8,14 +8,10 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// The shortest time between two writes of a status that differ in nothing but
-// readiness: a cluster of thousands of pods becomes ready in a few writes. It is
-// longer while pods still come and go, so that a busy cluster is not asked to
-// store what will be outdated a moment later.
-const (
-	statusInterval    = time.Second
-	unsettledInterval = 3 * time.Second
-)
+// statusInterval is the shortest time between two writes of a status that differ
+// in nothing but readiness: a cluster of thousands of pods becomes ready in a few
+// writes.
+const statusInterval = time.Second
 
 // statusPace remembers when the status of each MiniCluster was written last.
 type statusPace struct {
@@ -30,18 +26,14 @@ func newStatusPace(c clock.PassiveClock) *statusPace {
 }
 
 // wait is the time until the next write is due, 0 when it is.
-func (p *statusPace) wait(key cache.ObjectName, settled bool) time.Duration {
+func (p *statusPace) wait(key cache.ObjectName) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last, ok := p.last[key]
 	if !ok {
 		return 0
 	}
-	interval := unsettledInterval
-	if settled {
-		interval = statusInterval
-	}
-	return max(0, interval-p.clock.Since(last))
+	return max(0, statusInterval-p.clock.Since(last))
 }
 
 func (p *statusPace) wrote(key cache.ObjectName) {

@@ -12,8 +12,8 @@ import (
 )
 
 // report writes the status when it changed, and sends the events that the change
-// stands for once it is written. Mere changes of readiness are written at a slow
-// pace.
+// stands for once it is written. Mere changes of readiness are written at most
+// once a second.
 func (c *Controller) report(ctx context.Context, s *syncState, err error) error {
 	before := s.mc.Status
 	after := newStatus(s, err)
@@ -21,8 +21,7 @@ func (c *Controller) report(ctx context.Context, s *syncState, err error) error 
 		return nil
 	}
 	if !urgent(before, after) {
-		settled := !meta.IsStatusConditionTrue(after.Conditions, v1alpha2.ConditionProgressing)
-		if wait := c.pace.wait(s.key, settled); wait > 0 {
+		if wait := c.pace.wait(s.key); wait > 0 {
 			return &delayError{after: wait}
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -144,15 +146,22 @@ func TestTenWriters(t *testing.T) {
 	f.createReady("busy", 3, maxSize(maximum))
 	sizes := f.jobSizes("busy")
 
-	var wg sync.WaitGroup
+	var (
+		wg      sync.WaitGroup
+		written atomic.Int32
+	)
 	deadline := time.Now().Add(30 * time.Second)
 	for writer := range 10 {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(writer), 7))
 			for time.Now().Before(deadline) {
 				patch := []byte(`{"spec":{"size":` + string(rune('0'+random.IntN(10))) + `}}`)
+				// A busy machine may be too slow for etcd now and then; a size is never refused.
 				_, err := f.miniclusters().Patch(t.Context(), "busy", types.MergePatchType, patch, metav1.PatchOptions{})
-				assert.NoError(t, err)
+				assert.False(t, apierrors.IsInvalid(err) || apierrors.IsConflict(err), "%v", err)
+				if err == nil {
+					written.Add(1)
+				}
 				select {
 				case <-time.After(time.Duration(random.IntN(100)) * time.Millisecond):
 				case <-t.Context().Done():
@@ -162,6 +171,7 @@ func TestTenWriters(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	require.Positive(t, written.Load())
 
 	mc := f.waitFor("busy", func(mc *v1alpha2.MiniCluster) string {
 		if n := mc.RequestedSize(); n < 1 || n > maximum {
@@ -176,7 +186,7 @@ func TestTenWriters(t *testing.T) {
 	for _, n := range seen {
 		assert.True(t, n >= 1 && n <= maximum, "the Job saw %d", n)
 	}
-	t.Logf("the Job changed %d times", len(seen)/2)
+	t.Logf("%d sizes were written, the Job changed %d times", written.Load(), len(seen)/2)
 }
 
 // A size that somebody else gives the Job within the bounds (Kueue's partial

@@ -29,7 +29,7 @@ const (
 	statusInterval = time.Second
 	// silence is how long nothing may be asked for before what was asked for is
 	// counted: more than anything is put off for.
-	silence = 4 * time.Second
+	silence = 2500 * time.Millisecond
 )
 
 // counts are requests by what they were, see cluster.Request.Key.
