@@ -16,7 +16,7 @@ import (
 // collector takes them away at once, and our watches may tell of that before they
 // tell of the deletion.
 func (c *Controller) confirm(ctx context.Context, s *syncState) error {
-	if !s.existed || s.foreignJob != nil || s.foreignConf != nil || !s.incomplete() {
+	if !s.existed || !s.incomplete() {
 		return nil
 	}
 	// A list, since it takes no further right.
@@ -32,7 +32,9 @@ func (c *Controller) confirm(ctx context.Context, s *syncState) error {
 	return nil
 }
 
-// incomplete tells whether an object is missing that this controller would make.
+// incomplete tells whether an object is missing that this controller would make. One
+// of ours that looks foreign counts as missing: of the two owners of a ConfigMap, the
+// garbage collector takes a deleted MiniCluster away before it deletes the Secret.
 func (s *syncState) incomplete() bool {
 	if s.job != nil && !madeByUs(s.job) {
 		return false

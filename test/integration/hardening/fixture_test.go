@@ -305,11 +305,9 @@ func owned(o metav1.Object, mc *v1alpha2.MiniCluster) bool {
 }
 
 // single checks that of all that belongs to a MiniCluster there was only ever one.
-// The Service is left out: others own it too, it holds nothing that could be lost,
-// and one that is made again for an owner that is going goes with it.
 func (f *fixture) single(mc *v1alpha2.MiniCluster, why string) {
 	f.Helper()
-	for _, kind := range []string{"Job", "Secret", "ConfigMap"} {
+	for _, kind := range []string{"Job", "Secret", "ConfigMap", "Service"} {
 		assert.Len(f, f.uids(kind, mc.UID), 1, "%ss ever made for %s (%s)", kind, mc.Name, why)
 	}
 }
