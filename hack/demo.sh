@@ -130,7 +130,11 @@ title "Install the MiniCluster API and the controller's rights"
 for part in namespace crd rbac; do
 	show k apply -k manifests/$part
 done
-k wait crd/miniclusters.flux-framework.org --for=jsonpath='{.status.conditions[?(@.type=="Established")].status}'=True --timeout=30s >/dev/null
+# kubectl wait fails at once on a definition so new that it has no conditions.
+for _ in $(seq 20); do
+	k wait crd/miniclusters.flux-framework.org --for=condition=Established --timeout=30s >/dev/null 2>&1 && break
+	read -rt 0.2 <> <(:) || true
+done
 
 title "Run the controller, as its service account"
 token=$(k create token minicluster-controller -n minicluster-system --duration=8h)

@@ -3,11 +3,15 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const crdPrefix = "customresourcedefinition.apiextensions.k8s.io/"
@@ -64,10 +68,16 @@ func (c *Cluster) waitForTypes(ctx context.Context, applied []string) error {
 	if len(types) == 0 {
 		return nil
 	}
-	// Not by --for=condition, which fails on a definition so new that it has no conditions.
-	established := `--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True`
-	_, err := c.Kubectl(ctx, append([]string{"wait", established, "--timeout=30s"}, types...)...)
-	return err
+	// kubectl wait fails at once on a definition so new that it has no conditions.
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		_, last = c.Kubectl(ctx, append([]string{"wait", "--for=condition=Established", "--timeout=10s"}, types...)...)
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for %s to be established: %w", strings.Join(types, ", "), errors.Join(err, last))
+	}
+	return nil
 }
 
 func isKustomization(path string) bool {
