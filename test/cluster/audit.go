@@ -47,14 +47,18 @@ func (r Request) Key() string {
 type AuditLog struct {
 	path string
 
-	mu       sync.Mutex
-	offset   int64
+	mu     sync.Mutex
+	offset int64
+	// skip is set while the rest of a line that was begun before offset is to be left out.
+	skip     bool
 	watches  map[string]struct{}
 	requests []Request
 }
 
+// newAuditLog follows a log from an offset on. The file may have had that size in the middle of the write of a line:
+// reading begins one byte earlier, and what ends at the first line's end is left out.
 func newAuditLog(path string, offset int64) *AuditLog {
-	return &AuditLog{path: path, offset: offset, watches: map[string]struct{}{}}
+	return &AuditLog{path: path, offset: max(0, offset-1), skip: offset > 0, watches: map[string]struct{}{}}
 }
 
 // Audit follows the requests from now on. The cluster has to be started with Options.Audit.
@@ -132,7 +136,9 @@ func (l *AuditLog) read() error {
 		if !found {
 			return nil
 		}
-		if err := l.add(line); err != nil {
+		if l.skip {
+			l.skip = false
+		} else if err := l.add(line); err != nil {
 			return err
 		}
 		l.offset += int64(len(line)) + 1

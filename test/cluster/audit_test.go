@@ -106,6 +106,20 @@ func TestAuditLogFromNowOn(t *testing.T) {
 	assert.Equal(t, map[string]int{"patch jobs": 1}, counts)
 }
 
+func TestAuditLogFromTheMiddleOfALine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), auditLogFile)
+	appendLines(t, path, updateStatus)
+	appendText(t, path, patchJob[:40])
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	log := newAuditLog(path, info.Size())
+	appendText(t, path, patchJob[40:]+"\n")
+	appendLines(t, path, updateStatus)
+	counts, err := log.Counts("controller")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"update miniclusters/status": 1}, counts)
+}
+
 func TestBrokenAuditLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), auditLogFile)
 	appendLines(t, path, "no JSON")
