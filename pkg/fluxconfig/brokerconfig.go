@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 
+	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -66,23 +67,23 @@ func BrokerConfig(mc *v1alpha2.MiniCluster, p Params) (Config, error) {
 	return c, nil
 }
 
-func pathsOf(mc *v1alpha2.MiniCluster, layout Layout) (PathSet, error) {
+func pathsOf(mc *v1alpha2.MiniCluster, layout Layout) (plan.Files, error) {
 	mountPath := MountPath(&mc.Spec)
 	switch layout {
 	case LayoutView:
 		if err := checkMountPath(mountPath); err != nil {
-			return PathSet{}, &FieldError{Field: "spec.flux.container.mountPath", Err: err}
+			return plan.Files{}, &FieldError{Field: "spec.flux.container.mountPath", Err: err}
 		}
 	case LayoutSystem:
 		// The layout may have been decided by an earlier spec than this one.
 		if err := checkPath(installRoot(&mc.Spec)); err != nil {
-			return PathSet{}, &FieldError{Field: "spec.flux.installRoot", Err: err}
+			return plan.Files{}, &FieldError{Field: "spec.flux.installRoot", Err: err}
 		}
 	}
 	return Paths(layout, mountPath), nil
 }
 
-func bootstrapTable(mc *v1alpha2.MiniCluster, p Params, paths PathSet) (Bootstrap, error) {
+func bootstrapTable(mc *v1alpha2.MiniCluster, p Params, paths plan.Files) (Bootstrap, error) {
 	hosts, err := Hosts(mc, p)
 	if err != nil {
 		return Bootstrap{}, err

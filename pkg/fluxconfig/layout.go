@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -53,43 +54,16 @@ func HeadlessService(mc *v1alpha2.MiniCluster, layout Layout) string {
 	}
 }
 
-// PathSet are the places of a broker's files in a pod. Users of flux-operator
-// look for them there.
-type PathSet struct {
-	// ConfigDir is the directory that brokers read (flux broker --config-path).
-	ConfigDir string
-	// BrokerTOML is the configuration in it.
-	BrokerTOML string
-	// CurveCert is the certificate: of the broker's user, mode 0600.
-	CurveCert string
-	// R is the file of the instance's resources (Flux RFC 20).
-	R string
-	// Hostlist is the file with the host list of R.
-	Hostlist string
-	// CronDir is the broker attribute cron.directory.
-	CronDir string
-	// RunDir is the broker attribute rundir.
-	RunDir string
-	// StateDir is the broker attribute statedir.
-	StateDir string
-	// Socket is the broker's local socket.
-	Socket string
-	// SocketURI is the broker attribute local-uri, and FLUX_URI of a client.
-	SocketURI string
-	// JobArchive is the database of finished jobs that Flux before 0.70 keeps.
-	JobArchive string
-}
-
 // Paths are the places of a layout. The mount path counts in the view layout
 // only.
-func Paths(layout Layout, mountPath string) PathSet {
+func Paths(layout Layout, mountPath string) plan.Files {
 	root, curve := "/", "/etc/curve"
 	if layout == LayoutView {
 		root = path.Join(mountPath, "config")
 		curve = path.Join(root, "curve")
 	}
 	at := func(elem string) string { return path.Join(root, elem) }
-	return PathSet{
+	return plan.Files{
 		ConfigDir:  at("etc/flux/config"),
 		BrokerTOML: at("etc/flux/config/broker.toml"),
 		CurveCert:  path.Join(curve, "curve.cert"),

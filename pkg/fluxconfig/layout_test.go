@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -33,7 +34,7 @@ func TestMountPath(t *testing.T) {
 
 // The places are an interface: users' scripts and flux proxy commands name them.
 func TestPaths(t *testing.T) {
-	assert.Equal(t, PathSet{
+	assert.Equal(t, plan.Files{
 		ConfigDir:  "/etc/flux/config",
 		BrokerTOML: "/etc/flux/config/broker.toml",
 		CurveCert:  "/etc/curve/curve.cert",
@@ -46,7 +47,7 @@ func TestPaths(t *testing.T) {
 		SocketURI:  "local:///run/flux/local",
 		JobArchive: "/var/lib/flux/job-archive.sqlite",
 	}, Paths(LayoutSystem, "/ignored"))
-	assert.Equal(t, PathSet{
+	assert.Equal(t, plan.Files{
 		ConfigDir:  "/mnt/flux/config/etc/flux/config",
 		BrokerTOML: "/mnt/flux/config/etc/flux/config/broker.toml",
 		CurveCert:  "/mnt/flux/config/curve/curve.cert",

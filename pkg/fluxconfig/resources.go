@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -26,4 +27,29 @@ func DerivedResources(c *v1alpha2.MiniClusterContainer) bool {
 		}
 	}
 	return false
+}
+
+// resourcesPlan is what R says of a host: the number of cores that the spec states,
+// else whole cores of the CPU limit, and the devices of the limits that are GPUs.
+func resourcesPlan(c *v1alpha2.MiniClusterContainer) plan.Resources {
+	out := plan.Resources{Cores: int(c.Cores)}
+	if c.Resources == nil {
+		return out
+	}
+	if cpu, ok := c.Resources.Limits[corev1.ResourceCPU]; ok && out.Cores == 0 && !cpu.IsZero() {
+		out.Cores = max(1, int(cpu.MilliValue()/1000))
+	}
+	for name, quantity := range c.Resources.Limits {
+		if isGPU(name) {
+			out.GPUs += int(quantity.Value())
+		}
+	}
+	return out
+}
+
+// isGPU knows the names that device plugins give GPUs: nvidia.com/gpu,
+// nvidia.com/mig-1g.5gb, amd.com/gpu, gpu.intel.com/i915.
+func isGPU(name corev1.ResourceName) bool {
+	domain, device, ok := strings.Cut(string(name), "/")
+	return ok && (device == "gpu" || strings.HasPrefix(device, "mig-") || strings.HasPrefix(domain, "gpu."))
 }

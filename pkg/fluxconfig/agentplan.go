@@ -1,0 +1,210 @@
+package fluxconfig
+
+import (
+	"maps"
+	"strconv"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// AgentPlan is what the agents in a MiniCluster's pods do. size is the number of
+// pods at creation, grace the seconds that a pod has to stop. Defaults must be set.
+func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*plan.Plan, error) {
+	p = p.withDefaults(mc)
+	hosts, err := Hosts(mc, p)
+	if err != nil {
+		return nil, err
+	}
+	files, err := pathsOf(mc, p.Layout)
+	if err != nil {
+		return nil, err
+	}
+	broker, err := brokerPlan(mc)
+	if err != nil {
+		return nil, err
+	}
+	out := &plan.Plan{
+		Name:               p.Name,
+		Namespace:          p.Namespace,
+		Domain:             p.domain(),
+		Hosts:              hosts.String(),
+		HostCount:          hosts.Count(),
+		Size:               size,
+		System:             p.Layout == LayoutSystem,
+		Files:              files,
+		Broker:             broker,
+		Logging:            loggingPlan(mc, p.Layout),
+		GracePeriodSeconds: grace,
+		HTTPPort:           plan.DefaultHTTPPort,
+	}
+	for _, user := range mc.Spec.Users {
+		out.Users = append(out.Users, user.Name)
+	}
+	if a := mc.Spec.Archive; a != nil {
+		out.Archive = plan.Archive{Path: a.Path, PeriodSeconds: a.PeriodSeconds}
+	}
+	if flux := mc.Spec.Flux; flux != nil {
+		out.Child = flux.Bursting != nil && flux.Bursting.LeadBroker != nil
+		out.CompleteWorkers = flux.CompleteWorkers
+		if flux.State != nil {
+			out.StateVolume = plan.StateVolumeDir
+		}
+	}
+	if out.System {
+		out.InstallRoot = installRoot(&mc.Spec)
+	} else {
+		out.View = viewPlan(&mc.Spec)
+	}
+	containerPlans(out, mc)
+	return out, nil
+}
+
+// containerPlans tells the agent of each container its part.
+func containerPlans(out *plan.Plan, mc *v1alpha2.MiniCluster) {
+	flux := mc.FluxContainerIndex()
+	for i := range mc.Spec.Containers {
+		c := &mc.Spec.Containers[i]
+		switch {
+		case i == flux:
+			out.Lead = programPlan(mc, c)
+			out.Hooks = hooksPlan(c)
+			out.Resources = resourcesPlan(c)
+			if out.System {
+				out.User = userPlan(c)
+			}
+		case Wrapped(c):
+			out.Sidecars = append(out.Sidecars, sidecarPlan(mc, c))
+		}
+	}
+}
+
+// Wrapped tells whether the agent runs a sidecar. One that has nothing to run but
+// its image's entrypoint keeps it, and so does one that asks for that.
+func Wrapped(c *v1alpha2.MiniClusterContainer) bool {
+	if c.NoWrapEntrypoint {
+		return false
+	}
+	return c.Command != "" || (c.Commands != nil && c.Commands.Script != "")
+}
+
+func viewPlan(spec *v1alpha2.MiniClusterSpec) *plan.View {
+	view := &plan.View{MountPath: MountPath(spec), Copied: true}
+	if spec.Flux != nil && spec.Flux.Container != nil {
+		view.Copied = !spec.Flux.Container.Disable
+		view.PythonPath = spec.Flux.Container.PythonPath
+	}
+	return view
+}
+
+// brokerPlan holds what a broker is told on its command line. A broker.toml of the
+// user's own has a [tbon] of its own or none: then its settings are attributes.
+func brokerPlan(mc *v1alpha2.MiniCluster) (plan.Broker, error) {
+	out := plan.Broker{LogLevel: v1alpha2.DefaultLogLevel}
+	flux := mc.Spec.Flux
+	if flux == nil {
+		return out, nil
+	}
+	if flux.LogLevel != nil {
+		out.LogLevel = *flux.LogLevel
+	}
+	out.Wrap = flux.Wrap
+	out.DisableSocket = flux.DisableSocket
+	out.Environment = maps.Clone(flux.Environment)
+	out.SimpleScheduler = flux.Scheduler != nil && flux.Scheduler.Simple
+	if flux.BrokerConfig == "" {
+		return out, nil
+	}
+	tbon, err := TBONSettings(&mc.Spec)
+	if err != nil || tbon == nil {
+		return out, err
+	}
+	out.Attributes = map[string]string{}
+	for name, value := range map[string]string{"tbon.topo": tbon.Topo, "tbon.connect_timeout": tbon.ConnectTimeout} {
+		if value != "" {
+			out.Attributes[name] = value
+		}
+	}
+	if tbon.ZMQDebug != 0 {
+		out.Attributes["tbon.zmqdebug"] = strconv.Itoa(tbon.ZMQDebug)
+	}
+	return out, nil
+}
+
+// programPlan decides the mode. A cluster that is interactive runs no command, and
+// without a command every cluster is.
+func programPlan(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) plan.Program {
+	out := plan.Program{Command: c.Command, BatchRaw: c.BatchRaw, Logs: c.Logs, Tasks: 1}
+	if mc.Spec.Tasks != nil {
+		out.Tasks = *mc.Spec.Tasks
+	}
+	if c.Commands != nil {
+		out.Script, out.Prefix = c.Commands.Script, c.Commands.Prefix
+	}
+	if mc.Spec.Flux != nil {
+		out.OptionFlags, out.SubmitCommand = mc.Spec.Flux.OptionFlags, mc.Spec.Flux.SubmitCommand
+	}
+	switch {
+	case c.Diagnostics:
+		out.Mode = plan.ModeDiagnostics
+	case mc.Spec.Interactive || (out.Command == "" && out.Script == ""):
+		out.Mode = plan.ModeNone
+	case c.Batch:
+		out.Mode = plan.ModeBatch
+	case c.Launcher:
+		out.Mode = plan.ModeLauncher
+	default:
+		out.Mode = plan.ModeSubmit
+	}
+	return out
+}
+
+func hooksPlan(c *v1alpha2.MiniClusterContainer) plan.Hooks {
+	out := plan.Hooks{PreCommand: c.PreCommand}
+	if h := c.Commands; h != nil {
+		out.Init, out.Pre, out.BrokerPre, out.WorkerPre, out.Post = h.Init, h.Pre, h.BrokerPre, h.WorkerPre, h.Post
+	}
+	return out
+}
+
+func sidecarPlan(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) plan.Sidecar {
+	out := plan.Sidecar{Name: c.Name, Command: c.Command, WaitSocket: mc.Spec.Flux == nil || !mc.Spec.Flux.NoWaitSocket}
+	if mc.Spec.Flux != nil && mc.Spec.Flux.DisableSocket {
+		out.WaitSocket = false
+	}
+	if h := c.Commands; h != nil {
+		out.Script, out.Init, out.ServicePre, out.Post = h.Script, h.Init, h.ServicePre, h.Post
+	}
+	return out
+}
+
+// loggingPlan fills in the default of strict, which differs between the layouts.
+func loggingPlan(mc *v1alpha2.MiniCluster, layout Layout) plan.Logging {
+	l := mc.Spec.Logging
+	if l == nil {
+		return plan.Logging{}
+	}
+	strict := layout == LayoutSystem
+	if l.Strict != nil {
+		strict = *l.Strict
+	}
+	return plan.Logging{Quiet: l.Quiet, Strict: strict, Timed: l.Timed, Debug: l.Debug}
+}
+
+// userPlan is the owner of the instance in the system layout: flux, unless the spec
+// names another or wants root.
+func userPlan(c *v1alpha2.MiniClusterContainer) plan.User {
+	if c.Commands != nil && c.Commands.RunFluxAsRoot {
+		return plan.User{}
+	}
+	out := plan.User{Name: v1alpha2.DefaultFluxUser, UID: v1alpha2.DefaultFluxUID}
+	if u := c.FluxUser; u != nil {
+		if u.Name != "" {
+			out.Name = u.Name
+		}
+		if u.UID != nil {
+			out.UID = *u.UID
+		}
+	}
+	return out
+}
