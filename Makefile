@@ -36,6 +36,12 @@ build: ## Build the programs into bin/.
 kube-build: ## Build the local Kubernetes into bin/ (minutes the first time).
 	@hack/build-kube.sh
 
+.PHONY: dist
+dist: kube-build ## Write all manifests into one file, dist/minicluster.yaml.
+	@mkdir -p dist
+	@bin/kubectl kustomize manifests/default >dist/minicluster.yaml
+	@echo "dist/minicluster.yaml: $$(grep -c '^kind:' dist/minicluster.yaml) objects"
+
 .PHONY: clean
 clean: ## Remove what was built.
 	rm -rf bin dist
