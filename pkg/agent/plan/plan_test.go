@@ -38,3 +38,14 @@ func TestParseRefuses(t *testing.T) {
 	_, err := Parse([]byte(`{"name":"a","hosts":"a-0","files":{"socket":"/s"},"later":true}`))
 	assert.NoError(t, err, "what a newer controller tells")
 }
+
+func TestSystemMounts(t *testing.T) {
+	mounts := SystemMounts()
+	paths := map[string]bool{}
+	for _, m := range mounts {
+		assert.False(t, paths[m.Path] || paths[m.SubPath], "%s is mounted twice", m.Path)
+		assert.NotContains(t, []string{"/etc/flux", "/etc", "/run", "/var/lib"}, m.Path, "what is in the image stays there")
+		paths[m.Path], paths[m.SubPath] = true, true
+	}
+	assert.Contains(t, mounts, RunMount())
+}

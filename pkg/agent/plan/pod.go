@@ -29,6 +29,18 @@ const (
 	// in CertificateDir; only where there are any.
 	FilePasswords = "passwords.json"
 
+	// ViewImageDir is where the image of the view is mounted read-only instead of being
+	// copied, where the controller was told to do so. `minicluster-agent view` then gets
+	// it as --image, and links instead of copying.
+	ViewImageDir = "/opt/minicluster-view"
+	// SoftwareDir is where programs of a spack view look for their libraries, by
+	// absolute path. In the view layout it is the directory SoftwareSubPath of the view's
+	// volume, in every container that has the volume: `minicluster-agent view` fills
+	// MOUNTPATH/SoftwareSubPath, and makes it also for an image that has none.
+	SoftwareDir = "/opt/software"
+	// SoftwareSubPath is that directory, relative to the view's mount path.
+	SoftwareSubPath = "software"
+
 	// MungeDir is where the Secret of a MUNGE key is mounted.
 	MungeDir = "/etc/munge"
 
@@ -54,3 +66,32 @@ const (
 	// ExitStopped: Kubernetes told the pod to stop (128 + SIGTERM).
 	ExitStopped = 143
 )
+
+// A Mount is a directory of SharedDir that appears at another place, too.
+type Mount struct {
+	// SubPath is the directory, relative to SharedDir.
+	SubPath string
+	// Path is the other place.
+	Path string
+}
+
+// SystemMounts are the places of a system instance in the Flux container of the system
+// layout: in an image of any kind, and for any user, there is a directory that can be
+// written, and /etc/flux itself stays the image's. `minicluster-agent install` makes
+// the directories, in both layouts, and MarkerDir with them, for everybody to write
+// (mode 0777): the containers of a pod may run as several users. A user who is not root
+// does not own them, and Flux wants to own its run and state directories: then they
+// have to be directories inside.
+func SystemMounts() []Mount {
+	return []Mount{
+		{"system/config", "/etc/flux/config"},
+		{"system/system", "/etc/flux/system"},
+		{"system/curve", "/etc/curve"},
+		RunMount(),
+		{"system/state", "/var/lib/flux"},
+	}
+}
+
+// RunMount is the one of SystemMounts with the broker's socket, which sidecars see,
+// too.
+func RunMount() Mount { return Mount{"system/run", "/run/flux"} }
