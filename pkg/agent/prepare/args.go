@@ -1,0 +1,104 @@
+package prepare
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// BrokerArgs is the command line of a broker: its program first.
+//
+// flux start is used where the plan wraps the broker. It looks at options up to the
+// first word that is none, and passes the others on: they are the same ones.
+func (i *Instance) BrokerArgs(run BrokerRun) ([]string, error) {
+	if run.Interactive && len(run.Program) > 0 {
+		return nil, errors.New("a broker without an initial program was given one")
+	}
+	if run.Restore != "" && !i.Lead {
+		return nil, errors.New("only the lead broker restores content")
+	}
+	args := []string{i.Flux, "broker", "--config-path", i.Files.ConfigDir}
+	if wrap := i.plan.Broker.Wrap; wrap != "" {
+		args = []string{i.Flux, "start", "--wrap=" + wrap, "-o--config-path", i.Files.ConfigDir}
+	}
+	attributes := i.attributes(run)
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		args = append(args, "-S"+name+"="+attributes[name])
+	}
+	if len(run.Program) > 0 {
+		args = append(append(args, "--"), run.Program...)
+	}
+	return args, nil
+}
+
+// attributes are those of flux-broker-attributes(7) that differ from Flux's
+// defaults. Flux before 0.82 takes those that it does not know for new ones, later
+// versions don't start.
+func (i *Instance) attributes(run BrokerRun) map[string]string {
+	set := map[string]string{
+		"cron.directory":   i.Files.CronDir,
+		"rundir":           i.Files.RunDir,
+		"statedir":         i.Files.StateDir,
+		"local-uri":        i.Files.SocketURI,
+		"log-stderr-level": strconv.Itoa(i.logLevel()),
+		"log-stderr-mode":  "local",
+	}
+	if run.StateDir != "" {
+		set["statedir"] = run.StateDir
+	}
+	if run.Quorum > 0 {
+		set["broker.quorum"] = i.Version.quorum(run.Quorum)
+	}
+	if run.Interactive {
+		set["broker.rc2_none"] = "1"
+	}
+	if run.Restore != "" {
+		set["content.restore"] = run.Restore
+	}
+	if run.CleanupTimeout > 0 && i.Version.AtLeast(68) {
+		set["broker.cleanup-timeout"] = seconds(run.CleanupTimeout)
+	}
+	if run.ShutdownTimeout > 0 && i.Version.AtLeast(82) {
+		set["broker.shutdown-timeout"] = seconds(run.ShutdownTimeout)
+	}
+	if i.shellInitrc != "" {
+		set["conf.shell_initrc"] = i.shellInitrc
+	}
+	for name, value := range i.plan.Broker.Attributes {
+		if name == "tbon.connect_timeout" && !i.Version.AtLeast(50) {
+			continue
+		}
+		set[name] = value
+	}
+	return set
+}
+
+// logLevel is the most verbose severity that a broker prints, syslog(3).
+func (i *Instance) logLevel() int {
+	if i.plan.Logging.Quiet {
+		return 0
+	}
+	return int(max(0, i.plan.Broker.LogLevel))
+}
+
+// quorum is the value of the attribute broker.quorum: a number, or for Flux before
+// 0.51 the ranks themselves (RFC 22 idset).
+func (v Version) quorum(n int32) string {
+	switch {
+	case v.AtLeast(51):
+		return strconv.Itoa(int(n))
+	case n == 1:
+		return "0"
+	default:
+		return fmt.Sprintf("0-%d", n-1)
+	}
+}
+
+// seconds is a duration as Flux writes them (RFC 23).
+func seconds(d time.Duration) string {
+	return strings.TrimSuffix(strconv.FormatFloat(d.Seconds(), 'f', 3, 64), ".000") + "s"
+}

@@ -1,0 +1,193 @@
+package prepare
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// ownName is the directory that a broker has to itself below one that it can't own.
+const ownName = "broker"
+
+// directories makes the directories of the broker.
+//
+// A broker starts only if it owns its rundir, its statedir and the directory of its
+// socket (and Flux from 0.8x on makes another rundir below one with the sticky
+// bit). Those may be mounts, which belong to whoever made them: the agent of root
+// takes them over, any other makes directories of its own below them, and a link
+// where the socket is looked for.
+func (i *Instance) directories(sys system) error {
+	o := i.owner()
+	for _, dir := range []string{i.Files.ConfigDir, path.Dir(i.Files.R), i.Files.CronDir, path.Dir(i.Files.CurveCert)} {
+		if err := sys.mkdir(dir, o, 0o755); err != nil {
+			return fmt.Errorf("making the directory %s: %w", dir, err)
+		}
+	}
+	var err error
+	if i.Files.RunDir, err = i.ownDirectory(sys, i.Files.RunDir, 0o755); err != nil {
+		return err
+	}
+	// Other users of the pod have no business in it: jobs and their environment are
+	// in its database.
+	stateDir := i.Files.StateDir
+	if i.Lead && i.plan.StateVolume != "" {
+		stateDir = i.plan.StateVolume
+	}
+	if i.Files.StateDir, err = i.ownDirectory(sys, stateDir, 0o700); err != nil {
+		return err
+	}
+	if err := i.placeSocket(sys); err != nil {
+		return err
+	}
+	if !sys.isDir(i.Home) {
+		if err := sys.mkdir(i.Home, o, 0o755); err != nil {
+			return fmt.Errorf("making the home directory %s: %w", i.Home, err)
+		}
+	}
+	return i.outputDirectory(sys)
+}
+
+// ownDirectory is a directory that belongs to the broker's user: dir, or else one
+// below it.
+func (i *Instance) ownDirectory(sys system, dir string, mode fs.FileMode) (string, error) {
+	o := i.owner()
+	foreign := sys.isDir(dir) && !sys.owns(dir, o)
+	err := sys.mkdir(dir, o, mode)
+	if err == nil && foreign && sys.owns(dir, o) {
+		err = sys.giveAll(dir, o)
+	}
+	if err == nil && !sys.owns(dir, o) {
+		dir = path.Join(dir, ownName)
+		err = sys.mkdir(dir, o, mode)
+	}
+	if err == nil && !sys.owns(dir, o) {
+		err = errors.New("it belongs to another user")
+	}
+	if err != nil {
+		return "", fmt.Errorf("making the directory %s of user %d: %w", dir, o.uid, err)
+	}
+	return dir, nil
+}
+
+// owns tells whether Flux would take a directory for the user's own.
+func (s system) owns(dir string, o owner) bool {
+	info, err := os.Stat(s.at(dir))
+	if err != nil || !info.IsDir() {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == o.uid && info.Mode().Perm()&0o700 == 0o700 && info.Mode()&fs.ModeSticky == 0
+}
+
+// giveAll gives what is in a directory to the user that the directory was given to:
+// a state that another user left.
+func (s system) giveAll(dir string, o owner) error {
+	return filepath.WalkDir(s.at(dir), func(name string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(name, o.uid, o.gid)
+	})
+}
+
+// placeSocket decides where the broker's socket is. One that users are not to have
+// is in a directory that only the broker's user and the agent can enter.
+func (i *Instance) placeSocket(sys system) error {
+	usual := i.Files.Socket
+	if i.plan.Broker.DisableSocket {
+		dir := path.Join(i.Files.RunDir, "agent")
+		if err := sys.mkdir(dir, i.owner(), 0o700); err != nil {
+			return fmt.Errorf("making the directory %s: %w", dir, err)
+		}
+		i.setSocket(path.Join(dir, "local"))
+		return nil
+	}
+	i.setSocket(path.Join(i.Files.RunDir, path.Base(usual)))
+	if i.Files.Socket == usual {
+		return nil
+	}
+	target, err := filepath.Rel(path.Dir(usual), i.Files.Socket)
+	if err == nil {
+		err = sys.symlink(target, usual)
+	}
+	if err != nil {
+		return fmt.Errorf("linking %s to the broker's socket: %w", usual, err)
+	}
+	return nil
+}
+
+func (i *Instance) setSocket(socket string) {
+	i.Files.Socket = socket
+	i.Files.SocketURI = "local://" + socket
+}
+
+// symlink makes a symbolic link, in place of one that is there.
+func (s system) symlink(target, name string) error {
+	if old, err := os.Readlink(s.at(name)); err == nil && old == target {
+		return nil
+	}
+	temporary := s.at(name) + ".minicluster"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(target, temporary); err != nil {
+		return err
+	}
+	return os.Rename(temporary, s.at(name))
+}
+
+// outputDirectory makes the directory for the output of batch jobs.
+func (i *Instance) outputDirectory(sys system) error {
+	dir := i.outputDir()
+	if sys.isDir(dir) {
+		return nil // a volume, with an owner of its own
+	}
+	if err := sys.mkdir(dir, i.owner(), 0o755); err != nil {
+		return fmt.Errorf("making the directory %s for the output of jobs: %w", dir, err)
+	}
+	return nil
+}
+
+// defaultOutputDir is flux-operator's.
+const defaultOutputDir = "/tmp/fluxout"
+
+func (i *Instance) outputDir() string {
+	if i.plan.Lead.Logs != "" {
+		return i.plan.Lead.Logs
+	}
+	return defaultOutputDir
+}
+
+// configuration writes the files that the broker reads.
+func (i *Instance) configuration(sys system) error {
+	config, err := sys.brokerTOML()
+	if err != nil {
+		return fmt.Errorf("reading the configuration of the brokers: %w", err)
+	}
+	certificate, err := sys.read(source(plan.CertificateDir, plan.FileCertificate))
+	if err != nil {
+		return fmt.Errorf("reading the certificate of the brokers: %w", err)
+	}
+	o := i.owner()
+	for _, file := range []struct {
+		path    string
+		content []byte
+		mode    fs.FileMode
+	}{
+		{i.Files.BrokerTOML, config, 0o644},
+		// Flux refuses a secret key that others than its owner can read.
+		{i.Files.CurveCert, certificate, 0o600},
+		{i.Files.Hostlist, []byte(i.plan.Hosts + "\n"), 0o644},
+	} {
+		if err := sys.write(file.path, file.content, o, file.mode); err != nil {
+			return fmt.Errorf("writing %s: %w", file.path, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package prepare
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// system is the container: its file system and who the agent is in it.
+type system struct {
+	root string
+	uid  int
+	gid  int
+}
+
+func newSystem(root string) system {
+	return system{root: root, uid: os.Geteuid(), gid: os.Getegid()}
+}
+
+// at is where a path of the container is.
+func (s system) at(path string) string {
+	if s.root == "" {
+		return path
+	}
+	return filepath.Join(s.root, path)
+}
+
+// owner is a user that files are given to.
+type owner struct {
+	uid, gid int
+}
+
+// mkdir makes a directory with its parents, or takes one that is there, and gives
+// it to its owner as far as the agent may do that. What the agent may not do shows
+// when the directory is used.
+func (s system) mkdir(path string, o owner, mode fs.FileMode) error {
+	if err := os.MkdirAll(s.at(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.Chown(s.at(path), o.uid, o.gid); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if err := os.Chmod(s.at(path), mode); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
+// write writes a file whole or not at all, in a directory that it makes if it must.
+// Until it has its owner and its mode nobody else can read it.
+func (s system) write(path string, content []byte, o owner, mode fs.FileMode) error {
+	dir := filepath.Dir(s.at(path))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".minicluster-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // in vain once it is renamed
+	_, err = f.Write(content)
+	if err == nil && (o.uid != s.uid || o.gid != s.gid) {
+		err = f.Chown(o.uid, o.gid)
+	}
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), s.at(path))
+}
+
+// read reads a file of the container.
+func (s system) read(path string) ([]byte, error) {
+	return os.ReadFile(s.at(path))
+}
+
+// executable tells whether a path is a program.
+func (s system) executable(path string) bool {
+	info, err := os.Stat(s.at(path))
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}
+
+// isDir tells whether a path is a directory.
+func (s system) isDir(path string) bool {
+	info, err := os.Stat(s.at(path))
+	return err == nil && info.IsDir()
+}
+
+// output runs a program of the container to its end and returns what it printed.
+func (i *Instance) output(ctx context.Context, args ...string) (string, error) {
+	sys := newSystem(i.root)
+	cmd := exec.CommandContext(ctx, sys.at(args[0]), args[1:]...)
+	cmd.Env = i.Env
+	cmd.Dir = sys.at("/")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: i.Credential}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		if text := strings.TrimSpace(errs.String()); text != "" {
+			return "", fmt.Errorf("%w: %s", err, text)
+		}
+		return "", err
+	}
+	return out.String(), nil
+}
+
+// source is a file that the controller put into the pod.
+func source(dir, name string) string {
+	return filepath.Join(dir, name)
+}
+
+// brokerTOML reads the configuration that the controller made.
+func (s system) brokerTOML() ([]byte, error) {
+	return s.read(source(plan.ConfigDir, plan.FileBrokerTOML))
+}
+
+// writable tells whether a path is a directory in which the agent can make files.
+func (s system) writable(path string) bool {
+	return s.isDir(path) && unix.Access(s.at(path), unix.W_OK|unix.X_OK) == nil
+}
+
+// appendLine puts a line at the end of a file that is there.
+func (s system) appendLine(path, line string) error {
+	f, err := os.OpenFile(s.at(path), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if end > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, end-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' {
+			line = "\n" + line
+		}
+	}
+	if _, err = f.WriteString(line + "\n"); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// rewrite replaces the content of a file that is there, whose owner and mode stay.
+func (s system) rewrite(path, content string) error {
+	info, err := os.Stat(s.at(path))
+	if err != nil {
+		return err
+	}
+	o := owner{s.uid, s.gid}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		o = owner{int(stat.Uid), int(stat.Gid)}
+	}
+	return s.write(path, []byte(content), o, info.Mode().Perm())
+}
+
+// mayBecomeAnother tells whether the agent can start processes of another user and
+// give files to it: root can, unless its capabilities were taken away.
+func (s system) mayBecomeAnother() bool {
+	if s.uid != 0 {
+		return false
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return true
+	}
+	caps, err := parseCapabilities(status)
+	const need = 1<<unix.CAP_CHOWN | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID
+	return err != nil || caps&need == need
+}
+
+// parseCapabilities finds the effective capabilities in proc_pid_status(5).
+func parseCapabilities(status []byte) (uint64, error) {
+	for line := range bytes.Lines(status) {
+		if value, ok := bytes.CutPrefix(line, []byte("CapEff:")); ok {
+			return strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
+		}
+	}
+	return 0, errors.New("no capabilities")
+}

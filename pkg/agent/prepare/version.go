@@ -1,0 +1,84 @@
+package prepare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Version of Flux.
+type Version struct {
+	Major, Minor, Patch int
+	// Text is the whole version, for example 0.61.2-12-g5a1c0b3.
+	Text string
+}
+
+// AtLeast tells whether Flux is of version 0.minor or later. Flux has been 0.x from
+// 2014 on.
+func (v Version) AtLeast(minor int) bool {
+	return v.Major > 0 || v.Minor >= minor
+}
+
+// String is the text of the version.
+func (v Version) String() string {
+	return v.Text
+}
+
+// parseVersion finds the version of flux-core in what flux version prints: lines of
+// a component and its version, the first of which is "commands:".
+func parseVersion(output string) (Version, error) {
+	for line := range strings.Lines(output) {
+		component, text, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if !ok || (component != "commands" && component != "libflux-core") {
+			continue
+		}
+		return parseVersionText(strings.TrimSpace(text))
+	}
+	return Version{}, fmt.Errorf("no version of flux-core in %q", firstLine(output))
+}
+
+func parseVersionText(text string) (Version, error) {
+	number, _, _ := strings.Cut(strings.TrimPrefix(text, "v"), "-")
+	parts := strings.Split(number, ".")
+	if len(parts) < 2 {
+		return Version{}, fmt.Errorf("%q is no version of flux-core", text)
+	}
+	v := Version{Text: text}
+	for i, into := range []*int{&v.Major, &v.Minor, &v.Patch} {
+		if i >= len(parts) {
+			break
+		}
+		n, err := strconv.ParseUint(parts[i], 10, 16)
+		if err != nil {
+			return Version{}, fmt.Errorf("%q is no version of flux-core", text)
+		}
+		*into = int(n)
+	}
+	return v, nil
+}
+
+// version asks flux for its version.
+func (i *Instance) version(ctx context.Context) (Version, error) {
+	out, err := i.output(ctx, i.Flux, "version")
+	if err != nil {
+		return Version{}, fmt.Errorf("asking %s for its version: %w", i.Flux, err)
+	}
+	v, err := parseVersion(out)
+	if err != nil {
+		return v, err
+	}
+	if !v.AtLeast(oldestMinor) {
+		return v, errors.New("Flux " + v.Text + " is too old: 0.49 or later is needed")
+	}
+	return v, nil
+}
+
+// oldestMinor is the oldest version 0.x that is known to work.
+const oldestMinor = 49
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
