@@ -3,17 +3,22 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// terminalError ends a sync that no retry can help: only a change by the user
-// does. It is reported in the Accepted condition.
+// terminalError ends a sync that a change by the user has to help. It is reported in
+// the Accepted condition.
 type terminalError struct {
 	reason  string
 	message string
+	// retry: the user may also change something else than the MiniCluster, which
+	// nobody tells us of.
+	retry bool
 }
 
 func (e *terminalError) Error() string { return e.message }
@@ -58,6 +63,18 @@ func (e *waitError) Error() string { return e.message }
 func isStale(err error) bool {
 	var stale *staleError
 	return errors.As(err, &stale) || apierrors.IsConflict(err)
+}
+
+// isPolicy tells whether the API server refused an object as invalid for the sake of
+// an admission policy, which may change, and not of the object's own schema: that
+// names the fields that are wrong.
+func isPolicy(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || !slices.ContainsFunc(details.Causes, func(c metav1.StatusCause) bool { return c.Field != "" })
 }
 
 // isGoing tells whether an error means that the namespace is being deleted, so

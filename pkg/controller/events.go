@@ -35,7 +35,7 @@ func statusEvents(before, after v1alpha2.MiniClusterStatus) []event {
 	}
 	if c := news(before, after, v1alpha2.ConditionReady); c != nil {
 		switch c.Reason {
-		case v1alpha2.ReasonNameHeld, v1alpha2.ReasonCertificateLost:
+		case v1alpha2.ReasonNameHeld, v1alpha2.ReasonCertificateLost, v1alpha2.ReasonConfigLost:
 			add(corev1.EventTypeWarning, c.Reason, "Sync", c)
 		}
 	}

@@ -77,6 +77,8 @@ type play struct {
 
 	// certificates are the Secrets that Jobs started with, by the Jobs' UIDs.
 	certificates map[types.UID]types.UID
+	// configs are the broker.toml that Jobs started with, by the Jobs' UIDs.
+	configs map[types.UID]string
 	// clusters are the MiniClusters of Jobs, by the Jobs' UIDs.
 	clusters map[types.UID]types.UID
 	// ended are MiniClusters that have ended.
@@ -103,7 +105,7 @@ func newPlay(t *testing.T, sequence []byte) *play {
 	p := &play{
 		world: newWorld(t), sequence: sequence,
 		clock:        testclock.NewFakeClock(time.Unix(1_000_000, 0)),
-		certificates: map[types.UID]types.UID{}, clusters: map[types.UID]types.UID{}, ended: map[types.UID]bool{}, lost: map[string]bool{},
+		certificates: map[types.UID]types.UID{}, configs: map[types.UID]string{}, clusters: map[types.UID]types.UID{}, ended: map[types.UID]bool{}, lost: map[string]bool{},
 	}
 	p.reviews = append(p.reviews, p.reviewWrite)
 	p.start()
@@ -330,6 +332,9 @@ func (p *play) editFields(name string, arg byte) {
 			mc.Spec.Flux = &v1alpha2.FluxSpec{ConnectTimeout: "soon"}
 		case 1:
 			mc.Spec.Flux = nil
+			if arg&128 != 0 {
+				mc.Spec.Flux = &v1alpha2.FluxSpec{ConnectTimeout: "9s"}
+			}
 		case 2:
 			mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: "/usr"}
 		case 3:
@@ -413,6 +418,8 @@ func (p *play) reviewWrite(verb string, r cachedResource, before, after apiObjec
 		p.reviewJob(verb, before, after)
 	case *corev1.Secret:
 		p.reviewSecret(after)
+	case *corev1.ConfigMap:
+		p.reviewConfig(verb, after)
 	case *v1alpha2.MiniCluster:
 		done := finished(&after.Status)
 		if p.ended[after.UID] && !done {
@@ -444,6 +451,9 @@ func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
 		return // deleted meanwhile: the garbage collector sees to it
 	}
 	p.clusters[job.UID] = mc.UID
+	if conf, ok := p.objects[configmaps][ConfigMapName(mc)].(*corev1.ConfigMap); ok {
+		p.configs[job.UID] = conf.Data[KeyBrokerConfig]
+	}
 	secret := p.objects[secretObjects][SecretName(mc)]
 	switch {
 	case secret != nil:
@@ -466,6 +476,18 @@ func (p *play) reviewSecret(secret *corev1.Secret) {
 		if ref := metav1.GetControllerOf(o); ref != nil && ref.UID == owner.UID {
 			p.violated("Secret %s is made while Job %s exists", secret.Name, o.GetName())
 		}
+	}
+}
+
+// reviewConfig checks that brokers are never given another configuration.
+func (p *play) reviewConfig(verb string, conf *corev1.ConfigMap) {
+	owner := metav1.GetControllerOf(conf)
+	job, ok := p.objects[jobs][owner.Name].(*batchv1.Job)
+	if !ok || metav1.GetControllerOf(job) == nil || metav1.GetControllerOf(job).UID != owner.UID {
+		return
+	}
+	if first, ok := p.configs[job.UID]; ok && first != conf.Data[KeyBrokerConfig] {
+		p.violated("%s of ConfigMap %s, which is another than that of the Job", verb, conf.Name)
 	}
 }
 
@@ -589,12 +611,17 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	if ready := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionReady); ready && (status.ReadySize < parallelism(job) || suspended(job)) {
 		p.violated("%s says that it is ready with %d of %d pods", mc.Name, status.ReadySize, parallelism(job))
 	}
-	if madeByUs(job) && meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionAccepted) {
-		for r, name := range map[cachedResource]string{configmaps: ConfigMapName(mc), services: job.Spec.Template.Spec.Subdomain} {
-			if p.objects[r][name] == nil {
-				p.violated("%s has settled without %s %s", mc.Name, r, name)
-			}
-		}
+	if !madeByUs(job) {
+		return
+	}
+	if name := job.Spec.Template.Spec.Subdomain; p.objects[services][name] == nil {
+		p.violated("%s has settled without Service %s", mc.Name, name)
+	}
+	ready := meta.FindStatusCondition(status.Conditions, v1alpha2.ConditionReady)
+	accepted := meta.FindStatusCondition(status.Conditions, v1alpha2.ConditionAccepted)
+	excused := slices.Contains([]string{v1alpha2.ReasonConfigLost, v1alpha2.ReasonCertificateLost}, ready.Reason) && accepted.Reason != v1alpha2.ReasonValid
+	if p.objects[configmaps][ConfigMapName(mc)] == nil && !excused {
+		p.violated("%s has settled without its ConfigMap", mc.Name)
 	}
 }
 

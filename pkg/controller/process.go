@@ -14,11 +14,15 @@ import (
 // unless the event that it lacked comes first.
 const staleRetry = 100 * time.Millisecond
 
-// confirmAfter is the time after which a sync that wrote something is followed by
+// recheckAfterWrite is the time after which a sync that wrote something is followed by
 // another one, unless an event brings that sooner. What we made and somebody deleted
 // while a watch was broken was never in the cache, and its end is no event. It takes
 // no request.
-const confirmAfter = 10 * time.Second
+const recheckAfterWrite = 10 * time.Second
+
+// recheckSecret is how often the Secret of a MiniCluster without certificate is asked
+// for: no event tells that somebody has brought it back.
+const recheckSecret = time.Minute
 
 // syncTimeout ends a sync whose requests hang.
 const syncTimeout = time.Minute
@@ -62,9 +66,12 @@ func (c *Controller) requeue(ctx context.Context, key cache.ObjectName, err erro
 	case err == nil:
 		c.queue.Forget(key)
 		if c.fresh.expects(key) {
-			c.queue.AddAfter(key, confirmAfter)
+			c.queue.AddAfter(key, recheckAfterWrite)
 		}
 		return resultDone
+	case errors.As(err, &terminal) && terminal.retry:
+		c.queue.AddRateLimited(key)
+		return resultTerminal
 	case errors.As(err, &terminal):
 		c.queue.Forget(key)
 		return resultTerminal

@@ -128,6 +128,8 @@ func readyCondition(s *syncState, err error, status *v1alpha2.MiniClusterStatus,
 		return no(v1alpha2.ReasonCertificateLost, fmt.Sprintf(
 			"Secret %q with the certificate of the running brokers is gone, and no pod can join them any more; delete Job %q to start again with a new certificate",
 			SecretName(s.mc), JobName(s.mc)))
+	case s.seen.configLost:
+		return no(v1alpha2.ReasonConfigLost, s.configLostMessage())
 	case s.job == nil:
 		return no(v1alpha2.ReasonPodsNotReady, "the Job does not exist yet")
 	case suspended(s.job):
@@ -155,6 +157,8 @@ func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterS
 	switch {
 	case done:
 		return is(false, v1alpha2.ReasonFinished, "the work has ended")
+	case errors.As(err, &terminal) && terminal.retry:
+		return is(false, terminal.reason, "waiting for the spec, or the policy that refuses it, to be corrected; it is tried again at least once a minute")
 	case errors.As(err, &terminal):
 		return is(false, terminal.reason, "waiting for the spec to be corrected")
 	case errors.As(err, &held):

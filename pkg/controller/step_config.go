@@ -114,13 +114,12 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 	if s.job != nil && s.job.Spec.Completions != nil {
 		size = min(size, *s.job.Spec.Completions)
 	}
-	conf, err := BuildConfigMap(s.mc, s.facts, size, secret)
-	if err != nil && s.job != nil {
-		// Only a later edit can have made the spec impossible. No retry helps, and
-		// the cluster that runs can still shrink.
-		s.seen.invalid = fmt.Sprintf("ConfigMap %q is gone and can't be made again: %v", ConfigMapName(s.mc), err)
+	if s.job != nil && !s.sameConfig() {
+		// The cluster that runs can still shrink.
+		s.seen.configLost = true
 		return nil
 	}
+	conf, err := BuildConfigMap(s.mc, s.facts, size, secret)
 	if err != nil {
 		return err
 	}

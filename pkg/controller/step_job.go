@@ -32,6 +32,9 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 	if err != nil {
 		return err
 	}
+	if wanted.Annotations[v1alpha2.AnnotationConfigHash], err = configHash(s.mc, s.facts); err != nil {
+		return err
+	}
 	client := c.kube.BatchV1().Jobs(s.mc.Namespace)
 	job, err := client.Create(ctx, wanted, metav1.CreateOptions{FieldManager: fieldManager})
 	switch {
@@ -45,7 +48,9 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 		}
 		return &heldError{kind: "Job", name: held.Name, holder: describeHolder(held)}
 	case apierrors.IsInvalid(err):
-		return &terminalError{reason: v1alpha2.ReasonInvalid, message: "the API server refuses the Job that the spec describes: " + err.Error()}
+		return &terminalError{
+			reason: v1alpha2.ReasonInvalid, message: "the API server refuses the Job that the spec describes: " + err.Error(), retry: isPolicy(err),
+		}
 	case err != nil:
 		return fmt.Errorf("creating the Job: %w", err)
 	}

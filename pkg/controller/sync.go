@@ -65,6 +65,9 @@ type observations struct {
 	edited []string
 	// certificateLost: the Secret is gone while the Job that uses it exists.
 	certificateLost bool
+	// configLost: the ConfigMap is gone while the Job that uses it exists, and the
+	// spec describes another one.
+	configLost bool
 	// growthRefused: a larger size was asked for, but certificateLost.
 	growthRefused bool
 	// elsewhere: somebody else changed the Job's size within the bounds.
@@ -94,6 +97,9 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) error {
 	}
 	if reportErr != nil {
 		return reportErr
+	}
+	if s.seen.certificateLost {
+		c.queue.AddAfter(key, recheckSecret)
 	}
 	if err != nil {
 		return err

@@ -2,14 +2,49 @@ package controller
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
+
+// calm lets everything that is due happen, until nothing is left to do now.
+func (p *play) calm() {
+	for range 20 {
+		p.collectGarbage()
+		p.runJobs()
+		p.runPods(true)
+		p.seeAll()
+		p.work(20)
+		p.clock.Step(100 * time.Millisecond)
+	}
+}
+
+func (p *play) condition(name, kind string) *metav1.Condition {
+	p.Helper()
+	c := meta.FindStatusCondition(p.cluster(name).Status.Conditions, kind)
+	require.NotNil(p, c, kind)
+	return c
+}
+
+// requests counts the requests of the controller while something goes on.
+func (p *play) requests(during func()) int {
+	before := p.calls
+	during()
+	return p.calls - before
+}
 
 // A status that is due in a moment must not make a sync that failed forget how often
 // it has failed already.
@@ -33,4 +68,127 @@ func TestFailuresAreCountedWhileTheStatusWaits(t *testing.T) {
 	p.work(1)
 	assert.Equal(t, 2, p.queue.failures[key])
 	require.NotEqual(t, writes, p.cluster("a").ResourceVersion, "the status is due")
+}
+
+// No event tells that a lost Secret was brought back: it is asked for, once a minute,
+// and never while all is well.
+func TestSecretIsBroughtBack(t *testing.T) {
+	p := newPlay(t, nil)
+	p.calm()
+	minutes := func(n int) func() {
+		return func() {
+			for range n {
+				p.clock.Step(time.Minute)
+				p.calm()
+			}
+		}
+	}
+	assert.Zero(t, p.requests(minutes(3)), "requests while all is well")
+
+	secret := p.objects[secretObjects][SecretName(p.cluster("a"))].DeepCopyObject().(*corev1.Secret)
+	p.remove(secretObjects, secret.Name)
+	p.calm()
+	require.Equal(t, v1alpha2.ReasonCertificateLost, p.condition("a", v1alpha2.ConditionReady).Reason)
+	assert.Equal(t, 5, p.requests(minutes(5)), "one question a minute")
+
+	_, err := p.create(secretObjects, secret)
+	require.NoError(t, err)
+	minutes(1)()
+	assert.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
+	assert.Zero(t, p.requests(minutes(3)), "requests while all is well again")
+}
+
+// refuseJobs makes the API server refuse every new Job while an error is given, and
+// counts the tries.
+func (p *play) refuseJobs(err *error) (tries *int) {
+	tries = new(int)
+	p.kube.PrependReactor("create", "jobs", func(clienttesting.Action) (bool, runtime.Object, error) {
+		*tries++
+		return *err != nil, nil, *err
+	})
+	return tries
+}
+
+// A Job that a policy refuses is tried again, at growing intervals, without an edit
+// of the MiniCluster; one that can't exist is not.
+func TestRefusedJob(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err       error
+		low, high int // tries in the ten minutes after the first one
+		again     bool
+	}{
+		"by policy": {policyError(), 10, 25, true},
+		"by schema": {schemaError(), 0, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlay(t, nil)
+			refusal := tc.err
+			tries := p.refuseJobs(&refusal)
+			p.calm()
+			accepted := p.condition("a", v1alpha2.ConditionAccepted)
+			require.Equal(t, v1alpha2.ReasonInvalid, accepted.Reason)
+			assert.Contains(t, accepted.Message, tc.err.Error())
+			*tries = 0
+			for range 300 {
+				p.clock.Step(2 * time.Second)
+				p.work(1)
+			}
+			assert.GreaterOrEqual(t, *tries, tc.low)
+			assert.LessOrEqual(t, *tries, tc.high)
+
+			refusal = nil
+			p.clock.Step(time.Minute)
+			p.calm()
+			_, made := p.objects[jobs]["a"].(*batchv1.Job)
+			assert.Equal(t, tc.again, made)
+			if tc.again {
+				assert.Equal(t, v1alpha2.ReasonValid, p.condition("a", v1alpha2.ConditionAccepted).Reason)
+			}
+		})
+	}
+}
+
+// A ConfigMap that is lost under a Job is made again if it comes out the same.
+func TestLostConfigMap(t *testing.T) {
+	timeout := func(s string) func(*v1alpha2.MiniCluster) {
+		return func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{ConnectTimeout: s} }
+	}
+	for _, tc := range []struct {
+		name string
+		edit func(*v1alpha2.MiniCluster)
+		lost string // part of the message
+	}{
+		{"no edit", func(*v1alpha2.MiniCluster) {}, ""},
+		{"another size", func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = new(int32(1)) }, ""},
+		{"an edit that does not matter", func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{Labels: map[string]string{"x": "y"}} }, ""},
+		{"an edit that matters", timeout("9s"), "put back spec.flux.connectTimeout,"},
+		{"an impossible edit", timeout("soon"), "put back spec.flux.connectTimeout,"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newPlay(t, nil)
+			edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = new(int32(3)) })
+			p.calm()
+			conf := func() *corev1.ConfigMap {
+				c, _ := p.objects[configmaps]["a-config"].(*corev1.ConfigMap)
+				return c
+			}
+			was := conf().Data[KeyBrokerConfig]
+			original := p.cluster("a").Spec.DeepCopy()
+			edit(p.world, miniclusters, "a", tc.edit)
+			p.remove(configmaps, "a-config")
+			p.calm()
+			if tc.lost != "" {
+				require.Nil(t, conf())
+				ready := p.condition("a", v1alpha2.ConditionReady)
+				assert.Equal(t, v1alpha2.ReasonConfigLost, ready.Reason)
+				assert.Contains(t, ready.Message, tc.lost)
+				assert.True(t, strings.Contains(ready.Message, `delete Job "a"`), ready.Message)
+				edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) { mc.Spec = *original })
+				p.calm()
+			}
+			require.NotNil(t, conf())
+			assert.Equal(t, was, conf().Data[KeyBrokerConfig])
+			assert.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
+		})
+	}
 }

@@ -36,6 +36,9 @@ const (
 	// ReasonCertificateLost: the Secret with the certificate is gone while the
 	// Job that uses it exists.
 	ReasonCertificateLost = "CertificateLost"
+	// ReasonConfigLost: the ConfigMap is gone while the Job that uses it exists,
+	// and the spec was edited so that another one would come out.
+	ReasonConfigLost = "ConfigLost"
 
 	// ReasonPodsReady: all pods are ready.
 	ReasonPodsReady = "Ready"

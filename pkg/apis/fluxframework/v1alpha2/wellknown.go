@@ -31,6 +31,10 @@ const (
 	// AnnotationSpecHash on a Job holds a hash of each field of the spec that is
 	// fixed at creation, so that a later edit can be named.
 	AnnotationSpecHash = "flux-framework.org/spec-hash"
+	// AnnotationConfigHash on a Job is a hash of the configuration that its brokers
+	// were given, so that a ConfigMap that is lost is made again only if it comes
+	// out the same.
+	AnnotationConfigHash = "flux-framework.org/config-hash"
 	// AnnotationDeniedSize on a MiniCluster tells of the last size that was not
 	// granted, in the same write that puts the size back.
 	AnnotationDeniedSize = "flux-framework.org/denied-size"

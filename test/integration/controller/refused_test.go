@@ -1,0 +1,104 @@
+package controller_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// refuseJobs makes an admission policy that refuses Jobs in the namespace of a test,
+// with the answer that policies have by default: 422.
+func (f *fixture) refuseJobs() (remove func()) {
+	f.Helper()
+	policies := f.kube.AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	bindings := f.kube.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
+	_, err := policies.Create(f.Context(), &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: f.namespace},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+				RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.Create},
+					Rule:       admissionv1.Rule{APIGroups: []string{"batch"}, APIVersions: []string{"v1"}, Resources: []string{"jobs"}},
+				},
+			}}},
+			Validations: []admissionv1.Validation{{Expression: "false", Message: "no Jobs today"}},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(f, err)
+	_, err = bindings.Create(f.Context(), &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: f.namespace},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName:        f.namespace,
+			ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+			MatchResources: &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
+				MatchLabels: map[string]string{"kubernetes.io/metadata.name": f.namespace},
+			}},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(f, err)
+	return func() {
+		require.NoError(f, bindings.Delete(f.Context(), f.namespace, metav1.DeleteOptions{}))
+		require.NoError(f, policies.Delete(f.Context(), f.namespace, metav1.DeleteOptions{}))
+	}
+}
+
+// A Job that an admission policy refuses is made once the policy lets it, though
+// nobody touches the MiniCluster.
+func TestJobIsRefusedByPolicy(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	allow := f.refuseJobs()
+	// The API server takes a moment to know of a policy.
+	f.eventually("the policy to work", func(ctx context.Context) (string, error) {
+		_, err := f.kube.BatchV1().Jobs(f.namespace).Create(ctx, &batchv1.Job{
+			ObjectMeta: metav1.ObjectMeta{Name: "probe"},
+			Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+				RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "a", Image: "b"}},
+			}}},
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if apierrors.IsInvalid(err) {
+			return "", nil
+		}
+		return "the Job is not refused", err
+	})
+	mc := f.create("refused", 2)
+	f.waitFor("refused",
+		has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "no Jobs today"),
+		has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "tried again"))
+	allow()
+	after := f.waitFor("refused", ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
+	assert.Equal(t, mc.Generation, after.Generation)
+}
+
+// A ConfigMap that is lost under a Job is made again only if it comes out the same.
+func TestLostConfigMap(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.createReady("noconf", 2, maxSize(4))
+	configs := f.kube.CoreV1().ConfigMaps(f.namespace)
+	before, err := configs.Get(t.Context(), "noconf-config", metav1.GetOptions{})
+	require.NoError(t, err)
+
+	f.patch("noconf", map[string]any{"spec": map[string]any{"flux": map[string]any{"connectTimeout": "9s"}}})
+	f.waitFor("noconf", has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonImmutableFields, "spec.flux.connectTimeout"))
+	require.NoError(t, configs.Delete(t.Context(), before.Name, metav1.DeleteOptions{}))
+	f.waitFor("noconf", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonConfigLost, "put back spec.flux.connectTimeout", `delete Job "noconf"`))
+	f.waitForEvent("noconf", v1alpha2.ReasonConfigLost, before.Name)
+	_, err = configs.Get(t.Context(), before.Name, metav1.GetOptions{})
+	require.True(t, apierrors.IsNotFound(err))
+
+	f.patch("noconf", map[string]any{"spec": map[string]any{"flux": map[string]any{"connectTimeout": nil}}})
+	f.waitFor("noconf", ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
+	after, err := configs.Get(t.Context(), before.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, before.Data, after.Data)
+}
