@@ -42,6 +42,10 @@ dist: kube-build ## Write all manifests into one file, dist/minicluster.yaml.
 	@bin/kubectl kustomize manifests/default >dist/minicluster.yaml
 	@echo "dist/minicluster.yaml: $$(grep -c '^kind:' dist/minicluster.yaml) objects"
 
+.PHONY: node-build
+node-build: ## Build what a real node needs besides into bin/.
+	@hack/build-kube.sh --node
+
 .PHONY: clean
 clean: ## Remove what was built.
 	rm -rf bin dist
@@ -55,6 +59,14 @@ kube-up: kube-build ## Start a local Kubernetes with simulated nodes and print i
 .PHONY: kube-down
 kube-down: ## Stop it and remove its state.
 	@$(GO) run ./test/cluster/kubeup down
+
+.PHONY: node-up
+node-up: node-build ## Start a local Kubernetes with a real node (root) and print how to use it.
+	@$(GO) run ./test/node/nodeup up
+
+.PHONY: node-down
+node-down: ## Stop it, its containers too, and remove its state.
+	@$(GO) run ./test/node/nodeup down
 
 ##@ Check
 

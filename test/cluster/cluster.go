@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/cluster/process"
 )
 
 // Names in the cluster's directory that this package and localkube agree on.
@@ -44,8 +45,8 @@ type Cluster struct {
 	requests  *AuditLog
 
 	mu           sync.Mutex
-	controlPlane *process
-	kwok         *process
+	controlPlane *process.Process
+	kwok         *process.Process
 }
 
 // Start returns when the control plane works and all nodes are ready to run pods. If necessary it builds Kubernetes
@@ -90,12 +91,15 @@ func (c *Cluster) start(ctx context.Context, stages string) error {
 	}
 	// The nodes come up while the controllers do.
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.controlPlane.waitForLine(groupCtx, readyLine) })
+	group.Go(func() error { return c.controlPlane.WaitForLine(groupCtx, readyLine) })
+	if c.options.Inside != nil {
+		return group.Wait()
+	}
 	group.Go(func() error {
 		if err := c.startKwok(stages); err != nil {
 			return err
 		}
-		return c.kwok.during(groupCtx, func(ctx context.Context) error { return c.AddNodes(ctx, c.options.Nodes) })
+		return c.kwok.During(groupCtx, func(ctx context.Context) error { return c.AddNodes(ctx, c.options.Nodes) })
 	})
 	if err := group.Wait(); err != nil {
 		return err
@@ -130,9 +134,9 @@ func (c *Cluster) Stop() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var group errgroup.Group
-	for _, p := range []*process{c.controlPlane, c.kwok} {
+	for _, p := range []*process.Process{c.controlPlane, c.kwok} {
 		if p != nil {
-			group.Go(p.stop)
+			group.Go(p.Stop)
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -177,9 +181,9 @@ func (c *Cluster) Processes() []Process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var processes []Process
-	for _, p := range []*process{c.controlPlane, c.kwok} {
+	for _, p := range []*process.Process{c.controlPlane, c.kwok} {
 		if p != nil {
-			processes = append(processes, Process{Name: p.name, PID: p.os.Pid})
+			processes = append(processes, Process{Name: p.Name(), PID: p.PID()})
 		}
 	}
 	return processes

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
+
+	"minicluster.internal/operator/test/cluster/process"
 )
 
 // What localkube prints when the API server answers and when everything works.
@@ -15,25 +18,38 @@ const (
 
 // launchControlPlane returns when the API server serves; the controllers need a little longer.
 func (c *Cluster) launchControlPlane(ctx context.Context) error {
-	p, err := startProcess(command{
-		name:     "localkube",
-		path:     c.binaries.Localkube,
-		args:     c.controlPlaneArgs(),
-		log:      c.path("localkube.log"),
-		lines:    true,
-		detached: c.options.Detached,
-	})
+	command := process.Command{
+		Name:     "localkube",
+		Path:     c.binaries.Localkube,
+		Args:     c.controlPlaneArgs(),
+		Log:      c.path("localkube.log"),
+		Lines:    true,
+		Detached: c.options.Detached,
+	}
+	if c.options.Inside != nil {
+		listener, err := c.options.listen()
+		if err != nil {
+			return err
+		}
+		defer listener.Close()
+		command.Files = []*os.File{listener}
+		command.Enter = c.options.Inside.Enter
+	}
+	p, err := process.Start(command)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	c.controlPlane = p
 	c.mu.Unlock()
-	return p.waitForLine(ctx, servingLine)
+	return p.WaitForLine(ctx, servingLine)
 }
 
 func (c *Cluster) controlPlaneArgs() []string {
 	args := []string{"--dir=" + c.dir, "--port=" + strconv.Itoa(c.options.Port), "--audit=" + strconv.FormatBool(c.options.Audit)}
+	if inside := c.options.Inside; inside != nil {
+		args = append(args, "--node-address="+inside.Address, "--listener-fd=3")
+	}
 	for _, further := range []struct {
 		flag   string
 		values []string
@@ -57,7 +73,7 @@ func (c *Cluster) StopControlPlane() error {
 	if c.controlPlane == nil {
 		return errors.New("stopping the control plane: it does not run")
 	}
-	if err := c.controlPlane.stop(); err != nil {
+	if err := c.controlPlane.Stop(); err != nil {
 		return fmt.Errorf("stopping the control plane: %w", err)
 	}
 	c.controlPlane = nil
@@ -73,7 +89,7 @@ func (c *Cluster) StartControlPlane(ctx context.Context) error {
 	if err := c.launchControlPlane(ctx); err != nil {
 		return fmt.Errorf("starting the control plane again: %w", err)
 	}
-	if err := c.controlPlane.waitForLine(ctx, readyLine); err != nil {
+	if err := c.controlPlane.WaitForLine(ctx, readyLine); err != nil {
 		return fmt.Errorf("starting the control plane again: %w", err)
 	}
 	return c.WaitForNodes(ctx)

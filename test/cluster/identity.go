@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"net/url"
 	"time"
 
@@ -37,9 +38,9 @@ func ServiceAccountUser(namespace, name string) string {
 // ConfigFor is access to the cluster as any user and groups, without a limit on requests. It works without the
 // cluster having heard of the user, because the certificate is signed with the cluster's own authority.
 func (c *Cluster) ConfigFor(user string, groups ...string) (*rest.Config, error) {
-	certificate, key, err := c.issue(user, groups)
+	certificate, key, err := c.Issue(Subject{Name: user, Groups: groups})
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate for user %s: %w", user, err)
+		return nil, err
 	}
 	config := rest.AnonymousClientConfig(c.config)
 	config.QPS = c.config.QPS
@@ -65,7 +66,34 @@ func (c *Cluster) KubeconfigFor(user string, groups ...string) (string, error) {
 	return path, nil
 }
 
-func (c *Cluster) issue(user string, groups []string) (certificate, key []byte, err error) {
+// Subject is whom a certificate is for.
+type Subject struct {
+	// Name and Groups are the user and its groups, as Kubernetes reads client certificates.
+	Name   string
+	Groups []string
+	// DNSNames and Addresses are what a server is reached by. A certificate with any of them is also good for
+	// servers.
+	DNSNames  []string
+	Addresses []net.IP
+}
+
+func (s Subject) usage() []x509.ExtKeyUsage {
+	if len(s.DNSNames) > 0 || len(s.Addresses) > 0 {
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
+	}
+	return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+}
+
+// Issue makes a key and has a certificate for it signed by the cluster's authority. Both are PEM encoded.
+func (c *Cluster) Issue(subject Subject) (certificate, key []byte, err error) {
+	certificate, key, err = c.issue(subject)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a certificate for %s: %w", subject.Name, err)
+	}
+	return certificate, key, nil
+}
+
+func (c *Cluster) issue(subject Subject) (certificate, key []byte, err error) {
 	authority, err := tls.LoadX509KeyPair(c.path(pkiDir, "ca.crt"), c.path(pkiDir, "ca.key"))
 	if err != nil {
 		return nil, nil, fmt.Errorf("loading the cluster's authority: %w", err)
@@ -84,11 +112,13 @@ func (c *Cluster) issue(user string, groups []string) (certificate, key []byte, 
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: user, Organization: groups},
+		Subject:      pkix.Name{CommonName: subject.Name, Organization: subject.Groups},
 		NotBefore:    time.Now().Add(-clockSkew),
 		NotAfter:     time.Now().Add(clientLifetime),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		ExtKeyUsage:  subject.usage(),
+		DNSNames:     subject.DNSNames,
+		IPAddresses:  subject.Addresses,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, authority.Leaf, private.Public(), signer)
 	if err != nil {

@@ -1,6 +1,10 @@
 package cluster
 
-import "fmt"
+import (
+	"fmt"
+
+	"minicluster.internal/operator/test/cluster/process"
+)
 
 const (
 	// stagesFile says how nodes and pods behave.
@@ -16,10 +20,10 @@ func (c *Cluster) startKwok(stages string) error {
 	if err != nil {
 		return err
 	}
-	p, err := startProcess(command{
-		name: "kwok",
-		path: c.binaries.Kwok,
-		args: []string{
+	p, err := process.Start(process.Command{
+		Name: "kwok",
+		Path: c.binaries.Kwok,
+		Args: []string{
 			"--config=" + stages,
 			"--kubeconfig=" + kubeconfig,
 			"--manage-all-nodes=true",
@@ -30,9 +34,9 @@ func (c *Cluster) startKwok(stages string) error {
 			"--node-lease-duration-seconds=40",
 		},
 		// It would also read a configuration in the user's home directory, if there is one.
-		env:      []string{"KWOK_WORKDIR=" + c.dir},
-		log:      c.path("kwok.log"),
-		detached: c.options.Detached,
+		Env:      []string{"KWOK_WORKDIR=" + c.dir},
+		Log:      c.path("kwok.log"),
+		Detached: c.options.Detached,
 	})
 	if err != nil {
 		return fmt.Errorf("simulating nodes: %w", err)

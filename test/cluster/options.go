@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -41,6 +42,32 @@ type Options struct {
 	Log io.Writer
 	// Detached lets the cluster outlive the process that started it.
 	Detached bool
+	// Inside starts the control plane in other namespaces, for real nodes. There are no simulated nodes then.
+	Inside *Inside
+}
+
+// Inside is where a control plane for real nodes is started: package test/node makes such a place.
+type Inside struct {
+	// Enter moves the calling thread, and thereby the programs that are started from it, there. See
+	// process.Command.
+	Enter func() error
+	// Address is an IPv4 address that exists there; nodes and pods find the API server at it. Everybody else finds it
+	// on 127.0.0.1, as always.
+	Address string
+}
+
+// listen opens the port of the API server here, for a control plane that then runs where nobody could connect to it.
+func (o Options) listen() (*os.File, error) {
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: o.Port})
+	if err != nil {
+		return nil, fmt.Errorf("opening the API server's port: %w", err)
+	}
+	defer listener.Close()
+	file, err := listener.File()
+	if err != nil {
+		return nil, fmt.Errorf("handing on the API server's port: %w", err)
+	}
+	return file, nil
 }
 
 func (o Options) withDefaults() Options {
@@ -48,6 +75,9 @@ func (o Options) withDefaults() Options {
 		o.Nodes = DefaultNodes
 	}
 	o.Nodes = max(o.Nodes, 0)
+	if o.Inside != nil {
+		o.Nodes = 0
+	}
 	if o.NodeCapacity == nil {
 		o.NodeCapacity = corev1.ResourceList{
 			corev1.ResourceCPU:    resource.MustParse("64"),

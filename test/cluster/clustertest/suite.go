@@ -44,14 +44,18 @@ func Apply(paths ...string) Setup {
 	}
 }
 
+// Starter starts a cluster and returns how to stop it.
+type Starter func(ctx context.Context) (kube *cluster.Cluster, stop func() error, err error)
+
 // Suite is the one cluster that the tests of a package share. It is started by the first test that wants it, so
 // running only tests that need none costs nothing.
 type Suite struct {
-	options cluster.Options
+	starter Starter
 	setup   []Setup
 
 	mu   sync.Mutex
 	kube *cluster.Cluster
+	end  func() error
 	err  error
 }
 
@@ -60,7 +64,18 @@ func New(options cluster.Options, setup ...Setup) *Suite {
 	if options.Log == nil {
 		options.Log = os.Stderr
 	}
-	return &Suite{options: options, setup: setup}
+	return NewWith(func(ctx context.Context) (*cluster.Cluster, func() error, error) {
+		kube, err := cluster.Start(ctx, options)
+		if err != nil {
+			return nil, nil, err
+		}
+		return kube, kube.Stop, nil
+	}, setup...)
+}
+
+// NewWith is New for clusters of other kinds.
+func NewWith(starter Starter, setup ...Setup) *Suite {
+	return &Suite{starter: starter, setup: setup}
 }
 
 // Run runs the tests of a package and then stops the cluster. It returns the exit code for TestMain.
@@ -91,7 +106,7 @@ func (s *Suite) Cluster(t testing.TB) *cluster.Cluster {
 	defer s.mu.Unlock()
 	if s.kube == nil && s.err == nil {
 		// Not the context of the test: the cluster outlives it.
-		s.kube, s.err = s.start(context.Background())
+		s.kube, s.end, s.err = s.start(context.Background())
 	}
 	if s.err != nil {
 		t.Fatal(s.err)
@@ -99,18 +114,18 @@ func (s *Suite) Cluster(t testing.TB) *cluster.Cluster {
 	return s.kube
 }
 
-func (s *Suite) start(ctx context.Context) (*cluster.Cluster, error) {
-	kube, err := cluster.Start(ctx, s.options)
+func (s *Suite) start(ctx context.Context) (*cluster.Cluster, func() error, error) {
+	kube, stop, err := s.starter(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, setup := range s.setup {
 		if err := setup(ctx, kube); err != nil {
-			_ = kube.Stop() // the first error is the one to look at
-			return nil, fmt.Errorf("preparing the cluster: %w", err)
+			_ = stop() // the first error is the one to look at
+			return nil, nil, fmt.Errorf("preparing the cluster: %w", err)
 		}
 	}
-	return kube, nil
+	return kube, stop, nil
 }
 
 func (s *Suite) stop() error {
@@ -119,5 +134,5 @@ func (s *Suite) stop() error {
 	if s.kube == nil {
 		return nil
 	}
-	return s.kube.Stop()
+	return s.end()
 }

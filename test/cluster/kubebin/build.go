@@ -13,22 +13,13 @@ import (
 )
 
 const (
-	kubernetesModule = "k8s.io/kubernetes"
-	kwokModule       = "sigs.k8s.io/kwok"
-
-	stampFile = ".kube-stamp"
-	lockFile  = ".kube-lock"
+	lockFile = ".kube-lock"
 
 	interruptPatience = 5 * time.Second
 )
 
-// packages are the programs, as the go command names them inside the module.
-func packages() []string {
-	return []string{"./localkube", kwokModule + "/cmd/kwok", kubernetesModule + "/cmd/kubectl"}
-}
-
 // build leaves the programs in a directory; it does nothing if they are there and nothing has changed.
-func build(ctx context.Context, module, dir string, log io.Writer) error {
+func build(ctx context.Context, module, dir string, log io.Writer, s set) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making the directory for the programs: %w", err)
 	}
@@ -42,16 +33,16 @@ func build(ctx context.Context, module, dir string, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	want, err := fingerprint(module, goVersion, packages()...)
+	want, err := fingerprint(module, goVersion, s.packages...)
 	if err != nil {
 		return err
 	}
-	stamp := filepath.Join(dir, stampFile)
+	stamp := filepath.Join(dir, s.stamp)
 	// Without a stamp that can be read the programs are built, which is always right.
-	if have, err := os.ReadFile(stamp); err == nil && string(have) == want && len(binariesIn(dir).missing()) == 0 {
+	if have, err := os.ReadFile(stamp); err == nil && string(have) == want && len(s.missing(dir)) == 0 {
 		return nil
 	}
-	if err := compile(ctx, module, dir, log); err != nil {
+	if err := compile(ctx, module, dir, log, s); err != nil {
 		return err
 	}
 	if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
@@ -60,7 +51,7 @@ func build(ctx context.Context, module, dir string, log io.Writer) error {
 	return nil
 }
 
-func compile(ctx context.Context, module, dir string, log io.Writer) error {
+func compile(ctx context.Context, module, dir string, log io.Writer, s set) error {
 	progress := newProgress(log)
 	defer progress.finish()
 
@@ -72,16 +63,16 @@ func compile(ctx context.Context, module, dir string, log io.Writer) error {
 	}
 	kubernetes, kwok, _ := strings.Cut(strings.TrimSpace(versions), "\n")
 	flags := []string{"-buildvcs=false", "-ldflags=" + linkerFlags(kubernetes, kwok)}
-	stale, err := run(ctx, module, progress, append(append([]string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}, flags...), packages()...)...)
+	stale, err := run(ctx, module, progress, append(append([]string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}, flags...), s.packages...)...)
 	if err != nil {
 		return err
 	}
 	progress.compiling(len(strings.Fields(stale)))
 	args := append([]string{"build", "-v", "-o", dir + string(filepath.Separator)}, flags...)
-	if _, err := run(ctx, module, progress, append(args, packages()...)...); err != nil {
+	if _, err := run(ctx, module, progress, append(args, s.packages...)...); err != nil {
 		return err
 	}
-	progress.say(fmt.Sprintf("built localkube, kwok and kubectl (Kubernetes %s)", kubernetes))
+	progress.say(fmt.Sprintf("built %s (Kubernetes %s)", s, kubernetes))
 	return nil
 }
 

@@ -28,7 +28,9 @@ build)
   echo k8s.io/api/core/v1 >&2
   if [ -n "$BROKEN" ]; then echo "main.go:1:1: broken" >&2; exit 1; fi
   if [ -n "$SLOW" ]; then exec sleep 100; fi
-  for name in localkube kwok kubectl; do : >"$4$name"; done ;;
+  dir=$4
+  shift 6
+  for package; do : >"$dir${package##*/}"; done ;;
 esac
 `
 
@@ -80,6 +82,26 @@ func TestEnsureBuildsOnce(t *testing.T) {
 	_, err = Ensure(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.Len(t, calls(), 4, "the sources have changed")
+}
+
+func TestEnsureNodeBuildsASetOfItsOwn(t *testing.T) {
+	root, calls := fakeModule(t)
+	var log bytes.Buffer
+	programs, err := EnsureNode(t.Context(), root, &log)
+	require.NoError(t, err)
+	for _, path := range []string{programs.Init, programs.Kubelet, programs.KubeProxy, programs.CoreDNS, programs.MetricsServer} {
+		assert.FileExists(t, path)
+	}
+	assert.NoFileExists(t, filepath.Join(root, "bin", "localkube"))
+	assert.Contains(t, log.String(), "built nodeinit, coredns, kubelet, kube-proxy and metrics-server (Kubernetes v1.36.3)")
+	calls()
+
+	_, err = Ensure(t.Context(), root, nil)
+	require.NoError(t, err)
+	assert.Len(t, calls(), 4, "the other set is not built yet")
+	_, err = EnsureNode(t.Context(), root, nil)
+	require.NoError(t, err)
+	assert.Len(t, calls(), 1, "this one is")
 }
 
 func TestEnsureReportsWhatTheCompilerSays(t *testing.T) {

@@ -23,6 +23,18 @@ type Binaries struct {
 	Kubectl string
 }
 
+// NodeBinaries are the paths of the programs that a real node needs besides, as far as they are made here: containerd,
+// runc and the CNI plugins are not.
+type NodeBinaries struct {
+	// Init holds the namespaces of the node.
+	Init      string
+	Kubelet   string
+	KubeProxy string
+	// CoreDNS has only the plugins that a test needs.
+	CoreDNS       string
+	MetricsServer string
+}
+
 func binariesIn(dir string) Binaries {
 	return Binaries{
 		Localkube: filepath.Join(dir, "localkube"),
@@ -31,32 +43,49 @@ func binariesIn(dir string) Binaries {
 	}
 }
 
-func (b Binaries) missing() []string {
-	var missing []string
-	for _, path := range []string{b.Localkube, b.Kwok, b.Kubectl} {
-		if !isFile(path) {
-			missing = append(missing, filepath.Base(path))
-		}
+func nodeBinariesIn(dir string) NodeBinaries {
+	return NodeBinaries{
+		Init:          filepath.Join(dir, "nodeinit"),
+		Kubelet:       filepath.Join(dir, "kubelet"),
+		KubeProxy:     filepath.Join(dir, "kube-proxy"),
+		CoreDNS:       filepath.Join(dir, "coredns"),
+		MetricsServer: filepath.Join(dir, "metrics-server"),
 	}
-	return missing
 }
 
 // Ensure returns programs that are up to date, which may mean to build them first: minutes the first time, tens of
 // milliseconds from then on. What it does is told to the writer, which may be nil.
 func Ensure(ctx context.Context, root string, log io.Writer) (Binaries, error) {
+	dir, err := ensure(ctx, root, log, clusterSet())
+	if err != nil {
+		return Binaries{}, err
+	}
+	return binariesIn(dir), nil
+}
+
+// EnsureNode does the same for the programs of a real node. They are a set of their own, so that whoever has no use for
+// them does not wait for them.
+func EnsureNode(ctx context.Context, root string, log io.Writer) (NodeBinaries, error) {
+	dir, err := ensure(ctx, root, log, nodeSet())
+	if err != nil {
+		return NodeBinaries{}, err
+	}
+	return nodeBinariesIn(dir), nil
+}
+
+func ensure(ctx context.Context, root string, log io.Writer, s set) (dir string, err error) {
 	if dir := os.Getenv(DirVariable); dir != "" {
-		found := binariesIn(dir)
-		if missing := found.missing(); len(missing) > 0 {
-			return Binaries{}, fmt.Errorf("%s=%s does not hold %q: unset it to have them built in the repository", DirVariable, dir, missing)
+		if missing := s.missing(dir); len(missing) > 0 {
+			return "", fmt.Errorf("%s=%s does not hold %q: unset it to have them built in the repository", DirVariable, dir, missing)
 		}
-		return found, nil
+		return dir, nil
 	}
 	if log == nil {
 		log = io.Discard
 	}
-	dir := filepath.Join(root, "bin")
-	if err := build(ctx, filepath.Join(root, moduleDir), dir, log); err != nil {
-		return Binaries{}, fmt.Errorf("building Kubernetes (try hack/build-kube.sh to see it alone): %w", err)
+	dir = filepath.Join(root, "bin")
+	if err := build(ctx, filepath.Join(root, moduleDir), dir, log, s); err != nil {
+		return "", fmt.Errorf("building Kubernetes (try hack/build-kube.sh to see it alone): %w", err)
 	}
-	return binariesIn(dir), nil
+	return dir, nil
 }

@@ -47,9 +47,6 @@ func apiServerFlags(o options) []string {
 	flags := []string{
 		"--etcd-servers=" + etcdClientURL,
 		"--bind-address=" + loopback,
-		"--advertise-address=" + loopback,
-		// Endpoints may not hold loopback addresses, so Service kubernetes has to go without.
-		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=" + serviceCIDR,
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged=true",
@@ -69,10 +66,31 @@ func apiServerFlags(o options) []string {
 		"--proxy-client-cert-file=" + o.pki(pki.FrontProxyCertificate),
 		"--proxy-client-key-file=" + o.pki(pki.FrontProxyKey),
 	}
+	flags = append(flags, nodeFlags(o)...)
 	if o.audit {
 		flags = append(flags, auditFlags(o)...)
 	}
 	return flags
+}
+
+// nodeFlags is what depends on whether there are real nodes: pods that reach the API server, kubelets that it talks
+// to.
+func nodeFlags(o options) []string {
+	if o.nodeIP() == nil {
+		return []string{
+			"--advertise-address=" + loopback,
+			// Endpoints may not hold loopback addresses, so Service kubernetes has to go without.
+			"--endpoint-reconciler-type=none",
+		}
+	}
+	return []string{
+		"--advertise-address=" + o.nodeAddress,
+		"--enable-admission-plugins=NodeRestriction",
+		"--kubelet-certificate-authority=" + o.pki(pki.CACertificate),
+		"--kubelet-client-certificate=" + o.pki(pki.KubeletClient.CertificateFile()),
+		"--kubelet-client-key=" + o.pki(pki.KubeletClient.KeyFile()),
+		"--kubelet-preferred-address-types=InternalIP",
+	}
 }
 
 // parseFlags lets the caller's flags come last: the last one wins.

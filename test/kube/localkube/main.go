@@ -1,6 +1,7 @@
 // Command localkube is a Kubernetes control plane in one process: etcd, kube-apiserver, kube-controller-manager
 // and kube-scheduler on the loopback interface, without root and ready in seconds. It is made for tests and
 // for the demo: its data is not safe from a power failure, and its only user is whoever can read its directory.
+// With --node-address it is the control plane of real nodes, which reach it at that address.
 //
 // It prints a line on standard output when the API server serves and another one when the cluster is ready, and
 // then exists as DIR/ready until it stops. SIGTERM and SIGINT stop it; its data stays, so that it can be
@@ -125,7 +126,11 @@ func prepare(o options) (net.Listener, error) {
 	if err := os.Remove(o.path(readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("removing the old ready file: %w", err)
 	}
-	if err := pki.Ensure(o.path(pkiDir), net.ParseIP(loopback), net.ParseIP(serviceIP)); err != nil {
+	addresses := []net.IP{net.ParseIP(loopback), net.ParseIP(serviceIP)}
+	if ip := o.nodeIP(); ip != nil {
+		addresses = append(addresses, ip)
+	}
+	if err := pki.Ensure(o.path(pkiDir), addresses...); err != nil {
 		return nil, err
 	}
 	if o.audit {
@@ -133,7 +138,7 @@ func prepare(o options) (net.Listener, error) {
 			return nil, err
 		}
 	}
-	listener, err := listen(o.port)
+	listener, err := openListener(o)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ func TestParseOptionsRefuses(t *testing.T) {
 		"no directory":     nil,
 		"a negative port":  {"--dir=/state", "--port=-1"},
 		"a port too large": {"--dir=/state", "--port=65536"},
+		"no address":       {"--dir=/state", "--node-address=localhost"},
+		"an IPv6 address":  {"--dir=/state", "--node-address=fd00::1"},
 		"an unknown flag":  {"--dir=/state", "--nodes=2"},
 		"an argument":      {"--dir=/state", "up"},
 	} {

@@ -40,9 +40,11 @@ const (
 	Admin             Client = "kubernetes-admin"
 	ControllerManager Client = "system:kube-controller-manager"
 	Scheduler         Client = "system:kube-scheduler"
+	// KubeletClient is whom kubelets know the API server as.
+	KubeletClient Client = "kube-apiserver-kubelet-client"
 )
 
-func clients() []Client { return []Client{Admin, ControllerManager, Scheduler} }
+func clients() []Client { return []Client{Admin, ControllerManager, Scheduler, KubeletClient} }
 
 // CertificateFile is where the client's certificate is in the certificate directory.
 func (c Client) CertificateFile() string { return c.baseName() + ".crt" }

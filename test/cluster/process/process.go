@@ -1,4 +1,5 @@
-package cluster
+// Package process starts the programs that a cluster on this machine consists of, and stops them.
+package process
 
 import (
 	"bufio"
@@ -17,22 +18,32 @@ import (
 // killPatience is how long a program may take to stop by itself.
 const killPatience = 10 * time.Second
 
-// command is a program to start.
-type command struct {
-	name string
-	path string
-	args []string
-	env  []string
-	// log takes what the program says on standard error, and on standard output too unless lines is set.
-	log string
-	// lines asks for the program's standard output.
-	lines bool
-	// detached lets the program outlive this process.
-	detached bool
+// Command is a program to start.
+type Command struct {
+	// Name is what the program is called in errors.
+	Name string
+	Path string
+	Args []string
+	// Env is added to the environment of this process.
+	Env []string
+	// Log is the file that takes what the program says on standard error, and on standard output too unless Lines
+	// is set.
+	Log string
+	// Lines asks for the program's standard output.
+	Lines bool
+	// Detached lets the program outlive this process.
+	Detached bool
+	// Files are inherited by the program, from file descriptor 3 on.
+	Files []*os.File
+	// Enter is called on the thread that the program is started from, before it is. It may change that thread in
+	// ways that children inherit, such as to join namespaces: the thread is used for nothing else. See setns(2).
+	Enter func() error
+	// Attributes are set on the program; nil means none. The package adds its own.
+	Attributes *syscall.SysProcAttr
 }
 
-// process is a program that runs.
-type process struct {
+// Process is a program that runs.
+type Process struct {
 	name string
 	log  string
 	os   *os.Process
@@ -43,26 +54,43 @@ type process struct {
 	err   error
 }
 
-func startProcess(c command) (*process, error) {
-	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+// Name is what the program was called when it was started.
+func (p *Process) Name() string { return p.name }
+
+// PID is the program's process ID.
+func (p *Process) PID() int { return p.os.Pid }
+
+// Ended is closed when the program has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Start starts a program.
+func Start(c Command) (*Process, error) {
+	log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("opening the log of %s: %w", c.name, err)
+		return nil, fmt.Errorf("opening the log of %s: %w", c.Name, err)
 	}
 	defer log.Close()
 
-	cmd := exec.Command(c.path, c.args...)
-	cmd.Env = append(os.Environ(), c.env...)
+	cmd := exec.Command(c.Path, c.Args...)
+	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own: Ctrl-C at a terminal ends this process, which then stops its children in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if !c.detached {
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if c.Attributes != nil {
+		*cmd.SysProcAttr = *c.Attributes
+	}
+	cmd.SysProcAttr.Setpgid = true
+	cmd.ExtraFiles = c.Files
+	// A program that has joined a process ID namespace ends with that namespace. Told to end with its parent too, it
+	// would end at once: it cannot see that it has one.
+	if !c.Detached && c.Enter == nil {
 		dieWithParent(cmd.SysProcAttr)
 	}
-	p := &process{name: c.name, log: c.log, ended: make(chan struct{})}
+	p := &Process{name: c.Name, log: c.Log, ended: make(chan struct{})}
 	var output, child *os.File
-	if c.lines {
+	if c.Lines {
 		if output, child, err = os.Pipe(); err != nil {
-			return nil, fmt.Errorf("making a pipe for %s: %w", c.name, err)
+			return nil, fmt.Errorf("making a pipe for %s: %w", c.Name, err)
 		}
 		defer child.Close()
 		cmd.Stdout = child
@@ -74,8 +102,11 @@ func startProcess(c command) (*process, error) {
 		// The kernel takes the thread that starts a child for its parent, and ends the child with it. Threads
 		// come and go; this one has to stay as long as the child does.
 		runtime.LockOSThread()
-		err := cmd.Start()
-		p.os = cmd.Process
+		err := c.enter()
+		if err == nil {
+			err = cmd.Start()
+			p.os = cmd.Process
+		}
 		started <- err
 		if err != nil {
 			return
@@ -87,9 +118,16 @@ func startProcess(c command) (*process, error) {
 		if output != nil {
 			err = errors.Join(err, child.Close(), output.Close())
 		}
-		return nil, fmt.Errorf("starting %s: %w", c.name, err)
+		return nil, fmt.Errorf("starting %s: %w", c.Name, err)
 	}
 	return p, nil
+}
+
+func (c Command) enter() error {
+	if c.Enter == nil {
+		return nil
+	}
+	return c.Enter()
 }
 
 func readLines(from io.ReadCloser) <-chan string {
@@ -108,8 +146,8 @@ func readLines(from io.ReadCloser) <-chan string {
 	return lines
 }
 
-// waitForLine returns when the program has printed the line. A program that ends before that says why in its log.
-func (p *process) waitForLine(ctx context.Context, want string) error {
+// WaitForLine returns when the program has printed the line. A program that ends before that says why in its log.
+func (p *Process) WaitForLine(ctx context.Context, want string) error {
 	for {
 		select {
 		case line, ok := <-p.lines:
@@ -125,8 +163,8 @@ func (p *process) waitForLine(ctx context.Context, want string) error {
 	}
 }
 
-// during does something that cannot succeed without the program, and gives up if the program ends.
-func (p *process) during(ctx context.Context, do func(context.Context) error) error {
+// During does something that cannot succeed without the program, and gives up if the program ends.
+func (p *Process) During(ctx context.Context, do func(context.Context) error) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -140,7 +178,7 @@ func (p *process) during(ctx context.Context, do func(context.Context) error) er
 }
 
 // complaint describes the end of a program that should not have ended.
-func (p *process) complaint(ctx context.Context) error {
+func (p *Process) complaint(ctx context.Context) error {
 	select {
 	case <-p.ended:
 	case <-ctx.Done():
@@ -158,9 +196,9 @@ func lastLines(path string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// stop asks the program to end, and ends it if that takes too long. How a program ends that was told to is of no
+// Stop asks the program to end, and ends it if that takes too long. How a program ends that was told to is of no
 // interest.
-func (p *process) stop() error {
+func (p *Process) Stop() error {
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -176,7 +214,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-func (p *process) signal(signal os.Signal) error {
+func (p *Process) signal(signal os.Signal) error {
 	if err := p.os.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("sending %v to %s (process %d): %w", signal, p.name, p.os.Pid, err)
 	}

@@ -1,4 +1,4 @@
-package cluster
+package process
 
 import (
 	"context"
@@ -11,30 +11,30 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func startShell(t *testing.T, script string) *process {
+func startShell(t *testing.T, script string) *Process {
 	t.Helper()
-	p, err := startProcess(command{
-		name:  "shell",
-		path:  "/bin/sh",
-		args:  []string{"-c", script},
-		log:   filepath.Join(t.TempDir(), "log"),
-		lines: true,
+	p, err := Start(Command{
+		Name:  "shell",
+		Path:  "/bin/sh",
+		Args:  []string{"-c", script},
+		Log:   filepath.Join(t.TempDir(), "log"),
+		Lines: true,
 	})
 	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, p.stop()) })
+	t.Cleanup(func() { assert.NoError(t, p.Stop()) })
 	return p
 }
 
 func TestWaitForLine(t *testing.T) {
 	p := startShell(t, "echo something; echo serving; exec sleep 100")
-	require.NoError(t, p.waitForLine(t.Context(), "serving"))
-	require.NoError(t, p.stop())
-	require.NoError(t, p.stop(), "a process can be stopped again")
+	require.NoError(t, p.WaitForLine(t.Context(), "serving"))
+	require.NoError(t, p.Stop())
+	require.NoError(t, p.Stop(), "a process can be stopped again")
 }
 
 func TestProcessThatEndsInsteadSaysWhy(t *testing.T) {
 	p := startShell(t, "echo no certificates >&2; exit 3")
-	err := p.waitForLine(t.Context(), "serving")
+	err := p.WaitForLine(t.Context(), "serving")
 	require.ErrorContains(t, err, "no certificates")
 	require.ErrorContains(t, err, "exit status 3")
 }
@@ -43,7 +43,7 @@ func TestWaitForLineGivesUp(t *testing.T) {
 	p := startShell(t, "exec sleep 100")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	err := p.waitForLine(ctx, "serving")
+	err := p.WaitForLine(ctx, "serving")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, p.log)
 }
@@ -51,19 +51,19 @@ func TestWaitForLineGivesUp(t *testing.T) {
 func TestDuring(t *testing.T) {
 	p := startShell(t, "read line; echo no nodes >&2; exit 1")
 	// The shell's input is empty, so it ends at once; what needs it is given up.
-	err := p.during(t.Context(), func(ctx context.Context) error {
+	err := p.During(t.Context(), func(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	})
 	require.ErrorContains(t, err, "no nodes")
 
 	p = startShell(t, "exec sleep 100")
-	require.ErrorIs(t, p.during(t.Context(), func(context.Context) error { return os.ErrClosed }), os.ErrClosed)
-	assert.NoError(t, p.during(t.Context(), func(context.Context) error { return nil }))
+	require.ErrorIs(t, p.During(t.Context(), func(context.Context) error { return os.ErrClosed }), os.ErrClosed)
+	assert.NoError(t, p.During(t.Context(), func(context.Context) error { return nil }))
 }
 
-func TestStartProcessReportsAMissingProgram(t *testing.T) {
-	_, err := startProcess(command{name: "localkube", path: "/nonexistent", log: filepath.Join(t.TempDir(), "log"), lines: true})
+func TestStartReportsAMissingProgram(t *testing.T) {
+	_, err := Start(Command{Name: "localkube", Path: "/nonexistent", Log: filepath.Join(t.TempDir(), "log"), Lines: true})
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
