@@ -1,10 +1,5 @@
 package fluxconfig
 
-import (
-	"fmt"
-	"strconv"
-)
-
 // Quorum is the number of brokers that the lead waits for before it starts the
 // first program (broker attribute broker.quorum, flux-broker-attributes(7)):
 // minSize, or the size at creation. It is to be stated always: where it is not,
@@ -24,17 +19,4 @@ func Quorum(size, minSize int32) int32 {
 // rises: growth needs no more brokers to start with.
 func ShrunkQuorum(recorded, size int32) int32 {
 	return max(1, min(recorded, size))
-}
-
-// QuorumAttribute is the value of the attribute: a number, or for Flux before
-// 0.51 the ranks themselves (RFC 22 idset).
-func QuorumAttribute(quorum int32, idset bool) string {
-	switch {
-	case !idset:
-		return strconv.Itoa(int(quorum))
-	case quorum <= 1:
-		return "0"
-	default:
-		return fmt.Sprintf("0-%d", quorum-1)
-	}
 }

@@ -21,10 +21,3 @@ func TestShrunkQuorum(t *testing.T) {
 		assert.Equal(t, tc.want, ShrunkQuorum(tc.recorded, tc.size), "%+v", tc)
 	}
 }
-
-func TestQuorumAttribute(t *testing.T) {
-	assert.Equal(t, "4", QuorumAttribute(4, false))
-	assert.Equal(t, "1", QuorumAttribute(1, false))
-	assert.Equal(t, "0-3", QuorumAttribute(4, true))
-	assert.Equal(t, "0", QuorumAttribute(1, true))
-}

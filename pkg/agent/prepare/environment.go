@@ -22,7 +22,7 @@ type places struct {
 func viewDir(v *plan.View) string { return path.Join(v.MountPath, "view") }
 
 // softwareDir is where the packages are that a view links to.
-func softwareDir(v *plan.View) string { return path.Join(v.MountPath, "software") }
+func softwareDir(v *plan.View) string { return path.Join(v.MountPath, plan.SoftwareSubPath) }
 
 // places finds the parts of the view.
 func (s system) places(v *plan.View) places {
@@ -74,9 +74,8 @@ func environment(p *plan.Plan, v places, environ []string) map[string]string {
 			delete(env, "PYTHONPATH")
 		}
 	}
-	env["fluxsocket"] = p.Files.SocketURI
-	if p.Broker.DisableSocket {
-		delete(env, "fluxsocket")
+	if !p.Broker.DisableSocket {
+		env["fluxsocket"] = p.Files.SocketURI
 	}
 	env["FLUX_OUTPUT_DIR"] = defaultOutputDir
 	if p.Lead.Logs != "" {

@@ -15,6 +15,9 @@ import (
 // ownName is the directory that a broker has to itself below one that it can't own.
 const ownName = "broker"
 
+// privateName is the directory of a socket that is not for users.
+const privateName = "agent"
+
 // directories makes the directories of the broker.
 //
 // A broker starts only if it owns its rundir, its statedir and the directory of its
@@ -101,7 +104,7 @@ func (s system) giveAll(dir string, o owner) error {
 func (i *Instance) placeSocket(sys system) error {
 	usual := i.Files.Socket
 	if i.plan.Broker.DisableSocket {
-		dir := path.Join(i.Files.RunDir, "agent")
+		dir := path.Join(i.Files.RunDir, privateName)
 		if err := sys.mkdir(dir, i.owner(), 0o700); err != nil {
 			return fmt.Errorf("making the directory %s: %w", dir, err)
 		}

@@ -14,42 +14,45 @@ import (
 // that was started again for example.
 func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
 	sys := newSystem(o.Root)
-	i := &Instance{plan: p, root: o.Root, Files: p.Files, Lead: o.Index == 0 && !p.Child}
+	i := newInstance(p, o)
 	if err := i.identify(ctx, sys, o.Environ); err != nil {
 		return nil, fmt.Errorf("the user of Flux: %w", err)
 	}
-	if err := i.locate(ctx, sys, o.Environ); err != nil {
+	if err := i.directories(sys); err != nil {
 		return nil, err
 	}
-	if err := i.directories(sys); err != nil {
+	env := environment(p, sys.places(p.View), o.Environ)
+	if err := i.locate(sys, env); err != nil {
+		return nil, err
+	}
+	if err := i.extras(sys, env); err != nil {
+		return nil, err
+	}
+	i.setEnvironment(env)
+	if err := i.ask(ctx, sys); err != nil {
 		return nil, err
 	}
 	if err := i.configuration(sys); err != nil {
 		return nil, err
 	}
-	r, err := i.encodeR(ctx)
-	if err == nil {
-		err = sys.write(i.Files.R, []byte(r), i.owner(), 0o644)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the resources of the instance: %w", err)
-	}
-	if err := i.addUsers(ctx, sys); err != nil {
+	if err := i.scripts(sys, env); err != nil {
 		return nil, err
 	}
-	return i, nil
+	for _, step := range []func(context.Context, system) error{i.addUsers, i.imp, i.munge} {
+		if err := step(ctx, sys); err != nil {
+			return nil, err
+		}
+	}
+	return i, i.sudoers(sys)
 }
 
-// locate finds Flux and its environment.
-func (i *Instance) locate(ctx context.Context, sys system, environ []string) error {
-	view := sys.places(i.plan.View)
-	env := environment(i.plan, view, environ)
-	i.HookEnv = list(env)
-	maps.Copy(env, environmentOf(i.User, i.Home))
-	i.Env = list(env)
+func newInstance(p *plan.Plan, o Options) *Instance {
+	return &Instance{plan: p, root: o.Root, Files: p.Files, Lead: o.Index == 0 && !p.Child}
+}
 
-	// Flux of the view, also where the image has another one.
-	flux, ok := sys.find("flux", view.bin)
+// locate finds Flux: that of the view, also where the image has another one.
+func (i *Instance) locate(sys system, env map[string]string) error {
+	flux, ok := sys.find("flux", sys.places(i.plan.View).bin)
 	if !ok && i.plan.System {
 		flux, ok = sys.find("flux", path.Join(i.plan.InstallRoot, "bin"))
 	}
@@ -60,7 +63,33 @@ func (i *Instance) locate(ctx context.Context, sys system, environ []string) err
 		return errors.New("there is no command flux in the PATH of the container: " + env["PATH"])
 	}
 	i.Flux = flux
+	return nil
+}
+
+// setEnvironment makes the lists of variables.
+func (i *Instance) setEnvironment(env map[string]string) {
+	env["FLUX_RC_EXTRA"] = withDir(env["FLUX_RC_EXTRA"], i.rcExtraDir())
+	i.HookEnv = list(env)
+	own := maps.Clone(env)
+	maps.Copy(own, environmentOf(i.User, i.Home))
+	i.Env = list(own)
+}
+
+// ask finds out about this Flux, and with its help about this host.
+func (i *Instance) ask(ctx context.Context, sys system) error {
 	var err error
-	i.Version, err = i.version(ctx)
-	return err
+	if i.Version, err = i.version(ctx); err != nil {
+		return err
+	}
+	if err := i.affinity(ctx, sys, i.rcExtraDir()); err != nil {
+		return err
+	}
+	r, err := i.encodeR(ctx)
+	if err == nil {
+		err = sys.write(i.Files.R, []byte(r), i.owner(), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("the resources of the instance: %w", err)
+	}
+	return nil
 }

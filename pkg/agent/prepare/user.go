@@ -55,21 +55,27 @@ func (i *Instance) identify(ctx context.Context, sys system, environ []string) e
 		}
 		klog.FromContext(ctx).V(1).Info("Added a user", "user", user.name, "uid", user.uid)
 	}
-	i.User, i.Home = user.name, user.home
+	i.User, i.Home = user.name, homeOf(sys, user)
+	i.become(known, user)
+	return nil
+}
+
+// become makes a user the broker's.
+func (i *Instance) become(known accounts, user account) {
 	if user.uid == 0 {
-		return nil // named, but root all the same
-	}
-	if !usableHome(i.Home) || !sys.isDir(i.Home) {
-		i.Home = path.Join("/home", user.name)
-	}
-	if !sys.isDir(i.Home) {
-		if err := sys.mkdir(i.Home, owner{user.uid, user.gid}, 0o755); err != nil {
-			return fmt.Errorf("making the home of user %s: %w", user.name, err)
-		}
+		return // named, but root all the same
 	}
 	i.UID, i.GID = id(user.uid), id(user.gid)
 	i.Credential = &syscall.Credential{Uid: i.UID, Gid: i.GID, Groups: known.supplementary(user)}
-	return nil
+}
+
+// homeOf is the home of a user that the agent becomes. One that does not exist is
+// made where documents of flux-operator look for it.
+func homeOf(sys system, user account) string {
+	if usableHome(user.home) && sys.isDir(user.home) {
+		return user.home
+	}
+	return path.Join("/home", user.name)
 }
 
 // id is a user's or a group's number for the kernel. What does not fit is nobody.

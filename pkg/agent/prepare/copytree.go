@@ -1,0 +1,218 @@
+package prepare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// treeCopy copies directories with all that is in them: modes, times, symbolic and
+// hard links. What an earlier copy that broke off has left is taken over, as far as it
+// is whole. A file is whole when it has its time, which it gets last.
+type treeCopy struct {
+	// workers is the number of files that are copied at the same time.
+	workers int
+	// rewrite changes the targets of symbolic links.
+	rewrite func(target string) string
+
+	jobs chan copyJob
+	mu   sync.Mutex
+	// links are the hard links to be made, by the file that they are links to.
+	links map[inode][]string
+	errs  []error
+}
+
+type copyJob struct {
+	from, to string
+	info     fs.FileInfo
+}
+
+// inode is the identity of a file.
+type inode struct{ dev, ino uint64 }
+
+// madeDir is a directory whose mode and time are set when nothing is written into it
+// any more.
+type madeDir struct {
+	path string
+	info fs.FileInfo
+}
+
+// copy copies what is in the directory from into the directory to.
+func (c *treeCopy) copy(ctx context.Context, from, to string) error {
+	c.jobs = make(chan copyJob, 4*c.workers)
+	c.links = map[inode][]string{}
+	var wg sync.WaitGroup
+	for range c.workers {
+		wg.Go(c.work)
+	}
+	dirs, err := c.walk(ctx, from, to)
+	close(c.jobs)
+	wg.Wait()
+	if err = errors.Join(append(c.errs, err)...); err != nil {
+		return err
+	}
+	if err := c.link(); err != nil {
+		return err
+	}
+	// The innermost first: what its parents get is not changed by it.
+	for _, dir := range slices.Backward(dirs) {
+		if err := finish(dir.path, dir.info); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk makes directories and symbolic links, and gives files to the workers.
+func (c *treeCopy) walk(ctx context.Context, from, to string) ([]madeDir, error) {
+	var dirs []madeDir
+	err := filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, strings.TrimPrefix(name, from))
+		switch info.Mode().Type() {
+		case fs.ModeDir:
+			dirs = append(dirs, madeDir{target, info})
+			return makeDir(target)
+		case fs.ModeSymlink:
+			return c.symlink(name, target)
+		case 0:
+			if c.hardlink(info, target) {
+				return nil
+			}
+			c.jobs <- copyJob{name, target, info}
+			return nil
+		default:
+			return nil // sockets, devices: nothing that a view needs
+		}
+	})
+	return dirs, err
+}
+
+// makeDir makes a directory that can be written to, or makes it so.
+func makeDir(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
+}
+
+func (c *treeCopy) symlink(from, to string) error {
+	target, err := os.Readlink(from)
+	if err != nil {
+		return err
+	}
+	target = c.rewrite(target)
+	if old, err := os.Readlink(to); err == nil && old == target {
+		return nil
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return os.Symlink(target, to)
+}
+
+// hardlink notes a further name of a file. The first one is copied.
+func (c *treeCopy) hardlink(info fs.FileInfo, to string) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Nlink < 2 {
+		return false
+	}
+	key := inode{stat.Dev, stat.Ino}
+	c.links[key] = append(c.links[key], to)
+	return len(c.links[key]) > 1
+}
+
+// link makes the hard links.
+func (c *treeCopy) link() error {
+	for _, names := range c.links {
+		first, err := os.Stat(names[0])
+		if err != nil {
+			return err
+		}
+		for _, name := range names[1:] {
+			if info, err := os.Lstat(name); err == nil && os.SameFile(first, info) {
+				continue
+			}
+			if err := os.RemoveAll(name); err != nil {
+				return err
+			}
+			if err := os.Link(names[0], name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// work copies files until there are no more.
+func (c *treeCopy) work() {
+	for job := range c.jobs {
+		if err := copyFile(job); err != nil {
+			c.mu.Lock()
+			c.errs = append(c.errs, fmt.Errorf("copying %s: %w", job.from, err))
+			c.mu.Unlock()
+		}
+	}
+}
+
+// copyFile copies a file, unless it has been copied. The kernel copies the content, on
+// a file system that can share blocks without moving any (copy_file_range(2)).
+func copyFile(job copyJob) error {
+	if old, err := os.Lstat(job.to); err == nil {
+		if old.Mode().IsRegular() && old.Size() == job.info.Size() && old.ModTime().Equal(job.info.ModTime()) {
+			return nil
+		}
+		// Not written to: it may be a link to another file.
+		if err := os.RemoveAll(job.to); err != nil {
+			return err
+		}
+	}
+	in, err := os.Open(job.from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(job.to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = out.ReadFrom(in)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return err
+	}
+	return finish(job.to, job.info)
+}
+
+// finish gives a copy its mode and then its time. It gets no setuid bit: its owner is
+// not the original's.
+func finish(path string, info fs.FileInfo) error {
+	if err := os.Chmod(path, info.Mode().Perm()); err != nil {
+		return err
+	}
+	times := []unix.Timespec{
+		unix.NsecToTimespec(info.ModTime().UnixNano()),
+		unix.NsecToTimespec(info.ModTime().UnixNano()),
+	}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, path, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("setting the time of %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package prepare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// sudoersFile lets the broker's user become others without a password, as
+// flux-operator does. Names with a dot are not read.
+const sudoersFile = "/etc/sudoers.d/minicluster"
+
+// sudoersText is sudoers(5). SETENV: tutorials pass their environment on (sudo -E).
+func sudoersText(user string) string {
+	return "root ALL=(ALL:ALL) NOPASSWD:SETENV: ALL\n" + user + " ALL=(ALL:ALL) NOPASSWD:SETENV: ALL\n"
+}
+
+// sudoers writes it where sudo is installed.
+func (i *Instance) sudoers(sys system) error {
+	if sys.uid != 0 || !i.plan.System || i.Credential == nil || !sys.isDir(path.Dir(sudoersFile)) {
+		return nil
+	}
+	if err := sys.write(sudoersFile, []byte(sudoersText(i.User)), owner{0, 0}, 0o440); err != nil {
+		return fmt.Errorf("writing %s: %w", sudoersFile, err)
+	}
+	return nil
+}
+
+// imp makes flux-imp(8) start jobs of other users. It is needed where broker.toml
+// names it: with users or a MUNGE key.
+func (i *Instance) imp(ctx context.Context, sys system) error {
+	if !i.plan.System || (len(i.plan.Users) == 0 && !sys.hasMungeKey()) {
+		return nil
+	}
+	log := klog.FromContext(ctx)
+	imp := path.Join(i.plan.InstallRoot, "libexec/flux/flux-imp")
+	switch {
+	case sys.uid != 0:
+		log.Info("Jobs of other users can't run: the container does not run as root")
+		return nil
+	case !sys.executable(imp):
+		log.Info("Jobs of other users can't run: the image has no flux-imp (package flux-security)", "looked for", imp)
+		return nil
+	}
+	// It must be setuid to start processes of others, and root's for that.
+	if err := os.Chmod(sys.at(imp), fs.ModeSetuid|0o755); err != nil {
+		return fmt.Errorf("making %s setuid: %w", imp, err)
+	}
+	name := i.User
+	if i.Credential == nil {
+		name = "root"
+	}
+	file := path.Join(sysconfDir(i.plan.InstallRoot), "flux/imp/conf.d/imp.toml")
+	text := impText(name, path.Join(i.plan.InstallRoot, "libexec/flux/flux-shell"))
+	if err := sys.write(file, []byte(text), owner{0, 0}, 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	return nil
+}
+
+// impText is flux-config-security-imp(5).
+func impText(user, shell string) string {
+	return "[exec]\nallowed-users = [" + strconv.Quote(user) + "]\nallowed-shells = [" + strconv.Quote(shell) + "]\n"
+}
+
+// sysconfDir is where an installation keeps its configuration.
+func sysconfDir(installRoot string) string {
+	if path.Clean(installRoot) == "/usr" {
+		return "/etc"
+	}
+	return path.Join(installRoot, "etc")
+}
+
+// Where munged(8) of Debian and Red Hat has its things.
+const (
+	mungeUser   = "munge"
+	mungeSocket = "/run/munge/munge.socket.2"
+	mungeOwnKey = "/var/lib/munge/minicluster.key"
+)
+
+func mungeKey() string { return path.Join(plan.MungeDir, "munge.key") }
+
+func (s system) hasMungeKey() bool {
+	_, err := os.Stat(s.at(mungeKey()))
+	return err == nil
+}
+
+// munge starts munged(8) where a key is mounted, as the user munge where the image
+// has one. It refuses a key that others may read and directories that others may
+// write, as mounted ones are, and so gets a copy.
+func (i *Instance) munge(ctx context.Context, sys system) error {
+	if !sys.hasMungeKey() {
+		return nil
+	}
+	env := parseEnviron(i.HookEnv)
+	daemon, ok := sys.find("munged", env["PATH"]+":/usr/sbin:/sbin")
+	if !ok {
+		return errors.New("a MUNGE key is mounted, but the image has no munged")
+	}
+	key, err := sys.read(mungeKey())
+	if err != nil {
+		return fmt.Errorf("reading the MUNGE key: %w", err)
+	}
+	o := owner{sys.uid, sys.gid}
+	var credential *syscall.Credential
+	if sys.mayBecomeAnother() {
+		known, err := sys.accounts()
+		if err != nil {
+			return err
+		}
+		if user, ok := known.user(mungeUser); ok {
+			o = owner{user.uid, user.gid}
+			credential = &syscall.Credential{Uid: id(user.uid), Gid: id(user.gid)}
+		}
+	}
+	for dir, mode := range map[string]fs.FileMode{path.Dir(mungeSocket): 0o755, path.Dir(mungeOwnKey): 0o711, "/var/log/munge": 0o700} {
+		if err := sys.mkdir(dir, o, mode); err != nil {
+			return fmt.Errorf("making the directory %s for munged: %w", dir, err)
+		}
+	}
+	if err := sys.write(mungeOwnKey, key, o, 0o400); err != nil {
+		return fmt.Errorf("copying the MUNGE key: %w", err)
+	}
+	// Its first process ends once the daemon answers, or with what went wrong. --force:
+	// it takes over the socket that an earlier container left.
+	cmd := exec.CommandContext(ctx, sys.at(daemon), "--force", "--key-file="+mungeOwnKey, "--socket="+mungeSocket)
+	cmd.Env = i.HookEnv
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	var messages strings.Builder
+	errs, err := os.CreateTemp("", "munged-*")
+	if err != nil {
+		return fmt.Errorf("starting munged: %w", err)
+	}
+	defer os.Remove(errs.Name())
+	defer errs.Close()
+	// A file, not a pipe: the daemon keeps it open, and a pipe would be waited for.
+	cmd.Stderr = errs
+	if err := cmd.Run(); err != nil {
+		if text, readErr := os.ReadFile(errs.Name()); readErr == nil {
+			messages.Write(text)
+		}
+		return fmt.Errorf("starting munged: %w: %s", err, strings.TrimSpace(messages.String()))
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package prepare
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// shellQuote makes a text one word of a POSIX shell.
+func shellQuote(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// scripts writes the files that flux-operator puts at the mount path of the view, for
+// users to source: they keep the places and the names of variables that documents and
+// tools of flux-operator know.
+func (i *Instance) scripts(sys system, env map[string]string) error {
+	if i.plan.View == nil {
+		return nil
+	}
+	dir := i.plan.View.MountPath
+	for name, text := range map[string]string{
+		"flux-view.sh":    fluxViewText(i.plan.View.Copied, viewDir(i.plan.View), env, i.plan.Broker.Environment),
+		"flux-connect.sh": fluxConnectText(path.Join(dir, "flux-view.sh")),
+		"load-fluxion.sh": loadFluxionText,
+	} {
+		if err := sys.write(path.Join(dir, name), []byte(text), i.owner(), 0o755); err != nil {
+			return fmt.Errorf("writing %s: %w", path.Join(dir, name), err)
+		}
+	}
+	return nil
+}
+
+// viewVariables are those of flux-view.sh.
+func viewVariables() []string { return []string{"PATH", "PYTHONPATH", "fluxsocket"} }
+
+// fluxViewText sets the environment in which flux commands work. The libraries of the
+// view are there only for those who source it: programs of the image may not work with
+// them, and those of the view find theirs anyway.
+func fluxViewText(copied bool, view string, env, user map[string]string) string {
+	var out strings.Builder
+	out.WriteString("#!/bin/sh\n# To be sourced: . flux-view.sh\n")
+	for _, name := range viewVariables() {
+		if value, ok := env[name]; ok {
+			fmt.Fprintf(&out, "export %s=%s\n", name, shellQuote(value))
+		}
+	}
+	if copied {
+		fmt.Fprintf(&out, "export LD_LIBRARY_PATH=\"${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}\"%s\n", shellQuote(path.Join(view, "lib")))
+	}
+	for _, name := range slices.Sorted(maps.Keys(user)) {
+		fmt.Fprintf(&out, "export %s=%s\n", name, shellQuote(user[name]))
+	}
+	return out.String()
+}
+
+// fluxConnectText connects to the broker, with a shell of its own.
+func fluxConnectText(view string) string {
+	return "#!/bin/sh\n. " + shellQuote(view) + `
+if command -v bash >/dev/null 2>&1; then
+  flux proxy "$fluxsocket" bash
+else
+  flux proxy "$fluxsocket" sh
+fi
+`
+}
+
+const loadFluxionText = `#!/bin/sh
+# Replaces the simple scheduler of an instance by Fluxion.
+flux module remove sched-simple
+flux module load sched-fluxion-resource
+flux module load sched-fluxion-qmanager
+`

@@ -1,0 +1,195 @@
+package prepare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// Where an image of a view has its parts: spack's places.
+const (
+	viewsDir  = "/opt/views/._view"
+	viewLink  = "/opt/view"
+	viewLeast = "bin/flux"
+)
+
+// doneMarker tells that a view is complete. It is flux-operator's.
+const doneMarker = "flux-operator-done.txt"
+
+// ViewOptions are facts about the container that brings the view.
+type ViewOptions struct {
+	// Root is a directory that stands for / (tests); empty in a pod.
+	Root string
+	// Image is where the image of the view is mounted, if it is: then links to it are
+	// made instead of copies. Otherwise it is the container's own.
+	Image string
+}
+
+// View brings the Flux of a view's image to the directory that the containers of the
+// pod share. It can be called again after it broke off, and does nothing after it
+// succeeded.
+func View(ctx context.Context, v *plan.View, o ViewOptions) error {
+	sys := newSystem(o.Root)
+	if err := makeShared(sys.at(path.Join(v.MountPath, plan.SoftwareSubPath))); err != nil {
+		return fmt.Errorf("making the directory of the view's packages: %w", err)
+	}
+	if !v.Copied {
+		return nil
+	}
+	marker := sys.at(path.Join(v.MountPath, doneMarker))
+	if _, err := os.Stat(marker); err == nil {
+		return nil
+	}
+	from, err := findView(sys, o.Image)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if o.Image != "" {
+		err = linkView(sys, v, from, o.Image)
+	} else {
+		err = copyView(ctx, sys, v, from)
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(marker, []byte(from+"\n"), 0o644); err != nil {
+		return fmt.Errorf("noting that the view is complete: %w", err)
+	}
+	klog.FromContext(ctx).Info("The view is complete", "from", from, "at", viewDir(v), "took", time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// makeShared makes a directory in which containers of any user may make files.
+func makeShared(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o777); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
+// findView is the directory of the view in its image: the one that /opt/view is a link
+// to, or the only one.
+func findView(sys system, image string) (string, error) {
+	at := func(p string) string { return sys.at(path.Join("/", image, p)) }
+	var candidates []string
+	if target, err := os.Readlink(at(viewLink)); err == nil {
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(viewLink), target)
+		}
+		candidates = append(candidates, target)
+	}
+	entries, err := os.ReadDir(at(viewsDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("looking for the view: %w", err)
+	}
+	for _, entry := range entries {
+		candidates = append(candidates, path.Join(viewsDir, entry.Name()))
+	}
+	for _, dir := range append(candidates, viewLink) {
+		if _, err := os.Lstat(at(path.Join(dir, viewLeast))); err == nil {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("there is no view with Flux in the image: no %s in a directory of %s, nor in %s", viewLeast, viewsDir, viewLink)
+}
+
+// copyView copies the view and the packages that it is made of.
+func copyView(ctx context.Context, sys system, v *plan.View, from string) error {
+	to := viewDir(v)
+	tree := &treeCopy{workers: 2 * runtime.GOMAXPROCS(0), rewrite: rewriteTargets(from, to)}
+	if sys.isDir(plan.SoftwareDir) {
+		if err := tree.copy(ctx, sys.at(plan.SoftwareDir), sys.at(softwareDir(v))); err != nil {
+			return fmt.Errorf("copying the packages of the view: %w", err)
+		}
+	}
+	if err := tree.copy(ctx, sys.at(from), sys.at(to)); err != nil {
+		return fmt.Errorf("copying the view: %w", err)
+	}
+	return linkPython(sys, to)
+}
+
+// rewriteTargets makes absolute links into the view links into its copy: where it was
+// in its image there is nothing in other containers. The packages stay where they are.
+func rewriteTargets(from, to string) func(string) string {
+	return func(target string) string {
+		for _, prefix := range []string{from, viewLink} {
+			if rest, ok := strings.CutPrefix(target, prefix); ok && (rest == "" || rest[0] == '/') {
+				return to + rest
+			}
+		}
+		return target
+	}
+}
+
+// linkPython gives the view a python3, if it has one under another name only: links
+// of views into the prefix of their Python may lead nowhere.
+func linkPython(sys system, view string) error {
+	for _, name := range []string{"python3", "python"} {
+		link := path.Join(view, "bin", name)
+		if _, err := os.Stat(sys.at(link)); err == nil || leadsElsewhere(sys, link) {
+			continue
+		}
+		found, err := filepath.Glob(sys.at(path.Join(view, "bin/python3.[0-9]*")))
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		for _, program := range found {
+			if strings.HasSuffix(program, "-config") {
+				continue
+			}
+			if err := sys.symlink(filepath.Base(program), link); err != nil {
+				return fmt.Errorf("linking %s: %w", link, err)
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// leadsElsewhere tells whether a link leads to a package, which other containers have
+// at a place where this one may not.
+func leadsElsewhere(sys system, link string) bool {
+	target, err := os.Readlink(sys.at(link))
+	if err != nil {
+		return false
+	}
+	rest, ok := strings.CutPrefix(target, plan.SoftwareDir)
+	if !ok {
+		return false
+	}
+	_, err = os.Lstat(sys.at(plan.SoftwareDir + rest))
+	return err == nil
+}
+
+// linkView makes links to a view that is mounted.
+func linkView(sys system, v *plan.View, from, image string) error {
+	if err := sys.symlink(path.Join(image, from), viewDir(v)); err != nil {
+		return fmt.Errorf("linking the view: %w", err)
+	}
+	packages, err := os.ReadDir(sys.at(path.Join(image, plan.SoftwareDir)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading the packages of the view: %w", err)
+	}
+	for _, entry := range packages {
+		name := entry.Name()
+		if err := sys.symlink(path.Join(image, plan.SoftwareDir, name), path.Join(softwareDir(v), name)); err != nil {
+			return fmt.Errorf("linking the package %s of the view: %w", name, err)
+		}
+	}
+	return nil
+}
