@@ -1,0 +1,154 @@
+package flux
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+)
+
+// Client is a connection to a broker. Its methods may be called by any number
+// of goroutines at once. When the connection breaks, all calls fail and
+// [Client.Done] is closed; a client does not connect again.
+type Client struct {
+	conn       net.Conn
+	maxMessage int
+
+	writing chan struct{} // holds one token while a message is written
+	done    chan struct{} // closed after err is set
+
+	mu      sync.Mutex
+	err     error // why the connection ended
+	lastTag uint32
+	calls   map[uint32]*call
+}
+
+func newClient(conn net.Conn, maxMessage int) *Client {
+	c := &Client{
+		conn:       conn,
+		maxMessage: maxMessage,
+		writing:    make(chan struct{}, 1),
+		done:       make(chan struct{}),
+		calls:      map[uint32]*call{},
+	}
+	go c.receive()
+	return c
+}
+
+// Done is closed when the connection has ended, for whatever reason.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Err is why the connection ended; nil while it has not. After [Client.Close]
+// it is [ErrClosed].
+func (c *Client) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// Close ends the connection, and with it all calls that are under way. The
+// broker then forgets the streams and subscriptions of this client.
+func (c *Client) Close() { c.fail(ErrClosed) }
+
+// fail ends the connection, for the first reason that is given.
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	close(c.done)
+	c.conn.Close()
+}
+
+// receive hands out what the broker sends, until the connection ends. It never
+// waits for a reader.
+func (c *Client) receive() {
+	r := bufio.NewReader(c.conn)
+	for {
+		m, err := ReadMessage(r, c.maxMessage)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = errors.New("the broker closed it")
+			}
+			c.fail(fmt.Errorf("connection to the broker: %w", err))
+			return
+		}
+		if m.Type == TypeResponse { // events are not asked for, services not offered
+			c.answer(m)
+		}
+	}
+}
+
+// answer hands a response to its call. One that nobody waits for any more,
+// because its context ended, is dropped.
+func (c *Client) answer(m *Message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pending, ok := c.calls[m.Tag()]
+	if !ok {
+		return
+	}
+	if !pending.streaming || m.Errno() != 0 {
+		delete(c.calls, m.Tag())
+	}
+	if !pending.queue.put(m) {
+		delete(c.calls, m.Tag())
+	}
+}
+
+// start registers a call under a tag that no other call has.
+func (c *Client) start(pending *call) (tag uint32, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return 0, c.err
+	}
+	for {
+		c.lastTag++
+		if _, taken := c.calls[c.lastTag]; !taken && c.lastTag != 0 {
+			break
+		}
+	}
+	c.calls[c.lastTag] = pending
+	return c.lastTag, nil
+}
+
+func (c *Client) forget(tag uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.calls, tag)
+}
+
+// send writes a message. Ending ctx interrupts it; a message of which a part is
+// already written takes the connection with it.
+func (c *Client) send(ctx context.Context, m *Message) error {
+	data := appendWire(nil, m)
+	select {
+	case c.writing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return c.err
+	}
+	defer func() { <-c.writing }()
+
+	stop := interruptible(ctx, c.conn.SetWriteDeadline)
+	n, err := c.conn.Write(data)
+	stop()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && n == 0:
+		return ctx.Err()
+	}
+	c.fail(fmt.Errorf("connection to the broker: %w", err))
+	return c.err
+}

@@ -1,0 +1,118 @@
+package flux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// busyRetry is the pause before a socket is tried again whose short queue of
+// waiting connections (five) was full.
+const busyRetry = 10 * time.Millisecond
+
+type options struct {
+	maxMessage int
+	uid        int
+}
+
+// Option changes how [Dial] connects.
+type Option func(*options)
+
+// MaxMessage bounds the size, in bytes, of the messages that are received.
+func MaxMessage(n int) Option { return func(o *options) { o.maxMessage = n } }
+
+// AsUser connects as the user with that id. The broker decides by the user
+// who connects what is allowed, and root is not its owner when it
+// runs as another. The calling process must be root or that user.
+func AsUser(uid int) Option { return func(o *options) { o.uid = uid } }
+
+// Dial connects to the local socket of a broker, a path or a local:// URI, and
+// waits until the broker has accepted the connection, or ctx ends. A broker
+// that refuses answers with an errno, mostly EPERM.
+func Dial(ctx context.Context, socket string, opts ...Option) (*Client, error) {
+	o := options{maxMessage: DefaultMaxMessage, uid: -1}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	path, err := socketPath(socket)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connect(ctx, path, o.uid)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the broker: %w", err)
+	}
+	if err := awaitAccept(ctx, conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("connect to the broker at %s: %w", path, err)
+	}
+	return newClient(conn, o.maxMessage), nil
+}
+
+func socketPath(socket string) (string, error) {
+	path, isURI := strings.CutPrefix(socket, "local://")
+	if path == "" || (!isURI && strings.Contains(path, "://")) {
+		return "", fmt.Errorf("%q is neither a path nor a local:// URI", socket)
+	}
+	return path, nil
+}
+
+func connect(ctx context.Context, path string, uid int) (net.Conn, error) {
+	for {
+		var conn net.Conn
+		err := asUser(uid, func() error {
+			var err error
+			conn, err = new(net.Dialer).DialContext(ctx, "unix", path)
+			return err
+		})
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w (%w)", ctx.Err(), err)
+		case <-time.After(busyRetry):
+		}
+	}
+}
+
+// awaitAccept reads the one byte that the broker sends first: 0, or an errno.
+func awaitAccept(ctx context.Context, conn net.Conn) error {
+	stop := interruptible(ctx, conn.SetReadDeadline)
+	var answer [1]byte
+	_, err := io.ReadFull(conn, answer[:])
+	if stop(); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("no answer: %w", ctx.Err())
+		}
+		return fmt.Errorf("no answer: %w", err)
+	}
+	if answer[0] != 0 {
+		return fmt.Errorf("refused: %w", syscall.Errno(answer[0]))
+	}
+	return nil
+}
+
+// interruptible makes what waits for a deadline return when ctx ends. The
+// function that it returns takes that back, and waits until nothing of ctx can
+// touch the deadline any more.
+func interruptible(ctx context.Context, setDeadline func(time.Time) error) (stop func()) {
+	fired := make(chan struct{})
+	// An error means that the connection is closed, which ends the wait too.
+	_ = setDeadline(time.Time{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(fired)
+		_ = setDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !cancel() {
+			<-fired
+		}
+		_ = setDeadline(time.Time{})
+	}
+}

@@ -1,0 +1,50 @@
+package flux
+
+import "slices"
+
+// Union is what is in s, in t or in both.
+func (s IDSet) Union(t IDSet) IDSet {
+	return normalized(slices.Concat(s.ranges, t.ranges))
+}
+
+// Intersect is what is in both s and t.
+func (s IDSet) Intersect(t IDSet) IDSet {
+	var out []idRange
+	for i, j := 0, 0; i < len(s.ranges) && j < len(t.ranges); {
+		a, b := s.ranges[i], t.ranges[j]
+		if first, last := max(a.first, b.first), min(a.last, b.last); first <= last {
+			out = append(out, idRange{first, last})
+		}
+		if a.last < b.last {
+			i++
+		} else {
+			j++
+		}
+	}
+	return IDSet{ranges: out}
+}
+
+// Without is what is in s and not in t.
+func (s IDSet) Without(t IDSet) IDSet {
+	var out []idRange
+	j := 0
+	for _, r := range s.ranges {
+		for j < len(t.ranges) && t.ranges[j].last < r.first {
+			j++
+		}
+		next := r.first // the smallest number of r that is not decided yet
+		for k := j; k < len(t.ranges) && t.ranges[k].first <= r.last; k++ {
+			if cut := t.ranges[k]; cut.first > next {
+				out = append(out, idRange{next, cut.first - 1})
+			}
+			next = t.ranges[k].last + 1
+		}
+		if next <= r.last {
+			out = append(out, idRange{next, r.last})
+		}
+	}
+	return IDSet{ranges: out}
+}
+
+// Equal says whether s and t hold the same numbers.
+func (s IDSet) Equal(t IDSet) bool { return slices.Equal(s.ranges, t.ranges) }

@@ -1,0 +1,92 @@
+package flux
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// JobState is a state of a job, or a set of states (RFC 21).
+type JobState uint32
+
+// The states of a job, and sets of them.
+const (
+	JobNew      JobState = 1
+	JobDepend   JobState = 2  // waits for what it depends on
+	JobPriority JobState = 4  // waits for a priority
+	JobSched    JobState = 8  // waits for resources
+	JobRun      JobState = 16 // has resources
+	JobCleanup  JobState = 32 // gives them back
+	JobInactive JobState = 64 // has ended
+
+	JobPending = JobDepend | JobPriority | JobSched
+	JobRunning = JobRun | JobCleanup
+	JobActive  = JobPending | JobRunning
+)
+
+var jobStateNames = [...]string{"new", "depend", "priority", "sched", "run", "cleanup", "inactive"}
+
+// String is the name of a state in small letters.
+func (s JobState) String() string {
+	if i := bits.TrailingZeros32(uint32(s)); bits.OnesCount32(uint32(s)) == 1 && i < len(jobStateNames) {
+		return jobStateNames[i]
+	}
+	return fmt.Sprintf("state %#x", uint32(s))
+}
+
+// Names are the names of the states of a set.
+func (s JobState) Names() []string {
+	var names []string
+	for i, name := range jobStateNames {
+		if s&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// JobID names a job within an instance.
+type JobID uint64
+
+const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+// String is the form that commands print: ƒ and the number in base 58 (RFC 19).
+func (id JobID) String() string {
+	digits := make([]byte, 0, 12)
+	for n := uint64(id); n > 0 || len(digits) == 0; n /= 58 {
+		digits = append(digits, base58[n%58])
+	}
+	out := []byte("ƒ")
+	for i := len(digits) - 1; i >= 0; i-- {
+		out = append(out, digits[i])
+	}
+	return string(out)
+}
+
+// Job is what a list says of a job. What is not known is zero, or nil where
+// zero means something else.
+type Job struct {
+	ID    JobID    `json:"id"`
+	State JobState `json:"state"`
+	Name  string   `json:"name,omitempty"`
+	Queue string   `json:"queue,omitempty"`
+	// UserID is who submitted it.
+	UserID uint32 `json:"userid"`
+	// Urgency is what the user set: 0 holds the job.
+	Urgency *int `json:"urgency,omitempty"`
+	// Priority is what the scheduler goes by: 0 holds the job.
+	Priority *int64 `json:"priority,omitempty"`
+	// Nodes, Cores and Tasks are what it wants, where it asked for them,
+	// or has.
+	Nodes int `json:"nnodes,omitempty"`
+	Cores int `json:"ncores,omitempty"`
+	Tasks int `json:"ntasks,omitempty"`
+	// Ranks it runs on, or ran on.
+	Ranks IDSet `json:"ranks,omitzero"`
+	// Submitted is when, in seconds since 1970.
+	Submitted float64 `json:"t_submit"`
+}
+
+// Held says that the job runs only after somebody raised its urgency.
+func (j Job) Held() bool {
+	return (j.Urgency != nil && *j.Urgency == 0) || (j.Priority != nil && *j.Priority == 0)
+}

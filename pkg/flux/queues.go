@@ -1,0 +1,50 @@
+package flux
+
+import (
+	"context"
+	"fmt"
+)
+
+// QueueStatus is what a queue does with jobs.
+type QueueStatus struct {
+	// Name is empty for the queue of an instance without named ones.
+	Name string `json:"-"`
+	// Enabled says that jobs may be submitted, Started that they are run.
+	Enabled bool `json:"enable"`
+	Started bool `json:"start"`
+	// DisableReason and StopReason are why not, where somebody said so.
+	DisableReason string `json:"disable_reason,omitempty"`
+	StopReason    string `json:"stop_reason,omitempty"`
+}
+
+// Queues are all queues of the instance: services job-manager.queue-list and
+// job-manager.queue-status, open to guests. An instance without named queues has
+// one without a name.
+func (c *Client) Queues(ctx context.Context) ([]QueueStatus, error) {
+	var list struct {
+		Queues []string `json:"queues"`
+	}
+	if err := c.Call(ctx, "job-manager.queue-list", Leader, struct{}{}, &list); err != nil {
+		return nil, err
+	}
+	if len(list.Queues) == 0 {
+		status, err := c.queueStatus(ctx, struct{}{})
+		return []QueueStatus{status}, err
+	}
+	out := make([]QueueStatus, 0, len(list.Queues))
+	for _, name := range list.Queues {
+		status, err := c.queueStatus(ctx, nameRequest{name})
+		if err != nil {
+			return nil, fmt.Errorf("queue %s: %w", name, err)
+		}
+		status.Name = name
+		out = append(out, status)
+	}
+	return out, nil
+}
+
+func (c *Client) queueStatus(ctx context.Context, in any) (QueueStatus, error) {
+	var out QueueStatus
+	err := c.Call(ctx, "job-manager.queue-status", Leader, in, &out)
+	return out, err
+}

@@ -1,0 +1,63 @@
+package flux
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// DefaultMaxMessage is the size, in bytes, above which a message is
+	// refused, where a client sets no other. A list of ten thousand jobs
+	// is a tenth of it.
+	DefaultMaxMessage = 16 << 20
+
+	// wireMagic begins each message on a local socket, in the byte order of
+	// the machine; the size that follows it is big endian.
+	wireMagic  = 0xffee0012
+	wireHeader = 8
+)
+
+// ErrTooLarge is what is returned for a message above the limit.
+var ErrTooLarge = errors.New("message too large")
+
+// WriteMessage writes m to a local socket, in one write.
+func WriteMessage(w io.Writer, m *Message) error {
+	_, err := w.Write(appendWire(nil, m))
+	return err
+}
+
+func appendWire(b []byte, m *Message) []byte {
+	start := len(b)
+	b = binary.NativeEndian.AppendUint32(b, wireMagic)
+	b = AppendMessage(append(b, 0, 0, 0, 0), m)
+	binary.BigEndian.PutUint32(b[start+4:], uint32(len(b)-start-wireHeader))
+	return b
+}
+
+// ReadMessage reads one message of at most limit bytes from a local socket. A
+// size that is announced but does not come costs no memory. The error is io.EOF
+// if the stream ends between two messages.
+func ReadMessage(r io.Reader, limit int) (*Message, error) {
+	var header [wireHeader]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return nil, err
+	}
+	if magic := binary.NativeEndian.Uint32(header[:]); magic != wireMagic {
+		return nil, malformed("it begins with %#08x", magic)
+	}
+	size := int64(binary.BigEndian.Uint32(header[4:]))
+	if size > int64(limit) {
+		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, limit)
+	}
+	var body bytes.Buffer
+	if _, err := io.CopyN(&body, r, size); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	return DecodeMessage(body.Bytes())
+}
