@@ -8,19 +8,25 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// Keys of the ConfigMap and of the Secret.
+// Keys of the ConfigMap and of the Secret: the names of the files that the agent looks
+// for.
 const (
 	// KeyBrokerConfig is the brokers' broker.toml.
-	KeyBrokerConfig = "broker.toml"
+	KeyBrokerConfig = plan.FileBrokerTOML
 	// KeyQuorum is the number of brokers that must be up before the initial
 	// program starts (broker.quorum).
-	KeyQuorum = "quorum"
+	KeyQuorum = plan.FileQuorum
+	// KeyPlan is what the agents do.
+	KeyPlan = plan.FilePlan
 	// KeyCertificate is the CURVE certificate in the Secret.
-	KeyCertificate = "curve.cert"
+	KeyCertificate = plan.FileCertificate
+	// KeyPasswords are the passwords of spec.users in the Secret, as a JSON object.
+	KeyPasswords = plan.FilePasswords
 )
 
 // BuildConfigMap makes the ConfigMap with the brokers' configuration for a size.
@@ -32,6 +38,14 @@ func BuildConfigMap(mc *v1alpha2.MiniCluster, f Facts, size int32, secret *metav
 	if err != nil {
 		return nil, fmt.Errorf("making broker.toml: %w", err)
 	}
+	agents, err := fluxconfig.AgentPlan(mc, fluxParams(mc, f), size, gracePeriodOf(mc))
+	if err != nil {
+		return nil, fmt.Errorf("making the agents' plan: %w", err)
+	}
+	text, err := agents.Text()
+	if err != nil {
+		return nil, err
+	}
 	meta := madeFor(mc, ConfigMapName(mc))
 	meta.Annotations = f.annotations()
 	if secret != nil {
@@ -42,6 +56,7 @@ func BuildConfigMap(mc *v1alpha2.MiniCluster, f Facts, size int32, secret *metav
 		Data: map[string]string{
 			KeyBrokerConfig: toml,
 			KeyQuorum:       formatSize(fluxconfig.Quorum(size, mc.Spec.MinSize)),
+			KeyPlan:         text,
 		},
 	}, nil
 }
@@ -57,18 +72,36 @@ func fluxParams(mc *v1alpha2.MiniCluster, f Facts) fluxconfig.Params {
 	}
 }
 
-// BuildSecret makes the Secret with the CURVE certificate: the user's text, or a
-// new key pair. It is immutable, since running brokers can't take another.
+// needsSecret tells whether a Secret is made for a MiniCluster: not when it has a
+// certificate of the user's own, and no users whose passwords would be in it.
+func needsSecret(mc *v1alpha2.MiniCluster) bool {
+	return certificateSecret(mc) == SecretName(mc) || len(mc.Spec.Users) > 0
+}
+
+// BuildSecret makes the Secret with the CURVE certificate (the user's text, or a new
+// key pair) and with the users' passwords. It is immutable, since running brokers
+// can't take another.
 func BuildSecret(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (*corev1.Secret, error) {
-	cert, err := certificate(mc, random, now)
-	if err != nil {
-		return nil, err
+	data := map[string][]byte{}
+	if certificateSecret(mc) == SecretName(mc) {
+		cert, err := certificate(mc, random, now)
+		if err != nil {
+			return nil, err
+		}
+		data[KeyCertificate] = cert.Text()
+	}
+	if len(mc.Spec.Users) > 0 {
+		text, err := passwords(mc.Spec.Users, random)
+		if err != nil {
+			return nil, err
+		}
+		data[KeyPasswords] = text
 	}
 	return &corev1.Secret{
 		ObjectMeta: madeFor(mc, SecretName(mc)),
 		Immutable:  new(true),
 		Type:       corev1.SecretTypeOpaque,
-		Data:       map[string][]byte{KeyCertificate: cert.Text()},
+		Data:       data,
 	}, nil
 }
 

@@ -6,20 +6,67 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// buildContainer makes one container of a MiniCluster's pods. The one that runs
-// Flux has the MiniCluster's name, and the brokers' files.
-func buildContainer(mc *v1alpha2.MiniCluster, index int, flux bool) corev1.Container {
+// role is what a container is for in the pods of a MiniCluster.
+type role int
+
+const (
+	// roleFlux runs the agent, and it Flux.
+	roleFlux role = iota
+	// roleWrapped is a sidecar that the agent runs.
+	roleWrapped
+	// roleOwn is a sidecar that runs its image's entrypoint.
+	roleOwn
+)
+
+// roleOf is the role of a container of the spec.
+func roleOf(mc *v1alpha2.MiniCluster, index int) role {
+	switch {
+	case index == mc.FluxContainerIndex():
+		return roleFlux
+	case fluxconfig.Wrapped(&mc.Spec.Containers[index]):
+		return roleWrapped
+	default:
+		return roleOwn
+	}
+}
+
+// buildContainer makes one container of a MiniCluster's pods. The one that runs Flux
+// has the MiniCluster's name.
+func buildContainer(mc *v1alpha2.MiniCluster, f Facts, index int) corev1.Container {
 	in := &mc.Spec.Containers[index]
+	out := baseContainer(in)
+	part := roleOf(mc, index)
+	switch part {
+	case roleFlux:
+		out.Name = mc.Name
+		out.Command = []string{plan.AgentPath, "run"}
+		out.ReadinessProbe = readiness(mc)
+		out.Ports = append(out.Ports, corev1.ContainerPort{
+			Name: agentPort, ContainerPort: fluxconfig.HTTPPort(mc), Protocol: corev1.ProtocolTCP,
+		})
+	case roleWrapped:
+		out.Command = []string{plan.AgentPath, "sidecar", "--container", in.Name}
+	case roleOwn: // its image's entrypoint
+	}
+	out.VolumeMounts = slices.Concat(ownMounts(mc, f, part, in), userMounts(in))
+	return out
+}
+
+// baseContainer is what all kinds of containers have in common. Neither has a
+// terminal: it would change what the log has of a program's output.
+func baseContainer(in *v1alpha2.MiniClusterContainer) corev1.Container {
 	out := corev1.Container{
 		Name:            in.Name,
 		Image:           in.Image,
 		ImagePullPolicy: pullPolicy(in),
-		Command:         command(in),
 		WorkingDir:      in.WorkingDir,
 		Env:             environment(in),
+		Lifecycle:       lifecycle(in.LifeCycle),
 		SecurityContext: securityContext(in.SecurityContext),
 	}
 	if in.Resources != nil {
@@ -28,23 +75,22 @@ func buildContainer(mc *v1alpha2.MiniCluster, index int, flux bool) corev1.Conta
 	for _, port := range in.Ports {
 		out.Ports = append(out.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})
 	}
-	if flux {
-		out.Name = mc.Name
-		out.VolumeMounts = []corev1.VolumeMount{
-			{Name: configVolume, MountPath: configMountPath, ReadOnly: true},
-			{Name: curveVolume, MountPath: curveMountPath, ReadOnly: true},
-		}
-	}
 	return out
 }
 
-// command runs what the user wrote in a shell of its own; without a command the
-// image's entrypoint runs.
-func command(c *v1alpha2.MiniClusterContainer) []string {
-	if c.Command == "" {
+// lifecycle gives hooks to a shell: they are commands as one would type them.
+func lifecycle(in *v1alpha2.LifeCycle) *corev1.Lifecycle {
+	if in == nil || *in == (v1alpha2.LifeCycle{}) {
 		return nil
 	}
-	return []string{"/bin/sh", "-c", c.Command}
+	return &corev1.Lifecycle{PostStart: shellHook(in.PostStartExec), PreStop: shellHook(in.PreStopExec)}
+}
+
+func shellHook(command string) *corev1.LifecycleHandler {
+	if command == "" {
+		return nil
+	}
+	return &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/bin/sh", "-c", command}}}
 }
 
 func pullPolicy(c *v1alpha2.MiniClusterContainer) corev1.PullPolicy {

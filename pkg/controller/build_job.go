@@ -6,17 +6,26 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Exit codes that a podFailurePolicy tells apart (128 + signal).
-const (
-	exitSIGKILL int32 = 137
-	exitSIGTERM int32 = 143
-)
+// exitSIGKILL is the exit code of a container that was killed (128 + signal), for lack
+// of memory for example.
+const exitSIGKILL int32 = 137
+
+// countedExits are exit codes that are not the application's: the pod was stopped or
+// killed, or the agent could not do its work. In ascending order, as Kubernetes wants
+// them.
+func countedExits() []int32 {
+	return []int32{exitSIGKILL, plan.ExitStopped, plan.ExitPrepare, plan.ExitBroker, plan.ExitHook}
+}
 
 // defaultBackoffLimit is far above what a long-lived cluster meets in lost pods.
 const defaultBackoffLimit int32 = 100
+
+// defaultContainerAnnotation names the container that kubectl picks.
+const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 // BuildJob makes the Indexed Job of a MiniCluster at a size. It expects defaults
 // to be set.
@@ -57,13 +66,21 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Facts, size int32) (*batchv1.Job, erro
 		},
 	}
 	job.Spec.Template.Labels = podLabels(mc, f)
-	if mc.Spec.Pod != nil {
-		job.Spec.Template.Annotations = maps.Clone(mc.Spec.Pod.Annotations)
-	}
+	job.Spec.Template.Annotations = podAnnotations(mc)
 	if d := mc.Spec.DeadlineSeconds; d != nil && *d > 0 {
 		job.Spec.ActiveDeadlineSeconds = new(*d)
 	}
 	return job, nil
+}
+
+// podAnnotations tell kubectl which container logs and exec are about, unless the user
+// does.
+func podAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
+	annotations := map[string]string{defaultContainerAnnotation: mc.Name}
+	if mc.Spec.Pod != nil {
+		maps.Copy(annotations, mc.Spec.Pod.Annotations)
+	}
+	return annotations
 }
 
 func backoffLimit(mc *v1alpha2.MiniCluster) int32 {
@@ -97,7 +114,7 @@ func podFailurePolicy(mc *v1alpha2.MiniCluster) *batchv1.PodFailurePolicy {
 			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
 				ContainerName: &container,
 				Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
-				Values:        []int32{exitSIGKILL, exitSIGTERM},
+				Values:        countedExits(),
 			},
 		},
 		{

@@ -10,15 +10,6 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Where the brokers' configuration and certificate are mounted. Flux refuses a
-// certificate that others can read, so its owner copies it from there.
-const (
-	configMountPath = "/etc/minicluster/config"
-	curveMountPath  = "/etc/minicluster/curve"
-	configVolume    = "minicluster-config"
-	curveVolume     = "minicluster-curve"
-)
-
 // Seconds that a pod has to stop; more when it has an archive to write.
 const (
 	gracePeriod        int64 = 30
@@ -35,7 +26,7 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Facts) corev1.PodSpec {
 		Subdomain:                     f.Headless,
 		SetHostnameAsFQDN:             new(false),
 		RestartPolicy:                 restartPolicy(mc),
-		ImagePullSecrets:              imagePullSecrets(mc),
+		ImagePullSecrets:              imagePullSecrets(mc, f),
 		ServiceAccountName:            pod.ServiceAccountName,
 		AutomountServiceAccountToken:  pod.AutomountServiceAccountToken,
 		SchedulerName:                 pod.SchedulerName,
@@ -47,14 +38,7 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Facts) corev1.PodSpec {
 		SecurityContext:               pod.SecurityContext.DeepCopy(),
 		Affinity:                      affinity(mc),
 		TerminationGracePeriodSeconds: new(gracePeriodOf(mc)),
-		Volumes: []corev1.Volume{
-			{Name: configVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-				LocalObjectReference: corev1.LocalObjectReference{Name: ConfigMapName(mc)},
-			}}},
-			{Name: curveVolume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName: certificateSecret(mc), DefaultMode: new(int32(0o444)),
-			}}},
-		},
+		Volumes:                       slices.Concat(ownVolumes(mc, f), userVolumes(mc, mc.Spec.Containers)),
 	}
 	if pod.RuntimeClassName != "" {
 		spec.RuntimeClassName = new(pod.RuntimeClassName)
@@ -62,11 +46,28 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Facts) corev1.PodSpec {
 	if mc.Spec.ShareProcessNamespace {
 		spec.ShareProcessNamespace = new(true)
 	}
-	flux := mc.FluxContainerIndex()
-	for i := range mc.Spec.Containers {
-		spec.Containers = append(spec.Containers, buildContainer(mc, i, i == flux))
-	}
+	addContainers(&spec, mc, f)
 	return spec
+}
+
+// addContainers puts first what has to have ended before Flux starts, then sidecars
+// that run their image's entrypoint: they end when all others have, and so keep no
+// finished cluster alive. Servers that don't know such containers get usual ones.
+func addContainers(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, f Facts) {
+	resources := initResources(mc)
+	spec.InitContainers = append(spec.InitContainers, agentInit(f, resources))
+	if bringsView(mc, f) {
+		spec.InitContainers = append(spec.InitContainers, viewInit(mc, f, *resources.DeepCopy()))
+	}
+	for i := range mc.Spec.Containers {
+		container := buildContainer(mc, f, i)
+		if roleOf(mc, i) == roleOwn && f.has(minorNativeSidecars) {
+			container.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+			spec.InitContainers = append(spec.InitContainers, container)
+			continue
+		}
+		spec.Containers = append(spec.Containers, container)
+	}
 }
 
 func restartPolicy(mc *v1alpha2.MiniCluster) corev1.RestartPolicy {
@@ -96,11 +97,19 @@ func certificateSecret(mc *v1alpha2.MiniCluster) string {
 	return SecretName(mc)
 }
 
-func imagePullSecrets(mc *v1alpha2.MiniCluster) []corev1.LocalObjectReference {
-	var refs []corev1.LocalObjectReference
+// imagePullSecrets are those of all images of a pod.
+func imagePullSecrets(mc *v1alpha2.MiniCluster, f Facts) []corev1.LocalObjectReference {
+	var names []string
 	for i := range mc.Spec.Containers {
-		ref := corev1.LocalObjectReference{Name: mc.Spec.Containers[i].ImagePullSecret}
-		if ref.Name != "" && !slices.Contains(refs, ref) {
+		names = append(names, mc.Spec.Containers[i].ImagePullSecret)
+	}
+	if bringsView(mc, f) {
+		names = append(names, view(mc).ImagePullSecret)
+	}
+	var refs []corev1.LocalObjectReference
+	for _, name := range append(names, f.Agent.PullSecrets...) {
+		ref := corev1.LocalObjectReference{Name: name}
+		if name != "" && !slices.Contains(refs, ref) {
 			refs = append(refs, ref)
 		}
 	}

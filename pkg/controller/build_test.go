@@ -56,7 +56,7 @@ func TestGoldenObjects(t *testing.T) {
 		"everything": makeMiniCluster(everything),
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := decide(mc, nil, nil, "cluster.local")
+			f := decide(mc, nil, nil, testSite)
 			job, err := BuildJob(mc, f, mc.RequestedSize())
 			require.NoError(t, err)
 			goldenYAML(t, name+"/job.yaml", job)

@@ -18,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"minicluster.internal/operator/pkg/fluxconfig"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
@@ -37,9 +38,9 @@ type Options struct {
 	Events events.EventRecorder
 	// Metrics counts what the controller does.
 	Metrics *Metrics
-	// ClusterDomain is the DNS domain of the Kubernetes cluster, cluster.local
-	// where empty.
-	ClusterDomain string
+	// Site is where the controller works. An empty ClusterDomain is cluster.local; the
+	// version of the server is found out.
+	Site Site
 	// Clock tells the time; the real one where nil.
 	Clock clock.WithTicker
 	// Random is the source of keys; crypto/rand where nil.
@@ -55,7 +56,7 @@ type Controller struct {
 	clock   clock.WithTicker
 	random  io.Reader
 
-	clusterDomain string
+	site Site
 
 	miniclusters listers.MiniClusterLister
 	jobs         batchlisters.JobLister
@@ -90,8 +91,8 @@ func New(o Options) (*Controller, error) {
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
-	if o.ClusterDomain == "" {
-		o.ClusterDomain = "cluster.local"
+	if o.Site.ClusterDomain == "" {
+		o.Site.ClusterDomain = fluxconfig.DefaultClusterDomain
 	}
 	mcs := o.FluxInformers.FluxFramework().V1alpha2().MiniClusters()
 	jobInformer := o.KubeInformers.Batch().V1().Jobs()
@@ -100,7 +101,7 @@ func New(o Options) (*Controller, error) {
 
 	c := &Controller{
 		kube: o.Kube, flux: o.Flux, events: o.Events, metrics: o.Metrics,
-		clock: o.Clock, random: o.Random, clusterDomain: o.ClusterDomain,
+		clock: o.Clock, random: o.Random, site: o.Site,
 		miniclusters: mcs.Lister(),
 		jobs:         jobInformer.Lister(),
 		configmaps:   configInformer.Lister(),
@@ -150,7 +151,13 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 		logger.Info("Stopped before the caches were filled")
 		return nil
 	}
-	logger.Info("Started", "workers", workers)
+	minor, err := serverMinor(ctx, c.kube.Discovery())
+	if err != nil {
+		logger.Info("Stopped before the version of the API server was known")
+		return nil
+	}
+	c.site.ServerMinor = minor
+	logger.Info("Started", "workers", workers, "serverMinorVersion", minor)
 	// A sync that has begun is finished: only the next one is not started.
 	working := context.WithoutCancel(ctx)
 	for range workers {

@@ -20,20 +20,21 @@ type Facts struct {
 	Maximum int32
 	// Headless is the name of the headless Service.
 	Headless string
-	// ClusterDomain is the DNS domain of the Kubernetes cluster.
-	ClusterDomain string
+
+	// Site is the one thing here that is not on record: it is what it is now.
+	Site
 }
 
 // NewFacts makes the facts of a MiniCluster of which nothing has been made yet.
-func NewFacts(mc *v1alpha2.MiniCluster, clusterDomain string) Facts {
-	return decide(mc, nil, nil, clusterDomain)
+func NewFacts(mc *v1alpha2.MiniCluster, site Site) Facts {
+	return decide(mc, nil, nil, site)
 }
 
 // decide makes the facts of a MiniCluster: those on record on its Job or its
 // ConfigMap, else (when both are gone) the maximum that was reported last, else
 // what the spec says now.
-func decide(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.ConfigMap, clusterDomain string) Facts {
-	f := Facts{ClusterDomain: clusterDomain, Layout: fluxconfig.LayoutOf(&mc.Spec)}
+func decide(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.ConfigMap, site Site) Facts {
+	f := Facts{Site: site, Layout: fluxconfig.LayoutOf(&mc.Spec)}
 	f.Maximum = mc.Spec.MaxSize
 	if f.Maximum < 1 {
 		f.Maximum = max(mc.RequestedSize(), mc.MinimumSize())

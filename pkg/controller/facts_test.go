@@ -1,12 +1,17 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/fluxconfig"
@@ -69,8 +74,46 @@ func TestDecide(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			tc.want.ClusterDomain = "cluster.local"
-			assert.Equal(t, tc.want, decide(tc.mc, tc.job, tc.conf, "cluster.local"))
+			tc.want.Site = testSite
+			assert.Equal(t, tc.want, decide(tc.mc, tc.job, tc.conf, testSite))
 		})
 	}
+}
+
+func TestServerMinor(t *testing.T) {
+	for _, tc := range []struct {
+		major, minor string
+		want         int
+	}{{"1", "36", 36}, {"1", "27+", 27}, {"", "", 0}, {"2", "1", 0}, {"1", "x", 0}} {
+		assert.Equal(t, tc.want, parseMinor(&version.Info{Major: tc.major, Minor: tc.minor}), "%+v", tc)
+	}
+	assert.True(t, Site{}.has(99), "the newest")
+	assert.True(t, Site{ServerMinor: 29}.has(29))
+	assert.False(t, Site{ServerMinor: 28}.has(29))
+}
+
+// TestServerVersionIsAskedForAgain: a server that is not there yet does not end the
+// controller.
+func TestServerVersionIsAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &slowServer{failures: 3}
+		minor, err := serverMinor(t.Context(), server)
+		require.NoError(t, err)
+		assert.Equal(t, 31, minor)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 10*versionRetry)
+		defer cancel()
+		_, err = serverMinor(ctx, &slowServer{failures: 1000})
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// slowServer fails some times before it answers.
+type slowServer struct{ failures int }
+
+func (s *slowServer) ServerVersion() (*version.Info, error) {
+	if s.failures--; s.failures >= 0 {
+		return nil, errors.New("not yet")
+	}
+	return &version.Info{Major: "1", Minor: "31"}, nil
 }

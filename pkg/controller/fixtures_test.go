@@ -37,6 +37,9 @@ func goldenYAML(t *testing.T, name string, object any) {
 	golden(t, name, text)
 }
 
+// testSite is a cluster of the newest Kubernetes.
+var testSite = Site{ClusterDomain: "cluster.local", Agent: AgentImage{Image: "minicluster:test"}}
+
 // makeMiniCluster makes the MiniCluster of the scaling tutorial, changed by mods,
 // with defaults set.
 func makeMiniCluster(mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
@@ -77,7 +80,7 @@ func withInstallRoot(mc *v1alpha2.MiniCluster) {
 // makeState makes what a sync knows of a MiniCluster whose Job exists.
 func makeState(t *testing.T, mc *v1alpha2.MiniCluster, size int32) *syncState {
 	t.Helper()
-	s := &syncState{mc: mc, facts: decide(mc, nil, nil, "cluster.local")}
+	s := &syncState{mc: mc, facts: decide(mc, nil, nil, testSite)}
 	job, err := BuildJob(mc, s.facts, size)
 	require.NoError(t, err)
 	job.UID = "job-uid"

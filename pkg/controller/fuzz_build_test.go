@@ -66,7 +66,7 @@ func buildAll(t *testing.T, mc *v1alpha2.MiniCluster) {
 }
 
 func buildObjects(mc *v1alpha2.MiniCluster) ([]byte, error) {
-	facts := NewFacts(mc, "cluster.local")
+	facts := NewFacts(mc, testSite)
 	size := mc.RequestedSize()
 	job, err := BuildJob(mc, facts, size)
 	if err != nil {
@@ -86,7 +86,7 @@ func buildObjects(mc *v1alpha2.MiniCluster) ([]byte, error) {
 // checkStatus: the status of the same state is the same, also when it has been
 // reported before, and a Job just made is what the spec asks for.
 func checkStatus(t *testing.T, mc *v1alpha2.MiniCluster) {
-	s := &syncState{mc: mc.DeepCopy(), facts: NewFacts(mc, "cluster.local")}
+	s := &syncState{mc: mc.DeepCopy(), facts: NewFacts(mc, testSite)}
 	job, err := BuildJob(mc, s.facts, mc.RequestedSize())
 	require.NoError(t, err)
 	s.job = job

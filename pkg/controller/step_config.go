@@ -41,8 +41,8 @@ func (c *Controller) config(ctx context.Context, s *syncState) error {
 // old one, and would never talk to pods that have another.
 func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.OwnerReference, error) {
 	name := SecretName(s.mc)
-	if certificateSecret(s.mc) != name {
-		return nil, nil // the user's own
+	if !needsSecret(s.mc) {
+		return nil, nil
 	}
 	// Before there is a Job the reference is no proof: the Secret may have been
 	// deleted a moment ago, and the new brokers would wait for it for ever.

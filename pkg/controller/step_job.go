@@ -89,7 +89,7 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	if !madeByUs(job) {
 		metadata["annotations"] = map[string]string{
 			v1alpha2.AnnotationAppliedSize: formatSize(parallelism(job)),
-			v1alpha2.AnnotationMaximumSize: formatSize(decide(s.mc, nil, s.conf, c.clusterDomain).Maximum),
+			v1alpha2.AnnotationMaximumSize: formatSize(decide(s.mc, nil, s.conf, c.site).Maximum),
 			v1alpha2.AnnotationLayout:      string(layoutOf(job)),
 		}
 	}

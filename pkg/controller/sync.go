@@ -156,7 +156,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if err := c.adopt(ctx, s); err != nil {
 		return nil, err
 	}
-	s.facts = decide(s.mc, s.job, s.conf, c.clusterDomain)
+	s.facts = decide(s.mc, s.job, s.conf, c.site)
 
 	s.service, err = c.services.Services(key.Namespace).Get(s.facts.Headless)
 	if err := ignoreNotFound(err); err != nil {

@@ -2,6 +2,7 @@ package fluxconfig
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 
 	"minicluster.internal/operator/pkg/agent/plan"
@@ -36,7 +37,7 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 		Broker:             broker,
 		Logging:            loggingPlan(mc, p.Layout),
 		GracePeriodSeconds: grace,
-		HTTPPort:           plan.DefaultHTTPPort,
+		HTTPPort:           HTTPPort(mc),
 	}
 	for _, user := range mc.Spec.Users {
 		out.Users = append(out.Users, user.Name)
@@ -58,6 +59,20 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 	}
 	containerPlans(out, mc)
 	return out, nil
+}
+
+// HTTPPort is where the agent answers health and metrics: the usual port, or the next
+// one that no container of the pod claims.
+func HTTPPort(mc *v1alpha2.MiniCluster) int32 {
+	port := plan.DefaultHTTPPort
+	for claims(mc.Spec.Containers, port) {
+		port++
+	}
+	return port
+}
+
+func claims(containers []v1alpha2.MiniClusterContainer, port int32) bool {
+	return slices.ContainsFunc(containers, func(c v1alpha2.MiniClusterContainer) bool { return slices.Contains(c.Ports, port) })
 }
 
 // containerPlans tells the agent of each container its part.

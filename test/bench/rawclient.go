@@ -194,7 +194,7 @@ func bareJob(namespace, name string, size int32) (*batchv1.Job, error) {
 func factsOf(mc *v1alpha2.MiniCluster) controller.Facts {
 	layout := fluxconfig.LayoutOf(&mc.Spec)
 	return controller.Facts{
-		Layout: layout, Maximum: mc.Spec.MaxSize, Headless: fluxconfig.HeadlessService(mc, layout), ClusterDomain: "cluster.local",
+		Layout: layout, Maximum: mc.Spec.MaxSize, Headless: fluxconfig.HeadlessService(mc, layout), Site: controller.Site{ClusterDomain: "cluster.local"},
 	}
 }
 

@@ -6,13 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	componentconfig "k8s.io/component-base/config"
 	leaderoptions "k8s.io/component-base/config/options"
 	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
 // Options are the settings of the process.
@@ -31,6 +37,15 @@ type Options struct {
 	MetricsAddress string
 	// ClusterDomain is the DNS domain of the Kubernetes cluster.
 	ClusterDomain string
+	// AgentImage is the image from which pods get the agent.
+	AgentImage string
+	// AgentImagePullPolicy says when pods pull it; "" is Kubernetes' own default.
+	AgentImagePullPolicy string
+	// AgentImagePullSecrets are names of Secrets, in the namespace of each MiniCluster,
+	// to pull it with.
+	AgentImagePullSecrets []string
+	// ViewImageVolumes mounts the image of a view instead of copying it.
+	ViewImageVolumes bool
 	// LeaderElection lets one of several controllers work at a time.
 	LeaderElection componentconfig.LeaderElectionConfiguration
 	// Logs sets format and verbosity of the log.
@@ -47,7 +62,8 @@ func NewOptions() *Options {
 		KubeAPIBurst:   100,
 		HealthAddress:  ":8081",
 		MetricsAddress: ":8080",
-		ClusterDomain:  "cluster.local",
+		ClusterDomain:  fluxconfig.DefaultClusterDomain,
+		AgentImage:     controller.DefaultAgentImage,
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
 			LeaderElect:   true,
 			LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
@@ -68,9 +84,34 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server that may exceed the average for a moment.")
 	fs.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, `Address of /healthz and /readyz; "" serves none.`)
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)
-	fs.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "DNS domain of the Kubernetes cluster.")
+	o.addSiteFlags(fs)
 	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 	logsapi.AddFlags(o.Logs, fs)
+}
+
+// addSiteFlags binds what decides about pods.
+func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "DNS domain of the Kubernetes cluster.")
+	fs.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "Image from which the pods of MiniClusters get the agent.")
+	fs.StringVar(&o.AgentImagePullPolicy, "agent-image-pull-policy", o.AgentImagePullPolicy,
+		"When pods pull that image: Always, IfNotPresent or Never. Unset: Kubernetes' own default.")
+	fs.StringSliceVar(&o.AgentImagePullSecrets, "agent-image-pull-secrets", o.AgentImagePullSecrets,
+		"Names of Secrets to pull that image with. They have to exist in the namespace of each MiniCluster.")
+	fs.BoolVar(&o.ViewImageVolumes, "view-image-volumes", o.ViewImageVolumes,
+		"Mount the image that brings Flux (view layout) instead of copying it. Needs image volumes in the API server and in the nodes' container runtime.")
+}
+
+// site is what the controller has to know of them.
+func (o *Options) site() controller.Site {
+	return controller.Site{
+		ClusterDomain: o.ClusterDomain,
+		Agent: controller.AgentImage{
+			Image:       o.AgentImage,
+			PullPolicy:  corev1.PullPolicy(o.AgentImagePullPolicy),
+			PullSecrets: o.AgentImagePullSecrets,
+		},
+		ViewImageVolumes: o.ViewImageVolumes,
+	}
 }
 
 // Validate returns all that is wrong with the settings, by flag.
@@ -87,6 +128,19 @@ func (o *Options) Validate() error {
 	}
 	if o.ClusterDomain == "" {
 		add("cluster-domain", "must not be empty; the usual domain is cluster.local")
+	}
+	if o.AgentImage == "" || strings.TrimSpace(o.AgentImage) != o.AgentImage {
+		add("agent-image", "%q: must be the name of an image", o.AgentImage)
+	}
+	switch corev1.PullPolicy(o.AgentImagePullPolicy) {
+	case "", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
+	default:
+		add("agent-image-pull-policy", "%q: must be Always, IfNotPresent or Never", o.AgentImagePullPolicy)
+	}
+	for _, name := range o.AgentImagePullSecrets {
+		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+			add("agent-image-pull-secrets", "%q: %s", name, problems[0])
+		}
 	}
 	for flag, address := range map[string]string{"health-bind-address": o.HealthAddress, "metrics-bind-address": o.MetricsAddress} {
 		if address == "" {

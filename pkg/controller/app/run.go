@@ -60,7 +60,7 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 		FluxInformers: fluxInformers,
 		Events:        broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics:       controller.NewMetrics(registry),
-		ClusterDomain: o.ClusterDomain,
+		Site:          o.site(),
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)

@@ -79,7 +79,7 @@ func (n *namespace) tryObjects(seed uint64) string {
 
 // createObjects makes all objects of a MiniCluster, and asks the API server about each.
 func (n *namespace) createObjects(mc *v1alpha2.MiniCluster, options metav1.CreateOptions) error {
-	facts := controller.NewFacts(mc, "cluster.local")
+	facts := controller.NewFacts(mc, controller.Site{ClusterDomain: "cluster.local"})
 	core := n.kube.Client().CoreV1()
 	secret, err := controller.BuildSecret(mc, rand.Reader, time.Now())
 	if err != nil {

@@ -1,7 +1,6 @@
 package validation
 
 import (
-	"cmp"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,7 +33,7 @@ func validateContainers(mc *v1alpha2.MiniCluster, path *field.Path) field.ErrorL
 		}
 		errs = append(errs, validateContainer(c, at)...)
 	}
-	return append(errs, validateVolumes(containers, &mc.Spec, path)...)
+	return append(errs, validateVolumes(containers, flux, reservedBy(&mc.Spec), &mc.Spec, path)...)
 }
 
 func validateFluxCount(containers []v1alpha2.MiniClusterContainer, path *field.Path) field.ErrorList {
@@ -60,13 +59,12 @@ func validateFluxCount(containers []v1alpha2.MiniClusterContainer, path *field.P
 
 // takenNames are names that a sidecar can't have, and who has them.
 func takenNames(mc *v1alpha2.MiniCluster) map[string]string {
-	names := map[string]string{mc.Name: "the container that runs Flux, which is named after the MiniCluster"}
+	names := map[string]string{
+		mc.Name:        "the container that runs Flux, which is named after the MiniCluster",
+		AgentContainer: "the container that brings the agent",
+	}
 	if fluxconfig.LayoutOf(&mc.Spec) == fluxconfig.LayoutView {
-		view := v1alpha2.DefaultViewName
-		if flux := mc.Spec.Flux; flux != nil && flux.Container != nil {
-			view = cmp.Or(flux.Container.Name, view)
-		}
-		names[view] = "the container that brings Flux (spec.flux.container.name)"
+		names[viewName(&mc.Spec)] = "the container that brings Flux (spec.flux.container.name)"
 	}
 	return names
 }
@@ -120,7 +118,7 @@ func validateServices(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.Er
 		errs = append(errs, validateServiceCommands(c, at)...)
 		errs = append(errs, validateContainer(c, at)...)
 	}
-	return append(errs, validateVolumes(spec.Services, spec, path)...)
+	return append(errs, validateVolumes(spec.Services, -1, nil, spec, path)...)
 }
 
 func validateServiceCommands(c *v1alpha2.MiniClusterContainer, path *field.Path) field.ErrorList {

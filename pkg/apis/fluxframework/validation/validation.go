@@ -30,6 +30,7 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	errs = append(errs, validateArchive(spec.Archive, path.Child("archive"))...)
 	errs = append(errs, validateUsers(spec.Users, path.Child("users"))...)
 	errs = append(errs, validateFlux(spec.Flux, path.Child("flux"))...)
+	errs = append(errs, validateViewPlace(mc, path.Child("flux", "container"))...)
 	// Last, since it asks for the whole configuration: an error of a field that
 	// is reported already is not repeated.
 	return append(errs, validateBrokerConfig(mc, errs)...)

@@ -69,6 +69,8 @@ type volumeSet struct {
 	cluster map[string]v1alpha2.MiniClusterVolume
 	// claims tells that a name which nothing describes is that of a claim.
 	claims bool
+	// own are the volumes that the pod has for itself, if any.
+	own *reserved
 	// sources are the volumes that containers describe, and where.
 	sources map[string]source
 	errs    field.ErrorList
@@ -83,9 +85,11 @@ type source struct {
 // described in place) and existingVolumes. One that is described in a container
 // may be mounted by its name alone in the other containers of the pod. A name
 // that nothing describes is that of a claim in the view layout, as tutorials of
-// v1alpha2 have it, and a mistake in the system layout, as it was in v1alpha1.
-func validateVolumes(containers []v1alpha2.MiniClusterContainer, spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorList {
+// v1alpha2 have it, and a mistake in the system layout, as it was in v1alpha1. own are the volumes that the pod has for itself, where it runs
+// Flux, in the container of index flux.
+func validateVolumes(containers []v1alpha2.MiniClusterContainer, flux int, own *reserved, spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorList {
 	set := volumeSet{
+		own:     own,
 		cluster: spec.Volumes,
 		claims:  fluxconfig.LayoutOf(spec) == fluxconfig.LayoutView,
 		sources: map[string]source{},
@@ -94,7 +98,7 @@ func validateVolumes(containers []v1alpha2.MiniClusterContainer, spec *v1alpha2.
 		set.describe(&containers[i], path.Index(i))
 	}
 	for i := range containers {
-		set.mount(&containers[i], path.Index(i))
+		set.mount(&containers[i], i == flux, path.Index(i))
 	}
 	return set.errs
 }
@@ -134,7 +138,7 @@ func (s *volumeSet) source(name string, described source) {
 	s.sources[name] = described
 }
 
-func (s *volumeSet) mount(c *v1alpha2.MiniClusterContainer, path *field.Path) {
+func (s *volumeSet) mount(c *v1alpha2.MiniClusterContainer, runsFlux bool, path *field.Path) {
 	mounted := map[string]*field.Path{}
 	for _, name := range sortedKeys(c.Volumes) {
 		volume, at := c.Volumes[name], path.Child("volumes").Key(name)
@@ -149,6 +153,7 @@ func (s *volumeSet) mount(c *v1alpha2.MiniClusterContainer, path *field.Path) {
 			mountPath = cmp.Or(mountPath, sharedMemory)
 		}
 		s.mountPath(mountPath, at.Child("path"), mounted)
+		s.add(s.own.check(name, mountPath, runsFlux, at)...)
 	}
 	for _, name := range sortedKeys(c.ExistingVolumes) {
 		at := path.Child("existingVolumes").Key(name)
@@ -157,6 +162,7 @@ func (s *volumeSet) mount(c *v1alpha2.MiniClusterContainer, path *field.Path) {
 			s.add(invalidf(at, name, "is mounted by volumes too: remove one of them"))
 		}
 		s.mountPath(c.ExistingVolumes[name].Path, at.Child("path"), mounted)
+		s.add(s.own.check(name, c.ExistingVolumes[name].Path, runsFlux, at)...)
 	}
 }
 

@@ -1,0 +1,91 @@
+package controller
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/klog/v2"
+)
+
+// DefaultAgentImage is the image that holds the agent, as manifests and the makefile
+// name it.
+const DefaultAgentImage = "minicluster:latest"
+
+// Site is what all MiniClusters of a controller have in common: where it works, and
+// what it was told on its command line.
+type Site struct {
+	// ClusterDomain is the DNS domain of the Kubernetes cluster.
+	ClusterDomain string
+	// Agent is where pods get the agent from.
+	Agent AgentImage
+	// ViewImageVolumes mounts the image of the view instead of copying it, where the
+	// server can.
+	ViewImageVolumes bool
+	// ServerMinor is the minor version of the API server, 29 for Kubernetes 1.29; 0
+	// stands for the newest.
+	ServerMinor int
+}
+
+// AgentImage is where pods get the agent from.
+type AgentImage struct {
+	// Image holds the agent; DefaultAgentImage where empty.
+	Image string
+	// PullPolicy says when to pull it; Kubernetes' own default where empty.
+	PullPolicy corev1.PullPolicy
+	// PullSecrets are names of Secrets, in the namespace of each MiniCluster, to pull it
+	// with.
+	PullSecrets []string
+}
+
+// Minor versions of Kubernetes from which on a server has, without being told to:
+const (
+	// containers that run beside the others and end after them,
+	minorNativeSidecars = 29
+	// volumes that are images,
+	minorImageVolumes = 31
+	// and requests of a pod as a whole.
+	minorPodResources = 34
+)
+
+// has tells whether the server is of a minor version or newer.
+func (s Site) has(minor int) bool { return s.ServerMinor == 0 || s.ServerMinor >= minor }
+
+// versionRetry is how long after a failure the API server is asked for its version
+// again.
+const versionRetry = time.Second
+
+// serverMinor asks for the minor version of the API server until it answers, or the
+// context ends. Servers are upgraded while we run; a pod made of an older one's parts
+// works on a newer one, too.
+func serverMinor(ctx context.Context, server interface {
+	ServerVersion() (*version.Info, error)
+}) (int, error) {
+	var info *version.Info
+	err := wait.PollUntilContextCancel(ctx, versionRetry, true, func(ctx context.Context) (bool, error) {
+		var err error
+		if info, err = server.ServerVersion(); err != nil {
+			klog.FromContext(ctx).Error(err, "Asking for the version of the API server failed; it is tried again")
+			return false, nil
+		}
+		return true, nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return parseMinor(info), nil
+}
+
+// parseMinor reads a minor version, to which some vendors add a sign; 0 where it is
+// none.
+func parseMinor(info *version.Info) int {
+	minor, err := strconv.Atoi(strings.TrimRight(info.Minor, "+"))
+	if err != nil || info.Major != "1" {
+		return 0
+	}
+	return minor
+}
