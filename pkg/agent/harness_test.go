@@ -1,0 +1,209 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// envMain makes the test's program the agent.
+const envMain = "AGENT_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(envMain) != "" {
+		os.Exit(Main(os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// pod is a directory that stands for the file system of a pod, in which the agent
+// runs with a script in the place of flux.
+type pod struct {
+	t    *testing.T
+	root string
+	plan *plan.Plan
+	env  []string
+	// prefix are words in front of the agent.
+	prefix []string
+
+	cmd            *exec.Cmd
+	stdout, stderr *output
+}
+
+// output is a log that can be read while it is written.
+type output struct{ file string }
+
+func (o *output) String() string {
+	text, _ := os.ReadFile(o.file)
+	return string(text)
+}
+
+func newPod(t *testing.T) *pod {
+	t.Helper()
+	root := t.TempDir()
+	require.NoError(t, os.Chmod(root, 0o755))
+	bin := filepath.Join(root, "bin")
+	for _, dir := range []string{bin, filepath.Join(root, "jobs"), filepath.Join(root, "dev")} {
+		require.NoError(t, os.Mkdir(dir, 0o755))
+	}
+	script, err := os.ReadFile("testdata/flux")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "flux"), script, 0o755))
+	p := &pod{t: t, root: root, plan: &plan.Plan{
+		Name: "flux-sample", Namespace: "default", Domain: "flux-service.default.svc.cluster.local",
+		Hosts: "flux-sample-[0-3]", HostCount: 4, Size: 2, System: true, InstallRoot: "/usr",
+		GracePeriodSeconds: 8, Broker: plan.Broker{LogLevel: 6},
+		Files: plan.Files{
+			ConfigDir: "/etc/flux/config", BrokerTOML: "/etc/flux/config/broker.toml", CurveCert: "/etc/curve/curve.cert",
+			R: "/etc/flux/system/R", Hostlist: "/etc/flux/system/hostlist", CronDir: "/etc/flux/system/cron.d",
+			RunDir: "/run/flux", StateDir: "/var/lib/flux", Socket: "/run/flux/local", SocketURI: "local:///run/flux/local",
+		},
+		Lead: plan.Program{Mode: plan.ModeNone, Tasks: 1, Logs: filepath.Join(root, "logs")},
+	}}
+	p.env = append(os.Environ(), envMain+"=1", envIndex+"=0", "FAKE_LOG="+p.path("flux.log"), "FAKE_JOBS="+p.path("jobs"), "FAKE_ROOT="+root,
+		"PATH="+bin+":"+os.Getenv("PATH"))
+	p.write(plan.ConfigDir+"/"+plan.FileQuorum, "2\n")
+	p.write(plan.ConfigDir+"/"+plan.FileBrokerTOML, "")
+	p.write(plan.CertificateDir+"/"+plan.FileCertificate, "curve\n")
+	p.write(terminationLog, "")
+	require.NoError(t, (&agent{root: root, program: os.Args[0]}).install())
+	return p
+}
+
+func (p *pod) path(elem ...string) string {
+	return filepath.Join(append([]string{p.root}, elem...)...)
+}
+
+func (p *pod) write(name, text string) {
+	p.t.Helper()
+	require.NoError(p.t, os.MkdirAll(filepath.Dir(p.path(name)), 0o755))
+	require.NoError(p.t, os.WriteFile(p.path(name), []byte(text), 0o644))
+}
+
+func (p *pod) read(name string) string {
+	p.t.Helper()
+	text, err := os.ReadFile(p.path(name))
+	require.NoError(p.t, err)
+	return string(text)
+}
+
+// start starts the agent with a subcommand.
+func (p *pod) start(args ...string) {
+	p.t.Helper()
+	text, err := json.Marshal(p.plan)
+	require.NoError(p.t, err)
+	p.write(plan.ConfigDir+"/"+plan.FilePlan, string(text))
+	words := append(append(p.prefix, os.Args[0], args[0], "--root", p.root), args[1:]...)
+	p.cmd = exec.CommandContext(p.t.Context(), words[0], words[1:]...)
+	p.cmd.Env = p.env
+	p.stdout, p.stderr = p.output("stdout"), p.output("stderr")
+	out, err := os.Create(p.stdout.file)
+	require.NoError(p.t, err)
+	errOut, err := os.Create(p.stderr.file)
+	require.NoError(p.t, err)
+	p.cmd.Stdout, p.cmd.Stderr = out, errOut
+	require.NoError(p.t, p.cmd.Start())
+	_, _ = out.Close(), errOut.Close()
+	p.t.Cleanup(func() {
+		if p.t.Failed() {
+			p.t.Logf("stdout:\n%s\nstderr:\n%s\nflux:\n%s", p.stdout, p.stderr, p.fluxLog())
+		}
+	})
+}
+
+func (p *pod) output(name string) *output { return &output{file: p.path(name)} }
+
+// wait is the exit code of the agent.
+func (p *pod) wait() int {
+	p.t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.cmd.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-ended
+		require.Fail(p.t, "the agent does not end")
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// terminate tells the agent to stop, and returns its exit code.
+func (p *pod) terminate() int {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	return p.wait()
+}
+
+func (p *pod) run(args ...string) int {
+	p.t.Helper()
+	p.start(args...)
+	return p.wait()
+}
+
+// fluxLog has the flux commands that were run.
+func (p *pod) fluxLog() string {
+	text, _ := os.ReadFile(p.path("flux.log"))
+	return string(text)
+}
+
+// brokers counts the starts of brokers.
+func (p *pod) brokers() int {
+	return strings.Count("\n"+p.fluxLog(), "\nbroker ")
+}
+
+// eventually waits for a condition.
+func (p *pod) eventually(what string, condition func() bool) {
+	p.t.Helper()
+	require.Eventually(p.t, condition, 20*time.Second, 20*time.Millisecond, what)
+}
+
+// jobs are the active jobs of the stand-in.
+func (p *pod) jobs() []string {
+	p.t.Helper()
+	entries, err := os.ReadDir(p.path("jobs"))
+	require.NoError(p.t, err)
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func lines(text string) []string {
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
+func TestInstall(t *testing.T) {
+	p := newPod(t)
+	program, err := os.ReadFile(os.Args[0])
+	require.NoError(t, err)
+	installed, err := os.ReadFile(p.path(plan.AgentPath))
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(program, installed))
+	for dir, mode := range map[string]os.FileMode{
+		plan.SharedDir + "/bin":        0o755 | os.ModeDir,
+		plan.MarkerDir:                 0o777 | os.ModeDir | os.ModeSticky,
+		plan.SharedDir + "/system/run": 0o777 | os.ModeDir,
+	} {
+		info, err := os.Stat(p.path(dir))
+		require.NoError(t, err)
+		assert.Equal(t, mode, info.Mode(), dir)
+	}
+	// Again, in a pod whose init containers run again.
+	require.NoError(t, (&agent{root: p.root, program: os.Args[0]}).install())
+}

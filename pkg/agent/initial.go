@@ -1,0 +1,133 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agent/process"
+)
+
+// programPatience is how long the user's program has to end when it is told to.
+const programPatience = 10 * time.Second
+
+// initial is the lead broker's initial program: it makes the instance ready for
+// the user's program, runs that, keeps how it ended, and saves the instance.
+//
+// The broker tells it to stop by SIGHUP, and waits for it before anything of Flux
+// stops: jobs can still be looked at and saved.
+func (a *agent) initial(ctx context.Context, restored bool) int {
+	grace := time.Duration(a.plan.GracePeriodSeconds) * time.Second
+	s := newStop(ctx, grace, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	parent := os.Getppid()
+	// A broker that is killed leaves this process behind, with nothing to talk to.
+	runtime.LockOSThread()
+	if !process.KillWithParent(parent, syscall.SIGTERM) {
+		return plan.ExitBroker
+	}
+	if err := a.readyInstance(ctx, restored); err != nil {
+		klog.FromContext(ctx).Error(err, "The instance could not be made ready for the program")
+	}
+	saver := a.newSaver()
+	stopSaving := saver.periodically(ctx)
+	out := a.runProgram(ctx, s)
+	stopSaving()
+	if os.Getppid() != parent {
+		return plan.ExitBroker // the outcome is that of a broker's end
+	}
+	if err := a.recordOutcome(out); err != nil {
+		klog.FromContext(ctx).Error(err, "The exit code of the program is lost")
+	}
+	if err := saver.saveAtEnd(ctx, s); err != nil {
+		klog.FromContext(ctx).Error(err, "The instance was not saved", "archive", a.plan.Archive.Path)
+		a.terminationMessage(fmt.Sprintf("the instance was not saved to %s: %v", a.plan.Archive.Path, err))
+	}
+	return out.Code
+}
+
+// runProgram runs the user's program, or waits where there is none.
+func (a *agent) runProgram(ctx context.Context, s *stop) outcome {
+	words, err := a.programWords(ctx)
+	if err != nil {
+		fmt.Fprintln(a.stderr, "minicluster-agent:", err)
+		return outcome{Code: plan.ExitPrepare, Stopped: s.Told()}
+	}
+	if words == nil {
+		if a.plan.Lead.Mode == plan.ModeDiagnostics {
+			a.diagnose(ctx)
+		}
+		<-s.Done
+		return outcome{Stopped: true}
+	}
+	begin := time.Now()
+	code := a.runWords(ctx, s, words)
+	if a.plan.Logging.Timed {
+		fmt.Fprintln(a.stderr, "FLUXTIME fluxsubmit wall time", wallTime(time.Since(begin)))
+	}
+	return outcome{Code: code, Stopped: s.Told()}
+}
+
+// runWords runs a program in the foreground, and passes the order to stop on.
+func (a *agent) runWords(ctx context.Context, s *stop, words []string) int {
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Env = a.environ
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(a.stderr, "minicluster-agent:", err)
+		if errors.Is(err, exec.ErrNotFound) {
+			return 127
+		}
+		return exitNotStarted(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // its status is looked at below
+	}()
+	select {
+	case <-ended:
+	case <-s.Done:
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		timer := time.NewTimer(min(programPatience, s.grace/3))
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+	}
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		return cmd.ProcessState.ExitCode()
+	}
+	return process.Status(status).Code()
+}
+
+// diagnose prints what the broker knows of itself and its followers.
+func (a *agent) diagnose(ctx context.Context) {
+	for _, args := range [][]string{{"overlay", "status"}, {"lsattr", "-v"}, {"dmesg"}} {
+		cmd := exec.CommandContext(ctx, "flux", args...)
+		cmd.Env, cmd.Stdout, cmd.Stderr = a.environ, a.stdout, a.stderr
+		if err := cmd.Run(); err != nil {
+			fmt.Fprintln(a.stderr, "minicluster-agent: flux", args[0]+":", err)
+		}
+	}
+}
+
+// wallTime writes a duration as time(1) does for %E.
+func wallTime(d time.Duration) string {
+	hours, minutes := int(d.Hours()), int(d.Minutes())%60
+	if hours > 0 {
+		return fmt.Sprintf("%d:%02d:%02d", hours, minutes, int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%d:%05.2f", minutes, (d - time.Duration(minutes)*time.Minute).Truncate(10*time.Millisecond).Seconds())
+}

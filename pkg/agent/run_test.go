@@ -1,0 +1,210 @@
+package agent
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+func TestLeadProgramDecidesTheExitCode(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		mode    plan.Mode
+		command string
+		code    int
+		stdout  string
+	}{
+		{"launcher", plan.ModeLauncher, "echo 'a  b'", 0, "a  b\n"},
+		{"launcher fails", plan.ModeLauncher, "exit 7", 7, ""},
+		{"launcher is killed", plan.ModeLauncher, "kill -9 $$", 137, ""},
+		{"launcher is missing", plan.ModeLauncher, "no-such-program", 127, ""},
+		{"launcher in a shell", plan.ModeLauncher, "false || echo $((1 + 1))", 0, "2\n"},
+		{"submit", plan.ModeSubmit, `printf %s\n "x  y"`, 0, "x  yn"},
+		{"submit per task", plan.ModeSubmit, "echo task $FLUX_TASK_RANK", 0, "task 0\n"},
+		{"submit fails", plan.ModeSubmit, "sh -c 'exit 3'", 3, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPod(t)
+			p.plan.Lead.Mode, p.plan.Lead.Command, p.plan.Logging.Quiet = test.mode, test.command, true
+			assert.Equal(t, test.code, p.run("run"))
+			assert.Equal(t, test.stdout, p.stdout.String())
+			assert.Equal(t, 1, p.brokers())
+			assert.FileExists(t, p.path(plan.MarkerDir, markerFinished))
+		})
+	}
+}
+
+func TestQuietSaysNothing(t *testing.T) {
+	p := newPod(t)
+	p.plan.Logging.Quiet = true
+	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "printf 'no newline'"
+	p.plan.Hooks = plan.Hooks{Init: "echo init", PreCommand: "echo preCommand >&2", Pre: "echo pre; false", BrokerPre: "echo brokerPre", Post: "echo post"}
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, "no newlinepost\n", p.stdout.String())
+	assert.Empty(t, p.stderr.String())
+}
+
+func TestOrderOfHooks(t *testing.T) {
+	hooks := plan.Hooks{
+		Init: "echo init", PreCommand: "echo preCommand", Pre: "echo pre", BrokerPre: "echo brokerPre", WorkerPre: "echo workerPre", Post: "echo post",
+	}
+	t.Run("lead", func(t *testing.T) {
+		p := newPod(t)
+		p.plan.Lead.Mode, p.plan.Lead.Command, p.plan.Hooks = plan.ModeLauncher, "echo command", hooks
+		assert.Equal(t, 0, p.run("run"))
+		assert.Equal(t, []string{"init", "preCommand", "pre", "brokerPre", "command", "post"}, lines(p.stdout.String()))
+	})
+	t.Run("follower", func(t *testing.T) {
+		p := newPod(t)
+		p.plan.Hooks = hooks
+		p.env = append(p.env, envIndex+"=1")
+		p.start("run")
+		p.eventually("a broker", func() bool { return p.brokers() == 1 })
+		assert.Equal(t, plan.ExitStopped, p.terminate())
+		assert.Equal(t, []string{"init", "preCommand", "pre", "workerPre", "post"}, lines(p.stdout.String()))
+	})
+}
+
+func TestStrictHooks(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		hooks  plan.Hooks
+		strict bool
+		index  string
+		code   int
+		starts int
+	}{
+		{"not strict", plan.Hooks{Pre: "exit 5"}, false, "0", 0, 1},
+		{"lead", plan.Hooks{Pre: "exit 5"}, true, "0", 5, 0},
+		{"a command before the last", plan.Hooks{BrokerPre: "false\ntrue"}, true, "0", 1, 0},
+		{"init comes before strict", plan.Hooks{Init: "exit 5"}, true, "0", 0, 1},
+		{"post comes after the work", plan.Hooks{Post: "exit 5"}, true, "0", 0, 1},
+		{"follower", plan.Hooks{WorkerPre: "exit 5"}, true, "1", plan.ExitHook, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPod(t)
+			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "true"
+			p.plan.Hooks, p.plan.Logging.Strict = test.hooks, test.strict
+			p.env = append(p.env, envIndex+"="+test.index)
+			assert.Equal(t, test.code, p.run("run"))
+			assert.Equal(t, test.starts, p.brokers())
+			if test.starts == 0 {
+				assert.Contains(t, p.read(terminationLog), "hook")
+			}
+		})
+	}
+}
+
+func TestStopFollower(t *testing.T) {
+	p := newPod(t)
+	p.env = append(p.env, envIndex+"=1")
+	p.start("run")
+	p.eventually("a broker", func() bool { return p.brokers() == 1 })
+	begin := time.Now()
+	assert.Equal(t, plan.ExitStopped, p.terminate())
+	assert.Less(t, time.Since(begin), 2*time.Second)
+	assert.NotContains(t, p.fluxLog(), "quorum", "followers have none")
+}
+
+func TestStopLead(t *testing.T) {
+	for name, command := range map[string]string{
+		"program ends at SIGTERM":         "sleep 1000",
+		"program ends well when stopped":  "trap 'exit 0' TERM; sleep 1000 & wait",
+		"program takes no notice of that": "trap '' TERM; while :; do sleep 1; done",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPod(t)
+			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, command
+			p.plan.Hooks.Post = "echo post"
+			p.start("run")
+			p.eventually("a program", func() bool { return len(p.fluxLog()) > 0 && p.running() })
+			begin := time.Now()
+			assert.Equal(t, plan.ExitStopped, p.terminate())
+			assert.Less(t, time.Since(begin), 8*time.Second, "the grace period")
+			assert.Equal(t, "post\n", p.stdout.String())
+		})
+	}
+}
+
+// running tells whether the initial program has become ready.
+func (p *pod) running() bool {
+	_, err := os.Stat(p.path("var/lib/flux", fileHistory))
+	return err == nil
+}
+
+func TestInteractive(t *testing.T) {
+	p := newPod(t)
+	p.start("run")
+	p.eventually("a broker", func() bool { return p.brokers() == 1 })
+	assert.Contains(t, p.fluxLog(), "-Sbroker.rc2_none")
+	assert.Contains(t, p.fluxLog(), "-Sbroker.quorum=2")
+	assert.Equal(t, plan.ExitStopped, p.terminate())
+}
+
+func TestFollowerOutlivesItsBroker(t *testing.T) {
+	for name, code := range map[string]string{"ends with 0": "0", "fails": "1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPod(t)
+			p.env = append(p.env, envIndex+"=1", "FAKE_BROKER="+p.path("broker.sh"))
+			p.write("broker.sh", "[ $(grep -c ^broker $FAKE_LOG) -gt 2 ] || exit "+code)
+			p.start("run")
+			p.eventually("a third broker", func() bool { return p.brokers() == 3 })
+			assert.Equal(t, plan.ExitStopped, p.terminate())
+		})
+	}
+}
+
+func TestCompleteWorkers(t *testing.T) {
+	p := newPod(t)
+	p.plan.CompleteWorkers = true
+	p.env = append(p.env, envIndex+"=1", "FAKE_BROKER="+p.path("broker.sh"))
+	p.write("broker.sh", "exit 1")
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, 1, p.brokers())
+}
+
+func TestLeadBrokerIsStartedAgain(t *testing.T) {
+	p := newPod(t)
+	p.plan.Lead.Mode = plan.ModeLauncher
+	// A job for each run; the first run is still at work when its broker is killed.
+	p.plan.Lead.Command = "touch $FAKE_JOBS/job$(grep -c ^broker $FAKE_LOG); [ $(grep -c ^broker $FAKE_LOG) -gt 1 ] || { kill -9 $(ps -o ppid= $PPID); sleep 1000; }"
+	require.NoError(t, os.WriteFile(p.path("jobs/restored"), nil, 0o644))
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, 2, p.brokers())
+	assert.Equal(t, []string{"job2", "restored"}, p.jobs(), "what the first run left is cancelled")
+}
+
+func TestLeadGivesUp(t *testing.T) {
+	p := newPod(t)
+	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "true"
+	p.env = append(p.env, "FAKE_BROKER="+p.path("broker.sh"))
+	p.write("broker.sh", "exit 1")
+	assert.Equal(t, plan.ExitBroker, p.run("run"))
+	assert.Equal(t, leadAttempts, p.brokers())
+	assert.Contains(t, p.read(terminationLog), "5 times in a row")
+}
+
+func TestNotPrepared(t *testing.T) {
+	for name, spoil := range map[string]func(p *pod){
+		"no certificate": func(p *pod) { require.NoError(t, os.Remove(p.path(plan.CertificateDir, plan.FileCertificate))) },
+		"no index":       func(p *pod) { p.env = append(p.env, envIndex+"=x") },
+		"no markers":     func(p *pod) { require.NoError(t, os.RemoveAll(p.path(plan.MarkerDir))) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t)
+			spoil(p)
+			assert.Equal(t, plan.ExitPrepare, p.run("run"))
+			assert.NotEmpty(t, p.read(terminationLog))
+			assert.Zero(t, p.brokers())
+		})
+	}
+}
