@@ -30,7 +30,7 @@ test: kube-build ## Unit and integration tests, with the race detector, on a loc
 
 .PHONY: build
 build: ## Build the programs into bin/.
-	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: kube-build
 kube-build: ## Build the local Kubernetes into bin/ (minutes the first time).
@@ -45,6 +45,10 @@ dist: kube-build ## Write all manifests into one file, dist/minicluster.yaml.
 .PHONY: node-build
 node-build: ## Build what a real node needs besides into bin/.
 	@hack/build-kube.sh --node
+
+.PHONY: image
+image: ## Build the container image, dist/minicluster-image.tar (PLATFORMS=linux/amd64,linux/arm64).
+	@$(GO) run ./hack/image --version '$(VERSION)' --ldflags '$(LDFLAGS)' $(if $(PLATFORMS),--platforms $(PLATFORMS))
 
 .PHONY: clean
 clean: ## Remove what was built.

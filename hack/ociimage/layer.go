@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	_ "crypto/sha256" // the digest that go-digest means by Canonical
 	"fmt"
 	"io"
 	"io/fs"

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"minicluster.internal/operator/hack/ociimage"
+)
+
+const (
+	// user is the customary number of a user without rights in images without a distribution. It is a number because a
+	// kubelet cannot tell from a name that it is not root.
+	user = "65532"
+
+	passwd = "root:x:0:0:root:/:/sbin/nologin\nminicluster:x:" + user + ":" + user + ":minicluster:/:/sbin/nologin\n"
+	group  = "root:x:0:\nminicluster:x:" + user + ":\n"
+)
+
+// build compiles the programs into a folder and returns their paths.
+func build(ctx context.Context, dir string, platform ocispec.Platform, ldflags string) ([]string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making a folder for the programs: %w", err)
+	}
+	var complaints bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w "+ldflags,
+		"-o", dir+string(filepath.Separator), "./cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+platform.OS, "GOARCH="+platform.Architecture)
+	cmd.Stderr = &complaints
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("building for %s/%s: %w\n%s", platform.OS, platform.Architecture, err, complaints.String())
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("looking for the programs: %w", err)
+	}
+	var programs []string
+	for _, entry := range entries {
+		programs = append(programs, filepath.Join(dir, entry.Name()))
+	}
+	return programs, nil
+}
+
+// image has the programs in its root, where manifests and the controller expect them.
+func image(version string, platform ocispec.Platform, programs []string) ociimage.Image {
+	files := []ociimage.File{
+		ociimage.Text("/etc/passwd", passwd),
+		ociimage.Text("/etc/group", group),
+		ociimage.Dir("/tmp", 0o777|os.ModeSticky),
+	}
+	for _, program := range programs {
+		files = append(files, ociimage.Program("/"+filepath.Base(program), program))
+	}
+	return ociimage.Image{
+		Platform: platform,
+		Compress: true,
+		Files:    files,
+		Config: ocispec.ImageConfig{
+			User:       user + ":" + user,
+			Entrypoint: []string{"/minicluster-controller"},
+			WorkingDir: "/",
+			Labels: map[string]string{
+				ocispec.AnnotationTitle:       name,
+				ocispec.AnnotationDescription: "Elastic Flux clusters in Kubernetes: controller and agent",
+				ocispec.AnnotationVersion:     version,
+				ocispec.AnnotationLicenses:    "Apache-2.0",
+			},
+		},
+	}
+}
