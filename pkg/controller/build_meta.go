@@ -19,6 +19,11 @@ func madeFor(mc *v1alpha2.MiniCluster, name string) metav1.ObjectMeta {
 	}
 }
 
+// managed tells whether an object has our label, so that the caches show it.
+func managed(o metav1.Object) bool {
+	return o.GetLabels()[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy
+}
+
 // relabelled is a patch of the metadata of an object of ours that has lost our
 // label.
 func relabelled(o metav1.Object) map[string]any {

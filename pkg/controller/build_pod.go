@@ -99,15 +99,21 @@ func certificateSecret(mc *v1alpha2.MiniCluster) string {
 
 // imagePullSecrets are those of all images of a pod.
 func imagePullSecrets(mc *v1alpha2.MiniCluster, f Facts) []corev1.LocalObjectReference {
-	var names []string
-	for i := range mc.Spec.Containers {
-		names = append(names, mc.Spec.Containers[i].ImagePullSecret)
-	}
+	var others []string
 	if bringsView(mc, f) {
-		names = append(names, view(mc).ImagePullSecret)
+		others = append(others, view(mc).ImagePullSecret)
+	}
+	return pullSecretsOf(mc.Spec.Containers, append(others, f.Agent.PullSecrets...)...)
+}
+
+// pullSecretsOf are the Secrets to pull the images of some containers with, and others.
+func pullSecretsOf(containers []v1alpha2.MiniClusterContainer, others ...string) []corev1.LocalObjectReference {
+	var names []string
+	for i := range containers {
+		names = append(names, containers[i].ImagePullSecret)
 	}
 	var refs []corev1.LocalObjectReference
-	for _, name := range append(names, f.Agent.PullSecrets...) {
+	for _, name := range append(names, others...) {
 		ref := corev1.LocalObjectReference{Name: name}
 		if name != "" && !slices.Contains(refs, ref) {
 			refs = append(refs, ref)

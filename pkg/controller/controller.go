@@ -26,11 +26,12 @@ import (
 
 // Options are what a Controller needs from outside.
 type Options struct {
-	// Kube writes Jobs, ConfigMaps, Services and Secrets.
+	// Kube writes all objects but MiniClusters.
 	Kube kubernetes.Interface
 	// Flux writes MiniClusters.
 	Flux clientset.Interface
-	// KubeInformers caches Jobs, ConfigMaps and Services; see NewKubeInformers.
+	// KubeInformers caches Jobs, ConfigMaps, Services and the pods of spec.services;
+	// see NewKubeInformers.
 	KubeInformers informers.SharedInformerFactory
 	// FluxInformers caches MiniClusters.
 	FluxInformers fluxinformers.SharedInformerFactory
@@ -62,6 +63,7 @@ type Controller struct {
 	jobs         batchlisters.JobLister
 	configmaps   corelisters.ConfigMapLister
 	services     corelisters.ServiceLister
+	pods         corelisters.PodLister
 	synced       []cache.InformerSynced
 
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
@@ -98,6 +100,7 @@ func New(o Options) (*Controller, error) {
 	jobInformer := o.KubeInformers.Batch().V1().Jobs()
 	configInformer := o.KubeInformers.Core().V1().ConfigMaps()
 	serviceInformer := o.KubeInformers.Core().V1().Services()
+	podInformer := o.KubeInformers.Core().V1().Pods()
 
 	c := &Controller{
 		kube: o.Kube, flux: o.Flux, events: o.Events, metrics: o.Metrics,
@@ -106,6 +109,7 @@ func New(o Options) (*Controller, error) {
 		jobs:         jobInformer.Lister(),
 		configmaps:   configInformer.Lister(),
 		services:     serviceInformer.Lister(),
+		pods:         podInformer.Lister(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryBase, retryMax),
 			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "minicluster", Clock: o.Clock},
@@ -120,6 +124,7 @@ func New(o Options) (*Controller, error) {
 		jobs:         jobInformer.Informer().GetStore(),
 		configmaps:   configInformer.Informer().GetStore(),
 		services:     serviceInformer.Informer().GetStore(),
+		pods:         podInformer.Informer().GetStore(),
 	})
 	for _, h := range []struct {
 		informer cache.SharedIndexInformer
@@ -129,6 +134,7 @@ func New(o Options) (*Controller, error) {
 		{jobInformer.Informer(), c.dependentHandler()},
 		{configInformer.Informer(), c.dependentHandler()},
 		{serviceInformer.Informer(), c.dependentHandler()},
+		{podInformer.Informer(), c.dependentHandler()},
 	} {
 		registration, err := h.informer.AddEventHandler(h.handler)
 		if err != nil {

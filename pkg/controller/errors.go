@@ -28,11 +28,17 @@ func (e *terminalError) Error() string { return e.message }
 // again, soon at first.
 type heldError struct {
 	kind, name, holder string
+	// advice says what else than to delete or rename that object helps.
+	advice string
 }
 
 func (e *heldError) Error() string {
-	return fmt.Sprintf("the name of %s %q is held by an object that does not belong to this MiniCluster (%s); delete or rename that object",
-		e.kind, e.name, e.holder)
+	advice := "delete or rename that object"
+	if e.advice != "" {
+		advice += ", or " + e.advice
+	}
+	return fmt.Sprintf("the name of %s %q is held by an object that does not belong to this MiniCluster (%s); %s",
+		e.kind, e.name, e.holder, advice)
 }
 
 // staleError says that a cache has not yet seen what we know to be true. It is
@@ -57,6 +63,21 @@ type waitError struct {
 }
 
 func (e *waitError) Error() string { return e.message }
+
+// besideError is about an object beside the Job, without which the cluster runs,
+// grows and shrinks.
+type besideError struct {
+	err error
+}
+
+func (e *besideError) Error() string { return e.err.Error() }
+func (e *besideError) Unwrap() error { return e.err }
+
+// isBeside tells whether an error is about an object beside the Job only.
+func isBeside(err error) bool {
+	var beside *besideError
+	return errors.As(err, &beside)
+}
 
 // isStale tells whether an error means that a cache was behind: our own guard
 // says so, or the API server refused a write that was based on an old version.

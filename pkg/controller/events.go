@@ -39,6 +39,9 @@ func statusEvents(before, after v1alpha2.MiniClusterStatus) []event {
 			add(corev1.EventTypeWarning, c.Reason, "Sync", c)
 		}
 	}
+	if c := news(before, after, v1alpha2.ConditionProgressing); c != nil && c.Reason == v1alpha2.ReasonNameHeld && !sameReason(after, v1alpha2.ConditionReady, c) {
+		add(corev1.EventTypeWarning, c.Reason, "Sync", c)
+	}
 	if c := news(before, after, v1alpha2.ConditionComplete); c != nil && c.Status == metav1.ConditionTrue {
 		add(corev1.EventTypeNormal, c.Reason, "Finish", c)
 	}
@@ -65,6 +68,12 @@ func news(before, after v1alpha2.MiniClusterStatus, kind string) *metav1.Conditi
 		return nil
 	}
 	return now
+}
+
+// sameReason tells whether another condition has the reason of this one.
+func sameReason(status v1alpha2.MiniClusterStatus, kind string, c *metav1.Condition) bool {
+	other := meta.FindStatusCondition(status.Conditions, kind)
+	return other != nil && other.Reason == c.Reason
 }
 
 func isDenial(c *metav1.Condition) bool {

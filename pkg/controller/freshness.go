@@ -19,6 +19,7 @@ const (
 	jobs         cachedResource = "jobs"
 	configmaps   cachedResource = "configmaps"
 	services     cachedResource = "services"
+	pods         cachedResource = "pods"
 )
 
 // freshness makes syncs read their own writes. After a write, the next sync of

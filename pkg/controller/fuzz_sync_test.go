@@ -40,7 +40,10 @@ func FuzzSync(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(randomSequence(rand.New(rand.NewPCG(seed, 0))))
 	}
-	f.Fuzz(func(t *testing.T, sequence []byte) { playSequence(t, sequence) })
+	f.Fuzz(func(t *testing.T, sequence []byte) {
+		playSequence(t, sequence, false)
+		playSequence(t, sequence, true)
+	})
 }
 
 // TestRandomSyncs plays random sequences, always the same ones.
@@ -48,8 +51,10 @@ func TestRandomSyncs(t *testing.T) {
 	random := rand.New(rand.NewPCG(*syncSeed, 1))
 	for i := range *randomSyncs {
 		sequence := randomSequence(random)
-		if !t.Run(fmt.Sprint(i), func(t *testing.T) { playSequence(t, sequence) }) {
-			t.Fatalf("sequence %d of seed %d: []byte(%q)", i, *syncSeed, sequence)
+		for _, beside := range []bool{false, true} {
+			if !t.Run(fmt.Sprintf("%d,beside=%t", i, beside), func(t *testing.T) { playSequence(t, sequence, beside) }) {
+				t.Fatalf("sequence %d of seed %d: []byte(%q)", i, *syncSeed, sequence)
+			}
 		}
 	}
 }
@@ -68,6 +73,8 @@ const testNamespace = "ns"
 type play struct {
 	*world
 	sequence []byte
+	// besideJobs: MiniClusters have sidecars, a services pod and volumes.
+	besideJobs bool
 
 	controller *Controller
 	clock      *testclock.FakeClock
@@ -91,8 +98,8 @@ type play struct {
 
 var testMetrics = NewMetrics(metrics.NewKubeRegistry())
 
-func playSequence(t *testing.T, sequence []byte) {
-	p := newPlay(t, sequence)
+func playSequence(t *testing.T, sequence []byte, beside bool) {
+	p := startPlay(t, sequence, beside)
 	for n := 0; len(p.sequence) > 0 && n < 200; n++ {
 		p.operate()
 		p.checkObjects()
@@ -101,9 +108,11 @@ func playSequence(t *testing.T, sequence []byte) {
 }
 
 // newPlay starts a controller in a world with one MiniCluster.
-func newPlay(t *testing.T, sequence []byte) *play {
+func newPlay(t *testing.T, sequence []byte) *play { return startPlay(t, sequence, false) }
+
+func startPlay(t *testing.T, sequence []byte, beside bool) *play {
 	p := &play{
-		world: newWorld(t), sequence: sequence,
+		world: newWorld(t), sequence: sequence, besideJobs: beside,
 		clock:        testclock.NewFakeClock(time.Unix(1_000_000, 0)),
 		certificates: map[types.UID]types.UID{}, configs: map[types.UID]string{}, clusters: map[types.UID]types.UID{}, ended: map[types.UID]bool{}, lost: map[string]bool{},
 	}
@@ -132,6 +141,7 @@ func (p *play) start() {
 	c, err := New(Options{
 		Kube: p.kube, Flux: p.flux, KubeInformers: kubeInformers, FluxInformers: fluxInformers,
 		Events: recorder{p}, Metrics: testMetrics, Clock: p.clock, Random: zeroes{},
+		Site: Site{AllowHostPathVolumes: true},
 	})
 	if err != nil {
 		p.Fatal(err)
@@ -145,25 +155,41 @@ func (p *play) start() {
 		jobs:         kubeInformers.Batch().V1().Jobs().Informer().GetStore(),
 		configmaps:   kubeInformers.Core().V1().ConfigMaps().Informer().GetStore(),
 		services:     kubeInformers.Core().V1().Services().Informer().GetStore(),
+		pods:         kubeInformers.Core().V1().Pods().Informer().GetStore(),
 	}
 	p.handlers = map[cachedResource]cache.ResourceEventHandler{
-		miniclusters: c.miniClusterHandler(), jobs: c.dependentHandler(), configmaps: c.dependentHandler(), services: c.dependentHandler(),
+		miniclusters: c.miniClusterHandler(), jobs: c.dependentHandler(), configmaps: c.dependentHandler(), services: c.dependentHandler(), pods: c.dependentHandler(),
 	}
 	for _, r := range cachedResources {
-		p.relist(r, p.stores[r], p.handlers[r])
+		p.list(r)
 	}
 }
 
+// cachedResources are what informers show, and what committed sequences number. Pods
+// are seen with the Services.
 var cachedResources = []cachedResource{miniclusters, jobs, configmaps, services}
 
-func (p *play) see(r cachedResource, n int) { p.deliver(r, n, p.stores[r], p.handlers[r]) }
+func (p *play) see(r cachedResource, n int) {
+	p.deliver(r, n, p.stores[r], p.handlers[r])
+	if r == services {
+		p.deliver(pods, n, p.stores[pods], p.handlers[pods])
+	}
+}
+
+func (p *play) list(r cachedResource) {
+	p.relist(r, p.stores[r], p.handlers[r])
+	if r == services {
+		p.relist(pods, p.stores[pods], p.handlers[pods])
+	}
+}
 
 // seeAll delivers all events, and a bookmark.
 func (p *play) seeAll() {
 	for _, r := range cachedResources {
-		p.see(r, len(p.pending[r]))
+		p.see(r, max(len(p.pending[r]), len(p.pending[pods])))
 		p.stores[r].Bookmark(strconv.FormatInt(p.version, 10))
 	}
+	p.stores[pods].Bookmark(strconv.FormatInt(p.version, 10))
 }
 
 // work lets the controller sync up to n MiniClusters.
@@ -187,7 +213,11 @@ func (p *play) cluster(name string) *v1alpha2.MiniCluster {
 }
 
 func (p *play) makeMiniCluster(name string, how byte) {
-	_, _ = p.create(miniclusters, newMiniCluster(name, how))
+	mc := newMiniCluster(name, how)
+	if p.besideJobs {
+		withBeside(mc)
+	}
+	_, _ = p.create(miniclusters, mc)
 }
 
 func newMiniCluster(name string, how byte) *v1alpha2.MiniCluster {
@@ -209,6 +239,15 @@ func newMiniCluster(name string, how byte) *v1alpha2.MiniCluster {
 	}
 	mc.Spec.Cleanup = how&192 == 192
 	return mc
+}
+
+// withBeside adds what is made beside a Job. All MiniClusters have a sidecar of the
+// same name.
+func withBeside(mc *v1alpha2.MiniCluster) {
+	mc.Spec.Containers[0].RunFlux = true
+	mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{Name: "nginx", Image: "nginx", Ports: []int32{80}})
+	mc.Spec.Services = []v1alpha2.MiniClusterContainer{{Name: "registry", Image: "registry"}}
+	mc.Spec.Volumes = map[string]v1alpha2.MiniClusterVolume{"data": {Path: "/data"}, "kept": {Path: "/kept", Delete: new(false)}}
 }
 
 // operation is something that happens to the controller.
@@ -244,6 +283,15 @@ var disturbances = []operation{
 				p.remove(secretObjects, SecretName(mc))
 			}
 		}
+		switch {
+		case !p.besideJobs:
+		case arg&16 != 0:
+			p.remove(services, "nginx")
+		case arg&32 != 0:
+			p.requestDeletion(pods, name+"-services")
+		case arg&64 != 0:
+			edit(p.world, pods, name+"-services", func(pod *corev1.Pod) { pod.Status.Phase = corev1.PodFailed })
+		}
 	}},
 	{"foreign objects appear", (*play).makeForeign},
 	{"foreign objects vanish", func(p *play, _ string, _ byte) { p.removeForeign() }},
@@ -274,8 +322,7 @@ var operations = append(slices.Clone(disturbances), []operation{
 	{"informers see some events", func(p *play, _ string, arg byte) { p.see(cachedResources[arg%4], 1+int(arg/4)%8) }},
 	{"informers see everything", func(p *play, _ string, _ byte) { p.seeAll() }},
 	{"an informer lists again", func(p *play, _ string, arg byte) {
-		r := cachedResources[arg%4]
-		p.relist(r, p.stores[r], p.handlers[r])
+		p.list(cachedResources[arg%4])
 	}},
 	{"the garbage collector runs", func(p *play, _ string, _ byte) { p.collectGarbage() }},
 	{"the Job controller runs", func(p *play, _ string, _ byte) { p.runJobs() }},
@@ -285,7 +332,7 @@ var operations = append(slices.Clone(disturbances), []operation{
 	{"the controller works", func(p *play, _ string, arg byte) { p.work(1 + int(arg%4)) }},
 	{"all is seen and the controller works", func(p *play, _ string, arg byte) { p.seeAll(); p.work(1 + int(arg%4)) }},
 	{"the controller is killed and starts again", func(p *play, _ string, _ byte) { p.start() }},
-	{"the user deletes the MiniCluster", func(p *play, name string, _ byte) { p.remove(miniclusters, name) }},
+	{"the user deletes the MiniCluster", func(p *play, name string, _ byte) { p.requestDeletion(miniclusters, name) }},
 	{"the user makes the MiniCluster", (*play).makeMiniCluster},
 	{"somebody takes labels away", func(p *play, name string, arg byte) {
 		if mc := p.cluster(name); mc == nil || mc.Status.MaximumSize == 0 {
@@ -376,6 +423,19 @@ func (p *play) makeForeign(name string, arg byte) {
 		m.Name = SecretName(mc)
 		r, obj = secretObjects, &corev1.Secret{ObjectMeta: m}
 	}
+	p.plant(r, obj)
+	switch {
+	case !p.besideJobs:
+	case arg&32 != 0:
+		m.Name = "nginx"
+		p.plant(services, &corev1.Service{ObjectMeta: m})
+	case arg&64 != 0:
+		m.Name = name + "-services"
+		p.plant(pods, &corev1.Pod{ObjectMeta: m})
+	}
+}
+
+func (p *play) plant(r cachedResource, obj apiObject) {
 	if made, err := p.create(r, obj); err == nil {
 		p.foreign[made.GetUID()] = true
 	}
@@ -566,6 +626,7 @@ func (p *play) settle() {
 		if fresh {
 			p.start()
 		}
+		p.checkVolumes()
 		for _, o := range p.all(miniclusters) {
 			p.checkSettled(o.(*v1alpha2.MiniCluster), fresh)
 		}
@@ -578,7 +639,7 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	writes := p.version
 	err := p.controller.sync(ctx, cache.MetaObjectToName(mc))
 	var terminal *terminalError
-	if err != nil && !errors.As(err, &terminal) {
+	if err != nil && !errors.As(err, &terminal) && !p.heldByNeighbour(mc, err) {
 		p.violated("%s has settled, and its sync returns: %v", mc.Name, err)
 	}
 	if p.version != writes {
@@ -588,6 +649,9 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	status := mc.Status
 	switch {
 	case finished(&status):
+		if p.objects[pods][ServicesPodName(mc)] != nil {
+			p.violated("%s has ended and its services pod has not", mc.Name)
+		}
 		return
 	case job == nil:
 		if terminal == nil {
@@ -622,6 +686,44 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	excused := slices.Contains([]string{v1alpha2.ReasonConfigLost, v1alpha2.ReasonCertificateLost}, ready.Reason) && accepted.Reason != v1alpha2.ReasonValid
 	if p.objects[configmaps][ConfigMapName(mc)] == nil && !excused {
 		p.violated("%s has settled without its ConfigMap", mc.Name)
+	}
+	if madeByUs(job) {
+		p.checkBeside(mc, job)
+	}
+}
+
+// heldByNeighbour tells whether an error says that another MiniCluster has the Service
+// of a sidecar of the same name.
+func (p *play) heldByNeighbour(mc *v1alpha2.MiniCluster, err error) bool {
+	service := p.objects[services]["nginx"]
+	var held *heldError
+	return isBeside(err) && errors.As(err, &held) && held.name == "nginx" && !metav1.IsControlledBy(service, mc)
+}
+
+// checkBeside checks what lives beside the Job of a MiniCluster that runs.
+func (p *play) checkBeside(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
+	if len(sidecarsOf(mc, job)) > 0 && p.objects[services]["nginx"] == nil {
+		p.violated("%s has settled without the Service of its sidecar", mc.Name)
+	}
+	pod := p.objects[pods][ServicesPodName(mc)]
+	if wanted := len(mc.Spec.Services) > 0 && !suspended(job); wanted != (pod != nil) {
+		p.violated("%s has settled with services pod %v", mc.Name, pod)
+	}
+	for key := range mc.Spec.Volumes {
+		if p.objects[claimObjects][VolumeClaimName(mc, key)] == nil || p.objects[volumeObjects][PersistentVolumeName(mc, key)] == nil {
+			p.violated("%s has settled without volume %s", mc.Name, key)
+		}
+	}
+}
+
+// checkVolumes checks that PersistentVolumes go with their MiniClusters.
+func (p *play) checkVolumes() {
+	for _, pv := range p.all(volumeObjects) {
+		_, keep := pv.GetAnnotations()[v1alpha2.AnnotationKeepVolume]
+		owner := func(o apiObject) bool { return string(o.GetUID()) == pv.GetLabels()[v1alpha2.LabelMiniClusterUID] }
+		if !keep && !slices.ContainsFunc(p.all(miniclusters), owner) {
+			p.violated("PersistentVolume %s has outlived its MiniCluster", pv.GetName())
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -32,7 +33,10 @@ import (
 // Resources that a world keeps and that the controller does not cache.
 const (
 	secretObjects cachedResource = "secrets"
-	podObjects    cachedResource = "pods"
+	volumeObjects cachedResource = "persistentvolumes"
+	claimObjects  cachedResource = "persistentvolumeclaims"
+	// podObjects are cached only where they are of spec.services.
+	podObjects = pods
 )
 
 // object is any object of the API.
@@ -84,7 +88,7 @@ func newWorld(t testing.TB) *world {
 		TB: t, version: 1000, objects: map[cachedResource]map[string]apiObject{}, pending: map[cachedResource][]watchEvent{},
 		foreign: map[types.UID]bool{}, before: map[int]func(){}, kube: &kubefake.Clientset{}, flux: &fluxfake.Clientset{},
 	}
-	for _, r := range []cachedResource{miniclusters, jobs, configmaps, services, secretObjects, podObjects} {
+	for _, r := range []cachedResource{miniclusters, jobs, configmaps, services, secretObjects, podObjects, volumeObjects, claimObjects} {
 		w.objects[r] = map[string]apiObject{}
 	}
 	w.kube.AddReactor("*", "*", w.react)
@@ -149,7 +153,7 @@ func (w *world) serve(action clienttesting.Action) (runtime.Object, error) {
 			if p := a.GetDeleteOptions().Preconditions; p != nil && p.UID != nil && *p.UID != obj.GetUID() {
 				return nil, conflict(r, a.GetName())
 			}
-			w.remove(r, a.GetName())
+			w.requestDeletion(r, a.GetName())
 			return obj, nil
 		})
 		return nil, err
@@ -158,6 +162,15 @@ func (w *world) serve(action clienttesting.Action) (runtime.Object, error) {
 	case clienttesting.ListActionImpl:
 		if r == miniclusters {
 			return w.listMiniClusters(a.GetListRestrictions().Fields), nil
+		}
+		if r == volumeObjects {
+			list := &corev1.PersistentVolumeList{}
+			for _, pv := range w.all(volumeObjects) {
+				if selects(a.GetListRestrictions().Labels, pv) {
+					list.Items = append(list.Items, *pv.(*corev1.PersistentVolume).DeepCopy())
+				}
+			}
+			return list, nil
 		}
 		list := &corev1.PodList{}
 		for _, pod := range w.all(podObjects) {
@@ -277,6 +290,26 @@ func (w *world) remove(r cachedResource, name string) {
 	}
 }
 
+// requestDeletion deletes an object, as far as it may go: pods that run have to end
+// first, and finalizers to be removed.
+func (w *world) requestDeletion(r cachedResource, name string) {
+	obj := w.objects[r][name]
+	if obj == nil {
+		return
+	}
+	pod, ok := obj.(*corev1.Pod)
+	runs := ok && pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded
+	if !runs && len(obj.GetFinalizers()) == 0 {
+		w.remove(r, name)
+		return
+	}
+	edit(w, r, name, func(o apiObject) {
+		if o.GetDeletionTimestamp() == nil {
+			o.SetDeletionTimestamp(&metav1.Time{Time: time.Unix(1_000_000, 0)})
+		}
+	})
+}
+
 // edit changes an object as its user or another controller does.
 func edit[T apiObject](w *world, r cachedResource, name string, change func(T)) {
 	old := w.objects[r][name]
@@ -353,6 +386,10 @@ func (w *world) patch(r cachedResource, name string, kind types.PatchType, patch
 	}
 	if message := forbiddenChange(old, obj); message != "" {
 		return nil, invalidUpdate(r, name, message)
+	}
+	if obj.GetDeletionTimestamp() != nil && len(obj.GetFinalizers()) == 0 {
+		w.remove(r, name)
+		return obj, nil
 	}
 	w.replace(r, old, obj)
 	return w.objects[r][name], nil

@@ -1,7 +1,9 @@
 package controller
 
 import (
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -33,7 +35,10 @@ func (c *Controller) dependentHandler() cache.ResourceEventHandler {
 			c.wakeOwners(before)
 			c.wakeOwners(after)
 		},
-		DeleteFunc: func(obj any) { c.wakeOwners(obj) },
+		DeleteFunc: func(obj any) {
+			c.wakeOwners(obj)
+			c.wakeHeld(obj)
+		},
 	}
 }
 
@@ -51,6 +56,25 @@ func (c *Controller) wakeOwners(obj any) {
 	for _, owner := range o.GetOwnerReferences() {
 		if owner.Kind == v1alpha2.MiniClusterKind.Kind {
 			c.queue.Add(cache.NewObjectName(o.GetNamespace(), owner.Name))
+		}
+	}
+}
+
+// wakeHeld wakes the MiniClusters that wait for a name to become free, when that of an
+// object has.
+func (c *Controller) wakeHeld(obj any) {
+	o := object(obj)
+	if o == nil {
+		return
+	}
+	mcs, err := c.miniclusters.MiniClusters(o.GetNamespace()).List(labels.Everything())
+	if err != nil {
+		return // a cache doesn't fail; whoever waits is tried again anyway
+	}
+	for _, mc := range mcs {
+		progressing := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
+		if progressing != nil && progressing.Reason == v1alpha2.ReasonNameHeld {
+			c.queue.Add(cache.MetaObjectToName(mc))
 		}
 	}
 }

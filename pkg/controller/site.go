@@ -26,6 +26,10 @@ type Site struct {
 	// ViewImageVolumes mounts the image of the view instead of copying it, where the
 	// server can.
 	ViewImageVolumes bool
+	// AllowHostPathVolumes lets spec.volumes name directories of the nodes. The
+	// PersistentVolumes that are made of them bypass Pod Security: who may make a
+	// MiniCluster may then read and write the nodes' files.
+	AllowHostPathVolumes bool
 	// ServerMinor is the minor version of the API server, 29 for Kubernetes 1.29; 0
 	// stands for the newest.
 	ServerMinor int

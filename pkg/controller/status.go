@@ -56,7 +56,11 @@ func newStatus(s *syncState, err error) v1alpha2.MiniClusterStatus {
 	if !done {
 		set(acceptedCondition(s, err))
 	}
-	set(readyCondition(s, err, &status, done))
+	if isBeside(err) {
+		set(readyCondition(s, nil, &status, done))
+	} else {
+		set(readyCondition(s, err, &status, done))
+	}
 	set(progressingCondition(s, err, &status, done))
 	set(limitedCondition(s, &status))
 	set(suspendedCondition(s.job))

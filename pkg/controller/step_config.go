@@ -11,8 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
 // config makes the certificate and the brokers' configuration. Both are made
@@ -132,7 +130,7 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 			return fmt.Errorf("reading ConfigMap %q, which exists already: %w", conf.Name, getErr)
 		case !metav1.IsControlledBy(held, s.mc):
 			return &heldError{kind: "ConfigMap", name: held.Name, holder: describeHolder(held)}
-		case held.Labels[v1alpha2.LabelManagedBy] != v1alpha2.ManagedBy:
+		case !managed(held):
 			// Somebody took our label away, and with it the object from our sight.
 			s.conf = held
 			if err := c.patchConfigMap(ctx, s, map[string]any{"metadata": relabelled(held)}); err != nil {

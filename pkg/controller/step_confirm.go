@@ -39,5 +39,5 @@ func (s *syncState) incomplete() bool {
 	if s.job != nil && !madeByUs(s.job) {
 		return false
 	}
-	return s.job == nil || s.conf == nil || s.service == nil
+	return s.job == nil || s.conf == nil || s.service == nil || s.lacking
 }

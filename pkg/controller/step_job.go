@@ -82,7 +82,7 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	case !metav1.IsControlledBy(job, s.mc):
 		s.foreignJob = job
 		return nil
-	case job.Labels[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy:
+	case managed(job):
 		return &staleError{what: "Jobs"}
 	}
 	metadata := relabelled(job)

@@ -26,8 +26,8 @@ func (c *Controller) network(ctx context.Context, s *syncState) error {
 		return &staleError{what: "Services"}
 	case owns(s.mc, s.service):
 		return nil
-	case !sharable(s.service):
-		return &heldError{kind: "Service", name: s.service.Name, holder: describeHolder(s.service)}
+	case !sharable(s.mc, s.service):
+		return heldHeadless(s.service)
 	default:
 		return c.shareService(ctx, s)
 	}
@@ -41,19 +41,15 @@ func (c *Controller) createService(ctx context.Context, s *syncState) error {
 		switch {
 		case getErr != nil:
 			return fmt.Errorf("reading Service %q, which exists already: %w", s.facts.Headless, getErr)
-		case sharable(held) && held.Labels[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy:
+		case sharable(s.mc, held) && managed(held):
 			return &staleError{what: "Services"}
-		case sharable(held):
+		case sharable(s.mc, held):
 			// Somebody took our label away, and with it the object from our sight.
-			s.service = held
-			if err := c.patchService(ctx, s, relabelled(held)); err != nil {
-				return err
-			}
-			return &staleError{what: "Services"}
+			return c.relabelService(ctx, s, held)
 		case metav1.IsControlledBy(held, s.mc):
 			return nil // made for this MiniCluster by the controller before us
 		}
-		return &heldError{kind: "Service", name: held.Name, holder: describeHolder(held)}
+		return heldHeadless(held)
 	}
 	if err != nil {
 		return fmt.Errorf("creating the headless Service: %w", err)
@@ -66,34 +62,55 @@ func (c *Controller) createService(ctx context.Context, s *syncState) error {
 // shareService adds an owner to a Service that another MiniCluster made. The UID
 // in the patch makes it fail if the Service was replaced meanwhile.
 func (c *Controller) shareService(ctx context.Context, s *syncState) error {
-	return c.patchService(ctx, s, map[string]any{
+	service, err := c.patchService(ctx, s, s.service.Name, map[string]any{
 		"uid":             s.service.UID,
 		"ownerReferences": []metav1.OwnerReference{sharedReference(s.mc)},
 	})
+	if err == nil {
+		s.service = service
+	}
+	return err
 }
 
-func (c *Controller) patchService(ctx context.Context, s *syncState, metadata map[string]any) error {
+// relabelService gives a Service of ours its label back, without which the caches
+// don't show it.
+func (c *Controller) relabelService(ctx context.Context, s *syncState, service *corev1.Service) error {
+	if _, err := c.patchService(ctx, s, service.Name, relabelled(service)); err != nil {
+		return err
+	}
+	return &staleError{what: "Services"}
+}
+
+func (c *Controller) patchService(ctx context.Context, s *syncState, name string, metadata map[string]any) (*corev1.Service, error) {
 	patch, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
-		return fmt.Errorf("encoding a patch: %w", err)
+		return nil, fmt.Errorf("encoding a patch: %w", err)
 	}
 	service, err := c.kube.CoreV1().Services(s.mc.Namespace).
-		Patch(ctx, s.service.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+		Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 	if apierrors.IsNotFound(err) {
-		return &staleError{what: "Services"}
+		return nil, &staleError{what: "Services"}
 	}
 	if err != nil {
-		return fmt.Errorf("patching the headless Service %q: %w", s.service.Name, err)
+		return nil, fmt.Errorf("patching Service %q: %w", name, err)
 	}
-	s.service = service
 	c.fresh.wrote(s.key, services, service.ResourceVersion)
-	return nil
+	return service, nil
 }
 
-// sharable tells a headless Service of ours, which MiniClusters share by its name,
-// from any other Service.
-func sharable(service *corev1.Service) bool {
-	return service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name
+// sharable tells a Service of ours that gives pods their host names, and that a
+// MiniCluster may share, from any other Service. One for lead brokers only is too
+// little for a MiniCluster whose pods all need a name.
+func sharable(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {
+	return service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name && (minimalService(mc) || !isMinimal(service))
+}
+
+func heldHeadless(service *corev1.Service) error {
+	held := &heldError{kind: "Service", name: service.Name, holder: describeHolder(service), advice: "set spec.network.headlessName to another name"}
+	if isMinimal(service) {
+		held.holder = "it is the minimal Service of another MiniCluster, which names lead brokers only"
+	}
+	return held
 }
 
 func owns(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {

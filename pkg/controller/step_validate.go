@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -32,6 +33,12 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 	}
 	if message := messageOf(validation.ValidateMiniCluster(mc)); message != "" {
 		return &terminalError{reason: v1alpha2.ReasonInvalid, message: message}
+	}
+	if key := hostPathVolume(mc); key != "" && !c.site.AllowHostPathVolumes {
+		return &terminalError{reason: v1alpha2.ReasonHostPathNotAllowed, message: fmt.Sprintf(
+			"spec.volumes[%s]: a volume in a directory of the nodes (storage class %s) is not allowed here, because it bypasses Pod Security; "+
+				"name a CSI driver and its storage class, mount an existing claim instead, or ask the administrator to start the controller with --allow-hostpath-volumes",
+			key, storageHostPath)}
 	}
 	return nil
 }

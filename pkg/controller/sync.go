@@ -31,8 +31,10 @@ func (c *Controller) stepTable() []step {
 		{"former", c.former},
 		{"network", c.network},
 		{"config", c.config},
+		{"volumes", c.clusterVolumes},
 		{"job", c.job},
 		{"size", c.size},
+		{"beside", c.beside},
 	}
 }
 
@@ -51,6 +53,10 @@ type syncState struct {
 	// foreignJob and foreignConf hold our names but belong to something else.
 	foreignJob  *batchv1.Job
 	foreignConf *corev1.ConfigMap
+	// servicesPod holds the name of the pod of spec.services, whoever it belongs to.
+	servicesPod *corev1.Pod
+	// lacking tells that an object beside the Job is missing.
+	lacking bool
 	// existed tells of a life before this sync: something was made already.
 	existed bool
 
@@ -82,7 +88,9 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) error {
 	if err != nil || s == nil {
 		return err
 	}
-	if !finished(&s.mc.Status) {
+	if finished(&s.mc.Status) {
+		err = c.retire(ctx, s)
+	} else {
 		err = c.run(ctx, s)
 	}
 	if isStale(err) || isGoing(err) {
@@ -130,7 +138,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 		return nil, fmt.Errorf("reading the MiniCluster from the cache: %w", err)
 	}
 	if mc.DeletionTimestamp != nil {
-		return nil, nil
+		return nil, c.finalize(ctx, mc)
 	}
 	if stale != nil {
 		return nil, stale
@@ -152,7 +160,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	}
 	s.conf, s.foreignConf = ours(mc, conf)
 
-	s.existed = s.conf != nil || s.mc.Status.MaximumSize > 0
+	s.existed = s.conf != nil || s.mc.Status.MaximumSize > 0 || hasFinalizer(s.mc)
 	if err := c.adopt(ctx, s); err != nil {
 		return nil, err
 	}
@@ -162,7 +170,12 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the Service from the cache: %w", err)
 	}
-	return s, nil
+	s.servicesPod, err = c.pods.Pods(key.Namespace).Get(ServicesPodName(mc))
+	if err := ignoreNotFound(err); err != nil {
+		return nil, fmt.Errorf("reading the services pod from the cache: %w", err)
+	}
+	s.lacking, err = c.lacksBeside(s)
+	return s, err
 }
 
 func (s *syncState) set(mc *v1alpha2.MiniCluster) {

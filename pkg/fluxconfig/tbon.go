@@ -29,6 +29,9 @@ func TBONSettings(spec *v1alpha2.MiniClusterSpec) (*TBON, error) {
 		if topo != "" && topo != "custom" && flux.Bursting != nil {
 			return nil, fieldErrorf("spec.flux.topology", "must be flat with bursting: brokers in another cluster reach the lead broker only")
 		}
+		if topo != "" && topo != "custom" && flux.MinimalService {
+			return nil, fieldErrorf("spec.flux.topology", "must be flat with minimalService: only the lead brokers' pods have host names then")
+		}
 		t.Topo = topo
 	}
 	if spec.Logging != nil && spec.Logging.ZeroMQ {

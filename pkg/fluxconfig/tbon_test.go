@@ -33,6 +33,8 @@ func TestTBONSettings(t *testing.T) {
 	}
 	_, err := TBONSettings(&v1alpha2.MiniClusterSpec{Flux: &v1alpha2.FluxSpec{Topology: "kary:2", Bursting: &v1alpha2.Bursting{}}})
 	require.ErrorContains(t, err, "spec.flux.topology: must be flat with bursting")
+	_, err = TBONSettings(&v1alpha2.MiniClusterSpec{Flux: &v1alpha2.FluxSpec{Topology: "binomial", MinimalService: true}})
+	require.ErrorContains(t, err, "spec.flux.topology: must be flat with minimalService")
 }
 
 func TestTopology(t *testing.T) {

@@ -46,6 +46,8 @@ type Options struct {
 	AgentImagePullSecrets []string
 	// ViewImageVolumes mounts the image of a view instead of copying it.
 	ViewImageVolumes bool
+	// AllowHostPathVolumes lets spec.volumes name directories of the nodes.
+	AllowHostPathVolumes bool
 	// LeaderElection lets one of several controllers work at a time.
 	LeaderElection componentconfig.LeaderElectionConfiguration
 	// Logs sets format and verbosity of the log.
@@ -99,6 +101,8 @@ func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 		"Names of Secrets to pull that image with. They have to exist in the namespace of each MiniCluster.")
 	fs.BoolVar(&o.ViewImageVolumes, "view-image-volumes", o.ViewImageVolumes,
 		"Mount the image that brings Flux (view layout) instead of copying it. Needs image volumes in the API server and in the nodes' container runtime.")
+	fs.BoolVar(&o.AllowHostPathVolumes, "allow-hostpath-volumes", o.AllowHostPathVolumes,
+		"Make PersistentVolumes of directories of the nodes, for spec.volumes of the storage class hostpath. They bypass Pod Security.")
 }
 
 // site is what the controller has to know of them.
@@ -111,6 +115,8 @@ func (o *Options) site() controller.Site {
 			PullSecrets: o.AgentImagePullSecrets,
 		},
 		ViewImageVolumes: o.ViewImageVolumes,
+
+		AllowHostPathVolumes: o.AllowHostPathVolumes,
 	}
 }
 

@@ -34,6 +34,9 @@ var controllerUser = cluster.ServiceAccountUser("minicluster-system", "miniclust
 // not be parallel.
 type controllerProcess struct {
 	kubeconfig string
+	// allowHostPath is a flag of the next start.
+	allowHostPath bool
+
 	stop       context.CancelFunc
 	done       chan error
 }
@@ -54,6 +57,7 @@ func (p *controllerProcess) start() {
 	p.stop, p.done = stop, make(chan error, 1)
 	o := app.NewOptions()
 	o.Kubeconfig = p.kubeconfig
+	o.AllowHostPathVolumes = p.allowHostPath
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
 	o.LeaderElection.ResourceNamespace = "minicluster-system"
 	go func() { p.done <- app.Run(ctx, o) }()

@@ -184,7 +184,7 @@ func TestFleet(t *testing.T) {
 	require.NoError(t, err)
 	maps.DeleteFunc(all, func(key string, _ int) bool {
 		return key == "get leases" || key == "update leases" || key == "watch miniclusters" ||
-			key == "watch jobs" || key == "watch configmaps" || key == "watch services"
+			key == "watch jobs" || key == "watch configmaps" || key == "watch services" || key == "watch pods"
 	})
 	assert.Empty(t, all, "what %d idle MiniClusters cost in %s", fleet, window)
 	assert.Equal(t, before, workqueue(t), "work in a time without any")

@@ -29,6 +29,9 @@ const (
 	ReasonValid = "Valid"
 	// ReasonInvalid: the spec is not valid; the message names fields and fixes.
 	ReasonInvalid = "Invalid"
+	// ReasonHostPathNotAllowed: the spec has volumes in directories of nodes, and
+	// the controller is not allowed to make any.
+	ReasonHostPathNotAllowed = "HostPathNotAllowed"
 	// ReasonImmutableFields: fields were edited that are fixed at creation.
 	ReasonImmutableFields = "ImmutableFields"
 	// ReasonNameHeld: an object that is not ours holds a name that we need.

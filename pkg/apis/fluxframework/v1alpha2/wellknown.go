@@ -14,6 +14,17 @@ const (
 	// LabelHeadlessService carries the name of the headless Service on the pods
 	// that it gives host names to.
 	LabelHeadlessService = "flux-framework.org/headless-service"
+	// LabelMiniClusterUID carries the UID of a MiniCluster on the PersistentVolumes
+	// that were made for it: they lie in no namespace, and nothing that does can own
+	// them.
+	LabelMiniClusterUID = "flux-framework.org/minicluster-uid"
+
+	// FinalizerVolumes on a MiniCluster holds up its deletion until its
+	// PersistentVolumes are deleted.
+	FinalizerVolumes = "flux-framework.org/volumes"
+	// AnnotationKeepVolume on a PersistentVolume, with any value, lets it outlive its
+	// MiniCluster.
+	AnnotationKeepVolume = "flux-framework.org/keep-volume"
 
 	// AnnotationAppliedSize on a Job is the spec.size that the controller last
 	// gave it. Another size of the Job is somebody else's work.

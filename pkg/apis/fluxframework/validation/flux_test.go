@@ -55,7 +55,7 @@ curve
 	run(t, []testCase{
 		{name: "empty", edit: flux(v1alpha2.FluxSpec{})},
 		{name: "valid", edit: flux(v1alpha2.FluxSpec{
-			InstallRoot: "/usr", ConnectTimeout: "500ms", LogLevel: new(int32(7)), Topology: "kary:2", MungeSecret: "munge", MinimalService: true,
+			InstallRoot: "/usr", ConnectTimeout: "500ms", LogLevel: new(int32(7)), Topology: "kary:2", MungeSecret: "munge",
 			Scheduler: &v1alpha2.FluxScheduler{QueuePolicy: "easy"}, State: &v1alpha2.FluxState{ClaimName: "state", SubPath: "a/b"},
 		})},
 		{name: "install root", edit: flux(v1alpha2.FluxSpec{InstallRoot: "usr"}), fields: []string{"spec.flux.installRoot"}},
@@ -63,6 +63,8 @@ curve
 		{name: "no logs", edit: flux(v1alpha2.FluxSpec{LogLevel: new(int32(-1))})},
 		{name: "connect timeout", edit: flux(v1alpha2.FluxSpec{ConnectTimeout: "soon"}), fields: []string{"spec.flux.connectTimeout"}, says: "for example 5s"},
 		{name: "topology", edit: flux(v1alpha2.FluxSpec{Topology: "ring"}), fields: []string{"spec.flux.topology"}},
+		{name: "topology without names", edit: flux(v1alpha2.FluxSpec{Topology: "kary:2", MinimalService: true}), fields: []string{"spec.flux.topology"}, says: "minimalService"},
+		{name: "minimal Service", edit: flux(v1alpha2.FluxSpec{Topology: "flat", MinimalService: true})},
 		{name: "queue policy", edit: flux(v1alpha2.FluxSpec{Scheduler: &v1alpha2.FluxScheduler{QueuePolicy: "lottery"}}), fields: []string{"spec.flux.scheduler.queuePolicy"}},
 		{name: "broker.toml", edit: flux(v1alpha2.FluxSpec{BrokerConfig: "[bootstrap"}), fields: []string{"spec.flux.brokerConfig"}},
 		{name: "several", edit: flux(v1alpha2.FluxSpec{
