@@ -128,6 +128,11 @@ documented_rights() {
 		inside && /^[|] / && $2 != "resource" { resources = $2 ? $2 : resources; pairs(resources, $3) }' "$operations" | sort -u
 }
 
+# fluxmetrics lists the metrics that an agent serves, by the golden file of its test.
+fluxmetrics() {
+	sed -nE 's/^# TYPE ([a-z_]+) .*/\1/p' pkg/agent/serve/testdata/metrics.txt | sort -u
+}
+
 # library tells whether a metric of component-base exists, by the last part of
 # its name, which is all that its source holds in one piece.
 library() { # METRIC
@@ -153,6 +158,7 @@ same right "$operations" "$(documented_rights)" "$(rights)"
 same "make target" "$contributing" "$(column "$contributing" '## Targets' 1 | sed -n 's/^make //p')" "$(targets)"
 named=$(column "$operations" '## Metrics' 1)
 same metric "$operations" "$(grep '^minicluster_' <<<"$named" || true)" "$(metrics)"
+same "metric of Flux" "$operations" "$(column "$operations" '## Health and metrics of Flux' 1 | grep -v ^/)" "$(fluxmetrics)"
 for metric in $(grep -v '^minicluster_' <<<"$named" || true); do
 	library "$metric" || complain "$operations: metric $metric does not exist"
 done

@@ -1,12 +1,8 @@
 package flux_test
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,38 +36,18 @@ func TestContractWithStandIn(t *testing.T) {
 }
 
 func TestContractWithRealFlux(t *testing.T) {
-	if _, err := exec.LookPath("flux"); err != nil {
-		t.Skip("the command flux is not installed; the contract was tested with the stand-in only")
+	r, err := fluxtest.StartReal(contractSize)
+	if errors.Is(err, fluxtest.ErrNotInstalled) {
+		t.Skip("the contract was tested with the stand-in only:", err)
 	}
-	uri := startFlux(t)
-	testContract(t, uri, func() {
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, r.Close(), "flux start") })
+	testContract(t, r.URI(), func() {
 		for _, nodes := range []int{1, contractSize} {
-			cmd := exec.Command("flux", "submit", fmt.Sprint("-N", nodes), "--exclusive", "sleep", "inf")
-			cmd.Env = append(os.Environ(), "FLUX_URI="+uri)
-			out, err := cmd.CombinedOutput()
-			require.NoError(t, err, "%s", out)
+			_, err := r.Run(t.Context(), "submit", fmt.Sprint("-N", nodes), "--exclusive", "sleep", "inf")
+			require.NoError(t, err)
 		}
 	})
-}
-
-// startFlux starts an instance that ends with the test, and returns its URI.
-func startFlux(t *testing.T) string {
-	t.Helper()
-	cmd := exec.Command("flux", "start", fmt.Sprint("--test-size=", contractSize), "sh", "-c", "echo $FLUX_URI; cat")
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		stdin.Close()
-		assert.NoError(t, cmd.Wait(), "flux start")
-	})
-	uri, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err)
-	go io.Copy(io.Discard, stdout)
-	return strings.TrimSpace(uri)
 }
 
 func newInstance(t *testing.T, config fluxtest.Config) *fluxtest.Instance {

@@ -17,8 +17,8 @@ type JobCounts struct {
 		Inactive int `json:"inactive"`
 		Total    int `json:"total"`
 	} `json:"job_states"`
-	// Successful is how many ended with success, the others how many did
-	// not: Failed includes Canceled and TimedOut.
+	// Of the inactive jobs, each is in one of these; those that are purged
+	// are taken off again.
 	Successful int `json:"successful"`
 	Failed     int `json:"failed"`
 	Canceled   int `json:"canceled"`

@@ -1,0 +1,85 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/flux/fluxtest"
+)
+
+// What is served of the real Flux, where one is installed.
+func TestMetricsOfRealFlux(t *testing.T) {
+	r, err := fluxtest.StartReal(4)
+	if errors.Is(err, fluxtest.ErrNotInstalled) {
+		t.Skip("metrics were tested with the stand-in only:", err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, r.Close(), "flux start") })
+	url := start(t, Options{Socket: r.URI(), User: -1, Lead: true})
+
+	code, text := get(t, url+"/readyz")
+	assert.Equal(t, 200, code, text)
+	metric := func(name string) int {
+		_, text := get(t, url+"/metrics")
+		found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\d+)$`).FindStringSubmatch(text)
+		if found == nil {
+			return -1
+		}
+		value, err := strconv.Atoi(found[1])
+		require.NoError(t, err)
+		return value
+	}
+	eventually := func(name string, want int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return metric(name) == want }, 20*time.Second, 50*time.Millisecond, "%s %d", name, want)
+	}
+	submit := func(args ...string) (id string) {
+		id, err := r.Run(t.Context(), append([]string{"submit"}, args...)...)
+		require.NoError(t, err)
+		return strings.TrimSpace(id)
+	}
+	eventually("flux_nodes_free", 4)
+	assert.Equal(t, 0, metric("flux_nodes_demanded"))
+	cores := metric("flux_cores") / 4
+
+	running := submit("-N1", "--exclusive", "--requires=rank:3", "sleep", "inf")
+	eventually("flux_nodes_allocated", 1)
+	assert.Equal(t, 4, metric("flux_nodes_demanded"), "rank 3 is busy")
+
+	submit("-N4", "--exclusive", "sleep", "inf")
+	submit("-N2", "--urgency=hold", "true")
+	submit("-n1", "--dependency=afterany:"+running, "true")
+	eventually(`flux_jobs{state="sched"}`, 2)
+	eventually("flux_nodes_demanded", 5)
+	assert.Equal(t, 4, metric("flux_nodes_pending"), "the held and the dependent job want nothing")
+
+	submit(fmt.Sprint("-n", 2*cores), "-c1", "true")
+	eventually("flux_cores_pending", 6*cores)
+	assert.Equal(t, 7, metric("flux_nodes_demanded"))
+	_, err = r.Run(t.Context(), "queue", "stop", "--all")
+	require.NoError(t, err)
+	eventually("flux_nodes_pending", 0)
+
+	broker := newLink(r.URI(), -1)
+	defer broker.close()
+	client, err := broker.client(t.Context())
+	require.NoError(t, err)
+	best := time.Hour
+	for range 50 {
+		begin := time.Now()
+		s, err := collect(t.Context(), client)
+		require.NoError(t, err)
+		exposition(s)
+		best = min(best, time.Since(begin))
+	}
+	t.Log("a scrape takes", best)
+	assert.Less(t, best, 50*time.Millisecond)
+}

@@ -1,0 +1,217 @@
+package serve
+
+import (
+	"context"
+	"flag"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
+)
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+func instance(t *testing.T, config fluxtest.Config) *fluxtest.Instance {
+	t.Helper()
+	i, err := fluxtest.NewInstance(config)
+	require.NoError(t, err)
+	t.Cleanup(i.Close)
+	return i
+}
+
+// start serves for the duration of the test, and returns the URL.
+func start(t *testing.T, o Options) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- serve(ctx, listener, o) }()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, <-result)
+	})
+	return "http://" + listener.Addr().String()
+}
+
+func get(t *testing.T, url string) (code int, text string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(body)
+}
+
+func TestReady(t *testing.T) {
+	i := instance(t, fluxtest.Config{Rank: 1, Size: 2})
+	url := start(t, Options{Socket: i.URI(), User: -1})
+	for state, want := range map[string]int{
+		flux.StateRun: 200, flux.StateQuorum: 200, flux.StateJoin: 503, flux.StateShutdown: 503, "": 503,
+	} {
+		i.SetState(state)
+		code, text := get(t, url+"/readyz")
+		assert.Equal(t, want, code, state)
+		if want == 503 {
+			assert.Contains(t, text, "the broker is in state "+state)
+		}
+	}
+	code, text := get(t, url+"/healthz")
+	assert.Equal(t, 200, code)
+	assert.Equal(t, "ok\n", text)
+	assert.Equal(t, 1, i.Connections(), "one connection for all requests")
+
+	code, text = get(t, url+"/metrics")
+	assert.Equal(t, 404, code)
+	assert.Contains(t, text, "index 0")
+	code, _ = get(t, url+"/")
+	assert.Equal(t, 404, code)
+}
+
+// Brokers come late, restart and refuse.
+func TestReadyFollowsTheBroker(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "local")
+	url := start(t, Options{Socket: path, User: -1})
+	ready := func() int { code, _ := get(t, url+"/readyz"); return code }
+	code, text := get(t, url+"/readyz")
+	assert.Equal(t, 503, code)
+	assert.Contains(t, text, "there is no broker")
+
+	for range 3 {
+		b, err := fluxtest.Listen(path)
+		require.NoError(t, err)
+		b.Handle("state-machine.get", func(r *fluxtest.Request) { r.Respond(map[string]string{"state": "run"}) })
+		// The first request may still meet the end of the old connection.
+		require.Eventually(t, func() bool { return ready() == 200 }, 5*time.Second, time.Millisecond)
+		b.Close()
+		require.Eventually(t, func() bool { return ready() == 503 }, 5*time.Second, time.Millisecond)
+	}
+
+	b, err := fluxtest.Listen(path)
+	require.NoError(t, err)
+	defer b.Close()
+	b.Refuse(syscall.EPERM)
+	_, text = get(t, url+"/readyz")
+	assert.Contains(t, text, "refused: operation not permitted")
+}
+
+// A broker that hangs makes answers late, but not later than one wait, however many
+// ask.
+func TestBrokerThatHangs(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 1})
+	hang := func(r *fluxtest.Request) { <-r.Gone() }
+	i.Handle("state-machine.get", hang)
+	url := start(t, Options{Socket: i.URI(), User: -1, Lead: true})
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			code, text := get(t, url+"/readyz")
+			assert.Equal(t, 503, code)
+			assert.Contains(t, text, "the broker does not answer")
+		})
+		wg.Go(func() {
+			code, text := get(t, url+"/metrics")
+			assert.Equal(t, 200, code)
+			assert.Contains(t, text, "flux_up 0\n")
+			assert.NotContains(t, text, "flux_nodes")
+		})
+	}
+	wg.Wait()
+	assert.Less(t, time.Since(begin), askTimeout+time.Second)
+	code, _ := get(t, url+"/healthz")
+	assert.Equal(t, 200, code)
+}
+
+var changing = regexp.MustCompile(`(flux_last_update_timestamp_seconds) \d+\.\d{3}`)
+
+func TestMetrics(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 8, Cores: 4, GPUs: 1})
+	i.SetOnline(set(t, "0-5"))
+	i.Drain(set(t, "5"), reasonScaleDown)
+	i.Drain(set(t, "1"), "broken fan")
+	i.SetQueues(flux.QueueStatus{Name: "batch", Started: true}, flux.QueueStatus{Name: "debug"})
+	i.SetJobs(
+		flux.Job{ID: 1, State: flux.JobRun, Queue: "batch", Ranks: set(t, "2-3")},
+		flux.Job{ID: 2, State: flux.JobRun, Queue: "batch", Ranks: set(t, "4"), Cores: 1},
+		flux.Job{ID: 3, State: flux.JobSched, Queue: "batch", Nodes: 2},
+		flux.Job{ID: 4, State: flux.JobSched, Queue: "debug", Nodes: 8},
+		flux.Job{ID: 5, State: flux.JobDepend, Queue: "batch", Nodes: 8},
+		flux.Job{ID: 6, State: flux.JobInactive, Queue: "batch"},
+	)
+	url := start(t, Options{Socket: i.URI(), User: -1, Lead: true})
+	code, text := get(t, url+"/metrics")
+	assert.Equal(t, 200, code)
+	golden := filepath.Join("testdata", "metrics.txt")
+	text = changing.ReplaceAllString(text, "$1 0")
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(text), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), text)
+}
+
+// Scrapers that come together cost one collection, and a broker that has gone leaves
+// no old numbers.
+func TestMetricsAreFresh(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 2})
+	var mu sync.Mutex
+	asked := 0
+	i.Handle("state-machine.get", func(r *fluxtest.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked++
+		r.Respond(map[string]string{"state": "run"})
+	})
+	broker := newLink(i.URI(), -1)
+	defer broker.close()
+	e := newExporter(broker)
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			_, err := e.snapshot(t.Context())
+			assert.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, 1, asked)
+
+	last := <-e.turn
+	last.at = last.at.Add(-minInterval)
+	e.turn <- last
+	_, err := e.snapshot(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 2, asked, "after a while it asks again")
+
+	last = <-e.turn
+	last.at = last.at.Add(-minInterval)
+	e.turn <- last
+	i.Handle("resource.status", func(r *fluxtest.Request) { r.Error(syscall.EPROTO, "not now") })
+	s, err := e.snapshot(t.Context())
+	assert.ErrorContains(t, err, "collect metrics: resource.status: not now")
+	assert.Nil(t, s)
+}
+
+func TestRunCannotListen(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	err = Run(t.Context(), Options{Addr: listener.Addr().String(), Socket: "/nowhere"})
+	assert.ErrorIs(t, err, syscall.EADDRINUSE)
+}

@@ -1,0 +1,72 @@
+package fluxtest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// ErrNotInstalled says that there is no command flux.
+var ErrNotInstalled = errors.New("the command flux is not installed")
+
+// Real is an instance of the Flux that is installed, with all its brokers on this
+// machine.
+type Real struct {
+	uri   string
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// StartReal starts an instance of that many brokers, and waits until its lead
+// works. It must be closed. The error is [ErrNotInstalled] where there is no Flux.
+func StartReal(size int) (*Real, error) {
+	if _, err := exec.LookPath("flux"); err != nil {
+		return nil, ErrNotInstalled
+	}
+	// The instance ends when its program does, and that when its input ends.
+	cmd := exec.Command("flux", "start", fmt.Sprint("--test-size=", size), "sh", "-c", "echo $FLUX_URI; cat")
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	r := &Real{cmd: cmd, stdin: stdin}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("no instance came up: %w", err), r.Close())
+	}
+	r.uri = strings.TrimSpace(line)
+	return r, nil
+}
+
+// URI is the URI of the lead's local socket.
+func (r *Real) URI() string { return r.uri }
+
+// Run runs a flux command in the instance, and returns what it printed.
+func (r *Real) Run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "flux", args...)
+	cmd.Env = append(os.Environ(), "FLUX_URI="+r.uri)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("flux %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// Close ends the instance, and returns how it ended.
+func (r *Real) Close() error {
+	r.stdin.Close()
+	return r.cmd.Wait()
+}
