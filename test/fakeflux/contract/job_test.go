@@ -1,0 +1,191 @@
+package contract
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Jobs of one command, with their output and exit code. The instance has two
+// nodes of two cores.
+func TestJobs(t *testing.T) {
+	table := map[string]struct {
+		args []string
+		code int
+		out  string // lines in any order
+		err  string
+	}{
+		"run":                       {[]string{"run", "echo", "a b", "$HOME"}, 0, "a b $HOME\n", ""},
+		"exit code":                 {[]string{"run", "sh", "-c", "exit 3"}, 3, "", "exit code 3"},
+		"signal":                    {[]string{"run", "sh", "-c", "kill -9 $$"}, 137, "", ""},
+		"stderr":                    {[]string{"run", "sh", "-c", "echo oops >&2"}, 0, "", "oops\n"},
+		"tasks":                     {[]string{"run", "-n3", "sh", "-c", "echo $FLUX_TASK_RANK of $FLUX_JOB_SIZE"}, 0, "0 of 3\n1 of 3\n2 of 3\n", ""},
+		"nodes":                     {[]string{"run", "-N2", "sh", "-c", "echo $FLUX_JOB_NNODES $FLUX_JOB_SIZE"}, 0, "2 2\n2 2\n", ""},
+		"nodes and tasks":           {[]string{"run", "-N2", "-n4", "sh", "-c", "echo $FLUX_JOB_NNODES $FLUX_JOB_SIZE"}, 0, "2 4\n2 4\n2 4\n2 4\n", ""},
+		"label":                     {[]string{"run", "-n2", "-l", "echo", "x"}, 0, "0: x\n1: x\n", ""},
+		"highest exit code":         {[]string{"run", "-n3", "sh", "-c", "exit $FLUX_TASK_RANK"}, 2, "", "exit code 2"},
+		"not found":                 {[]string{"run", "/nosuch"}, 127, "", ""},
+		"too many nodes":            {[]string{"run", "-N3", "true"}, 1, "", "unsatisfiable"},
+		"too many cores":            {[]string{"run", "-n5", "true"}, 1, "", "unsatisfiable"},
+		"more nodes than tasks":     {[]string{"run", "-N2", "-n1", "true"}, 1, "", "task"},
+		"no command":                {[]string{"run"}, 1, "", ""},
+		"unknown option":            {[]string{"run", "--nosuch", "true"}, 2, "", "nosuch"},
+		"unknown queue":             {[]string{"run", "-q", "nosuch", "true"}, 1, "", "queue"},
+		"variables":                 {[]string{"run", "--env=X=1", "sh", "-c", "echo $X $PATHX"}, 0, "1\n", ""},
+		"working directory":         {[]string{"run", "--cwd=/", "pwd"}, 0, "/\n", ""},
+		"submit and watch":          {[]string{"submit", "--watch", "--quiet", "echo", "x"}, 0, "x\n", ""},
+		"submit and watch, failing": {[]string{"submit", "--watch", "--quiet", "-N1", "sh", "-c", "echo x; exit 4"}, 4, "x\n", ""},
+		"submit and wait":           {[]string{"submit", "--wait", "--quiet", "sh", "-c", "echo x; exit 5"}, 5, "", ""},
+		"a line without end":        {[]string{"run", "printf", "x"}, 0, "x", ""},
+		"option flags":              {[]string{"submit", "--watch", "--quiet", "-ompi=none", "-o", "cpu-affinity=off", "-vvv", "echo", "x"}, 0, "x\n", ""},
+		"time limit":                {[]string{"run", "-t", "1s", "sleep", "60"}, 142, "", "timeout"},
+	}
+	each(t, func(t *testing.T, f flux) {
+		i, _ := up(t, f, 2, 2, "")
+		for name, tc := range table {
+			t.Run(name, func(t *testing.T) {
+				r := i.at(t, 0, tc.args...)
+				assert.Equal(t, tc.code, r.code, r.errors)
+				assert.ElementsMatch(t, strings.SplitAfter(tc.out, "\n"), strings.SplitAfter(r.out, "\n"))
+				assert.Contains(t, r.errors, tc.err)
+			})
+		}
+		t.Run("wait for one", func(t *testing.T) {
+			id := i.out(t, "submit", "sh", "-c", "exit 6")
+			i.out(t, "job", "wait-event", "--quiet", id, "clean")
+			assert.Equal(t, 6, i.at(t, 0, "job", "status", id).code)
+			assert.Equal(t, 6, i.at(t, 0, "job", "attach", id).code)
+			assert.Equal(t, id, i.out(t, "jobs", "-A", "--count=0", "--filter=inactive", "-n", "-o", "{id.f58}", id))
+			dec := i.out(t, "jobs", "-no", "{id.dec}", id)
+			assert.Regexp(t, "^[0-9]+$", dec)
+			assert.Equal(t, 6, i.at(t, 0, "job", "status", dec).code)
+		})
+		t.Run("the job's id is printed", func(t *testing.T) {
+			id := i.out(t, "submit", "--wait", "true")
+			assert.Regexp(t, regexp.MustCompile(`^ƒ[1-9A-Za-z]+$`), id)
+			assert.Equal(t, "COMPLETED true 1", i.out(t, "jobs", "-no", "{status} {name} {ntasks}", id))
+			assert.Equal(t, id, i.out(t, "job", "last"))
+		})
+	})
+}
+
+// Jobs wait in order, are cancelled, and are waited for.
+func TestQueue(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, _ := up(t, f, 2, 1, "")
+		first := i.out(t, "submit", "-n2", "sleep", "90")
+		second := i.out(t, "submit", "-N2", "true") // waits for a node that is to come
+		third := i.out(t, "submit", "-n1", "true")  // waits behind it
+		held := i.out(t, "submit", "--urgency=0", "true")
+		i.eventually(t, "RUN", "jobs", "-no", "{status}", first)
+		state := func(id string) string { return i.out(t, "jobs", "-no", "{status}", id) }
+		assert.Equal(t, []string{"SCHED", "SCHED", "SCHED"}, []string{state(second), state(third), i.out(t, "jobs", "-no", "{state}", held)})
+		assert.Equal(t, "c-0", i.out(t, "resource", "list", "-ns", "allocated", "-o", "{nodelist}"))
+		assert.Equal(t, "0", i.out(t, "resource", "list", "-ns", "free", "-o", "{nnodes}"))
+
+		i.out(t, "cancel", first)
+		i.eventually(t, "CANCELED", "jobs", "-no", "{status}", first)
+		assert.NotZero(t, i.at(t, 0, "cancel", first).code)
+		i.start(t, 1, quorum(1)...)
+		i.eventually(t, "COMPLETED", "jobs", "-no", "{status}", second)
+		i.eventually(t, "COMPLETED", "jobs", "-no", "{status}", third)
+		i.out(t, "cancel", "--all", "--quiet")
+		i.eventually(t, "CANCELED", "jobs", "-no", "{status}", held)
+		assert.Equal(t, "", i.out(t, "jobs", "-no", "{id}"))
+		assert.Len(t, strings.Fields(i.out(t, "jobs", "-a", "-no", "{id}")), 4)
+
+		assert.Equal(t, "Scheduling is stopped", i.out(t, "queue", "stop"))
+		stopped := i.out(t, "submit", "--flags=waitable", "false")
+		i.out(t, "queue", "idle")
+		assert.Equal(t, "SCHED", state(stopped))
+		assert.Equal(t, "Job submission is enabled\nScheduling is stopped", i.out(t, "queue", "status"))
+		assert.Equal(t, "Scheduling is started", i.out(t, "queue", "start"))
+		r := i.at(t, 0, "job", "wait", "--all")
+		assert.Equal(t, 1, r.code, r.errors)
+		i.out(t, "queue", "disable", "--message=closed")
+		r = i.at(t, 0, "submit", "true")
+		assert.Equal(t, 1, r.code)
+		assert.Contains(t, r.errors, "closed")
+	})
+}
+
+// Queues with names are to be started.
+func TestNamedQueues(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, _ := up(t, f, 1, 1, "[queues.batch]\n[queues.debug]\n")
+		id := i.out(t, "submit", "-q", "batch", "true")
+		assert.NotZero(t, i.at(t, 0, "submit", "true").code)
+		time.Sleep(500 * time.Millisecond) // nothing happens
+		assert.Equal(t, "SCHED", i.out(t, "jobs", "-no", "{status}", id))
+		assert.NotZero(t, i.at(t, 0, "queue", "start").code)
+		assert.Equal(t, "batch: Scheduling is started\ndebug: Scheduling is started", i.out(t, "queue", "start", "--all"))
+		i.eventually(t, "COMPLETED", "jobs", "-no", "{status}", id)
+	})
+}
+
+// A script is run by an instance of its own.
+func TestBatch(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, _ := up(t, f, 2, 2, "")
+		i.write(t, "script", "#!/bin/sh\necho args $*\nflux resource list -n -s up -o '{nnodes}'\nflux run -N2 sh -c 'echo $FLUX_TASK_RANK'\nflux submit --flags=waitable true\nflux queue idle\nexit 3\n")
+		require.NoError(t, os.Chmod(i.path("script"), 0o755))
+		id := i.out(t, "batch", "-N2", "--flags=waitable", "--output="+i.path("out"), i.path("script"), "a", "b")
+		r := i.at(t, 0, "job", "wait", "--all")
+		assert.Equal(t, 1, r.code, r.errors)
+		out, err := os.ReadFile(i.path("out"))
+		require.NoError(t, err)
+		lines := strings.Fields(string(out))
+		assert.Equal(t, []string{"args", "a", "b", "2"}, lines[:4])
+		assert.Subset(t, lines, []string{"0", "1"})
+		assert.Equal(t, "FAILED 3", i.out(t, "jobs", "-no", "{status} {returncode}", id))
+		i.write(t, "script", "echo no interpreter\n")
+		assert.Equal(t, 1, i.at(t, 0, "batch", "-N1", i.path("script")).code)
+	})
+}
+
+// Drained ranks finish what they run and get nothing new, until they are
+// undrained. It stays when their broker is stopped.
+func TestDrain(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, brokers := up(t, f, 2, 2, "")
+		all := i.out(t, "submit", "-N2", "sleep", "90")
+		i.eventually(t, "RUN", "jobs", "-no", "{status}", all)
+		i.out(t, "resource", "drain", "1", "scale-down")
+		status := []string{"resource", "drain", "-n", "-o", "{nnodes} {ranks} {reason}"}
+		assert.Equal(t, "1 1 scale-down", i.out(t, status...))
+		assert.NotZero(t, i.at(t, 0, "resource", "drain", "1", "again").code)
+		i.out(t, "resource", "drain", "--update", "1", "again")
+		assert.Equal(t, "1 1 scale-down", i.out(t, status...))
+		assert.Equal(t, "RUN", i.out(t, "jobs", "-no", "{status}", all))
+		i.out(t, "cancel", all)
+		i.nodes(t, "free", "c-0")
+		next := i.out(t, "submit", "-N2", "true")
+		brokers[1].signal(syscall.SIGTERM)
+		assert.Zero(t, brokers[1].exit())
+		i.start(t, 1, quorum(2)...)
+		i.eventually(t, "c-[0-1]", "resource", "status", "-n", "-s", "online", "-o", "{nodelist}")
+		assert.Equal(t, "SCHED", i.out(t, "jobs", "-no", "{status}", next))
+		i.out(t, "resource", "undrain", "1")
+		i.eventually(t, "COMPLETED", "jobs", "-no", "{status}", next)
+		assert.NotZero(t, i.at(t, 0, "resource", "undrain", "1").code)
+		assert.NotZero(t, i.at(t, 0, "resource", "drain", "7").code)
+	})
+}
+
+// A job whose node is lost fails.
+func TestLostNode(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, brokers := up(t, f, 2, 2, "[heartbeat]\nperiod = \"0.5s\"\n")
+		all := i.out(t, "submit", "-N2", "sleep", "90")
+		i.eventually(t, "RUN", "jobs", "-no", "{status}", all)
+		brokers[1].signal(syscall.SIGKILL)
+		i.eventually(t, "FAILED", "jobs", "-no", "{status}", all)
+		i.nodes(t, "free", "c-0")
+	})
+}

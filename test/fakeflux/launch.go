@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// launch starts the tasks of a job, all of them beside the lead. mu is held.
+func (b *broker) launch(j *job) {
+	_, tasks, _ := j.Spec.wants()
+	var nested []string
+	if j.Spec.Nested { // one broker for all its nodes
+		tasks = 1
+		nested = b.nested(j)
+	}
+	var all sync.WaitGroup
+	var failedToStart error
+	codes := make([]int, tasks)
+	files := newFiles(j)
+	for rank := range tasks {
+		c := exec.Command(j.Spec.Argv[0], j.Spec.Argv[1:]...)
+		if path, err := lookPath(j.Spec.Argv[0], j.Spec.Env); err == nil {
+			c.Path, c.Err = path, nil
+		}
+		c.Dir = j.Spec.Cwd
+		c.Env = append(b.environment(j.Spec.Env),
+			"FLUX_JOB_ID="+j.String(), "FLUX_JOB_SIZE="+strconv.Itoa(tasks), "FLUX_JOB_NNODES="+strconv.Itoa(len(j.Alloc)),
+			"FLUX_TASK_RANK="+strconv.Itoa(rank), "FLUX_TASK_LOCAL_ID="+strconv.Itoa(rank))
+		c.Env = append(c.Env, nested...)
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+		if os.Getuid() == 0 && j.User != 0 {
+			c.SysProcAttr.Credential = &syscall.Credential{Uid: j.User, Gid: j.User}
+		}
+		stdout, err1 := c.StdoutPipe()
+		stderr, err2 := c.StderrPipe()
+		if err := errors.Join(err1, err2, c.Start()); err != nil {
+			failedToStart = err
+			codes[rank] = 127
+			continue
+		}
+		j.processes = append(j.processes, c)
+		all.Go(func() {
+			var pipes sync.WaitGroup
+			pipes.Go(func() { b.copyOutput(j, files, rank, "stdout", stdout) })
+			pipes.Go(func() { b.copyOutput(j, files, rank, "stderr", stderr) })
+			pipes.Wait()
+			_ = c.Wait() // the state tells
+			codes[rank] = exitCode(c.ProcessState)
+		})
+	}
+	if j.Spec.Limit > 0 {
+		time.AfterFunc(time.Duration(j.Spec.Limit*float64(time.Second)), func() {
+			b.update(func() { b.raise(j, "timeout", "resource allocation expired") })
+		})
+	}
+	go func() {
+		all.Wait()
+		files.close()
+		b.update(func() {
+			if failedToStart != nil {
+				j.Exception, j.Note = "exec", failedToStart.Error()
+			}
+			highest := 0
+			for _, code := range codes {
+				highest = max(highest, code)
+			}
+			b.end(j, highest)
+		})
+	}()
+}
+
+// nested tells the instance of a batch job what it has. mu is held.
+func (b *broker) nested(j *job) []string {
+	set := resourceSet{}
+	for _, rank := range j.ranks() {
+		set[len(set)] = node{host: b.resources[rank].host, cores: j.Alloc[rank]}
+	}
+	text, err := json.Marshal(set.encode())
+	if err != nil {
+		return nil
+	}
+	return []string{nestedR + "=" + string(text)}
+}
+
+// lookPath finds a program on the job's own PATH.
+func lookPath(name string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	for _, e := range env {
+		path, ok := strings.CutPrefix(e, "PATH=")
+		if !ok {
+			continue
+		}
+		for dir := range strings.SplitSeq(path, ":") {
+			if found, err := exec.LookPath(dir + "/" + name); err == nil {
+				return found, nil
+			}
+		}
+	}
+	return exec.LookPath(name)
+}
+
+// files are where a job's output goes if it is not kept.
+type files struct {
+	mu   sync.Mutex
+	open map[string]*os.File
+}
+
+func newFiles(j *job) *files {
+	f := &files{open: map[string]*os.File{}}
+	for stream, name := range map[string]string{"stdout": j.Spec.Output, "stderr": j.Spec.Error} {
+		if name == "" {
+			continue
+		}
+		name = strings.NewReplacer("{{id}}", j.String(), "{{jobid}}", j.String(), "{{name}}", j.Spec.Name).Replace(name)
+		if !strings.HasPrefix(name, "/") {
+			name = j.Spec.Cwd + "/" + name
+		}
+		if file, err := os.Create(name); err == nil {
+			f.open[stream] = file
+		}
+	}
+	if f.open["stderr"] == nil { // follows stdout
+		f.open["stderr"] = f.open["stdout"]
+	}
+	return f
+}
+
+func (f *files) write(stream, data string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	file := f.open[stream]
+	if file == nil {
+		return false
+	}
+	_, err := file.WriteString(data)
+	return err == nil
+}
+
+func (f *files) close() {
+	for _, file := range f.open {
+		if file != nil {
+			_ = file.Close() // the second time for stderr fails
+		}
+	}
+}
+
+// copyOutput takes what a task writes, whole lines at a time.
+func (b *broker) copyOutput(j *job, f *files, rank int, stream string, from io.Reader) {
+	r := bufio.NewReaderSize(from, 64<<10)
+	for {
+		line, err := r.ReadString('\n')
+		if line != "" {
+			if j.Spec.Label {
+				line = fmt.Sprintf("%d: %s", rank, line)
+			}
+			if !f.write(stream, line) {
+				b.update(func() { j.Output = append(j.Output, output{stream, line}) })
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// logger writes a broker's log to stderr, as far as log-stderr-level says:
+// 3 errors (the default), 6 what it does, 7 everything.
+type logger struct {
+	rank  int
+	level int
+}
+
+func newLogger(rank int, a attributes) logger {
+	level, err := strconv.Atoi(a["log-stderr-level"])
+	if err != nil {
+		level = 3
+	}
+	return logger{rank, level}
+}
+
+func (l logger) write(level int, name, format string, args ...any) {
+	if level <= l.level {
+		fmt.Fprintf(os.Stderr, "broker.%s[%d]: %s\n", name, l.rank, fmt.Sprintf(format, args...))
+	}
+}
+
+func (l logger) error(format string, args ...any) { l.write(3, "err", format, args...) }
+func (l logger) info(format string, args ...any)  { l.write(6, "info", format, args...) }
+func (l logger) debug(format string, args ...any) { l.write(7, "debug", format, args...) }
