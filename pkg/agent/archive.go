@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,48 +20,48 @@ const fileRestoring = "minicluster.restoring"
 // archiveToRestore is the archive that the lead starts from: only where nothing is
 // in the state directory yet, otherwise finished jobs would be pending again. A
 // restore that was cut short is done over.
-func (a *agent) archiveToRestore(stateDir string) (string, error) {
-	file := a.plan.Archive.Path
+func (r *runner) archiveToRestore(stateDir string) (string, error) {
+	file := r.plan.Archive.Path
 	if file == "" {
 		return "", nil
 	}
-	if _, err := os.Stat(a.path(file)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(r.path(file)); errors.Is(err, fs.ErrNotExist) {
 		// The agent may have ended between putting the old one aside and the new one in
 		// its place.
 		file = previousArchive(file)
-		if _, err := os.Stat(a.path(file)); err != nil {
+		if _, err := os.Stat(r.path(file)); err != nil {
 			return "", nil
 		}
 	} else if err != nil {
 		return "", fmt.Errorf("looking for the archive: %w", err)
 	}
+	found, err := instanceFiles(stateDir)
+	if err != nil {
+		return "", err
+	}
 	marker := filepath.Join(stateDir, fileRestoring)
-	entries, err := os.ReadDir(stateDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("looking into the state directory: %w", err)
-	}
-	var found []string
-	again := false
-	for _, e := range entries {
-		switch {
-		case e.Name() == fileRestoring:
-			again = true
-		case strings.HasPrefix(e.Name(), "content.sqlite"):
-			found = append(found, e.Name())
-		}
-	}
-	if len(found) > 0 && !again {
+	if len(found) > 0 && !exists(marker) {
 		return "", nil
 	}
 	for _, name := range found {
-		if err := os.Remove(filepath.Join(stateDir, name)); err != nil {
+		if err := os.Remove(name); err != nil {
 			return "", fmt.Errorf("removing what was restored in part: %w", err)
 		}
 	}
-	if err := os.WriteFile(marker, nil, 0o644); err != nil {
+	if err := r.writeState(fileRestoring, nil); err != nil {
 		return "", fmt.Errorf("recording that an archive is restored: %w", err)
 	}
-	return a.path(file), nil
+	return r.path(file), nil
+}
+
+// instanceFiles are the files in a state directory that have an instance's content.
+func instanceFiles(stateDir string) ([]string, error) {
+	// What is missing is found when the broker starts.
+	found, err := filepath.Glob(filepath.Join(stateDir, "content.sqlite*"))
+	if err != nil {
+		return nil, fmt.Errorf("looking into the state directory: %w", err)
+	}
+	return found, nil
 }
 
 // previousArchive is where the predecessor of an archive is kept.

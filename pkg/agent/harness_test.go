@@ -207,3 +207,5 @@ func TestInstall(t *testing.T) {
 	// Again, in a pod whose init containers run again.
 	require.NoError(t, (&agent{root: p.root, program: os.Args[0]}).install())
 }
+
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+	"os/exec"
 	"syscall"
 	"time"
 
@@ -84,7 +86,7 @@ func (a *agent) hookFailed(ctx context.Context, h hook, code int, err error) err
 
 // exitNotStarted is the exit code of a shell for a command that it can't start.
 func exitNotStarted(err error) int {
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
 		return 127
 	}
 	return 126

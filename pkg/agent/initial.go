@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,7 +23,7 @@ const programPatience = 10 * time.Second
 //
 // The broker tells it to stop by SIGHUP, and waits for it before anything of Flux
 // stops: jobs can still be looked at and saved.
-func (a *agent) initial(ctx context.Context, restored bool) int {
+func (a *agent) initial(ctx context.Context, o options) int {
 	grace := time.Duration(a.plan.GracePeriodSeconds) * time.Second
 	s := newStop(ctx, grace, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	parent := os.Getppid()
@@ -33,7 +32,7 @@ func (a *agent) initial(ctx context.Context, restored bool) int {
 	if !process.KillWithParent(parent, syscall.SIGTERM) {
 		return plan.ExitBroker
 	}
-	if err := a.readyInstance(ctx, restored); err != nil {
+	if err := a.readyInstance(ctx, o); err != nil {
 		klog.FromContext(ctx).Error(err, "The instance could not be made ready for the program")
 	}
 	saver := a.newSaver()
@@ -82,9 +81,6 @@ func (a *agent) runWords(ctx context.Context, s *stop, words []string) int {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(a.stderr, "minicluster-agent:", err)
-		if errors.Is(err, exec.ErrNotFound) {
-			return 127
-		}
 		return exitNotStarted(err)
 	}
 	ended := make(chan struct{})

@@ -40,7 +40,10 @@ type agent struct {
 // options are the flags of subcommands.
 type options struct {
 	container, image string
-	restored         bool
+	// Facts that the initial program is told: the state directory, the MiniCluster,
+	// whether there was an instance's content before, or an archive of one.
+	state, cluster  string
+	fresh, restored bool
 }
 
 // Main runs the agent with the arguments after its name, and returns its exit code.
@@ -61,6 +64,9 @@ func Main(args []string) int {
 	case "view":
 		flags.StringVar(&o.image, "image", "", "where the image of the view is mounted")
 	case "initial":
+		flags.StringVar(&o.state, "state", "", "the state directory")
+		flags.StringVar(&o.cluster, "cluster", "", "identifies the MiniCluster")
+		flags.BoolVar(&o.fresh, "fresh", false, "the instance is new")
 		flags.BoolVar(&o.restored, "restored", false, "the instance was restored from an archive")
 	}
 	if err := flags.Parse(args); err != nil {
@@ -91,7 +97,7 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 	case "run":
 		return a.run(ctx)
 	case "initial":
-		return a.initial(ctx, o.restored)
+		return a.initial(ctx, o)
 	case "sidecar":
 		return a.sidecar(ctx, o.container)
 	case "view":

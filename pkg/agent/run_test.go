@@ -177,10 +177,22 @@ func TestLeadBrokerIsStartedAgain(t *testing.T) {
 	p.plan.Lead.Mode = plan.ModeLauncher
 	// A job for each run; the first run is still at work when its broker is killed.
 	p.plan.Lead.Command = "touch $FAKE_JOBS/job$(grep -c ^broker $FAKE_LOG); [ $(grep -c ^broker $FAKE_LOG) -gt 1 ] || { kill -9 $(ps -o ppid= $PPID); sleep 1000; }"
-	require.NoError(t, os.WriteFile(p.path("jobs/restored"), nil, 0o644))
+	p.write("jobs/other", "")
+	p.write("var/lib/flux/content.sqlite", "")
 	assert.Equal(t, 0, p.run("run"))
 	assert.Equal(t, 2, p.brokers())
-	assert.Equal(t, []string{"job2", "restored"}, p.jobs(), "what the first run left is cancelled")
+	assert.Equal(t, []string{"job2", "other"}, p.jobs(), "what the first run left is cancelled, and nothing else")
+
+	// Another pod that has the state of this one.
+	p.plan.Lead.Command = "touch $FAKE_JOBS/job3"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, []string{"job3", "other"}, p.jobs())
+
+	// Another MiniCluster that has its state.
+	p.write(plan.CertificateDir+"/"+plan.FileCertificate, "another\n")
+	p.plan.Lead.Command = "touch $FAKE_JOBS/job4"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, []string{"job3", "job4", "other"}, p.jobs())
 }
 
 func TestLeadGivesUp(t *testing.T) {

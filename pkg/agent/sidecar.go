@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"time"
@@ -91,11 +90,7 @@ func (w *sidecarRun) words(car *plan.Sidecar) ([]string, error) {
 func (w *sidecarRun) program(ctx context.Context, words []string, over <-chan struct{}) (int, error) {
 	file, err := exec.LookPath(words[0])
 	if err != nil {
-		code := 126
-		if errors.Is(err, exec.ErrNotFound) {
-			code = 127
-		}
-		return 0, exit(code, fmt.Errorf("starting the container's command: %w", err))
+		return 0, exit(exitNotStarted(err), fmt.Errorf("starting the container's command: %w", err))
 	}
 	p, err := w.table.Start(process.Command{
 		Path: file, Args: words[1:], Env: w.environ, Stdin: w.stdin, Stdout: w.stdout, Stderr: w.stderr,

@@ -18,13 +18,31 @@ import (
 // fileLock is locked by the lead in its state directory.
 const fileLock = "minicluster.lock"
 
+// stateDir is the lead's state directory.
+func (r *runner) stateDir() string {
+	return r.path(r.instance.Files.StateDir)
+}
+
+// writeState writes a file of the agent to the state directory, for the broker's
+// user.
+func (r *runner) writeState(name string, text []byte) error {
+	file := filepath.Join(r.stateDir(), name)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return err
+	}
+	if as := r.instance.Credential; as != nil {
+		return os.Chown(file, int(as.Uid), int(as.Gid))
+	}
+	return nil
+}
+
 // lockState locks the lead's state as long as the file is open, where the state is
 // on a volume: a predecessor that still runs somewhere would write to it too.
 func (r *runner) lockState(ctx context.Context) (io.Closer, error) {
 	if r.plan.StateVolume == "" {
 		return io.NopCloser(nil), nil
 	}
-	return r.lockVolume(ctx, filepath.Join(r.path(r.instance.Files.StateDir), fileLock))
+	return r.lockVolume(ctx, filepath.Join(r.stateDir(), fileLock))
 }
 
 // lockVolume waits until no other lead has the volume, and leaves there who has.

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"strconv"
@@ -63,18 +65,41 @@ func (r *runner) leadRun() (prepare.BrokerRun, error) {
 	if run.Quorum, err = r.quorum(); err != nil {
 		return run, err
 	}
-	if run.Restore, err = r.archiveToRestore(r.path(r.instance.Files.StateDir)); err != nil {
+	if run.Restore, err = r.archiveToRestore(r.stateDir()); err != nil {
 		return run, err
 	}
 	if r.plan.Lead.Mode == plan.ModeNone && r.plan.Archive.Path == "" {
 		run.Interactive = true
 		return run, nil
 	}
-	run.Program = r.self("initial")
-	if run.Restore != "" {
-		run.Program = r.self("initial", "--restored")
+	run.Program, err = r.initialWords(run.Restore != "")
+	return run, err
+}
+
+// initialWords are the command line of the initial program.
+func (r *runner) initialWords(restored bool) ([]string, error) {
+	certificate, err := os.ReadFile(r.path(plan.CertificateDir, plan.FileCertificate))
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate: %w", err)
 	}
-	return run, nil
+	words := r.self("initial", "--state", r.stateDir(), "--cluster", clusterID(certificate))
+	content, err := instanceFiles(r.stateDir())
+	switch {
+	case err != nil:
+		return nil, err
+	case restored:
+		words = append(words, "--restored")
+	case len(content) == 0:
+		words = append(words, "--fresh")
+	}
+	return words, nil
+}
+
+// clusterID identifies the MiniCluster: all its pods have the same certificate, and
+// none of another one's has. It tells nothing about the key.
+func clusterID(certificate []byte) string {
+	sum := sha256.Sum256(append([]byte("minicluster\n"), certificate...))
+	return hex.EncodeToString(sum[:8])
 }
 
 // quorum is the number of brokers that the lead waits for. A shrink lowers it while

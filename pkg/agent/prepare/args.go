@@ -47,6 +47,10 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 		"log-stderr-level": strconv.Itoa(i.logLevel()),
 		"log-stderr-mode":  "local",
 	}
+	if i.logLevel() < 0 {
+		// Flux prints what is critical whatever the level.
+		set["log-critical-level"] = "-1"
+	}
 	if run.StateDir != "" {
 		set["statedir"] = run.StateDir
 	}
@@ -80,9 +84,9 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 // logLevel is the most verbose severity that a broker prints, syslog(3).
 func (i *Instance) logLevel() int {
 	if i.plan.Logging.Quiet {
-		return 0
+		return -1 // nothing
 	}
-	return int(max(0, i.plan.Broker.LogLevel))
+	return int(max(-1, i.plan.Broker.LogLevel))
 }
 
 // quorum is the value of the attribute broker.quorum: a number, or for Flux before

@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// newArchivePod is a pod with an archive, whose fake jobs are what is in it.
+func newArchivePod(t *testing.T) *pod {
+	p := newPod(t)
+	require.NoError(t, os.Mkdir(p.path("volume"), 0o755))
+	p.plan.Archive.Path = "/volume/archive.tar.gz"
+	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "touch $FAKE_JOBS/job; exit 3"
+	return p
+}
+
+func TestArchive(t *testing.T) {
+	p := newArchivePod(t)
+	assert.Equal(t, 3, p.run("run"), "the program's own code")
+	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
+	assert.NotContains(t, p.fluxLog(), "content.restore", "there was none")
+	assert.Contains(t, p.fluxLog(), "queue stop")
+
+	// The next one keeps it as its predecessor.
+	p.plan.Lead.Command = "touch $FAKE_JOBS/later"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Contains(t, p.fluxLog(), "-Scontent.restore="+p.path("volume/archive.tar.gz"))
+	assert.Contains(t, p.fluxLog(), "queue start --all")
+	assert.Equal(t, "job\nlater\n", p.read("volume/archive.tar.gz"))
+	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz.previous"))
+	entries, err := os.ReadDir(p.path("volume"))
+	require.NoError(t, err)
+	assert.Len(t, entries, 2, "nothing in part")
+}
+
+func TestArchiveIsRestoredOnlyIntoNothing(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		files   []string
+		restore string
+	}{
+		{"nothing there", []string{"volume/archive.tar.gz"}, "volume/archive.tar.gz"},
+		{"no archive", nil, ""},
+		{"only a predecessor", []string{"volume/archive.tar.gz.previous"}, "volume/archive.tar.gz.previous"},
+		{"state", []string{"volume/archive.tar.gz", "var/lib/flux/content.sqlite"}, ""},
+		{"other files", []string{"volume/archive.tar.gz", "var/lib/flux/lost+found"}, "volume/archive.tar.gz"},
+		{"restored in part", []string{"volume/archive.tar.gz", "var/lib/flux/content.sqlite", "var/lib/flux/" + fileRestoring}, "volume/archive.tar.gz"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := newArchivePod(t)
+			for _, file := range test.files {
+				p.write(file, "")
+			}
+			assert.Equal(t, 3, p.run("run"))
+			if test.restore == "" {
+				assert.NotContains(t, p.fluxLog(), "content.restore")
+				return
+			}
+			assert.Contains(t, p.fluxLog(), "-Scontent.restore="+p.path(test.restore)+" ")
+			assert.NoFileExists(t, p.path("var/lib/flux/content.sqlite"), "it was removed before")
+			assert.NoFileExists(t, p.path("var/lib/flux", fileRestoring))
+		})
+	}
+}
+
+func TestArchiveOnAFullVolume(t *testing.T) {
+	p := newArchivePod(t)
+	p.write("volume/archive.tar.gz", "old")
+	p.env = append(p.env, "FAKE_FULL=1")
+	assert.Equal(t, 3, p.run("run"), "the program's own code")
+	assert.Contains(t, p.stderr.String(), "No space left on device")
+	assert.Contains(t, p.read(terminationLog), "not saved")
+	assert.Equal(t, "old", p.read("volume/archive.tar.gz"))
+}
+
+func TestArchiveWhenStopped(t *testing.T) {
+	for name, mode := range map[string]plan.Mode{"with a program": plan.ModeLauncher, "interactive": plan.ModeNone} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newArchivePod(t)
+			p.plan.Lead.Mode, p.plan.Lead.Command = mode, "touch $FAKE_JOBS/job; sleep 1000"
+			p.start("run")
+			if mode == plan.ModeNone {
+				p.write("jobs/job", "")
+				p.eventually("a broker", func() bool { return p.brokers() == 1 })
+			}
+			p.eventually("a job", func() bool { return len(p.jobs()) == 1 })
+			assert.Equal(t, plan.ExitStopped, p.terminate())
+			assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
+		})
+	}
+}
+
+func TestArchivePeriodically(t *testing.T) {
+	p := newArchivePod(t)
+	p.plan.Archive.PeriodSeconds = 1
+	p.plan.Lead.Command = "touch $FAKE_JOBS/job; sleep 1000"
+	p.start("run")
+	p.eventually("an archive", func() bool { return exists(p.path("volume/archive.tar.gz")) })
+	require.NoError(t, p.cmd.Process.Kill())
+	p.wait()
+	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
+}
+
+func TestArchiveNames(t *testing.T) {
+	assert.Equal(t, "/a/x.tar.gz.previous", previousArchive("/a/x.tar.gz"))
+	assert.Equal(t, "/a/.partial-x.tar.gz", partialArchive("/a/x.tar.gz"), "flux dump goes by the ending")
+}
+
+func TestStateVolumeHasOneLead(t *testing.T) {
+	first, second := newPod(t), newPod(t)
+	first.plan.StateVolume = "/volume"
+	second.plan.StateVolume = "/volume"
+	require.NoError(t, os.Mkdir(first.path("volume"), 0o755))
+	require.NoError(t, os.Symlink(first.path("volume"), second.path("volume")))
+	first.start("run")
+	first.eventually("a broker", func() bool { return first.brokers() == 1 })
+	assert.Contains(t, first.fluxLog(), "-Sstatedir=/volume")
+	second.start("run")
+	second.eventually("a message", func() bool { return len(second.stderr.String()) > 0 })
+	assert.Contains(t, second.stderr.String(), "Another lead has the volume")
+	assert.Zero(t, second.brokers())
+	assert.Equal(t, plan.ExitStopped, first.terminate())
+	second.eventually("a broker", func() bool { return second.brokers() == 1 })
+	assert.Equal(t, plan.ExitStopped, second.terminate())
+}

@@ -1,0 +1,189 @@
+package agent
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// nastyCommands are commands of users with all that has ever been lost on its way
+// through a script. Each prints the same wherever it is run.
+var nastyCommands = []string{
+	"echo hello",
+	"echo 'a  b'",
+	`echo "a  b"`,
+	`echo a\ \ b`,
+	`echo "it's"`,
+	`echo 'say "hi"'`,
+	`echo "say \"hi\""`,
+	`echo '$HOME'`,
+	`echo "\$HOME"`,
+	`echo \$HOME`,
+	`X=1; echo "$X"`,
+	`X=1 sh -c 'echo $X'`,
+	"echo `echo inner`",
+	"echo $(echo inner)",
+	"echo $((6 * 7))",
+	`echo 'back\slash'`,
+	`printf '%s\n' 'back\\slash'`,
+	`printf '%s|' a "" b`,
+	"printf 'two\nlines\n'",
+	"printf 'no newline'",
+	"echo one\necho two",
+	"echo one\n\n# a comment\necho two\n",
+	"echo one; echo two",
+	"echo one && echo two",
+	"false || echo two",
+	"echo ONE | tr A-Z a-z",
+	"echo lost > /dev/null; echo kept",
+	"(echo in a subshell)",
+	"{ echo in a group; }",
+	"if true; then echo yes; fi",
+	"for i in 1 2 3; do echo $i; done",
+	"cat <<END\nhere $((1 + 1))\nEND\n",
+	"echo ünïcödé ☃ 🚀",
+	"echo 'ünï' | cat",
+	"echo '*' '?' '[a]'",
+	"echo a=b --flag=x -n",
+	"echo '#' no#comment",
+	"echo '%s %d 100%'",
+	"echo '!' '~' '{a,b}'",
+	"echo '; rm -rf nothing' '&' '|' '<' '>'",
+	"echo a \\\n  b",
+	"exec echo replaced",
+	"echo 'tab\there'",
+	`sh -c "sh -c \"echo '\\\$deep'\""`,
+}
+
+// printed is what a command prints in a shell.
+func printed(t *testing.T, command string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), shell, "-c", command).Output()
+	require.NoError(t, err, "%q", command)
+	return string(out)
+}
+
+func TestNastyCommands(t *testing.T) {
+	require.GreaterOrEqual(t, len(nastyCommands), 40)
+	for i, command := range nastyCommands {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			want := printed(t, command)
+			p := newPod(t)
+			p.plan.Logging.Quiet = true
+			for _, mode := range []plan.Mode{plan.ModeLauncher, plan.ModeSubmit} {
+				p.plan.Lead.Mode, p.plan.Lead.Command, p.plan.Lead.Script = mode, command, ""
+				assert.Equal(t, 0, p.run("run"))
+				assert.Equal(t, want, p.stdout.String(), "%s %q", mode, command)
+				p.plan.Lead.Command, p.plan.Lead.Script = "", command
+				assert.Equal(t, 0, p.run("run"))
+				assert.Equal(t, want, p.stdout.String(), "%s, as a script: %q", mode, command)
+			}
+			p.plan.Lead = plan.Program{Mode: plan.ModeBatch, BatchRaw: true, Command: command, Tasks: 1}
+			assert.Equal(t, 0, p.run("run"))
+			assert.Empty(t, p.stdout.String())
+			assert.Equal(t, want, p.read("flux.log.batch"), "batch: %q", command)
+
+			p.plan.Sidecars = []plan.Sidecar{{Name: "x", Command: command}}
+			assert.Equal(t, 0, p.run("sidecar", "--container", "x"))
+			assert.Equal(t, want, p.stdout.String(), "sidecar: %q", command)
+
+			p.plan.Lead = plan.Program{Mode: plan.ModeNone}
+			p.plan.Hooks = plan.Hooks{Post: command, Init: command}
+			p.plan.Logging.Quiet = false
+			p.env = append(p.env, "FAKE_BROKER="+p.path("broker.sh"))
+			p.write("broker.sh", "exit 0")
+			assert.Equal(t, 0, p.run("run"))
+			assert.Equal(t, want+want, p.stdout.String(), "hook: %q", command)
+		})
+	}
+}
+
+func TestScriptHonoursItsInterpreter(t *testing.T) {
+	p := newPod(t)
+	p.plan.Lead.Mode = plan.ModeLauncher
+	p.plan.Lead.Script = "#!/usr/bin/env -S awk -f\nBEGIN { print \"awk\" }\n"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, "awk\n", p.stdout.String())
+}
+
+func TestNodeFlags(t *testing.T) {
+	for _, test := range []struct {
+		size, tasks int32
+		want        string
+	}{
+		{2, 0, "-N2"}, {4, 1, "-n1"}, {4, 3, "-n3"}, {4, 4, "-N4 -n4"}, {4, 8, "-N4 -n8"}, {1, 1, "-N1 -n1"},
+	} {
+		assert.Equal(t, test.want, strings.Join(nodeFlags(&plan.Plan{Size: test.size, Lead: plan.Program{Tasks: test.tasks}}), " "))
+	}
+}
+
+func TestProgramWords(t *testing.T) {
+	const env = "WORD=from the environment"
+	for _, test := range []struct {
+		name string
+		lead plan.Program
+		log  plan.Logging
+		want []string
+	}{
+		{"submit", plan.Program{Mode: plan.ModeSubmit, Command: "a 'b c'", Tasks: 1}, plan.Logging{},
+			[]string{"flux", "submit", "-n1", "--quiet", "--watch", "a", "b c"}},
+		{"submit in a shell", plan.Program{Mode: plan.ModeSubmit, Command: "a && b", Tasks: 2}, plan.Logging{Debug: true},
+			[]string{"flux", "submit", "-N2", "-n2", "-vvv", "--quiet", "--watch", "/bin/sh", "-c", "a && b"}},
+		{"options", plan.Program{Mode: plan.ModeSubmit, Command: "a", Tasks: 1, OptionFlags: `-o mpi=none --env="X=$WORD" '-c 2'`}, plan.Logging{},
+			[]string{"flux", "submit", "-n1", "-o", "mpi=none", "--env=X=from the environment", "-c 2", "--quiet", "--watch", "a"}},
+		{"submit command", plan.Program{Mode: plan.ModeSubmit, Command: "a", Tasks: 1, SubmitCommand: "flux  run -v"}, plan.Logging{},
+			[]string{"flux", "run", "-v", "-n1", "--quiet", "--watch", "a"}},
+		{"launcher", plan.Program{Mode: plan.ModeLauncher, Command: "a b", Prefix: "nice -n 5"}, plan.Logging{}, []string{"nice", "-n", "5", "a", "b"}},
+		{"launcher in a shell", plan.Program{Mode: plan.ModeLauncher, Command: "a; b"}, plan.Logging{}, []string{"/bin/sh", "-c", "a; b"}},
+		{"script", plan.Program{Mode: plan.ModeLauncher, Command: "a", Script: "b"}, plan.Logging{}, []string{"/opt/minicluster/run/script"}},
+		{"none", plan.Program{Mode: plan.ModeNone, Command: "a"}, plan.Logging{}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a := &agent{root: "/", environ: []string{env}, plan: &plan.Plan{Size: 2, Lead: test.lead, Logging: test.log}}
+			words, err := a.programWords(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, test.want, words)
+		})
+	}
+	a := &agent{root: "/", plan: &plan.Plan{Lead: plan.Program{Mode: plan.ModeSubmit, OptionFlags: "'"}}}
+	_, err := a.programWords(t.Context())
+	assert.ErrorContains(t, err, "flux.optionFlags")
+}
+
+func TestBatchScript(t *testing.T) {
+	p := newPod(t)
+	p.plan.Lead = plan.Program{
+		Mode: plan.ModeBatch, Tasks: 1, Logs: "/logs",
+		Command: "echo 'a  b'\n\n# a comment\nsh -c 'exit 3'\necho $((1 + 1))\n",
+	}
+	script := string((&agent{plan: p.plan}).batchScript())
+	assert.Equal(t, []string{
+		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-0.err --output="${FLUX_OUTPUT_DIR}"/job-0.out echo 'a  b'`,
+		`# a comment`,
+		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-3.err --output="${FLUX_OUTPUT_DIR}"/job-3.out sh -c 'exit 3'`,
+		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-4.err --output="${FLUX_OUTPUT_DIR}"/job-4.out echo $((1 + 1))`,
+		`flux queue idle`, `flux jobs -a`, `flux job wait --all`,
+	}, lines(script)[1:])
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, "f123\n", p.stdout.String(), "the job's number")
+	assert.DirExists(t, p.path("logs"))
+
+	p.plan.Lead = plan.Program{Mode: plan.ModeBatch, Tasks: 1, BatchRaw: true, Command: "exit 4"}
+	assert.Equal(t, 4, p.run("run"), "the script's own code")
+}
+
+func TestWallTime(t *testing.T) {
+	for _, test := range []struct {
+		milliseconds int64
+		want         string
+	}{{0, "0:00.00"}, {1239, "0:01.23"}, {65_000, "1:05.00"}, {3_600_000, "1:00:00"}, {3_725_900, "1:02:05"}} {
+		assert.Equal(t, test.want, wallTime(milliseconds(test.milliseconds)))
+	}
+}
