@@ -85,14 +85,16 @@ func TestArchiveWhenStopped(t *testing.T) {
 			t.Parallel()
 			p := newArchivePod(t)
 			p.plan.Lead.Mode, p.plan.Lead.Command = mode, "touch $FAKE_JOBS/job; sleep 1000"
+			p.plan.Archive.PeriodSeconds = 1
 			p.start("run")
 			if mode == plan.ModeNone {
 				p.write("jobs/job", "")
-				p.eventually("a broker", func() bool { return p.brokers() == 1 })
 			}
-			p.eventually("a job", func() bool { return len(p.jobs()) == 1 })
+			// From the first archive on it is ready to be stopped.
+			p.eventually("an archive", func() bool { return exists(p.path("volume/archive.tar.gz")) })
+			p.write("jobs/later", "")
 			assert.Equal(t, plan.ExitStopped, p.terminate())
-			assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
+			assert.Equal(t, "job\nlater\n", p.read("volume/archive.tar.gz"))
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,10 +117,32 @@ func (p *pod) start(args ...string) {
 	require.NoError(p.t, p.cmd.Start())
 	_, _ = out.Close(), errOut.Close()
 	p.t.Cleanup(func() {
+		p.killAll()
 		if p.t.Failed() {
 			p.t.Logf("stdout:\n%s\nstderr:\n%s\nflux:\n%s", p.stdout, p.stderr, p.fluxLog())
 		}
 	})
+}
+
+// killAll ends what was started in this pod and lives still: a container's end would.
+func (p *pod) killAll() {
+	own := []byte("FAKE_LOG=" + p.path("flux.log") + "\x00")
+	for range 10 {
+		dirs, err := filepath.Glob("/proc/[0-9]*")
+		require.NoError(p.t, err)
+		found := false
+		for _, dir := range dirs {
+			environ, _ := os.ReadFile(dir + "/environ") // none: it is another's, or gone
+			pid, err := strconv.Atoi(filepath.Base(dir))
+			if err == nil && bytes.Contains(environ, own) {
+				found = true
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		if !found {
+			return
+		}
+	}
 }
 
 func (p *pod) output(name string) *output { return &output{file: p.path(name)} }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"k8s.io/klog/v2"
 
@@ -74,14 +75,22 @@ func (a *agent) runProgram(ctx context.Context, s *stop) outcome {
 	return outcome{Code: code, Stopped: s.Told()}
 }
 
-// runWords runs a program in the foreground, and passes the order to stop on.
+// runWords runs a program in the foreground, and passes the order to stop on: to all
+// of its process group, since a shell would not.
 func (a *agent) runWords(ctx context.Context, s *stop, words []string) int {
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Env = a.environ
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
+	// In a group of its own, it could not read from a terminal.
+	group := !isTerminal(a.stdin)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: group}
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(a.stderr, "minicluster-agent:", err)
 		return exitNotStarted(err)
+	}
+	to := cmd.Process.Pid
+	if group {
+		to = -to
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -91,13 +100,13 @@ func (a *agent) runWords(ctx context.Context, s *stop, words []string) int {
 	select {
 	case <-ended:
 	case <-s.Done:
-		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = syscall.Kill(to, syscall.SIGTERM)
 		timer := time.NewTimer(min(programPatience, s.grace/3))
 		defer timer.Stop()
 		select {
 		case <-ended:
 		case <-timer.C:
-			_ = cmd.Process.Kill()
+			_ = syscall.Kill(to, syscall.SIGKILL)
 			<-ended
 		}
 	}
@@ -106,6 +115,13 @@ func (a *agent) runWords(ctx context.Context, s *stop, words []string) int {
 		return cmd.ProcessState.ExitCode()
 	}
 	return process.Status(status).Code()
+}
+
+// isTerminal tells whether a file is one, ioctl_tty(2).
+func isTerminal(f *os.File) bool {
+	var size [4]uint16
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+	return errno == 0
 }
 
 // diagnose prints what the broker knows of itself and its followers.
