@@ -301,7 +301,7 @@ func owned(o metav1.Object, mc *v1alpha2.MiniCluster) bool {
 			return true
 		}
 	}
-	return false
+	return o.GetLabels()[v1alpha2.LabelMiniClusterUID] == string(mc.UID)
 }
 
 // single checks that of all that belongs to a MiniCluster there was only ever one.

@@ -90,6 +90,28 @@ func followWorld(t *testing.T, kube kubernetes.Interface, flux clientset.Interfa
 			},
 			WatchFuncWithContext: kube.CoreV1().Services(namespace).Watch,
 		},
+		// Those of spec.services.
+		"Pod": {
+			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+				return kube.CoreV1().Pods(namespace).List(ctx, managed(everything))
+			},
+			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+				return kube.CoreV1().Pods(namespace).Watch(ctx, managed(o))
+			},
+		},
+		"PersistentVolumeClaim": {
+			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+				return kube.CoreV1().PersistentVolumeClaims(namespace).List(ctx, everything)
+			},
+			WatchFuncWithContext: kube.CoreV1().PersistentVolumeClaims(namespace).Watch,
+		},
+		// Those of all namespaces, whose names differ.
+		"PersistentVolume": {
+			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
+				return kube.CoreV1().PersistentVolumes().List(ctx, everything)
+			},
+			WatchFuncWithContext: kube.CoreV1().PersistentVolumes().Watch,
+		},
 	} {
 		list, err := source.ListWithContextFunc(t.Context(), everything)
 		require.NoError(t, err)
@@ -110,6 +132,12 @@ func followWorld(t *testing.T, kube kubernetes.Interface, flux clientset.Interfa
 		}()
 	}
 	return w
+}
+
+// managed narrows a list to what the controller has labelled.
+func managed(o metav1.ListOptions) metav1.ListOptions {
+	o.LabelSelector = v1alpha2.LabelManagedBy + "=" + v1alpha2.ManagedBy
+	return o
 }
 
 func (w *world) add(t *testing.T, kind string, e watch.Event) {
@@ -177,11 +205,12 @@ func (w *world) history() []change {
 }
 
 // uids are the UIDs, in the order of their appearance, of all objects of a kind ever
-// made that a MiniCluster of a UID owns.
+// made that a MiniCluster of a UID owns, or that have its UID as a label.
 func (w *world) uids(kind string, owner types.UID) []types.UID {
 	var out []types.UID
 	for _, c := range w.history() {
-		owns := slices.ContainsFunc(c.object.GetOwnerReferences(), func(r metav1.OwnerReference) bool { return r.UID == owner })
+		owns := slices.ContainsFunc(c.object.GetOwnerReferences(), func(r metav1.OwnerReference) bool { return r.UID == owner }) ||
+			c.object.GetLabels()[v1alpha2.LabelMiniClusterUID] == string(owner)
 		if c.kind == kind && owns && !slices.Contains(out, c.object.GetUID()) {
 			out = append(out, c.object.GetUID())
 		}

@@ -65,6 +65,9 @@ var stages = []stage{
 	{name: "shrink", prepare: prepareSize(3), act: shrink, check: checkShrunk, few: 3},
 	{name: "finish", prepare: prepareSize(2), act: finish, check: checkFinished, few: 1},
 	{name: "cleanup", prepare: prepareCleanup, act: finish, check: checkGone, few: 2},
+	{name: "beside", act: createBeside, check: checkBeside, few: 11},
+	{name: "release", prepare: prepareBeside, act: func(f *fixture, name string, _ int) { f.delete(name) }, check: checkReleased, few: 2},
+	{name: "retire", prepare: prepareBeside, act: finish, check: checkRetired, few: 2},
 	{name: "replace", prepare: prepareSize(1), act: replace, check: checkReplaced, few: 5},
 }
 
