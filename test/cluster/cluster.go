@@ -39,6 +39,7 @@ type Cluster struct {
 	options   Options
 	binaries  kubebin.Binaries
 	dir       string
+	stages    string
 	temporary bool
 	config    *rest.Config
 	client    kubernetes.Interface
@@ -65,16 +66,19 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{options: options, binaries: binaries, dir: dir, temporary: temporary}
+	c := &Cluster{
+		options: options, binaries: binaries, dir: dir, temporary: temporary,
+		stages: filepath.Join(root, filepath.FromSlash(stagesFile)),
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := c.start(ctx, filepath.Join(root, filepath.FromSlash(stagesFile))); err != nil {
+	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting a cluster in %s: %w", dir, err), c.Stop())
 	}
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context, stages string) error {
+func (c *Cluster) start(ctx context.Context) error {
 	begin := time.Now()
 	if c.options.Port == 0 {
 		port, err := portOf(c.Kubeconfig())
@@ -96,7 +100,7 @@ func (c *Cluster) start(ctx context.Context, stages string) error {
 		return group.Wait()
 	}
 	group.Go(func() error {
-		if err := c.startKwok(stages); err != nil {
+		if err := c.startKwok(); err != nil {
 			return err
 		}
 		return c.kwok.During(groupCtx, func(ctx context.Context) error { return c.AddNodes(ctx, c.options.Nodes) })

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 
 	"minicluster.internal/operator/test/cluster/process"
@@ -15,7 +16,7 @@ const (
 	nodeUser = "kwok"
 )
 
-func (c *Cluster) startKwok(stages string) error {
+func (c *Cluster) startKwok() error {
 	kubeconfig, err := c.KubeconfigFor(nodeUser, adminGroup)
 	if err != nil {
 		return err
@@ -24,7 +25,7 @@ func (c *Cluster) startKwok(stages string) error {
 		Name: "kwok",
 		Path: c.binaries.Kwok,
 		Args: []string{
-			"--config=" + stages,
+			"--config=" + c.stages,
 			"--kubeconfig=" + kubeconfig,
 			"--manage-all-nodes=true",
 			"--cidr=" + podCIDR,
@@ -46,3 +47,22 @@ func (c *Cluster) startKwok(stages string) error {
 	c.mu.Unlock()
 	return nil
 }
+
+// StopNodes stops the simulation of the nodes: their pods stay as they are. StartNodes starts it again. Nodes that have
+// been without an API server for long would take half a minute to notice that it is back; stopped before and started
+// after that, they work at once, if their leases (40 s) have run out.
+func (c *Cluster) StopNodes() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kwok == nil {
+		return errors.New("stopping the nodes: they do not run")
+	}
+	if err := c.kwok.Stop(); err != nil {
+		return fmt.Errorf("stopping the nodes: %w", err)
+	}
+	c.kwok = nil
+	return nil
+}
+
+// StartNodes starts what StopNodes has stopped.
+func (c *Cluster) StartNodes() error { return c.startKwok() }

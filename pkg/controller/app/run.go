@@ -33,6 +33,7 @@ func Run(ctx context.Context, o *Options) error {
 
 // RunWith is Run with clients of the given configuration.
 func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
+	config = patient(ctx, config)
 	kube, err := kubernetes.NewForConfig(compact(config))
 	if err != nil {
 		return fmt.Errorf("making the Kubernetes client: %w", err)

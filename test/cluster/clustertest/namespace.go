@@ -28,23 +28,30 @@ const (
 // without waiting for that.
 func Namespace(t testing.TB, kube *cluster.Cluster) string {
 	t.Helper()
+	name := LastingNamespace(t, kube)
+	t.Cleanup(func() {
+		// The context of the test has ended by now.
+		ctx, cancel := context.WithTimeout(context.Background(), namespaceTimeout)
+		defer cancel()
+		if err := kube.Client().CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+			t.Logf("deleting the namespace of the test: %v", err)
+		}
+	})
+	return name
+}
+
+// LastingNamespace is Namespace, but the namespace stays until the cluster goes: deleting one costs a control plane
+// some hundred requests.
+func LastingNamespace(t testing.TB, kube *cluster.Cluster) string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), namespaceTimeout)
 	defer cancel()
-	namespaces := kube.Client().CoreV1().Namespaces()
-	namespace, err := namespaces.Create(ctx, &corev1.Namespace{
+	namespace, err := kube.Client().CoreV1().Namespaces().Create(ctx, &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: namespacePrefix(t.Name())},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatalf("making a namespace: %v", err)
 	}
-	t.Cleanup(func() {
-		// The context of the test has ended by now.
-		ctx, cancel := context.WithTimeout(context.Background(), namespaceTimeout)
-		defer cancel()
-		if err := namespaces.Delete(ctx, namespace.Name, metav1.DeleteOptions{}); err != nil {
-			t.Logf("deleting the namespace of the test: %v", err)
-		}
-	})
 	if err := waitForServiceAccount(ctx, kube, namespace.Name); err != nil {
 		t.Fatal(err)
 	}

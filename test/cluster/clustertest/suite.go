@@ -79,7 +79,10 @@ func NewWith(starter Starter, setup ...Setup) *Suite {
 }
 
 // Run runs the tests of a package and then stops the cluster. It returns the exit code for TestMain.
-func (s *Suite) Run(m *testing.M) int {
+func (s *Suite) Run(m *testing.M) int { return Run(m, s) }
+
+// Run runs the tests of a package that have several suites, and then stops their clusters.
+func Run(m *testing.M, suites ...*Suite) int {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	code := make(chan int, 1)
@@ -89,9 +92,11 @@ func (s *Suite) Run(m *testing.M) int {
 	case result = <-code:
 	case <-interrupted:
 	}
-	if err := s.stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	for _, s := range suites {
+		if err := s.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			result = 1
+		}
 	}
 	return result
 }
@@ -112,6 +117,19 @@ func (s *Suite) Cluster(t testing.TB) *cluster.Cluster {
 		t.Fatal(s.err)
 	}
 	return s.kube
+}
+
+// Own starts a cluster for one test alone, which may stop its control plane.
+func Own(t testing.TB, options cluster.Options, setup ...Setup) *cluster.Cluster {
+	t.Helper()
+	s := New(options, setup...)
+	kube := s.Cluster(t)
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return kube
 }
 
 func (s *Suite) start(ctx context.Context) (*cluster.Cluster, func() error, error) {

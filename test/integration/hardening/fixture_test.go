@@ -45,9 +45,20 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	kube := suite.Cluster(t)
+	// What is left in it costs nothing: the test's controllers see no other namespace.
+	return fixtureIn(t, kube, clustertest.LastingNamespace(t, kube))
+}
+
+func newFixtureOn(t *testing.T, kube *cluster.Cluster) *fixture {
+	t.Helper()
+	return fixtureIn(t, kube, clustertest.Namespace(t, kube))
+}
+
+func fixtureIn(t *testing.T, kube *cluster.Cluster, namespace string) *fixture {
+	t.Helper()
 	flux, err := clientset.NewForConfig(kube.Config())
 	require.NoError(t, err)
-	f := &fixture{T: t, cluster: kube, kube: kube.Client(), flux: flux, namespace: clustertest.Namespace(t, kube)}
+	f := &fixture{T: t, cluster: kube, kube: kube.Client(), flux: flux, namespace: namespace}
 	f.world = followWorld(t, f.kube, flux, f.namespace)
 	return f
 }

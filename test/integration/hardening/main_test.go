@@ -15,15 +15,20 @@ import (
 	"minicluster.internal/operator/test/cluster/clustertest"
 )
 
-var suite = clustertest.New(cluster.Options{},
-	clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac"))
+var (
+	// suite is for controllers that see only the namespace of their test.
+	suite = clustertest.New(cluster.Options{}, manifests)
+	// processes is for those that see all namespaces.
+	processes = clustertest.New(cluster.Options{}, manifests)
+	manifests = clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac")
+)
 
 // asController makes the test binary be the controller, so that a test can kill a
 // real process of it.
 const asController = "HARDENING_RUN_CONTROLLER"
 
 // parallel is how many tests run at a time: they mostly wait for Kubernetes.
-const parallel = "8"
+const parallel = "14"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asController) != "" {
@@ -37,7 +42,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(suite.Run(m))
+	os.Exit(clustertest.Run(m, suite, processes))
 }
 
 // controllerUser is who the controller is for the API server.

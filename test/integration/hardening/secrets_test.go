@@ -23,12 +23,12 @@ import (
 var quotedKey = regexp.MustCompile(`secret-key = "([^"]+)"`)
 
 // Whatever the verbosity and the format, no key and no password is ever logged.
-func TestNothingSecretIsLogged(t *testing.T) {
+func testNothingSecretIsLogged(t *testing.T) {
 	freeLease(t)
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
-			f := newFixture(t)
-			p := startProcess(t, "-v=10", "--logging-format="+format)
+			f := newFixtureOn(t, processes.Cluster(t))
+			p := startProcess(t, mostVerbose, "--logging-format="+format)
 			given, err := fluxconfig.NewCertificate(rand.Reader, "given", time.Now())
 			require.NoError(t, err)
 			password := "pa55w0rd"

@@ -1,7 +1,6 @@
 package hardening_test
 
 import (
-	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -66,6 +65,7 @@ func (f *fixture) sizesReported(name string) []int32 {
 
 // Whichever cache is behind, nothing is done twice and no old size is reported.
 func TestLateWatches(t *testing.T) {
+	t.Parallel()
 	for name, match := range map[string]faults.Match{
 		"Jobs":         faults.Resource("jobs"),
 		"MiniClusters": faults.Resource("miniclusters"),
@@ -91,6 +91,7 @@ func TestLateWatches(t *testing.T) {
 
 // Watches that end, or that can't go on from where they were, lose nothing.
 func TestBrokenWatches(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]faults.Fault{
 		"closed":  nil,
 		"expired": faults.Gone(),
@@ -198,33 +199,4 @@ func TestErrorsBackOff(t *testing.T) {
 	rule.Remove()
 	f.settled("failing", 2, v1alpha2.ReasonWithinBounds)
 	assert.GreaterOrEqual(t, at[7].Sub(at[6]), 2*time.Second, "the pause before the eighth try")
-}
-
-// The API server goes away and comes back; what is changed right then is not lost.
-func TestAPIServerIsRestarted(t *testing.T) {
-	f := newFixture(t)
-	run := f.start(4)
-	f.create("outage", 2, maxSize(4))
-	f.create("doomed", 1, maxSize(4))
-	mc := f.settled("outage", 2, v1alpha2.ReasonWithinBounds)
-	doomed := f.settled("doomed", 1, v1alpha2.ReasonWithinBounds)
-	f.mayBreak.Store(true)
-	require.NoError(t, f.cluster.StopControlPlane())
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	require.NoError(t, f.cluster.StartControlPlane(ctx))
-	back := time.Now()
-	// A new server does not know how to go on with the old one's watches.
-	f.world = followWorld(t, f.kube, f.flux, f.namespace)
-	f.setSize("outage", 4)
-	f.delete("doomed")
-	f.create("fresh", 1, maxSize(4))
-	f.settled("outage", 4, v1alpha2.ReasonWithinBounds)
-	fresh := f.settled("fresh", 1, v1alpha2.ReasonWithinBounds)
-	t.Logf("all was right %s after the API server came back", time.Since(back).Round(time.Millisecond))
-	f.gone(doomed)
-	f.single(mc, "through an outage")
-	f.single(fresh, "right after an outage")
-	assert.Equal(t, []int32{2, 4}, f.sizes("outage"))
-	run.stop()
 }

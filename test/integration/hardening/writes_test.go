@@ -74,6 +74,7 @@ var stages = []stage{
 // Each single write of a MiniCluster's life goes wrong once, in each of the modes,
 // and in the end everything is as if nothing had happened.
 func TestEveryWrite(t *testing.T) {
+	t.Parallel()
 	for _, m := range modes {
 		for _, st := range stages {
 			if m.brief && !st.brief {
