@@ -81,6 +81,9 @@ func environment(p *plan.Plan, v places, environ []string) map[string]string {
 	if p.Lead.Logs != "" {
 		env["FLUX_OUTPUT_DIR"] = p.Lead.Logs
 	}
+	if p.System && p.Lead.OptionFlags != "" {
+		env["FLUX_OPTION_FLAGS"] = p.Lead.OptionFlags
+	}
 	maps.Copy(env, p.Broker.Environment)
 	return env
 }

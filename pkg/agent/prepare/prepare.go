@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"strconv"
 
 	"minicluster.internal/operator/pkg/agent/plan"
 )
@@ -13,6 +14,10 @@ import (
 // Prepare makes a pod ready for its broker. It can be called again, in a container
 // that was started again for example.
 func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
+	// A broker finds its rank by its host name.
+	if want := p.Name + "-" + strconv.Itoa(o.Index); o.Hostname != want {
+		return nil, fmt.Errorf("the pod has the host name %q, and the brokers know it as %q", o.Hostname, want)
+	}
 	sys := newSystem(o.Root)
 	i := newInstance(p, o)
 	if err := i.identify(ctx, sys, o.Environ); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,6 +44,9 @@ type realCase struct {
 	Cores         int32
 	DisableSocket bool
 	Wrap          string
+	// Needs is a program without which the case is skipped.
+	Needs string
+	Munge bool
 	// Script is the initial program.
 	Script string
 	// Want is its output.
@@ -69,6 +73,10 @@ func realCases() []realCase {
 			Script: "flux getattr size; flux resource list -no '{nnodes} {state}' | grep -v ^0", Want: "4\n1 free\n3 down\n"},
 		{Name: "private socket", DisableSocket: true, Script: "flux getattr local-uri; stat -c %a MOUNT/config/run/flux/agent", Want: "local://MOUNT/config/run/flux/agent/local\n700\n"},
 		{Name: "wrapped", Wrap: "env,A=b  c", Script: "echo \"$A\"", Want: "b  c\n"},
+		{Name: "sudo", Needs: "sudo", System: true, Script: "sudo -n id -un; sudo -n sudo -u flux -E $(env) -E HOME=/home/flux flux proxy local:///run/flux/local flux getattr rank",
+			Want: "root\n0\n"},
+		{Name: "munge", Needs: "munged", System: true, Munge: true, Script: "munge -n | unmunge | grep -c ^STATUS:.*Success; stat -c %a /var/lib/munge/minicluster.key",
+			Want: "1\n400\n"},
 		{Name: "nothing lost on the way", Script: `printf '%s\n' 'x  y' "\\" '$HOME' "it's" 'ünï'`, Want: "x  y\n\\\n$HOME\nit's\nünï\n"},
 	}
 }
@@ -85,6 +93,9 @@ func TestRealFlux(t *testing.T) {
 	require.NoError(t, err)
 	for _, test := range realCases() {
 		t.Run(test.Name, func(t *testing.T) {
+			if _, err := exec.LookPath(test.Needs); test.Needs != "" && err != nil {
+				t.Skip("needs " + test.Needs)
+			}
 			mount := "/run/mnt/flux"
 			places := strings.NewReplacer("MOUNT", mount, "ALLCPUS", strings.TrimSpace(string(cpus)))
 			test.Script, test.Want = places.Replace(test.Script), places.Replace(test.Want)
@@ -119,7 +130,8 @@ func realBroker(t *testing.T, text string) {
 	}
 	p := realPlan(t, test)
 	start := time.Now()
-	i, err := prepare.Prepare(t.Context(), p, prepare.Options{Hostname: "flux-sample-0", Environ: os.Environ()})
+	environ := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, realChild) })
+	i, err := prepare.Prepare(t.Context(), p, prepare.Options{Hostname: "flux-sample-0", Environ: environ})
 	require.NoError(t, err)
 	t.Logf("Flux %s, prepared in %v", i.Version, time.Since(start))
 	argv, err := i.BrokerArgs(prepare.BrokerRun{
@@ -166,10 +178,14 @@ func realWorld(t *testing.T, test realCase) {
 	require.NoError(t, err)
 	curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
 	require.NoError(t, err)
-	for file, content := range map[string]string{
+	files := map[string]string{
 		filepath.Join(plan.ConfigDir, plan.FileBrokerTOML):       config,
 		filepath.Join(plan.CertificateDir, plan.FileCertificate): string(curve.Text()),
-	} {
+	}
+	if test.Munge {
+		files[filepath.Join(plan.MungeDir, "munge.key")] = rand.Text() + rand.Text()
+	}
+	for file, content := range files {
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(content), 0o444))
 	}
@@ -199,4 +215,3 @@ func realPlan(t *testing.T, test realCase) *plan.Plan {
 	p.Broker.LogLevel = 4
 	return p
 }
-

@@ -43,7 +43,7 @@ func fluxViewText(copied bool, view string, env, user map[string]string) string 
 	var out strings.Builder
 	out.WriteString("#!/bin/sh\n# To be sourced: . flux-view.sh\n")
 	for _, name := range viewVariables() {
-		if value, ok := env[name]; ok {
+		if value, ok := env[name]; ok && user[name] == "" {
 			fmt.Fprintf(&out, "export %s=%s\n", name, shellQuote(value))
 		}
 	}

@@ -182,7 +182,7 @@ func (s system) setPassword(name, hash string) error {
 		return err
 	}
 	if hash == "" {
-		hash = "!"
+		hash = "*"
 	}
 	var out strings.Builder
 	for line := range strings.Lines(string(text)) {

@@ -1,0 +1,177 @@
+package prepare
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+func TestIdentify(t *testing.T) {
+	needRoot(t)
+	const passwd = "root:x:0:0:root:/root:/bin/sh\n"
+	type want struct {
+		uid, gid uint32
+		home     string
+		passwd   string
+	}
+	for name, test := range map[string]struct {
+		user   plan.User
+		passwd string
+		group  string
+		want   want
+	}{
+		"made":               {plan.User{Name: "flux", UID: 1000}, passwd, "", want{1000, 1000, "/home/flux", "flux:x:1000:1000::/home/flux:/bin/sh\n"}},
+		"number is taken":    {plan.User{Name: "flux", UID: 1000}, passwd + "ubuntu:x:1000:1000::/home/ubuntu:/bin/sh\n", "", want{1001, 1001, "/home/flux", "flux:x:1001:1001::/home/flux:/bin/sh\n"}},
+		"group is taken":     {plan.User{Name: "flux", UID: 1000}, passwd, "users:x:1000:\n", want{1000, 1001, "/home/flux", "flux:x:1000:1001::/home/flux:/bin/sh\n"}},
+		"group is there":     {plan.User{Name: "flux", UID: 1000}, passwd, "flux:x:77:\n", want{1000, 77, "/home/flux", "flux:x:1000:77::/home/flux:/bin/sh\n"}},
+		"in the image":       {plan.User{Name: "flux", UID: 1000}, passwd + "flux:x:50:60::/opt:/bin/sh\n", "", want{50, 60, "/opt", ""}},
+		"without a home":     {plan.User{Name: "flux", UID: 1000}, passwd + "flux:x:50:60::/nonexistent:/bin/sh\n", "", want{50, 60, "/home/flux", ""}},
+		"root":               {plan.User{}, passwd, "", want{0, 0, "/root", ""}},
+		"another named root": {plan.User{Name: "flux"}, passwd + "flux:x:0:0::/root:/bin/sh\n", "", want{0, 0, "/root", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := image(t, map[string]string{"/etc/passwd": test.passwd, "/etc/group": test.group, "/root/": "", "/opt/": ""})
+			i := newInstance(systemPlan(func(p *plan.Plan) { p.User = test.user }), options(root))
+			require.NoError(t, i.identify(t.Context(), newSystem(root), []string{"HOME=/root"}))
+			after, err := os.ReadFile(filepath.Join(root, passwdFile))
+			require.NoError(t, err)
+			assert.Equal(t, test.want, want{i.UID, i.GID, i.Home, strings.TrimPrefix(string(after), test.passwd)})
+			assert.Equal(t, i.UID != 0, i.Credential != nil)
+		})
+	}
+}
+
+func TestIdentifyRefusesNames(t *testing.T) {
+	needRoot(t)
+	for _, name := range []string{"a:0:0", "a\nroot2:x:0:0", "-a", "A", "a b", strings.Repeat("a", 33)} {
+		root := image(t, nil)
+		i := newInstance(systemPlan(func(p *plan.Plan) { p.User.Name = name }), options(root))
+		require.ErrorContains(t, i.identify(t.Context(), newSystem(root), nil), "is no name for a user")
+		p := systemPlan(func(p *plan.Plan) { p.Users = []string{name} })
+		require.ErrorContains(t, newInstance(p, options(root)).addUsers(t.Context(), newSystem(root)), "is no name for a user")
+	}
+}
+
+// An agent that is not root, or may not become another, stays who it is.
+func TestStay(t *testing.T) {
+	for name, test := range map[string]struct {
+		uid    int
+		passwd string
+		home   string
+		user   string
+		want   string
+	}{
+		"known":                      {1000, "me:x:1000:1000::/home/me:/bin/sh\n", "", "me", "/home/me"},
+		"the environment's home":     {1000, "me:x:1000:1000::/home/me:/bin/sh\n", "/tmp", "me", "/tmp"},
+		"unknown: gets a name":       {1234, "root:x:0:0::/:/bin/sh", "/", fallbackUser, "/home/flux-operator"},
+		"a home that is not there":   {1000, "me:x:1000:1000::/gone:/bin/sh\n", "/", "me", "/home/flux-operator"},
+		"an image without any users": {1234, "", "/", fallbackUser, "/home/flux-operator"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := image(t, map[string]string{"/etc/passwd": test.passwd, "/home/me/": "", "/home/flux-operator/": ""})
+			i := newInstance(systemPlan(), options(root))
+			require.NoError(t, i.identify(t.Context(), system{root: root, uid: test.uid, gid: 5}, []string{"HOME=" + test.home}))
+			assert.Equal(t, test.user, i.User)
+			assert.Equal(t, test.want, i.Home)
+			assert.Nil(t, i.Credential)
+			after, err := newSystem(root).accounts()
+			require.NoError(t, err)
+			known, ok := after.uid(test.uid)
+			assert.True(t, ok)
+			assert.Equal(t, test.user, known.name)
+		})
+	}
+}
+
+func TestStayWithoutPasswd(t *testing.T) {
+	root := image(t, nil)
+	require.NoError(t, os.Remove(filepath.Join(root, passwdFile)))
+	i := newInstance(systemPlan(), options(root))
+	require.NoError(t, i.identify(t.Context(), system{root: root, uid: 1234, gid: 5}, nil))
+	assert.Empty(t, i.User)
+	assert.Equal(t, "/run/flux/home", i.Home)
+	assert.Equal(t, map[string]string{"HOME": "/h", "USER": "flux-operator", "LOGNAME": "flux-operator"}, environmentOf(i.User, "/h"))
+}
+
+func TestAddUsers(t *testing.T) {
+	needRoot(t)
+	root := image(t, map[string]string{
+		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nbob:x:5:5::/home/bob:/bin/sh\n",
+		"/etc/shadow": "root:*:1::::::\nbob:old:1::::::\nbobby:b:1::::::\n",
+		plan.CertificateDir + "/" + plan.FilePasswords: `{"ada": "pass word", "bob": "new", "root": "no"}`,
+	})
+	p := systemPlan(func(p *plan.Plan) { p.Users = []string{"ada", "bob", "carl", "root"} })
+	sys := newSystem(root)
+	require.NoError(t, newInstance(p, options(root)).addUsers(t.Context(), sys))
+	require.NoError(t, newInstance(p, options(root)).addUsers(t.Context(), sys), "again")
+	shadow, err := sys.read(shadowFile)
+	require.NoError(t, err)
+	hashes := map[string]string{}
+	for line := range strings.Lines(string(shadow)) {
+		f := strings.Split(line, ":")
+		require.NotContains(t, hashes, f[0], "one line a user")
+		hashes[f[0]] = f[1]
+	}
+	check := func(name, password string) {
+		salt := strings.Split(hashes[name], "$")[2]
+		assert.Len(t, salt, 16)
+		assert.Equal(t, cryptSHA512(password, salt), hashes[name])
+	}
+	check("ada", "pass word")
+	check("bob", "new")
+	assert.Equal(t, "*", hashes["carl"], "no password")
+	assert.Equal(t, "*", hashes["root"], "left alone")
+	assert.Equal(t, "b", hashes["bobby"], "another user")
+	known, err := sys.accounts()
+	require.NoError(t, err)
+	ada, _ := known.user("ada")
+	carl, _ := known.user("carl")
+	assert.Equal(t, []int{1001, 1002}, []int{ada.uid, carl.uid})
+	assert.DirExists(t, filepath.Join(root, "home/carl"))
+}
+
+func TestAddUsersNeedsRoot(t *testing.T) {
+	root := image(t, nil)
+	p := systemPlan(func(p *plan.Plan) { p.Users = []string{"ada"} })
+	require.NoError(t, newInstance(p, options(root)).addUsers(t.Context(), system{root: root, uid: 1000}))
+	text, err := os.ReadFile(filepath.Join(root, passwdFile))
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "ada")
+}
+
+func TestAccounts(t *testing.T) {
+	known := accounts{
+		users:  parsePasswd([]byte("root:x:0:0::/root:/bin/sh\r\nbroken\n:x:1:1:::\nneg:x:-1:1:::\nbig:x:4294967295:1:::\nflux:x:5:6::/h:/s")),
+		groups: parseGroups([]byte("a:x:7:flux,b\nb:x:6:flux\nc:x:x:flux\nd:x:8:fluxus\n\n")),
+	}
+	assert.Equal(t, []account{{"root", 0, 0, "/root"}, {"flux", 5, 6, "/h"}}, known.users)
+	flux, ok := known.user("flux")
+	assert.True(t, ok)
+	assert.Equal(t, []uint32{7}, known.supplementary(flux), "besides its own")
+	assert.Equal(t, 6, known.freeUID(5))
+	assert.Equal(t, 9, known.freeGID(6))
+	_, ok = known.user("")
+	assert.False(t, ok)
+}
+
+func FuzzAccounts(f *testing.F) {
+	f.Add([]byte("root:x:0:0::/root:/bin/sh\n"), []byte("a:x:7:flux,b\n"))
+	f.Fuzz(func(t *testing.T, passwd, group []byte) {
+		known := accounts{users: parsePasswd(passwd), groups: parseGroups(group)}
+		for _, u := range known.users {
+			if u.name == "" || u.uid < 0 || u.gid < 0 {
+				t.Fatalf("%+v", u)
+			}
+			known.supplementary(u)
+		}
+		if _, taken := known.uid(known.freeUID(1000)); taken {
+			t.Fatal("not free")
+		}
+	})
+}
