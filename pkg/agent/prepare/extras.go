@@ -22,10 +22,13 @@ func (i *Instance) rcExtraDir() string {
 //
 // Only what is not flux-core's is linked: its own scripts would run twice.
 func (i *Instance) extras(sys system, env map[string]string) error {
-	if i.plan.View == nil || !i.plan.View.Copied || i.plan.Broker.SimpleScheduler {
+	if i.plan.View == nil || i.plan.Broker.SimpleScheduler {
 		return nil
 	}
 	view := viewDir(i.plan.View)
+	if i.Flux != path.Join(view, "bin/flux") {
+		return nil // Flux is the image's own
+	}
 	core, err := filepath.EvalSymlinks(sys.at(path.Join(view, "bin/flux")))
 	if err != nil {
 		return fmt.Errorf("finding the packages of the view: %w", err)

@@ -91,6 +91,7 @@ func TestRealFlux(t *testing.T) {
 	}
 	cpus, err := exec.CommandContext(t.Context(), "sh", "-c", "grep Cpus_allowed_list /proc/self/status | cut -f2").Output()
 	require.NoError(t, err)
+	program := prepare.ProgramForAll(t)
 	for _, test := range realCases() {
 		t.Run(test.Name, func(t *testing.T) {
 			if _, err := exec.LookPath(test.Needs); test.Needs != "" && err != nil {
@@ -103,7 +104,7 @@ func TestRealFlux(t *testing.T) {
 			require.NoError(t, err)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestRealFlux$", "-test.v", "-test.count=1")
+			cmd := exec.CommandContext(ctx, program, "-test.run=^TestRealFlux$", "-test.v", "-test.count=1")
 			cmd.Env = append(os.Environ(), realChild+"="+string(text))
 			cmd.SysProcAttr = &syscall.SysProcAttr{
 				Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL,

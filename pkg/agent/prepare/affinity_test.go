@@ -1,0 +1,89 @@
+package prepare
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// Jobs bind to CPUs only where those are the container's own.
+func TestAffinity(t *testing.T) {
+	for name, test := range map[string]struct {
+		cores           int
+		allowed, online string
+		own             bool
+	}{
+		"some of the node's, as many as asked for": {4, "Cpus_allowed_list:\t2-3,6-7\n", "0-7\n", true},
+		"the pool that others are in, too":         {2, "Cpus_allowed_list:\t2-7\n", "0-7\n", false},
+		"the whole node":                           {2, "Cpus_allowed_list:\t0-1\n", "0-1\n", false},
+		"asked for nothing":                        {0, "Cpus_allowed_list:\t0-1\n", "0-7\n", false},
+		"a list that is none":                      {2, "Cpus_allowed_list:\tx\n", "0-7\n", false},
+		"not told":                                 {2, "Name:\tx\n", "0-7\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := image(t, map[string]string{"/proc/self/status": test.allowed, "/sys/devices/system/cpu/online": test.online})
+			i, err := Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Resources.Cores = test.cores }), options(root))
+			require.NoError(t, err)
+			args, err := i.BrokerArgs(BrokerRun{})
+			require.NoError(t, err)
+			const attribute = "-Sconf.shell_initrc=/mnt/flux/config/etc/flux/system/shell-initrc.lua"
+			script := filepath.Join(root, "mnt/flux/config/etc/flux/system/extra/rc1.d/90-minicluster-affinity")
+			if test.own {
+				assert.NotContains(t, args, attribute)
+				assert.NoFileExists(t, script)
+			} else {
+				assert.Contains(t, args, attribute)
+				assert.FileExists(t, script)
+			}
+		})
+	}
+}
+
+func TestParseCPUs(t *testing.T) {
+	for text, want := range map[string]int{"0-3": 4, "0": 1, "0-1,8,10-11": 5, "": 0, "\n": 0, "3-1": -1, "x": -1, "-1": -1, "1-99999999": -1, ",": -1} {
+		got, err := parseCPUs(text)
+		if want < 0 {
+			assert.Error(t, err, text)
+			continue
+		}
+		require.NoError(t, err, text)
+		assert.Len(t, got, want, text)
+	}
+}
+
+func FuzzParseCPUs(f *testing.F) {
+	f.Add("0-3,8")
+	f.Fuzz(func(t *testing.T, text string) {
+		set, err := parseCPUs(text)
+		if err == nil && len(set) > maxCPUs {
+			t.Fatal(len(set))
+		}
+	})
+}
+
+func TestResources(t *testing.T) {
+	for name, test := range map[string]struct {
+		resources plan.Resources
+		want      string
+	}{
+		"what is there":       {plan.Resources{}, "--local"},
+		"cores":               {plan.Resources{Cores: 4}, "--cores=0-3"},
+		"a core and a GPU":    {plan.Resources{Cores: 1, GPUs: 1}, "--cores=0 --gpus=0"},
+		"GPUs and what there": {plan.Resources{GPUs: 2}, "--cores=0-7 --gpus=0-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := image(t, nil)
+			i, err := Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Resources = test.resources }), options(root))
+			require.NoError(t, err)
+			r, err := newSystem(root).read(i.Files.R)
+			require.NoError(t, err)
+			assert.Contains(t, string(r), `"arguments": "R encode --hosts=flux-sample-[0-3] `+test.want+`"`)
+		})
+	}
+	_, err := coresOfR("x")
+	assert.ErrorContains(t, err, "reading R")
+}
