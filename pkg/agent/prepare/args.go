@@ -2,7 +2,6 @@ package prepare
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -47,9 +46,9 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 		"log-stderr-level": strconv.Itoa(i.logLevel()),
 		"log-stderr-mode":  "local",
 	}
-	if i.logLevel() < 0 {
+	if level := i.logLevel(); level <= 0 {
 		// Flux prints what is critical whatever the level.
-		set["log-critical-level"] = "-1"
+		set["log-critical-level"] = strconv.Itoa(level)
 	}
 	if run.StateDir != "" {
 		set["statedir"] = run.StateDir
@@ -81,12 +80,18 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 	return set
 }
 
-// logLevel is the most verbose severity that a broker prints, syslog(3).
+// logLevel is the most verbose severity that a broker prints, syslog(3). Flux before
+// 0.82 knows no level below 0, at which it prints what makes a system unusable: of
+// itself it never says that.
 func (i *Instance) logLevel() int {
+	level := int(i.plan.Broker.LogLevel)
 	if i.plan.Logging.Quiet {
-		return -1 // nothing
+		level = -1 // nothing
 	}
-	return int(max(-1, i.plan.Broker.LogLevel))
+	if i.Version.AtLeast(82) {
+		return max(-1, level)
+	}
+	return max(0, level)
 }
 
 // quorum is the value of the attribute broker.quorum: a number, or for Flux before
@@ -98,7 +103,7 @@ func (v Version) quorum(n int32) string {
 	case n == 1:
 		return "0"
 	default:
-		return fmt.Sprintf("0-%d", n-1)
+		return "0-" + strconv.Itoa(int(n-1))
 	}
 }
 

@@ -47,6 +47,8 @@ type realCase struct {
 	// Needs is a program without which the case is skipped.
 	Needs string
 	Munge bool
+	// Quiet: nothing but the program's output.
+	Quiet bool
 	// Script is the initial program.
 	Script string
 	// Want is its output.
@@ -77,6 +79,7 @@ func realCases() []realCase {
 			Want: "root\n0\n"},
 		{Name: "munge", Needs: "munged", System: true, Munge: true, Script: "munge -n | unmunge | grep -c ^STATUS:.*Success; stat -c %a /var/lib/munge/minicluster.key",
 			Want: "1\n400\n"},
+		{Name: "quiet", Quiet: true, Script: "echo one; echo two >&2; flux run echo three", Want: "one\ntwo\nthree\n"},
 		{Name: "nothing lost on the way", Script: `printf '%s\n' 'x  y' "\\" '$HOME' "it's" 'ünï'`, Want: "x  y\n\\\n$HOME\nit's\nünï\n"},
 	}
 }
@@ -145,6 +148,9 @@ func realBroker(t *testing.T, text string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: i.Credential}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	if test.Quiet {
+		cmd.Stderr = &out
+	}
 	require.NoError(t, cmd.Run(), "%s\n%s", &out, &errs)
 	assert.Equal(t, test.Want, out.String(), "%s", &errs)
 }
@@ -197,6 +203,7 @@ func realCluster(test realCase) *v1alpha2.MiniCluster {
 	mc.Name, mc.Namespace = "flux-sample", "flux-operator"
 	mc.Spec.Size, mc.Spec.MaxSize = new(int32(1)), 4
 	mc.Spec.Containers = []v1alpha2.MiniClusterContainer{{Image: "app", Command: "true", Cores: test.Cores}}
+	mc.Spec.Logging = &v1alpha2.LoggingSpec{Quiet: test.Quiet}
 	mc.Spec.Flux = &v1alpha2.FluxSpec{BrokerConfig: test.Config, DisableSocket: test.DisableSocket, Wrap: test.Wrap}
 	if test.System {
 		mc.Spec.Flux.InstallRoot = "/usr"
