@@ -78,6 +78,10 @@ node-down: ## Stop it, its containers too, and remove its state.
 unit: ## Tests that need no Kubernetes.
 	@hack/test.sh -short ./cmd/... ./pkg/...
 
+.PHONY: e2e
+e2e: node-build ## End-to-end tests on a real node (root), with the product's own image.
+	@hack/e2e.sh
+
 .PHONY: bench
 bench: kube-build ## What the operator costs, beside a raw client that makes the same writes (N=300).
 	@$(GO) run ./test/bench --number $(or $(N),300) $(BENCHFLAGS)

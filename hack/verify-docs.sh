@@ -100,7 +100,7 @@ documented_defaults() {
 }
 
 targets() {
-	sed -nE 's/^([a-z-]+):.*## .*/\1/p' Makefile | grep -vx help | sort -u
+	sed -nE 's/^([a-z0-9-]+):.*## .*/\1/p' Makefile | grep -vx help | sort -u
 }
 
 metrics() {

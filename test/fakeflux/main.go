@@ -21,6 +21,7 @@ func commands() map[string]command {
 		"batch":    batchCommand,
 		"broker":   brokerCommand,
 		"cancel":   cancelCommand,
+		"config":   configCommand,
 		"dump":     dumpCommand,
 		"getattr":  getattrCommand,
 		"job":      jobCommand,
@@ -79,6 +80,18 @@ func run(args []string) int {
 	default:
 		return 1
 	}
+}
+
+// configCommand is flux config, as far as it tells what Flux was built with.
+func configCommand(args []string) (int, error) {
+	if len(args) != 2 || args[0] != "builtin" {
+		return 1, errors.New("only flux config builtin NAME is known here")
+	}
+	if args[1] != "shell_initrc" {
+		return 1, fmt.Errorf("%s is invalid", args[1])
+	}
+	fmt.Println("/etc/flux/shell/initrc.lua")
+	return 0, nil
 }
 
 func versionCommand([]string) (int, error) {

@@ -35,6 +35,8 @@ func TestCommandLine(t *testing.T) {
 		"FLUX_URI":               {[]string{"start", "sh", "-c", "echo $FLUX_URI"}, 0, `local:///\S+\n`, ""},
 		"no instance":            {[]string{"resource", "list"}, 1, "", ""},
 		"local":                  {[]string{"R", "encode", "--local", "--hosts=a"}, 0, `\{"version": ?1,.*"nodelist": ?\["a"\].*\n`, ""},
+		"built-in value":         {[]string{"config", "builtin", "shell_initrc"}, 0, `/\S+/flux/shell/initrc\.lua\n`, ""},
+		"unknown built-in value": {[]string{"config", "builtin", "nosuch"}, 1, "", "nosuch is invalid"},
 		"config path is missing": {[]string{"start", "--config-path=/nosuch", "true"}, 1, "", "/nosuch"},
 	} {
 		t.Run(name, func(t *testing.T) {

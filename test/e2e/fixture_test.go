@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/test/node"
+)
+
+const pollInterval = 50 * time.Millisecond
+
+// apply applies documents as a user does.
+func apply(t *testing.T, kube *node.Node, namespace, documents string) {
+	t.Helper()
+	_, err := kube.KubectlInput(t.Context(), strings.NewReader(documents), "apply", "--namespace="+namespace, "--filename=-")
+	require.NoError(t, err)
+}
+
+// listPods returns pods in the order of their indexes, also those that are being stopped.
+func listPods(ctx context.Context, kube *node.Node, namespace, selector string) ([]corev1.Pod, error) {
+	list, err := kube.Client().CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list.Items, func(a, b corev1.Pod) int { return indexOf(a) - indexOf(b) })
+	return list.Items, nil
+}
+
+func indexOf(pod corev1.Pod) int {
+	index, err := strconv.Atoi(pod.Labels[batchv1.JobCompletionIndexAnnotation])
+	if err != nil {
+		return -1
+	}
+	return index
+}
+
+// eventuallyPods waits until the pods are as they should be.
+func eventuallyPods(t *testing.T, kube *node.Node, namespace, selector string, patience time.Duration, done func([]corev1.Pod) bool) []corev1.Pod {
+	t.Helper()
+	var pods []corev1.Pod
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
+		var err error
+		pods, err = listPods(ctx, kube, namespace, selector)
+		return err == nil && done(pods), err
+	})
+	if err != nil {
+		t.Fatalf("waiting for the pods %s: %v\n%s", selector, err, report(t, kube, namespace))
+	}
+	return pods
+}
+
+// report is what there is to know about a namespace in which something did not happen.
+func report(t *testing.T, kube *node.Node, namespace string) string {
+	t.Helper()
+	// The test's own context may have ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
+	defer cancel()
+	var report strings.Builder
+	for _, args := range [][]string{
+		{"get", "miniclusters,jobs,pods,services,endpointslices,persistentvolumeclaims", "--output=wide"},
+		{"get", "miniclusters", "--output=jsonpath={range .items[*].status.conditions[*]}{.type}={.status} {.reason}: {.message}{\"\\n\"}{end}"},
+		{"get", "events", "--sort-by=.lastTimestamp"},
+		{"logs", "--selector=app.kubernetes.io/name", "--all-containers", "--prefix", "--tail=30", "--ignore-errors"},
+	} {
+		output, err := kube.Kubectl(ctx, append(args, "--namespace="+namespace)...)
+		fmt.Fprintf(&report, "$ kubectl %s\n%s", strings.Join(args, " "), output)
+		if err != nil {
+			fmt.Fprintln(&report, err)
+		}
+	}
+	controller, err := kube.Kubectl(ctx, "logs", "--namespace="+systemNamespace, "--selector=app.kubernetes.io/name="+controllerName, "--tail=40", "--prefix")
+	fmt.Fprintf(&report, "the controller:\n%s%v", controller, err)
+	return report.String()
+}
+
+// areReady tells whether there are so many pods, and all of them are ready.
+func areReady(number int) func([]corev1.Pod) bool {
+	return func(pods []corev1.Pod) bool {
+		return len(pods) == number && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return !isReady(pod) })
+	}
+}
+
+func isReady(pod corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// execute runs a program in the default container of a pod.
+func execute(t *testing.T, kube *node.Node, pod corev1.Pod, command ...string) string {
+	t.Helper()
+	output, err := kube.Exec(t.Context(), pod.Namespace, pod.Name, "", command...)
+	require.NoError(t, err)
+	return output
+}
+
+// resolve asks the cluster's DNS from within a pod and returns the addresses that a name has.
+func resolve(t *testing.T, kube *node.Node, from corev1.Pod, name string) []string {
+	t.Helper()
+	output, err := kube.Exec(t.Context(), from.Namespace, from.Name, "", "nslookup", "-type=a", name)
+	if err != nil {
+		require.ErrorContains(t, err, "exit code 1")
+		require.Contains(t, output, "NXDOMAIN")
+		return nil
+	}
+	// The server that was asked comes first.
+	_, answer, found := strings.Cut(output, "\n\n")
+	require.True(t, found, output)
+	var addresses []string
+	for _, match := range regexp.MustCompile(`(?m)^Address(?: \d+)?:\s+(\S+)`).FindAllStringSubmatch(answer, -1) {
+		addresses = append(addresses, match[1])
+	}
+	return addresses
+}

@@ -1,0 +1,42 @@
+// Package e2e tests the product as a cluster has it: the controller as a Deployment from its own image, with its own
+// rights, and MiniClusters whose pods really run on a real node, with Services and DNS. Where there is no real Flux, a
+// program of ours takes its place: test/fakeflux.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/node/nodetest"
+)
+
+const (
+	systemNamespace = "minicluster-system"
+	controllerName  = "minicluster-controller"
+)
+
+var suite = nodetest.New(node.Options{}, importImages, installController)
+
+func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
+
+// installController installs what a user installs, in the same way.
+func installController(ctx context.Context, kube *node.Node) error {
+	root, err := kubebin.Root(".")
+	if err != nil {
+		return err
+	}
+	if err := kube.Apply(ctx, filepath.Join(root, "test", "e2e", "testdata", "install")); err != nil {
+		return err
+	}
+	_, err = kube.Kubectl(ctx, "rollout", "status", "deployment", controllerName, "--namespace="+systemNamespace, "--timeout=60s")
+	if err != nil {
+		pods, describeErr := kube.Kubectl(ctx, "describe", "pods", "--namespace="+systemNamespace)
+		return fmt.Errorf("waiting for the controller: %w\n%s%v", err, pods, describeErr)
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/generated/clientset/versioned"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/node"
+)
+
+const (
+	// readyPatience is how long a MiniCluster may take to have all of its pods ready, on a busy machine.
+	readyPatience = time.Minute
+	// shrinkPatience is the promise: a pod that is not wanted any more is gone so soon, where no job keeps it.
+	shrinkPatience = 3 * time.Second
+
+	agent = "/opt/minicluster/bin/minicluster-agent"
+)
+
+// flux runs a flux command in a pod, as a user is told to.
+func flux(t *testing.T, kube *node.Node, pod corev1.Pod, args ...string) string {
+	t.Helper()
+	return execute(t, kube, pod, append([]string{agent, "flux", "--"}, args...)...)
+}
+
+// nodesIn returns how many nodes Flux has in a state.
+func nodesIn(t *testing.T, kube *node.Node, lead corev1.Pod, state string) int {
+	t.Helper()
+	output := flux(t, kube, lead, "resource", "list")
+	match := regexp.MustCompile(`(?m)^\s*` + state + `\s+(\d+)`).FindStringSubmatch(output)
+	require.NotNil(t, match, output)
+	number, err := strconv.Atoi(match[1])
+	require.NoError(t, err)
+	return number
+}
+
+// eventuallyNodes waits until Flux has so many nodes in a state.
+func eventuallyNodes(t *testing.T, kube *node.Node, lead corev1.Pod, state string, want int) {
+	t.Helper()
+	assert.Eventually(t, func() bool { return nodesIn(t, kube, lead, state) == want }, 10*time.Second, 10*pollInterval, "%d nodes %s", want, state)
+}
+
+func getMiniCluster(ctx context.Context, t *testing.T, kube *node.Node, namespace, name string) *v1alpha2.MiniCluster {
+	t.Helper()
+	client, err := versioned.NewForConfig(kube.Config())
+	require.NoError(t, err)
+	mc, err := client.FluxFrameworkV1alpha2().MiniClusters(namespace).Get(ctx, name, metav1.GetOptions{})
+	require.NoError(t, err)
+	return mc
+}
+
+// eventuallyCondition waits until a MiniCluster has a condition with a status and a reason.
+func eventuallyCondition(t *testing.T, kube *node.Node, namespace, name, condition string, status metav1.ConditionStatus, reason string) *v1alpha2.MiniCluster {
+	t.Helper()
+	var mc *v1alpha2.MiniCluster
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
+		mc = getMiniCluster(ctx, t, kube, namespace, name)
+		c := meta.FindStatusCondition(mc.Status.Conditions, condition)
+		return c != nil && c.Status == status && c.Reason == reason, nil
+	})
+	if err != nil {
+		t.Fatalf("waiting for %s=%s (%s): %v\n%s", condition, status, reason, err, report(t, kube, namespace))
+	}
+	return mc
+}
+
+// start applies a document with one MiniCluster and returns its pods once all of them are ready.
+func start(t *testing.T, kube *node.Node, namespace, name string, size int, document string) []corev1.Pod {
+	t.Helper()
+	begin := time.Now()
+	apply(t, kube, namespace, document)
+	pods := eventuallyPods(t, kube, namespace, selector(name), readyPatience, areReady(size))
+	t.Logf("%s: %d pods are ready %.2f s after it was applied", name, size, time.Since(begin).Seconds())
+	return pods
+}
+
+func selector(name string) string { return "hpa-selector=" + name }
+
+func scale(t *testing.T, kube *node.Node, namespace, name string, size int) {
+	t.Helper()
+	_, err := kube.Kubectl(t.Context(), "scale", "minicluster/"+name, "--namespace="+namespace, fmt.Sprintf("--replicas=%d", size))
+	require.NoError(t, err)
+}
+
+// interactive is a MiniCluster as the tutorials have it, that waits for work.
+func interactive(name string, size int) string {
+	return fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: %s}
+spec:
+  size: %d
+  interactive: true
+  containers:
+    - image: %s
+`, name, size, fluxImage)
+}
+
+// TestLife is the tutorial: a cluster comes up, can be used, shrinks, and grows back.
+func TestLife(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	pods := start(t, kube, namespace, "flux-sample", 4, interactive("flux-sample", 4))
+	mc := eventuallyCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionReady, metav1.ConditionTrue, "Ready")
+	assert.EqualValues(t, 4, mc.Status.Size)
+	assert.EqualValues(t, 4, mc.Status.ReadySize)
+	lead := pods[0]
+
+	t.Run("names", func(t *testing.T) {
+		for index := range 4 {
+			name := fmt.Sprintf("flux-sample-%d.flux-service.%s.svc.cluster.local", index, namespace)
+			assert.Equal(t, []string{pods[index].Status.PodIP}, resolve(t, kube, lead, name), name)
+			assert.Equal(t, []string{pods[index].Status.PodIP}, resolve(t, kube, pods[3], name), name)
+		}
+	})
+	t.Run("exec", func(t *testing.T) {
+		assert.Equal(t, "flux-sample-2\n", execute(t, kube, pods[2], "hostname"))
+		assert.Equal(t, 4, nodesIn(t, kube, lead, "free"))
+		assert.Equal(t, "hello from a job\n", flux(t, kube, lead, "run", "echo", "hello from a job"))
+	})
+	t.Run("shrink", func(t *testing.T) {
+		begin := time.Now()
+		scale(t, kube, namespace, "flux-sample", 3)
+		left := eventuallyPods(t, kube, namespace, selector("flux-sample"), shrinkPatience, func(pods []corev1.Pod) bool { return len(pods) == 3 })
+		t.Logf("the pod was gone %.2f s after the size was written", time.Since(begin).Seconds())
+		assert.LessOrEqual(t, time.Since(begin), shrinkPatience)
+		assertSamePods(t, pods[:3], left)
+		assert.Empty(t, resolve(t, kube, lead, "flux-sample-3.flux-service."+namespace+".svc.cluster.local"))
+		eventuallyNodes(t, kube, lead, "free", 3)
+		eventuallyNodes(t, kube, lead, "down", 1)
+	})
+	t.Run("grow", func(t *testing.T) {
+		begin := time.Now()
+		scale(t, kube, namespace, "flux-sample", 4)
+		again := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(4))
+		t.Logf("the pod was ready %.2f s after the size was written", time.Since(begin).Seconds())
+		assertSamePods(t, pods[:3], again[:3])
+		assert.NotEqual(t, pods[3].UID, again[3].UID)
+		eventuallyNodes(t, kube, lead, "free", 4)
+	})
+	t.Run("denied", func(t *testing.T) {
+		scale(t, kube, namespace, "flux-sample", 5)
+		mc := eventuallyCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, "AboveMaximum")
+		require.NotNil(t, mc.Spec.Size)
+		assert.EqualValues(t, 4, *mc.Spec.Size)
+	})
+}
+
+// assertSamePods checks that pods were neither replaced nor started again.
+func assertSamePods(t *testing.T, want, got []corev1.Pod) {
+	t.Helper()
+	require.Len(t, got, len(want))
+	for i := range want {
+		assert.Equal(t, want[i].Name, got[i].Name)
+		assert.Equal(t, want[i].UID, got[i].UID)
+		for _, status := range got[i].Status.ContainerStatuses {
+			assert.Zero(t, status.RestartCount, "container %s of %s", status.Name, got[i].Name)
+		}
+	}
+}
+
+// TestCommand runs a command to its end, and what it printed is what the log says.
+func TestCommand(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	const said = `it's "quoted", costs $5 & more`
+	quoted, err := json.Marshal(`echo 'it'\''s "quoted", costs $5 & more'`)
+	require.NoError(t, err)
+	apply(t, kube, namespace, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: hello}
+spec:
+  size: 2
+  logging: {quiet: true}
+  containers:
+    - image: %s
+      command: %s
+`, fluxImage, quoted))
+	eventuallyCondition(t, kube, namespace, "hello", v1alpha2.ConditionComplete, metav1.ConditionTrue, "Complete")
+	pods, err := listPods(t.Context(), kube, namespace, selector("hello"))
+	require.NoError(t, err)
+	require.NotEmpty(t, pods)
+	log, err := kube.Logs(t.Context(), namespace, pods[0].Name, "")
+	require.NoError(t, err)
+	assert.Equal(t, said+"\n", log, "in quiet mode the log is the application's output to the byte")
+}
+
+// TestFailure has a command fail: the Job says so, with the command's own exit code, and at once.
+func TestFailure(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	apply(t, kube, namespace, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: broken}
+spec:
+  size: 2
+  containers:
+    - image: %s
+      launcher: true
+      command: sh -c "exit 42"
+`, fluxImage))
+	mc := eventuallyCondition(t, kube, namespace, "broken", v1alpha2.ConditionFailed, metav1.ConditionTrue, "Failed")
+	failed := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionFailed)
+	assert.Contains(t, failed.Message, "exit code 42")
+}
+
+// TestTwoMiniClusters has two in one namespace, which share a headless Service.
+func TestTwoMiniClusters(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	apply(t, kube, namespace, interactive("one", 2)+"---"+interactive("two", 2))
+	clusters := map[string][]corev1.Pod{}
+	for _, name := range []string{"one", "two"} {
+		clusters[name] = eventuallyPods(t, kube, namespace, selector(name), readyPatience, areReady(2))
+	}
+	for name, pods := range clusters {
+		for index := range 2 {
+			for _, from := range []corev1.Pod{clusters["one"][0], clusters["two"][1]} {
+				host := fmt.Sprintf("%s-%d.flux-service.%s.svc.cluster.local", name, index, namespace)
+				assert.Equal(t, []string{pods[index].Status.PodIP}, resolve(t, kube, from, host), host)
+			}
+		}
+		assert.Equal(t, 2, nodesIn(t, kube, pods[0], "free"), "the brokers of %s are among themselves", name)
+	}
+
+	_, err := kube.Kubectl(t.Context(), "delete", "minicluster", "one", "--namespace="+namespace)
+	require.NoError(t, err)
+	eventuallyPods(t, kube, namespace, selector("one"), readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 0 })
+	host := fmt.Sprintf("two-1.flux-service.%s.svc.cluster.local", namespace)
+	assert.Equal(t, []string{clusters["two"][1].Status.PodIP}, resolve(t, kube, clusters["two"][0], host), "the other one keeps the Service")
+}

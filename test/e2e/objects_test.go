@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/test/cluster/clustertest"
+)
+
+// TestSidecarService reaches a container beside Flux by its name.
+func TestSidecarService(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	pods := start(t, kube, namespace, "flux-sample", 2, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: flux-sample}
+spec:
+  size: 2
+  interactive: true
+  containers:
+    - image: %[1]s
+      runFlux: true
+    - image: %[1]s
+      name: web
+      ports: [8080]
+      command: httpd -f -p 8080 -h /etc
+`, fluxImage))
+	service, err := kube.Client().CoreV1().Services(namespace).Get(t.Context(), "web", metav1.GetOptions{})
+	require.NoError(t, err)
+	for _, pod := range pods {
+		assert.Equal(t, []string{service.Spec.ClusterIP}, resolve(t, kube, pod, "web."+namespace+".svc.cluster.local"))
+		assert.Contains(t, execute(t, kube, pod, "wget", "-q", "-O", "-", "http://web:8080/passwd"), "root:x:0:0")
+	}
+}
+
+// TestSecretVolume mounts a Secret where an application looks for its certificates.
+func TestSecretVolume(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	_, err := kube.Client().CoreV1().Secrets(namespace).Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "certs"},
+		StringData: map[string]string{"tls.crt": "a certificate", "tls.key": "a key"},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	pods := start(t, kube, namespace, "flux-sample", 1, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: flux-sample}
+spec:
+  size: 1
+  interactive: true
+  containers:
+    - image: %s
+      existingVolumes:
+        certs:
+          path: /etc/certs
+          secretName: certs
+`, fluxImage))
+	assert.Equal(t, "a key", execute(t, kube, pods[0], "cat", "/etc/certs/tls.key"))
+	assert.Contains(t, execute(t, kube, pods[0], "ls", "/etc/certs"), "tls.crt")
+}
+
+// TestVolume has a volume made for a MiniCluster, used by its pods, and removed with it, but not what is in it.
+func TestVolume(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	dir := t.TempDir()
+	pods := start(t, kube, namespace, "flux-sample", 2, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: flux-sample}
+spec:
+  size: 2
+  interactive: true
+  volumes:
+    data:
+      storageClass: hostpath
+      path: %s
+  containers:
+    - image: %s
+      volumes:
+        data: {path: /data}
+`, dir, fluxImage))
+	execute(t, kube, pods[1], "sh", "-c", "echo kept >/data/file")
+	assert.Equal(t, "kept\n", execute(t, kube, pods[0], "cat", "/data/file"))
+	claims, err := kube.Client().CoreV1().PersistentVolumeClaims(namespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, claims.Items, 1)
+	assert.Equal(t, corev1.ClaimBound, claims.Items[0].Status.Phase)
+	volume := claims.Items[0].Spec.VolumeName
+
+	_, err = kube.Kubectl(t.Context(), "delete", "minicluster", "flux-sample", "--namespace="+namespace)
+	require.NoError(t, err)
+	err = wait.PollUntilContextTimeout(t.Context(), pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
+		claims, err := kube.Client().CoreV1().PersistentVolumeClaims(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil || len(claims.Items) > 0 {
+			return false, err
+		}
+		_, err = kube.Client().CoreV1().PersistentVolumes().Get(ctx, volume, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		return false, err
+	})
+	require.NoError(t, err, "the volume and its claim are removed")
+	assert.FileExists(t, filepath.Join(dir, "file"))
+}
+
+// TestServicesPod runs containers in a pod of their own beside the cluster.
+func TestServicesPod(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	pods := start(t, kube, namespace, "flux-sample", 1, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: flux-sample}
+spec:
+  size: 1
+  interactive: true
+  services:
+    - image: %[1]s
+      name: registry
+      ports: [5000]
+      command: httpd -f -p 5000 -h /etc
+  containers:
+    - image: %[1]s
+`, fluxImage))
+	page := ""
+	require.Eventually(t, func() bool {
+		var err error
+		page, err = kube.Exec(t.Context(), namespace, pods[0].Name, "", "wget", "-q", "-O", "-", "http://flux-sample-services.flux-service:5000/passwd")
+		return err == nil
+	}, 20*time.Second, 10*pollInterval, "the services pod answers")
+	assert.Contains(t, page, "root:x:0:0")
+}
