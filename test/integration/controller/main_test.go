@@ -37,8 +37,8 @@ type controllerProcess struct {
 	// allowHostPath is a flag of the next start.
 	allowHostPath bool
 
-	stop       context.CancelFunc
-	done       chan error
+	stop context.CancelFunc
+	done chan error
 }
 
 func (p *controllerProcess) setup(_ context.Context, kube *cluster.Cluster) error {
