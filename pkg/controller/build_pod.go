@@ -47,6 +47,7 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Facts) corev1.PodSpec {
 		spec.ShareProcessNamespace = new(true)
 	}
 	addContainers(&spec, mc, f)
+	applyPodResources(&spec, mc, f)
 	return spec
 }
 

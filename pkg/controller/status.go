@@ -106,9 +106,11 @@ func acceptedCondition(s *syncState, err error) *metav1.Condition {
 		return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonImmutableFields, fmt.Sprintf(
 			"ignored: %s changed after creation; only size, minSize, scaleDown and cleanup may change, so make the MiniCluster again for this to take effect",
 			strings.Join(s.seen.edited, ", ")))
-	default:
-		return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonValid, "the spec is valid")
 	}
+	if lines := FieldsWithoutEffect(s.mc, s.facts); len(lines) > 0 {
+		return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonFieldsWithoutEffect, withoutEffectMessage(lines))
+	}
+	return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonValid, "the spec is valid")
 }
 
 func readyCondition(s *syncState, err error, status *v1alpha2.MiniClusterStatus, done bool) *metav1.Condition {

@@ -3,7 +3,8 @@ package v1alpha2
 // Condition types of a MiniCluster.
 const (
 	// ConditionAccepted is true when the spec is valid and the controller works
-	// on it. Its message names fields that were edited too late to matter.
+	// on it. Its message names fields that were edited too late to matter, or that
+	// have no effect.
 	ConditionAccepted = "Accepted"
 	// ConditionReady is true when all pods that were asked for are ready.
 	ConditionReady = "Ready"
@@ -34,6 +35,9 @@ const (
 	ReasonHostPathNotAllowed = "HostPathNotAllowed"
 	// ReasonImmutableFields: fields were edited that are fixed at creation.
 	ReasonImmutableFields = "ImmutableFields"
+	// ReasonFieldsWithoutEffect: the spec is valid, and has fields that do nothing; the
+	// message names them.
+	ReasonFieldsWithoutEffect = "FieldsWithoutEffect"
 	// ReasonNameHeld: an object that is not ours holds a name that we need.
 	ReasonNameHeld = "NameHeld"
 	// ReasonCertificateLost: the Secret with the certificate is gone while the
