@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"crypto/rand"
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -92,6 +95,36 @@ func TestBuildSecret(t *testing.T) {
 	secret, err = BuildSecret(mc, nil, metav1.Now().Time)
 	require.NoError(t, err)
 	assert.Equal(t, text, string(secret.Data[KeyCertificate]), "the user's own text")
+}
+
+func TestPasswords(t *testing.T) {
+	mc := makeMiniCluster(func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Users = []v1alpha2.MiniClusterUser{{Name: "ada", Password: "given"}, {Name: "bob"}}
+	})
+	secret, err := BuildSecret(mc, zeroes{}, metav1.Now().Time)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"ada": "given", "bob": "abcdefgh"}`, string(secret.Data[KeyPasswords]))
+	assert.Contains(t, secret.Data, KeyCertificate)
+	conf, err := BuildConfigMap(mc, NewFacts(mc, testSite), 4, nil)
+	require.NoError(t, err)
+	assert.NotContains(t, conf.Data[KeyPlan], "given")
+
+	// The certificate may be in another Secret; then ours has the passwords only.
+	mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "mine"}
+	assert.True(t, needsSecret(mc))
+	secret, err = BuildSecret(mc, rand.Reader, metav1.Now().Time)
+	require.NoError(t, err)
+	assert.Len(t, secret.Data, 1)
+	var passwords map[string]string
+	require.NoError(t, json.Unmarshal(secret.Data[KeyPasswords], &passwords))
+	assert.Regexp(t, `^[a-z2-9]{8}$`, passwords["bob"])
+	mc.Spec.Users = nil
+	assert.False(t, needsSecret(mc))
+
+	_, err = BuildSecret(makeMiniCluster(func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Flux, mc.Spec.Users = &v1alpha2.FluxSpec{CurveCertSecret: "mine"}, []v1alpha2.MiniClusterUser{{Name: "a"}}
+	}), strings.NewReader("short"), metav1.Now().Time)
+	assert.ErrorContains(t, err, "making a password")
 }
 
 // zeroes is a source of randomness for tests.

@@ -62,25 +62,19 @@ func buildAll(t *testing.T, mc *v1alpha2.MiniCluster) {
 	require.NoError(t, err)
 	require.Equal(t, string(first), string(second), "the same MiniCluster becomes other objects")
 	require.Equal(t, again, mc, "a builder changes its input")
+	for _, site := range []Site{testSite, {ServerMinor: 27}, {ViewImageVolumes: true}} {
+		spec := buildPodSpec(mc, NewFacts(mc, site))
+		checkPod(t, mc, &spec)
+	}
 	checkStatus(t, mc)
 }
 
 func buildObjects(mc *v1alpha2.MiniCluster) ([]byte, error) {
-	facts := NewFacts(mc, testSite)
-	size := mc.RequestedSize()
-	job, err := BuildJob(mc, facts, size)
+	objects, err := Objects(mc, NewFacts(mc, testSite), zeroes{}, metav1.Unix(0, 0).Time)
 	if err != nil {
 		return nil, err
 	}
-	conf, err := BuildConfigMap(mc, facts, size, nil)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := BuildSecret(mc, zeroes{}, metav1.Unix(0, 0).Time)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal([]any{job, conf, secret, BuildHeadlessService(mc, facts)})
+	return json.Marshal(objects)
 }
 
 // checkStatus: the status of the same state is the same, also when it has been

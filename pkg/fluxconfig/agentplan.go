@@ -100,7 +100,8 @@ func Wrapped(c *v1alpha2.MiniClusterContainer) bool {
 	if c.NoWrapEntrypoint {
 		return false
 	}
-	return c.Command != "" || (c.Commands != nil && c.Commands.Script != "")
+	h := c.Commands
+	return c.Command != "" || (h != nil && (h.Init != "" || h.ServicePre != "" || h.Script != "" || h.Post != ""))
 }
 
 func viewPlan(spec *v1alpha2.MiniClusterSpec) *plan.View {
@@ -189,6 +190,15 @@ func sidecarPlan(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) pla
 	}
 	if h := c.Commands; h != nil {
 		out.Script, out.Init, out.ServicePre, out.Post = h.Script, h.Init, h.ServicePre, h.Post
+	}
+	if out.Command != "" || out.Script != "" {
+		return out
+	}
+	// Nothing but hooks: then the last one is what the sidecar runs, and is to end with
+	// Flux.
+	out.Script, out.Post = out.Post, ""
+	if out.Script == "" {
+		out.Command = "true"
 	}
 	return out
 }

@@ -95,7 +95,22 @@ func TestAgentPlanOfSidecars(t *testing.T) {
 		mc.Spec.Containers = append(mc.Spec.Containers,
 			v1alpha2.MiniClusterContainer{Name: "own", Image: "nginx"},
 			v1alpha2.MiniClusterContainer{Name: "asked", Image: "nginx", Command: "x", NoWrapEntrypoint: true},
-			v1alpha2.MiniClusterContainer{Name: "wrapped", Image: "nginx", Command: "nginx -g 'daemon off;'"})
+			v1alpha2.MiniClusterContainer{Name: "wrapped", Image: "nginx", Command: "nginx -g 'daemon off;'"},
+			v1alpha2.MiniClusterContainer{Name: "hooks", Image: "nginx", Commands: &v1alpha2.Commands{Init: "a", Post: "exec serve"}},
+			v1alpha2.MiniClusterContainer{Name: "before", Image: "nginx", Commands: &v1alpha2.Commands{ServicePre: "b"}},
+			v1alpha2.MiniClusterContainer{Name: "nothing", Image: "nginx", Commands: &v1alpha2.Commands{Pre: "for Flux"}})
 	})
-	assert.Equal(t, []plan.Sidecar{{Name: "wrapped", Command: "nginx -g 'daemon off;'", WaitSocket: true}}, p.Sidecars)
+	assert.Equal(t, []plan.Sidecar{
+		{Name: "wrapped", Command: "nginx -g 'daemon off;'", WaitSocket: true},
+		{Name: "hooks", Init: "a", Script: "exec serve", WaitSocket: true},
+		{Name: "before", ServicePre: "b", Command: "true", WaitSocket: true},
+	}, p.Sidecars)
+}
+
+func TestHTTPPort(t *testing.T) {
+	mc := &v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Containers: []v1alpha2.MiniClusterContainer{{Ports: []int32{80}}, {}}}}
+	assert.Equal(t, plan.DefaultHTTPPort, HTTPPort(mc))
+	mc.Spec.Containers[0].Ports = append(mc.Spec.Containers[0].Ports, plan.DefaultHTTPPort+1)
+	mc.Spec.Containers[1].Ports = []int32{plan.DefaultHTTPPort}
+	assert.Equal(t, plan.DefaultHTTPPort+2, HTTPPort(mc), "the first that nobody claims")
 }

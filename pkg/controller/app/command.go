@@ -46,8 +46,9 @@ and Indexed Jobs, and keeps their size within its bounds.`,
 			return Run(klog.NewContext(ctx, logger), o)
 		},
 	}
-	fs := cmd.Flags()
-	o.AddFlags(fs)
+	o.AddFlags(cmd.Flags())
+	cmd.AddCommand(newRenderCommand(), newLintCommand())
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.SetContext(context.Background())
 	return cmd
 }

@@ -4,6 +4,9 @@ package v1alpha2
 // objects that reached it in another way (render, lint, tests) and so that a
 // parent object that appears later with nothing but defaults is no change.
 const (
+	// DefaultInstallRoot is spec.flux.installRoot where a document of v1alpha1 leaves it
+	// out. In v1alpha2 it has no default.
+	DefaultInstallRoot = "/usr"
 	// DefaultImage is the image of a container that names none.
 	DefaultImage = "ghcr.io/rse-ops/accounting:app-latest"
 	// DefaultViewImage is the image that brings Flux in the view layout.

@@ -1,0 +1,172 @@
+package app
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+)
+
+// document is a MiniCluster that was read from a file.
+type document struct {
+	// where says which one it is: FILE, the number of the document and its name.
+	where string
+	// mc has the defaults of its API version.
+	mc *v1alpha2.MiniCluster
+	// problems are all that is wrong with it.
+	problems []string
+	// warnings are what is right and yet hardly meant.
+	warnings []string
+}
+
+// readFiles reads the MiniClusters in files; "-" is the standard input. Documents of
+// other kinds are passed over, since a file may hold what belongs to a MiniCluster. A
+// file without a MiniCluster is a mistake.
+func readFiles(names []string, stdin io.Reader, namespace string) ([]document, error) {
+	var all []document
+	for _, name := range names {
+		in, where := stdin, "standard input"
+		if name != "-" {
+			file, err := os.Open(name)
+			if err != nil {
+				return nil, err
+			}
+			defer file.Close()
+			in, where = file, name
+		}
+		documents, err := readDocuments(in, where, namespace)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", where, err)
+		}
+		if len(documents) == 0 {
+			return nil, fmt.Errorf("%s: no MiniCluster in it", where)
+		}
+		all = append(all, documents...)
+	}
+	return all, nil
+}
+
+func readDocuments(in io.Reader, where, namespace string) ([]document, error) {
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(in))
+	var documents []document
+	for number := 1; ; number++ {
+		text, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return documents, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("document %d: %w", number, err)
+		}
+		at := fmt.Sprintf("%s: document %d", where, number)
+		documents = append(documents, parse(text, at, namespace)...)
+	}
+}
+
+// parse makes documents of YAML. A key that is there twice is no error: kubectl and the
+// API server take the last one.
+func parse(text []byte, where, namespace string) []document {
+	data, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return []document{{where: where, problems: []string{err.Error()}}}
+	}
+	if bytes.Equal(data, []byte("null")) {
+		return nil
+	}
+	documents := decode(data, where, namespace)
+	if _, err := yaml.YAMLToJSONStrict(text); err != nil {
+		for i := range documents {
+			documents[i].warnings = append(documents[i].warnings, strings.Join(strings.Fields(err.Error()), " "))
+		}
+	}
+	return documents
+}
+
+// decode makes a document of JSON, or several of a list.
+func decode(data []byte, where, namespace string) []document {
+	var meta struct {
+		metav1.TypeMeta
+		Items []json.RawMessage `json:"items"`
+	}
+	if err := json.Unmarshal(data, &meta); err != nil {
+		return []document{{where: where, problems: []string{"no object of Kubernetes: " + err.Error()}}}
+	}
+	if meta.Kind == "List" || meta.Kind == "MiniClusterList" {
+		var documents []document
+		for i, item := range meta.Items {
+			documents = append(documents, decode(item, fmt.Sprintf("%s, item %d", where, i+1), namespace)...)
+		}
+		return documents
+	}
+	gv, err := schema.ParseGroupVersion(meta.APIVersion)
+	switch {
+	case meta.Kind != v1alpha2.MiniClusterKind.Kind:
+		return nil
+	case err != nil || gv.Group != v1alpha2.SchemeGroupVersion.Group:
+		return []document{{where: where, problems: []string{fmt.Sprintf(
+			"apiVersion %q: a MiniCluster is of %s/v1alpha1 or %s", meta.APIVersion, v1alpha2.SchemeGroupVersion.Group, v1alpha2.SchemeGroupVersion)}}}
+	}
+	return []document{decodeMiniCluster(data, gv.Version, where, namespace)}
+}
+
+func decodeMiniCluster(data []byte, version, where, namespace string) document {
+	var mc v1alpha2.MiniCluster
+	strict, err := kjson.UnmarshalStrict(data, &mc)
+	if name := mc.Name + mc.GenerateName; name != "" {
+		where += " (" + name + ")"
+	}
+	d := document{where: where, mc: &mc}
+	if err != nil {
+		d.problems = append(d.problems, err.Error())
+		return d
+	}
+	for _, err := range strict {
+		d.problems = append(d.problems, explainUnknown(err.Error()))
+	}
+	switch version {
+	case v1alpha2.SchemeGroupVersion.Version:
+	case "v1alpha1":
+		defaultInstallRoot(data, &mc)
+	default:
+		d.problems = append(d.problems, fmt.Sprintf("apiVersion: there is no version %q: use v1alpha2, or v1alpha1 for documents of 2023", version))
+	}
+	if mc.Namespace == "" {
+		mc.Namespace = namespace
+	}
+	v1alpha2.SetDefaults(&mc)
+	for _, err := range validation.ValidateMiniCluster(&mc) {
+		d.problems = append(d.problems, err.Error())
+	}
+	return d
+}
+
+// defaultInstallRoot sets the one default that v1alpha1 has and v1alpha2 has not, where
+// the document leaves the field out.
+func defaultInstallRoot(data []byte, mc *v1alpha2.MiniCluster) {
+	var given struct {
+		Spec struct {
+			Flux struct {
+				InstallRoot *string `json:"installRoot"`
+			} `json:"flux"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal(data, &given) != nil || given.Spec.Flux.InstallRoot != nil {
+		return
+	}
+	if mc.Spec.Flux == nil {
+		mc.Spec.Flux = &v1alpha2.FluxSpec{}
+	}
+	mc.Spec.Flux.InstallRoot = v1alpha2.DefaultInstallRoot
+}

@@ -1,0 +1,80 @@
+package app
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"minicluster.internal/operator/pkg/controller"
+)
+
+// fileFlags are those of the commands that read documents.
+type fileFlags struct {
+	files     []string
+	namespace string
+	server    string
+}
+
+func (o *fileFlags) addTo(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringSliceVarP(&o.files, "filename", "f", nil, "Files with MiniClusters, of one document or several; - is the standard input.")
+	fs.StringVarP(&o.namespace, "namespace", "n", "default", "Namespace of documents that name none.")
+	fs.StringVar(&o.server, "kubernetes-version", "", "Version of Kubernetes, for example 1.29, that the MiniClusters are for. Unset: the newest.")
+	if err := cmd.MarkFlagRequired("filename"); err != nil {
+		panic(err) // the flag was added above
+	}
+}
+
+// newLintCommand makes the command that says what is wrong with MiniClusters.
+func newLintCommand() *cobra.Command {
+	var flags fileFlags
+	options := NewOptions()
+	cmd := &cobra.Command{
+		Use:   "lint -f FILE",
+		Short: "Says what is wrong with MiniClusters, without a cluster",
+		Long: `lint reads MiniClusters of both API versions and says, field by field, what is
+wrong with them and what will have no effect. It needs no Kubernetes cluster. It
+ends with an error if a document is not valid.`,
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		// In place of the one that starts the log: errors are for people.
+		PersistentPreRun: func(*cobra.Command, []string) {},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			site, err := flags.site(options)
+			if err != nil {
+				return err
+			}
+			documents, err := readFiles(flags.files, cmd.InOrStdin(), flags.namespace)
+			if err != nil {
+				return err
+			}
+			return lint(cmd.OutOrStdout(), documents, site)
+		},
+	}
+	flags.addTo(cmd)
+	return cmd
+}
+
+func lint(out io.Writer, documents []document, site controller.Site) error {
+	wrong := 0
+	for _, d := range documents {
+		for _, problem := range d.problems {
+			fmt.Fprintf(out, "%s: error: %s\n", d.where, problem)
+		}
+		for _, warning := range d.warnings {
+			fmt.Fprintf(out, "%s: warning: %s\n", d.where, warning)
+		}
+		if len(d.problems) > 0 {
+			wrong++
+			continue
+		}
+		for _, line := range controller.FieldsWithoutEffect(d.mc, controller.NewFacts(d.mc, site)) {
+			fmt.Fprintf(out, "%s: without effect: %s\n", d.where, line)
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d of %d MiniClusters are not valid", wrong, len(documents))
+	}
+	return nil
+}

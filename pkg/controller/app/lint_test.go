@@ -1,0 +1,140 @@
+package app
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// command runs a command line with a standard input.
+func command(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	cmd := NewCommand()
+	cmd.SetArgs(args)
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	cmd.SetErr(&errOut)
+	err = cmd.ExecuteContext(t.Context())
+	return out.String(), errOut.String(), err
+}
+
+const sound = `apiVersion: flux-framework.org/v1alpha2
+kind: MiniCluster
+metadata: {name: sound}
+spec:
+  size: 2
+  containers: [{image: a, command: hostname}]
+`
+
+func TestLint(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		text string
+		args []string
+		want []string // parts of the output, in order
+		err  string
+	}{
+		{name: "sound", text: sound},
+		{
+			name: "several documents", err: "2 of 3 MiniClusters are not valid",
+			text: "# a file that holds more\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n---\n" + sound + "---\n" +
+				strings.Replace(sound, "size: 2", "size: 2\n  maxSize: 1", 1) + "---\n---\n" + strings.Replace(sound, "image: a", "imagee: a", 1),
+			want: []string{
+				"standard input: document 3 (sound): error: spec.maxSize: ",
+				"standard input: document 4 (sound): error: spec.containers[0].imagee: there is no such field; did you mean spec.containers[0].image?",
+			},
+		},
+		{
+			name: "a list", err: "1 of 2",
+			text: "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(sound), "\n", "\n  ") +
+				"\n- " + strings.ReplaceAll(strings.TrimSpace(strings.Replace(sound, "name: sound", "name: A", 1)), "\n", "\n  ") + "\n",
+			want: []string{`document 1, item 2 (A): error: metadata.name: Invalid value: "A"`},
+		},
+		{
+			name: "fields of old templates", err: "1 of 1",
+			text: sound + "  localDeploy: true\n  fluxOptionFlags: -x\n  workdir: /a\n",
+			want: []string{
+				"spec.fluxOptionFlags: there is no such field; did you mean spec.flux.optionFlags?",
+				"spec.localDeploy: there is no such field\n",
+			},
+		},
+		{
+			name: "the default of 2023", err: "1 of 2",
+			// A volume that nothing describes is a claim in the view layout, and a mistake
+			// in the system layout, which is the default of v1alpha1.
+			text: strings.Replace(sound, "command: hostname", "volumes: {data: {path: /data}}", 1) + "---\n" + strings.Replace(
+				strings.Replace(sound, "command: hostname", "volumes: {data: {path: /data}}", 1), "v1alpha2", "v1alpha1", 1),
+			want: []string{"document 2 (sound): error: spec.containers[0].volumes[data]: "},
+		},
+		{
+			name: "what does nothing",
+			text: sound + "  fluxRestful: {port: 5000}\n  interactive: true\n",
+			want: []string{"without effect: spec.fluxRestful: ", "without effect: spec.containers[0].command: "},
+		},
+		{
+			name: "an old server", args: []string{"--kubernetes-version=v1.28.3"},
+			text: strings.Replace(sound, "hostname}", "hostname, runFlux: true}, {name: b, image: nginx}", 1),
+			want: []string{"spec.containers[1]: Kubernetes before 1.29"},
+		},
+		{name: "a key twice", text: sound + "  size: 3\n", want: []string{"document 1 (sound): warning: ", `key "size" already set`}},
+		{name: "a wrong type", err: "1 of 1", text: strings.Replace(sound, "size: 2", "size: two", 1), want: []string{"(sound): error: ", "size"}},
+		{name: "another group", err: "1 of 1", text: strings.Replace(sound, "flux-framework.org", "example.com", 1), want: []string{"apiVersion"}},
+		{name: "a version to come", err: "1 of 1", text: strings.Replace(sound, "v1alpha2", "v9", 1), want: []string{`there is no version "v9"`}},
+		{name: "no YAML", err: "1 of 1", text: "a: b: c", want: []string{"standard input: document 1: error: "}},
+		{name: "no object", err: "1 of 1", text: "[1]", want: []string{"no object of Kubernetes"}},
+		{name: "no MiniCluster", err: "standard input: no MiniCluster in it", text: "kind: Namespace\n"},
+		{name: "nothing", err: "no MiniCluster in it"},
+		{name: "no version of Kubernetes", text: sound, args: []string{"--kubernetes-version=latest"}, err: "--kubernetes-version"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			out, _, err := command(t, tc.text, append([]string{"lint", "-f", "-"}, tc.args...)...)
+			if tc.err == "" {
+				require.NoError(t, err, out)
+			} else {
+				require.ErrorContains(t, err, tc.err)
+			}
+			if tc.want == nil {
+				assert.Empty(t, out)
+			}
+			rest := out
+			for _, part := range tc.want {
+				_, after, found := strings.Cut(rest, part)
+				require.True(t, found, "%q is missing, or at another place, in\n%s", part, out)
+				rest = after
+			}
+		})
+	}
+}
+
+func TestLintFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "mc.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(sound, "size: 2", "size: -2", 1)), 0o600))
+	out, _, err := command(t, sound, "lint", "-f", "-", "-f", file)
+	require.ErrorContains(t, err, "1 of 2 MiniClusters")
+	assert.Contains(t, out, file+": document 1 (sound): error: spec.size: ")
+	_, _, err = command(t, "", "lint", "-f", filepath.Join(dir, "none.yaml"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, _, err = command(t, "", "lint")
+	require.ErrorContains(t, err, "filename")
+}
+
+// TestSimilarField: names that old documents have, and mistakes.
+func TestSimilarField(t *testing.T) {
+	for path, want := range map[string]string{
+		"spec.containers[1].workdir":       "spec.containers[1].workingDir",
+		"spec.containers[0].postStartExec": "spec.containers[].lifeCycle.postStartExec",
+		"spec.Size":                        "spec.size",
+		"spec.flux.loglevel":               "spec.flux.logLevel",
+		"spec.test":                        "",
+		"spek":                             "spec",
+	} {
+		assert.Equal(t, want, similarField(path), path)
+	}
+}

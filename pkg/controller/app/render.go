@@ -1,0 +1,158 @@
+package app
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller"
+)
+
+// newRenderCommand makes the command that prints what MiniClusters become.
+func newRenderCommand() *cobra.Command {
+	var flags fileFlags
+	options := NewOptions()
+	cmd := &cobra.Command{
+		Use:   "render -f FILE",
+		Short: "Prints the objects that MiniClusters become, without a cluster",
+		Long: `render reads MiniClusters of both API versions and prints the objects that the
+controller would make of them. It needs no Kubernetes cluster. Keys and passwords are
+replaced by a note. A document that is not valid is reported, the others are
+printed, and the command ends with an error.`,
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		// In place of the one that starts the log: errors are for people.
+		PersistentPreRun: func(*cobra.Command, []string) {},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			site, err := flags.site(options)
+			if err != nil {
+				return err
+			}
+			documents, err := readFiles(flags.files, cmd.InOrStdin(), flags.namespace)
+			if err != nil {
+				return err
+			}
+			return render(cmd.OutOrStdout(), cmd.ErrOrStderr(), documents, site)
+		},
+	}
+	flags.addTo(cmd)
+	options.addSiteFlags(cmd.Flags())
+	return cmd
+}
+
+// site is where the MiniClusters would be.
+func (o *fileFlags) site(options *Options) (controller.Site, error) {
+	if err := options.Validate(); err != nil {
+		return controller.Site{}, err
+	}
+	site := options.site()
+	if o.server == "" {
+		return site, nil
+	}
+	text, ok := strings.CutPrefix(strings.TrimPrefix(o.server, "v"), "1.")
+	text, _, _ = strings.Cut(text, ".")
+	minor, err := strconv.Atoi(text)
+	if !ok || err != nil || minor < 1 {
+		return site, fmt.Errorf("--kubernetes-version: %q: must be like 1.29", o.server)
+	}
+	site.ServerMinor = minor
+	return site, nil
+}
+
+func render(out, problems io.Writer, documents []document, site controller.Site) error {
+	var failed []error
+	for _, d := range documents {
+		if len(d.problems) > 0 {
+			for _, problem := range d.problems {
+				fmt.Fprintf(problems, "%s: error: %s\n", d.where, problem)
+			}
+			failed = append(failed, fmt.Errorf("%s: not valid", d.where))
+			continue
+		}
+		if err := renderObjects(out, d.mc, site); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", d.where, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// unknownUID stands for the UID of a MiniCluster that does not exist yet.
+const unknownUID = "00000000-0000-0000-0000-000000000000"
+
+func renderObjects(out io.Writer, mc *v1alpha2.MiniCluster, site controller.Site) error {
+	mc = mc.DeepCopy()
+	if mc.Name == "" {
+		mc.Name = mc.GenerateName + "xxxxx" // as the API server would end it
+	}
+	exists := mc.UID != ""
+	if !exists {
+		mc.UID = unknownUID
+	}
+	objects, err := controller.Objects(mc, controller.NewFacts(mc, site), rand.Reader, time.Now())
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if secret, ok := o.(*corev1.Secret); ok {
+			withholdKeys(secret)
+		}
+		if !exists {
+			// An owner that does not exist would have the object deleted.
+			accessor, err := meta.Accessor(o)
+			if err != nil {
+				return fmt.Errorf("reading the metadata of an object: %w", err)
+			}
+			accessor.SetOwnerReferences(nil)
+		}
+		text, err := objectText(o)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(out, "---\n%s", text); err != nil {
+			return fmt.Errorf("printing: %w", err)
+		}
+	}
+	return nil
+}
+
+// withheld takes the place of keys and passwords. It is no key: brokers refuse it.
+const withheld = "(withheld: the controller puts a key or password here)"
+
+func withholdKeys(secret *corev1.Secret) {
+	secret.StringData = map[string]string{}
+	for key := range secret.Data {
+		secret.StringData[key] = withheld
+	}
+	secret.Data = nil
+}
+
+// objectText is an object as one would write it: without a status and without the
+// empty parts that Go's types have.
+func objectText(o runtime.Object) ([]byte, error) {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("encoding an object: %w", err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, fmt.Errorf("decoding an object: %w", err)
+	}
+	delete(fields, "status")
+	text, err := yaml.Marshal(fields)
+	if err != nil {
+		return nil, fmt.Errorf("encoding an object: %w", err)
+	}
+	return text, nil
+}
