@@ -3,9 +3,10 @@ package controller
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 
@@ -16,17 +17,16 @@ import (
 // are made, with their kinds. Defaults must be set. The Secret has a new key.
 func Objects(mc *v1alpha2.MiniCluster, f Facts, random io.Reader, now time.Time) ([]runtime.Object, error) {
 	objects := []runtime.Object{BuildHeadlessService(mc, f)}
-	var owner *metav1.OwnerReference
 	if needsSecret(mc) {
 		secret, err := BuildSecret(mc, random, now)
 		if err != nil {
 			return nil, err
 		}
 		objects = append(objects, secret)
-		owner = secretReference(secret)
 	}
 	size := max(mc.RequestedSize(), mc.MinimumSize())
-	conf, err := BuildConfigMap(mc, f, size, owner)
+	// The Secret that is to be its second owner has no UID yet.
+	conf, err := BuildConfigMap(mc, f, size, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -34,8 +34,37 @@ func Objects(mc *v1alpha2.MiniCluster, f Facts, random io.Reader, now time.Time)
 	if err != nil {
 		return nil, err
 	}
-	objects = append(objects, conf, job)
+	objects = append(objects, conf)
+	volumes, err := clusterVolumes(mc)
+	if err != nil {
+		return nil, err
+	}
+	objects = append(append(objects, volumes...), job)
+	for _, sidecar := range Sidecars(mc) {
+		objects = append(objects, BuildSidecarService(mc, sidecar))
+	}
+	if len(mc.Spec.Services) > 0 {
+		objects = append(objects, BuildServicesPod(mc, f))
+	}
 	return objects, setKinds(objects)
+}
+
+// clusterVolumes are the volumes of spec.volumes and their claims, in the order of
+// their names.
+func clusterVolumes(mc *v1alpha2.MiniCluster) ([]runtime.Object, error) {
+	var objects []runtime.Object
+	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
+		volume, err := BuildPersistentVolume(mc, key)
+		if err != nil {
+			return nil, err
+		}
+		claim, err := BuildVolumeClaim(mc, key)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, volume, claim)
+	}
+	return objects, nil
 }
 
 // setKinds writes into objects what they are, as documents have it.

@@ -3,6 +3,8 @@ package app
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +27,9 @@ func (o *fileFlags) addTo(cmd *cobra.Command) {
 		panic(err) // the flag was added above
 	}
 }
+
+// hostPath is the storage class of volumes in directories of the nodes.
+const hostPath = "hostpath"
 
 // newLintCommand makes the command that says what is wrong with MiniClusters.
 func newLintCommand() *cobra.Command {
@@ -68,6 +73,12 @@ func lint(out io.Writer, documents []document, site controller.Site) error {
 		if len(d.problems) > 0 {
 			wrong++
 			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(d.mc.Spec.Volumes)) {
+			if d.mc.Spec.Volumes[name].StorageClass == hostPath {
+				fmt.Fprintf(out, "%s: warning: spec.volumes[%s]: a directory of the nodes, which only a controller with --allow-hostpath-volumes makes a volume of\n",
+					d.where, name)
+			}
 		}
 		for _, line := range controller.FieldsWithoutEffect(d.mc, controller.NewFacts(d.mc, site)) {
 			fmt.Fprintf(out, "%s: without effect: %s\n", d.where, line)

@@ -82,6 +82,10 @@ func TestLint(t *testing.T) {
 			text: strings.Replace(sound, "hostname}", "hostname, runFlux: true}, {name: b, image: nginx}", 1),
 			want: []string{"spec.containers[1]: Kubernetes before 1.29"},
 		},
+		{
+			name: "directories of nodes", text: sound + "  volumes: {data: {path: /tmp}, csi: {path: /, storageClass: a, driver: b, secret: c}}\n",
+			want: []string{"warning: spec.volumes[data]: a directory of the nodes, which only a controller with --allow-hostpath-volumes"},
+		},
 		{name: "a key twice", text: sound + "  size: 3\n", want: []string{"document 1 (sound): warning: ", `key "size" already set`}},
 		{name: "a wrong type", err: "1 of 1", text: strings.Replace(sound, "size: 2", "size: two", 1), want: []string{"(sound): error: ", "size"}},
 		{name: "another group", err: "1 of 1", text: strings.Replace(sound, "flux-framework.org", "example.com", 1), want: []string{"apiVersion"}},

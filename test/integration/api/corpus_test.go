@@ -13,7 +13,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
 )
 
 // TestCorpus applies the documents that users of flux-operator have. Each applies
@@ -58,12 +62,24 @@ func applyDocument(t *testing.T, version, file string, refused []string) {
 	if len(refused) == 0 {
 		require.NoError(t, err)
 		assert.Empty(t, lost(document.Object["spec"], stored.Object["spec"], "spec"), "the server stores the document as it is")
+		becomesObjects(n, stored)
 		return
 	}
 	require.True(t, apierrors.IsBadRequest(err), "%v", err)
 	for _, field := range refused {
 		assert.ErrorContains(t, err, `unknown field "`+field+`"`)
 	}
+}
+
+// becomesObjects asks the API server about all objects that a stored document becomes.
+func becomesObjects(n *namespace, stored *unstructured.Unstructured) {
+	var mc v1alpha2.MiniCluster
+	require.NoError(n, runtime.DefaultUnstructuredConverter.FromUnstructured(stored.Object, &mc))
+	v1alpha2.SetDefaults(&mc)
+	require.Empty(n, validation.ValidateMiniCluster(&mc))
+	require.NoError(n, n.createObjects(&mc, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+	}))
 }
 
 // knownFields are the fields of all schemas of flux-operator.

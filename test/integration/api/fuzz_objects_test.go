@@ -4,13 +4,17 @@ import (
 	"crypto/rand"
 	"errors"
 	"flag"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -79,27 +83,38 @@ func (n *namespace) tryObjects(seed uint64) string {
 
 // createObjects makes all objects of a MiniCluster, and asks the API server about each.
 func (n *namespace) createObjects(mc *v1alpha2.MiniCluster, options metav1.CreateOptions) error {
-	facts := controller.NewFacts(mc, controller.Site{ClusterDomain: "cluster.local"})
-	core := n.kube.Client().CoreV1()
-	secret, err := controller.BuildSecret(mc, rand.Reader, time.Now())
-	if err != nil {
-		return err
-	}
-	conf, err := controller.BuildConfigMap(mc, facts, mc.RequestedSize(), nil)
-	if err != nil {
-		return err
-	}
-	job, err := controller.BuildJob(mc, facts, mc.RequestedSize())
+	site := controller.Site{ClusterDomain: "cluster.local"}
+	objects, err := controller.Objects(mc, controller.NewFacts(mc, site), rand.Reader, time.Now())
 	if err != nil {
 		return err
 	}
 	var errs []error
-	_, err = core.Secrets(n.name).Create(n.Context(), secret, options)
-	errs = append(errs, err)
-	_, err = core.ConfigMaps(n.name).Create(n.Context(), conf, options)
-	errs = append(errs, err)
-	_, err = core.Services(n.name).Create(n.Context(), controller.BuildHeadlessService(mc, facts), options)
-	errs = append(errs, err)
-	_, err = n.kube.Client().BatchV1().Jobs(n.name).Create(n.Context(), job, options)
-	return errors.Join(append(errs, err)...)
+	for _, o := range objects {
+		errs = append(errs, n.createObject(o, options))
+	}
+	return errors.Join(errs...)
+}
+
+func (n *namespace) createObject(o runtime.Object, options metav1.CreateOptions) error {
+	core, ctx := n.kube.Client().CoreV1(), n.Context()
+	var err error
+	switch o := o.(type) {
+	case *corev1.Secret:
+		_, err = core.Secrets(n.name).Create(ctx, o, options)
+	case *corev1.ConfigMap:
+		_, err = core.ConfigMaps(n.name).Create(ctx, o, options)
+	case *corev1.Service:
+		_, err = core.Services(n.name).Create(ctx, o, options)
+	case *corev1.Pod:
+		_, err = core.Pods(n.name).Create(ctx, o, options)
+	case *corev1.PersistentVolumeClaim:
+		_, err = core.PersistentVolumeClaims(n.name).Create(ctx, o, options)
+	case *corev1.PersistentVolume:
+		_, err = core.PersistentVolumes().Create(ctx, o, options)
+	case *batchv1.Job:
+		_, err = n.kube.Client().BatchV1().Jobs(n.name).Create(ctx, o, options)
+	default:
+		err = fmt.Errorf("a MiniCluster becomes a %T, which this test does not know", o)
+	}
+	return err
 }
