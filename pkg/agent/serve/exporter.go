@@ -9,12 +9,11 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/flux"
 )
 
 const (
-	// reasonScaleDown is why the agent drains ranks.
-	reasonScaleDown = "scale-down"
 	// maxWaiting bounds the jobs whose demand is added up. More of them want more
 	// than any cluster has.
 	maxWaiting = 10_000
@@ -116,7 +115,7 @@ func collect(ctx context.Context, client *flux.Client) (*snapshot, error) {
 	drained := s.status.DrainedRanks()
 	s.demand = demandOf(situation{
 		all: s.sched.All, allocated: s.sched.Allocated, waiting: waiting, stopped: stopped,
-		drained: drained, broken: drained.Without(s.status.DrainedFor(reasonScaleDown)),
+		drained: drained, broken: drained.Without(s.status.DrainedFor(control.Reason)),
 	})
 	return s, nil
 }

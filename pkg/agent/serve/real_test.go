@@ -83,3 +83,43 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	t.Log("a scrape takes", best)
 	assert.Less(t, best, 50*time.Millisecond)
 }
+
+// Ranks of the real Flux are drained and given back, and an exclusive job ends in
+// peace.
+func TestShrinkRealFlux(t *testing.T) {
+	r, err := fluxtest.StartReal(4)
+	if errors.Is(err, fluxtest.ErrNotInstalled) {
+		t.Skip("shrinking was tested with the stand-in only:", err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, r.Close(), "flux start") })
+	ask := controlled(t, r.URI())
+	require.Eventually(t, func() bool {
+		out, err := r.Run(t.Context(), "resource", "list", "-no", "{nnodes}", "-s", "free")
+		return err == nil && strings.TrimSpace(out) == "4"
+	}, 20*time.Second, 50*time.Millisecond, "all nodes are free")
+
+	const runs = 3 * time.Second
+	begin := time.Now()
+	_, err = r.Run(t.Context(), "submit", "-N2", "--exclusive", "--requires=rank:2-3", "sleep", fmt.Sprint(runs.Seconds()))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		state, err := ask(2)
+		return assert.NoError(t, err) && state.Jobs == 1 && state.Busy.String() == "2-3"
+	}, 20*time.Second, 10*time.Millisecond, "the job is seen")
+	require.Eventually(t, func() bool {
+		state, err := ask(2)
+		return assert.NoError(t, err) && state.Idle
+	}, 20*time.Second, 10*time.Millisecond, "the job has ended")
+	assert.Greater(t, time.Since(begin), runs)
+	out, err := r.Run(t.Context(), "jobs", "-a", "-no", "{status}")
+	require.NoError(t, err)
+	assert.Equal(t, "COMPLETED", strings.TrimSpace(out))
+	out, err = r.Run(t.Context(), "resource", "drain", "-no", "{ranks} {reason}")
+	require.NoError(t, err)
+	assert.Equal(t, "2-3 scale-down", strings.TrimSpace(out))
+
+	state, err := ask(4)
+	require.NoError(t, err)
+	assert.Equal(t, "2-3", state.Returned.String())
+}

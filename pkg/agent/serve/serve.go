@@ -2,13 +2,19 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/control"
 )
 
 const (
@@ -18,7 +24,7 @@ const (
 	// maxHeaderBytes is enough for a kubelet and a Prometheus.
 	maxHeaderBytes = 16 << 10
 	// shutdownTimeout bounds the wait for requests under way at the end.
-	shutdownTimeout = askTimeout + time.Second
+	shutdownTimeout = control.Timeout + time.Second
 )
 
 // Options say what to serve.
@@ -29,36 +35,71 @@ type Options struct {
 	Socket string
 	// User is the user id to connect as, the broker's; -1 for our own.
 	User int
-	// Lead: this is the pod of rank 0, which serves metrics.
+	// Lead: this is the pod of rank 0, which serves metrics, and the controller.
 	Lead bool
+	// ControlAddr is where a lead listens for the controller; "" for nowhere.
+	ControlAddr string
+	// Credentials are the certificates to listen there with, as in the Secret of
+	// the cluster.
+	Credentials map[string][]byte
 }
 
-// Run serves until ctx ends. It returns an error only when it cannot listen.
+// Run serves until ctx ends. It returns an error when it cannot listen, or has
+// no certificates where it should.
 func Run(ctx context.Context, o Options) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Addr)
 	if err != nil {
 		return fmt.Errorf("serve health and metrics: %w", err)
 	}
-	return serve(ctx, listener, o)
+	var forController net.Listener
+	if o.Lead && o.ControlAddr != "" {
+		if forController, err = new(net.ListenConfig).Listen(ctx, "tcp", o.ControlAddr); err != nil {
+			listener.Close()
+			return fmt.Errorf("serve the controller: %w", err)
+		}
+	}
+	return run(ctx, o, listener, forController)
 }
 
-func serve(ctx context.Context, listener net.Listener, o Options) error {
+// run serves on listeners, which it closes; forController may be nil.
+func run(ctx context.Context, o Options, listener, forController net.Listener) error {
 	broker := newLink(o.Socket, o.User)
 	defer broker.close()
+	servers, ctx := errgroup.WithContext(ctx)
+	servers.Go(func() error { return serve(ctx, listener, handler(broker, o.Lead)) })
+	if forController != nil {
+		servers.Go(func() error {
+			config, err := control.ServerTLS(o.Credentials)
+			if err != nil {
+				forController.Close()
+				return fmt.Errorf("serve the controller: %w", err)
+			}
+			return serve(ctx, tls.NewListener(forController, config), controlHandler(broker))
+		})
+	}
+	return servers.Wait()
+}
+
+// serve serves until ctx ends, and lets requests under way finish.
+func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
+	// Requests outlive ctx for a moment, but not what they have to wait for.
+	requests := context.WithoutCancel(ctx)
 	server := &http.Server{
-		Handler:           handler(broker, o.Lead),
+		Handler:           h,
 		ReadHeaderTimeout: askTimeout,
 		ReadTimeout:       askTimeout,
-		WriteTimeout:      2 * askTimeout,
+		WriteTimeout:      control.Timeout + askTimeout,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		// The output of this process is the application's; those who knock at
+		// the wrong door don't belong there.
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		// The context that ended is not one to wait with.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		ctx, cancel := context.WithTimeout(requests, shutdownTimeout)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			klog.FromContext(ctx).V(1).Info("Requests were cut off", "reason", err.Error())
@@ -71,7 +112,7 @@ func serve(ctx context.Context, listener net.Listener, o Options) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
-	return fmt.Errorf("serve health and metrics: %w", err)
+	return fmt.Errorf("serve HTTP: %w", err)
 }
 
 func handler(broker *link, lead bool) http.Handler {

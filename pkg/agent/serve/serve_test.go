@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/flux"
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
@@ -34,16 +35,36 @@ func instance(t *testing.T, config fluxtest.Config) *fluxtest.Instance {
 // start serves for the duration of the test, and returns the URL.
 func start(t *testing.T, o Options) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	url, _ := startBoth(t, o)
+	return url
+}
+
+// startBoth returns the address for the controller, too.
+func startBoth(t *testing.T, o Options) (url string, forController *net.TCPAddr) {
+	t.Helper()
+	plain, secure := listen(t), listen(t)
+	if o.Credentials == nil {
+		secure.Close()
+		secure = nil
+	} else {
+		forController = secure.Addr().(*net.TCPAddr)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
-	go func() { result <- serve(ctx, listener, o) }()
+	go func() { result <- run(ctx, o, plain, secure) }()
 	t.Cleanup(func() {
 		cancel()
 		assert.NoError(t, <-result)
 	})
-	return "http://" + listener.Addr().String()
+	return "http://" + plain.Addr().String(), forController
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	return listener
 }
 
 func get(t *testing.T, url string) (code int, text string) {
@@ -143,7 +164,7 @@ var changing = regexp.MustCompile(`(flux_last_update_timestamp_seconds) \d+\.\d{
 func TestMetrics(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4, GPUs: 1})
 	i.SetOnline(set(t, "0-5"))
-	i.Drain(set(t, "5"), reasonScaleDown)
+	i.Drain(set(t, "5"), control.Reason)
 	i.Drain(set(t, "1"), "broken fan")
 	i.SetQueues(flux.QueueStatus{Name: "batch", Started: true}, flux.QueueStatus{Name: "debug"})
 	i.SetJobs(
@@ -209,9 +230,15 @@ func TestMetricsAreFresh(t *testing.T) {
 }
 
 func TestRunCannotListen(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	err = Run(t.Context(), Options{Addr: listener.Addr().String(), Socket: "/nowhere"})
+	taken := listen(t).Addr().String()
+	err := Run(t.Context(), Options{Addr: taken, Socket: "/nowhere"})
 	assert.ErrorIs(t, err, syscall.EADDRINUSE)
+	err = Run(t.Context(), Options{Addr: "127.0.0.1:0", Socket: "/nowhere", Lead: true, ControlAddr: taken})
+	assert.ErrorIs(t, err, syscall.EADDRINUSE)
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.NoError(t, Run(ctx, Options{Addr: "127.0.0.1:0", Socket: "/nowhere"}))
 }

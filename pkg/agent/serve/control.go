@@ -1,0 +1,66 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/control"
+)
+
+// maxRequest bounds the body of a request, in bytes.
+const maxRequest = 4 << 10
+
+// controlHandler answers the controller. Who gets here has shown its certificate.
+func controlHandler(broker *link) http.Handler {
+	turn := make(chan struct{}, 1) // one request at a time
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+control.PathResize, func(w http.ResponseWriter, r *http.Request) {
+		var in control.Resize
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
+			answer(w, http.StatusBadRequest, "the request is no JSON: "+err.Error())
+			return
+		}
+		if in.Size < 1 {
+			answer(w, http.StatusBadRequest, "size must be at least 1")
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), control.Timeout)
+		defer cancel()
+		state, err := takeTurn(ctx, turn, func() (control.State, error) {
+			client, err := broker.client(ctx)
+			if err != nil {
+				return control.State{}, err
+			}
+			return resize(ctx, client, in.Size, time.Now())
+		})
+		if err != nil {
+			answer(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		log := klog.FromContext(ctx)
+		if !state.Drained.Empty() || !state.Returned.Empty() {
+			log.Info("Drained ranks for a change of size", "size", in.Size, "drained", state.Drained.String(),
+				"returned", state.Returned.String(), "busy", state.Busy.String())
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(state); err != nil {
+			log.V(1).Info("The controller has gone", "reason", err.Error())
+		}
+	})
+	return mux
+}
+
+func takeTurn(ctx context.Context, turn chan struct{}, f func() (control.State, error)) (control.State, error) {
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+		return f()
+	case <-ctx.Done():
+		return control.State{}, errors.New("another request is under way")
+	}
+}

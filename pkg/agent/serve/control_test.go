@@ -1,0 +1,144 @@
+package serve
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
+)
+
+// controlled serves the control endpoint of an instance, and returns what asks it.
+func controlled(t *testing.T, socket string) func(size int) (control.State, error) {
+	t.Helper()
+	data, err := control.NewCredentials("flux-sample-0", time.Now())
+	require.NoError(t, err)
+	_, addr := startBoth(t, Options{Socket: socket, User: -1, Lead: true, Credentials: data})
+	client, err := control.NewClient(data, "flux-sample-0")
+	require.NoError(t, err)
+	return func(size int) (control.State, error) {
+		return client.Resize(t.Context(), addr.IP.String(), addr.Port, size)
+	}
+}
+
+// drains are the drained ranks, as "RANKS REASON; ...".
+func drains(i *fluxtest.Instance) string {
+	by := map[string]flux.IDSet{}
+	for rank, reason := range i.Drained() {
+		by[reason] = by[reason].Union(flux.IDs(rank))
+	}
+	var out []string
+	for _, reason := range []string{control.Reason, "broken fan"} {
+		if !by[reason].Empty() {
+			out = append(out, by[reason].String()+" "+reason)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+func TestShrinkInOrder(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 6, Cores: 2})
+	i.SetOnline(set(t, "0-3"))
+	job := flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "2-3")}
+	i.SetJobs(job)
+	ask := controlled(t, i.URI())
+
+	for _, drained := range []string{"2-3", ""} { // again is the same
+		state, err := ask(2)
+		require.NoError(t, err)
+		assert.Equal(t, control.State{Leaving: set(t, "2-3"), Drained: set(t, drained), Busy: set(t, "2-3"), Jobs: 1}, state)
+		assert.Equal(t, "2-3 scale-down", drains(i), "and not those that are not there")
+	}
+	job.State = flux.JobInactive
+	i.SetJobs(job)
+	var state control.State
+	require.Eventually(t, func() bool {
+		var err error
+		state, err = ask(2)
+		return assert.NoError(t, err) && state.Idle
+	}, 5*time.Second, 20*time.Millisecond)
+	assert.Equal(t, control.State{Leaving: set(t, "2-3"), Idle: true}, state)
+
+	i.SetOnline(set(t, "0-1"))
+	state, err := ask(2)
+	require.NoError(t, err)
+	assert.Equal(t, control.State{Idle: true}, state, "they have gone")
+
+	state, err = ask(4)
+	require.NoError(t, err)
+	assert.Equal(t, control.State{Idle: true, Returned: set(t, "2-3")}, state)
+	assert.Empty(t, drains(i), "they come back")
+}
+
+func TestChangeOfMind(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 4})
+	ask := controlled(t, i.URI())
+	_, err := ask(1)
+	require.NoError(t, err)
+	assert.Equal(t, "1-3 scale-down", drains(i))
+	state, err := ask(3)
+	require.NoError(t, err)
+	assert.Equal(t, "1-2", state.Returned.String())
+	assert.Equal(t, "3 scale-down", drains(i))
+}
+
+// An administrator's drain survives 4 -> 3 -> 4.
+func TestDrainsOfOthersStay(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 4})
+	i.Drain(set(t, "3"), "broken fan")
+	ask := controlled(t, i.URI())
+	_, err := ask(3)
+	require.NoError(t, err)
+	assert.Equal(t, "3 broken fan", drains(i))
+	state, err := ask(4)
+	require.NoError(t, err)
+	assert.True(t, state.Returned.Empty())
+	assert.Equal(t, "3 broken fan", drains(i))
+}
+
+// What was drained a moment ago may just have been given a job.
+func TestIdleOnlyAfterAMoment(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 2})
+	client, err := newLink(i.URI(), -1).client(t.Context())
+	require.NoError(t, err)
+	defer client.Close()
+	idleAt := func(now time.Time) bool {
+		state, err := resize(t.Context(), client, 1, now)
+		require.NoError(t, err)
+		return state.Idle
+	}
+	now := time.Now()
+	assert.False(t, idleAt(now.Add(time.Minute)), "this one drains")
+	assert.False(t, idleAt(now))
+	assert.True(t, idleAt(now.Add(time.Minute)))
+}
+
+func TestResizeRefused(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 2})
+	ask := controlled(t, i.URI())
+	var refused *control.Refused
+	_, err := ask(0)
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, 400, refused.Code)
+
+	i.Handle("resource.drain", func(r *fluxtest.Request) { r.Error(1, "Request requires owner credentials") })
+	_, err = ask(1)
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, 503, refused.Code)
+	assert.Contains(t, refused.Text, "drain 1: resource.drain: Request requires owner credentials")
+
+	i.Close()
+	_, err = ask(1)
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, 503, refused.Code)
+}
+
+func TestRunWithoutCredentials(t *testing.T) {
+	err := Run(t.Context(), Options{Addr: "127.0.0.1:0", Socket: "/nowhere", Lead: true, ControlAddr: "127.0.0.1:0"})
+	assert.ErrorIs(t, err, control.ErrNoCredentials)
+}

@@ -1,0 +1,80 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/flux"
+)
+
+const (
+	// settle is how long ranks have to be drained before they count as idle: the
+	// scheduler hears of it a moment later, and may just have placed a job there.
+	settle = 500 * time.Millisecond
+	// maxRunning bounds the jobs that are looked through.
+	maxRunning = 10_000
+)
+
+// resize brings drains in line with a size: the ranks that are to go get no new
+// jobs, those that stay are given back if it was us who drained them. It may be
+// repeated, by whoever comes next.
+func resize(ctx context.Context, client *flux.Client, size int, now time.Time) (control.State, error) {
+	status, err := client.ResourceStatus(ctx)
+	if err != nil {
+		return control.State{}, fmt.Errorf("find what is drained: %w", err)
+	}
+	stay := flux.IDRange(0, uint32(size-1))
+	state := control.State{Leaving: status.Online.Without(stay)}
+	// Excluded ranks run nothing, and cannot be drained.
+	state.Drained = state.Leaving.Without(status.DrainedRanks()).Without(status.Exclude)
+	if err := client.Drain(ctx, state.Drained, control.Reason); err != nil {
+		return control.State{}, fmt.Errorf("drain %s: %w", state.Drained, err)
+	}
+	if !status.DrainedFor(control.Reason).Intersect(stay).Empty() {
+		if state.Returned, err = client.Undrain(ctx, stay, control.Reason); err != nil {
+			return control.State{}, fmt.Errorf("give ranks below %d back: %w", size, err)
+		}
+	}
+	if state.Leaving.Empty() {
+		state.Idle = true
+		return state, nil
+	}
+	if err := findBusy(ctx, client, &state); err != nil {
+		return control.State{}, err
+	}
+	state.Idle = state.Busy.Empty() && state.Drained.Empty() && settled(status, state.Leaving, now)
+	return state, nil
+}
+
+// findBusy finds what runs on the ranks that are to go: what the scheduler has given
+// away, and what jobs say of themselves.
+func findBusy(ctx context.Context, client *flux.Client, state *control.State) error {
+	sched, err := client.SchedStatus(ctx)
+	if err != nil {
+		return fmt.Errorf("find busy ranks: %w", err)
+	}
+	running, err := client.Jobs(ctx, flux.JobRunning, maxRunning)
+	if err != nil {
+		return fmt.Errorf("find running jobs: %w", err)
+	}
+	state.Busy = sched.Allocated.Ranks().Intersect(state.Leaving)
+	for _, job := range running {
+		if there := job.Ranks.Intersect(state.Leaving); !there.Empty() {
+			state.Busy = state.Busy.Union(there)
+			state.Jobs++
+		}
+	}
+	return nil
+}
+
+// settled says whether all drains of these ranks are old enough.
+func settled(status flux.ResourceStatus, ranks flux.IDSet, now time.Time) bool {
+	for _, d := range status.Drained {
+		if !d.Ranks.Intersect(ranks).Empty() && now.Sub(d.Since) < settle {
+			return false
+		}
+	}
+	return true
+}
