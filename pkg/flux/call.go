@@ -87,7 +87,8 @@ func (c *Client) request(ctx context.Context, topic string, node Node, flags Fla
 		if err != nil {
 			return nil, fmt.Errorf("%s: encode the request: %w", topic, err)
 		}
-		m.Payload, m.Flags = append(payload, 0), m.Flags|FlagPayload
+		payload = append(payload, 0)
+		m.Payload, m.Flags = payload, m.Flags|FlagPayload
 	}
 	pending := &call{streaming: flags&FlagStreaming != 0, queue: newQueue()}
 	tag, err := c.start(pending)

@@ -64,7 +64,7 @@ func TestDial(t *testing.T) {
 func silent(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	return path
@@ -84,10 +84,10 @@ func TestDialWaitsForABusyBroker(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))
 	require.NoError(t, syscall.Listen(fd, 0))
-	first, err := net.Dial("unix", path)
+	first, err := new(net.Dialer).DialContext(t.Context(), "unix", path)
 	require.NoError(t, err)
 	defer first.Close()
-	second, err := net.Dial("unix", path)
+	second, err := new(net.Dialer).DialContext(t.Context(), "unix", path)
 	if err == nil {
 		second.Close()
 	} else {
@@ -106,11 +106,11 @@ func TestDialWaitsForABusyBroker(t *testing.T) {
 		conn, _, err := syscall.Accept(fd)
 		require.NoError(t, err)
 		_, _ = syscall.Write(conn, []byte{0}) // the first ones have gone
-		syscall.Close(conn)
+		require.NoError(t, syscall.Close(conn))
 		select {
 		case err := <-result:
 			require.NoError(t, err)
-			syscall.Close(fd)
+			require.NoError(t, syscall.Close(fd))
 			return
 		case <-time.After(10 * busyPause):
 		}
@@ -217,7 +217,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 // A broker that does not read must not hold a caller beyond its deadline.
 func TestCallEndsWhileItIsWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	require.NoError(t, err)
 	defer l.Close()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -36,7 +36,7 @@ func TestContractWithStandIn(t *testing.T) {
 }
 
 func TestContractWithRealFlux(t *testing.T) {
-	r, err := fluxtest.StartReal(contractSize)
+	r, err := fluxtest.StartReal(t.Context(), contractSize)
 	if errors.Is(err, fluxtest.ErrNotInstalled) {
 		t.Skip("the contract was tested with the stand-in only:", err)
 	}

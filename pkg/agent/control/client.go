@@ -38,8 +38,8 @@ func NewClient(data map[string][]byte, host string) (*Client, error) {
 	}}, nil
 }
 
-// Refused is an answer of the agent that it could not do what was asked.
-type Refused struct {
+// RefusedError is an answer of the agent that it could not do what was asked.
+type RefusedError struct {
 	// Code is the HTTP status: 503 when its broker does not answer.
 	Code int
 	// Text says why.
@@ -47,13 +47,13 @@ type Refused struct {
 }
 
 // Error is the text.
-func (e *Refused) Error() string {
+func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the agent answered %d: %s", e.Code, e.Text)
 }
 
 // Resize tells the agent at a pod's address the size that the cluster is to have,
 // and returns how far it is. Calling it again is how one waits. The error is a
-// [*Refused] when the agent answered, and another when it could not be reached.
+// [*RefusedError] when the agent answered, and another when it could not be reached.
 func (c *Client) Resize(ctx context.Context, ip string, port, size int) (State, error) {
 	body, err := json.Marshal(Resize{Size: size})
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *Client) Resize(ctx context.Context, ip string, port, size int) (State, 
 		return State{}, fmt.Errorf("read the agent's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return State{}, &Refused{Code: resp.StatusCode, Text: strings.TrimSpace(string(text))}
+		return State{}, &RefusedError{Code: resp.StatusCode, Text: strings.TrimSpace(string(text))}
 	}
 	var state State
 	if err := json.Unmarshal(text, &state); err != nil {

@@ -82,11 +82,15 @@ func TestResizeFails(t *testing.T) {
 		want    string
 	}{
 		"refused": {
-			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "there is no broker", 503) },
+			func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "there is no broker", http.StatusServiceUnavailable)
+			},
 			true, "the agent answered 503: there is no broker",
 		},
 		"redirected": {
-			func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere/", 302) },
+			func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "https://elsewhere/", http.StatusFound)
+			},
 			true, "the agent answered 302",
 		},
 		"no JSON": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, false, "the agent's answer is no state"},
@@ -99,7 +103,7 @@ func TestResizeFails(t *testing.T) {
 			ip, port := agent(t, data, test.answer)
 			_, err := client(t, data, host).Resize(t.Context(), ip, port, 2)
 			require.ErrorContains(t, err, test.want)
-			var refused *control.Refused
+			var refused *control.RefusedError
 			assert.Equal(t, test.refused, errors.As(err, &refused))
 		})
 	}

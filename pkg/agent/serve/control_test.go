@@ -121,7 +121,7 @@ func TestIdleOnlyAfterAMoment(t *testing.T) {
 func TestResizeRefused(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 2})
 	ask := controlled(t, i.URI())
-	var refused *control.Refused
+	var refused *control.RefusedError
 	_, err := ask(0)
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, 400, refused.Code)

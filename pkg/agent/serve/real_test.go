@@ -17,7 +17,7 @@ import (
 
 // What is served of the real Flux, where one is installed.
 func TestMetricsOfRealFlux(t *testing.T) {
-	r, err := fluxtest.StartReal(4)
+	r, err := fluxtest.StartReal(t.Context(), 4)
 	if errors.Is(err, fluxtest.ErrNotInstalled) {
 		t.Skip("metrics were tested with the stand-in only:", err)
 	}
@@ -87,7 +87,7 @@ func TestMetricsOfRealFlux(t *testing.T) {
 // Ranks of the real Flux are drained and given back, and an exclusive job ends in
 // peace.
 func TestShrinkRealFlux(t *testing.T) {
-	r, err := fluxtest.StartReal(4)
+	r, err := fluxtest.StartReal(t.Context(), 4)
 	if errors.Is(err, fluxtest.ErrNotInstalled) {
 		t.Skip("shrinking was tested with the stand-in only:", err)
 	}

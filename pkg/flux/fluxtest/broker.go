@@ -7,6 +7,7 @@
 package fluxtest
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"os"
@@ -52,7 +53,7 @@ func New() (*Broker, error) {
 
 // Listen starts a broker on the socket of that path. It must be closed.
 func Listen(path string) (*Broker, error) {
-	listener, err := net.Listen("unix", path)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +223,8 @@ func (r *Request) Respond(v any) {
 			r.Error(syscall.EPROTO, err.Error())
 			return
 		}
-		m.Payload, m.Flags = append(payload, 0), m.Flags|flux.FlagPayload
+		payload = append(payload, 0)
+		m.Payload, m.Flags = payload, m.Flags|flux.FlagPayload
 	}
 	r.Send(m)
 }

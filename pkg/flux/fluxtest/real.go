@@ -23,13 +23,15 @@ type Real struct {
 }
 
 // StartReal starts an instance of that many brokers, and waits until its lead
-// works. It must be closed. The error is [ErrNotInstalled] where there is no Flux.
-func StartReal(size int) (*Real, error) {
+// works. It must be closed, and outlives ctx. The error is [ErrNotInstalled] where
+// there is no Flux.
+func StartReal(ctx context.Context, size int) (*Real, error) {
 	if _, err := exec.LookPath("flux"); err != nil {
 		return nil, ErrNotInstalled
 	}
 	// The instance ends when its program does, and that when its input ends.
-	cmd := exec.Command("flux", "start", fmt.Sprint("--test-size=", size), "sh", "-c", "echo $FLUX_URI; cat")
+	cmd := exec.CommandContext(context.WithoutCancel(ctx),
+		"flux", "start", fmt.Sprint("--test-size=", size), "sh", "-c", "echo $FLUX_URI; cat")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
