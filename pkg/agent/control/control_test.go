@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -197,4 +199,24 @@ func TestCredentials(t *testing.T) {
 			assert.ErrorIs(t, err, control.ErrNoCredentials)
 		}
 	}
+}
+
+func TestReadServerCredentials(t *testing.T) {
+	dir := t.TempDir()
+	data := credentials(t, host, time.Now())
+	_, err := control.ReadServerCredentials(dir)
+	assert.ErrorIs(t, err, control.ErrNoCredentials)
+	for name, text := range data {
+		if !strings.HasPrefix(name, "control-client") { // a pod has no more
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+		}
+	}
+	got, err := control.ReadServerCredentials(dir)
+	require.NoError(t, err)
+	_, err = control.ServerTLS(got)
+	assert.NoError(t, err)
+	require.NoError(t, os.Remove(filepath.Join(dir, control.KeyCA)))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, control.KeyCA), 0o700))
+	_, err = control.ReadServerCredentials(dir)
+	assert.ErrorContains(t, err, "read the certificates of the control endpoint")
 }

@@ -7,8 +7,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -69,6 +73,23 @@ func NewCredentials(host string, now time.Time) (map[string][]byte, error) {
 		if c.keyName != "" {
 			data[c.keyName] = key
 		}
+	}
+	return data, nil
+}
+
+// ReadServerCredentials reads what the agent needs of them from a directory where
+// the Secret is mounted. The error is [ErrNoCredentials] when they are not there.
+func ReadServerCredentials(dir string) (map[string][]byte, error) {
+	data := map[string][]byte{}
+	for _, name := range []string{KeyCA, KeyServerCert, KeyServerKey} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %s is missing", ErrNoCredentials, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the certificates of the control endpoint: %w", err)
+		}
+		data[name] = text
 	}
 	return data, nil
 }

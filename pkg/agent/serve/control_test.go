@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,7 +140,12 @@ func TestResizeRefused(t *testing.T) {
 	assert.Equal(t, 503, refused.Code)
 }
 
-func TestRunWithoutCredentials(t *testing.T) {
-	err := Run(t.Context(), Options{Addr: "127.0.0.1:0", Socket: "/nowhere", Lead: true, ControlAddr: "127.0.0.1:0"})
-	assert.ErrorIs(t, err, control.ErrNoCredentials)
+// A pod becomes ready also when the controller cannot be served.
+func TestWithoutTheController(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 1})
+	url, addr := startBoth(t, Options{Socket: i.URI(), User: -1, Lead: true, Credentials: map[string][]byte{"some": nil}})
+	code, _ := get(t, url+"/readyz")
+	assert.Equal(t, 200, code)
+	_, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr.String())
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 }

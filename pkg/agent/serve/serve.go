@@ -9,9 +9,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/control"
@@ -44,8 +44,8 @@ type Options struct {
 	Credentials map[string][]byte
 }
 
-// Run serves until ctx ends. It returns an error when it cannot listen, or has
-// no certificates where it should.
+// Run serves until ctx ends. It returns an error when it cannot serve health and
+// metrics. That it cannot serve the controller is only logged: the pod works without.
 func Run(ctx context.Context, o Options) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Addr)
 	if err != nil {
@@ -54,8 +54,7 @@ func Run(ctx context.Context, o Options) error {
 	var forController net.Listener
 	if o.Lead && o.ControlAddr != "" {
 		if forController, err = new(net.ListenConfig).Listen(ctx, "tcp", o.ControlAddr); err != nil {
-			listener.Close()
-			return fmt.Errorf("serve the controller: %w", err)
+			notServed(ctx, err)
 		}
 	}
 	return run(ctx, o, listener, forController)
@@ -65,19 +64,28 @@ func Run(ctx context.Context, o Options) error {
 func run(ctx context.Context, o Options, listener, forController net.Listener) error {
 	broker := newLink(o.Socket, o.User)
 	defer broker.close()
-	servers, ctx := errgroup.WithContext(ctx)
-	servers.Go(func() error { return serve(ctx, listener, handler(broker, o.Lead)) })
+	ctx, cancel := context.WithCancel(ctx)
+	var servers sync.WaitGroup
+	defer servers.Wait()
+	defer cancel()
 	if forController != nil {
-		servers.Go(func() error {
-			config, err := control.ServerTLS(o.Credentials)
-			if err != nil {
-				forController.Close()
-				return fmt.Errorf("serve the controller: %w", err)
-			}
-			return serve(ctx, tls.NewListener(forController, config), controlHandler(broker))
-		})
+		config, err := control.ServerTLS(o.Credentials)
+		if err != nil {
+			forController.Close()
+			notServed(ctx, err)
+		} else {
+			servers.Go(func() {
+				if err := serve(ctx, tls.NewListener(forController, config), controlHandler(broker)); err != nil {
+					notServed(ctx, err)
+				}
+			})
+		}
 	}
-	return servers.Wait()
+	return serve(ctx, listener, handler(broker, o.Lead))
+}
+
+func notServed(ctx context.Context, err error) {
+	klog.FromContext(ctx).Error(err, "The controller cannot drain ranks before they go")
 }
 
 // serve serves until ctx ends, and lets requests under way finish.
