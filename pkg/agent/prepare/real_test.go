@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,65 +29,13 @@ import (
 // These tests start brokers of the Flux that is installed, with what this package
 // prepares, in a mount, network and host name space of their own: /etc, /run,
 // /var/lib and /home are copies on which a test can do what it likes.
-
-// realCase is passed to a child process as JSON.
-type realCase struct {
-	Name string
-	// System: the system layout.
-	System bool
-	// User that the container runs as.
-	UID int
-	// Root: runFluxAsRoot.
-	Root bool
-	// Config is a broker.toml of the user's own, but for the places in it.
-	Config string
-	// Cores are stated.
-	Cores         int32
-	DisableSocket bool
-	Wrap          string
-	// Needs is a program without which the case is skipped.
-	Needs string
-	Munge bool
-	// Quiet: nothing but the program's output.
-	Quiet bool
-	// Script is the initial program.
-	Script string
-	// Want is its output.
-	Want string
-}
-
 const realChild = "MINICLUSTER_TEST_REAL_FLUX"
-
-func realCases() []realCase {
-	return []realCase{
-		{Name: "system layout", System: true, Script: "id -un; echo $HOME; flux uri $PPID 2>/dev/null; flux getattr local-uri; flux getattr rundir; flux getattr statedir",
-			Want: "flux\n/home/flux\nlocal:///run/flux/local\n/run/flux\n/var/lib/flux\n"},
-		{Name: "as root", System: true, Root: true, Script: "id -un; flux getattr statedir; flux resource list -no '{nnodes} {ncores} {state}' | grep -v ^0",
-			Want: "root\n/var/lib/flux\n1 2 free\n3 6 down\n", Cores: 2},
-		{Name: "other user", System: true, UID: 12345, Script: "id -u; FLUX_URI= flux proxy local:///run/flux/local flux getattr rundir; flux getattr statedir; test -w $HOME && echo home",
-			Want: "12345\n/run/flux/broker\n/var/lib/flux/broker\nhome\n"},
-		{Name: "view layout, other user", UID: 1000, Script: "id -u; flux getattr local-uri; . MOUNT/flux-view.sh; FLUX_URI= flux proxy $fluxsocket flux getattr statedir",
-			Want: "1000\nlocal://MOUNT/config/run/flux/local\nMOUNT/config/var/lib/flux\n"},
-		{Name: "view layout, root", Script: "id -u; flux run -n1 sh -c 'grep Cpus_allowed_list /proc/self/status'; flux run -n1 -o cpu-affinity=on sh -c 'grep -c Cpus_allowed_list:.0$ /proc/self/status'",
-			Want: "0\nCpus_allowed_list:\tALLCPUS\n1\n"},
-		{Name: "instance in a job", System: true, Script: "flux alloc -n1 flux run -n1 sh -c 'grep Cpus_allowed_list /proc/self/status'",
-			Want: "Cpus_allowed_list:\tALLCPUS\n"},
-		{Name: "own configuration", System: true, Config: "[bootstrap]\ncurve_cert = \"/etc/curve/curve.cert\"\ndefault_port = 8050\ndefault_bind = \"tcp://*:%p\"\ndefault_connect = \"tcp://%h:%p\"\nhosts = [{host=\"flux-sample-[0-3]\"}]\n[resource]\npath = \"/etc/flux/system/R\"\nnoverify = true\n",
-			Script: "flux getattr size; flux resource list -no '{nnodes} {state}' | grep -v ^0", Want: "4\n1 free\n3 down\n"},
-		{Name: "private socket", DisableSocket: true, Script: "flux getattr local-uri; stat -c %a MOUNT/config/run/flux/agent", Want: "local://MOUNT/config/run/flux/agent/local\n700\n"},
-		{Name: "wrapped", Wrap: "env,A=b  c", Script: "echo \"$A\"", Want: "b  c\n"},
-		{Name: "sudo", Needs: "sudo", System: true, Script: "sudo -n id -un; sudo -n sudo -u flux -E $(env) -E HOME=/home/flux flux proxy local:///run/flux/local flux getattr rank",
-			Want: "root\n0\n"},
-		{Name: "munge", Needs: "munged", System: true, Munge: true, Script: "munge -n | unmunge | grep -c ^STATUS:.*Success; stat -c %a /var/lib/munge/minicluster.key",
-			Want: "1\n400\n"},
-		{Name: "quiet", Quiet: true, Script: "echo one; echo two >&2; flux run echo three", Want: "one\ntwo\nthree\n"},
-		{Name: "nothing lost on the way", Script: `printf '%s\n' 'x  y' "\\" '$HOME' "it's" 'ünï'`, Want: "x  y\n\\\n$HOME\nit's\nünï\n"},
-	}
-}
 
 func TestRealFlux(t *testing.T) {
 	if text := os.Getenv(realChild); text != "" {
-		realBroker(t, text)
+		var test realCase
+		require.NoError(t, json.Unmarshal([]byte(text), &test))
+		realStage(t, test)
 		return
 	}
 	if _, err := exec.LookPath("flux"); err != nil || os.Getuid() != 0 {
@@ -103,15 +52,13 @@ func TestRealFlux(t *testing.T) {
 			mount := "/run/mnt/flux"
 			places := strings.NewReplacer("MOUNT", mount, "ALLCPUS", strings.TrimSpace(string(cpus)))
 			test.Script, test.Want = places.Replace(test.Script), places.Replace(test.Want)
-			text, err := json.Marshal(test)
+			curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
 			require.NoError(t, err)
+			test.Stage, test.Curve = stageNet, string(curve.Text())
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, program, "-test.run=^TestRealFlux$", "-test.v", "-test.count=1")
-			cmd.Env = append(os.Environ(), realChild+"="+string(text))
-			cmd.SysProcAttr = &syscall.SysProcAttr{
-				Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL,
-			}
+			cmd := realCommand(ctx, t, program, test)
+			cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), "--- PASS: TestRealFlux", "%s", out)
@@ -119,28 +66,70 @@ func TestRealFlux(t *testing.T) {
 	}
 }
 
-// realBroker runs in the child: first as root, then as the container's user.
-func realBroker(t *testing.T, text string) {
-	var test realCase
-	require.NoError(t, json.Unmarshal([]byte(text), &test))
-	if os.Getenv(realChild+"_INSIDE") == "" {
+// realCommand is this test again, in another part.
+func realCommand(ctx context.Context, t *testing.T, program string, test realCase) *exec.Cmd {
+	text, err := json.Marshal(test)
+	require.NoError(t, err)
+	cmd := exec.CommandContext(ctx, program, "-test.run=^TestRealFlux$", "-test.v", "-test.count=1")
+	cmd.Env = append(environ(), realChild+"="+string(text), "HOME=/")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	return cmd
+}
+
+// environ is that of the container.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, realChild) })
+}
+
+// realStage plays the part of a child process.
+func realStage(t *testing.T, test realCase) {
+	switch test.Stage {
+	case stageNet:
+		require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		require.NoError(t, unix.Mount("proc", "/proc", "proc", 0, ""))
+		require.NoError(t, exec.CommandContext(t.Context(), "ip", "link", "set", "lo", "up").Run())
+		test.Stage = stageWorld
+		for test.Index = test.Followers; test.Index >= 0; test.Index-- {
+			cmd := realCommand(t.Context(), t, os.Args[0], test)
+			cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNS | unix.CLONE_NEWUTS
+			if test.Index > 0 {
+				cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+				require.NoError(t, cmd.Start()) // ends with the lead, or this process
+				continue
+			}
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		}
+	case stageWorld:
 		realWorld(t, test)
-		cmd := exec.CommandContext(t.Context(), os.Args[0], os.Args[1:]...)
-		cmd.Env = append(os.Environ(), realChild+"_INSIDE=1", "HOME=/")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(test.UID), Gid: uint32(test.UID)}}
+		test.Stage = stageBroker
+		cmd := realCommand(t.Context(), t, os.Args[0], test)
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(test.UID), Gid: uint32(test.UID)}
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
-		return
+	case stageBroker:
+		realBroker(t, test)
+	case stageClient:
+		command, err := prepare.FluxCommand(t.Context(), realPlan(t, test), prepare.Options{Environ: environ()}, test.Client)
+		require.NoError(t, err)
+		require.NoError(t, command.Exec())
 	}
-	p := realPlan(t, test)
+}
+
+// realBroker prepares and runs a broker. The lead's is judged by what its program
+// prints.
+func realBroker(t *testing.T, test realCase) {
 	start := time.Now()
-	environ := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, realChild) })
-	i, err := prepare.Prepare(t.Context(), p, prepare.Options{Hostname: "flux-sample-0", Environ: environ})
+	i, err := prepare.Prepare(t.Context(), realPlan(t, test), prepare.Options{
+		Index: test.Index, Hostname: "flux-sample-" + strconv.Itoa(test.Index), Environ: environ(),
+	})
 	require.NoError(t, err)
 	t.Logf("Flux %s, prepared in %v", i.Version, time.Since(start))
-	argv, err := i.BrokerArgs(prepare.BrokerRun{
-		Quorum: 1, Program: []string{"sh", "-c", test.Script}, CleanupTimeout: 5 * time.Second, ShutdownTimeout: 5 * time.Second,
-	})
+	run := prepare.BrokerRun{CleanupTimeout: 5 * time.Second, ShutdownTimeout: 5 * time.Second}
+	if i.Lead {
+		run.Quorum, run.Program = int32(1+test.Followers), []string{"sh", "-c", test.Script}
+	}
+	argv, err := i.BrokerArgs(run)
 	require.NoError(t, err)
 	t.Log(argv)
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
@@ -151,23 +140,41 @@ func realBroker(t *testing.T, text string) {
 	if test.Quiet {
 		cmd.Stderr = &out
 	}
-	require.NoError(t, cmd.Run(), "%s\n%s", &out, &errs)
-	assert.Equal(t, test.Want, out.String(), "%s", &errs)
+	require.NoError(t, cmd.Start())
+	if test.Client != nil {
+		realClient(t, test, i)
+	}
+	err = cmd.Wait()
+	if i.Lead {
+		require.NoError(t, err, "%s\n%s", &out, &errs)
+		assert.Equal(t, test.Want, out.String(), "%s", &errs)
+	}
+}
+
+// realClient runs the client when the socket is there, and gives its output to the
+// program.
+func realClient(t *testing.T, test realCase, i *prepare.Instance) {
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(i.Files.Socket)
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+	test.Stage = stageClient
+	out, err := realCommand(t.Context(), t, os.Args[0], test).Output()
+	require.NoError(t, err)
+	_, answer, _ := strings.Cut(string(out), "=== RUN   TestRealFlux\n")
+	require.NoError(t, os.WriteFile(i.Home+"/out", []byte(answer), 0o644))
 }
 
 // realWorld makes the file system of a pod.
 func realWorld(t *testing.T, test realCase) {
-	require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 	require.NoError(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
-	require.NoError(t, unix.Mount("proc", "/proc", "proc", 0, ""))
-	require.NoError(t, unix.Sethostname([]byte("flux-sample-0")))
+	require.NoError(t, unix.Sethostname([]byte("flux-sample-"+strconv.Itoa(test.Index))))
 	for _, dir := range []string{"/etc", "/home", "/var/lib", "/root"} {
 		upper, work := "/run/over"+dir+"/u", "/run/over"+dir+"/w"
 		require.NoError(t, os.MkdirAll(upper, 0o755))
 		require.NoError(t, os.MkdirAll(work, 0o755))
 		require.NoError(t, unix.Mount("o", dir, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dir, upper, work)))
 	}
-	require.NoError(t, exec.CommandContext(t.Context(), "ip", "link", "set", "lo", "up").Run())
 	// As the init containers leave them: of another user, for everybody.
 	dirs := []string{"/run/mnt/flux", "/home/flux-operator"}
 	if test.System {
@@ -183,11 +190,10 @@ func realWorld(t *testing.T, test realCase) {
 	mc := realCluster(test)
 	config, err := fluxconfig.BrokerTOML(mc, fluxconfig.Params{})
 	require.NoError(t, err)
-	curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
-	require.NoError(t, err)
 	files := map[string]string{
 		filepath.Join(plan.ConfigDir, plan.FileBrokerTOML):       config,
-		filepath.Join(plan.CertificateDir, plan.FileCertificate): string(curve.Text()),
+		filepath.Join(plan.CertificateDir, plan.FileCertificate): test.Curve,
+		"/etc/hosts": "127.0.0.1 localhost flux-sample-0.flux-service.flux-operator.svc.cluster.local\n",
 	}
 	if test.Munge {
 		files[filepath.Join(plan.MungeDir, "munge.key")] = rand.Text() + rand.Text()

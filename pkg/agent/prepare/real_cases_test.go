@@ -1,0 +1,86 @@
+package prepare_test
+
+// realCase is passed to a child process as JSON.
+type realCase struct {
+	Name string
+	// System: the system layout.
+	System bool
+	// UID of the container's user.
+	UID int
+	// Root: runFluxAsRoot.
+	Root bool
+	// Config is a broker.toml of the user's own, but for the places in it.
+	Config string
+	// Cores are stated.
+	Cores         int32
+	DisableSocket bool
+	Wrap          string
+	// Needs is a program without which the case is skipped.
+	Needs string
+	Munge bool
+	// Quiet: nothing but the program's output.
+	Quiet bool
+	// Followers is the number of brokers beside the lead.
+	Followers int
+	// Client is a flux command that is run from outside of the instance once the
+	// program waits for its output, in the file out of the home directory.
+	Client []string
+	// Script is the initial program.
+	Script string
+	// Want is its output.
+	Want string
+
+	// What the child processes are told: their part, their rank and the certificate.
+	Stage stage
+	Index int
+	Curve string
+}
+
+// stage is the part of a child process.
+type stage string
+
+const (
+	// stageNet has the network of all brokers of a case.
+	stageNet stage = "net"
+	// stageWorld makes the file system of a pod.
+	stageWorld stage = "world"
+	// stageBroker prepares and runs a broker, as the container's user.
+	stageBroker stage = "broker"
+	// stageClient runs a flux command as kubectl exec would.
+	stageClient stage = "client"
+)
+
+func realCases() []realCase {
+	return []realCase{
+		{Name: "system layout", System: true, Script: "id -un; echo $HOME; flux uri $PPID 2>/dev/null; flux getattr local-uri; flux getattr rundir; flux getattr statedir",
+			Want: "flux\n/home/flux\nlocal:///run/flux/local\n/run/flux\n/var/lib/flux\n"},
+		{Name: "as root", System: true, Root: true, Script: "id -un; flux getattr statedir; flux resource list -no '{nnodes} {ncores} {state}' | grep -v ^0",
+			Want: "root\n/var/lib/flux\n1 2 free\n3 6 down\n", Cores: 2},
+		{Name: "other user", System: true, UID: 12345, Script: "id -u; FLUX_URI= flux proxy local:///run/flux/local flux getattr rundir; flux getattr statedir; test -w $HOME && echo home",
+			Want: "12345\n/run/flux/broker\n/var/lib/flux/broker\nhome\n"},
+		{Name: "view layout, other user", UID: 1000, Script: "id -u; flux getattr local-uri; . MOUNT/flux-view.sh; FLUX_URI= flux proxy $fluxsocket flux getattr statedir",
+			Want: "1000\nlocal://MOUNT/config/run/flux/local\nMOUNT/config/var/lib/flux\n"},
+		{Name: "view layout, root", Script: "id -u; flux run -n1 sh -c 'grep Cpus_allowed_list /proc/self/status'; flux run -n1 -o cpu-affinity=on sh -c 'grep -c Cpus_allowed_list:.0$ /proc/self/status'",
+			Want: "0\nCpus_allowed_list:\tALLCPUS\n1\n"},
+		{Name: "instance in a job", System: true, Script: "flux alloc -n1 flux run -n1 sh -c 'grep Cpus_allowed_list /proc/self/status'",
+			Want: "Cpus_allowed_list:\tALLCPUS\n"},
+		{Name: "own configuration", System: true, Config: "[bootstrap]\ncurve_cert = \"/etc/curve/curve.cert\"\ndefault_port = 8050\ndefault_bind = \"tcp://*:%p\"\ndefault_connect = \"tcp://%h:%p\"\nhosts = [{host=\"flux-sample-[0-3]\"}]\n[resource]\npath = \"/etc/flux/system/R\"\nnoverify = true\n",
+			Script: "flux getattr size; flux resource list -no '{nnodes} {state}' | grep -v ^0", Want: "4\n1 free\n3 down\n"},
+		{Name: "private socket", DisableSocket: true, Script: "flux getattr local-uri; stat -c %a MOUNT/config/run/flux/agent", Want: "local://MOUNT/config/run/flux/agent/local\n700\n"},
+		{Name: "wrapped", Wrap: "env,A=b  c", Script: "echo \"$A\"", Want: "b  c\n"},
+		{Name: "sudo", Needs: "sudo", System: true, Script: "sudo -n id -un; sudo -n sudo -u flux -E $(env) -E HOME=/home/flux flux proxy local:///run/flux/local flux getattr rank",
+			Want: "root\n0\n"},
+		{Name: "munge", Needs: "munged", System: true, Munge: true, Script: "munge -n | unmunge | grep -c ^STATUS:.*Success; stat -c %a /var/lib/munge/minicluster.key",
+			Want: "1\n400\n"},
+		{Name: "quiet", Quiet: true, Script: "echo one; echo two >&2; flux run echo three", Want: "one\ntwo\nthree\n"},
+		{Name: "two brokers", System: true, Followers: 1, Script: "flux run -N2 hostname | sort; flux run -N2 -n4 sh -c 'grep Cpus_allowed_list /proc/self/status' | sort -u",
+			Want: "flux-sample-0\nflux-sample-1\nCpus_allowed_list:\tALLCPUS\n"},
+		{Name: "two brokers of another user", System: true, UID: 12345, Followers: 1, Script: "flux run -N2 hostname | sort",
+			Want: "flux-sample-0\nflux-sample-1\n"},
+		{Name: "a client", System: true, Client: []string{"getattr", "local-uri"}, Script: "until test -s $HOME/out; do sleep 0.1; done; cat $HOME/out",
+			Want: "local:///run/flux/local\n"},
+		{Name: "a client and a private socket", System: true, UID: 12345, DisableSocket: true, Client: []string{"getattr", "local-uri"}, Script: "until test -s $HOME/out; do sleep 0.1; done; cat $HOME/out",
+			Want: "local:///run/flux/broker/agent/local\n"},
+		{Name: "nothing lost on the way", Script: `printf '%s\n' 'x  y' "\\" '$HOME' "it's" 'ünï'`, Want: "x  y\n\\\n$HOME\nit's\nünï\n"},
+	}
+}
