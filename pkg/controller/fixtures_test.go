@@ -1,9 +1,6 @@
 package controller
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,28 +10,14 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/golden"
 )
-
-var update = flag.Bool("update", false, "write golden files again")
-
-// golden compares a text with a file in testdata.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, got, 0o644))
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err, "run the test with -update to make it")
-	require.Equal(t, string(want), string(got))
-}
 
 func goldenYAML(t *testing.T, name string, object any) {
 	t.Helper()
 	text, err := yaml.Marshal(object)
 	require.NoError(t, err)
-	golden(t, name, text)
+	golden.Check(t, name, text)
 }
 
 // testSite is a cluster of the newest Kubernetes.

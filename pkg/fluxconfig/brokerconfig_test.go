@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/golden"
 )
 
 // cluster is a MiniCluster of size 2 of at most 4, changed by edits.
@@ -99,7 +100,7 @@ func TestBrokerTOML(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text, err := BrokerTOML(mc, Params{})
 			require.NoError(t, err)
-			golden(t, name+".toml", []byte(text))
+			golden.Check(t, name+".toml", []byte(text))
 
 			config, err := BrokerConfig(mc, Params{})
 			require.NoError(t, err)

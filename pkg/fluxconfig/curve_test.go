@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/test/golden"
 )
 
 // The client key pair that the manual of ZeroMQ, zmq_curve(7), gives as its
@@ -33,7 +35,7 @@ func TestNewCertificate(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, examplePublic, c.PublicKey())
 	assert.Equal(t, "flux-sample", c.Name())
-	golden(t, "curve.cert", c.Text())
+	golden.Check(t, "curve.cert", c.Text())
 
 	parsed, err := ParseCertificate(c.Text(), "default")
 	require.NoError(t, err)

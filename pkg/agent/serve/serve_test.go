@@ -2,11 +2,9 @@ package serve
 
 import (
 	"context"
-	"flag"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
@@ -20,9 +18,8 @@ import (
 	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/flux"
 	"minicluster.internal/operator/pkg/flux/fluxtest"
+	"minicluster.internal/operator/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files again")
 
 func instance(t *testing.T, config fluxtest.Config) *fluxtest.Instance {
 	t.Helper()
@@ -178,14 +175,7 @@ func TestMetrics(t *testing.T) {
 	url := start(t, Options{Socket: i.URI(), User: -1, Lead: true})
 	code, text := get(t, url+"/metrics")
 	assert.Equal(t, 200, code)
-	golden := filepath.Join("testdata", "metrics.txt")
-	text = changing.ReplaceAllString(text, "$1 0")
-	if *update {
-		require.NoError(t, os.WriteFile(golden, []byte(text), 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), text)
+	golden.Check(t, "metrics.txt", []byte(changing.ReplaceAllString(text, "$1 0")))
 }
 
 // Scrapers that come together cost one collection, and a broker that has gone leaves

@@ -2,7 +2,6 @@ package controller_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,15 +12,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
-	fluxclient "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
+	client "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 // patience is how long a test waits for something that should happen soon. It is
@@ -33,39 +30,24 @@ const patience = 60 * time.Second
 type fixture struct {
 	*testing.T
 	cluster   *cluster.Cluster
+	user      user.Clients
 	kube      kubernetes.Interface
-	flux      clientset.Interface
 	namespace string
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	kube := suite.Cluster(t)
-	flux, err := clientset.NewForConfig(kube.Config())
-	require.NoError(t, err)
-	return &fixture{T: t, cluster: kube, kube: kube.Client(), flux: flux, namespace: clustertest.Namespace(t, kube)}
+	u := user.In(t, kube, clustertest.Namespace(t, kube))
+	return &fixture{T: t, cluster: kube, user: u, kube: u.Kube, namespace: u.Namespace}
 }
 
-func (f *fixture) miniclusters() fluxclient.MiniClusterInterface {
-	return f.flux.FluxFrameworkV1alpha2().MiniClusters(f.namespace)
-}
+func (f *fixture) miniclusters() client.MiniClusterInterface { return f.user.MiniClusters() }
 
 // create makes a MiniCluster of the tutorial's shape.
 func (f *fixture) create(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	f.Helper()
-	mc := &v1alpha2.MiniCluster{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: v1alpha2.MiniClusterSpec{
-			Size: &size, Interactive: true,
-			Containers: []v1alpha2.MiniClusterContainer{{Image: "flux:test"}},
-		},
-	}
-	for _, mod := range mods {
-		mod(mc)
-	}
-	mc, err := f.miniclusters().Create(f.Context(), mc, metav1.CreateOptions{})
-	require.NoError(f, err)
-	return mc
+	return f.user.Create(f.T, name, size, mods...)
 }
 
 // createReady makes a MiniCluster and waits until its status says that all pods are
@@ -76,9 +58,7 @@ func (f *fixture) createReady(name string, size int32, mods ...func(*v1alpha2.Mi
 	return f.waitFor(name, ready(size))
 }
 
-func maxSize(n int32) func(*v1alpha2.MiniCluster) {
-	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = n }
-}
+func maxSize(n int32) func(*v1alpha2.MiniCluster) { return user.MaxSize(n) }
 
 func headless(service string) func(*v1alpha2.MiniCluster) {
 	return func(mc *v1alpha2.MiniCluster) { mc.Spec.Network = &v1alpha2.Network{HeadlessName: service} }
@@ -87,21 +67,12 @@ func headless(service string) func(*v1alpha2.MiniCluster) {
 // eventually waits until a check returns "", and fails with the last answer.
 func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
 	f.Helper()
-	f.within(patience, what, check)
+	user.Eventually(f.T, patience, what, check)
 }
 
 func (f *fixture) within(limit time.Duration, what string, check func(context.Context) (string, error)) {
 	f.Helper()
-	var last string
-	err := wait.PollUntilContextTimeout(f.Context(), 10*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
-		answer, err := check(ctx)
-		if err != nil {
-			answer = err.Error()
-		}
-		last = answer
-		return answer == "", nil
-	})
-	require.NoError(f, err, "%s: %s", what, last)
+	user.Eventually(f.T, limit, what, check)
 }
 
 // check says what a MiniCluster lacks, "" when nothing.
@@ -159,18 +130,14 @@ func has(kind string, status metav1.ConditionStatus, reason string, parts ...str
 	}
 }
 
-// setSize writes spec.size as a user's merge patch does.
 func (f *fixture) setSize(name string, size int32) {
 	f.Helper()
-	f.patch(name, map[string]any{"spec": map[string]any{"size": size}})
+	f.user.SetSize(f.T, name, size)
 }
 
 func (f *fixture) patch(name string, patch map[string]any) {
 	f.Helper()
-	text, err := json.Marshal(patch)
-	require.NoError(f, err)
-	_, err = f.miniclusters().Patch(f.Context(), name, types.MergePatchType, text, metav1.PatchOptions{})
-	require.NoError(f, err)
+	f.user.Patch(f.T, name, patch)
 }
 
 func (f *fixture) job(name string) *batchv1.Job {
@@ -222,15 +189,9 @@ func (f *fixture) podIndexes(ctx context.Context, name string) ([]string, error)
 	return indexes, nil
 }
 
-// leadPod is the name of a MiniCluster's pod 0.
 func (f *fixture) leadPod(name string) string {
 	f.Helper()
-	pods, err := f.kube.CoreV1().Pods(f.namespace).List(f.Context(), metav1.ListOptions{
-		LabelSelector: fmt.Sprintf("hpa-selector=%s,%s=0", name, batchv1.JobCompletionIndexAnnotation),
-	})
-	require.NoError(f, err)
-	require.Len(f, pods.Items, 1)
-	return pods.Items[0].Name
+	return f.user.LeadPod(f.T, name)
 }
 
 // waitForEvent waits for an event about a MiniCluster.

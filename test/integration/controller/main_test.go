@@ -11,12 +11,13 @@ import (
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 var (
 	running = &controllerProcess{}
 	suite   = clustertest.New(cluster.Options{Audit: true},
-		clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac"),
+		user.Manifests,
 		running.setup,
 	)
 )
@@ -25,9 +26,6 @@ func TestMain(m *testing.M) {
 	code := suite.Run(m)
 	os.Exit(code)
 }
-
-// controllerUser is who the controller is for the API server.
-var controllerUser = cluster.ServiceAccountUser("minicluster-system", "minicluster-controller")
 
 // controllerProcess is the one controller that the tests of this package share. It
 // runs in this process, so that the race detector sees it. Tests that stop it must
@@ -42,7 +40,7 @@ type controllerProcess struct {
 }
 
 func (p *controllerProcess) setup(_ context.Context, kube *cluster.Cluster) error {
-	kubeconfig, err := kube.KubeconfigFor(controllerUser, "system:serviceaccounts", "system:serviceaccounts:minicluster-system")
+	kubeconfig, err := kube.KubeconfigFor(user.Controller, user.ControllerGroups...)
 	if err != nil {
 		return err
 	}

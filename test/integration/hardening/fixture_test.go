@@ -2,8 +2,6 @@ package hardening_test
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -14,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
@@ -24,12 +21,12 @@ import (
 	"minicluster.internal/operator/pkg/controller"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
-	fluxclient "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
 	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 // fixture is a namespace of a test's own that is followed by watch.
@@ -37,8 +34,8 @@ type fixture struct {
 	*testing.T
 	*world
 	cluster   *cluster.Cluster
+	user      user.Clients
 	kube      kubernetes.Interface
-	flux      clientset.Interface
 	namespace string
 }
 
@@ -56,15 +53,8 @@ func newFixtureOn(t *testing.T, kube *cluster.Cluster) *fixture {
 
 func fixtureIn(t *testing.T, kube *cluster.Cluster, namespace string) *fixture {
 	t.Helper()
-	flux, err := clientset.NewForConfig(kube.Config())
-	require.NoError(t, err)
-	f := &fixture{T: t, cluster: kube, kube: kube.Client(), flux: flux, namespace: namespace}
-	f.world = followWorld(t, f.kube, flux, f.namespace)
-	return f
-}
-
-func (f *fixture) miniclusters() fluxclient.MiniClusterInterface {
-	return f.flux.FluxFrameworkV1alpha2().MiniClusters(f.namespace)
+	u := user.In(t, kube, namespace)
+	return &fixture{T: t, world: followWorld(t, u), cluster: kube, user: u, kube: u.Kube, namespace: namespace}
 }
 
 // controllerRun is one life of a controller that sees only the fixture's namespace,
@@ -95,7 +85,7 @@ type preparedRun struct {
 
 func (f *fixture) prepare() *preparedRun {
 	f.Helper()
-	config, err := f.cluster.ConfigFor(controllerUser, controllerGroups...)
+	config, err := f.cluster.ConfigFor(user.Controller, user.ControllerGroups...)
 	require.NoError(f, err)
 	run := &preparedRun{f: f, controllerRun: controllerRun{Injector: faults.New(), done: make(chan struct{})}}
 	config.Wrap(run.Wrap)
@@ -200,37 +190,16 @@ func (s *supervisor) arm(m mode, k int) (disarm func() (hit string)) {
 // create makes a MiniCluster of the tutorial's shape.
 func (f *fixture) create(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	f.Helper()
-	mc, err := f.miniclusters().Create(f.Context(), newMiniCluster(name, size, mods...), metav1.CreateOptions{})
-	require.NoError(f, err)
-	return mc
+	return f.user.Create(f.T, name, size, mods...)
 }
 
-func newMiniCluster(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
-	mc := &v1alpha2.MiniCluster{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: v1alpha2.MiniClusterSpec{
-			Size: &size, Interactive: true,
-			Containers: []v1alpha2.MiniClusterContainer{{Image: "flux:test"}},
-		},
-	}
-	for _, mod := range mods {
-		mod(mc)
-	}
-	return mc
-}
-
-func maxSize(n int32) func(*v1alpha2.MiniCluster) {
-	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = n }
-}
+func maxSize(n int32) func(*v1alpha2.MiniCluster) { return user.MaxSize(n) }
 
 // setSize writes spec.size as a user's merge patch does, and returns once the world
 // has seen it.
 func (f *fixture) setSize(name string, size int32) {
 	f.Helper()
-	text, err := json.Marshal(map[string]any{"spec": map[string]any{"size": size}})
-	require.NoError(f, err)
-	mc, err := f.miniclusters().Patch(f.Context(), name, types.MergePatchType, text, metav1.PatchOptions{})
-	require.NoError(f, err)
+	mc := f.user.SetSize(f.T, name, size)
 	f.wait(f.T, "the new size to be seen", func() string {
 		if seen := get[*v1alpha2.MiniCluster](f.world, "MiniCluster", name); seen != nil && seen.Generation < mc.Generation {
 			return "not yet"
@@ -241,18 +210,13 @@ func (f *fixture) setSize(name string, size int32) {
 
 func (f *fixture) delete(name string) {
 	f.Helper()
-	require.NoError(f, f.miniclusters().Delete(f.Context(), name, metav1.DeleteOptions{}))
+	require.NoError(f, f.user.MiniClusters().Delete(f.Context(), name, metav1.DeleteOptions{}))
 }
 
 // succeed ends the lead's program.
 func (f *fixture) succeed(name string) {
 	f.Helper()
-	pods, err := f.kube.CoreV1().Pods(f.namespace).List(f.Context(), metav1.ListOptions{
-		LabelSelector: fmt.Sprintf("hpa-selector=%s,%s=0", name, batchv1.JobCompletionIndexAnnotation),
-	})
-	require.NoError(f, err)
-	require.Len(f, pods.Items, 1)
-	require.NoError(f, f.cluster.SucceedPod(f.Context(), f.namespace, pods.Items[0].Name))
+	require.NoError(f, f.cluster.SucceedPod(f.Context(), f.namespace, f.user.LeadPod(f.T, name)))
 }
 
 // settled waits until a MiniCluster, and all that is made for it, is exactly as a

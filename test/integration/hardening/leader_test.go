@@ -266,7 +266,7 @@ func testLeaderIsKilled(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			_, err := f.miniclusters().Patch(t.Context(), name(i), types.MergePatchType, []byte(`{"spec":{"size":2}}`), metav1.PatchOptions{})
+			_, err := f.user.MiniClusters().Patch(t.Context(), name(i), types.MergePatchType, []byte(`{"spec":{"size":2}}`), metav1.PatchOptions{})
 			assert.NoError(t, err)
 		})
 	}

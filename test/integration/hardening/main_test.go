@@ -13,14 +13,14 @@ import (
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 var (
 	// suite is for controllers that see only the namespace of their test.
-	suite = clustertest.New(cluster.Options{}, manifests)
+	suite = clustertest.New(cluster.Options{}, user.Manifests)
 	// processes is for those that see all namespaces.
-	processes = clustertest.New(cluster.Options{}, manifests)
-	manifests = clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac")
+	processes = clustertest.New(cluster.Options{}, user.Manifests)
 )
 
 // asController makes the test binary be the controller, so that a test can kill a
@@ -44,9 +44,3 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(clustertest.Run(m, suite, processes))
 }
-
-// controllerUser is who the controller is for the API server.
-var (
-	controllerUser   = cluster.ServiceAccountUser("minicluster-system", "minicluster-controller")
-	controllerGroups = []string{"system:serviceaccounts", "system:serviceaccounts:minicluster-system"}
-)

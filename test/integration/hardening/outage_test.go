@@ -15,6 +15,7 @@ import (
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
 	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 const (
@@ -33,7 +34,7 @@ const (
 // they begin with the first tests: they take longest.
 func newOutage(t *testing.T) *outage {
 	t.Helper()
-	return &outage{fixture: newFixtureOn(t, clustertest.Own(t, cluster.Options{Audit: true}, manifests))}
+	return &outage{fixture: newFixtureOn(t, clustertest.Own(t, cluster.Options{Audit: true}, user.Manifests))}
 }
 
 type outage struct {
@@ -130,7 +131,7 @@ func (o *outage) end(within time.Duration, alive ...*inProcess) {
 	back := time.Now()
 	require.NoError(o, o.cluster.StartNodes())
 	// A new server does not know how to go on with the old one's watches.
-	o.world = followWorld(o.T, o.kube, o.flux, o.namespace)
+	o.world = followWorld(o.T, o.user)
 	o.create("late", 1, maxSize(4))
 	for name, size := range map[string]int32{"outage": 4, "fresh": 1, "late": 1} {
 		o.wait(o.T, "the Job of "+name, func() string { return o.jobLacks(name, size) })
@@ -156,7 +157,7 @@ func (o *outage) end(within time.Duration, alive ...*inProcess) {
 // checkRequests checks what the controllers have asked the server for since it is back.
 func (o *outage) checkRequests(controllers int) {
 	o.Helper()
-	asked, err := o.audit.Requests(controllerUser)
+	asked, err := o.audit.Requests(user.Controller)
 	require.NoError(o, err)
 	all, done := map[string]int{}, map[string]int{}
 	total := 0
@@ -214,7 +215,7 @@ func testAPIServerIsRestarted(t *testing.T) {
 	require.NoError(t, f.cluster.StartControlPlane(ctx))
 	back := time.Now()
 	// A new server does not know how to go on with the old one's watches.
-	f.world = followWorld(t, f.kube, f.flux, f.namespace)
+	f.world = followWorld(t, f.user)
 	f.setSize("outage", 4)
 	f.delete("doomed")
 	f.create("fresh", 1, maxSize(4))

@@ -21,6 +21,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 // Lease times of these tests: short, so that a lost leader is missed soon.
@@ -53,7 +54,7 @@ type process struct {
 // startProcess starts this test binary as the controller, which sees all namespaces.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
-	kubeconfig, err := processes.Cluster(t).KubeconfigFor(controllerUser, controllerGroups...)
+	kubeconfig, err := processes.Cluster(t).KubeconfigFor(user.Controller, user.ControllerGroups...)
 	require.NoError(t, err)
 	binary, err := os.Executable()
 	require.NoError(t, err)
@@ -178,7 +179,7 @@ func runInProcess(t *testing.T) *inProcess {
 
 func runInProcessOn(t *testing.T, kube *cluster.Cluster, change func(*app.Options)) *inProcess {
 	t.Helper()
-	config, err := kube.ConfigFor(controllerUser, controllerGroups...)
+	config, err := kube.ConfigFor(user.Controller, user.ControllerGroups...)
 	require.NoError(t, err)
 	p := &inProcess{Injector: faults.New(), done: make(chan struct{})}
 	config.Wrap(p.Wrap)

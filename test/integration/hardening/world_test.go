@@ -20,12 +20,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 // patience is how long a test waits for something that should happen soon. It is
@@ -55,16 +54,17 @@ type world struct {
 }
 
 // followWorld begins to follow a namespace that is empty yet.
-func followWorld(t *testing.T, kube kubernetes.Interface, flux clientset.Interface, namespace string) *world {
+func followWorld(t *testing.T, u user.Clients) *world {
 	t.Helper()
+	kube, namespace := u.Kube, u.Namespace
 	w := &world{now: map[string]map[string]metav1.Object{}, news: make(chan struct{})}
 	everything := metav1.ListOptions{}
 	for kind, source := range map[string]*cache.ListWatch{
 		"MiniCluster": {
 			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
-				return flux.FluxFrameworkV1alpha2().MiniClusters(namespace).List(ctx, everything)
+				return u.MiniClusters().List(ctx, everything)
 			},
-			WatchFuncWithContext: flux.FluxFrameworkV1alpha2().MiniClusters(namespace).Watch,
+			WatchFuncWithContext: u.MiniClusters().Watch,
 		},
 		"Job": {
 			ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {

@@ -10,14 +10,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxclient "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 const (
@@ -43,45 +41,32 @@ const (
 type fixture struct {
 	*testing.T
 	cluster   *cluster.Cluster
-	flux      clientset.Interface
+	user      user.Clients
 	namespace string
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	kube := suite.Cluster(t)
-	flux, err := clientset.NewForConfig(kube.Config())
-	require.NoError(t, err)
-	return &fixture{T: t, cluster: kube, flux: flux, namespace: clustertest.Namespace(t, kube)}
+	u := user.In(t, kube, clustertest.Namespace(t, kube))
+	return &fixture{T: t, cluster: kube, user: u, namespace: u.Namespace}
 }
 
-func (f *fixture) miniclusters() fluxclient.MiniClusterInterface {
-	return f.flux.FluxFrameworkV1alpha2().MiniClusters(f.namespace)
-}
+func (f *fixture) miniclusters() fluxclient.MiniClusterInterface { return f.user.MiniClusters() }
 
 // create makes a MiniCluster. Its pods run but don't become ready by themselves: when they
 // do is chance, and each change of it may be reported.
 func (f *fixture) create(name string, size, maximum int32, mods ...func(*v1alpha2.MiniCluster)) {
 	f.Helper()
-	mc := &v1alpha2.MiniCluster{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: v1alpha2.MiniClusterSpec{
-			Size: &size, MaxSize: maximum, Interactive: true,
-			Containers: []v1alpha2.MiniClusterContainer{{Image: "flux:test"}},
-			Pod:        &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationUnready: "true"}},
-		},
-	}
-	for _, mod := range mods {
-		mod(mc)
-	}
-	_, err := f.miniclusters().Create(f.Context(), mc, metav1.CreateOptions{})
-	require.NoError(f, err)
+	mods = append([]func(*v1alpha2.MiniCluster){user.MaxSize(maximum), func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationUnready: "true"}}
+	}}, mods...)
+	f.user.Create(f.T, name, size, mods...)
 }
 
 func (f *fixture) setSize(name string, size int32) {
 	f.Helper()
-	_, err := f.miniclusters().Patch(f.Context(), name, types.MergePatchType, fmt.Appendf(nil, `{"spec":{"size":%d}}`, size), metav1.PatchOptions{})
-	require.NoError(f, err)
+	f.user.SetSize(f.T, name, size)
 }
 
 // settle waits until a MiniCluster's status tells of a size, and then until the
@@ -120,16 +105,7 @@ func (f *fixture) awaitSilence() {
 
 func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
 	f.Helper()
-	var last string
-	err := wait.PollUntilContextTimeout(f.Context(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		answer, err := check(ctx)
-		if err != nil {
-			answer = err.Error()
-		}
-		last = answer
-		return answer == "", nil
-	})
-	require.NoError(f, err, "%s: %s", what, last)
+	user.Eventually(f.T, patience, what, check)
 }
 
 // audit begins to follow the requests to the API server.
@@ -145,7 +121,7 @@ func (f *fixture) audit() *cluster.AuditLog {
 // whichever test is to blame.
 func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 	f.Helper()
-	all, err := log.Requests(controllerUser)
+	all, err := log.Requests(user.Controller)
 	require.NoError(f, err)
 	var here []cluster.Request
 	for _, r := range all {

@@ -11,10 +11,11 @@ import (
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 var suite = clustertest.New(cluster.Options{Audit: true},
-	clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac"),
+	user.Manifests,
 	startController,
 )
 
@@ -22,13 +23,10 @@ func TestMain(m *testing.M) {
 	os.Exit(suite.Run(m))
 }
 
-// controllerUser is who the controller is for the API server.
-var controllerUser = cluster.ServiceAccountUser("minicluster-system", "minicluster-controller")
-
 // startController runs the controller until the tests have ended. It runs in this
 // process, so that the race detector sees it and its metrics can be read.
 func startController(_ context.Context, kube *cluster.Cluster) error {
-	kubeconfig, err := kube.KubeconfigFor(controllerUser, "system:serviceaccounts", "system:serviceaccounts:minicluster-system")
+	kubeconfig, err := kube.KubeconfigFor(user.Controller, user.ControllerGroups...)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/integration/user"
 )
 
 // One MiniCluster from its creation to its deletion, request by request.
@@ -180,7 +181,7 @@ func TestFleet(t *testing.T) {
 	case <-time.After(window):
 	case <-t.Context().Done():
 	}
-	all, err := log.Counts(controllerUser)
+	all, err := log.Counts(user.Controller)
 	require.NoError(t, err)
 	maps.DeleteFunc(all, func(key string, _ int) bool {
 		return key == "get leases" || key == "update leases" || key == "watch miniclusters" ||

@@ -1,0 +1,182 @@
+package hardening_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/faults"
+)
+
+var (
+	randomSchedules = flag.Int("random-schedules", 6, "random schedules that TestRandomSchedules plays")
+	scheduleSeed    = flag.Uint64("schedule-seed", 1, "seed of TestRandomSchedules")
+)
+
+// TestRandomSchedules creates, resizes and deletes a MiniCluster while requests,
+// watches and the controller itself break at random, and checks that all ends as if
+// nothing had happened. The schedules are always the same ones; what hits what is not.
+func TestRandomSchedules(t *testing.T) {
+	t.Parallel()
+	for i := range *randomSchedules {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			s := &schedule{fixture: newFixture(t), random: rand.New(rand.NewPCG(*scheduleSeed, uint64(i)))}
+			s.supervisor = s.supervise()
+			defer func() {
+				if t.Failed() {
+					t.Logf("seed %d, schedule %d: %q", *scheduleSeed, i, s.steps)
+				}
+			}()
+			for range 3 + s.random.IntN(5) {
+				s.step()
+			}
+			s.converge()
+		})
+	}
+}
+
+// scheduled is the name of the MiniCluster, scheduledMax its maximum.
+const (
+	scheduled    = "chance"
+	scheduledMax = 4
+)
+
+type schedule struct {
+	*fixture
+	*supervisor
+	random *rand.Rand
+	// lives are the MiniClusters of the name, the last of which may exist.
+	lives  []*v1alpha2.MiniCluster
+	exists bool
+	steps  []string
+}
+
+// step lets the user do something, and something break, and sometimes waits for what
+// comes of it.
+func (s *schedule) step() {
+	m, k := modes[s.random.IntN(len(modes))], 1+s.random.IntN(5)
+	disarm := s.arm(m, k)
+	stop := func() {}
+	switch s.random.IntN(4) {
+	case 0:
+		s.run.CutWatches(faults.Watches)
+	case 1:
+		s.run.Add(faults.Watches, 1, faults.Gone())
+		s.run.CutWatches(faults.Watches)
+	case 2:
+		stop = s.run.DelayWatches(faults.Watches, time.Duration(s.random.IntN(300))*time.Millisecond)
+	}
+	did := s.act()
+	if s.random.IntN(2) == 0 {
+		s.rest()
+	}
+	stop()
+	s.steps = append(s.steps, fmt.Sprintf("%s; write %d %s: %s", did, k, m.name, disarm()))
+}
+
+func (s *schedule) act() string {
+	if !s.exists {
+		size := 1 + s.random.Int32N(scheduledMax)
+		s.begin(size)
+		return fmt.Sprintf("create %d", size)
+	}
+	if s.random.IntN(5) == 0 {
+		s.delete(scheduled)
+		s.exists = false
+		return "delete"
+	}
+	size := s.random.Int32N(scheduledMax + 3) // 0 and those above the maximum are denied
+	s.setSize(scheduled, size)
+	return fmt.Sprintf("resize to %d", size)
+}
+
+func (s *schedule) begin(size int32) {
+	s.lives = append(s.lives, s.create(scheduled, size, maxSize(scheduledMax)))
+	s.exists = true
+}
+
+// rest waits until the controller has answered.
+func (s *schedule) rest() {
+	if !s.exists {
+		s.gone(s.lives[len(s.lives)-1])
+		return
+	}
+	s.wait(s.fixture.T, "an answer", func() string {
+		mc := get[*v1alpha2.MiniCluster](s.world, "MiniCluster", scheduled)
+		if mc == nil || mc.Status.ObservedGeneration != mc.Generation {
+			return describe(mc, nil)
+		}
+		return ""
+	})
+}
+
+// converge ends all faults and checks that everything is, and was, as it should be.
+func (s *schedule) converge() {
+	if !s.exists {
+		s.begin(1)
+	}
+	s.setSize(scheduled, 2)
+	s.setSize(scheduled, 3)
+	mc := s.settled(scheduled, 3, v1alpha2.ReasonWithinBounds)
+	last := len(s.lives) - 1
+	require.Equal(s, s.lives[last].UID, mc.UID)
+	s.single(mc, "the last of its name")
+	for _, before := range s.lives[:last] {
+		s.gone(before)
+		for _, kind := range []string{"Job", "Secret", "ConfigMap"} {
+			assert.LessOrEqual(s, len(s.uids(kind, before.UID)), 1, "%ss of a MiniCluster that was deleted", kind)
+		}
+	}
+	for _, size := range s.sizes(scheduled) {
+		assert.True(s, size >= 1 && size <= scheduledMax, "a Job had size %d", size)
+	}
+	assert.Len(s, s.certificates(mc.UID), 1, "certificates")
+	s.checkFresh(mc)
+}
+
+// certificates are the different certificates that a MiniCluster ever had.
+func (s *schedule) certificates(owner types.UID) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range s.history() {
+		if secret, ok := c.object.(*corev1.Secret); ok && metav1.IsControlledBy(secret, &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{UID: owner}}) {
+			out[string(secret.Data["curve.cert"])] = true
+		}
+	}
+	return out
+}
+
+// checkFresh checks that a controller that knows nothing finds nothing to do: neither
+// to make, nor to report. With one worker it has looked at what is there before it
+// makes anything for a MiniCluster that comes later.
+func (s *schedule) checkFresh(mc *v1alpha2.MiniCluster) {
+	s.run.stop()
+	before := s.writes(mc)
+	fresh := s.prepare()
+	s.eventually("full caches", fresh.controller.Synced)
+	fresh.begin(1)
+	s.create("later", 1, maxSize(scheduledMax))
+	s.settled("later", 1, v1alpha2.ReasonWithinBounds)
+	assert.Equal(s, before, s.writes(mc), "what a fresh controller wrote")
+}
+
+// writes counts the states that a MiniCluster and its objects ever had, but for those
+// of the Job's status, which others write.
+func (s *schedule) writes(mc *v1alpha2.MiniCluster) int {
+	n := 0
+	for _, c := range s.history() {
+		if c.object.GetUID() == mc.UID || c.kind != "Job" && owned(c.object, mc) {
+			n++
+		}
+	}
+	return n
+}
