@@ -129,7 +129,11 @@ func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 		case f.namespace:
 			here = append(here, r)
 		case "":
-			if r.Path != "/version" {
+			switch {
+			case r.Resource == "persistentvolumes" && r.Verb != "watch":
+				// Of the one test that has volumes, which no other is beside.
+				here = append(here, r)
+			case r.Path != "/version":
 				assert.Equal(f, "watch", r.Verb, "%+v", r)
 			}
 		}

@@ -55,6 +55,44 @@ func TestOneMiniCluster(t *testing.T) {
 	assert.Empty(t, f.counted(log), "delete")
 }
 
+// What a MiniCluster has beside its Job costs what it takes to make it, and then
+// nothing.
+func TestBeside(t *testing.T) {
+	// Not parallel: volumes lie in no namespace.
+	f := newFixture(t)
+	log := f.audit()
+	f.create("beside", 2, 4, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Containers[0].RunFlux = true
+		mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{Name: "nginx", Image: "nginx", Ports: []int32{80}})
+		mc.Spec.Services = []v1alpha2.MiniClusterContainer{{Name: "registry", Image: "registry"}}
+		mc.Spec.Volumes = map[string]v1alpha2.MiniClusterVolume{
+			"data": {Path: "/unused", StorageClass: "buckets", Driver: "bucket.csi.example", Secret: "keys"},
+		}
+	})
+	f.settle("beside", 2, 0)
+	assert.Equal(t, counts{
+		"create services": 2, "create secrets": 1, "create configmaps": 1, "create jobs": 1, "create pods": 1,
+		"patch miniclusters": 1, "create persistentvolumes": 1, "create persistentvolumeclaims": 1, statusWrite: 2, eventWrite: 1,
+	}, f.counted(log))
+
+	log = f.audit()
+	f.setSize("beside", 4)
+	f.settle("beside", 4, 0)
+	assert.Equal(t, counts{"patch jobs": 1, statusWrite: 2, eventWrite: 1}, f.counted(log), "grow")
+
+	log = f.audit()
+	require.NoError(t, f.miniclusters().Delete(t.Context(), "beside", metav1.DeleteOptions{}))
+	f.eventually("the volume to go", func(ctx context.Context) (string, error) {
+		volumes, err := f.cluster.Client().CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{LabelSelector: v1alpha2.LabelName + "=beside"})
+		if err != nil || len(volumes.Items) > 0 {
+			return "it is still there", err
+		}
+		return "", nil
+	})
+	f.awaitSilence()
+	assert.Equal(t, counts{"list persistentvolumes": 1, "delete persistentvolumes": 1, "patch miniclusters": 1}, f.counted(log), "delete")
+}
+
 func (f *fixture) label(name string) {
 	f.Helper()
 	mc, err := f.miniclusters().Get(f.Context(), name, metav1.GetOptions{})
