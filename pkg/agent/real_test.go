@@ -1,0 +1,91 @@
+package agent
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+// envRealFlux tells the test that it is the initial program of a real instance.
+const envRealFlux = "AGENT_TEST_IN_FLUX"
+
+// TestNastyCommandsWithFlux runs them in every mode in a real instance of Flux.
+func TestNastyCommandsWithFlux(t *testing.T) {
+	if os.Getenv(envRealFlux) != "" {
+		nastyInFlux(t)
+		return
+	}
+	if _, err := exec.LookPath("flux"); err != nil {
+		t.Skip("Flux is not installed here")
+	}
+	if testing.Short() {
+		t.Skip("it takes minutes")
+	}
+	cmd := exec.CommandContext(t.Context(), "flux", "start", "-Slog-stderr-level=-1", os.Args[0], "-test.run=^TestNastyCommandsWithFlux$", "-test.v")
+	cmd.Env = append(os.Environ(), envRealFlux+"=1")
+	out, err := cmd.CombinedOutput()
+	assert.NoError(t, err, "%s", out)
+	assert.Contains(t, string(out), "--- PASS: TestNastyCommandsWithFlux")
+}
+
+func nastyInFlux(t *testing.T) {
+	p := newPod(t)
+	stop := &stop{Done: make(chan struct{})} // never
+	run := func(lead plan.Program) (string, int) {
+		lead.Tasks = 1
+		a := &agent{root: p.root, environ: os.Environ(), plan: &plan.Plan{Size: 1, Lead: lead, Logging: plan.Logging{Quiet: true}}}
+		if lead.Script != "" {
+			require.NoError(t, a.leave(markerScript, a.scriptText(lead.Script), 0o755))
+		}
+		out, err := os.Create(p.path("output"))
+		require.NoError(t, err)
+		defer out.Close()
+		a.stdout, a.stderr = out, out
+		words, err := a.programWords(t.Context())
+		require.NoError(t, err)
+		code := a.runWords(t.Context(), stop, words)
+		return p.read("output"), code
+	}
+	t.Chdir(p.root)
+	for _, command := range nastyCommands {
+		want := printed(t, command)
+		for _, lead := range []plan.Program{
+			{Mode: plan.ModeLauncher, Command: command},
+			{Mode: plan.ModeSubmit, Command: command},
+			{Mode: plan.ModeSubmit, Script: command},
+		} {
+			got, code := run(lead)
+			assert.Equal(t, want, got, "%s %q", lead.Mode, command)
+			assert.Zero(t, code, "%s %q", lead.Mode, command)
+		}
+		got, code := run(plan.Program{Mode: plan.ModeBatch, BatchRaw: true, Command: command})
+		assert.Empty(t, got, "batch %q", command)
+		assert.Zero(t, code, "batch %q", command)
+		files, err := filepath.Glob(p.path("flux-*.out"))
+		require.NoError(t, err)
+		require.Len(t, files, 1)
+		assert.Equal(t, want, p.read(filepath.Base(files[0])), "batch %q", command)
+		require.NoError(t, os.Remove(files[0]))
+	}
+	for mode, want := range map[plan.Mode]int{plan.ModeLauncher: 3, plan.ModeSubmit: 3} {
+		_, code := run(plan.Program{Mode: mode, Command: "exit 3"})
+		assert.Equal(t, want, code)
+	}
+	// A job of each line, which fails if one of them does.
+	t.Setenv(envOutputDir, p.path("out"))
+	require.NoError(t, os.Mkdir(p.path("out"), 0o755))
+	_, code := run(plan.Program{Mode: plan.ModeBatch, Command: "echo 'a  b'\n\necho $FLUX_TASK_RANK"})
+	assert.Zero(t, code)
+	assert.Equal(t, "a  b\n", p.read("out/job-0.out"))
+	assert.Equal(t, "\n", p.read("out/job-2.out"), "a line is one of a script")
+	_, code = run(plan.Program{Mode: plan.ModeBatch, Command: "true\nfalse\ntrue"})
+	assert.Equal(t, 1, code)
+	_, code = run(plan.Program{Mode: plan.ModeBatch, BatchRaw: true, Command: "exit 6"})
+	assert.Equal(t, 6, code)
+}
