@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"syscall"
 	"time"
 
 	"minicluster.internal/operator/pkg/agent/prepare"
@@ -60,15 +59,4 @@ func (b *backoff) next(lived time.Duration) time.Duration {
 	b.fast++
 	b.wait = min(max(backoffMin, 2*b.wait), backoffMax)
 	return b.wait
-}
-
-// endAdopted ends a process that the broker left behind.
-func (r *runner) endAdopted(pid int, patience time.Duration) {
-	deadline := time.Now().Add(patience)
-	for r.table.SignalAdopted(pid, syscall.SIGTERM) {
-		if time.Now().After(deadline) || !r.stop.Sleep(100*time.Millisecond) {
-			r.table.SignalAdopted(pid, syscall.SIGKILL)
-			return
-		}
-	}
 }

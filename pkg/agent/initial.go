@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -19,6 +18,9 @@ import (
 // programPatience is how long the user's program has to end when it is told to.
 const programPatience = 10 * time.Second
 
+// orphanSignal tells the initial program that its broker has ended.
+const orphanSignal = syscall.SIGUSR2
+
 // initial is the lead broker's initial program: it makes the instance ready for
 // the user's program, runs that, keeps how it ended, and saves the instance.
 //
@@ -26,11 +28,9 @@ const programPatience = 10 * time.Second
 // stops: jobs can still be looked at and saved.
 func (a *agent) initial(ctx context.Context, o options) int {
 	grace := time.Duration(a.plan.GracePeriodSeconds) * time.Second
-	s := newStop(ctx, grace, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
-	parent := os.Getppid()
+	s := newStop(ctx, grace, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, orphanSignal)
 	// A broker that is killed leaves this process behind, with nothing to talk to.
-	runtime.LockOSThread()
-	if !process.KillWithParent(parent, syscall.SIGTERM) {
+	if !process.SignalAtParentsEnd(os.Getppid(), orphanSignal) {
 		return plan.ExitBroker
 	}
 	if err := a.readyInstance(ctx, o); err != nil {
@@ -40,8 +40,8 @@ func (a *agent) initial(ctx context.Context, o options) int {
 	stopSaving := saver.periodically(ctx)
 	out := a.runProgram(ctx, s)
 	stopSaving()
-	if os.Getppid() != parent {
-		return plan.ExitBroker // the outcome is that of a broker's end
+	if a.brokerLost(ctx, s, out) {
+		return plan.ExitBroker
 	}
 	if err := a.recordOutcome(out); err != nil {
 		klog.FromContext(ctx).Error(err, "The exit code of the program is lost")
@@ -51,6 +51,21 @@ func (a *agent) initial(ctx context.Context, o options) int {
 		a.terminationMessage(fmt.Sprintf("the instance was not saved to %s: %v", a.plan.Archive.Path, err))
 	}
 	return out.Code
+}
+
+// brokerLost tells whether the program ended because its broker did: that says
+// nothing about the work. A program that does well without a broker has done its
+// work.
+func (a *agent) brokerLost(ctx context.Context, s *stop, out outcome) bool {
+	if s.Told() && s.signal == orphanSignal {
+		return true
+	}
+	if out.Code == 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return a.fluxCommand(ctx, "getattr", "rank") != nil
 }
 
 // runProgram runs the user's program, or waits where there is none.

@@ -13,7 +13,9 @@ type stop struct {
 	// Done is closed when it was told.
 	Done  <-chan struct{}
 	grace time.Duration
-	at    time.Time // set before Done is closed
+	// at and signal are set before Done is closed.
+	at     time.Time
+	signal os.Signal
 }
 
 // newStop listens for signals that end the agent. Kubernetes kills what is left
@@ -25,7 +27,7 @@ func newStop(ctx context.Context, grace time.Duration, signals ...os.Signal) *st
 	s := &stop{Done: done, grace: grace}
 	go func() {
 		select {
-		case <-told:
+		case s.signal = <-told:
 			s.at = time.Now()
 			close(done)
 		case <-ctx.Done():

@@ -34,6 +34,7 @@ func (r *runner) follower(ctx context.Context) (int, error) {
 			klog.FromContext(ctx).Info("The broker has ended, and so does this pod", "status", status.String())
 			return 0, nil
 		}
+		r.endLeftBehind(ctx)
 		d := wait.next(time.Since(begin))
 		klog.FromContext(ctx).Info("The broker has ended; it is started again", "status", status.String(), "after", d)
 		r.stop.Sleep(d)

@@ -47,7 +47,7 @@ func (r *runner) lead(ctx context.Context) (int, error) {
 		if code, over := r.leadCode(ctx, p.Status(), before); over {
 			return code, nil
 		}
-		r.endLeftBehind()
+		r.endLeftBehind(ctx)
 		d := wait.next(time.Since(begin))
 		if wait.fast >= leadAttempts {
 			return 0, exit(plan.ExitBroker, fmt.Errorf("the broker ended %d times in a row, the last time with %s", wait.fast, p.Status()))
@@ -164,25 +164,4 @@ func (r *runner) leadCode(ctx context.Context, broker process.Status, out *outco
 	default:
 		return 0, false
 	}
-}
-
-// endLeftBehind ends an initial program whose broker is gone, before another one
-// starts.
-func (r *runner) endLeftBehind() {
-	for _, pid := range r.table.Adopted() {
-		if isInitial(pid) {
-			r.endAdopted(pid, programPatience+time.Second)
-		}
-	}
-}
-
-// isInitial tells whether a process is the agent as initial program.
-func isInitial(pid int) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	if err != nil {
-		return false
-	}
-	args := strings.Split(string(text), "\x00")
-	self, err := os.Executable()
-	return err == nil && len(args) > 1 && args[0] == self && args[1] == "initial"
 }

@@ -161,9 +161,10 @@ func (t *Table) SignalAdopted(pid int, sig syscall.Signal) bool {
 	return syscall.Kill(pid, sig) == nil
 }
 
-// KillWithParent makes the kernel send sig to this process when its parent ends.
-// It tells whether the parent still lives.
-func KillWithParent(parent int, sig syscall.Signal) bool {
+// SignalAtParentsEnd makes the kernel send sig to this process when its parent ends.
+// A parent that has threads may still be ending then. It tells whether the parent
+// lives.
+func SignalAtParentsEnd(parent int, sig syscall.Signal) bool {
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0, 0)
 	return errno == 0 && os.Getppid() == parent
 }
