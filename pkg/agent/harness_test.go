@@ -39,6 +39,7 @@ type pod struct {
 	prefix []string
 
 	cmd            *exec.Cmd
+	ended          chan struct{} // closed when the agent has
 	stdout, stderr *output
 }
 
@@ -78,6 +79,7 @@ func newPod(t *testing.T) *pod {
 	p.write(plan.ConfigDir+"/"+plan.FileBrokerTOML, "")
 	p.write(plan.CertificateDir+"/"+plan.FileCertificate, "curve\n")
 	p.write(terminationLog, "")
+	p.write(fileHostname, "flux-sample-0\n")
 	require.NoError(t, (&agent{root: root, program: os.Args[0]}).install())
 	return p
 }
@@ -99,6 +101,12 @@ func (p *pod) read(name string) string {
 	return string(text)
 }
 
+// follower makes it the pod of index 1.
+func (p *pod) follower() {
+	p.env = append(p.env, envIndex+"=1")
+	p.write(fileHostname, "flux-sample-1\n")
+}
+
 // start starts the agent with a subcommand.
 func (p *pod) start(args ...string) {
 	p.t.Helper()
@@ -116,6 +124,12 @@ func (p *pod) start(args ...string) {
 	p.cmd.Stdout, p.cmd.Stderr = out, errOut
 	require.NoError(p.t, p.cmd.Start())
 	_, _ = out.Close(), errOut.Close()
+	cmd, ended := p.cmd, make(chan struct{})
+	p.ended = ended
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // its code is looked at in wait
+	}()
 	p.t.Cleanup(func() {
 		p.killAll()
 		if p.t.Failed() {
@@ -150,16 +164,11 @@ func (p *pod) output(name string) *output { return &output{file: p.path(name)} }
 // wait is the exit code of the agent.
 func (p *pod) wait() int {
 	p.t.Helper()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = p.cmd.Wait()
-	}()
 	select {
-	case <-ended:
+	case <-p.ended:
 	case <-time.After(30 * time.Second):
 		_ = p.cmd.Process.Kill()
-		<-ended
+		<-p.ended
 		require.Fail(p.t, "the agent does not end")
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -189,10 +198,20 @@ func (p *pod) brokers() int {
 	return strings.Count("\n"+p.fluxLog(), "\nbroker ")
 }
 
-// eventually waits for a condition.
+// eventually waits for a condition, as long as the agent lives.
 func (p *pod) eventually(what string, condition func() bool) {
 	p.t.Helper()
-	require.Eventually(p.t, condition, 20*time.Second, 20*time.Millisecond, what)
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for timeout := time.After(20 * time.Second); !condition(); {
+		select {
+		case <-ticker.C:
+		case <-p.ended:
+			require.True(p.t, condition(), "the agent ended before: %s", what)
+		case <-timeout:
+			require.Fail(p.t, what)
+		}
+	}
 }
 
 // jobs are the active jobs of the stand-in.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -79,7 +80,7 @@ func (r *runner) prepare(ctx context.Context, index int) error {
 			return err
 		}
 	}
-	host, err := os.Hostname()
+	host, err := r.hostname()
 	if err != nil {
 		return fmt.Errorf("finding the host name: %w", err)
 	}
@@ -109,6 +110,17 @@ func (r *runner) serve(ctx context.Context) {
 			klog.FromContext(ctx).Error(err, "The pod will not become ready")
 		}
 	}()
+}
+
+// fileHostname has the host name of what a root other than / stands for.
+const fileHostname = "/etc/hostname"
+
+func (a *agent) hostname() (string, error) {
+	if a.root == "/" {
+		return os.Hostname()
+	}
+	text, err := os.ReadFile(a.path(fileHostname))
+	return strings.TrimSpace(string(text)), err
 }
 
 // hooks runs hooks one after the other. A follower's failure gets a code of its

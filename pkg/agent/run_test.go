@@ -63,7 +63,7 @@ func TestOrderOfHooks(t *testing.T) {
 	t.Run("follower", func(t *testing.T) {
 		p := newPod(t)
 		p.plan.Hooks = hooks
-		p.env = append(p.env, envIndex+"=1")
+		p.follower()
 		p.start("run")
 		p.eventually("a broker", func() bool { return p.brokers() == 1 })
 		assert.Equal(t, plan.ExitStopped, p.terminate())
@@ -92,7 +92,9 @@ func TestStrictHooks(t *testing.T) {
 			p := newPod(t)
 			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "true"
 			p.plan.Hooks, p.plan.Logging.Strict = test.hooks, test.strict
-			p.env = append(p.env, envIndex+"="+test.index)
+			if test.index == "1" {
+				p.follower()
+			}
 			assert.Equal(t, test.code, p.run("run"))
 			assert.Equal(t, test.starts, p.brokers())
 			if test.starts == 0 {
@@ -104,7 +106,7 @@ func TestStrictHooks(t *testing.T) {
 
 func TestStopFollower(t *testing.T) {
 	p := newPod(t)
-	p.env = append(p.env, envIndex+"=1")
+	p.follower()
 	p.start("run")
 	p.eventually("a broker", func() bool { return p.brokers() == 1 })
 	begin := time.Now()
@@ -154,7 +156,8 @@ func TestFollowerOutlivesItsBroker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPod(t)
-			p.env = append(p.env, envIndex+"=1", "FAKE_BROKER="+p.path("broker.sh"))
+			p.follower()
+			p.env = append(p.env, "FAKE_BROKER="+p.path("broker.sh"))
 			p.write("broker.sh", "[ $(grep -c ^broker $FAKE_LOG) -gt 2 ] || exit "+code)
 			p.start("run")
 			p.eventually("a third broker", func() bool { return p.brokers() == 3 })
@@ -166,7 +169,8 @@ func TestFollowerOutlivesItsBroker(t *testing.T) {
 func TestCompleteWorkers(t *testing.T) {
 	p := newPod(t)
 	p.plan.CompleteWorkers = true
-	p.env = append(p.env, envIndex+"=1", "FAKE_BROKER="+p.path("broker.sh"))
+	p.follower()
+	p.env = append(p.env, "FAKE_BROKER="+p.path("broker.sh"))
 	p.write("broker.sh", "exit 1")
 	assert.Equal(t, 0, p.run("run"))
 	assert.Equal(t, 1, p.brokers())
