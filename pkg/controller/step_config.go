@@ -139,7 +139,10 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 		}
 		return &staleError{what: "ConfigMaps"}
 	}
-	if err != nil {
+	switch {
+	case err != nil && s.job == nil:
+		return refused("ConfigMap", conf.Name, err) // it is too large, for example
+	case err != nil:
 		return fmt.Errorf("creating the ConfigMap: %w", err)
 	}
 	s.conf = created

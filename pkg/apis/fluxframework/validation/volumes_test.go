@@ -106,3 +106,58 @@ func TestValidateExistingVolumes(t *testing.T) {
 		}, fields: []string{"spec.containers[0].existingVolumes[data].path"}},
 	})
 }
+
+// What pods have for themselves no user may have, except where that is a mere
+// convenience.
+func TestReservedVolumes(t *testing.T) {
+	system := flux(v1alpha2.FluxSpec{InstallRoot: "/usr"})
+	at := func(name, dir string, edits ...edit) edit {
+		return func(mc *v1alpha2.MiniCluster) {
+			volumes(map[string]v1alpha2.ContainerVolume{name: {Path: dir, ClaimName: "c"}})(mc)
+			for _, e := range edits {
+				e(mc)
+			}
+		}
+	}
+	const name, dir = "spec.containers[0].volumes[data]", "spec.containers[0].volumes[data].path"
+	view := func(v v1alpha2.FluxContainer) edit { return flux(v1alpha2.FluxSpec{Container: &v}) }
+	run(t, []testCase{
+		{name: "name", edit: at("minicluster-config", "/a"), fields: []string{"spec.containers[0].volumes[minicluster-config]"}},
+		{name: "name like ours", edit: at("minicluster-data", "/a")},
+		{name: "name of the view", edit: at("flux-view", "/a"), fields: []string{"spec.containers[0].volumes[flux-view]"}},
+		{name: "name of the view in the system layout", edit: at("flux-view", "/a", system)},
+		{name: "name of another view", edit: at("data", "/a", view(v1alpha2.FluxContainer{Name: "data"})), fields: []string{name}},
+		{name: "older dialect", edit: func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Containers[0].ExistingVolumes = map[string]v1alpha2.ExistingVolume{"data": {Path: "/opt/minicluster", ClaimName: "c"}}
+		}, fields: []string{"spec.containers[0].existingVolumes[data].path"}},
+		{name: "the shared directory", edit: at("data", "/opt/minicluster/"), fields: []string{dir}, says: "choose another directory"},
+		{name: "the view", edit: at("data", "/mnt/flux"), fields: []string{dir}},
+		{name: "beside the view", edit: at("data", "/mnt/flux/data")},
+		{name: "a view elsewhere", edit: at("data", "/mnt/flux", view(v1alpha2.FluxContainer{MountPath: "/flux"}))},
+		{name: "the configuration", edit: at("data", "/etc/flux/config", system), fields: []string{dir}},
+		{name: "the configuration of the other layout", edit: at("data", "/etc/flux/config")},
+		{name: "the state of the system layout", edit: at("data", "/var/lib/flux", system)},
+		{name: "the run directory", edit: at("data", "/run/flux", system)},
+		{name: "shared memory", edit: at("data", "/dev/shm")},
+		{name: "software", edit: at("data", "/opt/software")},
+		{name: "no MUNGE key", edit: at("data", "/etc/munge")},
+		{name: "a MUNGE key", edit: at("data", "/etc/munge", flux(v1alpha2.FluxSpec{MungeSecret: "m"})), fields: []string{dir}},
+		{name: "sidecar", edit: func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Containers[0].RunFlux = true
+			mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{
+				Name: "minicluster-agent", Image: "a", Volumes: map[string]v1alpha2.ContainerVolume{"data": {Path: "/mnt/flux", ClaimName: "c"}},
+			})
+		}, fields: []string{"spec.containers[1].name", "spec.containers[1].volumes[data].path"}},
+		{name: "services pod", edit: func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Services = []v1alpha2.MiniClusterContainer{{
+				Name: "s", Image: "a", Volumes: map[string]v1alpha2.ContainerVolume{"flux-view": {Path: "/mnt/flux", ClaimName: "c"}},
+			}}
+		}},
+		{name: "view named like the cluster", edit: func(mc *v1alpha2.MiniCluster) {
+			view(v1alpha2.FluxContainer{Name: mc.Name})(mc)
+		}, fields: []string{"spec.flux.container.name"}},
+		{name: "view named like ours", edit: view(v1alpha2.FluxContainer{Name: "minicluster-agent"}), fields: []string{"spec.flux.container.name"}},
+		{name: "view over the shared memory", edit: view(v1alpha2.FluxContainer{MountPath: "/dev/shm/"}), fields: []string{"spec.flux.container.mountPath"}},
+		{name: "view over the configuration", edit: view(v1alpha2.FluxContainer{MountPath: "/etc/minicluster/config"}), fields: []string{"spec.flux.container.mountPath"}},
+	})
+}
