@@ -184,7 +184,7 @@ func TestSidecars(t *testing.T) {
 	require.Len(t, spec.Containers, 2)
 	wrapped := spec.Containers[1]
 	assert.Equal(t, []string{plan.AgentPath, "sidecar", "--container", "wrapped"}, wrapped.Command)
-	assert.Equal(t, plan.DefaultHTTPPort+1, spec.Containers[0].ReadinessProbe.HTTPGet.Port.IntVal, "a sidecar has the usual port")
+	assert.Equal(t, plan.DefaultHTTPPort+2, spec.Containers[0].ReadinessProbe.HTTPGet.Port.IntVal, "a sidecar has the usual port")
 	own := spec.InitContainers[1]
 	assert.Equal(t, "own", own.Name)
 	assert.Equal(t, corev1.ContainerRestartPolicyAlways, *own.RestartPolicy)

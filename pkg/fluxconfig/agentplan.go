@@ -62,11 +62,12 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 }
 
 // HTTPPort is where the agent answers health and metrics: the usual port, or the next
-// one that no container of the pod claims.
+// even one that no container of the pod claims. The agent of the lead has an odd one,
+// too.
 func HTTPPort(mc *v1alpha2.MiniCluster) int32 {
 	port := plan.DefaultHTTPPort
 	for claims(mc.Spec.Containers, port) {
-		port++
+		port += 2
 	}
 	return port
 }

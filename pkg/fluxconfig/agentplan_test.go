@@ -110,7 +110,7 @@ func TestAgentPlanOfSidecars(t *testing.T) {
 func TestHTTPPort(t *testing.T) {
 	mc := &v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Containers: []v1alpha2.MiniClusterContainer{{Ports: []int32{80}}, {}}}}
 	assert.Equal(t, plan.DefaultHTTPPort, HTTPPort(mc))
-	mc.Spec.Containers[0].Ports = append(mc.Spec.Containers[0].Ports, plan.DefaultHTTPPort+1)
+	mc.Spec.Containers[0].Ports = append(mc.Spec.Containers[0].Ports, plan.DefaultHTTPPort+2)
 	mc.Spec.Containers[1].Ports = []int32{plan.DefaultHTTPPort}
-	assert.Equal(t, plan.DefaultHTTPPort+2, HTTPPort(mc), "the first that nobody claims")
+	assert.Equal(t, plan.DefaultHTTPPort+4, HTTPPort(mc), "the first that nobody claims")
 }
