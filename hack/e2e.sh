@@ -9,8 +9,8 @@ export MINICLUSTER_E2E=${MINICLUSTER_E2E:-1}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-# Without the race detector: the product runs in containers, and what is compiled for them is compiled already.
-CGO_ENABLED=0 go test -vet=off -count=1 -timeout 20m -v "$@" ./test/node/... ./test/e2e/... 2>&1 | tee "$log" || status=$?
+# Without the race detector: the product runs in containers. Built as its programs are, so that most is compiled already.
+CGO_ENABLED=0 go test -trimpath -vet=off -count=1 -timeout 20m -v "$@" ./test/node/... ./test/e2e/... 2>&1 | tee "$log" || status=$?
 
 passed=$(grep -cE '^--- PASS' "$log" || true)
 failed=$(grep -cE '^--- FAIL' "$log" || true)

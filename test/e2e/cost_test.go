@@ -1,0 +1,169 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"minicluster.internal/operator/test/cluster/clustertest"
+)
+
+const (
+	// What the agent may cost a pod, on a machine that is not busy.
+	startBudget  = time.Second
+	memoryBudget = 15 // MiB
+	// relistPeriod is how often a kubelet looks whether containers have ended. Any pod with an init container may wait
+	// for that once.
+	relistPeriod = time.Second
+
+	// clockTick is the unit of times in /proc/PID/stat; see proc(5), sysconf(_SC_CLK_TCK). It is the same everywhere.
+	clockTick = 10 * time.Millisecond
+)
+
+// plainFlux are pods that run Flux without anything of ours.
+const plainFlux = `
+apiVersion: batch/v1
+kind: Job
+metadata: {name: plain}
+spec:
+  completions: 3
+  parallelism: 3
+  completionMode: Indexed
+  template:
+    spec:
+      restartPolicy: Never
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: flux
+          image: ` + fluxImage + `
+          command: [flux, start, sleep, inf]
+          readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+`
+
+// TestCost compares pods with the agent to pods without one: how much later Flux starts, and how much memory is used.
+func TestCost(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	apply(t, kube, namespace, plainFlux)
+	plain := eventuallyPods(t, kube, namespace, "job-name=plain", readyPatience, areReady(3))
+	ours := start(t, kube, namespace, "flux-sample", 3, interactive("flux-sample", 3))
+
+	without, with := untilFlux(t, plain), untilFlux(t, ours)
+	own := timeBetween(t, ours, processInfo.isAgent, processInfo.isFlux)
+	t.Logf("from the start of a pod to that of its broker: %v without the agent, %v with it; %v of this after the init container",
+		without, with, own)
+	assert.LessOrEqual(t, own, startBudget)
+	// One more container also takes what the other one takes.
+	assert.LessOrEqual(t, with-without, startBudget+relistPeriod+without)
+
+	var memory []int
+	for _, pod := range ours {
+		sum := 0
+		for _, p := range processesOf(t, pod) {
+			if p.isAgent() {
+				sum += p.residentKiB
+			}
+		}
+		require.NotZero(t, sum, "the agent runs in %s", pod.Name)
+		memory = append(memory, sum)
+	}
+	slices.Sort(memory)
+	t.Logf("resident memory of the agent's processes: %v KiB", memory)
+	assert.LessOrEqual(t, memory[len(memory)/2], memoryBudget<<10)
+}
+
+// untilFlux is the time between the start of a pod's first process and that of its broker.
+func untilFlux(t *testing.T, pods []corev1.Pod) time.Duration {
+	t.Helper()
+	return timeBetween(t, pods, func(processInfo) bool { return true }, processInfo.isFlux)
+}
+
+// timeBetween is the time between the starts of two processes, the first ones of their kind in a pod. Of all pods, it is
+// that of the quickest one: what the others waited for is this machine.
+func timeBetween(t *testing.T, pods []corev1.Pod, from, to func(processInfo) bool) time.Duration {
+	t.Helper()
+	var times []time.Duration
+	for _, pod := range pods {
+		processes := processesOf(t, pod)
+		times = append(times, firstStart(t, processes, to)-firstStart(t, processes, from))
+	}
+	return slices.Min(times)
+}
+
+func firstStart(t *testing.T, processes []processInfo, kind func(processInfo) bool) time.Duration {
+	t.Helper()
+	var starts []time.Duration
+	for _, p := range processes {
+		if kind(p) {
+			starts = append(starts, p.started)
+		}
+	}
+	require.NotEmpty(t, starts, "%v", processes)
+	return slices.Min(starts)
+}
+
+// processInfo is a process as this machine sees it, which includes those of all containers.
+type processInfo struct {
+	name        string
+	arguments   string
+	started     time.Duration // since the machine was started
+	residentKiB int
+}
+
+func (p processInfo) isAgent() bool { return strings.HasPrefix(p.arguments, agent) }
+
+func (p processInfo) isFlux() bool { return p.name == "flux" }
+
+// processesOf finds the processes of a pod by their cgroup.
+func processesOf(t *testing.T, pod corev1.Pod) []processInfo {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cgroup")
+	require.NoError(t, err)
+	var processes []processInfo
+	for _, file := range files {
+		cgroups, err := os.ReadFile(file)
+		// Processes come and go.
+		if err != nil || !bytes.Contains(cgroups, fmt.Appendf(nil, "/pod%s/", pod.UID)) {
+			continue
+		}
+		if p, ok := readProcess(filepath.Dir(file)); ok {
+			processes = append(processes, p)
+		}
+	}
+	return processes
+}
+
+func readProcess(dir string) (processInfo, bool) {
+	stat, statErr := os.ReadFile(filepath.Join(dir, "stat"))
+	status, statusErr := os.ReadFile(filepath.Join(dir, "status"))
+	arguments, argumentsErr := os.ReadFile(filepath.Join(dir, "cmdline"))
+	if statErr != nil || statusErr != nil || argumentsErr != nil {
+		return processInfo{}, false
+	}
+	// The name is in parentheses and may hold anything; field 22 is the time of the start.
+	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+	fields := strings.Fields(string(stat[end+1:]))
+	resident := regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB`).FindSubmatch(status)
+	if open < 0 || len(fields) < 20 || resident == nil {
+		return processInfo{}, false
+	}
+	ticks, ticksErr := strconv.Atoi(fields[22-3])
+	memory, memoryErr := strconv.Atoi(string(resident[1]))
+	return processInfo{
+		name:        string(stat[open+1 : end]),
+		arguments:   strings.ReplaceAll(string(arguments), "\x00", " "),
+		started:     time.Duration(ticks) * clockTick,
+		residentKiB: memory,
+	}, ticksErr == nil && memoryErr == nil
+}
