@@ -60,6 +60,9 @@ func (i *Instance) recognize(ctx context.Context, sys system, environ []string) 
 	if i.Credential != nil {
 		i.Home = homeOf(sys, user)
 	}
+	if !sys.isDir(i.Home) {
+		i.Home = path.Join(i.Files.RunDir, "home")
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package prepare
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"path"
 	"path/filepath"
 	"syscall"
+
+	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/plan"
 )
@@ -25,9 +28,10 @@ const privateName = "agent"
 // bit). Those may be mounts, which belong to whoever made them: the agent of root
 // takes them over, any other makes directories of its own below them, and a link
 // where the socket is looked for.
-func (i *Instance) directories(sys system) error {
+func (i *Instance) directories(ctx context.Context, sys system) error {
 	o := i.owner()
-	for _, dir := range []string{i.Files.ConfigDir, path.Dir(i.Files.R), i.Files.CronDir, path.Dir(i.Files.CurveCert)} {
+	// That of the database of jobs, too: the state may be elsewhere.
+	for _, dir := range []string{i.Files.ConfigDir, path.Dir(i.Files.R), i.Files.CronDir, path.Dir(i.Files.CurveCert), path.Dir(i.Files.JobArchive)} {
 		if err := sys.mkdir(dir, o, 0o755); err != nil {
 			return fmt.Errorf("making the directory %s: %w", dir, err)
 		}
@@ -48,12 +52,25 @@ func (i *Instance) directories(sys system) error {
 	if err := i.placeSocket(sys); err != nil {
 		return err
 	}
-	if !sys.isDir(i.Home) {
-		if err := sys.mkdir(i.Home, o, 0o755); err != nil {
-			return fmt.Errorf("making the home directory %s: %w", i.Home, err)
-		}
+	if err := i.homeDirectory(sys); err != nil {
+		return err
 	}
-	return i.outputDirectory(sys)
+	return i.outputDirectory(ctx, sys)
+}
+
+// homeDirectory makes the home, or another one where the image can't be written to.
+func (i *Instance) homeDirectory(sys system) error {
+	if sys.isDir(i.Home) {
+		return nil
+	}
+	if err := sys.mkdir(i.Home, i.owner(), 0o755); err == nil {
+		return nil
+	}
+	i.Home = path.Join(i.Files.RunDir, "home")
+	if err := sys.mkdir(i.Home, i.owner(), 0o755); err != nil {
+		return fmt.Errorf("making the home directory %s: %w", i.Home, err)
+	}
+	return nil
 }
 
 // ownDirectory is a directory that belongs to the broker's user: dir, or else one
@@ -145,16 +162,22 @@ func (s system) symlink(target, name string) error {
 	return os.Rename(temporary, s.at(name))
 }
 
-// outputDirectory makes the directory for the output of batch jobs.
-func (i *Instance) outputDirectory(sys system) error {
+// outputDirectory makes the directory for the output of batch jobs. Others do without.
+func (i *Instance) outputDirectory(ctx context.Context, sys system) error {
 	dir := i.outputDir()
 	if sys.isDir(dir) {
 		return nil // a volume, with an owner of its own
 	}
-	if err := sys.mkdir(dir, i.owner(), 0o755); err != nil {
+	err := sys.mkdir(dir, i.owner(), 0o755)
+	switch {
+	case err == nil:
+		return nil
+	case i.plan.Lead.Mode == plan.ModeBatch:
 		return fmt.Errorf("making the directory %s for the output of jobs: %w", dir, err)
+	default:
+		klog.FromContext(ctx).V(1).Info("There is no directory for the output of jobs", "directory", dir, "reason", err.Error())
+		return nil
 	}
-	return nil
 }
 
 // defaultOutputDir is flux-operator's.

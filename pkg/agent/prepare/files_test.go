@@ -54,13 +54,13 @@ func TestDirectoriesOfAnotherUser(t *testing.T) {
 	sys := newSystem(root)
 	i := newInstance(systemPlan(), options(root))
 	i.UID, i.GID, i.Home = uint32(sys.uid)+1, uint32(sys.gid), "/home/me" // so that none is its own
-	require.ErrorContains(t, i.directories(sys), "making the directory /run/flux/broker of user")
+	require.ErrorContains(t, i.directories(t.Context(), sys), "making the directory /run/flux/broker of user")
 
 	i.UID = uint32(sys.uid)
 	require.NoError(t, os.Remove(filepath.Join(root, "run/flux/broker")))
 	i.Files.RunDir, i.Files.StateDir = "/run/flux", "/tmp/sticky"
 	require.NoError(t, os.Mkdir(filepath.Join(root, "tmp/sticky"), 0o755))
-	require.NoError(t, i.directories(sys))
+	require.NoError(t, i.directories(t.Context(), sys))
 	assert.Equal(t, "/run/flux", i.Files.RunDir, "its own")
 	assert.DirExists(t, filepath.Join(root, "home/me"))
 }
@@ -85,12 +85,30 @@ func TestOwnDirectory(t *testing.T) {
 	assert.Contains(t, got, "-rw-r--r-- 0:0 /etc/shadow", "links are not followed")
 }
 
+// An image that can't be written to is no hindrance.
+func TestReadOnlyImage(t *testing.T) {
+	root := image(t, map[string]string{"/home": "no directory", "/logs": "nor this", "/etc/sudoers.d/minicluster/in/the/way": ""})
+	i, err := Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Lead.Logs = "/logs/a" }), options(root))
+	require.NoError(t, err)
+	assert.Equal(t, "/mnt/flux/config/run/flux/home", i.Home)
+	assert.Contains(t, i.Env, "HOME=/mnt/flux/config/run/flux/home")
+	_, err = Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Lead = plan.Program{Logs: "/logs/a", Mode: plan.ModeBatch} }), options(root))
+	require.ErrorContains(t, err, "making the directory /logs/a for the output of jobs")
+	if os.Geteuid() == 0 {
+		require.NoError(t, os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("flux:x:50:60::/home/flux:/bin/sh\n"), 0o644))
+		i, err = Prepare(t.Context(), systemPlan(), options(root))
+		require.NoError(t, err)
+		assert.Equal(t, "/run/flux/home", i.Home)
+	}
+}
+
 func TestStateVolume(t *testing.T) {
 	root := image(t, map[string]string{"/state/": ""})
 	withVolume := func(p *plan.Plan) { p.StateVolume = "/state" }
 	i, err := Prepare(t.Context(), viewPlan(withVolume), options(root))
 	require.NoError(t, err)
 	assert.Equal(t, "/state", i.Files.StateDir)
+	assert.DirExists(t, filepath.Join(root, "mnt/flux/config/var/lib/flux"), "for the database of jobs")
 	o := options(root)
 	o.Index, o.Hostname = 1, "flux-sample-1"
 	i, err = Prepare(t.Context(), viewPlan(withVolume), o)

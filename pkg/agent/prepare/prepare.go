@@ -23,7 +23,7 @@ func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
 	if err := i.identify(ctx, sys, o.Environ); err != nil {
 		return nil, fmt.Errorf("the user of Flux: %w", err)
 	}
-	if err := i.directories(sys); err != nil {
+	if err := i.directories(ctx, sys); err != nil {
 		return nil, err
 	}
 	env := environment(p, sys.places(p.View), o.Environ)
@@ -48,7 +48,8 @@ func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
 			return nil, err
 		}
 	}
-	return i, i.sudoers(sys)
+	i.sudoers(ctx, sys)
+	return i, nil
 }
 
 func newInstance(p *plan.Plan, o Options) *Instance {
