@@ -25,10 +25,10 @@ type Command struct {
 
 // FluxCommand is a flux command against the broker of this pod: of the broker's user,
 // with its PATH and its FLUX_URI, in either layout. It changes nothing in the pod.
-func FluxCommand(ctx context.Context, p *plan.Plan, o Options, args []string) (*Command, error) {
+func FluxCommand(_ context.Context, p *plan.Plan, o Options, args []string) (*Command, error) {
 	sys := newSystem(o.Root)
 	i := newInstance(p, o)
-	if err := i.recognize(ctx, sys, o.Environ); err != nil {
+	if err := i.recognize(sys, o.Environ); err != nil {
 		return nil, err
 	}
 	env := environment(p, sys.places(p.View), o.Environ)
@@ -44,7 +44,7 @@ func FluxCommand(ctx context.Context, p *plan.Plan, o Options, args []string) (*
 }
 
 // recognize finds the user that owns the broker: that of its run directory.
-func (i *Instance) recognize(ctx context.Context, sys system, environ []string) error {
+func (i *Instance) recognize(sys system, environ []string) error {
 	known, err := sys.accounts()
 	if err != nil {
 		return err

@@ -136,10 +136,10 @@ func TestSocket(t *testing.T) {
 	}
 	short := filepath.Join(root, "run/flux")
 	t.Chdir(short) // the address of a socket is short
-	l, err := net.Listen("unix", "broker/local")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", "broker/local")
 	require.NoError(t, err)
 	defer l.Close()
-	c, err := net.Dial("unix", "local")
+	c, err := new(net.Dialer).DialContext(t.Context(), "unix", "local")
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 

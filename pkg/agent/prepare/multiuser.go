@@ -142,7 +142,7 @@ func (i *Instance) munge(ctx context.Context, sys system) error {
 	if err != nil {
 		return fmt.Errorf("starting munged: %w", err)
 	}
-	defer os.Remove(errs.Name())
+	defer os.RemoveAll(errs.Name())
 	defer errs.Close()
 	// A file, not a pipe: the daemon keeps it open, and a pipe would be waited for.
 	cmd.Stderr = errs

@@ -17,9 +17,9 @@ func parsePasswords(text []byte) (map[string]string, error) {
 }
 
 // passwordHash is the hash of a password for shadow(5), empty for an empty one.
-func passwordHash(password string) (string, error) {
+func passwordHash(password string) string {
 	if password == "" {
-		return "", nil
+		return ""
 	}
-	return cryptSHA512(password, rand.Text()[:16]), nil
+	return cryptSHA512(password, rand.Text()[:16])
 }

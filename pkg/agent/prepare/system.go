@@ -70,7 +70,7 @@ func (s system) write(path string, content []byte, o owner, mode fs.FileMode) er
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // in vain once it is renamed
+	defer os.RemoveAll(f.Name()) // in vain once it is renamed
 	_, err = f.Write(content)
 	if err == nil && (o.uid != s.uid || o.gid != s.gid) {
 		err = f.Chown(o.uid, o.gid)

@@ -213,10 +213,8 @@ func (i *Instance) addUsers(ctx context.Context, sys system) error {
 		return err
 	}
 	for _, name := range i.plan.Users {
-		hash, err := passwordHash(passwords[name])
-		if err != nil {
-			return fmt.Errorf("the password of user %s: %w", name, err)
-		}
+		hash := passwordHash(passwords[name])
+		var err error
 		if _, ok := known.user(name); ok {
 			if hash != "" && name != "root" {
 				err = sys.setPassword(name, hash)
