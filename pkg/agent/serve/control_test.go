@@ -103,6 +103,18 @@ func TestDrainsOfOthersStay(t *testing.T) {
 	assert.Equal(t, "3 broken fan", drains(i))
 }
 
+// A rank that never runs jobs cannot be drained, and need not.
+func TestExcludedRanksLeave(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 4, Exclude: set(t, "3")})
+	ask := controlled(t, i.URI())
+	state, err := ask(3)
+	require.NoError(t, err)
+	assert.Equal(t, control.State{Leaving: set(t, "3"), Idle: true}, state)
+	state, err = ask(2)
+	require.NoError(t, err)
+	assert.Equal(t, "2", state.Drained.String())
+}
+
 // What was drained a moment ago may just have been given a job.
 func TestIdleOnlyAfterAMoment(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 2})

@@ -73,7 +73,6 @@ func (e *exporter) snapshot(ctx context.Context) (*snapshot, error) {
 	if last != nil && time.Since(last.at) < minInterval {
 		return last, nil
 	}
-	last = nil
 	client, err := e.broker.client(ctx)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ type Config struct {
 	Size int
 	// Cores and GPUs of each node; 1 core if 0.
 	Cores, GPUs int
+	// Exclude is the ranks that run no jobs and cannot be drained.
+	Exclude flux.IDSet
 	// Old makes it answer as Flux 0.49 did, not 0.88.
 	Old bool
 }
@@ -178,6 +180,10 @@ func (i *Instance) drainTargets(r *Request) (ranks flux.IDSet, reason, mode stri
 	}
 	if last, any := in.Targets.Max(); !any || int(last) >= i.config.Size {
 		r.Error(syscall.EINVAL, "idset is empty or out of range")
+		return in.Targets, "", "", false
+	}
+	if excluded := in.Targets.Intersect(i.config.Exclude); !excluded.Empty() {
+		r.Error(syscall.EINVAL, fmt.Sprintf("drain of excluded rank(s) %s", excluded))
 		return in.Targets, "", "", false
 	}
 	return in.Targets, in.Reason, in.Mode, true

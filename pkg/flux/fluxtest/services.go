@@ -103,7 +103,7 @@ func (i *Instance) resourceStatus(r *Request) {
 	}
 	out := map[string]any{
 		"R": i.resources(i.all(), i.config.Cores), "drain": drain,
-		"online": i.online, "offline": i.all().Without(i.online), "exclude": "",
+		"online": i.online, "offline": i.all().Without(i.online), "exclude": i.config.Exclude,
 	}
 	if !i.config.Old {
 		out["torpid"] = ""
@@ -114,8 +114,8 @@ func (i *Instance) resourceStatus(r *Request) {
 func (i *Instance) schedStatus(r *Request) {
 	down := i.all().Without(i.online).Union(i.drainedRanks())
 	r.Respond(map[string]any{
-		"all":  i.resources(i.all(), i.config.Cores),
-		"down": i.resources(down, i.config.Cores), "allocated": i.allocated(),
+		"all":  i.resources(i.all().Without(i.config.Exclude), i.config.Cores),
+		"down": i.resources(down.Without(i.config.Exclude), i.config.Cores), "allocated": i.allocated(),
 	})
 }
 
