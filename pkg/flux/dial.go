@@ -63,6 +63,7 @@ func socketPath(socket string) (string, error) {
 }
 
 func connect(ctx context.Context, path string, uid int) (net.Conn, error) {
+	var busy error
 	for {
 		var conn net.Conn
 		err := asUser(uid, func() error {
@@ -70,12 +71,16 @@ func connect(ctx context.Context, path string, uid int) (net.Conn, error) {
 			conn, err = new(net.Dialer).DialContext(ctx, "unix", path)
 			return err
 		})
-		if !errors.Is(err, syscall.EAGAIN) {
+		switch {
+		case errors.Is(err, syscall.EAGAIN):
+			busy = err
+		case busy != nil && errors.Is(err, context.DeadlineExceeded): // as ctx, in a moment
+		default:
 			return conn, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w (%w)", ctx.Err(), err)
+			return nil, fmt.Errorf("%w (%w)", ctx.Err(), busy)
 		case <-time.After(busyRetry):
 		}
 	}
