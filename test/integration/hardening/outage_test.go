@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/app"
@@ -39,9 +40,12 @@ func newOutage(t *testing.T) *outage {
 
 type outage struct {
 	*fixture
-	mc, doomed *v1alpha2.MiniCluster
-	began      time.Time
-	audit      *cluster.AuditLog // from the outage on
+	mc    *v1alpha2.MiniCluster
+	began time.Time
+	audit *cluster.AuditLog // from the outage on
+	// doomed is deleted right before the outage; doomedJobs are its Jobs until then.
+	doomed     *v1alpha2.MiniCluster
+	doomedJobs []types.UID
 }
 
 // A controller that needs no lease goes on.
@@ -81,6 +85,7 @@ func (o *outage) begin(working *inProcess) {
 	o.create("doomed", 1, maxSize(4))
 	o.mc = o.settled("outage", 2, v1alpha2.ReasonWithinBounds)
 	o.doomed = o.settled("doomed", 1, v1alpha2.ReasonWithinBounds)
+	o.doomedJobs = o.uids("Job", o.doomed.UID)
 	rule := working.Add(faults.Writes, faults.Every, faults.Fail())
 	o.setSize("outage", 4)
 	o.create("fresh", 1, maxSize(4))
@@ -146,7 +151,7 @@ func (o *outage) end(within time.Duration, alive ...*inProcess) {
 	o.single(o.mc, "through an outage")
 	o.single(fresh, "asked for before an outage")
 	o.single(late, "asked for after an outage")
-	o.single(o.doomed, "deleted before an outage")
+	assert.Subset(o, o.doomedJobs, o.uids("Job", o.doomed.UID), "nothing is made for what was deleted")
 	o.checkRequests(len(alive))
 	for _, p := range alive {
 		p.cancel()
