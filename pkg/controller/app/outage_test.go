@@ -38,7 +38,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func refused() error { return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} }
 
-func clientOf(t *testing.T, ctx context.Context, s *server) (client *http.Client, url string) {
+func clientOf(ctx context.Context, t *testing.T, s *server) (client *http.Client, url string) {
 	t.Helper()
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	t.Cleanup(echo.Close)
@@ -56,7 +56,7 @@ func TestRequestsSitAnOutageOut(t *testing.T) {
 	for name, body := range map[string]io.Reader{"without a body": nil, "with a body": strings.NewReader("hello")} {
 		t.Run(name, func(t *testing.T) {
 			s := &server{lack: 3, err: refused()}
-			client, url := clientOf(t, t.Context(), s)
+			client, url := clientOf(t.Context(), t, s)
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
 			require.NoError(t, err)
 			response, err := client.Do(r)
@@ -92,7 +92,7 @@ func TestRequestsThatDoNotWait(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &server{lack: 1 << 20, err: tc.err}
-			client, url := clientOf(t, tc.process, s)
+			client, url := clientOf(tc.process, t, s)
 			r, err := http.NewRequestWithContext(tc.request, http.MethodPost, url, tc.body)
 			require.NoError(t, err)
 			_, err = client.Do(r) //nolint:bodyclose // there is no response

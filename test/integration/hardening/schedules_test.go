@@ -111,7 +111,7 @@ func (s *schedule) rest() {
 		s.gone(s.lives[len(s.lives)-1])
 		return
 	}
-	s.wait(s.fixture.T, "an answer", func() string {
+	s.wait(s.T, "an answer", func() string {
 		mc := get[*v1alpha2.MiniCluster](s.world, "MiniCluster", scheduled)
 		if mc == nil || mc.Status.ObservedGeneration != mc.Generation {
 			return describe(mc, nil)
