@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 
@@ -31,6 +32,7 @@ type freshness struct {
 
 	mu     sync.Mutex
 	writes map[cache.ObjectName]map[cachedResource]string
+	begun  map[cache.ObjectName]types.UID
 }
 
 // versionedStore is the part of an informer's store that freshness asks: the
@@ -40,7 +42,10 @@ type versionedStore interface {
 }
 
 func newFreshness(stores map[cachedResource]versionedStore) *freshness {
-	return &freshness{stores: stores, writes: map[cache.ObjectName]map[cachedResource]string{}}
+	return &freshness{
+		stores: stores,
+		writes: map[cache.ObjectName]map[cachedResource]string{}, begun: map[cache.ObjectName]types.UID{},
+	}
 }
 
 // wrote records the resource version that a write for a MiniCluster returned.
@@ -86,6 +91,21 @@ func (f *freshness) forget(key cache.ObjectName) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.writes, key)
+	delete(f.begun, key)
+}
+
+// begin records that we begin to make objects for a MiniCluster.
+func (f *freshness) begin(key cache.ObjectName, uid types.UID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun[key] = uid
+}
+
+// hasBegun tells whether we have begun before to make objects for a MiniCluster.
+func (f *freshness) hasBegun(key cache.ObjectName, uid types.UID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.begun[key] == uid
 }
 
 // outdated tells whether a Job got its size from a later MiniCluster than the one

@@ -14,9 +14,13 @@ import (
 // confirm makes sure that a MiniCluster still exists before anything that it had is
 // made again. Objects are missing most often because it was deleted: the garbage
 // collector takes them away at once, and our watches may tell of that before they
-// tell of the deletion.
+// tell of the deletion. Of a MiniCluster that was deleted as soon as it was made,
+// nothing may be left that tells of its life, but that we began to make something.
 func (c *Controller) confirm(ctx context.Context, s *syncState) error {
-	if !s.existed || !s.incomplete() {
+	if !s.incomplete() {
+		return nil
+	}
+	if !s.existed && !c.fresh.hasBegun(s.key, s.mc.UID) {
 		return nil
 	}
 	// A list, since it takes no further right.

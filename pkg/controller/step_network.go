@@ -19,6 +19,7 @@ func (c *Controller) network(ctx context.Context, s *syncState) error {
 	if s.job != nil && !madeByUs(s.job) {
 		return nil
 	}
+	c.fresh.begin(s.key, s.mc.UID)
 	switch {
 	case s.service == nil:
 		return c.createService(ctx, s)

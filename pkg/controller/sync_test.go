@@ -191,3 +191,30 @@ func TestLostConfigMap(t *testing.T) {
 		})
 	}
 }
+
+// A MiniCluster that was deleted as soon as it was made leaves no trace but in our
+// memory: its status was never written. Nothing is made for it twice.
+func TestDeletedBeforeItsStatus(t *testing.T) {
+	p := newPlay(t, nil)
+	creates := 0
+	p.reviews = append(p.reviews, func(verb string, _ cachedResource, _, _ apiObject) {
+		if verb == "create" {
+			creates++
+		}
+	})
+	p.see(miniclusters, 1)
+	p.remove(miniclusters, "a")
+	for range 10 {
+		p.work(5)
+		p.collectGarbage()
+		for _, r := range []cachedResource{jobs, configmaps, services} {
+			p.see(r, len(p.pending[r]))
+		}
+		p.clock.Step(time.Second)
+	}
+	assert.Equal(t, 4, creates, "objects made for a MiniCluster that is gone")
+	assert.Empty(t, p.objects[jobs])
+	p.seeAll()
+	p.work(5)
+	assert.Empty(t, p.controller.fresh.begun, "what is remembered")
+}

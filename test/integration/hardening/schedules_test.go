@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller"
 	"minicluster.internal/operator/test/faults"
 )
 
@@ -160,23 +161,36 @@ func (s *schedule) certificates(owner types.UID) map[string]bool {
 // makes anything for a MiniCluster that comes later.
 func (s *schedule) checkFresh(mc *v1alpha2.MiniCluster) {
 	s.run.stop()
-	before := s.writes(mc)
+	before := s.versions(mc)
 	fresh := s.prepare()
 	s.eventually("full caches", fresh.controller.Synced)
 	fresh.begin(1)
 	s.create("later", 1, maxSize(scheduledMax))
 	s.settled("later", 1, v1alpha2.ReasonWithinBounds)
-	assert.Equal(s, before, s.writes(mc), "what a fresh controller wrote")
+	assert.Equal(s, before, s.versions(mc), "what a fresh controller wrote")
 }
 
-// writes counts the states that a MiniCluster and its objects ever had, but for those
-// of the Job's status, which others write.
-func (s *schedule) writes(mc *v1alpha2.MiniCluster) int {
-	n := 0
-	for _, c := range s.history() {
-		if c.object.GetUID() == mc.UID || c.kind != "Job" && owned(c.object, mc) {
-			n++
-		}
+// versions are the versions of a MiniCluster and of what belongs to it, as the API server
+// has them now. Of the Job it is the generation, and the annotations: others write its
+// status.
+func (s *schedule) versions(mc *v1alpha2.MiniCluster) map[string]string {
+	s.Helper()
+	ctx, o := s.Context(), metav1.GetOptions{}
+	out := map[string]string{}
+	note := func(kind string, object metav1.Object, err error) {
+		require.NoError(s, err, kind)
+		out[kind] = object.GetResourceVersion()
 	}
-	return n
+	now, err := s.user.MiniClusters().Get(ctx, mc.Name, o)
+	note("MiniCluster", now, err)
+	secret, err := s.kube.CoreV1().Secrets(s.namespace).Get(ctx, controller.SecretName(mc), o)
+	note("Secret", secret, err)
+	conf, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(ctx, controller.ConfigMapName(mc), o)
+	note("ConfigMap", conf, err)
+	service, err := s.kube.CoreV1().Services(s.namespace).Get(ctx, mc.Name, o)
+	note("Service", service, err)
+	job, err := s.kube.BatchV1().Jobs(s.namespace).Get(ctx, controller.JobName(mc), o)
+	require.NoError(s, err)
+	out["Job"] = fmt.Sprint(job.Generation, job.Annotations)
+	return out
 }
