@@ -6,8 +6,11 @@ import (
 	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
 // beside makes what lives beside the Job. It comes last, and none of it keeps the
@@ -93,9 +96,13 @@ func (c *Controller) createSidecarService(ctx context.Context, s *syncState, sid
 	return c.relabelService(ctx, s, held)
 }
 
-func heldBySidecar(service metav1.Object) error {
-	return &heldError{
-		kind: "Service", name: service.GetName(), holder: describeHolder(service),
+func heldBySidecar(service *corev1.Service) error {
+	held := &heldError{
+		kind: "Service", name: service.Name, holder: describeHolder(service),
 		advice: "make the MiniCluster again with another name for the sidecar",
 	}
+	if service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name {
+		held.holder = "it gives the pods of MiniClusters their host names"
+	}
+	return held
 }

@@ -128,6 +128,15 @@ func TestSidecarsOfTheSameName(t *testing.T) {
 	f.behind("nginx", "two-0", "two-1")
 }
 
+// The Service that gives host names is not that of a sidecar.
+func TestSidecarNamedAsTheHeadlessService(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.createReady("work", 1, headless("nginx"), sidecar("nginx", 80))
+	f.waitFor("work", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameHeld, "host names", "another name for the sidecar"))
+	assert.Equal(t, corev1.ClusterIPNone, f.service("nginx").Spec.ClusterIP)
+}
+
 // A Service that something else made is never touched.
 func TestForeignSidecarService(t *testing.T) {
 	t.Parallel()
