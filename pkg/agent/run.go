@@ -14,7 +14,6 @@ import (
 	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/agent/prepare"
 	"minicluster.internal/operator/pkg/agent/process"
-	"minicluster.internal/operator/pkg/agent/serve"
 )
 
 // envIndex is where Kubernetes tells a pod of an Indexed Job its completion index.
@@ -91,25 +90,6 @@ func (r *runner) prepare(ctx context.Context, index int) error {
 		return fmt.Errorf("making the pod ready for Flux: %w", err)
 	}
 	return nil
-}
-
-// serve answers health and metrics from now on. Without it the pod works, but is
-// never ready.
-func (r *runner) serve(ctx context.Context) {
-	if r.plan.HTTPPort == 0 {
-		return
-	}
-	o := serve.Options{
-		Addr: ":" + strconv.Itoa(int(r.plan.HTTPPort)), Socket: r.path(r.instance.Files.Socket), User: -1, Lead: r.instance.Lead,
-	}
-	if r.instance.Credential != nil {
-		o.User = int(r.instance.Credential.Uid)
-	}
-	go func() {
-		if err := serve.Run(ctx, o); err != nil {
-			klog.FromContext(ctx).Error(err, "The pod will not become ready")
-		}
-	}()
 }
 
 // fileHostname has the host name of what a root other than / stands for.

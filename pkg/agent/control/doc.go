@@ -24,11 +24,13 @@ const (
 	Reason = "scale-down"
 	// PathResize is where a request is posted.
 	PathResize = "/v1/resize"
-	// DefaultPort is where the agent of a lead's pod listens.
-	DefaultPort = 9561
 	// Timeout is the longest that the agent takes to answer.
 	Timeout = 5 * time.Second
 )
+
+// Port is where the agent of a lead's pod listens, beside the port of health and
+// metrics.
+func Port(httpPort int32) int32 { return httpPort + 1 }
 
 // Resize is a request: the cluster is to have this size.
 type Resize struct {
