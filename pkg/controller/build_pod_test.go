@@ -148,6 +148,18 @@ func TestViewLayout(t *testing.T) {
 		assert.NotContains(t, mounts, "/run/flux", name)
 	}
 
+	for _, mod := range []func(*v1alpha2.MiniCluster){
+		func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Pod = &v1alpha2.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true)}}
+		},
+		func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Containers[0].SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsNonRoot: new(true)}}
+		},
+	} {
+		assert.Equal(t, restricted(), podOf(t, testSite, mod).InitContainers[1].SecurityContext, "the image's own user is root")
+	}
+	assert.Nil(t, podOf(t, testSite).InitContainers[1].SecurityContext)
+
 	disabled := podOf(t, testSite, withView(v1alpha2.FluxContainer{Disable: true}))
 	assert.Len(t, disabled.InitContainers, 1)
 	mounts := mountsOf(container(t, disabled, "flux-sample"))

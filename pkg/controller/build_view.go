@@ -5,6 +5,7 @@ import (
 	"path"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -59,11 +60,21 @@ func viewInit(mc *v1alpha2.MiniCluster, f Facts, resources corev1.ResourceRequir
 		out.Image, out.ImagePullPolicy = cmp.Or(f.Agent.Image, DefaultAgentImage), f.Agent.PullPolicy
 		out.Command = append(out.Command, "--image", plan.ViewImageDir)
 		out.VolumeMounts = append(out.VolumeMounts, viewImageMount())
-		if out.SecurityContext == nil {
-			out.SecurityContext = restricted()
-		}
+	}
+	if out.SecurityContext == nil && (mountsView(mc, f) || nonRoot(mc)) {
+		out.SecurityContext = restricted()
 	}
 	return out
+}
+
+// nonRoot tells whether the user wants that nothing runs as root. A view's image does
+// so by default, and then a kubelet, or Pod Security, would refuse the pod.
+func nonRoot(mc *v1alpha2.MiniCluster) bool {
+	if pod := mc.Spec.Pod; pod != nil && pod.SecurityContext != nil && ptr.Deref(pod.SecurityContext.RunAsNonRoot, false) {
+		return true
+	}
+	i := mc.FluxContainerIndex()
+	return i >= 0 && mc.Spec.Containers[i].SecurityContext != nil && ptr.Deref(mc.Spec.Containers[i].SecurityContext.RunAsNonRoot, false)
 }
 
 func viewPullPolicy(v *v1alpha2.FluxContainer) corev1.PullPolicy {

@@ -36,6 +36,9 @@ type document struct {
 // other kinds are passed over, since a file may hold what belongs to a MiniCluster. A
 // file without a MiniCluster is a mistake.
 func readFiles(names []string, stdin io.Reader, namespace string) ([]document, error) {
+	if len(names) == 0 {
+		return nil, errors.New("--filename: name a file, or - for the standard input")
+	}
 	var all []document
 	for _, name := range names {
 		in, where := stdin, "standard input"

@@ -23,9 +23,6 @@ func (o *fileFlags) addTo(cmd *cobra.Command) {
 	fs.StringSliceVarP(&o.files, "filename", "f", nil, "Files with MiniClusters, of one document or several; - is the standard input.")
 	fs.StringVarP(&o.namespace, "namespace", "n", "default", "Namespace of documents that name none.")
 	fs.StringVar(&o.server, "kubernetes-version", "", "Version of Kubernetes, for example 1.29, that the MiniClusters are for. Unset: the newest.")
-	if err := cmd.MarkFlagRequired("filename"); err != nil {
-		panic(err) // the flag was added above
-	}
 }
 
 // hostPath is the storage class of volumes in directories of the nodes.
