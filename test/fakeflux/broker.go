@@ -34,7 +34,6 @@ type broker struct {
 	owner   uint32
 	rank    int
 	proof   string // of the certificate
-	session string // of this run
 	program []string
 	signals chan os.Signal
 	made    []string // directories to be removed at the end
@@ -122,7 +121,7 @@ func newBroker(p parsedOptions) (*broker, error) {
 		}
 	}
 	b := &broker{
-		attrs: attrs, owner: uint32(os.Getuid()), program: p.others, session: strconv.FormatInt(time.Now().UnixNano(), 36),
+		attrs: attrs, owner: uint32(os.Getuid()), program: p.others,
 		changed: make(chan struct{}), state: stateJoin, since: time.Now(), signals: make(chan os.Signal, 8),
 		peers: map[int]*peer{}, drained: map[int]drainInfo{}, excluded: map[int]bool{},
 	}
@@ -205,7 +204,7 @@ func (b *broker) run() (int, error) {
 		return 1, err
 	}
 	defer func() {
-		local.Close()
+		_ = local.Close() // nobody connects any more
 		for _, dir := range b.made {
 			_ = os.RemoveAll(dir) // what cannot be removed stays
 		}

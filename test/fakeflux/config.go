@@ -59,7 +59,7 @@ func takeAs[T any](t *table, key string, otherwise T) T {
 	}
 	got, ok := v.(T)
 	if !ok && t.err == nil {
-		t.err = fmt.Errorf("Config file error [%s]: %s has the wrong type (%T)", t.name, key, v)
+		t.err = fmt.Errorf("config file error [%s]: %s has the wrong type (%T)", t.name, key, v)
 	}
 	return got
 }
@@ -76,7 +76,7 @@ func (t *table) duration(key string, otherwise time.Duration) time.Duration {
 		}
 	}
 	if t.err == nil {
-		t.err = fmt.Errorf("Config file error [%s]: %s is not a duration: %v", t.name, key, v)
+		t.err = fmt.Errorf("config file error [%s]: %s is not a duration: %v", t.name, key, v)
 	}
 	return otherwise
 }
@@ -87,10 +87,10 @@ func parseDuration(text string) (time.Duration, error) {
 	return time.Duration(min(seconds, 1e9) * float64(time.Second)), err
 }
 
-// done tells what was wrong, an unknown key too if these are fatal in this table.
-func (t *table) done(strict bool) error {
-	if t.err == nil && strict && len(t.values) > 0 {
-		return fmt.Errorf("Config file error [%s]: unknown key %s", t.name, slices.Sorted(maps.Keys(t.values))[0])
+// done tells what was wrong, an unknown key too: it is fatal in some tables.
+func (t *table) done() error {
+	if t.err == nil && len(t.values) > 0 {
+		return fmt.Errorf("config file error [%s]: unknown key %s", t.name, slices.Sorted(maps.Keys(t.values))[0])
 	}
 	return t.err
 }
@@ -108,10 +108,10 @@ func readConfig(path, hostname string, a attributes) (config, error) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return config{}, fmt.Errorf("Config file error: %w", err)
+			return config{}, fmt.Errorf("config file error: %w", err)
 		}
 		if err := toml.Unmarshal(text, &root.values); err != nil {
-			return config{}, fmt.Errorf("Config file error: %s: %w", file, err)
+			return config{}, fmt.Errorf("config file error: %s: %w", file, err)
 		}
 	}
 	c := config{}
@@ -149,7 +149,7 @@ func readConfig(path, hostname string, a attributes) (config, error) {
 	if bootstrapped {
 		err = c.readBootstrap(bootstrap, hostname)
 	}
-	return c, errors.Join(err, root.err, access.done(true), resource.done(true), heartbeat.err, tbon.err, kvs.err)
+	return c, errors.Join(err, root.err, access.done(), resource.done(), heartbeat.err, tbon.err, kvs.err)
 }
 
 // readBootstrap reads [bootstrap], in which the real broker is strict.
@@ -159,11 +159,11 @@ func (c *config) readBootstrap(t *table, hostname string) error {
 	bind, connect := takeAs(t, "default_bind", ""), takeAs(t, "default_connect", "")
 	takeAs(t, "enable_ipv6", false)
 	entries := takeAs(t, "hosts", []any{})
-	if err := t.done(true); err != nil {
+	if err := t.done(); err != nil {
 		return err
 	}
 	if port < -1 || port > 65535 {
-		return fmt.Errorf("Config file error [bootstrap]: default_port %d is not one", port)
+		return fmt.Errorf("config file error [bootstrap]: default_port %d is not one", port)
 	}
 	place := map[string]int{}
 	for i, entry := range entries {
@@ -171,12 +171,12 @@ func (c *config) readBootstrap(t *table, hostname string) error {
 		e := table{name: fmt.Sprintf("bootstrap.hosts[%d]", i), values: values}
 		h := host{name: takeAs(&e, "host", ""), bind: takeAs(&e, "bind", ""), connect: takeAs(&e, "connect", "")}
 		takeAs(&e, "parent", "")
-		if err := e.done(true); err != nil {
+		if err := e.done(); err != nil {
 			return err
 		}
 		list, err := fluxconfig.ParseHostlist(h.name)
 		if err != nil {
-			return fmt.Errorf("Config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
+			return fmt.Errorf("config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
 		}
 		for _, name := range list.All() {
 			if j, ok := place[name]; ok { // the first entry that says something counts
@@ -191,22 +191,22 @@ func (c *config) readBootstrap(t *table, hostname string) error {
 	for i := range c.hosts {
 		h := &c.hosts[i]
 		if err := checkDomain(h.name); err != nil {
-			return fmt.Errorf("Config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
+			return fmt.Errorf("config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
 		}
 		fill := strings.NewReplacer("%h", h.name, "%p", fmt.Sprint(port), "%%", "%")
 		h.bind = fill.Replace(either(h.bind, bind))
 		h.connect = fill.Replace(either(h.connect, connect))
 		if err := errors.Join(checkURI(h.bind), checkURI(h.connect)); err != nil {
-			return fmt.Errorf("Config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
+			return fmt.Errorf("config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
 		}
 	}
 	if len(c.hosts) == 0 {
 		c.hosts = []host{{name: hostname}}
 	} else if _, ok := place[hostname]; !ok {
-		return fmt.Errorf("Config file error [bootstrap]: %s not found in hosts", hostname)
+		return fmt.Errorf("config file error [bootstrap]: %s not found in hosts", hostname)
 	}
 	if len(c.hosts) > 1 && c.certificate == "" {
-		return errors.New("Config file error [bootstrap]: more than one host and no curve_cert")
+		return errors.New("config file error [bootstrap]: more than one host and no curve_cert")
 	}
 	return nil
 }

@@ -41,29 +41,27 @@ func (b *broker) follow() (int, error) {
 
 // followLead returns nil when the lead stops.
 func (b *broker) followLead(ctx context.Context) error {
-	for {
-		l, session, err := b.hello(ctx)
-		if err != nil {
-			return err
-		}
-		b.update(func() { b.parent = l })
-		b.enter(stateInit)
-		b.enter(stateQuorum)
-		_ = l.send(note{Kind: "online"}) // what is wrong is seen when reading
-		if b.listen(l) {
-			return nil
-		}
-		l.close()
-		b.update(func() { b.parent = nil })
-		b.log.error("the lead broker is gone")
-		// It is found out only when the lead is back, which does not know us then.
-		lost, stop := context.WithTimeout(ctx, b.conf.heartbeatTimeout)
-		defer stop()
-		if _, again, err := b.hello(lost); err != nil || again != session {
-			return errNoParent
-		}
-		return errNoParent
+	l, err := b.hello(ctx)
+	if err != nil {
+		return err
 	}
+	b.update(func() { b.parent = l })
+	b.enter(stateInit)
+	b.enter(stateQuorum)
+	_ = l.send(note{Kind: "online"}) // what is wrong is seen when reading
+	if b.listen(l) {
+		return nil
+	}
+	l.close()
+	b.update(func() { b.parent = nil })
+	b.log.error("the lead broker is gone")
+	// It is found out only when the lead is back, which does not know us then.
+	lost, stop := context.WithTimeout(ctx, b.conf.heartbeatTimeout)
+	defer stop()
+	if l, err := b.hello(lost); err == nil {
+		l.close()
+	}
+	return errNoParent
 }
 
 // listen follows what the lead says: it tells whether the lead stops.
@@ -93,7 +91,7 @@ func (b *broker) listen(l *link) bool {
 
 // hello connects to the lead and announces this broker, until it is welcome. A
 // lead with another certificate does not answer.
-func (b *broker) hello(ctx context.Context) (*link, string, error) {
+func (b *broker) hello(ctx context.Context) (*link, error) {
 	address := strings.TrimPrefix(b.conf.hosts[0].connect, "tcp://")
 	dialer := net.Dialer{Timeout: b.conf.connectTimeout}
 	for warned := false; ; {
@@ -107,10 +105,10 @@ func (b *broker) hello(ctx context.Context) (*link, string, error) {
 			}
 			switch {
 			case err == nil && n.Kind == "welcome":
-				return l, n.Session, nil
+				return l, nil
 			case err == nil && n.Kind == "refused":
 				l.close()
-				return nil, "", errors.New(n.Text)
+				return nil, errors.New(n.Text)
 			}
 			l.close()
 		} else if !warned {
@@ -119,7 +117,7 @@ func (b *broker) hello(ctx context.Context) (*link, string, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, "", ctx.Err()
+			return nil, ctx.Err()
 		case <-time.After(dialPause):
 		}
 	}

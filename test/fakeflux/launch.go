@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (b *broker) launch(j *job) {
 	codes := make([]int, tasks)
 	files := newFiles(j)
 	for rank := range tasks {
-		c := exec.Command(j.Spec.Argv[0], j.Spec.Argv[1:]...)
+		c := exec.CommandContext(context.Background(), j.Spec.Argv[0], j.Spec.Argv[1:]...)
 		if path, err := lookPath(j.Spec.Argv[0], j.Spec.Env); err == nil {
 			c.Path, c.Err = path, nil
 		}

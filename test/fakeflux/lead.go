@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -70,7 +71,7 @@ func (b *broker) quorum() (int, error) {
 // lead is the life of rank 0.
 func (b *broker) lead() (int, error) {
 	if len(b.conf.hosts) > 1 && len(b.peers) == 0 {
-		l, err := net.Listen("tcp", bindAddress(b.conf.hosts[0].bind))
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", bindAddress(b.conf.hosts[0].bind))
 		if err != nil {
 			return 1, err
 		}
@@ -198,7 +199,7 @@ func (b *broker) servePeer(l *link) {
 		p = &peer{link: l, changed: time.Now()}
 		b.peers[n.Rank] = p
 	})
-	if refused || l.send(note{Kind: "welcome", Session: b.session}) != nil {
+	if refused || l.send(note{Kind: "welcome"}) != nil {
 		return
 	}
 	lost := true

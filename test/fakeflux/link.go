@@ -15,12 +15,11 @@ import (
 type note struct {
 	Kind string `json:"kind"` // hello, welcome, refused, ping, pong, state, leave, shutdown, request, response
 
-	Rank    int    `json:"rank,omitempty"`
-	Host    string `json:"host,omitempty"`
-	Proof   string `json:"proof,omitempty"`
-	Session string `json:"session,omitempty"`
-	State   string `json:"state,omitempty"`
-	Text    string `json:"text,omitempty"`
+	Rank  int    `json:"rank,omitempty"`
+	Host  string `json:"host,omitempty"`
+	Proof string `json:"proof,omitempty"`
+	State string `json:"state,omitempty"`
+	Text  string `json:"text,omitempty"`
 
 	ID        uint64          `json:"id,omitempty"`
 	Topic     string          `json:"topic,omitempty"`

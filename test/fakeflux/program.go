@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -31,7 +32,7 @@ func (b *broker) runProgram() int {
 	if len(argv) == 1 { // may be a script
 		argv = []string{shell(), "-c", argv[0]}
 	}
-	c := exec.Command(argv[0], argv[1:]...)
+	c := exec.CommandContext(context.Background(), argv[0], argv[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	c.Env = b.environment(os.Environ())
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

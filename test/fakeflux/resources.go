@@ -43,14 +43,14 @@ type jsonRLite struct {
 func parseR(text []byte) (resourceSet, error) {
 	var r jsonR
 	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("R: %w", err)
+		return nil, fmt.Errorf("resource: R: %w", err)
 	}
 	return r.decode()
 }
 
 func (r jsonR) decode() (resourceSet, error) {
 	if r.Version != 1 {
-		return nil, fmt.Errorf("R: invalid version %d", r.Version)
+		return nil, fmt.Errorf("resource: R: invalid version %d", r.Version)
 	}
 	set := resourceSet{}
 	for _, lite := range r.Execution.Lites {
@@ -58,7 +58,7 @@ func (r jsonR) decode() (resourceSet, error) {
 		cores, err2 := parseIDs(lite.Children["core"])
 		gpus, err3 := parseIDs(lite.Children["gpu"])
 		if err := errors.Join(err1, err2, err3); err != nil {
-			return nil, fmt.Errorf("R: %w", err)
+			return nil, fmt.Errorf("resource: R: %w", err)
 		}
 		for _, rank := range ranks {
 			set[rank] = node{cores: cores, gpus: gpus}
@@ -66,10 +66,10 @@ func (r jsonR) decode() (resourceSet, error) {
 	}
 	hosts, err := fluxconfig.ParseHostlist(strings.Join(r.Execution.Nodelist, ","))
 	if err != nil {
-		return nil, fmt.Errorf("R: nodelist: %w", err)
+		return nil, fmt.Errorf("resource: R: nodelist: %w", err)
 	}
 	if hosts.Count() != len(set) {
-		return nil, fmt.Errorf("R: %d ranks and %d hosts", len(set), hosts.Count())
+		return nil, fmt.Errorf("resource: R: %d ranks and %d hosts", len(set), hosts.Count())
 	}
 	ranks := set.ranks()
 	for i, name := range hosts.All() {
@@ -180,10 +180,10 @@ func loadResources(c config) (resourceSet, error) {
 		return nil, err
 	}
 	if len(c.hosts) > len(set) {
-		return nil, fmt.Errorf("Number of hosts (%d) is greater than node count (%d)", len(c.hosts), len(set))
+		return nil, fmt.Errorf("resource: Number of hosts (%d) is greater than node count (%d)", len(c.hosts), len(set))
 	}
 	if len(c.hosts) < len(set) {
-		return nil, fmt.Errorf("Number of hosts (%d) is less than node count (%d)", len(c.hosts), len(set))
+		return nil, fmt.Errorf("resource: Number of hosts (%d) is less than node count (%d)", len(c.hosts), len(set))
 	}
 	byHost := map[string]node{}
 	for _, n := range set {
@@ -192,7 +192,7 @@ func loadResources(c config) (resourceSet, error) {
 	for rank, h := range c.hosts { // ranks are those of the brokers
 		n, ok := byHost[h.name]
 		if !ok {
-			return nil, fmt.Errorf("Host %s not found in resources", h.name)
+			return nil, fmt.Errorf("resource: Host %s not found in resources", h.name)
 		}
 		set[rank] = n
 	}

@@ -187,7 +187,7 @@ func batchCommand(args []string) (int, error) {
 		return 1, err
 	}
 	if !strings.HasPrefix(string(text), "#!") {
-		return 1, fmt.Errorf("%s does not appear to be a script: it does not begin with #!", p.others[0])
+		return 1, fmt.Errorf("no #! at the beginning of %s, which does not appear to be a script", p.others[0])
 	}
 	s, err := specOf(p, p.others)
 	if err != nil {
@@ -230,7 +230,7 @@ func proxyCommand(args []string) (int, error) {
 		return 1, errors.Unwrap(err)
 	}
 	if len(p.others) == 0 {
-		return 1, errors.New("usage: flux proxy URI [COMMAND...]")
+		return 1, errors.New("usage: flux proxy URI [COMMAND]")
 	}
 	uri, argv := p.others[0], []string{shell()}
 	if len(p.others) > 1 { // words are not kept apart
@@ -244,7 +244,7 @@ func proxyCommand(args []string) (int, error) {
 		return 1, err
 	}
 	client.Close()
-	c := exec.Command(argv[0], argv[1:]...)
+	c := exec.CommandContext(context.Background(), argv[0], argv[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := c.Run(); c.ProcessState == nil {
 		return 1, err
@@ -299,7 +299,7 @@ func cancelCommand(args []string) (int, error) {
 // jobCommand is flux job, of which the commands that wait are known.
 func jobCommand(args []string) (int, error) {
 	if len(args) == 0 {
-		return 1, errors.New("usage: flux job attach|last|status|wait ...")
+		return 1, errors.New("usage: flux job attach|last|status|wait [JOB]")
 	}
 	p, err := parseOptions(args[1:], []option{
 		{"all", 'a', noArgument}, {"verbose", 'v', mayHaveArgument}, {"quiet", 'q', noArgument},

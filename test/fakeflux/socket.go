@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,7 +43,7 @@ func (b *broker) serveLocal(l *net.UnixListener) {
 
 // serveClient talks RFC 3 with a client.
 func (b *broker) serveClient(conn *net.UnixConn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // the client may have closed it
 	user, roles, errno := b.admit(conn)
 	if _, err := conn.Write([]byte{byte(errno)}); err != nil || errno != 0 {
 		return
@@ -75,7 +76,7 @@ func (b *broker) serveClient(conn *net.UnixConn) {
 			}
 			if body != nil {
 				out.Flags |= flux.FlagPayload
-				out.Payload = append(body[:len(body):len(body)], 0)
+				out.Payload = slices.Concat(body, []byte{0})
 			}
 			writing.Lock()
 			defer writing.Unlock()

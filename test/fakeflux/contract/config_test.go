@@ -2,6 +2,7 @@ package contract
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +26,7 @@ func TestConfig(t *testing.T) {
 		err  string // a part of what is said; empty if it runs
 	}{
 		"as it is":                      {add(""), 0, ""},
-		"TOML syntax":                   {add("[broken"), 0, "Config file error"},
+		"TOML syntax":                   {add("[broken"), 0, "onfig file error"},
 		"unknown table":                 {add("[nosuch]\nx = 1\n"), 0, ""},
 		"unknown key in bootstrap":      {replace("default_port", "nosuch = 1\ndefault_port"), 0, "bootstrap"},
 		"unknown key in hosts":          {replace(`{ host`, `{ nosuch = 1, host`), 0, "bootstrap"},
@@ -102,12 +103,12 @@ func TestCertificate(t *testing.T) {
 		"empty":                {func(string) string { return "" }, 0o600, "Invalid argument"},
 		"no indentation":       {func(s string) string { return strings.ReplaceAll(s, "    ", "") }, 0o600, "Invalid argument"},
 		"two blanks":           {func(s string) string { return strings.ReplaceAll(s, "    ", "  ") }, 0o600, ""},
-		"no comments":          {func(s string) string { return s[strings.Index(s, "metadata"):] }, 0o600, ""},
-		"no metadata":          {func(s string) string { return s[strings.Index(s, "curve\n"):] }, 0o600, "Invalid argument"},
+		"no comments":          {func(s string) string { return from(s, "metadata") }, 0o600, ""},
+		"no metadata":          {func(s string) string { return from(s, "curve\n") }, 0o600, "Invalid argument"},
 		"underscore in value":  {func(s string) string { return strings.Replace(s, "metadata\n", "metadata\n    x = \"a_b\"\n", 1) }, 0o600, "Invalid argument"},
 		"underscore in a key":  {func(s string) string { return strings.Replace(s, "metadata\n", "metadata\n    x_y = \"a\"\n", 1) }, 0o600, "Invalid argument"},
 		"no quotes":            {func(s string) string { return strings.Replace(s, "metadata\n", "metadata\n    x = a\n", 1) }, 0o600, "Invalid argument"},
-		"public key only":      {func(s string) string { return s[:strings.Index(s, "    secret-key")] }, 0o600, "Invalid argument"},
+		"public key only":      {func(s string) string { return strings.TrimSuffix(s, from(s, "    secret-key")) }, 0o600, "Invalid argument"},
 		"not a pair":           {otherPublicKey, 0o600, "Invalid argument"},
 		"unknown key in curve": {func(s string) string { return s + "    x = \"1\"\n" }, 0o600, "Invalid argument"},
 	} {
@@ -136,9 +137,15 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
+// from is the rest of a text from a word on.
+func from(text, word string) string {
+	before, _, _ := strings.Cut(text, word)
+	return strings.TrimPrefix(text, before)
+}
+
+// otherPublicKey replaces the public key by one that belongs to another secret.
 func otherPublicKey(s string) string {
-	return strings.Replace(s, `public-key = "`, `public-key = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7" #`, 1)[:strings.Index(s, `public-key = "`)+54] +
-		s[strings.Index(s, `public-key = "`)+54:]
+	return regexp.MustCompile(`public-key = "[^\n]*`).ReplaceAllLiteralString(s, `public-key = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"`)
 }
 
 // The directories of a broker are the owner's.

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -32,7 +33,7 @@ var buildFake = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "flux"), "..").CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, "flux"), "..").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build fakeflux: %w: %s", err, out)
 	}
@@ -59,7 +60,7 @@ func each(t *testing.T, test func(t *testing.T, f flux)) {
 	if err != nil {
 		return
 	}
-	out, err := exec.Command(path, "version").Output()
+	out, err := exec.CommandContext(t.Context(), path, "version").Output()
 	if err != nil || strings.Contains(string(out), "fake") {
 		return
 	}
@@ -75,7 +76,7 @@ type result struct {
 // command is flux with arguments and, beside the test's own environment, the
 // given variables.
 func (f flux) command(env []string, args ...string) *exec.Cmd {
-	c := exec.Command(filepath.Join(f.dir, "flux"), args...)
+	c := exec.CommandContext(context.Background(), filepath.Join(f.dir, "flux"), args...)
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "FLUX_") {
 			c.Env = append(c.Env, e)
@@ -174,7 +175,7 @@ func (i *instance) write(t *testing.T, name, text string) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port

@@ -2,7 +2,6 @@ package contract
 
 import (
 	"os"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,7 +67,7 @@ func TestJobs(t *testing.T) {
 		})
 		t.Run("the job's id is printed", func(t *testing.T) {
 			id := i.out(t, "submit", "--wait", "true")
-			assert.Regexp(t, regexp.MustCompile(`^ƒ[1-9A-Za-z]+$`), id)
+			assert.Regexp(t, `^ƒ[1-9A-Za-z]+$`, id)
 			assert.Equal(t, "COMPLETED true 1", i.out(t, "jobs", "-no", "{status} {name} {ntasks}", id))
 			assert.Equal(t, id, i.out(t, "job", "last"))
 		})
@@ -97,7 +96,7 @@ func TestQueue(t *testing.T) {
 		i.eventually(t, "COMPLETED", "jobs", "-no", "{status}", third)
 		i.out(t, "cancel", "--all", "--quiet")
 		i.eventually(t, "CANCELED", "jobs", "-no", "{status}", held)
-		assert.Equal(t, "", i.out(t, "jobs", "-no", "{id}"))
+		assert.Empty(t, i.out(t, "jobs", "-no", "{id}"))
 		assert.Len(t, strings.Fields(i.out(t, "jobs", "-a", "-no", "{id}")), 4)
 
 		assert.Equal(t, "Scheduling is stopped", i.out(t, "queue", "stop"))

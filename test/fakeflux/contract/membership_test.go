@@ -89,7 +89,7 @@ func TestNamelessCertificate(t *testing.T) {
 		i, _ := up(t, f, 2, 1, "")
 		text, err := os.ReadFile(i.path("curve.cert"))
 		require.NoError(t, err)
-		i.write(t, "curve.cert", string(text[strings.Index(string(text), "curve\n"):]))
+		i.write(t, "curve.cert", from(string(text), "curve\n"))
 		i.start(t, 1, quorum(1)...)
 		i.nodes(t, "up", hosts(2))
 	})
