@@ -71,15 +71,14 @@ func previousArchive(file string) string {
 
 // partialArchive is what an archive is named until it is whole. Its ending tells
 // flux dump the format.
-func partialArchive(file string) string {
+func partialArchive(file, part string) string {
 	dir, name := filepath.Split(file)
-	return filepath.Join(dir, ".partial-"+name)
+	return filepath.Join(dir, ".partial-"+part+"-"+name)
 }
 
 // saver saves the instance's content as an archive.
 type saver struct {
 	agent *agent
-	mu    sync.Mutex // one at a time
 }
 
 func (a *agent) newSaver() *saver {
@@ -116,54 +115,72 @@ func (v *saver) periodically(ctx context.Context) (stop func()) {
 }
 
 // saveAtEnd saves the instance after the program has ended. Running jobs are
-// cancelled first, as Flux would do when it stops; a job that does not end, since
-// the broker below it hangs, is saved as it is.
+// cancelled before, as Flux would do when it stops. A job that does not end, since
+// the broker below it hangs, must not be saved as it ends, because Flux can't
+// restore that: then what was saved before the cancelling stands.
 func (v *saver) saveAtEnd(ctx context.Context, s *stop) error {
 	if v.agent.plan.Archive.Path == "" {
 		return nil
 	}
-	// Whether Kubernetes has told the pod to stop or the program has ended: the same
-	// time is enough.
-	budget := min(s.grace/2, s.Left(s.grace/4))
-	ctx, cancel := context.WithTimeout(ctx, budget)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := v.quiesce(ctx, budget/2); err != nil {
-		klog.FromContext(ctx).Error(err, "Jobs are saved as they run")
+	go func() {
+		select {
+		case <-s.done(ctx.Done(), s.grace/4):
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := v.agent.fluxCommand(ctx, "queue", "stop", "--quiet", "--all"); err != nil {
+		return err
+	}
+	running, errRunning := v.dump(ctx, "running")
+	defer os.RemoveAll(running)
+	if err := v.quiesce(ctx, s.grace/5); err != nil {
+		if errRunning != nil {
+			return errRunning
+		}
+		klog.FromContext(ctx).Error(err, "Jobs do not end; they are saved as they ran")
+		return v.publish(running)
 	}
 	return v.save(ctx)
 }
 
-// quiesce stops queues and running jobs. The queues' being stopped is not saved.
+// quiesce cancels running jobs and waits for their end.
 func (v *saver) quiesce(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var errs []error
-	for _, args := range [][]string{
-		{"queue", "stop", "--quiet", "--all"},
-		{"cancel", "--user=all", "--quiet", "--states=RUN"},
-		{"queue", "idle", "--quiet"},
-	} {
-		if err := v.agent.fluxCommand(ctx, args...); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// save writes an archive beside the one that is there, and puts it in its place
-// when it is whole. One predecessor is kept.
-func (v *saver) save(ctx context.Context) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	file := v.agent.path(v.agent.plan.Archive.Path)
-	partial := partialArchive(file)
-	defer os.RemoveAll(partial)
-	if err := v.agent.fluxCommand(ctx, "dump", "--quiet", partial); err != nil {
+	if err := v.agent.fluxCommand(ctx, "cancel", "--user=all", "--quiet", "--states=RUN"); err != nil {
 		return err
 	}
-	if err := syncFile(partial); err != nil {
-		return fmt.Errorf("writing the archive: %w", err)
+	return v.agent.fluxCommand(ctx, "queue", "idle", "--quiet")
+}
+
+// save writes an archive and puts it in its place.
+func (v *saver) save(ctx context.Context) error {
+	partial, err := v.dump(ctx, "idle")
+	defer os.RemoveAll(partial)
+	if err != nil {
+		return err
 	}
+	return v.publish(partial)
+}
+
+// dump writes an archive beside the one that is there, and returns its name.
+func (v *saver) dump(ctx context.Context, part string) (string, error) {
+	partial := partialArchive(v.agent.path(v.agent.plan.Archive.Path), part)
+	if err := v.agent.fluxCommand(ctx, "dump", "--quiet", partial); err != nil {
+		return partial, err
+	}
+	if err := syncFile(partial); err != nil {
+		return partial, fmt.Errorf("writing the archive: %w", err)
+	}
+	return partial, nil
+}
+
+// publish puts an archive that is whole in its place. One predecessor is kept.
+func (v *saver) publish(partial string) error {
+	file := v.agent.path(v.agent.plan.Archive.Path)
 	if err := os.Rename(file, previousArchive(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("keeping the previous archive: %w", err)
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -99,6 +100,15 @@ func TestArchiveWhenStopped(t *testing.T) {
 	}
 }
 
+func TestArchiveOfJobsThatDoNotEnd(t *testing.T) {
+	p := newArchivePod(t)
+	p.env = append(p.env, "FAKE_HANGS=1")
+	assert.Equal(t, 3, p.run("run"), "the program's own code")
+	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
+	assert.Equal(t, 1, strings.Count(p.fluxLog(), "\ndump "), "only from before they were cancelled")
+	assert.Contains(t, p.stderr.String(), "saved as they ran")
+}
+
 func TestArchivePeriodically(t *testing.T) {
 	p := newArchivePod(t)
 	p.plan.Archive.PeriodSeconds = 1
@@ -112,7 +122,7 @@ func TestArchivePeriodically(t *testing.T) {
 
 func TestArchiveNames(t *testing.T) {
 	assert.Equal(t, "/a/x.tar.gz.previous", previousArchive("/a/x.tar.gz"))
-	assert.Equal(t, "/a/.partial-x.tar.gz", partialArchive("/a/x.tar.gz"), "flux dump goes by the ending")
+	assert.Equal(t, "/a/.partial-idle-x.tar.gz", partialArchive("/a/x.tar.gz", "idle"), "flux dump goes by the ending")
 }
 
 func TestStateVolumeHasOneLead(t *testing.T) {

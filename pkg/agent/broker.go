@@ -47,14 +47,20 @@ type backoff struct {
 const (
 	backoffMin = 500 * time.Millisecond
 	backoffMax = 8 * time.Second
-	// soon is how long a broker lives at most that seems unable to start.
-	soon = 10 * time.Second
+	// soon is how long a broker lives at most that seems unable to start, on a machine
+	// that is busy.
+	soon = time.Minute
+	// settled is how long one lives after which the next is started at once.
+	settled = 10 * time.Second
 )
 
 // next is the wait after a broker that lived for that long.
 func (b *backoff) next(lived time.Duration) time.Duration {
+	if lived > settled {
+		b.wait = 0
+	}
 	if lived > soon {
-		*b = backoff{}
+		b.fast = 0
 	}
 	b.fast++
 	b.wait = min(max(backoffMin, 2*b.wait), backoffMax)

@@ -43,13 +43,12 @@ func (a *agent) initial(ctx context.Context, o options) int {
 	if a.brokerLost(ctx, s, out) {
 		return plan.ExitBroker
 	}
-	if err := a.recordOutcome(out); err != nil {
-		klog.FromContext(ctx).Error(err, "The exit code of the program is lost")
-	}
+	a.recordOutcome(ctx, out, a.plan.Archive.Path != "")
 	if err := saver.saveAtEnd(ctx, s); err != nil {
 		klog.FromContext(ctx).Error(err, "The instance was not saved", "archive", a.plan.Archive.Path)
 		a.terminationMessage(fmt.Sprintf("the instance was not saved to %s: %v", a.plan.Archive.Path, err))
 	}
+	a.recordOutcome(ctx, out, false)
 	return out.Code
 }
 

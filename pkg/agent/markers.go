@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/plan"
 )
@@ -33,6 +36,8 @@ type outcome struct {
 	Code int `json:"code"`
 	// Stopped: it was told to stop before.
 	Stopped bool `json:"stopped,omitempty"`
+	// Saving: the instance is being saved.
+	Saving bool `json:"saving,omitempty"`
 }
 
 func (a *agent) marker(name string) string {
@@ -84,12 +89,16 @@ func exists(file string) bool {
 
 // recordOutcome keeps how the initial program ended, for the agent that started the
 // broker.
-func (a *agent) recordOutcome(o outcome) error {
+func (a *agent) recordOutcome(ctx context.Context, o outcome, saving bool) {
+	o.Saving = saving
 	text, err := json.Marshal(o)
-	if err != nil {
-		return fmt.Errorf("recording how the program ended: %w", err)
+	if err == nil {
+		err = a.leave(markerProgram, text, 0o644)
 	}
-	return a.leave(markerProgram, text, 0o644)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "The exit code of the program is lost")
+		a.terminationMessage(fmt.Sprintf("the exit code of the program, %d, is lost: %v", o.Code, err))
+	}
 }
 
 // readOutcome is how the initial program ended, nil as long as it has not.

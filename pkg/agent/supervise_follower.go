@@ -18,7 +18,7 @@ func (r *runner) follower(ctx context.Context) (int, error) {
 	for !r.stop.Told() {
 		begin := time.Now()
 		p, err := r.startBroker(prepare.BrokerRun{
-			CleanupTimeout: r.stop.grace / 4, ShutdownTimeout: r.stop.grace / 4,
+			CleanupTimeout: r.stop.grace / 5, ShutdownTimeout: r.stop.grace / 5,
 		})
 		if err != nil {
 			return 0, exit(plan.ExitBroker, err)

@@ -60,7 +60,7 @@ func (r *runner) lead(ctx context.Context) (int, error) {
 
 // leadRun is one start of the lead broker.
 func (r *runner) leadRun() (prepare.BrokerRun, error) {
-	run := prepare.BrokerRun{CleanupTimeout: r.stop.grace / 4, ShutdownTimeout: r.stop.grace / 4}
+	run := prepare.BrokerRun{CleanupTimeout: r.stop.grace / 5, ShutdownTimeout: r.stop.grace / 5}
 	var err error
 	if run.Quorum, err = r.quorum(); err != nil {
 		return run, err
@@ -133,7 +133,7 @@ func (r *runner) awaitLead(ctx context.Context, p *process.Process) *outcome {
 			return before
 		case <-ticker.C:
 		}
-		if r.readOutcome() == nil {
+		if out := r.readOutcome(); out == nil || out.Saving {
 			continue
 		}
 		if over.IsZero() {
