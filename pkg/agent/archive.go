@@ -25,15 +25,13 @@ func (r *runner) archiveToRestore(stateDir string) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	if _, err := os.Stat(r.path(file)); errors.Is(err, fs.ErrNotExist) {
+	if !exists(r.path(file)) {
 		// The agent may have ended between putting the old one aside and the new one in
 		// its place.
 		file = previousArchive(file)
-		if _, err := os.Stat(r.path(file)); err != nil {
-			return "", nil
-		}
-	} else if err != nil {
-		return "", fmt.Errorf("looking for the archive: %w", err)
+	}
+	if !exists(r.path(file)) {
+		return "", nil
 	}
 	found, err := instanceFiles(stateDir)
 	if err != nil {

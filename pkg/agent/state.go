@@ -72,7 +72,8 @@ func (r *runner) lockVolume(ctx context.Context, name string) (*os.File, error) 
 		}
 	}
 	host, _ := os.Hostname() // only for the log of others
-	if err := f.Truncate(0); err == nil {
+	err = f.Truncate(0)
+	if err == nil {
 		_, err = f.WriteAt([]byte(host), 0)
 	}
 	if err != nil {

@@ -152,7 +152,7 @@ func (r *runner) awaitLead(ctx context.Context, p *process.Process) *outcome {
 // stopped, does not change the result of the work.
 func (r *runner) leadCode(ctx context.Context, broker process.Status, out *outcome) (code int, over bool) {
 	switch {
-	case out != nil && !(out.Stopped && r.stop.Told()):
+	case out != nil && (!out.Stopped || !r.stop.Told()):
 		if broker.Code() != out.Code {
 			klog.FromContext(ctx).Info("The broker ended otherwise than its program", "broker", broker.String(), "program", out.Code)
 		}

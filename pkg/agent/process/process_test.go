@@ -76,7 +76,7 @@ func TestReapsOrphans(t *testing.T) {
 			if prefix != nil && exec.CommandContext(t.Context(), prefix[0], append(prefix[1:], "true")...).Run() != nil {
 				t.Skip("no right to make a PID namespace")
 			}
-			words := append(prefix, os.Args[0])
+			words := append(slices.Clone(prefix), os.Args[0])
 			cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
 			cmd.Env = append(os.Environ(), envInit+"="+script)
 			out, err := cmd.CombinedOutput()
