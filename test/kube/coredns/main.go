@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"log"
+	"os"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -23,6 +25,8 @@ func main() {
 	caddy.RegisterEventHook("ready", func(event caddy.EventName, _ any) error {
 		if event == caddy.InstanceStartupEvent {
 			fmt.Println(readyLine)
+			// Nobody may read standard output from then on, which would end a process that writes to it.
+			log.SetOutput(os.Stderr)
 		}
 		return nil
 	})
