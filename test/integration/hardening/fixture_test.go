@@ -57,6 +57,10 @@ func fixtureIn(t *testing.T, kube *cluster.Cluster, namespace string) *fixture {
 	return &fixture{T: t, world: followWorld(t, u), cluster: kube, user: u, kube: u.Kube, namespace: namespace}
 }
 
+// watches is how many kinds of objects a controller watches: MiniClusters, Jobs,
+// ConfigMaps, Services and pods.
+const watches = 5
+
 // controllerRun is one life of a controller that sees only the fixture's namespace,
 // with requests that can be broken.
 type controllerRun struct {
