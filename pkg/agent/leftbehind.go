@@ -3,7 +3,10 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -23,7 +26,7 @@ func (r *runner) endLeftBehind(ctx context.Context) {
 	deadline := time.Now().Add(min(leftBehindPatience, r.stop.Left(brokerReserve(r.stop.grace))))
 	told := false
 	for {
-		left := slices.DeleteFunc(r.table.Adopted(), func(pid int) bool { return !ofBroker(pid) })
+		left := slices.DeleteFunc(r.table.Adopted(), func(pid int) bool { return !r.ofBroker(pid) })
 		if len(left) == 0 {
 			return
 		}
@@ -43,11 +46,16 @@ func (r *runner) endLeftBehind(ctx context.Context) {
 }
 
 // ofBroker tells whether an orphan was started by a broker, to run something in its
-// instance. It can't tell of a process of another user; root can of all.
-func ofBroker(pid int) bool {
+// instance: by its environment, or its user where only brokers run as that. Root may
+// look into the environment of another user's process only with a capability that
+// containers don't have (CAP_SYS_PTRACE).
+func (r *runner) ofBroker(pid int) bool {
 	dir := "/proc/" + strconv.Itoa(pid)
 	environ, err := os.ReadFile(dir + "/environ")
-	if err == nil && bytes.Contains(append([]byte{0}, environ...), []byte("\x00FLUX_JOB_ID=")) {
+	switch {
+	case err == nil && bytes.Contains(append([]byte{0}, environ...), []byte("\x00FLUX_JOB_ID=")):
+		return true
+	case errors.Is(err, fs.ErrPermission) && r.ofFluxUser(dir):
 		return true
 	}
 	text, err := os.ReadFile(dir + "/cmdline")
@@ -55,6 +63,22 @@ func ofBroker(pid int) bool {
 		return false
 	}
 	args := bytes.Split(text, []byte{0})
+	// The shell of a job, whose tasks are left behind when it ends: its environment
+	// is the broker's.
+	if filepath.Base(string(args[0])) == "flux-shell" {
+		return true
+	}
 	self, err := os.Executable()
 	return err == nil && len(args) > 1 && string(args[0]) == self && string(args[1]) == "initial"
+}
+
+// ofFluxUser tells whether a process is of the user that brokers run as, and hooks
+// don't.
+func (r *runner) ofFluxUser(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil || r.instance.Credential == nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Uid == r.instance.Credential.Uid && int(stat.Uid) != os.Getuid()
 }

@@ -1,0 +1,42 @@
+package agent
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agent/prepare"
+)
+
+func TestOfBroker(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	tee, err := exec.LookPath("tee") // it waits, whatever its words are
+	require.NoError(t, err)
+	for name, tc := range map[string]struct {
+		words []string
+		env   string
+		want  bool
+	}{
+		"a hook's":            {[]string{"sshd", "x"}, "FLUX_URI=local:///run/flux/local", false},
+		"a task":              {[]string{"lammps", "x"}, "FLUX_JOB_ID=f1", true},
+		"a job's shell":       {[]string{"/usr/libexec/flux/flux-shell", "x"}, "X=1", true},
+		"the initial program": {[]string{self, "initial"}, "X=1", true},
+		"another agent":       {[]string{self, "sidecar"}, "X=1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), tee)
+			cmd.Args, cmd.Env, cmd.Dir = tc.words, []string{"A=FLUX_JOB_ID=", tc.env}, t.TempDir()
+			stdin, err := cmd.StdinPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			r := &runner{instance: &prepare.Instance{}}
+			assert.Equal(t, tc.want, r.ofBroker(cmd.Process.Pid))
+			require.NoError(t, stdin.Close())
+			require.NoError(t, cmd.Wait())
+		})
+	}
+}
