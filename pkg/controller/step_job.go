@@ -24,9 +24,6 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 	if s.job != nil {
 		return nil
 	}
-	if s.foreignJob != nil {
-		return &heldError{kind: "Job", name: s.foreignJob.Name, holder: describeHolder(s.foreignJob)}
-	}
 	size := s.mc.RequestedSize()
 	wanted, err := BuildJob(s.mc, s.facts, size)
 	if err != nil {

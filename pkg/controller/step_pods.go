@@ -16,9 +16,13 @@ import (
 
 // former waits until the pods of a Job that is gone have gone too: beside a new
 // Job there would be two brokers of a rank, and two pods of a host name. Only a
-// cluster that existed before can have such pods.
+// cluster that existed before can have such pods. Nothing is made, either, while a
+// Job that is not ours has the name: perhaps another is there already that is.
 func (c *Controller) former(ctx context.Context, s *syncState) error {
-	if s.job != nil || s.foreignJob != nil || !s.existed {
+	if s.foreignJob != nil {
+		return &heldError{kind: "Job", name: s.foreignJob.Name, holder: describeHolder(s.foreignJob)}
+	}
+	if s.job != nil || !s.existed {
 		return nil
 	}
 	pods, err := c.livePods(ctx, s.mc)

@@ -20,7 +20,7 @@ import (
 // Job: a Job proves that they were made, and Kubernetes keeps what its pods use. So
 // neither has to be watched.
 func (c *Controller) clusterVolumes(ctx context.Context, s *syncState) error {
-	if s.job != nil || s.foreignJob != nil || len(s.mc.Spec.Volumes) == 0 {
+	if s.job != nil || len(s.mc.Spec.Volumes) == 0 {
 		return nil
 	}
 	if err := c.addFinalizer(ctx, s); err != nil {
