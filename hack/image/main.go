@@ -116,7 +116,8 @@ func write(out io.Writer, output string, names []string, images []ociimage.Image
 	if err != nil {
 		return fmt.Errorf("making the archive: %w", err)
 	}
-	defer os.Remove(file.Name())
+	// Once it is in place, neither finds anything to do.
+	defer os.RemoveAll(file.Name())
 	defer file.Close()
 	digest, err := ociimage.Write(file, names, images...)
 	if err != nil {

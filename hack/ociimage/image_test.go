@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -41,7 +42,7 @@ func untar(t *testing.T, archive io.Reader) (names []string, contents map[string
 	contents, headers = map[string][]byte{}, map[string]*tar.Header{}
 	for reader := tar.NewReader(archive); ; {
 		header, err := reader.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return names, contents, headers
 		}
 		require.NoError(t, err)
@@ -65,7 +66,7 @@ func blob(t *testing.T, contents map[string][]byte, d ocispec.Descriptor) []byte
 	content, there := contents["blobs/sha256/"+d.Digest.Encoded()]
 	require.True(t, there, d.Digest)
 	assert.Equal(t, d.Digest, digest.FromBytes(content))
-	assert.EqualValues(t, d.Size, len(content))
+	assert.Len(t, content, int(d.Size))
 	return content
 }
 
@@ -102,7 +103,7 @@ func TestWriteMakesAnImageLayout(t *testing.T) {
 			layer, err = io.ReadAll(unpacked)
 			require.NoError(t, err)
 		}
-		assert.Equal(t, config.RootFS.DiffIDs, []digest.Digest{digest.FromBytes(layer)})
+		assert.Equal(t, []digest.Digest{digest.FromBytes(layer)}, config.RootFS.DiffIDs)
 	}
 
 	type dockerImage struct {

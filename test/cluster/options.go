@@ -62,9 +62,8 @@ func (o Options) listen() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the API server's port: %w", err)
 	}
-	defer listener.Close()
 	file, err := listener.File()
-	if err != nil {
+	if err := errors.Join(err, listener.Close()); err != nil {
 		return nil, fmt.Errorf("handing on the API server's port: %w", err)
 	}
 	return file, nil

@@ -111,8 +111,11 @@ func findBusybox(ctx context.Context) (path string, applets []string, err error)
 	if err != nil {
 		return "", nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	defer program.Close()
-	if program.Section(".interp") != nil {
+	needsLibraries := program.Section(".interp") != nil
+	if err := program.Close(); err != nil {
+		return "", nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if needsLibraries {
 		return "", nil, errors.New("the image of the tests has its shell from package busybox-static; the busybox of this machine needs libraries")
 	}
 	list, err := exec.CommandContext(ctx, path, "--list").Output()

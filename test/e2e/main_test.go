@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func installController(ctx context.Context, kube *node.Node) error {
 	_, err = kube.Kubectl(ctx, "rollout", "status", "deployment", controllerName, "--namespace="+systemNamespace, "--timeout=60s")
 	if err != nil {
 		pods, describeErr := kube.Kubectl(ctx, "describe", "pods", "--namespace="+systemNamespace)
-		return fmt.Errorf("waiting for the controller: %w\n%s%v", err, pods, describeErr)
+		return errors.Join(fmt.Errorf("waiting for the controller: %w\n%s", err, pods), describeErr)
 	}
 	return nil
 }

@@ -3,7 +3,9 @@ package process
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,4 +75,43 @@ func TestLastLines(t *testing.T) {
 	assert.Equal(t, "2\n3", lastLines(path, 2))
 	assert.Equal(t, "1\n2\n3", lastLines(path, 10))
 	assert.Contains(t, lastLines(path+"x", 10), "no such file")
+}
+
+func TestEnterComesBeforeTheProgram(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	entered := false
+	p, err := Start(Command{Name: "shell", Path: "/bin/sh", Args: []string{"-c", "echo here"}, Log: log, Lines: true, Enter: func() error {
+		entered = true
+		return nil
+	}})
+	require.NoError(t, err)
+	assert.True(t, entered)
+	require.NoError(t, p.WaitForLine(t.Context(), "here"))
+	<-p.Ended()
+
+	_, err = Start(Command{Name: "shell", Path: "/bin/sh", Log: log, Enter: func() error { return os.ErrPermission }})
+	require.ErrorIs(t, err, os.ErrPermission)
+	assert.ErrorContains(t, err, "shell")
+}
+
+func TestFilesAreInherited(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	defer file.Close()
+	p, err := Start(Command{Name: "shell", Path: "/bin/sh", Args: []string{"-c", "echo hello >&3"}, Log: path + ".log", Files: []*os.File{file}})
+	require.NoError(t, err)
+	<-p.Ended()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "hello\n", string(content))
+}
+
+func TestRunFrom(t *testing.T) {
+	var out strings.Builder
+	cmd := exec.Command("/bin/echo", "hello")
+	cmd.Stdout = &out
+	require.NoError(t, RunFrom(func() error { return nil }, cmd))
+	assert.Equal(t, "hello\n", out.String())
+	assert.ErrorIs(t, RunFrom(func() error { return os.ErrPermission }, exec.Command("/bin/true")), os.ErrPermission)
 }
