@@ -2,6 +2,7 @@ package agent
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -223,4 +224,19 @@ func TestNotPrepared(t *testing.T) {
 			assert.Zero(t, p.brokers())
 		})
 	}
+}
+
+func TestRunAsFirstProcess(t *testing.T) {
+	namespace := []string{"unshare", "--pid", "--fork", "--mount-proc"}
+	if exec.CommandContext(t.Context(), namespace[0], append(namespace[1:], "true")...).Run() != nil {
+		t.Skip("no right to make a PID namespace")
+	}
+	p := newPod(t)
+	p.prefix = namespace
+	p.plan.Lead.Mode = plan.ModeLauncher
+	// Orphans that end while the program runs, and one that outlives it.
+	p.plan.Lead.Command = "for i in 1 2 3; do sh -c 'sleep 0.1 &'; done; sh -c 'sleep 1000 &'; sleep 1; exit 9"
+	p.plan.Hooks.Post = "ps -e -o stat= | grep -c Z"
+	assert.Equal(t, 9, p.run("run"))
+	assert.Equal(t, "0\n", p.stdout.String(), "zombies")
 }
