@@ -204,6 +204,13 @@ func (w *world) history() []change {
 	return slices.Clone(w.changes)
 }
 
+// silent is how long nothing has changed.
+func (w *world) silent() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.changes[len(w.changes)-1].at)
+}
+
 // uids are the UIDs, in the order of their appearance, of all objects of a kind ever
 // made that a MiniCluster of a UID owns, or that have its UID as a label.
 func (w *world) uids(kind string, owner types.UID) []types.UID {
