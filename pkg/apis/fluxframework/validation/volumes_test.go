@@ -148,6 +148,13 @@ func TestReservedVolumes(t *testing.T) {
 				Name: "minicluster-agent", Image: "a", Volumes: map[string]v1alpha2.ContainerVolume{"data": {Path: "/mnt/flux", ClaimName: "c"}},
 			})
 		}, fields: []string{"spec.containers[1].name", "spec.containers[1].volumes[data].path"}},
+		{name: "a sidecar has no certificate", edit: func(mc *v1alpha2.MiniCluster) {
+			system(mc)
+			mc.Spec.Containers[0].RunFlux = true
+			mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{
+				Name: "s", Image: "a", Volumes: map[string]v1alpha2.ContainerVolume{"data": {Path: "/etc/curve", ClaimName: "c"}},
+			})
+		}},
 		{name: "services pod", edit: func(mc *v1alpha2.MiniCluster) {
 			mc.Spec.Services = []v1alpha2.MiniClusterContainer{{
 				Name: "s", Image: "a", Volumes: map[string]v1alpha2.ContainerVolume{"flux-view": {Path: "/mnt/flux", ClaimName: "c"}},
