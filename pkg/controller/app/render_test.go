@@ -88,7 +88,7 @@ func TestErrorsAreForPeople(t *testing.T) {
 func TestRenderCorpus(t *testing.T) {
 	dir := os.Getenv("MINICLUSTER_CORPUS")
 	if dir == "" {
-		dir = filepath.FromSlash("../../../../../shared/corpus")
+		dir = filepath.FromSlash("../../../../shared/corpus")
 	}
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("no documents in %s; set MINICLUSTER_CORPUS to a folder that has them", dir)
