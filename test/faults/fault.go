@@ -3,6 +3,7 @@ package faults
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,10 @@ type Fault func(next http.RoundTripper, r *http.Request) (*http.Response, error)
 func lostError(when string) error {
 	return fmt.Errorf("injected fault, %s: %w", when, syscall.ECONNRESET)
 }
+
+// errDead ends the requests of a client that is dead. It looks like no connection that
+// broke: client-go would try reads again for ten seconds.
+var errDead = errors.New("injected fault: the client is dead")
 
 // Fail breaks the connection before the server gets the request.
 func Fail() Fault {

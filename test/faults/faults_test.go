@@ -222,9 +222,12 @@ func TestKill(t *testing.T) {
 			rule := broken.KillAt(faults.Writes, 2, tc.fault)
 			_, err := c.do(http.MethodPost, jobsPath, "1")
 			require.NoError(t, err)
-			for _, method := range []string{http.MethodPost, http.MethodPost, http.MethodGet} {
-				_, err = c.do(method, jobsPath, "2")
-				require.ErrorIs(t, err, syscall.ECONNRESET)
+			_, err = c.do(http.MethodPost, jobsPath, "2")
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+			for _, method := range []string{http.MethodPost, http.MethodGet} {
+				_, err = c.do(method, jobsPath, "3")
+				require.ErrorContains(t, err, "the client is dead")
+				require.NotErrorIs(t, err, syscall.ECONNRESET, "client-go would try a read again")
 			}
 			<-rule.Fired()
 			_, err = watch.Read(make([]byte, 1))

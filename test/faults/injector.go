@@ -161,7 +161,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	rule, dead := t.injector.choose(request)
 	if dead {
 		closeBody(r)
-		return nil, lostError("the client is dead")
+		return nil, errDead
 	}
 	if rule == nil {
 		return t.send(request, r)
@@ -171,7 +171,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		t.injector.Kill()
 		if err == nil {
 			_ = response.Body.Close()
-			return nil, lostError("the client is dead")
+			return nil, errDead
 		}
 	}
 	return response, err

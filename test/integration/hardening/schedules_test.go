@@ -31,6 +31,7 @@ func TestRandomSchedules(t *testing.T) {
 	for i := range *randomSchedules {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
+			takeTurn(t)
 			s := &schedule{fixture: newFixture(t), random: rand.New(rand.NewPCG(*scheduleSeed, uint64(i)))}
 			s.supervisor = s.supervise()
 			defer func() {

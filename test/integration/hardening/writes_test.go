@@ -89,6 +89,7 @@ func TestEveryWrite(t *testing.T) {
 }
 
 func everyWrite(t *testing.T, m mode, st stage) {
+	takeTurn(t)
 	f := newFixture(t)
 	s := f.supervise()
 	for k := 1; ; k++ {
