@@ -21,6 +21,10 @@ import (
 // envMain makes the test's program the agent.
 const envMain = "AGENT_TEST_MAIN"
 
+// quickExit spares each agent a second at its end, in which the race detector waits
+// for reports of other threads.
+const quickExit = "GORACE=atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(envMain) != "" {
 		os.Exit(Main(os.Args[1:]))
@@ -73,7 +77,7 @@ func newPod(t *testing.T) *pod {
 		},
 		Lead: plan.Program{Mode: plan.ModeNone, Tasks: 1, Logs: filepath.Join(root, "logs")},
 	}}
-	p.env = append(os.Environ(), envMain+"=1", envIndex+"=0", "FAKE_LOG="+p.path("flux.log"), "FAKE_JOBS="+p.path("jobs"), "FAKE_ROOT="+root,
+	p.env = append(os.Environ(), envMain+"=1", quickExit, envIndex+"=0", "FAKE_LOG="+p.path("flux.log"), "FAKE_JOBS="+p.path("jobs"), "FAKE_ROOT="+root,
 		"PATH="+bin+":"+os.Getenv("PATH"))
 	p.write(plan.ConfigDir+"/"+plan.FileQuorum, "2\n")
 	p.write(plan.ConfigDir+"/"+plan.FileBrokerTOML, "")
