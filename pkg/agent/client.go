@@ -21,7 +21,7 @@ func (a *agent) prepareRoot() string {
 // where the image of the view is mounted, if it is.
 func (a *agent) view(ctx context.Context, image string) int {
 	if a.plan.View == nil {
-		return a.fatal(ctx, exit(plan.ExitPrepare, errors.New("Flux is in the image of the Flux container: there is no view to bring")))
+		return a.fatal(ctx, exit(plan.ExitPrepare, errors.New("no view to bring: the image of the Flux container has Flux")))
 	}
 	if err := prepare.View(ctx, a.plan.View, prepare.ViewOptions{Root: a.prepareRoot(), Image: image}); err != nil {
 		return a.fatal(ctx, exit(plan.ExitPrepare, fmt.Errorf("bringing the view of Flux: %w", err)))
