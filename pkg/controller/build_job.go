@@ -73,10 +73,24 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Facts, size int32) (*batchv1.Job, erro
 	return job, nil
 }
 
-// podAnnotations tell kubectl which container logs and exec are about, unless the user
-// does.
+// Annotations that ask autoscalers of nodes not to move a pod for the sake of a
+// tighter packing: a lead that is moved ends the jobs that run, a follower those that
+// run on it.
+const (
+	// of the Kubernetes cluster autoscaler
+	safeToEvictAnnotation = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+	// of Karpenter
+	doNotDisruptAnnotation = "karpenter.sh/do-not-disrupt"
+)
+
+// podAnnotations tell kubectl which container logs and exec are about, and autoscalers
+// of nodes to leave the pods where they are. The user's own take precedence.
 func podAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
-	annotations := map[string]string{defaultContainerAnnotation: mc.Name}
+	annotations := map[string]string{
+		defaultContainerAnnotation: mc.Name,
+		safeToEvictAnnotation:      "false",
+		doNotDisruptAnnotation:     "true",
+	}
 	if mc.Spec.Pod != nil {
 		maps.Copy(annotations, mc.Spec.Pod.Annotations)
 	}
@@ -91,25 +105,26 @@ func backoffLimit(mc *v1alpha2.MiniCluster) int32 {
 }
 
 // podFailurePolicy makes a failing application fail the Job at once, while pods
-// that are lost or stopped are replaced. It is left out where the user decided
-// about failures: with a backoffLimit, or a restart policy that Kubernetes does
-// not allow beside it.
+// that are lost or stopped are replaced. Where the user decided about failures, with
+// a backoffLimit or a restart policy, only disruptions are left: nobody's limit is
+// about nodes that are drained. Kubernetes allows no policy where containers are
+// restarted.
 func podFailurePolicy(mc *v1alpha2.MiniCluster) *batchv1.PodFailurePolicy {
-	if mc.Spec.BackoffLimit != nil || restartPolicy(mc) != corev1.RestartPolicyNever {
+	if restartPolicy(mc) != corev1.RestartPolicyNever {
 		return nil
 	}
-	if mc.Spec.Pod != nil && mc.Spec.Pod.RestartPolicy != "" {
-		return nil
+	policy := &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
+		Action: batchv1.PodFailurePolicyActionIgnore,
+		OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{
+			{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
+		},
+	}}}
+	if mc.Spec.BackoffLimit != nil || (mc.Spec.Pod != nil && mc.Spec.Pod.RestartPolicy != "") {
+		return policy
 	}
 	container := mc.Name
-	return &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{
-		{
-			Action: batchv1.PodFailurePolicyActionIgnore,
-			OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{
-				{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
-			},
-		},
-		{
+	policy.Rules = append(policy.Rules,
+		batchv1.PodFailurePolicyRule{
 			Action: batchv1.PodFailurePolicyActionCount,
 			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
 				ContainerName: &container,
@@ -117,7 +132,7 @@ func podFailurePolicy(mc *v1alpha2.MiniCluster) *batchv1.PodFailurePolicy {
 				Values:        countedExits(),
 			},
 		},
-		{
+		batchv1.PodFailurePolicyRule{
 			Action: batchv1.PodFailurePolicyActionFailJob,
 			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
 				ContainerName: &container,
@@ -125,5 +140,6 @@ func podFailurePolicy(mc *v1alpha2.MiniCluster) *batchv1.PodFailurePolicy {
 				Values:        []int32{0},
 			},
 		},
-	}}
+	)
+	return policy
 }

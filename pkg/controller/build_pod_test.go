@@ -265,8 +265,17 @@ func TestCertificateVolume(t *testing.T) {
 
 func TestPodAnnotations(t *testing.T) {
 	mc := makeMiniCluster()
-	assert.Equal(t, map[string]string{"kubectl.kubernetes.io/default-container": "flux-sample"}, podAnnotations(mc))
-	mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{"kubectl.kubernetes.io/default-container": "own", "a": "b"}}
+	assert.Equal(t, map[string]string{
+		"kubectl.kubernetes.io/default-container":        "flux-sample",
+		"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+		"karpenter.sh/do-not-disrupt":                    "true",
+	}, podAnnotations(mc))
+	mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{
+		"kubectl.kubernetes.io/default-container":        "own",
+		"cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+		"karpenter.sh/do-not-disrupt":                    "false",
+		"a":                                              "b",
+	}}
 	assert.Equal(t, mc.Spec.Pod.Annotations, podAnnotations(mc), "the user's own")
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,10 +76,17 @@ func TestPodFailurePolicy(t *testing.T) {
 	withPolicy := func(p corev1.RestartPolicy) func(*v1alpha2.MiniCluster) {
 		return func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{RestartPolicy: p} }
 	}
-	assert.NotNil(t, podFailurePolicy(makeMiniCluster()))
+	assert.Len(t, podFailurePolicy(makeMiniCluster()).Rules, 3)
 	assert.Nil(t, podFailurePolicy(makeMiniCluster(withPolicy(corev1.RestartPolicyOnFailure))), "Kubernetes forbids it")
-	assert.Nil(t, podFailurePolicy(makeMiniCluster(withPolicy(corev1.RestartPolicyNever))), "the user decided")
-	assert.Nil(t, podFailurePolicy(makeMiniCluster(func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(3)) })), "the user decided")
+	for name, mod := range map[string]func(*v1alpha2.MiniCluster){
+		"a restart policy": withPolicy(corev1.RestartPolicyNever),
+		"a limit":          func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(3)) },
+	} {
+		rules := podFailurePolicy(makeMiniCluster(mod)).Rules
+		require.Len(t, rules, 1, "the user decided, with %s, about all failures that are no disruptions", name)
+		assert.Equal(t, batchv1.PodFailurePolicyActionIgnore, rules[0].Action)
+		assert.Equal(t, corev1.DisruptionTarget, rules[0].OnPodConditions[0].Type)
+	}
 }
 
 func TestBuildSecret(t *testing.T) {
