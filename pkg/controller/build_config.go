@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/fluxconfig"
@@ -72,17 +73,15 @@ func fluxParams(mc *v1alpha2.MiniCluster, f Facts) fluxconfig.Params {
 	}
 }
 
-// needsSecret tells whether a Secret is made for a MiniCluster: not when it has a
-// certificate of the user's own, and no users whose passwords would be in it.
-func needsSecret(mc *v1alpha2.MiniCluster) bool {
-	return certificateSecret(mc) == SecretName(mc) || len(mc.Spec.Users) > 0
-}
-
-// BuildSecret makes the Secret with the CURVE certificate (the user's text, or a new
-// key pair) and with the users' passwords. It is immutable, since running brokers
-// can't take another.
+// BuildSecret makes the Secret of a MiniCluster: the CURVE certificate (the user's text,
+// or a new key pair) unless the user names a Secret that has it, the users' passwords,
+// and the certificates by which we and the lead's agent know each other. It is
+// immutable, since running brokers can't take another certificate.
 func BuildSecret(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (*corev1.Secret, error) {
-	data := map[string][]byte{}
+	data, err := control.NewCredentials(leadHost(mc), now)
+	if err != nil {
+		return nil, err
+	}
 	if certificateSecret(mc) == SecretName(mc) {
 		cert, err := certificate(mc, random, now)
 		if err != nil {

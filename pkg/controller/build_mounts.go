@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
@@ -60,17 +61,24 @@ func ownVolumes(mc *v1alpha2.MiniCluster, f Facts) []corev1.Volume {
 	return volumes
 }
 
-// curveSource holds the certificate, and the users' passwords where there are any.
-// The certificate may be in a Secret of the user's own, and the passwords in ours.
+// curveSource holds the certificate, the users' passwords where there are any, and the
+// agent's certificates, never ours. The certificate may be in a Secret of the user's own,
+// and the rest in ours.
 func curveSource(mc *v1alpha2.MiniCluster) corev1.Volume {
+	key := modeReadable
 	items := map[string][]corev1.KeyToPath{
 		certificateSecret(mc): {{Key: KeyCertificate, Path: plan.FileCertificate, Mode: new(modeReadable)}},
 	}
-	if len(mc.Spec.Users) > 0 {
-		items[SecretName(mc)] = append(items[SecretName(mc)], corev1.KeyToPath{
-			Key: plan.FilePasswords, Path: plan.FilePasswords, Mode: new(modeOfRoot),
-		})
+	own := func(file string, mode int32) {
+		items[SecretName(mc)] = append(items[SecretName(mc)], corev1.KeyToPath{Key: file, Path: file, Mode: &mode})
 	}
+	if len(mc.Spec.Users) > 0 {
+		own(plan.FilePasswords, modeOfRoot)
+		key = modeOfRoot // the agent is root where there are users, and they are not
+	}
+	own(control.KeyCA, modeReadable)
+	own(control.KeyServerCert, modeReadable)
+	own(control.KeyServerKey, key)
 	volume := corev1.Volume{Name: curveVolume}
 	if len(items) == 1 {
 		name := certificateSecret(mc)

@@ -238,31 +238,6 @@ func TestMungeAndState(t *testing.T) {
 	assert.NotContains(t, mountsOf(container(t, spec, "own")), "/etc/munge")
 }
 
-func TestCertificateVolume(t *testing.T) {
-	source := func(mods ...func(*v1alpha2.MiniCluster)) corev1.VolumeSource {
-		for _, v := range podOf(t, testSite, mods...).Volumes {
-			if v.Name == curveVolume {
-				return v.VolumeSource
-			}
-		}
-		return corev1.VolumeSource{}
-	}
-	users := func(mc *v1alpha2.MiniCluster) { mc.Spec.Users = []v1alpha2.MiniClusterUser{{Name: "ada"}} }
-	own := func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "mine"} }
-	certificate := corev1.KeyToPath{Key: "curve.cert", Path: "curve.cert", Mode: new(int32(0o444))}
-	passwords := corev1.KeyToPath{Key: "passwords.json", Path: "passwords.json", Mode: new(int32(0o400))}
-
-	assert.Equal(t, []corev1.KeyToPath{certificate}, source().Secret.Items)
-	assert.Equal(t, []corev1.KeyToPath{certificate, passwords}, source(users).Secret.Items)
-	assert.Equal(t, "mine", source(own).Secret.SecretName)
-	both := source(own, users).Projected.Sources
-	require.Len(t, both, 2)
-	assert.Equal(t, "mine", both[0].Secret.Name)
-	assert.Equal(t, []corev1.KeyToPath{certificate}, both[0].Secret.Items)
-	assert.Equal(t, "flux-sample-curve-3f6c1a52", both[1].Secret.Name)
-	assert.Equal(t, []corev1.KeyToPath{passwords}, both[1].Secret.Items)
-}
-
 func TestPodAnnotations(t *testing.T) {
 	mc := makeMiniCluster()
 	assert.Equal(t, map[string]string{

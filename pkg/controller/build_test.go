@@ -3,6 +3,7 @@ package controller
 import (
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
@@ -98,6 +100,12 @@ func TestBuildSecret(t *testing.T) {
 	_, err = fluxconfig.ParseCertificate(secret.Data[KeyCertificate], "rank")
 	require.NoError(t, err)
 
+	_, err = control.NewClient(secret.Data, "flux-sample-0")
+	require.NoError(t, err)
+	_, err = control.ServerTLS(secret.Data)
+	require.NoError(t, err)
+	assert.Len(t, secret.Data, 6)
+
 	text := string(secret.Data[KeyCertificate])
 	mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCert: text}
 	secret, err = BuildSecret(mc, nil, metav1.Now().Time)
@@ -117,22 +125,69 @@ func TestPasswords(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, conf.Data[KeyPlan], "given")
 
-	// The certificate may be in another Secret; then ours has the passwords only.
+	// The certificate may be in another Secret.
 	mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "mine"}
-	assert.True(t, needsSecret(mc))
 	secret, err = BuildSecret(mc, rand.Reader, metav1.Now().Time)
 	require.NoError(t, err)
-	assert.Len(t, secret.Data, 1)
+	assert.NotContains(t, secret.Data, KeyCertificate)
 	var passwords map[string]string
 	require.NoError(t, json.Unmarshal(secret.Data[KeyPasswords], &passwords))
 	assert.Regexp(t, `^[a-z2-9]{8}$`, passwords["bob"])
-	mc.Spec.Users = nil
-	assert.False(t, needsSecret(mc))
 
 	_, err = BuildSecret(makeMiniCluster(func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Flux, mc.Spec.Users = &v1alpha2.FluxSpec{CurveCertSecret: "mine"}, []v1alpha2.MiniClusterUser{{Name: "a"}}
 	}), strings.NewReader("short"), metav1.Now().Time)
 	assert.ErrorContains(t, err, "making a password")
+}
+
+// Pods see what they need of the Secrets, and never our own key.
+func TestWhatPodsSeeOfSecrets(t *testing.T) {
+	withUsers := func(mc *v1alpha2.MiniCluster) { mc.Spec.Users = []v1alpha2.MiniClusterUser{{Name: "ada"}} }
+	withSecret := func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "mine"} }
+	const ours = "flux-sample-curve-3f6c1a52"
+	agents := map[string]int32{"control-ca.crt": 0o444, "control-server.crt": 0o444, "control-server.key": 0o444}
+	with := func(base map[string]int32, more map[string]int32) map[string]int32 {
+		out := maps.Clone(base)
+		maps.Copy(out, more)
+		return out
+	}
+	for name, tc := range map[string]struct {
+		mods []func(*v1alpha2.MiniCluster)
+		want map[string]map[string]int32
+	}{
+		"one Secret": {nil, map[string]map[string]int32{ours: with(agents, map[string]int32{"curve.cert": 0o444})}},
+		"users": {[]func(*v1alpha2.MiniCluster){withUsers}, map[string]map[string]int32{
+			ours: with(agents, map[string]int32{"curve.cert": 0o444, "passwords.json": 0o400, "control-server.key": 0o400}),
+		}},
+		"a certificate of one's own": {[]func(*v1alpha2.MiniCluster){withSecret}, map[string]map[string]int32{"mine": {"curve.cert": 0o444}, ours: agents}},
+		"both": {[]func(*v1alpha2.MiniCluster){withSecret, withUsers}, map[string]map[string]int32{
+			"mine": {"curve.cert": 0o444}, ours: with(agents, map[string]int32{"passwords.json": 0o400, "control-server.key": 0o400}),
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mc := makeMiniCluster(tc.mods...)
+			volume := curveSource(mc)
+			got := map[string]map[string]int32{}
+			note := func(secret string, items []corev1.KeyToPath) {
+				got[secret] = map[string]int32{}
+				for _, item := range items {
+					assert.Equal(t, item.Key, item.Path)
+					got[secret][item.Key] = *item.Mode
+				}
+			}
+			if volume.Secret != nil {
+				note(volume.Secret.SecretName, volume.Secret.Items)
+			} else {
+				for _, source := range volume.Projected.Sources {
+					note(source.Secret.Name, source.Secret.Items)
+				}
+			}
+			assert.Equal(t, tc.want, got)
+			job := makeState(t, mc, 1).job
+			assert.True(t, usesSecret(job, ours))
+			assert.False(t, usesSecret(job, "another"))
+		})
+	}
 }
 
 // zeroes is a source of randomness for tests.

@@ -10,10 +10,13 @@ import (
 // their host names NAME-INDEX.
 func JobName(mc *v1alpha2.MiniCluster) string { return mc.Name }
 
+// leadHost is the host name of the lead broker's pod.
+func leadHost(mc *v1alpha2.MiniCluster) string { return JobName(mc) + "-0" }
+
 // ConfigMapName is the name of the ConfigMap with the brokers' configuration.
 func ConfigMapName(mc *v1alpha2.MiniCluster) string { return mc.Name + "-config" }
 
-// SecretName is the name of the Secret with the CURVE certificate. It carries a
+// SecretName is the name of the Secret with the cluster's certificates. It carries a
 // part of the UID because a kubelet goes on serving an immutable Secret from its
 // cache when another of the same name takes its place: a MiniCluster that is
 // deleted and made again would start with two certificates and never come up.

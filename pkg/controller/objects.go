@@ -16,14 +16,11 @@ import (
 // Objects are all objects that a new MiniCluster becomes, in the order in which they
 // are made, with their kinds. Defaults must be set. The Secret has a new key.
 func Objects(mc *v1alpha2.MiniCluster, f Facts, random io.Reader, now time.Time) ([]runtime.Object, error) {
-	objects := []runtime.Object{BuildHeadlessService(mc, f)}
-	if needsSecret(mc) {
-		secret, err := BuildSecret(mc, random, now)
-		if err != nil {
-			return nil, err
-		}
-		objects = append(objects, secret)
+	secret, err := BuildSecret(mc, random, now)
+	if err != nil {
+		return nil, err
 	}
+	objects := []runtime.Object{BuildHeadlessService(mc, f), secret}
 	size := max(mc.RequestedSize(), mc.MinimumSize())
 	// The Secret that is to be its second owner has no UID yet.
 	conf, err := BuildConfigMap(mc, f, size, nil)

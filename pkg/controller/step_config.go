@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,7 +40,7 @@ func (c *Controller) config(ctx context.Context, s *syncState) error {
 // old one, and would never talk to pods that have another.
 func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.OwnerReference, error) {
 	name := SecretName(s.mc)
-	if !needsSecret(s.mc) {
+	if s.job != nil && !usesSecret(s.job, name) {
 		return nil, nil
 	}
 	// Before there is a Job the reference is no proof: the Secret may have been
@@ -77,6 +78,18 @@ func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.Own
 		return nil, &waitError{message: fmt.Sprintf("waiting for Secret %q, which is being deleted, to go", name)}
 	}
 	return secretReference(secret), c.formerLife(ctx, s)
+}
+
+// usesSecret tells whether the pods of a Job have files from a Secret. Those that were
+// made with a certificate of the user's own, before they had anything else in ours,
+// have not.
+func usesSecret(job *batchv1.Job, name string) bool {
+	return slices.ContainsFunc(job.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool {
+		if v.Projected == nil {
+			return v.Secret != nil && v.Secret.SecretName == name
+		}
+		return slices.ContainsFunc(v.Projected.Sources, func(p corev1.VolumeProjection) bool { return p.Secret != nil && p.Secret.Name == name })
+	})
 }
 
 // formerLife looks for a Job and for pods that the caches and the status did not
