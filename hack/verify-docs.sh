@@ -119,7 +119,7 @@ pairs='
 rights() {
 	awk -F '[][]' "$pairs"'
 		/^ +resources:/ { resources = $2 }
-		/^ +verbs:/ { pairs(resources, $2) }' manifests/rbac/controller-role.yaml | sort -u
+		/^ +verbs:/ { pairs(resources, $2) }' manifests/rbac/controller-role.yaml manifests/rbac/volumes-role.yaml | sort -u
 }
 
 documented_rights() {

@@ -3,15 +3,11 @@ package controller
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"io"
 	"sync"
 	"time"
 
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	batchlisters "k8s.io/client-go/listers/batch/v1"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -20,8 +16,6 @@ import (
 
 	"minicluster.internal/operator/pkg/fluxconfig"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
-	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
-	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 )
 
 // Options are what a Controller needs from outside.
@@ -30,11 +24,8 @@ type Options struct {
 	Kube kubernetes.Interface
 	// Flux writes MiniClusters.
 	Flux clientset.Interface
-	// KubeInformers caches Jobs, ConfigMaps, Services and the pods of spec.services;
-	// see NewKubeInformers.
-	KubeInformers informers.SharedInformerFactory
-	// FluxInformers caches MiniClusters.
-	FluxInformers fluxinformers.SharedInformerFactory
+	// Informers are of the namespaces in which the controller works; see NewInformers.
+	Informers []Informers
 	// Events records events about MiniClusters.
 	Events events.EventRecorder
 	// Metrics counts what the controller does.
@@ -59,12 +50,9 @@ type Controller struct {
 
 	site Site
 
-	miniclusters listers.MiniClusterLister
-	jobs         batchlisters.JobLister
-	configmaps   corelisters.ConfigMapLister
-	services     corelisters.ServiceLister
-	pods         corelisters.PodLister
-	synced       []cache.InformerSynced
+	// caches are those of each namespace, or of all under the name "".
+	caches map[string]*caches
+	synced []cache.InformerSynced
 
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	fresh *freshness
@@ -96,20 +84,10 @@ func New(o Options) (*Controller, error) {
 	if o.Site.ClusterDomain == "" {
 		o.Site.ClusterDomain = fluxconfig.DefaultClusterDomain
 	}
-	mcs := o.FluxInformers.FluxFramework().V1alpha2().MiniClusters()
-	jobInformer := o.KubeInformers.Batch().V1().Jobs()
-	configInformer := o.KubeInformers.Core().V1().ConfigMaps()
-	serviceInformer := o.KubeInformers.Core().V1().Services()
-	podInformer := o.KubeInformers.Core().V1().Pods()
-
 	c := &Controller{
 		kube: o.Kube, flux: o.Flux, events: o.Events, metrics: o.Metrics,
 		clock: o.Clock, random: o.Random, site: o.Site,
-		miniclusters: mcs.Lister(),
-		jobs:         jobInformer.Lister(),
-		configmaps:   configInformer.Lister(),
-		services:     serviceInformer.Lister(),
-		pods:         podInformer.Lister(),
+		caches: map[string]*caches{},
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryBase, retryMax),
 			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "minicluster", Clock: o.Clock},
@@ -119,28 +97,11 @@ func New(o Options) (*Controller, error) {
 		pace:  newStatusPace(o.Clock),
 	}
 	c.steps = c.stepTable()
-	c.fresh = newFreshness(map[cachedResource]versionedStore{
-		miniclusters: mcs.Informer().GetStore(),
-		jobs:         jobInformer.Informer().GetStore(),
-		configmaps:   configInformer.Informer().GetStore(),
-		services:     serviceInformer.Informer().GetStore(),
-		pods:         podInformer.Informer().GetStore(),
-	})
-	for _, h := range []struct {
-		informer cache.SharedIndexInformer
-		handler  cache.ResourceEventHandler
-	}{
-		{mcs.Informer(), c.miniClusterHandler()},
-		{jobInformer.Informer(), c.dependentHandler()},
-		{configInformer.Informer(), c.dependentHandler()},
-		{serviceInformer.Informer(), c.dependentHandler()},
-		{podInformer.Informer(), c.dependentHandler()},
-	} {
-		registration, err := h.informer.AddEventHandler(h.handler)
-		if err != nil {
-			return nil, fmt.Errorf("registering with an informer: %w", err)
+	c.fresh = newFreshness(func(namespace string) map[cachedResource]versionedStore { return c.cached(namespace).stores })
+	for _, i := range o.Informers {
+		if err := c.watch(i); err != nil {
+			return nil, err
 		}
-		c.synced = append(c.synced, registration.HasSynced)
 	}
 	return c, nil
 }

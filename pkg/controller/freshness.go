@@ -28,7 +28,8 @@ const (
 // resource version that the write returned: a cache that is behind would have us
 // create twice, shrink twice or report an old size.
 type freshness struct {
-	stores map[cachedResource]versionedStore
+	// stores are the caches of a namespace.
+	stores func(namespace string) map[cachedResource]versionedStore
 
 	mu     sync.Mutex
 	writes map[cache.ObjectName]map[cachedResource]string
@@ -41,7 +42,7 @@ type versionedStore interface {
 	LastStoreSyncResourceVersion() string
 }
 
-func newFreshness(stores map[cachedResource]versionedStore) *freshness {
+func newFreshness(stores func(namespace string) map[cachedResource]versionedStore) *freshness {
 	return &freshness{
 		stores: stores,
 		writes: map[cache.ObjectName]map[cachedResource]string{}, begun: map[cache.ObjectName]types.UID{},
@@ -68,7 +69,7 @@ func (f *freshness) check(key cache.ObjectName) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for r, written := range f.writes[key] {
-		order, err := resourceversion.CompareResourceVersion(f.stores[r].LastStoreSyncResourceVersion(), written)
+		order, err := resourceversion.CompareResourceVersion(f.stores(key.Namespace)[r].LastStoreSyncResourceVersion(), written)
 		if err == nil && order < 0 {
 			return &staleError{what: string(r)}
 		}

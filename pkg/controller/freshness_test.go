@@ -14,7 +14,13 @@ func (s *fakeStore) LastStoreSyncResourceVersion() string { return s.version }
 
 func TestFreshness(t *testing.T) {
 	store := &fakeStore{version: "99"}
-	f := newFreshness(map[cachedResource]versionedStore{jobs: store, services: &fakeStore{version: "5000"}})
+	elsewhere := &fakeStore{version: "1"}
+	f := newFreshness(func(namespace string) map[cachedResource]versionedStore {
+		if namespace != "ns" {
+			return map[cachedResource]versionedStore{jobs: elsewhere}
+		}
+		return map[cachedResource]versionedStore{jobs: store, services: &fakeStore{version: "5000"}}
+	})
 	key, other := cache.NewObjectName("ns", "a"), cache.NewObjectName("ns", "b")
 	require.NoError(t, f.check(key), "nothing written")
 
@@ -29,6 +35,9 @@ func TestFreshness(t *testing.T) {
 	store.version = "100"
 	require.NoError(t, f.check(key))
 	assert.Empty(t, f.writes, "nothing is remembered once it was seen")
+
+	f.wrote(cache.NewObjectName("elsewhere", "a"), jobs, "2")
+	require.ErrorAs(t, f.check(cache.NewObjectName("elsewhere", "a")), &stale, "each namespace has its own cache")
 
 	f.wrote(key, jobs, "7000")
 	f.forget(key)

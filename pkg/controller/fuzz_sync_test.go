@@ -137,9 +137,9 @@ func (p *play) start() {
 	if p.queue != nil {
 		p.queue.ShutDown()
 	}
-	kubeInformers, fluxInformers := NewKubeInformers(p.kube), NewFluxInformers(p.flux)
+	informers := NewInformers(p.kube, p.flux)
 	c, err := New(Options{
-		Kube: p.kube, Flux: p.flux, KubeInformers: kubeInformers, FluxInformers: fluxInformers,
+		Kube: p.kube, Flux: p.flux, Informers: informers,
 		Events: recorder{p}, Metrics: testMetrics, Clock: p.clock, Random: zeroes{},
 		Site: Site{AllowHostPathVolumes: true},
 	})
@@ -151,11 +151,11 @@ func (p *play) start() {
 	c.queue = p.queue
 	p.controller = c
 	p.stores = map[cachedResource]cache.Store{
-		miniclusters: fluxInformers.FluxFramework().V1alpha2().MiniClusters().Informer().GetStore(),
-		jobs:         kubeInformers.Batch().V1().Jobs().Informer().GetStore(),
-		configmaps:   kubeInformers.Core().V1().ConfigMaps().Informer().GetStore(),
-		services:     kubeInformers.Core().V1().Services().Informer().GetStore(),
-		pods:         kubeInformers.Core().V1().Pods().Informer().GetStore(),
+		miniclusters: informers[0].Flux.FluxFramework().V1alpha2().MiniClusters().Informer().GetStore(),
+		jobs:         informers[0].Kube.Batch().V1().Jobs().Informer().GetStore(),
+		configmaps:   informers[0].Kube.Core().V1().ConfigMaps().Informer().GetStore(),
+		services:     informers[0].Kube.Core().V1().Services().Informer().GetStore(),
+		pods:         informers[0].Kube.Core().V1().Pods().Informer().GetStore(),
 	}
 	p.handlers = map[cachedResource]cache.ResourceEventHandler{
 		miniclusters: c.miniClusterHandler(), jobs: c.dependentHandler(), configmaps: c.dependentHandler(), services: c.dependentHandler(), pods: c.dependentHandler(),

@@ -67,7 +67,7 @@ func (c *Controller) wakeHeld(obj any) {
 	if o == nil {
 		return
 	}
-	mcs, err := c.miniclusters.MiniClusters(o.GetNamespace()).List(labels.Everything())
+	mcs, err := c.cached(o.GetNamespace()).miniclusters.MiniClusters(o.GetNamespace()).List(labels.Everything())
 	if err != nil {
 		return // a cache doesn't fail; whoever waits is tried again anyway
 	}

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -12,19 +14,50 @@ import (
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
 )
 
-// NewKubeInformers makes informers that see only what this controller made. Options
-// may narrow them further, to a namespace for example.
-func NewKubeInformers(client kubernetes.Interface, options ...informers.SharedInformerOption) informers.SharedInformerFactory {
-	ours := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
-	return informers.NewSharedInformerFactoryWithOptions(client, 0, append(options,
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = ours }),
-		informers.WithTransform(strip),
-	)...)
+// Informers cache what a controller looks at in one namespace, or in all of them.
+type Informers struct {
+	// Namespace is the only one they see; all where empty.
+	Namespace string
+	// Kube sees Jobs, ConfigMaps, Services and the pods of spec.services: only what
+	// this controller made.
+	Kube informers.SharedInformerFactory
+	// Flux sees MiniClusters.
+	Flux fluxinformers.SharedInformerFactory
 }
 
-// NewFluxInformers makes informers of MiniClusters.
-func NewFluxInformers(client clientset.Interface, options ...fluxinformers.SharedInformerOption) fluxinformers.SharedInformerFactory {
-	return fluxinformers.NewSharedInformerFactoryWithOptions(client, 0, append(options, fluxinformers.WithTransform(strip))...)
+// NewInformers makes informers of each of some namespaces, which need no right
+// elsewhere; of all namespaces together where none is given.
+func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespaces ...string) []Informers {
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	ours := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
+	made := make([]Informers, 0, len(namespaces))
+	for _, namespace := range namespaces {
+		made = append(made, Informers{
+			Namespace: namespace,
+			Kube: informers.NewSharedInformerFactoryWithOptions(kube, 0,
+				informers.WithNamespace(namespace),
+				informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = ours }),
+				informers.WithTransform(strip),
+			),
+			Flux: fluxinformers.NewSharedInformerFactoryWithOptions(flux, 0,
+				fluxinformers.WithNamespace(namespace), fluxinformers.WithTransform(strip)),
+		})
+	}
+	return made
+}
+
+// Start starts the informers; they stop when the context ends.
+func (i Informers) Start(ctx context.Context) {
+	i.Kube.StartWithContext(ctx)
+	i.Flux.StartWithContext(ctx)
+}
+
+// Shutdown waits until the informers have stopped.
+func (i Informers) Shutdown() {
+	i.Kube.Shutdown()
+	i.Flux.Shutdown()
 }
 
 // strip drops managedFields, which nobody here reads and which often outweigh the

@@ -30,6 +30,9 @@ type Site struct {
 	// PersistentVolumes that are made of them bypass Pod Security: who may make a
 	// MiniCluster may then read and write the nodes' files.
 	AllowHostPathVolumes bool
+	// NoClusterVolumes refuses spec.volumes: a controller whose rights are those of some
+	// namespaces can't make PersistentVolumes, which lie in none.
+	NoClusterVolumes bool
 	// ServerMinor is the minor version of the API server, 29 for Kubernetes 1.29; 0
 	// stands for the newest.
 	ServerMinor int

@@ -37,7 +37,7 @@ func (c *Controller) lacksBeside(s *syncState) (bool, error) {
 		return false, nil
 	}
 	for _, sidecar := range sidecarsOf(s.mc, s.job) {
-		service, err := c.services.Services(s.mc.Namespace).Get(sidecar.Name)
+		service, err := c.cached(s.mc.Namespace).services.Services(s.mc.Namespace).Get(sidecar.Name)
 		if err := ignoreNotFound(err); err != nil {
 			return false, fmt.Errorf("reading Service %q from the cache: %w", sidecar.Name, err)
 		}
@@ -61,7 +61,7 @@ func (c *Controller) sidecarServices(ctx context.Context, s *syncState) error {
 }
 
 func (c *Controller) sidecarService(ctx context.Context, s *syncState, sidecar Sidecar) error {
-	service, err := c.services.Services(s.mc.Namespace).Get(sidecar.Name)
+	service, err := c.cached(s.mc.Namespace).services.Services(s.mc.Namespace).Get(sidecar.Name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return c.createSidecarService(ctx, s, sidecar)

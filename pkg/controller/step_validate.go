@@ -34,6 +34,10 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 	if message := messageOf(validation.ValidateMiniCluster(mc)); message != "" {
 		return &terminalError{reason: v1alpha2.ReasonInvalid, message: message}
 	}
+	if len(mc.Spec.Volumes) > 0 && c.site.NoClusterVolumes {
+		return &terminalError{reason: v1alpha2.ReasonVolumesNotAllowed, message: "spec.volumes: PersistentVolumes lie in no namespace, and the controller " +
+			"works in some namespaces only (--namespaces), without a right to make them; have the volume and a claim made, and mount the claim by existingVolumes"}
+	}
 	if key := hostPathVolume(mc); key != "" && !c.site.AllowHostPathVolumes {
 		return &terminalError{reason: v1alpha2.ReasonHostPathNotAllowed, message: fmt.Sprintf(
 			"spec.volumes[%s]: a volume in a directory of the nodes (storage class %s) is not allowed here, because it bypasses Pod Security; "+

@@ -129,7 +129,7 @@ func (c *Controller) run(ctx context.Context, s *syncState) error {
 func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState, error) {
 	// Asked before the caches are read: they may catch up in between.
 	stale := c.fresh.check(key)
-	mc, err := c.miniclusters.MiniClusters(key.Namespace).Get(key.Name)
+	mc, err := c.cached(key.Namespace).miniclusters.MiniClusters(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) {
 		c.forget(key)
 		return nil, nil
@@ -146,7 +146,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	s := &syncState{key: key}
 	s.set(mc)
 
-	job, err := c.jobs.Jobs(key.Namespace).Get(JobName(mc))
+	job, err := c.cached(key.Namespace).jobs.Jobs(key.Namespace).Get(JobName(mc))
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the Job from the cache: %w", err)
 	}
@@ -154,7 +154,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if outdated(mc, s.job) {
 		return nil, &staleError{what: string(miniclusters)}
 	}
-	conf, err := c.configmaps.ConfigMaps(key.Namespace).Get(ConfigMapName(mc))
+	conf, err := c.cached(key.Namespace).configmaps.ConfigMaps(key.Namespace).Get(ConfigMapName(mc))
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the ConfigMap from the cache: %w", err)
 	}
@@ -166,11 +166,11 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	}
 	s.facts = decide(s.mc, s.job, s.conf, c.site)
 
-	s.service, err = c.services.Services(key.Namespace).Get(s.facts.Headless)
+	s.service, err = c.cached(key.Namespace).services.Services(key.Namespace).Get(s.facts.Headless)
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the Service from the cache: %w", err)
 	}
-	s.servicesPod, err = c.pods.Pods(key.Namespace).Get(ServicesPodName(mc))
+	s.servicesPod, err = c.cached(key.Namespace).pods.Pods(key.Namespace).Get(ServicesPodName(mc))
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the services pod from the cache: %w", err)
 	}

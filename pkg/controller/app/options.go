@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ import (
 type Options struct {
 	// Kubeconfig is the path of a kubeconfig; in-cluster where empty.
 	Kubeconfig string
+	// Namespaces are the only ones in which MiniClusters are looked after; all where
+	// there are none.
+	Namespaces []string
 	// Workers is the number of MiniClusters that are synced at the same time.
 	Workers int
 	// KubeAPIQPS and KubeAPIBurst bound the requests to the API server; a QPS
@@ -81,6 +85,8 @@ func NewOptions() *Options {
 // AddFlags binds the settings to flags.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig. Unset: the in-cluster configuration.")
+	fs.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces,
+		"Namespaces whose MiniClusters are looked after, with rights in these only. Unset: all namespaces.")
 	fs.IntVar(&o.Workers, "workers", o.Workers, "MiniClusters that are synced at the same time.")
 	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", o.KubeAPIQPS, "Requests a second to the API server, on average; 0 or less sets no bound.")
 	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server that may exceed the average for a moment.")
@@ -117,6 +123,7 @@ func (o *Options) site() controller.Site {
 		ViewImageVolumes: o.ViewImageVolumes,
 
 		AllowHostPathVolumes: o.AllowHostPathVolumes,
+		NoClusterVolumes:     len(o.Namespaces) > 0,
 	}
 }
 
@@ -125,6 +132,9 @@ func (o *Options) Validate() error {
 	var errs []error
 	add := func(flag, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("--%s: "+format, append([]any{flag}, args...)...))
+	}
+	for _, problem := range namespaceProblems(o.Namespaces) {
+		add("namespaces", "%s", problem)
 	}
 	if o.Workers < 1 {
 		add("workers", "%d: must be at least 1", o.Workers)
@@ -165,4 +175,22 @@ func (o *Options) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// namespaceProblems is what is wrong with a list of namespaces. One that was given
+// and is empty, by a variable that is not set for example, must not mean all.
+func namespaceProblems(namespaces []string) []string {
+	if namespaces != nil && len(namespaces) == 0 {
+		return []string{"must name at least one namespace; leave the flag out to look after all of them"}
+	}
+	var problems []string
+	for i, namespace := range namespaces {
+		if slices.Contains(namespaces[:i], namespace) {
+			problems = append(problems, fmt.Sprintf("%q: is there twice", namespace))
+		}
+		for _, problem := range validation.IsDNS1123Label(namespace) {
+			problems = append(problems, fmt.Sprintf("%q: must be the name of a namespace: %s", namespace, problem))
+		}
+	}
+	return problems
 }

@@ -52,16 +52,14 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 		return fmt.Errorf("starting to send events: %w", err)
 	}
 
-	kubeInformers := controller.NewKubeInformers(kube)
-	fluxInformers := controller.NewFluxInformers(flux)
+	informers := controller.NewInformers(kube, flux, o.Namespaces...)
 	c, err := controller.New(controller.Options{
-		Kube:          kube,
-		Flux:          flux,
-		KubeInformers: kubeInformers,
-		FluxInformers: fluxInformers,
-		Events:        broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
-		Metrics:       controller.NewMetrics(registry),
-		Site:          o.site(),
+		Kube:      kube,
+		Flux:      flux,
+		Informers: informers,
+		Events:    broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
+		Metrics:   controller.NewMetrics(registry),
+		Site:      o.site(),
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)
@@ -76,10 +74,10 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	group.Go(func() error { return serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
 	group.Go(func() error {
 		// A standby fills its caches too, so that it can take over at once.
-		kubeInformers.StartWithContext(ctx)
-		fluxInformers.StartWithContext(ctx)
-		defer kubeInformers.Shutdown()
-		defer fluxInformers.Shutdown()
+		for _, i := range informers {
+			i.Start(ctx)
+			defer i.Shutdown()
+		}
 		<-ctx.Done()
 		return nil
 	})

@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/component-base/metrics"
@@ -21,7 +20,6 @@ import (
 	"minicluster.internal/operator/pkg/controller"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
-	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
@@ -102,21 +100,18 @@ func (f *fixture) prepare() *preparedRun {
 	run.ctx, run.cancel = context.WithCancel(context.Background())
 	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
 	require.NoError(f, broadcaster.StartRecordingToSinkWithContext(run.ctx))
-	kubeInformers := controller.NewKubeInformers(kube, informers.WithNamespace(f.namespace))
-	fluxInformers := controller.NewFluxInformers(flux, fluxinformers.WithNamespace(f.namespace))
+	informers := controller.NewInformers(kube, flux, f.namespace)
 	run.controller, err = controller.New(controller.Options{
-		Kube: kube, Flux: flux, KubeInformers: kubeInformers, FluxInformers: fluxInformers,
+		Kube: kube, Flux: flux, Informers: informers,
 		Events:  broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics: controller.NewMetrics(metrics.NewKubeRegistry()),
 	})
 	require.NoError(f, err)
-	run.cached = fluxInformers.FluxFramework().V1alpha2().MiniClusters().Lister().MiniClusters(f.namespace)
-	kubeInformers.StartWithContext(run.ctx)
-	fluxInformers.StartWithContext(run.ctx)
+	run.cached = informers[0].Flux.FluxFramework().V1alpha2().MiniClusters().Lister().MiniClusters(f.namespace)
+	informers[0].Start(run.ctx)
 	run.shutdown = func() {
 		broadcaster.Shutdown()
-		kubeInformers.Shutdown()
-		fluxInformers.Shutdown()
+		informers[0].Shutdown()
 	}
 	f.Cleanup(func() { run.cancel() })
 	return run

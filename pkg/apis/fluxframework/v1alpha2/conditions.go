@@ -33,6 +33,9 @@ const (
 	// ReasonHostPathNotAllowed: the spec has volumes in directories of nodes, and
 	// the controller is not allowed to make any.
 	ReasonHostPathNotAllowed = "HostPathNotAllowed"
+	// ReasonVolumesNotAllowed: the spec has volumes that lie in no namespace, and the
+	// controller works in some namespaces only.
+	ReasonVolumesNotAllowed = "VolumesNotAllowed"
 	// ReasonImmutableFields: fields were edited that are fixed at creation.
 	ReasonImmutableFields = "ImmutableFields"
 	// ReasonFieldsWithoutEffect: the spec is valid, and has fields that do nothing; the
