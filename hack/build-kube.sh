@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the local Kubernetes for tests and for the demo into bin/: localkube, kwok, kubectl. Needs only Go.
+# Builds the local Kubernetes for tests and for the demo into bin/: localkube, kwok, kubectl, metrics-server. Needs only Go.
 # The first time takes minutes (progress is shown), from then on it is done at once unless test/kube has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -40,6 +40,7 @@ type Cluster struct {
 	binaries  kubebin.Binaries
 	dir       string
 	stages    string
+	usage     string
 	temporary bool
 	config    *rest.Config
 	client    kubernetes.Interface
@@ -48,6 +49,8 @@ type Cluster struct {
 	mu           sync.Mutex
 	controlPlane *process.Process
 	kwok         *process.Process
+	// metricsServer is nil where none was asked for.
+	metricsServer *process.Process
 }
 
 // Start returns when the control plane works and all nodes are ready to run pods. If necessary it builds Kubernetes
@@ -69,6 +72,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	c := &Cluster{
 		options: options, binaries: binaries, dir: dir, temporary: temporary,
 		stages: filepath.Join(root, filepath.FromSlash(stagesFile)),
+		usage:  filepath.Join(root, filepath.FromSlash(usageFile)),
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -105,6 +109,9 @@ func (c *Cluster) start(ctx context.Context) error {
 		}
 		return c.kwok.During(groupCtx, func(ctx context.Context) error { return c.AddNodes(ctx, c.options.Nodes) })
 	})
+	if c.options.MetricsServer {
+		group.Go(func() error { return c.startMetricsServer(groupCtx) })
+	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
@@ -138,7 +145,7 @@ func (c *Cluster) Stop() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var group errgroup.Group
-	for _, p := range []*process.Process{c.controlPlane, c.kwok} {
+	for _, p := range []*process.Process{c.controlPlane, c.kwok, c.metricsServer} {
 		if p != nil {
 			group.Go(p.Stop)
 		}
@@ -146,7 +153,7 @@ func (c *Cluster) Stop() error {
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("stopping the cluster in %s: %w", c.dir, err)
 	}
-	c.controlPlane, c.kwok = nil, nil
+	c.controlPlane, c.kwok, c.metricsServer = nil, nil, nil
 	if c.temporary {
 		if err := os.RemoveAll(c.dir); err != nil {
 			return fmt.Errorf("removing the cluster's directory: %w", err)
@@ -185,7 +192,7 @@ func (c *Cluster) Processes() []Process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var processes []Process
-	for _, p := range []*process.Process{c.controlPlane, c.kwok} {
+	for _, p := range []*process.Process{c.controlPlane, c.kwok, c.metricsServer} {
 		if p != nil {
 			processes = append(processes, Process{Name: p.Name(), PID: p.PID()})
 		}

@@ -21,19 +21,23 @@ func (c *Cluster) startKwok() error {
 	if err != nil {
 		return err
 	}
+	metrics, err := c.kwokMetricsArgs()
+	if err != nil {
+		return err
+	}
 	p, err := process.Start(process.Command{
 		Name: "kwok",
 		Path: c.binaries.Kwok,
-		Args: []string{
+		Args: append([]string{
 			"--config=" + c.stages,
 			"--kubeconfig=" + kubeconfig,
 			"--manage-all-nodes=true",
 			"--cidr=" + podCIDR,
-			"--node-ip=127.0.0.1",
-			// No port, so no server that imitates a kubelet's: it would listen on all addresses.
+			"--node-ip=" + c.nodeAddress(),
+			// No port, so no server that imitates a kubelet's on all addresses.
 			"--node-port=0",
 			"--node-lease-duration-seconds=40",
-		},
+		}, metrics...),
 		// It would also read a configuration in the user's home directory, if there is one.
 		Env:      []string{"KWOK_WORKDIR=" + c.dir},
 		Log:      c.path("kwok.log"),

@@ -27,9 +27,14 @@ func (c *Cluster) AddNodes(ctx context.Context, n int) error {
 }
 
 func (c *Cluster) newNode(name string) *corev1.Node {
+	var annotations map[string]string
+	if c.options.MetricsServer {
+		annotations = map[string]string{metricsPathAnnotation: "/metrics/nodes/" + name + "/metrics/resource"}
+	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name,
+			Name:        name,
+			Annotations: annotations,
 			Labels: map[string]string{
 				corev1.LabelHostname:   name,
 				corev1.LabelOSStable:   "linux",

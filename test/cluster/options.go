@@ -29,6 +29,9 @@ type Options struct {
 	Nodes int
 	// NodeCapacity is what each simulated node offers; nil means 64 CPUs, 256 GiB and 1000 pods.
 	NodeCapacity corev1.ResourceList
+	// MetricsServer has a metrics-server serve what simulated pods use, which AnnotationCPU and AnnotationMemory say: for
+	// "kubectl top" and for autoscaling. The nodes are then at a loopback address of their own, which needs Linux.
+	MetricsServer bool
 	// Port of the API server on 127.0.0.1; 0 takes a free one.
 	Port int
 	// Audit makes the API server log every request, for Audit and RequestCounts.

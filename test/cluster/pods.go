@@ -27,6 +27,18 @@ const (
 	AnnotationTerminateAfter = "sim.minicluster.internal/terminate-after"
 )
 
+// Annotations that say what a simulated pod uses, to the metrics-server of a cluster that has one. They are defined by
+// test/kube/kwok/usage.yaml.
+const (
+	// AnnotationCPU is what each container of the pod uses, such as "90m"; 1m where it is missing.
+	AnnotationCPU = "sim.minicluster.internal/cpu"
+	// AnnotationMemory is the same for memory, such as "64Mi"; 1Mi where it is missing.
+	AnnotationMemory = "sim.minicluster.internal/memory"
+	// AnnotationUsageContainer names the one container that uses so much; the others use what they do without
+	// annotations.
+	AnnotationUsageContainer = "sim.minicluster.internal/usage-container"
+)
+
 // SucceedPod ends a running pod as one whose containers all exit 0.
 func (c *Cluster) SucceedPod(ctx context.Context, namespace, name string) error {
 	return c.ExitPod(ctx, namespace, name, 0)

@@ -61,7 +61,8 @@ func TestEnsureBuildsOnce(t *testing.T) {
 	assert.Equal(t, filepath.Join(root, "bin", "localkube"), programs.Localkube)
 	assert.FileExists(t, programs.Kwok)
 	assert.FileExists(t, programs.Kubectl)
-	assert.Contains(t, log.String(), "built localkube, kwok and kubectl (Kubernetes v1.36.3)")
+	assert.FileExists(t, programs.MetricsServer)
+	assert.Contains(t, log.String(), "built localkube, kwok, kubectl and metrics-server (Kubernetes v1.36.3)")
 	first := calls()
 	require.Len(t, first, 4)
 	assert.Contains(t, first[3], "build -v -o ")
@@ -89,11 +90,11 @@ func TestEnsureNodeBuildsASetOfItsOwn(t *testing.T) {
 	var log bytes.Buffer
 	programs, err := EnsureNode(t.Context(), root, &log)
 	require.NoError(t, err)
-	for _, path := range []string{programs.Init, programs.Kubelet, programs.KubeProxy, programs.CoreDNS, programs.MetricsServer} {
+	for _, path := range []string{programs.Init, programs.Kubelet, programs.KubeProxy, programs.CoreDNS} {
 		assert.FileExists(t, path)
 	}
 	assert.NoFileExists(t, filepath.Join(root, "bin", "localkube"))
-	assert.Contains(t, log.String(), "built nodeinit, coredns, kubelet, kube-proxy and metrics-server (Kubernetes v1.36.3)")
+	assert.Contains(t, log.String(), "built nodeinit, coredns, kubelet and kube-proxy (Kubernetes v1.36.3)")
 	calls()
 
 	_, err = Ensure(t.Context(), root, nil)
@@ -151,10 +152,11 @@ func TestEnsureTakesProgramsFromElsewhere(t *testing.T) {
 	t.Setenv(DirVariable, elsewhere)
 	write(t, filepath.Join(elsewhere, "localkube"), "")
 	_, err := Ensure(t.Context(), "/nonexistent", nil)
-	assert.ErrorContains(t, err, `["kwok" "kubectl"]`)
+	assert.ErrorContains(t, err, `["kwok" "kubectl" "metrics-server"]`)
 
 	write(t, filepath.Join(elsewhere, "kwok"), "")
 	write(t, filepath.Join(elsewhere, "kubectl"), "")
+	write(t, filepath.Join(elsewhere, "metrics-server"), "")
 	programs, err := Ensure(t.Context(), "/nonexistent", nil)
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(elsewhere, "kubectl"), programs.Kubectl)

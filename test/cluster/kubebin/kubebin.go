@@ -21,6 +21,8 @@ type Binaries struct {
 	Kwok string
 	// Kubectl is the client of the same version.
 	Kubectl string
+	// MetricsServer tells autoscalers what pods use.
+	MetricsServer string
 }
 
 // NodeBinaries are the paths of the programs that a real node needs besides, as far as they are made here: containerd,
@@ -31,25 +33,24 @@ type NodeBinaries struct {
 	Kubelet   string
 	KubeProxy string
 	// CoreDNS has only the plugins that a test needs.
-	CoreDNS       string
-	MetricsServer string
+	CoreDNS string
 }
 
 func binariesIn(dir string) Binaries {
 	return Binaries{
-		Localkube: filepath.Join(dir, "localkube"),
-		Kwok:      filepath.Join(dir, "kwok"),
-		Kubectl:   filepath.Join(dir, "kubectl"),
+		Localkube:     filepath.Join(dir, "localkube"),
+		Kwok:          filepath.Join(dir, "kwok"),
+		Kubectl:       filepath.Join(dir, "kubectl"),
+		MetricsServer: filepath.Join(dir, "metrics-server"),
 	}
 }
 
 func nodeBinariesIn(dir string) NodeBinaries {
 	return NodeBinaries{
-		Init:          filepath.Join(dir, "nodeinit"),
-		Kubelet:       filepath.Join(dir, "kubelet"),
-		KubeProxy:     filepath.Join(dir, "kube-proxy"),
-		CoreDNS:       filepath.Join(dir, "coredns"),
-		MetricsServer: filepath.Join(dir, "metrics-server"),
+		Init:      filepath.Join(dir, "nodeinit"),
+		Kubelet:   filepath.Join(dir, "kubelet"),
+		KubeProxy: filepath.Join(dir, "kube-proxy"),
+		CoreDNS:   filepath.Join(dir, "coredns"),
 	}
 }
 

@@ -23,8 +23,13 @@ type set struct {
 
 func clusterSet() set {
 	return set{
-		stamp:    ".kube-stamp",
-		packages: []string{"./localkube", kwokModule + "/cmd/kwok", kubernetesModule + "/cmd/kubectl"},
+		stamp: ".kube-stamp",
+		packages: []string{
+			"./localkube",
+			kwokModule + "/cmd/kwok",
+			kubernetesModule + "/cmd/kubectl",
+			metricsServerModule + "/cmd/metrics-server",
+		},
 	}
 }
 
@@ -36,7 +41,6 @@ func nodeSet() set {
 			"./coredns",
 			kubernetesModule + "/cmd/kubelet",
 			kubernetesModule + "/cmd/kube-proxy",
-			metricsServerModule + "/cmd/metrics-server",
 		},
 	}
 }

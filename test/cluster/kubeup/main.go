@@ -28,6 +28,8 @@ type options struct {
 	nodes int
 	port  int
 	audit bool
+	// metrics asks for a metrics-server.
+	metrics bool
 }
 
 func main() {
@@ -48,6 +50,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	flags.IntVar(&o.nodes, "nodes", cluster.DefaultNodes, "number of simulated nodes")
 	flags.IntVar(&o.port, "port", 0, "port of the API server on 127.0.0.1; 0 takes a free one")
 	flags.BoolVar(&o.audit, "audit", false, "log every request to DIR/audit.log")
+	flags.BoolVar(&o.metrics, "metrics-server", false, "run a metrics-server, which measures what annotations of the pods say")
 	flags.Usage = func() {
 		fmt.Fprintln(log, "usage: kubeup up|down [flags]")
 		flags.PrintDefaults()
@@ -110,12 +113,13 @@ func up(ctx context.Context, o options, out, log io.Writer) error {
 		}
 	}
 	kube, err := cluster.Start(ctx, cluster.Options{
-		Dir:      o.dir,
-		Nodes:    nodeCount(o.nodes),
-		Port:     o.port,
-		Audit:    o.audit,
-		Log:      log,
-		Detached: true,
+		Dir:           o.dir,
+		Nodes:         nodeCount(o.nodes),
+		Port:          o.port,
+		Audit:         o.audit,
+		MetricsServer: o.metrics,
+		Log:           log,
+		Detached:      true,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,109 @@
+package hpa_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+// patience is long because a metrics-server looks every 10 s, needs two looks for a rate, and the autoscaler has a clock
+// of its own; and because the machine may be busy. It is no measure of speed.
+const patience = 2 * time.Minute
+
+// What simulated pods are said to use is what the metrics-server measures, for each container.
+func TestUsageIsMeasured(t *testing.T) {
+	t.Parallel()
+	kube := suite.Cluster(t)
+	namespace := clustertest.Namespace(t, kube)
+	for name, annotations := range map[string]map[string]string{
+		"idle": nil,
+		"busy": {cluster.AnnotationCPU: "250m", cluster.AnnotationMemory: "64Mi"},
+		"half": {cluster.AnnotationCPU: "90m", cluster.AnnotationUsageContainer: "second"},
+	} {
+		_, err := kube.Client().CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "first", Image: "x"}, {Name: "second", Image: "x"}}},
+		}, metav1.CreateOptions{})
+		require.NoError(t, err)
+	}
+	var used map[string]podUsage
+	user.Eventually(t, patience, "measurements", func(ctx context.Context) (string, error) {
+		var err error
+		used, err = usage(ctx, kube, namespace)
+		if len(used) < 3 {
+			return fmt.Sprintf("only %v are measured", slices.Collect(maps.Keys(used))), err
+		}
+		return "", err
+	})
+	for _, want := range []struct {
+		pod, container string
+		cpu            float64
+		memory         string
+	}{
+		{"idle", "first", 1, "1Mi"},
+		{"busy", "first", 250, "64Mi"},
+		{"busy", "second", 250, "64Mi"},
+		{"half", "first", 1, "1Mi"},
+		{"half", "second", 90, "1Mi"},
+	} {
+		got := used[want.pod][want.container]
+		// A rate is rounded up, and the clock that it is measured with is not the one that it was made with.
+		assert.InDelta(t, want.cpu, got.Cpu().MilliValue(), 1+want.cpu/10, "CPU of %s in %s", want.container, want.pod)
+		assert.True(t, resource.MustParse(want.memory).Equal(got[corev1.ResourceMemory]), "memory of %s in %s is %v", want.container, want.pod, got.Memory())
+	}
+
+	require.NoError(t, kube.AnnotatePod(t.Context(), namespace, "idle", map[string]string{cluster.AnnotationCPU: "2"}))
+	user.Eventually(t, patience, "more CPU", func(ctx context.Context) (string, error) {
+		used, err := usage(ctx, kube, namespace)
+		cpu := used["idle"]["first"]
+		if cpu.Cpu().MilliValue() < 1500 {
+			return "it uses " + cpu.Cpu().String(), err
+		}
+		return "", err
+	})
+}
+
+// podUsage is what each container of a pod uses.
+type podUsage map[string]corev1.ResourceList
+
+// usage asks the metrics-server what the pods of a namespace use.
+func usage(ctx context.Context, kube *cluster.Cluster, namespace string) (map[string]podUsage, error) {
+	text, err := kube.Client().CoreV1().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/namespaces", namespace, "pods").DoRaw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Items []struct {
+			Metadata   metav1.ObjectMeta
+			Containers []struct {
+				Name  string
+				Usage corev1.ResourceList
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, err
+	}
+	used := map[string]podUsage{}
+	for _, item := range list.Items {
+		used[item.Metadata.Name] = podUsage{}
+		for _, container := range item.Containers {
+			used[item.Metadata.Name][container.Name] = container.Usage
+		}
+	}
+	return used, nil
+}
