@@ -1,0 +1,167 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/metrics/pkg/apis/custom_metrics"
+	"k8s.io/metrics/pkg/apis/external_metrics"
+	"sigs.k8s.io/custom-metrics-apiserver/pkg/provider"
+)
+
+// Provider shows sources to the metrics API server.
+type Provider struct {
+	sources []Source
+}
+
+var _ provider.MetricsProvider = (*Provider)(nil)
+
+// NewProvider puts sources together. Where several know a metric of the same object,
+// the first of them is asked.
+func NewProvider(sources ...Source) *Provider { return &Provider{sources: sources} }
+
+// ListAllMetrics lists the custom metrics of all sources, in order.
+func (p *Provider) ListAllMetrics() []provider.CustomMetricInfo {
+	var infos []provider.CustomMetricInfo
+	for _, s := range p.sources {
+		for _, i := range s.Custom() {
+			infos = append(infos, provider.CustomMetricInfo{GroupResource: i.Resource, Namespaced: true, Metric: i.Metric})
+		}
+	}
+	slices.SortFunc(infos, func(a, b provider.CustomMetricInfo) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(infos)
+}
+
+// ListAllExternalMetrics lists the external metrics of all sources, in order.
+func (p *Provider) ListAllExternalMetrics() []provider.ExternalMetricInfo {
+	var infos []provider.ExternalMetricInfo
+	for _, s := range p.sources {
+		for _, name := range s.External() {
+			infos = append(infos, provider.ExternalMetricInfo{Metric: name})
+		}
+	}
+	slices.SortFunc(infos, func(a, b provider.ExternalMetricInfo) int { return strings.Compare(a.Metric, b.Metric) })
+	return slices.Compact(infos)
+}
+
+// GetMetricByName is the value of a metric of one object.
+func (p *Provider) GetMetricByName(ctx context.Context, name types.NamespacedName, info provider.CustomMetricInfo, metricSelector labels.Selector) (*custom_metrics.MetricValue, error) {
+	values, err := p.custom(ctx, Query{
+		Info: Info{Resource: info.GroupResource, Metric: info.Metric}, Namespace: name.Namespace, Name: name.Name,
+		Selector: labels.Everything(), MetricSelector: metricSelector,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(values) == 0 {
+		return nil, provider.NewMetricNotFoundForError(info.GroupResource, info.Metric, name.Name)
+	}
+	return new(customValue(info.Metric, metricSelector, values[0])), nil
+}
+
+// GetMetricBySelector are the values of a metric of all objects that are selected.
+func (p *Provider) GetMetricBySelector(ctx context.Context, namespace string, selector labels.Selector, info provider.CustomMetricInfo, metricSelector labels.Selector) (*custom_metrics.MetricValueList, error) {
+	values, err := p.custom(ctx, Query{
+		Info: Info{Resource: info.GroupResource, Metric: info.Metric}, Namespace: namespace,
+		Selector: selector, MetricSelector: metricSelector,
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := &custom_metrics.MetricValueList{Items: make([]custom_metrics.MetricValue, 0, len(values))}
+	for _, v := range values {
+		list.Items = append(list.Items, customValue(info.Metric, metricSelector, v))
+	}
+	return list, nil
+}
+
+// custom asks all sources that know the metric.
+func (p *Provider) custom(ctx context.Context, q Query) ([]Value, error) {
+	var values []Value
+	var errs []error
+	known := false
+	for _, s := range p.sources {
+		if !slices.Contains(s.Custom(), q.Info) {
+			continue
+		}
+		known = true
+		more, err := s.CustomValues(ctx, q)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		values = append(values, more...)
+	}
+	if !known {
+		return nil, provider.NewMetricNotFoundError(q.Resource, q.Metric)
+	}
+	if len(values) == 0 {
+		return nil, status(errs)
+	}
+	return values, nil
+}
+
+// GetExternalMetric are the values of an external metric.
+func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, selector labels.Selector, info provider.ExternalMetricInfo) (*external_metrics.ExternalMetricValueList, error) {
+	list := &external_metrics.ExternalMetricValueList{Items: []external_metrics.ExternalMetricValue{}}
+	known := false
+	for _, s := range p.sources {
+		if !slices.Contains(s.External(), info.Metric) {
+			continue
+		}
+		known = true
+		values, err := s.ExternalValues(ctx, ExternalQuery{Namespace: namespace, Metric: info.Metric, Selector: selector})
+		if err != nil {
+			return nil, status([]error{err})
+		}
+		for _, v := range values {
+			list.Items = append(list.Items, external_metrics.ExternalMetricValue{
+				MetricName: info.Metric, MetricLabels: v.Labels, Timestamp: metav1.NewTime(v.At),
+				WindowSeconds: v.windowSeconds(), Value: v.Quantity,
+			})
+		}
+	}
+	if !known {
+		return nil, apierrors.NewNotFound(external_metrics.Resource("externalmetrics"), info.Metric)
+	}
+	return list, nil
+}
+
+func customValue(metric string, selector labels.Selector, v Value) custom_metrics.MetricValue {
+	out := custom_metrics.MetricValue{
+		DescribedObject: custom_metrics.ObjectReference{
+			APIVersion: v.Kind.GroupVersion().String(), Kind: v.Kind.Kind, Namespace: v.Namespace, Name: v.Name,
+		},
+		Metric:        custom_metrics.MetricIdentifier{Name: metric},
+		Timestamp:     metav1.NewTime(v.At),
+		WindowSeconds: v.windowSeconds(),
+		Value:         v.Quantity,
+	}
+	if selector != nil && !selector.Empty() {
+		// What was asked with is part of what the metric is (its identifier).
+		if parsed, err := metav1.ParseToLabelSelector(selector.String()); err == nil {
+			out.Metric.Selector = parsed
+		}
+	}
+	return out
+}
+
+func (v Value) windowSeconds() *int64 { return new(int64(v.Window / time.Second)) }
+
+// status makes one answer of what sources complained of; nil when of nothing.
+func status(errs []error) error {
+	err := errors.Join(errs...)
+	if err == nil {
+		return nil
+	}
+	if api := apierrors.APIStatus(nil); len(errs) == 1 && errors.As(err, &api) {
+		return errs[0]
+	}
+	return apierrors.NewServiceUnavailable(err.Error())
+}
