@@ -104,4 +104,4 @@ generate: ## Generate clients, deep copies, the CRD and the field reference agai
 
 .PHONY: golden
 golden: ## Write the golden files of the tests again; look at the diff.
-	@$(GO) test ./pkg/fluxconfig ./pkg/controller ./pkg/agent/prepare ./pkg/agent/serve -update >/dev/null && git diff --stat -- '*testdata*'
+	@$(GO) test ./pkg/fluxconfig ./pkg/controller ./pkg/controller/app ./pkg/agent/prepare ./pkg/agent/serve -update >/dev/null && git diff --stat -- '*testdata*'
