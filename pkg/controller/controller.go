@@ -33,6 +33,9 @@ type Options struct {
 	// Site is where the controller works. An empty ClusterDomain is cluster.local; the
 	// version of the server is found out.
 	Site Site
+	// SlowStart is the time that pods have to become ready before they are looked at,
+	// for what keeps them; they never are where it is 0 or less.
+	SlowStart time.Duration
 	// Clock tells the time; the real one where nil.
 	Clock clock.WithTicker
 	// Random is the source of keys; crypto/rand where nil.
@@ -59,7 +62,10 @@ type Controller struct {
 	held  workqueue.TypedRateLimiter[cache.ObjectName]
 	waits workqueue.TypedRateLimiter[cache.ObjectName]
 	pace  *statusPace
+	slow  *slowStarts
 	steps []step
+
+	agents *agentClient
 }
 
 // Bounds of the delay after which a failed sync, one that waits for a name to
@@ -95,6 +101,9 @@ func New(o Options) (*Controller, error) {
 		held:  workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](heldBase, retryMax),
 		waits: workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](waitBase, waitMax),
 		pace:  newStatusPace(o.Clock),
+		slow:  newSlowStarts(o.Clock, o.SlowStart),
+
+		agents: newAgentClient(),
 	}
 	c.steps = c.stepTable()
 	c.fresh = newFreshness(func(namespace string) map[cachedResource]versionedStore { return c.cached(namespace).stores })

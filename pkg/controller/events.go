@@ -42,6 +42,10 @@ func statusEvents(before, after v1alpha2.MiniClusterStatus) []event {
 	if c := news(before, after, v1alpha2.ConditionProgressing); c != nil && c.Reason == v1alpha2.ReasonNameHeld && !sameReason(after, v1alpha2.ConditionReady, c) {
 		add(corev1.EventTypeWarning, c.Reason, "Sync", c)
 	}
+	// The message of a problem changes while it stays the same one.
+	if c := meta.FindStatusCondition(after.Conditions, v1alpha2.ConditionProgressing); c != nil && isProblem(c) && !sameReason(before, v1alpha2.ConditionProgressing, c) {
+		add(corev1.EventTypeWarning, c.Reason, "Look", c)
+	}
 	if c := news(before, after, v1alpha2.ConditionComplete); c != nil && c.Status == metav1.ConditionTrue {
 		add(corev1.EventTypeNormal, c.Reason, "Finish", c)
 	}
@@ -68,6 +72,11 @@ func news(before, after v1alpha2.MiniClusterStatus, kind string) *metav1.Conditi
 		return nil
 	}
 	return now
+}
+
+// isProblem tells whether a condition names something that a user has to help.
+func isProblem(c *metav1.Condition) bool {
+	return weight(c.Reason) > weight(v1alpha2.ReasonPulling)
 }
 
 // sameReason tells whether another condition has the reason of this one.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -50,7 +51,7 @@ func newStatus(s *syncState, err error) v1alpha2.MiniClusterStatus {
 		meta.SetStatusCondition(&status.Conditions, *c)
 	}
 	if !finished(&status) {
-		set(endCondition(s.job))
+		set(endCondition(s.job, s.seen.cause))
 	}
 	done := finished(&status)
 	if !done {
@@ -78,8 +79,9 @@ func notOurs(c metav1.Condition) bool {
 	}
 }
 
-// endCondition is Complete or Failed once the Job is.
-func endCondition(job *batchv1.Job) *metav1.Condition {
+// endCondition is Complete or Failed once the Job is. The cause of a failure, where one
+// is known, comes before the Job's own words.
+func endCondition(job *batchv1.Job, cause string) *metav1.Condition {
 	if job == nil {
 		return nil
 	}
@@ -89,10 +91,12 @@ func endCondition(job *batchv1.Job) *metav1.Condition {
 		return nil
 	case end.Type == batchv1.JobComplete:
 		return condition(v1alpha2.ConditionComplete, true, v1alpha2.ReasonComplete, "the lead broker's program has ended with success")
-	default:
-		return condition(v1alpha2.ConditionFailed, true, v1alpha2.ReasonFailed,
-			strings.TrimSuffix(fmt.Sprintf("the Job has failed (%s): %s", end.Reason, end.Message), ": "))
 	}
+	message := strings.TrimSuffix(fmt.Sprintf("the Job has failed (%s): %s", end.Reason, end.Message), ": ")
+	if cause != "" {
+		message = cause + "; " + message
+	}
+	return condition(v1alpha2.ConditionFailed, true, v1alpha2.ReasonFailed, message)
 }
 
 func acceptedCondition(s *syncState, err error) *metav1.Condition {
@@ -140,11 +144,28 @@ func readyCondition(s *syncState, err error, status *v1alpha2.MiniClusterStatus,
 		return no(v1alpha2.ReasonPodsNotReady, "the Job does not exist yet")
 	case suspended(s.job):
 		return no(v1alpha2.ReasonSuspended, "the Job is suspended")
-	case status.ReadySize >= parallelism(s.job):
+	case status.ReadySize >= s.quorum():
 		return condition(v1alpha2.ConditionReady, true, v1alpha2.ReasonPodsReady, readyMessage(s.job, status))
+	case s.seen.problem != nil:
+		return no(s.seen.problem.reason, readyMessage(s.job, status)+"; "+s.seen.problem.message())
 	default:
 		return no(v1alpha2.ReasonPodsNotReady, readyMessage(s.job, status))
 	}
+}
+
+// quorum is the number of brokers with which the cluster works: what the lead waits for
+// before it starts its program. It is never more than the Job's size; of a Job that we
+// only took over we don't know it.
+func (s *syncState) quorum() int32 {
+	size := parallelism(s.job)
+	if s.conf == nil || !madeByUs(s.job) {
+		return size
+	}
+	recorded, err := strconv.ParseInt(s.conf.Data[KeyQuorum], 10, 32)
+	if err != nil || recorded < 1 {
+		return size
+	}
+	return min(int32(recorded), size)
 }
 
 func readyMessage(job *batchv1.Job, status *v1alpha2.MiniClusterStatus) string {
@@ -177,6 +198,8 @@ func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterS
 		return is(true, v1alpha2.ReasonPodsNotReady, "the Job does not exist yet")
 	case suspended(s.job):
 		return is(false, v1alpha2.ReasonSuspended, "the Job is suspended")
+	case s.seen.problem != nil:
+		return is(true, s.seen.problem.reason, readyMessage(s.job, status)+"; "+s.seen.problem.message())
 	case status.Size != parallelism(s.job) || terminating(s.job) > 0:
 		return is(true, v1alpha2.ReasonResizing, resizingMessage(s.job, status))
 	case status.ReadySize < parallelism(s.job):

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -37,6 +38,26 @@ func TestNewStatus(t *testing.T) {
 		{
 			name: "up", job: []func(*batchv1.Job){runningJob(4, 4)}, size: 4, ready: 4,
 			want: conditions{"Ready": "True/Ready", "Progressing": "False/Stable"},
+		},
+		{
+			name: "the quorum is up", job: []func(*batchv1.Job){runningJob(4, 3)}, size: 4, ready: 3,
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{KeyQuorum: "3"}} },
+			want:    conditions{"Ready": "True/Ready", "Progressing": "True/Starting"},
+		},
+		{
+			name: "the quorum is not up", job: []func(*batchv1.Job){runningJob(4, 2)}, size: 4, ready: 2,
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{KeyQuorum: "3"}} },
+			want:    conditions{"Ready": "False/Starting"},
+		},
+		{
+			name: "a quorum that nobody can read", job: []func(*batchv1.Job){runningJob(4, 3)}, size: 4, ready: 3,
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{KeyQuorum: "?"}} },
+			want:    conditions{"Ready": "False/Starting"},
+		},
+		{
+			name: "an image can't be pulled", job: []func(*batchv1.Job){runningJob(4, 3)}, size: 4, ready: 3,
+			prepare: func(s *syncState) { s.seen.problem = &problem{reason: v1alpha2.ReasonImagePullFailed, text: "x"} },
+			want:    conditions{"Ready": "False/ImagePullFailed", "Progressing": "True/ImagePullFailed"},
 		},
 		{
 			name: "shrinking", size: 4, ready: 4,
@@ -168,6 +189,23 @@ func TestStatusEvents(t *testing.T) {
 	mc.Generation = 4
 	mc.Status = after
 	assert.Len(t, statusEvents(after, newStatus(makeState(t, mc, 4), nil)), 1)
+}
+
+// TestProblemEvents: a problem is told once, whatever else its message says later.
+func TestProblemEvents(t *testing.T) {
+	s := makeState(t, makeMiniCluster(), 4)
+	var told []string
+	for _, p := range []*problem{
+		nil, {reason: v1alpha2.ReasonPulling, text: "a"}, {reason: v1alpha2.ReasonImagePullFailed, text: "b"}, {reason: v1alpha2.ReasonImagePullFailed, text: "c"}, nil,
+	} {
+		s.seen.problem = p
+		after := newStatus(s, nil)
+		for _, e := range statusEvents(s.mc.Status, after) {
+			told = append(told, e.kind+" "+e.reason+": "+e.message)
+		}
+		s.mc.Status = after
+	}
+	assert.Equal(t, []string{"Warning ImagePullFailed: 0 of 4 pods are ready; b"}, told)
 }
 
 func TestUrgent(t *testing.T) {

@@ -60,18 +60,24 @@ func (c *Controller) leaving(ctx context.Context, s *syncState, target int32) er
 
 // livePods asks the API server for the pods of a MiniCluster that have not ended.
 func (c *Controller) livePods(ctx context.Context, mc *v1alpha2.MiniCluster) ([]corev1.Pod, error) {
+	pods, err := c.listPods(ctx, mc)
+	var live []corev1.Pod
+	for _, pod := range pods {
+		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+			live = append(live, pod)
+		}
+	}
+	return live, err
+}
+
+// listPods asks the API server for the pods of a MiniCluster's Jobs.
+func (c *Controller) listPods(ctx context.Context, mc *v1alpha2.MiniCluster) ([]corev1.Pod, error) {
 	ofJob := Selector(mc) + "," + batchv1.JobNameLabel + "=" + JobName(mc)
 	pods, err := c.kube.CoreV1().Pods(mc.Namespace).List(ctx, metav1.ListOptions{LabelSelector: ofJob})
 	if err != nil {
 		return nil, fmt.Errorf("listing the pods: %w", err)
 	}
-	var live []corev1.Pod
-	for _, pod := range pods.Items {
-		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-			live = append(live, pod)
-		}
-	}
-	return live, nil
+	return pods.Items, nil
 }
 
 func podIndex(pod *corev1.Pod) (int32, bool) {

@@ -78,6 +78,10 @@ type observations struct {
 	growthRefused bool
 	// elsewhere: somebody else changed the Job's size within the bounds.
 	elsewhere string
+	// problem is why pods don't become ready, nil while that is not known.
+	problem *problem
+	// cause is why the Job has failed, beside its own words.
+	cause string
 }
 
 // sync makes the world look like a MiniCluster wants it, one step after the
@@ -96,6 +100,7 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) error {
 	if isStale(err) || isGoing(err) {
 		return err
 	}
+	c.look(ctx, s)
 	reportErr := c.report(ctx, s, err)
 	if delay := (*delayError)(nil); err != nil && errors.As(reportErr, &delay) {
 		// The status is due in a moment; the error still decides how patiently the
@@ -216,6 +221,7 @@ func ignoreNotFound(err error) error {
 func (c *Controller) forget(key cache.ObjectName) {
 	c.fresh.forget(key)
 	c.pace.forget(key)
+	c.slow.forget(key)
 	c.held.Forget(key)
 	c.waits.Forget(key)
 }

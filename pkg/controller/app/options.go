@@ -52,6 +52,8 @@ type Options struct {
 	ViewImageVolumes bool
 	// AllowHostPathVolumes lets spec.volumes name directories of the nodes.
 	AllowHostPathVolumes bool
+	// SlowStart is the time after which pods that are not ready are looked at.
+	SlowStart time.Duration
 	// LeaderElection lets one of several controllers work at a time.
 	LeaderElection componentconfig.LeaderElectionConfiguration
 	// Logs sets format and verbosity of the log.
@@ -70,6 +72,7 @@ func NewOptions() *Options {
 		MetricsAddress: ":8080",
 		ClusterDomain:  fluxconfig.DefaultClusterDomain,
 		AgentImage:     controller.DefaultAgentImage,
+		SlowStart:      10 * time.Second,
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
 			LeaderElect:   true,
 			LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
@@ -92,6 +95,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server that may exceed the average for a moment.")
 	fs.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, `Address of /healthz and /readyz; "" serves none.`)
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)
+	fs.DurationVar(&o.SlowStart, "slow-start", o.SlowStart,
+		"Time after which the pods of a MiniCluster that is not ready are looked at, to say what keeps them; 0 never looks.")
 	o.addSiteFlags(fs)
 	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 	logsapi.AddFlags(o.Logs, fs)

@@ -60,6 +60,7 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 		Events:    broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics:   controller.NewMetrics(registry),
 		Site:      o.site(),
+		SlowStart: o.SlowStart,
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)

@@ -33,6 +33,8 @@ func startController(_ context.Context, kube *cluster.Cluster) error {
 	o := app.NewOptions()
 	o.Kubeconfig = kubeconfig
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
+	// Pods are never ready here by themselves: what that costs is counted elsewhere.
+	o.SlowStart = 0
 	o.LeaderElection.ResourceNamespace = "minicluster-system"
 	go func() {
 		// Not the context of a test: the controller outlives it.

@@ -6,7 +6,8 @@ const (
 	// on it. Its message names fields that were edited too late to matter, or that
 	// have no effect.
 	ConditionAccepted = "Accepted"
-	// ConditionReady is true when all pods that were asked for are ready.
+	// ConditionReady is true when so many pods are ready that the cluster works: its
+	// quorum of brokers is online.
 	ConditionReady = "Ready"
 	// ConditionProgressing is true while the cluster changes: it is being made,
 	// resized or waits for something that its message names.
@@ -50,7 +51,7 @@ const (
 	// and the spec was edited so that another one would come out.
 	ReasonConfigLost = "ConfigLost"
 
-	// ReasonPodsReady: all pods are ready.
+	// ReasonPodsReady: the quorum is online.
 	ReasonPodsReady = "Ready"
 	// ReasonPodsNotReady: some pods do not exist yet, or are not ready.
 	ReasonPodsNotReady = "Starting"
@@ -69,6 +70,37 @@ const (
 	ReasonSuspended = "Suspended"
 	// ReasonNotSuspended: the Job is not suspended.
 	ReasonNotSuspended = "NotSuspended"
+
+	// ReasonPulling: an image is being pulled, or an init container still runs.
+	ReasonPulling = "Pulling"
+	// ReasonImagePullFailed: an image can't be pulled.
+	ReasonImagePullFailed = "ImagePullFailed"
+	// ReasonNotMounted: a pod waits for its volumes or its network.
+	ReasonNotMounted = "NotMounted"
+	// ReasonContainerNotStarted: a container can't be started as it is described.
+	ReasonContainerNotStarted = "ContainerNotStarted"
+	// ReasonUnschedulable: a pod fits no node.
+	ReasonUnschedulable = "Unschedulable"
+	// ReasonQuotaExceeded: a quota refuses pods.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonPodsRefused: something else refuses pods, such as Pod Security, a limit
+	// range or a webhook.
+	ReasonPodsRefused = "PodsRefused"
+	// ReasonPodsFailing: pods, or containers in them, end and are made again.
+	ReasonPodsFailing = "PodsFailing"
+	// ReasonNodeLost: the node of a pod does not answer.
+	ReasonNodeLost = "NodeLost"
+	// ReasonCertificateInvalid: the Secret with the user's own certificate is missing
+	// or holds none.
+	ReasonCertificateInvalid = "CertificateInvalid"
+	// ReasonNetworkPolicy: network policies keep brokers apart.
+	ReasonNetworkPolicy = "NetworkPolicy"
+	// ReasonNameNotResolved: a pod can't resolve the name of the lead.
+	ReasonNameNotResolved = "NameNotResolved"
+	// ReasonLeadUnreachable: a pod can't connect to the lead's broker.
+	ReasonLeadUnreachable = "LeadUnreachable"
+	// ReasonBrokerOffline: a pod runs, and its broker is not online.
+	ReasonBrokerOffline = "BrokerOffline"
 
 	// ReasonWithinBounds: the size that was asked for was granted.
 	ReasonWithinBounds = "WithinBounds"

@@ -1,0 +1,78 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/plan"
+)
+
+const (
+	// agentTimeout bounds the wait for an agent, which may be out of reach for us.
+	agentTimeout = 3 * time.Second
+	// agentsAtATime bounds how many workers wait for agents.
+	agentsAtATime = 2
+	// maxCause is more than an agent has to say. What answers is the user's pod, which
+	// may be anything.
+	maxCause = 8 << 10
+)
+
+// agentClient asks the agents of pods, directly and in the clear: what they answer is
+// shown to the owner of the pods and to nobody else.
+type agentClient struct {
+	http  *http.Client
+	slots chan struct{}
+}
+
+func newAgentClient() *agentClient {
+	return &agentClient{
+		http: &http.Client{
+			Timeout:       agentTimeout,
+			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true, MaxResponseHeaderBytes: maxCause},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		slots: make(chan struct{}, agentsAtATime),
+	}
+}
+
+// cause asks an agent why its broker is not online; false where none answers, or too
+// many are being asked.
+func (a *agentClient) cause(ctx context.Context, ip string, port int32) (plan.Cause, bool) {
+	if net.ParseIP(ip) == nil {
+		return plan.Cause{}, false
+	}
+	select {
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
+	default:
+		return plan.Cause{}, false
+	}
+	url := "http://" + net.JoinHostPort(ip, strconv.Itoa(int(port))) + plan.PathCause
+	cause, err := a.get(ctx, url)
+	if err != nil {
+		klog.FromContext(ctx).V(2).Info("An agent can't be asked", "url", url, "reason", err.Error())
+		return plan.Cause{}, false
+	}
+	return cause, cause.Message != ""
+}
+
+func (a *agentClient) get(ctx context.Context, url string) (plan.Cause, error) {
+	var cause plan.Cause
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return cause, err
+	}
+	response, err := a.http.Do(request)
+	if err != nil {
+		return cause, err
+	}
+	defer response.Body.Close()
+	return cause, json.NewDecoder(io.LimitReader(response.Body, maxCause)).Decode(&cause)
+}

@@ -1,0 +1,126 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// dnsPort is where pods ask for names.
+const dnsPort int32 = 53
+
+// policyProblem says which NetworkPolicies of a namespace keep brokers apart, "" when
+// none does for certain. A policy isolates the pods that it selects in the directions
+// that it names, and all of them together allow what any of them allows (NetworkPolicy
+// API). What depends on labels of namespaces or on addresses, which are not known here,
+// counts as allowed.
+func policyProblem(policies []networkingv1.NetworkPolicy, pod *corev1.Pod) string {
+	var in, out []networkingv1.NetworkPolicy
+	for _, policy := range policies {
+		selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
+		if err != nil || !selector.Matches(labels.Set(pod.Labels)) {
+			continue
+		}
+		if isolates(policy, networkingv1.PolicyTypeIngress) {
+			in = append(in, policy)
+		}
+		if isolates(policy, networkingv1.PolicyTypeEgress) {
+			out = append(out, policy)
+		}
+	}
+	broker := v1alpha2.DefaultBrokerPort
+	var lacks []string
+	if len(in) > 0 && !slices.ContainsFunc(in, func(p networkingv1.NetworkPolicy) bool { return allowsIn(p, pod, broker) }) {
+		lacks = append(lacks, fmt.Sprintf("connections from the cluster's own pods to TCP port %d", broker))
+	}
+	if len(out) > 0 {
+		if !slices.ContainsFunc(out, func(p networkingv1.NetworkPolicy) bool { return allowsOut(p, pod, broker) }) {
+			lacks = append(lacks, fmt.Sprintf("connections to the cluster's own pods at TCP port %d", broker))
+		}
+		if !slices.ContainsFunc(out, allowsDNS) {
+			lacks = append(lacks, fmt.Sprintf("DNS (port %d)", dnsPort))
+		}
+	}
+	if len(lacks) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("NetworkPolicy %s of this namespace allows no %s; add one that does, for pods with the label %s=%s",
+		policyNames(append(in, out...)), strings.Join(lacks, ", and no "), v1alpha2.LabelName, pod.Labels[v1alpha2.LabelName])
+}
+
+func policyNames(policies []networkingv1.NetworkPolicy) string {
+	var names []string
+	for i := range policies {
+		names = append(names, fmt.Sprintf("%q", policies[i].Name))
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
+}
+
+// isolates tells whether a policy isolates pods in a direction; see the API's rules
+// for policies that name none.
+func isolates(policy networkingv1.NetworkPolicy, direction networkingv1.PolicyType) bool {
+	if len(policy.Spec.PolicyTypes) > 0 {
+		return slices.Contains(policy.Spec.PolicyTypes, direction)
+	}
+	return direction == networkingv1.PolicyTypeIngress || len(policy.Spec.Egress) > 0
+}
+
+func allowsIn(policy networkingv1.NetworkPolicy, pod *corev1.Pod, port int32) bool {
+	return slices.ContainsFunc(policy.Spec.Ingress, func(rule networkingv1.NetworkPolicyIngressRule) bool {
+		return includesPod(rule.From, pod) && includesPort(rule.Ports, corev1.ProtocolTCP, port)
+	})
+}
+
+func allowsOut(policy networkingv1.NetworkPolicy, pod *corev1.Pod, port int32) bool {
+	return slices.ContainsFunc(policy.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool {
+		return includesPod(rule.To, pod) && includesPort(rule.Ports, corev1.ProtocolTCP, port)
+	})
+}
+
+// allowsDNS tells whether a policy lets anybody be asked for names: who that has to be
+// is not known.
+func allowsDNS(policy networkingv1.NetworkPolicy) bool {
+	return slices.ContainsFunc(policy.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool {
+		return includesPort(rule.Ports, corev1.ProtocolUDP, dnsPort) || includesPort(rule.Ports, corev1.ProtocolTCP, dnsPort)
+	})
+}
+
+// includesPod tells whether peers, all where there are none, include pods like this one.
+func includesPod(peers []networkingv1.NetworkPolicyPeer, pod *corev1.Pod) bool {
+	return len(peers) == 0 || slices.ContainsFunc(peers, func(peer networkingv1.NetworkPolicyPeer) bool {
+		if peer.PodSelector == nil {
+			return true
+		}
+		selector, err := metav1.LabelSelectorAsSelector(peer.PodSelector)
+		return err == nil && selector.Matches(labels.Set(pod.Labels))
+	})
+}
+
+// includesPort tells whether ports, all where there are none, include one. What a name
+// stands for in other pods is not known.
+func includesPort(ports []networkingv1.NetworkPolicyPort, protocol corev1.Protocol, number int32) bool {
+	return len(ports) == 0 || slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
+		if p.Protocol != nil && *p.Protocol != protocol || p.Protocol == nil && protocol != corev1.ProtocolTCP {
+			return false
+		}
+		switch {
+		case p.Port == nil:
+			return true
+		case p.Port.Type == intstr.String:
+			return true
+		case p.EndPort != nil:
+			return p.Port.IntVal <= number && number <= *p.EndPort
+		default:
+			return p.Port.IntVal == number
+		}
+	})
+}

@@ -1,0 +1,93 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+)
+
+// Bounds of the time after which the pods of a cluster that lacks some are looked at
+// again.
+const (
+	lookBase = 5 * time.Second
+	lookMax  = time.Minute
+)
+
+// slowStarts remembers which clusters lack pods, since when, and what was found when
+// their pods were looked at last. It is lost with the process: the next one waits
+// again, unless the status tells that a problem was found before.
+type slowStarts struct {
+	clock clock.PassiveClock
+	// after is the time that pods have to become ready before anybody looks; none
+	// ever does where it is not positive.
+	after time.Duration
+
+	mu    sync.Mutex
+	found map[cache.ObjectName]*slowStart
+}
+
+// slowStart is what is known of a cluster that lacks pods.
+type slowStart struct {
+	job  types.UID
+	size int32
+	next time.Time
+	wait time.Duration
+	last *problem
+}
+
+func newSlowStarts(c clock.PassiveClock, after time.Duration) *slowStarts {
+	return &slowStarts{clock: c, after: after, found: map[cache.ObjectName]*slowStart{}}
+}
+
+// due returns the time until the pods are to be looked at, 0 when now, and what was
+// found last. A Job of another size has its time again. known: a problem was found
+// before this process, or this leader, began.
+func (s *slowStarts) due(key cache.ObjectName, job types.UID, size int32, known bool) (time.Duration, *problem) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.found[key]
+	if f == nil || f.job != job || f.size != size {
+		first := f == nil
+		f = &slowStart{job: job, size: size, next: s.clock.Now().Add(s.after)}
+		if first && known {
+			f.next = s.clock.Now()
+		}
+		s.found[key] = f
+	}
+	return max(0, f.next.Sub(s.clock.Now())), f.last
+}
+
+// looked keeps what was found, and returns the time until the next look: longer each
+// time that nothing has changed.
+func (s *slowStarts) looked(key cache.ObjectName, p *problem) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.found[key]
+	if f == nil {
+		return lookMax
+	}
+	if f.wait > 0 && reasonOf(f.last) == reasonOf(p) {
+		f.wait = min(2*f.wait, lookMax)
+	} else {
+		f.wait = lookBase
+	}
+	f.last = p
+	f.next = s.clock.Now().Add(f.wait)
+	return f.wait
+}
+
+func (s *slowStarts) forget(key cache.ObjectName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.found, key)
+}
+
+func reasonOf(p *problem) string {
+	if p == nil {
+		return ""
+	}
+	return p.reason
+}
