@@ -1,0 +1,129 @@
+package capacity
+
+import (
+	"maps"
+	"math"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Resources is an amount of each resource, in whole units as the scheduler counts:
+// CPU in thousandths of a core, memory and storage in bytes, the others (pods, GPUs) in
+// pieces. Fractions are rounded up for each pod, so sums are exact.
+type Resources struct {
+	CPU    int64
+	Memory int64
+	Pods   int64
+	// Other has all further resources, such as nvidia.com/gpu; nil where there are none.
+	Other map[corev1.ResourceName]int64
+}
+
+// FromList converts a list of Kubernetes.
+func FromList(list corev1.ResourceList) Resources {
+	var r Resources
+	for name, quantity := range list {
+		if name == corev1.ResourceCPU {
+			r.CPU = quantity.MilliValue()
+			continue
+		}
+		r.Set(name, quantity.Value())
+	}
+	return r
+}
+
+// Get is the amount of one resource.
+func (r *Resources) Get(name corev1.ResourceName) int64 {
+	switch name {
+	case corev1.ResourceCPU:
+		return r.CPU
+	case corev1.ResourceMemory:
+		return r.Memory
+	case corev1.ResourcePods:
+		return r.Pods
+	default:
+		return r.Other[name]
+	}
+}
+
+// Set sets the amount of one resource.
+func (r *Resources) Set(name corev1.ResourceName, n int64) {
+	switch name {
+	case corev1.ResourceCPU:
+		r.CPU = n
+	case corev1.ResourceMemory:
+		r.Memory = n
+	case corev1.ResourcePods:
+		r.Pods = n
+	default:
+		if n == 0 {
+			delete(r.Other, name)
+			return
+		}
+		if r.Other == nil {
+			r.Other = map[corev1.ResourceName]int64{}
+		}
+		r.Other[name] = n
+	}
+}
+
+// Add adds another amount.
+func (r *Resources) Add(o *Resources) { r.add(o, 1) }
+
+// Sub takes another amount away; less than nothing may be left.
+func (r *Resources) Sub(o *Resources) { r.add(o, -1) }
+
+func (r *Resources) add(o *Resources, times int64) {
+	r.CPU += times * o.CPU
+	r.Memory += times * o.Memory
+	r.Pods += times * o.Pods
+	for name, n := range o.Other {
+		r.Set(name, r.Other[name]+times*n)
+	}
+}
+
+// Clone is a copy that shares nothing.
+func (r *Resources) Clone() Resources {
+	c := *r
+	c.Other = maps.Clone(r.Other)
+	return c
+}
+
+// raise makes each amount at least that of another.
+func (r *Resources) raise(o *Resources) {
+	for name := range o.all() {
+		r.Set(name, max(r.Get(name), o.Get(name)))
+	}
+}
+
+// all goes through the resources of which there is something.
+func (r *Resources) all() func(yield func(corev1.ResourceName, int64) bool) {
+	return func(yield func(corev1.ResourceName, int64) bool) {
+		if r.CPU != 0 && !yield(corev1.ResourceCPU, r.CPU) {
+			return
+		}
+		if r.Memory != 0 && !yield(corev1.ResourceMemory, r.Memory) {
+			return
+		}
+		if r.Pods != 0 && !yield(corev1.ResourcePods, r.Pods) {
+			return
+		}
+		for name, n := range r.Other {
+			if !yield(name, n) {
+				return
+			}
+		}
+	}
+}
+
+// times is how often an amount fits into what is free, never less than 0. What is not
+// asked for doesn't count, however overcommitted it is. An amount of nothing would fit
+// without end.
+func (r *Resources) times(amount *Resources) int64 {
+	fit := int64(math.MaxInt64)
+	for name, n := range amount.all() {
+		if n > 0 {
+			fit = min(fit, max(0, r.Get(name))/n)
+		}
+	}
+	return fit
+}

@@ -1,0 +1,189 @@
+package capacity
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// model is a cluster as the API server has it, which is counted from scratch.
+type model struct {
+	random *rand.Rand
+	nodes  map[string]*corev1.Node
+	pods   map[string]*corev1.Pod
+}
+
+// step changes the cluster and tells the state, as an informer would.
+func (m *model) step(s *State) {
+	node := fmt.Sprintf("node-%d", m.random.IntN(8))
+	name := fmt.Sprintf("pod-%d", m.random.IntN(60))
+	switch m.random.IntN(8) {
+	case 0:
+		delete(m.nodes, node)
+		s.DeleteNode(node)
+	case 1, 2:
+		n := testNode(node, "cpu", fmt.Sprint(m.random.IntN(64)), "memory", "8Gi", "pods", "30", "nvidia.com/gpu", fmt.Sprint(m.random.IntN(3)))
+		n.Labels["pool"] = fmt.Sprint(m.random.IntN(2))
+		n.Spec.Unschedulable = m.random.IntN(5) == 0
+		if m.random.IntN(5) == 0 {
+			n.Status.Conditions[0].Status = corev1.ConditionFalse
+		}
+		m.nodes[node] = n
+		s.SetNode(NewNode(n))
+	case 3:
+		delete(m.pods, name)
+		s.DeletePod(types.NamespacedName{Namespace: "ns", Name: name})
+	default:
+		pod := m.newPod(name, node)
+		m.pods[name] = pod
+		s.SetPod(NewPod(pod))
+	}
+}
+
+func (m *model) newPod(name, node string) *corev1.Pod {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{
+			container("a", "cpu", fmt.Sprintf("%dm", m.random.IntN(4000)), "memory", fmt.Sprint(m.random.IntN(1<<30))),
+		}},
+	}
+	if m.random.IntN(4) > 0 {
+		pod.Spec.NodeName = node
+	}
+	if m.random.IntN(3) == 0 {
+		pod.Spec.Containers = append(pod.Spec.Containers, container("b", "nvidia.com/gpu", "1"))
+	}
+	switch m.random.IntN(6) {
+	case 0:
+		pod.Status.Phase = corev1.PodSucceeded
+	case 1:
+		ofJob("n")(pod)
+	case 2, 3:
+		mine(pod)
+	}
+	return pod
+}
+
+// state is one that has never seen anything but the cluster as it is.
+func (m *model) state() *State {
+	s := NewState()
+	for _, node := range m.nodes {
+		s.SetNode(NewNode(node))
+	}
+	for _, pod := range m.pods {
+		s.SetPod(NewPod(pod))
+	}
+	return s
+}
+
+// sums counts without any State.
+func (m *model) sums(selector labels.Selector) Sums {
+	var sums Sums
+	for _, node := range m.nodes {
+		if node.Spec.Unschedulable || node.Status.Conditions[0].Status != corev1.ConditionTrue || !selector.Matches(labels.Set(node.Labels)) {
+			continue
+		}
+		sums.Nodes++
+		allocatable := FromList(node.Status.Allocatable)
+		sums.Capacity.Add(&allocatable)
+		sums.Allocatable.Add(&allocatable)
+		for _, pod := range m.pods {
+			if pod.Spec.NodeName == node.Name && pod.Status.Phase != corev1.PodSucceeded {
+				requests := PodRequests(pod)
+				sums.Requests.Add(&requests)
+			}
+		}
+	}
+	return sums
+}
+
+// Whatever happens in whatever order, the numbers are those of a recount.
+func TestRandomEvents(t *testing.T) {
+	for seed := range uint64(50) {
+		m := &model{random: rand.New(rand.NewPCG(seed, 7)), nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{}}
+		s := NewState()
+		for i := range 400 {
+			m.step(s)
+			if i%20 != 0 {
+				continue
+			}
+			for _, selector := range []labels.Selector{labels.Everything(), labels.SelectorFromSet(labels.Set{"pool": "1"})} {
+				if !assert.Equal(t, normal(m.sums(selector)), normal(s.Sums(selector)), "seed %d, event %d", seed, i) {
+					return
+				}
+			}
+			app := application(t, "1500m", "10%,memory=1Gi")
+			if !assert.Equal(t, m.state().For(app), s.For(app), "seed %d, event %d", seed, i) {
+				return
+			}
+		}
+		for name := range m.pods {
+			s.DeletePod(types.NamespacedName{Namespace: "ns", Name: name})
+		}
+		for name := range m.nodes {
+			s.DeleteNode(name)
+		}
+		assert.Equal(t, NewState(), s, "nothing is kept of what is gone")
+	}
+}
+
+// normal makes sums of nothing equal, however they came about.
+func normal(s Sums) Sums {
+	for _, r := range []*Resources{&s.Capacity, &s.Allocatable, &s.Requests} {
+		if len(r.Other) == 0 {
+			r.Other = nil
+		}
+	}
+	return s
+}
+
+// bigState is a cluster of 100 nodes and 5000 pods.
+func bigState() *State {
+	s := NewState()
+	for i := range 100 {
+		s.SetNode(NewNode(testNode(fmt.Sprintf("node-%d", i), "cpu", "64", "memory", "256Gi", "pods", "110", "nvidia.com/gpu", "8")))
+	}
+	for i := range 5000 {
+		addPods(s, 1, fmt.Sprintf("node-%d", i%100), "500m")
+	}
+	return s
+}
+
+// BenchmarkUpdate is one event of a pod, from the pod as it comes in to the new totals.
+func BenchmarkUpdate(b *testing.B) {
+	s := bigState()
+	pod := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "pod-77"},
+		Spec: corev1.PodSpec{NodeName: "node-5", Containers: []corev1.Container{
+			container("a", "cpu", "1", "memory", "1Gi"), container("b", "cpu", "1", "nvidia.com/gpu", "1"),
+		}},
+	}
+	for b.Loop() {
+		s.SetPod(NewPod(&pod))
+	}
+}
+
+// BenchmarkSums is one question about the cluster.
+func BenchmarkSums(b *testing.B) {
+	s := bigState()
+	for b.Loop() {
+		s.Sums(labels.Everything())
+	}
+}
+
+// BenchmarkFor is one question of a MiniCluster, while 50 pods wait.
+func BenchmarkFor(b *testing.B) {
+	s := bigState()
+	addPods(s, 50, "", "40")
+	pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("a", "cpu", "4")}}}
+	app := &Application{Requests: PodRequests(&pod), Placement: NewPlacement(&pod.Spec)}
+	for b.Loop() {
+		s.For(app)
+	}
+}
