@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"iter"
 	"maps"
 	"math"
 
@@ -96,16 +97,24 @@ func (r *Resources) raise(o *Resources) {
 }
 
 // all goes through the resources of which there is something.
-func (r *Resources) all() func(yield func(corev1.ResourceName, int64) bool) {
+func (r *Resources) all() iter.Seq2[corev1.ResourceName, int64] {
 	return func(yield func(corev1.ResourceName, int64) bool) {
-		if r.CPU != 0 && !yield(corev1.ResourceCPU, r.CPU) {
-			return
+		for name, n := range r.named() {
+			if n != 0 && !yield(name, n) {
+				return
+			}
 		}
-		if r.Memory != 0 && !yield(corev1.ResourceMemory, r.Memory) {
-			return
-		}
-		if r.Pods != 0 && !yield(corev1.ResourcePods, r.Pods) {
-			return
+	}
+}
+
+// named goes through CPU, memory, pods and the further resources of which there is
+// something.
+func (r *Resources) named() iter.Seq2[corev1.ResourceName, int64] {
+	return func(yield func(corev1.ResourceName, int64) bool) {
+		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods} {
+			if !yield(name, r.Get(name)) {
+				return
+			}
 		}
 		for name, n := range r.Other {
 			if !yield(name, n) {

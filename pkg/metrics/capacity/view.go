@@ -27,8 +27,8 @@ type Application struct {
 type View struct {
 	// Nodes is their number.
 	Nodes int
-	// Allocatable is what pods may request there.
-	Allocatable Resources
+	// Capacity is what they have; Allocatable is what of it pods may request.
+	Capacity, Allocatable Resources
 	// Requests is what everything but the application holds there, with those who wait
 	// and are to come first.
 	Requests Resources
@@ -70,6 +70,7 @@ func (s *State) For(app *Application) View {
 			continue
 		}
 		v.Nodes++
+		v.Capacity.Add(&r.node.Capacity)
 		v.Allocatable.Add(&r.node.Allocatable)
 		r.free.Add(&r.mine)
 		v.Remaining.Add(&r.free)

@@ -49,6 +49,10 @@ const (
 	// AnnotationDeniedSize on a MiniCluster tells of the last size that was not
 	// granted, in the same write that puts the size back.
 	AnnotationDeniedSize = "flux-framework.org/denied-size"
+	// AnnotationCapacityReserve on a MiniCluster says how much it leaves free for
+	// others when it asks how far it may grow, such as "30", "15%" or
+	// "cpu=30,memory=10%".
+	AnnotationCapacityReserve = "flux-framework.org/capacity-reserve"
 
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "minicluster-controller"

@@ -1,0 +1,284 @@
+package capacity
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/metrics"
+)
+
+const patience = time.Minute
+
+// rig is a source that watches a cluster which isn't there.
+type rig struct {
+	kube         *fake.Clientset
+	miniClusters cache.Indexer
+	source       *Source
+}
+
+func newRig(t *testing.T, options Options) *rig {
+	t.Helper()
+	r := &rig{
+		kube:         fake.NewClientset(),
+		miniClusters: cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}),
+	}
+	var err error
+	r.source, err = NewSource(r.kube, listers.NewMiniClusterLister(r.miniClusters), func() bool { return true }, options)
+	require.NoError(t, err)
+	return r
+}
+
+func (r *rig) run(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.source.Run(ctx) }()
+	t.Cleanup(func() { stop(); assert.NoError(t, <-done) })
+	require.Eventually(t, r.source.Synced, patience, time.Millisecond)
+}
+
+// add makes a MiniCluster with a Job whose pods need a number of cores.
+func (r *rig) add(t *testing.T, name, cpu, reserve string) {
+	t.Helper()
+	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)}}
+	mc.Labels = map[string]string{"kind": cpu}
+	if reserve != "" {
+		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: reserve}
+	}
+	require.NoError(t, r.miniClusters.Add(mc))
+	if cpu == "" {
+		return
+	}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns", Name: name, Labels: map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "MiniCluster", Name: name, UID: mc.UID, Controller: new(true)}},
+	}}
+	job.Spec.Template.Spec.Containers = []corev1.Container{container("c", "cpu", cpu)}
+	_, err := r.kube.BatchV1().Jobs("ns").Create(t.Context(), job, metav1.CreateOptions{})
+	require.NoError(t, err)
+}
+
+func (r *rig) addPod(t *testing.T, name, node, cpu string, options ...podOption) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name},
+		Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{container("c", "cpu", cpu, "memory", "1Gi", "nvidia.com/gpu", "1")}},
+	}
+	for _, option := range options {
+		option(pod)
+	}
+	pod, err := r.kube.CoreV1().Pods("ns").Create(t.Context(), pod, metav1.CreateOptions{})
+	require.NoError(t, err)
+	return pod
+}
+
+func (r *rig) addNode(t *testing.T, name, cpu, pool string) {
+	t.Helper()
+	node := testNode(name, "cpu", cpu, "memory", "64Gi", "pods", "110", "nvidia.com/gpu", "4", "hugepages-2Mi", "2Mi")
+	node.Labels["pool"] = pool
+	_, err := r.kube.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
+	require.NoError(t, err)
+}
+
+// ask asks for one metric of one object.
+func (r *rig) ask(t *testing.T, resource, name, metric string, nodes labels.Selector) ([]metrics.Value, error) {
+	t.Helper()
+	group := services
+	if resource == "miniclusters" {
+		group = miniClusters
+	}
+	return r.source.CustomValues(t.Context(), metrics.Query{
+		Info: metrics.Info{Resource: group, Metric: metric}, Namespace: "ns", Name: name,
+		Selector: labels.Everything(), MetricSelector: nodes,
+	})
+}
+
+func (r *rig) value(t *testing.T, resource, name, metric string) string {
+	t.Helper()
+	values, err := r.ask(t, resource, name, metric, labels.Everything())
+	require.NoError(t, err, metric)
+	require.Len(t, values, 1, metric)
+	assert.Equal(t, name, values[0].Name)
+	assert.Equal(t, "ns", values[0].Namespace)
+	assert.WithinDuration(t, time.Now(), values[0].At, patience)
+	return values[0].Quantity.String()
+}
+
+// two nodes, one pod on each, and two MiniClusters.
+func newFilledRig(t *testing.T) *rig {
+	t.Helper()
+	reserve, err := ParseReserve("10%")
+	require.NoError(t, err)
+	r := newRig(t, Options{Reserve: reserve, Pools: map[string]labels.Selector{"batch": labels.SelectorFromSet(labels.Set{"pool": "batch"})}})
+	r.addNode(t, "node-0", "32", "batch")
+	r.addNode(t, "node-1", "24", "web")
+	r.addPod(t, "a", "node-0", "1500m")
+	r.addPod(t, "b", "node-1", "2")
+	r.addPod(t, "m-0", "node-1", "4", mine, func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests = list("cpu", "4") })
+	r.add(t, "m", "4", "cpu=5")
+	r.add(t, "n", "8", "")
+	r.run(t)
+	return r
+}
+
+func TestSource(t *testing.T) {
+	r := newFilledRig(t)
+	for metric, want := range map[string]string{
+		"cpu_capacity": "56", "cpu_allocatable": "56", "cpu_requests": "7500m", "cpu_remaining": "48500m",
+		"mem_capacity": "128Gi", "mem_requests": "2Gi", "mem_remaining": "126Gi", "pod_remaining": "217",
+		"nvidia_com_gpu_remaining": "6", "hugepages_2mi_allocatable": "4Mi", "nodes": "2",
+		"cpu_capacity_total": "56k", "cpu_requests_total": "7500", "cpu_capacity_remaining": "48500",
+		"mem_capacity_total": "134217728", "mem_capacity_remaining": "132120576", "pod_capacity_total": "220",
+	} {
+		assert.Equal(t, want, r.value(t, "services", DefaultService, metric), metric)
+	}
+	for metric, want := range map[string]string{
+		"cpu_remaining": "47500m", "cpu_capacity_remaining": "47500", "cpu_requests": "3500m", "pods_fitting": "11", "nodes": "2",
+	} {
+		assert.Equal(t, want, r.value(t, "miniclusters", "m", metric), metric)
+	}
+	// A pod that goes is no longer counted.
+	require.NoError(t, r.kube.CoreV1().Pods("ns").Delete(t.Context(), "b", metav1.DeleteOptions{}))
+	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "1500m" }, patience, time.Millisecond)
+	// Nor is one that has ended.
+	pod := r.addPod(t, "c", "node-0", "10")
+	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "11500m" }, patience, time.Millisecond)
+	pod.Status.Phase = corev1.PodSucceeded
+	_, err := r.kube.CoreV1().Pods("ns").UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "1500m" }, patience, time.Millisecond)
+	// Nor a node that isn't there.
+	require.NoError(t, r.kube.CoreV1().Nodes().Delete(t.Context(), "node-1", metav1.DeleteOptions{}))
+	require.Eventually(t, func() bool { return r.value(t, "services", DefaultService, "nodes") == "1" }, patience, time.Millisecond)
+}
+
+func TestSourceSelects(t *testing.T) {
+	r := newFilledRig(t)
+	web := labels.SelectorFromSet(labels.Set{"pool": "web"})
+	values, err := r.ask(t, "services", DefaultService, "cpu_requests", web)
+	require.NoError(t, err)
+	require.Len(t, values, 1)
+	assert.Equal(t, "6", values[0].Quantity.String())
+
+	values, err = r.ask(t, "services", "", "cpu_requests", nil)
+	require.NoError(t, err)
+	require.Len(t, values, 1, "all Services are this one")
+	values, err = r.ask(t, "services", "other", "cpu_requests", nil)
+	require.NoError(t, err)
+	assert.Empty(t, values)
+
+	values, err = r.ask(t, "miniclusters", "", "pods_fitting", nil)
+	require.NoError(t, err)
+	assert.Len(t, values, 2)
+	values, err = r.source.CustomValues(t.Context(), metrics.Query{
+		Info: metrics.Info{Resource: miniClusters, Metric: MetricPodsFitting}, Namespace: "ns",
+		Selector: labels.SelectorFromSet(labels.Set{"kind": "8"}),
+	})
+	require.NoError(t, err)
+	require.Len(t, values, 1)
+	assert.Equal(t, "n", values[0].Name)
+	values, err = r.ask(t, "miniclusters", "none", "pods_fitting", nil)
+	require.NoError(t, err)
+	assert.Empty(t, values)
+	_, err = r.ask(t, "miniclusters", "m", "pods_fitting", web)
+	assert.True(t, apierrors.IsBadRequest(err), "%v", err)
+	assert.Empty(t, r.source.External())
+}
+
+func TestSourceErrors(t *testing.T) {
+	r := newRig(t, Options{})
+	_, err := r.ask(t, "services", DefaultService, "cpu_requests", nil)
+	assert.True(t, apierrors.IsServiceUnavailable(err), "%v", err)
+
+	r.add(t, "early", "", "")
+	r.add(t, "wrong", "4", "a lot")
+	r.run(t)
+	_, err = r.ask(t, "miniclusters", "early", "pods_fitting", nil)
+	require.ErrorIs(t, err, ErrNoJob)
+	assert.EqualError(t, err, "looking for the pods of ns/early: the MiniCluster has no Job yet")
+	_, err = r.ask(t, "miniclusters", "wrong", "pods_fitting", nil)
+	assert.True(t, apierrors.IsBadRequest(err), "%v", err)
+	assert.EqualError(t, err, `annotation flux-framework.org/capacity-reserve of MiniCluster ns/wrong: reserve "a lot": `+
+		`"a lot" is neither a quantity, such as 30 or 64Gi, nor a percentage, such as 15%`)
+
+	// The Job of a MiniCluster of the same name that is no more is not its Job.
+	r.add(t, "again", "4", "")
+	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "again", UID: "new"}}
+	require.NoError(t, r.miniClusters.Update(mc))
+	_, err = r.ask(t, "miniclusters", "again", "pods_fitting", nil)
+	assert.ErrorIs(t, err, ErrNoJob)
+}
+
+// What Prometheus is told and what autoscalers are told is the same.
+func TestAllNumbersAgree(t *testing.T) {
+	r := newFilledRig(t)
+	registry := prometheus.NewPedanticRegistry()
+	require.NoError(t, registry.Register(NewCollector(r.source)))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	gauges := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			key := family.GetName()
+			for _, label := range m.GetLabel() {
+				if label.GetName() != "unit" {
+					key += " " + label.GetName() + "=" + label.GetValue()
+				}
+			}
+			gauges[key] = m.GetGauge().GetValue()
+		}
+	}
+	compared := 0
+	resources := map[string]string{"cpu": "cpu", "memory": "mem", "pods": "pod", "nvidia_com_gpu": "nvidia_com_gpu", "hugepages_2mi": "hugepages_2mi"}
+	agree := func(key, resource, name, metric string, nodes labels.Selector) {
+		values, err := r.ask(t, resource, name, metric, nodes)
+		require.NoError(t, err)
+		if len(values) == 0 {
+			return
+		}
+		require.Contains(t, gauges, key)
+		assert.Equal(t, gauges[key], values[0].Quantity.AsApproximateFloat64(), key) //nolint:testifylint // exactly
+		compared++
+	}
+	for kind := range strings.FieldsSeq("capacity allocatable requests remaining") {
+		for label, prefix := range resources {
+			for pool, selector := range map[string]labels.Selector{"all": labels.Everything(), "batch": r.source.options.Pools["batch"]} {
+				agree(fmt.Sprintf("minicluster_nodes_%s nodes=%s resource=%s", kind, pool, label), "services", DefaultService, prefix+"_"+kind, selector)
+			}
+			if kind == "capacity" {
+				continue
+			}
+			for _, name := range []string{"m", "n"} {
+				agree(fmt.Sprintf("minicluster_seen_%s minicluster=%s namespace=ns resource=%s", kind, name, label), "miniclusters", name, prefix+"_"+kind, nil)
+			}
+		}
+	}
+	for _, name := range []string{"m", "n"} {
+		agree("minicluster_pods_fitting minicluster="+name+" namespace=ns", "miniclusters", name, MetricPodsFitting, nil)
+	}
+	agree("minicluster_nodes nodes=all", "services", DefaultService, MetricNodes, nil)
+	for _, info := range r.source.Custom() {
+		if info.Resource == services && (strings.HasSuffix(info.Metric, "_total") || strings.HasSuffix(info.Metric, "_capacity_remaining")) {
+			agree(info.Metric, "services", DefaultService, info.Metric, nil)
+		}
+	}
+	assert.GreaterOrEqual(t, compared, len(gauges)-1, "all but the nodes of the pool, which have no name of their own")
+	assert.Greater(t, compared, 70)
+}
