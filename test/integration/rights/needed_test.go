@@ -1,0 +1,312 @@
+package rights_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+// proof is how the lack of a right shows.
+type proof struct {
+	// part fails without the right.
+	part string
+	// shows waits until the user sees that something is wrong; nil where it shows in the condition Progressing.
+	shows func(ctx context.Context, s *scene) error
+}
+
+// proofs has one for each right that is granted.
+var proofs = map[string]proof{
+	"list miniclusters.flux-framework.org":              {"resized", unseen},
+	"watch miniclusters.flux-framework.org":             {part: "resized"},
+	"patch miniclusters.flux-framework.org":             {part: "denied"},
+	"delete miniclusters.flux-framework.org":            {"cleaned up", complete},
+	"update miniclusters/status.flux-framework.org":     {"resized", unseen},
+	"update miniclusters/finalizers.flux-framework.org": {part: "resized"},
+
+	"get jobs.batch":    {part: "Job held"},
+	"list jobs.batch":   {"resized", unseen},
+	"watch jobs.batch":  {part: "resized"},
+	"create jobs.batch": {part: "resized"},
+	"patch jobs.batch":  {part: "resized"},
+
+	"get configmaps":    {part: "ConfigMap held"},
+	"list configmaps":   {"resized", unseen},
+	"watch configmaps":  {part: "resized"},
+	"create configmaps": {part: "resized"},
+	"patch configmaps":  {part: "owner restored"},
+	"delete configmaps": {part: "owner restored"},
+
+	"get services":    {part: "Service held"},
+	"list services":   {"resized", unseen},
+	"watch services":  {part: "resized"},
+	"create services": {part: "resized"},
+	"patch services":  {part: "shared Service"},
+	"delete services": {part: "shared Service"},
+
+	"get pods":    {part: "services pod held"},
+	"list pods":   {"resized", unseen},
+	"watch pods":  {part: "services pod"},
+	"create pods": {part: "services pod"},
+	"delete pods": {"services pod", complete},
+
+	"get secrets":    {part: "Secret held"},
+	"create secrets": {part: "resized"},
+
+	"list networkpolicies.networking.k8s.io": {"kept apart", anything},
+
+	"create events.events.k8s.io": {"resized", anything},
+
+	"get persistentvolumes":         {part: "volume held"},
+	"create persistentvolumes":      {part: "volume"},
+	"list persistentvolumes":        {"volume", goes},
+	"delete persistentvolumes":      {"volume", goes},
+	"get persistentvolumeclaims":    {part: "claim held"},
+	"create persistentvolumeclaims": {part: "volume"},
+
+	"create leases.coordination.k8s.io": {"resized", unseen},
+	"get leases.coordination.k8s.io":    {"resized", unseen},
+	"update leases.coordination.k8s.io": {"lease of a deceased", unseen},
+}
+
+// unseen: the MiniCluster has no status.
+func unseen(ctx context.Context, s *scene) error {
+	return s.is(ctx, "work", "unseen", func(mc *v1alpha2.MiniCluster) string {
+		if len(mc.Status.Conditions) > 0 {
+			return "it has a status"
+		}
+		return ""
+	})
+}
+
+// complete: it has ended, and nothing follows from that.
+func complete(ctx context.Context, s *scene) error {
+	return s.has(ctx, "work", v1alpha2.ConditionComplete, v1alpha2.ReasonComplete)
+}
+
+// goes: it is being deleted, and stays.
+func goes(ctx context.Context, s *scene) error {
+	return s.is(ctx, "work", "going", func(mc *v1alpha2.MiniCluster) string {
+		if mc.DeletionTimestamp == nil {
+			return "it is not deleted"
+		}
+		return ""
+	})
+}
+
+// anything: nothing shows but that what the part waits for is missing.
+func anything(context.Context, *scene) error { return nil }
+
+// retrying: a condition says that a request is forbidden.
+func retrying(ctx context.Context, s *scene) error {
+	return until(ctx, "a MiniCluster that says what is forbidden", func(ctx context.Context) (string, error) {
+		list, err := s.miniclusters().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		var seen []string
+		for _, mc := range list.Items {
+			for _, c := range mc.Status.Conditions {
+				if c.Reason == v1alpha2.ReasonRetrying && strings.Contains(c.Message, "forbidden") {
+					return "", nil
+				}
+				seen = append(seen, c.Type+" "+c.Reason+": "+c.Message)
+			}
+		}
+		return strings.Join(seen, "; "), nil
+	})
+}
+
+// TestEveryRightIsNeeded takes away one right at a time.
+func TestEveryRightIsNeeded(t *testing.T) {
+	kube := suite.Cluster(t)
+	all := granted(t, kube)
+	documented := map[string]bool{}
+	for _, g := range all {
+		documented[g.String()] = true
+	}
+	for name := range proofs {
+		assert.True(t, documented[name], "%s is not granted", name)
+	}
+	t.Run("one at a time", func(t *testing.T) {
+		for _, g := range all {
+			proof, ok := proofs[g.String()]
+			if !assert.True(t, ok, "nothing shows that %s is needed", g) || parts[proof.part].volumes {
+				continue
+			}
+			t.Run(g.String(), func(t *testing.T) {
+				t.Parallel()
+				withoutRight(t, kube, all, g, proof)
+			})
+		}
+	})
+	// Their controllers work in all namespaces, and so not beside others.
+	for _, g := range all {
+		if proof := proofs[g.String()]; parts[proof.part].volumes {
+			t.Run(g.String(), func(t *testing.T) { withoutRight(t, kube, all, g, proof) })
+		}
+	}
+}
+
+func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing grant, proof proof) {
+	t.Helper()
+	part := parts[proof.part]
+	require.NotNil(t, part.play, proof.part)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newScene(t, kube)
+	if part.prepare != nil {
+		require.NoError(t, part.prepare(ctx, s))
+	}
+	name := "controller-of-" + s.namespace
+	var left []rbacv1.PolicyRule
+	for _, g := range all {
+		if g.right != missing.right {
+			left = append(left, g.rule())
+		}
+	}
+	where, namespaces := s.namespace, []string{s.namespace}
+	if part.volumes {
+		where, namespaces = "", nil
+	}
+	require.NoError(t, allow(ctx, kube, name, where, left))
+	log, err := kube.Audit()
+	require.NoError(t, err)
+	controller := startController(t, kube, s.namespace, name, nil, namespaces...)
+
+	playing, stop := context.WithCancel(ctx)
+	played := make(chan error, 1)
+	go func() { played <- part.play(playing, s) }()
+	require.NoError(t, until(ctx, missing.String()+" to be missed", func(context.Context) (string, error) { return missed(log, name, missing) }))
+	// Without a watch the controller looks again and again, which takes longer and longer: see missed.
+	if missing.verb != "watch" {
+		shows := proof.shows
+		if shows == nil {
+			shows = retrying
+		}
+		require.NoError(t, shows(ctx, s))
+		select {
+		case err := <-played:
+			t.Fatalf("the part %q ended without the right to %s: %v", proof.part, missing, err)
+		default:
+		}
+	}
+	stop()
+	controller.halt()
+
+	require.NoError(t, allow(ctx, kube, name, where, []rbacv1.PolicyRule{missing.rule()}))
+	log, err = kube.Audit()
+	require.NoError(t, err)
+	startController(t, kube, s.namespace, name, nil, namespaces...)
+	require.NoError(t, part.play(ctx, s), "with the right to %s", missing)
+	requests, err := log.Requests(name)
+	require.NoError(t, err)
+	lists := 0
+	for _, r := range requests {
+		assert.False(t, isForbidden(r) && asked(r) == missing.right, "%+v", r)
+		if missing.verb == "watch" && asked(r) == (right{"list", missing.resource, missing.group}) && r.Name == "" {
+			lists++
+		}
+	}
+	if missing.verb == "watch" && missing.resource != "pods" && missing.resource != "miniclusters" {
+		assert.LessOrEqual(t, lists, 1, "with a watch, there is one list")
+	}
+}
+
+// missed says what is still to be seen of the lack of a right: a request that was refused, and without a watch, that the
+// same is listed time and again. For rights that a plugin asks for it is the request that it refused.
+func missed(log *cluster.AuditLog, name string, missing grant) (string, error) {
+	requests, err := log.Requests(name)
+	if err != nil {
+		return "", err
+	}
+	refused, lists := 0, 0
+	for _, r := range requests {
+		if isForbidden(r) && (asked(r) == missing.right || slices.Contains(askedByPlugin, missing.String())) {
+			refused++
+		}
+		if asked(r) == (right{"list", missing.resource, missing.group}) {
+			lists++
+		}
+	}
+	if refused == 0 || (missing.verb == "watch" && lists < 3) {
+		return fmt.Sprintf("%d refused, %d lists", refused, lists), nil
+	}
+	return "", nil
+}
+
+// askedByPlugin are rights that no request takes: the plugin OwnerReferencesPermissionEnforcement asks for them.
+var askedByPlugin = []string{
+	"update miniclusters/finalizers.flux-framework.org",
+	"delete configmaps",
+	"delete services",
+}
+
+// TestUsedRights: what the controller asks for is what it is granted. Nothing is refused, and nothing is left over.
+func TestUsedRights(t *testing.T) {
+	kube := suite.Cluster(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	scenes := map[string]*scene{}
+	for name, part := range parts {
+		if part.alone {
+			continue
+		}
+		scenes[name] = newScene(t, kube)
+		if part.prepare != nil {
+			require.NoError(t, part.prepare(ctx, scenes[name]))
+		}
+	}
+	log, err := kube.Audit()
+	require.NoError(t, err)
+	controller := startController(t, kube, "minicluster-system", user.Controller, user.ControllerGroups)
+	ended := make(chan error)
+	for name, s := range scenes {
+		go func() {
+			err := parts[name].play(ctx, s)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", name, err)
+			}
+			ended <- err
+		}()
+	}
+	var errs []error
+	for range scenes {
+		errs = append(errs, <-ended)
+	}
+	require.NoError(t, errors.Join(errs...))
+	controller.halt()
+
+	requests, err := log.Requests(user.Controller)
+	require.NoError(t, err)
+	used := map[string]bool{}
+	ours := []string{"", "minicluster-system"}
+	for _, s := range scenes {
+		ours = append(ours, s.namespace)
+	}
+	for _, r := range requests {
+		// In the namespaces of other tests, which are being deleted, nothing can be made.
+		assert.False(t, isForbidden(r) && slices.Contains(ours, r.Namespace), "%+v", r)
+		if r.Resource != "" {
+			used[asked(r).String()] = true
+		}
+	}
+	for _, g := range granted(t, kube) {
+		if !slices.Contains(askedByPlugin, g.String()) {
+			assert.True(t, used[g.String()], "%s is granted and was never asked for", g)
+		}
+		delete(used, g.String())
+	}
+	assert.Empty(t, used, "what else was asked for")
+}

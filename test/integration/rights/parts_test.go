@@ -1,0 +1,393 @@
+package rights_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+// part is something that a user sees the controller do.
+type part struct {
+	// prepare is done before a controller starts.
+	prepare func(ctx context.Context, s *scene) error
+	// play ends when the user has seen it done, or when the context ends. It can be played again.
+	play func(ctx context.Context, s *scene) error
+	// volumes tells that it needs a controller for all namespaces.
+	volumes bool
+	// alone tells that it is not for a controller that plays others, too.
+	alone bool
+}
+
+// parts are all that the controller does which takes a right.
+var parts = map[string]part{
+	"resized":             {play: resized},
+	"denied":              {play: denied},
+	"cleaned up":          {play: cleanedUp},
+	"made again":          {play: madeAgain},
+	"shared Service":      {play: sharedService},
+	"owner restored":      {play: ownerRestored},
+	"services pod":        {play: servicesPod},
+	"kept apart":          {play: keptApart},
+	"volume":              {play: volume, volumes: true},
+	"Job held":            {prepare: holdJob, play: held("Job")},
+	"ConfigMap held":      {prepare: holdConfigMap, play: held("ConfigMap")},
+	"Service held":        {prepare: holdService, play: held("Service")},
+	"Secret held":         {prepare: holdSecret, play: held("Secret")},
+	"services pod held":   {prepare: holdPod, play: podHeld},
+	"claim held":          {prepare: holdClaim, play: held("PersistentVolumeClaim"), volumes: true},
+	"volume held":         {prepare: holdVolume, play: held("PersistentVolume"), volumes: true},
+	"lease of a deceased": {prepare: leaveLease, play: resized, alone: true},
+}
+
+// resized: a cluster comes up, grows, and tells of it.
+func resized(ctx context.Context, s *scene) error {
+	if _, err := s.make(ctx, user.New("work", 2, user.MaxSize(4))); err != nil {
+		return err
+	}
+	for _, size := range []int{2, 3} {
+		if err := s.resize(ctx, "work", size); err != nil {
+			return err
+		}
+		if err := s.ready(ctx, "work", int32(size)); err != nil {
+			return err
+		}
+	}
+	return s.event(ctx, "work", "Resized")
+}
+
+func (s *scene) event(ctx context.Context, about, reason string) error {
+	return until(ctx, "event "+reason, func(ctx context.Context) (string, error) {
+		list, err := s.kube.EventsV1().Events(s.namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		if slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return e.Regarding.Name == about && e.Reason == reason }) {
+			return "", nil
+		}
+		return fmt.Sprintf("there are %d others", len(list.Items)), nil
+	})
+}
+
+// denied: sizes that are too large are put back, and an event says so.
+func denied(ctx context.Context, s *scene) error {
+	if _, err := s.make(ctx, user.New("work", 2)); err != nil {
+		return err
+	}
+	if err := s.ready(ctx, "work", 2); err != nil {
+		return err
+	}
+	for _, size := range []int{7, 8} {
+		if err := s.resize(ctx, "work", size); err != nil {
+			return err
+		}
+		if err := s.has(ctx, "work", v1alpha2.ConditionScalingLimited, v1alpha2.ReasonAboveMaximum, fmt.Sprintf("size %d ", size)); err != nil {
+			return err
+		}
+		if err := s.ready(ctx, "work", 2); err != nil {
+			return err
+		}
+	}
+	return s.event(ctx, "work", "ScaleDenied")
+}
+
+// cleanedUp: a finished MiniCluster is deleted if it asks for it.
+func cleanedUp(ctx context.Context, s *scene) error {
+	tidy := user.New("work", 1)
+	tidy.Spec.Cleanup = true
+	mc, err := s.make(ctx, tidy)
+	if err != nil {
+		return err
+	}
+	if len(mc.Status.Conditions) == 0 {
+		if err := s.ready(ctx, "work", 1); err != nil {
+			return err
+		}
+		if err := s.finish(ctx, "work"); err != nil {
+			return err
+		}
+	}
+	return s.miniClusterGone(ctx, "work")
+}
+
+// madeAgain: a Job that was deleted is made again, once its pods have gone.
+func madeAgain(ctx context.Context, s *scene) error {
+	if err := s.makeReady(ctx, user.New("work", 2)); err != nil {
+		return err
+	}
+	jobs := s.kube.BatchV1().Jobs(s.namespace)
+	err := jobs.Delete(ctx, "work", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	deleted := time.Now().Add(-time.Second) // times of objects are whole seconds
+	err = until(ctx, "another Job", func(ctx context.Context) (string, error) {
+		job, err := jobs.Get(ctx, "work", metav1.GetOptions{})
+		if err == nil && job.CreationTimestamp.Time.Before(deleted.Truncate(time.Second)) {
+			return "it is the old one", nil
+		}
+		return "", err
+	})
+	if err != nil {
+		return err
+	}
+	return s.ready(ctx, "work", 2)
+}
+
+func inService(name string) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.Network = &v1alpha2.Network{HeadlessName: name} }
+}
+
+// sharedService: two MiniClusters own one headless Service.
+func sharedService(ctx context.Context, s *scene) error {
+	for _, name := range []string{"one", "two"} {
+		if err := s.makeReady(ctx, user.New(name, 1, inService("shared"))); err != nil {
+			return err
+		}
+	}
+	service, err := s.kube.CoreV1().Services(s.namespace).Get(ctx, "shared", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if len(service.OwnerReferences) != 2 {
+		return fmt.Errorf("the Service has the owners %v", service.OwnerReferences)
+	}
+	return nil
+}
+
+// ownerRestored: a ConfigMap that has lost its reference to the Secret gets it back.
+func ownerRestored(ctx context.Context, s *scene) error {
+	if err := s.makeReady(ctx, user.New("work", 1)); err != nil {
+		return err
+	}
+	configs := s.kube.CoreV1().ConfigMaps(s.namespace)
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		config, err := configs.Get(ctx, "work-config", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		config.OwnerReferences = slices.DeleteFunc(config.OwnerReferences, func(r metav1.OwnerReference) bool { return r.Kind == "Secret" })
+		_, err = configs.Update(ctx, config, metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return until(ctx, "the reference to the Secret", func(ctx context.Context) (string, error) {
+		config, err := configs.Get(ctx, "work-config", metav1.GetOptions{})
+		if err == nil && len(config.OwnerReferences) != 2 {
+			return fmt.Sprint(config.OwnerReferences), nil
+		}
+		return "", err
+	})
+}
+
+func withRegistry(mc *v1alpha2.MiniCluster) {
+	mc.Spec.Services = []v1alpha2.MiniClusterContainer{{Name: "registry", Image: "registry:test", Ports: []int32{5000}}}
+}
+
+// servicesPod: the pod of spec.services is made with the cluster, and ends with it.
+func servicesPod(ctx context.Context, s *scene) error {
+	mc, err := s.make(ctx, user.New("work", 1, withRegistry))
+	if err != nil {
+		return err
+	}
+	pods := s.kube.CoreV1().Pods(s.namespace)
+	if meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionComplete) == nil {
+		err := until(ctx, "the services pod", func(ctx context.Context) (string, error) {
+			_, err := pods.Get(ctx, "work-services", metav1.GetOptions{})
+			return "", err
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.ready(ctx, "work", 1); err != nil {
+			return err
+		}
+		if err := s.finish(ctx, "work"); err != nil {
+			return err
+		}
+	}
+	return gone(ctx, "the services pod", func(ctx context.Context) error {
+		_, err := pods.Get(ctx, "work-services", metav1.GetOptions{})
+		return err
+	})
+}
+
+// keptApart: pods that run and don't find each other because of a policy are told so.
+func keptApart(ctx context.Context, s *scene) error {
+	_, err := s.kube.NetworkingV1().NetworkPolicies(s.namespace).Create(ctx, &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "deny-all"},
+		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}},
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	mc := user.New("work", 2)
+	mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationUnready: "true"}}
+	if _, err := s.make(ctx, mc); err != nil {
+		return err
+	}
+	return s.is(ctx, "work", "told of the policy", func(mc *v1alpha2.MiniCluster) string {
+		c := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
+		if c == nil || !strings.Contains(c.Message, "deny-all") {
+			return fmt.Sprint(c)
+		}
+		return ""
+	})
+}
+
+func withVolume(mc *v1alpha2.MiniCluster) {
+	mc.Spec.Volumes = map[string]v1alpha2.MiniClusterVolume{"data": {
+		Path: "/unused", StorageClass: "buckets", Driver: "bucket.csi.example", Secret: "keys", VolumeHandle: "b-1", Capacity: "2Gi",
+	}}
+	mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"data": {Path: "/data"}}
+}
+
+// volume: a volume is made with the cluster, and goes with it.
+func volume(ctx context.Context, s *scene) error {
+	mc, err := s.make(ctx, user.New("work", 1, withVolume))
+	if err != nil {
+		return err
+	}
+	if mc.DeletionTimestamp == nil {
+		if err := s.ready(ctx, "work", 1); err != nil {
+			return err
+		}
+		if err := s.miniclusters().Delete(ctx, "work", metav1.DeleteOptions{}); err != nil {
+			return err
+		}
+	}
+	if err := s.miniClusterGone(ctx, "work"); err != nil {
+		return err
+	}
+	return gone(ctx, "the volume", func(ctx context.Context) error {
+		_, err := s.kube.CoreV1().PersistentVolumes().Get(ctx, volumeName(mc), metav1.GetOptions{})
+		return err
+	})
+}
+
+func volumeName(mc *v1alpha2.MiniCluster) string {
+	return fmt.Sprintf("%s.%s.data.%s", mc.Namespace, mc.Name, mc.UID[:8])
+}
+
+// held: a name that something else has is waited for, and the MiniCluster says whose it is.
+func held(kind string) func(context.Context, *scene) error {
+	return func(ctx context.Context, s *scene) error {
+		mod := func(*v1alpha2.MiniCluster) {}
+		if kind == "PersistentVolumeClaim" {
+			mod = withVolume
+		}
+		if _, err := s.make(ctx, user.New("work", 1, mod)); err != nil {
+			return err
+		}
+		return s.has(ctx, "work", v1alpha2.ConditionReady, v1alpha2.ReasonNameHeld, kind+` "`)
+	}
+}
+
+func podHeld(ctx context.Context, s *scene) error {
+	if _, err := s.make(ctx, user.New("work", 1, withRegistry)); err != nil {
+		return err
+	}
+	return s.has(ctx, "work", v1alpha2.ConditionProgressing, v1alpha2.ReasonNameHeld, `Pod "work-services"`)
+}
+
+func holdJob(ctx context.Context, s *scene) error {
+	_, err := s.kube.BatchV1().Jobs(s.namespace).Create(ctx, &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: "work"},
+		Spec: batchv1.JobSpec{Suspend: new(true), Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "a", Image: "b"}},
+		}}},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+func holdConfigMap(ctx context.Context, s *scene) error {
+	_, err := s.kube.CoreV1().ConfigMaps(s.namespace).Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "work-config"},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+func holdService(ctx context.Context, s *scene) error {
+	_, err := s.kube.CoreV1().Services(s.namespace).Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "work"}, Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+func holdSecret(ctx context.Context, s *scene) error {
+	mc, err := s.make(ctx, user.New("work", 1))
+	if err != nil {
+		return err
+	}
+	_, err = s.kube.CoreV1().Secrets(s.namespace).Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "work-curve-" + string(mc.UID[:8])},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+func holdPod(ctx context.Context, s *scene) error {
+	_, err := s.kube.CoreV1().Pods(s.namespace).Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "work-services"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "b"}}},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+func holdClaim(ctx context.Context, s *scene) error {
+	_, err := s.kube.CoreV1().PersistentVolumeClaims(s.namespace).Create(ctx, &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "work.data"},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, StorageClassName: new("mine"),
+			Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+		},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+func holdVolume(ctx context.Context, s *scene) error {
+	mc, err := s.make(ctx, user.New("work", 1, withVolume))
+	if err != nil {
+		return err
+	}
+	_, err = s.kube.CoreV1().PersistentVolumes().Create(ctx, &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: volumeName(mc)},
+		Spec: corev1.PersistentVolumeSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, StorageClassName: "mine",
+			Capacity: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{
+				CSI: &corev1.CSIPersistentVolumeSource{Driver: "bucket.csi.example", VolumeHandle: "mine"},
+			},
+		},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+// leaveLease leaves a lease behind that has run out.
+func leaveLease(ctx context.Context, s *scene) error {
+	long := metav1.NewMicroTime(time.Now().Add(-time.Hour))
+	_, err := s.kube.CoordinationV1().Leases(s.namespace).Create(ctx, &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: "minicluster-controller"},
+		Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: new("deceased"), LeaseDurationSeconds: new(int32(1)), AcquireTime: &long, RenewTime: &long,
+		},
+	}, metav1.CreateOptions{})
+	return err
+}

@@ -1,0 +1,119 @@
+package rights_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+// right is one verb on one resource.
+type right struct {
+	verb, resource, group string
+}
+
+func (r right) String() string { return r.verb + " " + strings.TrimSuffix(r.resource+"."+r.group, ".") }
+
+// grant is a right as it is given.
+type grant struct {
+	right
+	// names are the only objects that it is about; all where there are none.
+	names []string
+	// namespace is where it is given; everywhere where empty.
+	namespace string
+}
+
+func (g grant) rule() rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{g.group}, Resources: []string{g.resource}, Verbs: []string{g.verb}, ResourceNames: g.names}
+}
+
+// granted are the rights of the controller's service account.
+func granted(t *testing.T, kube *cluster.Cluster) []grant {
+	t.Helper()
+	rbac := kube.Client().RbacV1()
+	var grants []grant
+	everywhere, err := rbac.ClusterRoleBindings().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, binding := range everywhere.Items {
+		if bindsController(binding.Subjects) {
+			role, err := rbac.ClusterRoles().Get(t.Context(), binding.RoleRef.Name, metav1.GetOptions{})
+			require.NoError(t, err)
+			grants = append(grants, grantsOf("", role.Rules)...)
+		}
+	}
+	somewhere, err := rbac.RoleBindings("").List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, binding := range somewhere.Items {
+		if bindsController(binding.Subjects) {
+			role, err := rbac.Roles(binding.Namespace).Get(t.Context(), binding.RoleRef.Name, metav1.GetOptions{})
+			require.NoError(t, err)
+			grants = append(grants, grantsOf(binding.Namespace, role.Rules)...)
+		}
+	}
+	return grants
+}
+
+func bindsController(subjects []rbacv1.Subject) bool {
+	return slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool {
+		return s.Kind == rbacv1.ServiceAccountKind && cluster.ServiceAccountUser(s.Namespace, s.Name) == user.Controller
+	})
+}
+
+func grantsOf(namespace string, rules []rbacv1.PolicyRule) []grant {
+	var grants []grant
+	for _, rule := range rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					grants = append(grants, grant{right{verb, resource, group}, rule.ResourceNames, namespace})
+				}
+			}
+		}
+	}
+	return grants
+}
+
+// asked is the right that a request takes.
+func asked(r cluster.Request) right {
+	resource := r.Resource
+	if r.Subresource != "" {
+		resource += "/" + r.Subresource
+	}
+	return right{r.Verb, resource, r.Group}
+}
+
+// isForbidden tells whether a request was refused for lack of a right.
+func isForbidden(r cluster.Request) bool { return r.Code == http.StatusForbidden }
+
+// allow gives a user rights: in a namespace, or everywhere where it is empty.
+func allow(ctx context.Context, kube *cluster.Cluster, name, namespace string, rules []rbacv1.PolicyRule) error {
+	rbac := kube.Client().RbacV1()
+	meta := metav1.ObjectMeta{GenerateName: name + "-"}
+	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}}
+	if namespace == "" {
+		role, err := rbac.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		_, err = rbac.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+			ObjectMeta: meta, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		}, metav1.CreateOptions{})
+		return err
+	}
+	role, err := rbac.Roles(namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	_, err = rbac.RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: meta, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+	}, metav1.CreateOptions{})
+	return err
+}
