@@ -4,6 +4,7 @@ package hpa_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -16,7 +17,18 @@ import (
 
 var suite = clustertest.New(cluster.Options{MetricsServer: true}, user.Manifests, startController)
 
-func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
+// together is how many tests run at the same time. They wait for clocks most of the time, so that there may be more of
+// them than the machine has processors.
+const together = "16"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", together); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(suite.Run(m))
+}
 
 // startController starts the one controller that the tests share, with its own rights. It ends with the process.
 func startController(_ context.Context, kube *cluster.Cluster) error {

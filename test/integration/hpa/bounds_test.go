@@ -1,0 +1,87 @@
+package hpa_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+)
+
+// An autoscaler whose bounds are wider than the cluster's: what it asks for beyond them is denied, and the Job never sees
+// it. Above, the cluster gets the maximum; below, it stays as it is.
+func TestAutoscalerBeyondTheBounds(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("wide", func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = 2 })
+	follow := f.follow("wide")
+	f.autoscale(miniCluster("wide"), 1, 6, half())
+
+	f.load(selector("wide"), "500m")
+	f.waitForDenial("wide", v1alpha2.ReasonAboveMaximum, "size 6", "maximum is 4")
+	f.waitForSize("wide", 4)
+	f.waitForHPA("wide", "to want more", func(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
+		if hpa.Status.DesiredReplicas != 6 || hpa.Status.CurrentReplicas != 4 {
+			return fmt.Sprintf("%d of %d", hpa.Status.CurrentReplicas, hpa.Status.DesiredReplicas)
+		}
+		return ""
+	})
+
+	f.load(selector("wide"), "1m")
+	f.waitForDenial("wide", v1alpha2.ReasonBelowMinimum, "size 1", "minimum is 2")
+	f.waitForSize("wide", 4) // put back to what it was, so it does not shrink either
+	assert.EqualValues(t, 4, follow(), "the largest size that the Job was given")
+}
+
+// waitForDenial waits until a MiniCluster says that a size was denied, and why.
+func (f *fixture) waitForDenial(name, reason string, parts ...string) {
+	f.Helper()
+	f.eventually("denial "+reason, func(ctx context.Context) (string, error) {
+		mc, err := f.user.MiniClusters().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		limited := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionScalingLimited)
+		if limited == nil || limited.Status != metav1.ConditionTrue || limited.Reason != reason {
+			return fmt.Sprintf("%+v", limited), nil
+		}
+		for _, part := range parts {
+			assert.Contains(f, limited.Message, part)
+		}
+		return "", nil
+	})
+}
+
+// Pods that are being stopped count for nothing: not in the size, and not in what the autoscaler measures, however busy
+// they are. Asked for again, their indexes come back when they have ended.
+func TestPodsThatAreBeingStopped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("slow", func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationTerminateAfter: "25s", cluster.AnnotationCPU: "500m"}}
+	})
+	f.load(selector("slow"), "1m")
+	f.autoscale(miniCluster("slow"), 1, 4, half())
+	f.waitForSize("slow", 1)
+	stopping, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector("slow")})
+	require.NoError(t, err)
+	require.Len(t, stopping.Items, 2, "one pod is being stopped, and does not count")
+
+	// The pod that stays gets busy, and the other three indexes are asked for while one is still held.
+	f.load(selector("slow"), "500m")
+	f.eventually("growth", func(ctx context.Context) (string, error) {
+		mc, err := f.user.MiniClusters().Get(ctx, "slow", metav1.GetOptions{})
+		if err != nil || mc.RequestedSize() == 4 {
+			return "", err
+		}
+		return fmt.Sprintf("spec.size is %d", mc.RequestedSize()), nil
+	})
+	f.waitForSize("slow", 4)
+}

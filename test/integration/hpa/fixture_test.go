@@ -1,0 +1,251 @@
+package hpa_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+// interval is how often a test looks. Many look at the same time, for long.
+const interval = 200 * time.Millisecond
+
+// fixture is a namespace of a test's own, and what the pods in it use.
+type fixture struct {
+	*testing.T
+	cluster   *cluster.Cluster
+	user      user.Clients
+	namespace string
+	// loads are the annotations of the pods that a selector finds: those that are there, and those that come.
+	loads map[string]map[string]string
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	kube := suite.Cluster(t)
+	namespace := clustertest.Namespace(t, kube)
+	return &fixture{T: t, cluster: kube, user: user.In(t, kube, namespace), namespace: namespace, loads: map[string]map[string]string{}}
+}
+
+func selector(name string) string { return "hpa-selector=" + name }
+
+// load has the pods that a selector finds use so much CPU, from now on.
+func (f *fixture) load(selector, cpu string) {
+	f.Helper()
+	f.loads[selector] = map[string]string{cluster.AnnotationCPU: cpu}
+	require.NoError(f, f.keepLoads(f.Context()))
+}
+
+func (f *fixture) keepLoads(ctx context.Context) error {
+	for selector, annotations := range f.loads {
+		pods, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		if err != nil {
+			return err
+		}
+		for _, pod := range pods.Items {
+			if pod.DeletionTimestamp != nil || pod.Annotations[cluster.AnnotationCPU] == annotations[cluster.AnnotationCPU] {
+				continue
+			}
+			// Pods go while one looks at them.
+			if err := f.cluster.AnnotatePod(ctx, f.namespace, pod.Name, annotations); err != nil {
+				f.Logf("%v", err)
+			}
+		}
+	}
+	return nil
+}
+
+// eventually waits until a check returns "", and fails with the last answer.
+func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
+	f.Helper()
+	var last string
+	err := wait.PollUntilContextTimeout(f.Context(), interval, patience, true, func(ctx context.Context) (bool, error) {
+		answer, err := "", f.keepLoads(ctx)
+		if err == nil {
+			answer, err = check(ctx)
+		}
+		if err != nil {
+			answer = err.Error()
+		}
+		last = answer
+		return answer == "", nil
+	})
+	if err != nil {
+		hpas, _ := f.cluster.Kubectl(context.WithoutCancel(f.Context()), "describe", "hpa", "--namespace="+f.namespace)
+		require.NoError(f, err, "%s: %s\n%s", what, last, hpas)
+	}
+}
+
+// kubectl runs kubectl in the test's namespace.
+func (f *fixture) kubectl(args ...string) string {
+	f.Helper()
+	output, err := f.cluster.Kubectl(f.Context(), append([]string{"--namespace=" + f.namespace}, args...)...)
+	require.NoError(f, err)
+	return output
+}
+
+// apply applies a document as a user does, in the test's own namespace instead of the one that it names.
+func (f *fixture) apply(document string) string {
+	f.Helper()
+	document = strings.ReplaceAll(document, "  namespace: flux-operator\n", "")
+	output, err := f.cluster.KubectlInput(f.Context(), strings.NewReader(document), "apply", "--namespace="+f.namespace, "--filename=-")
+	require.NoError(f, err)
+	return output
+}
+
+// example reads a file of the autoscaling examples.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	root, err := kubebin.Root(".")
+	require.NoError(t, err)
+	content, err := os.ReadFile(filepath.Join(root, "examples", "elasticity", "horizontal-autoscaler", filepath.FromSlash(name)))
+	require.NoError(t, err)
+	return string(content)
+}
+
+// create makes a MiniCluster of two pods of at most four, which request 100m of CPU each, and waits until it is there.
+func (f *fixture) create(name string, mods ...func(*v1alpha2.MiniCluster)) {
+	f.Helper()
+	shape := func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.MaxSize = 4
+		mc.Spec.Containers[0].Resources = requests("100m")
+		// Simulated pods have no agent that could drain.
+		mc.Spec.ScaleDown = &v1alpha2.ScaleDown{DrainTimeoutSeconds: new(int32(0))}
+	}
+	f.user.Create(f.T, name, 2, append([]func(*v1alpha2.MiniCluster){shape}, mods...)...)
+	f.waitForSize(name, 2)
+}
+
+// waitForSize waits until a MiniCluster has been given a size and its pods are ready.
+func (f *fixture) waitForSize(name string, size int32) {
+	f.Helper()
+	f.eventually(fmt.Sprintf("size %d of %s", size, name), func(ctx context.Context) (string, error) {
+		mc, err := f.user.MiniClusters().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		if got := mc.RequestedSize(); got != size || mc.Status.Size != size || mc.Status.ReadySize != size {
+			return fmt.Sprintf("spec.size is %d, status %d, ready %d", got, mc.Status.Size, mc.Status.ReadySize), nil
+		}
+		return "", nil
+	})
+}
+
+// autoscale makes an autoscaler of a target on a metric, between two sizes. It shrinks without waiting.
+func (f *fixture) autoscale(target autoscalingv2.CrossVersionObjectReference, least, most int32, metric autoscalingv2.MetricSpec) {
+	f.Helper()
+	_, err := f.cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(f.namespace).Create(f.Context(), &autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: metav1.ObjectMeta{Name: target.Name},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: target, MinReplicas: &least, MaxReplicas: most, Metrics: []autoscalingv2.MetricSpec{metric},
+			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{
+				ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: new(int32(0))},
+			},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(f, err)
+}
+
+func miniCluster(name string) autoscalingv2.CrossVersionObjectReference {
+	return autoscalingv2.CrossVersionObjectReference{APIVersion: v1alpha2.SchemeGroupVersion.String(), Kind: "MiniCluster", Name: name}
+}
+
+// half is half of the CPU that pods request, on average.
+func half() autoscalingv2.MetricSpec {
+	return autoscalingv2.MetricSpec{
+		Type: autoscalingv2.ResourceMetricSourceType,
+		Resource: &autoscalingv2.ResourceMetricSource{
+			Name:   corev1.ResourceCPU,
+			Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(int32(50))},
+		},
+	}
+}
+
+// waitForHPA waits until an autoscaler has nothing that a check finds lacking.
+func (f *fixture) waitForHPA(name, what string, check func(*autoscalingv2.HorizontalPodAutoscaler) string) {
+	f.Helper()
+	f.eventually("autoscaler "+name+" "+what, func(ctx context.Context) (string, error) {
+		hpa, err := f.cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(f.namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		return check(hpa), nil
+	})
+}
+
+// utilization is what an autoscaler has measured last, in percent of the request; -1 if it has not.
+func utilization(hpa *autoscalingv2.HorizontalPodAutoscaler) int32 {
+	for _, metric := range hpa.Status.CurrentMetrics {
+		switch {
+		case metric.Resource != nil && metric.Resource.Current.AverageUtilization != nil:
+			return *metric.Resource.Current.AverageUtilization
+		case metric.ContainerResource != nil && metric.ContainerResource.Current.AverageUtilization != nil:
+			return *metric.ContainerResource.Current.AverageUtilization
+		}
+	}
+	return -1
+}
+
+// measures is a check for what an autoscaler has measured, both ends included.
+func measures(from, to int32) func(*autoscalingv2.HorizontalPodAutoscaler) string {
+	return func(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
+		if got := utilization(hpa); got < from || got > to {
+			return fmt.Sprintf("measures %d%%, not %d%% to %d%%", got, from, to)
+		}
+		return ""
+	}
+}
+
+// lacks says what an autoscaler's condition is if it is not as it should be.
+func lacks(hpa *autoscalingv2.HorizontalPodAutoscaler, kind autoscalingv2.HorizontalPodAutoscalerConditionType, status corev1.ConditionStatus, reason string) string {
+	for _, c := range hpa.Status.Conditions {
+		if c.Type == kind && c.Status == status && c.Reason == reason {
+			return ""
+		}
+	}
+	return fmt.Sprintf("conditions are %+v", hpa.Status.Conditions)
+}
+
+// follow watches a Job and the pods of its MiniCluster. The function that it returns stops that and tells the largest
+// size that the Job was ever given.
+func (f *fixture) follow(name string) func() int32 {
+	f.Helper()
+	w, err := f.cluster.Client().BatchV1().Jobs(f.namespace).Watch(f.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	require.NoError(f, err)
+	var largest int32
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for event := range w.ResultChan() {
+			if job, ok := event.Object.(*batchv1.Job); ok {
+				largest = max(largest, *job.Spec.Parallelism, *job.Spec.Completions, job.Status.Active)
+			}
+		}
+	})
+	return func() int32 {
+		w.Stop()
+		wg.Wait()
+		return largest
+	}
+}
+
+func requests(cpu string) *corev1.ResourceRequirements {
+	return &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}
+}

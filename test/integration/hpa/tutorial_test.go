@@ -1,0 +1,185 @@
+package hpa_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Documents as users have them from the tutorials, before 2026 and since. Their target is so low that anything is load.
+const (
+	launcher = `
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata:
+  name: flux-sample
+  namespace: flux-operator
+spec:
+  size: 2
+  maxSize: 10
+  containers:
+    - image: example.com/conda:latest
+      workingDir: /data
+      launcher: true
+      command: sleep infinity
+      commands: {pre: pip install kubernetes}
+      fluxUser: {name: fluxuser}
+      resources: {limits: {cpu: "1"}, requests: {cpu: "1"}}
+`
+	interactive = `
+apiVersion: flux-framework.org/v1alpha2
+kind: MiniCluster
+metadata:
+  name: flux-sample
+spec:
+  size: 2
+  maxSize: 10
+  interactive: true
+  containers:
+    - image: rockylinux:9
+      workingDir: /data
+      resources: {limits: {cpu: "1"}, requests: {cpu: "1"}}
+`
+	lowV1 = `
+apiVersion: autoscaling/v1
+kind: HorizontalPodAutoscaler
+metadata:
+  name: flux-sample-hpa
+  namespace: flux-operator
+spec:
+  minReplicas: 2
+  maxReplicas: 4
+  targetCPUUtilizationPercentage: 2
+  scaleTargetRef:
+    apiVersion: flux-framework.org/v1alpha1
+    kind: MiniCluster
+    name: flux-sample
+`
+	lowV2 = `
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: flux-sample-hpa
+spec:
+  scaleTargetRef:
+    apiVersion: flux-framework.org/v1alpha2
+    kind: MiniCluster
+    name: flux-sample
+  minReplicas: 2
+  maxReplicas: 4
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: 2}}
+`
+)
+
+// TestTutorial follows the console of the tutorials, with our examples and with documents that users have: what is
+// applied, what kubectl shows, and how the cluster follows the load.
+func TestTutorial(t *testing.T) {
+	t.Parallel()
+	for name, docs := range map[string]struct {
+		miniCluster, hpa string
+		// target is how the autoscaler's target is shown.
+		target string
+	}{
+		"example v1":           {example(t, "v1/minicluster.yaml"), example(t, "v1/hpa-v1.yaml"), "50%"},
+		"example v2":           {example(t, "v2/minicluster.yaml"), example(t, "v2/hpa-v2.yaml"), "50%"},
+		"example v2 container": {example(t, "v2/minicluster.yaml"), example(t, "v2/hpa-v2-container.yaml"), "50%"},
+		"launcher":             {launcher, lowV1, "2%"},
+		"interactive":          {interactive, lowV2, "2%"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			follow := f.follow("flux-sample")
+
+			assert.Equal(t, "minicluster.flux-framework.org/flux-sample created\n", f.apply(docs.miniCluster))
+			f.waitForSize("flux-sample", 2)
+			f.assertPods(2)
+			f.assertScale(2)
+
+			assert.Equal(t, "horizontalpodautoscaler.autoscaling/flux-sample-hpa created\n", f.apply(docs.hpa))
+			f.assertHPA("0%", docs.target, 2)
+
+			f.load(selector("flux-sample"), "500m")
+			f.waitForSize("flux-sample", 4)
+			f.assertPods(4)
+			f.assertScale(4)
+			f.assertHPA(`\d+%`, docs.target, 4)
+
+			f.load(selector("flux-sample"), "1m")
+			f.waitForSize("flux-sample", 2)
+			f.assertHPA("0%", docs.target, 2)
+			assert.EqualValues(t, 4, follow(), "the largest size that the Job was given")
+		})
+	}
+}
+
+// TestMadeAgain deletes a MiniCluster and makes another one of the same name. The autoscaler stays, since it goes by the
+// name, and serves either.
+func TestMadeAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.apply(example(t, "v1/minicluster.yaml"))
+	f.waitForSize("flux-sample", 2)
+	f.apply(example(t, "v1/hpa-v1.yaml"))
+	f.load(selector("flux-sample"), "500m")
+	f.waitForSize("flux-sample", 4)
+
+	assert.Equal(t, `minicluster.flux-framework.org "flux-sample" deleted from `+f.namespace+" namespace\n", f.kubectl("delete", "minicluster", "flux-sample"))
+	f.waitForHPA("flux-sample-hpa", "to miss the cluster", func(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
+		return lacks(hpa, autoscalingv2.AbleToScale, corev1.ConditionFalse, "FailedGetScale")
+	})
+	f.load(selector("flux-sample"), "1m")
+	f.apply(example(t, "v1/minicluster.yaml"))
+	f.waitForSize("flux-sample", 2)
+	f.assertPods(2)
+	f.assertHPA("0%", "50%", 2)
+	f.load(selector("flux-sample"), "500m")
+	f.waitForSize("flux-sample", 4)
+}
+
+// assertPods checks what "kubectl get pods" shows.
+func (f *fixture) assertPods(number int) {
+	f.Helper()
+	var want strings.Builder
+	for index := range number {
+		fmt.Fprintf(&want, `flux-sample-%d-[a-z0-9]{5} +(1/1|2/2) +Running +0 +\S+\n`, index)
+	}
+	assert.Regexp(f, "^"+want.String()+"$", f.kubectl("get", "pods", "--no-headers"))
+}
+
+// assertScale checks what the scale subresource shows, through the version of the tutorial.
+func (f *fixture) assertScale(size int32) {
+	f.Helper()
+	text, err := f.cluster.Kubectl(f.Context(), "get", "--raw", "/apis/flux-framework.org/v1alpha1/namespaces/"+f.namespace+"/miniclusters/flux-sample/scale")
+	require.NoError(f, err)
+	var scale autoscalingv1.Scale
+	require.NoError(f, json.Unmarshal([]byte(text), &scale))
+	assert.Equal(f, "Scale autoscaling/v1", scale.Kind+" "+scale.APIVersion)
+	assert.Equal(f, f.namespace+"/flux-sample", scale.Namespace+"/"+scale.Name)
+	assert.Equal(f, size, scale.Spec.Replicas)
+	assert.Equal(f, autoscalingv1.ScaleStatus{Replicas: size, Selector: "hpa-selector=flux-sample"}, scale.Status)
+}
+
+// assertHPA waits until "kubectl get hpa" shows what it should.
+func (f *fixture) assertHPA(used, target string, size int) {
+	f.Helper()
+	want := regexp.MustCompile(fmt.Sprintf(`^flux-sample-hpa +MiniCluster/flux-sample +cpu: %s/%s +2 +4 +%d +\S+\n$`, used, target, size))
+	f.eventually("the autoscaler's line", func(ctx context.Context) (string, error) {
+		line, err := f.cluster.Kubectl(ctx, "get", "hpa", "--no-headers", "--namespace="+f.namespace)
+		if err != nil || want.MatchString(line) {
+			return "", err
+		}
+		return line, nil
+	})
+}
