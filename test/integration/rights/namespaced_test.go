@@ -1,0 +1,103 @@
+package rights_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+// installIn applies manifests/namespaced for a namespace, by a kustomization as a user writes one.
+func installIn(t *testing.T, kube *cluster.Cluster, namespace string) {
+	t.Helper()
+	root, err := kubebin.Root(".")
+	require.NoError(t, err)
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	manifests, err := filepath.Rel(dir, filepath.Join(root, "manifests", "namespaced"))
+	require.NoError(t, err)
+	text := fmt.Sprintf("resources: [%s]\nnamespace: %s\n", manifests, namespace)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
+	require.NoError(t, kube.Apply(t.Context(), dir))
+}
+
+// TestNamespaced: with a Role and no other right, a controller looks after the namespaces that it was given, and asks
+// for nothing outside of them.
+func TestNamespaced(t *testing.T) {
+	kube := suite.Cluster(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	own, other, elsewhere := newScene(t, kube), newScene(t, kube), newScene(t, kube)
+	installIn(t, kube, own.namespace)
+	name := cluster.ServiceAccountUser(own.namespace, "minicluster-controller")
+
+	deployment, err := kube.Client().AppsV1().Deployments(own.namespace).Get(ctx, "minicluster-controller", metav1.GetOptions{})
+	require.NoError(t, err)
+	assertWorksInItsOwn(t, deployment)
+	bindings, err := kube.Client().RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, binding := range bindings.Items {
+		for _, subject := range binding.Subjects {
+			assert.False(t, subject.Kind == rbacv1.ServiceAccountKind && subject.Namespace == own.namespace, binding.Name)
+		}
+	}
+	role, err := kube.Client().RbacV1().Roles(own.namespace).Get(ctx, "minicluster-controller", metav1.GetOptions{})
+	require.NoError(t, err)
+	everywhere, err := kube.Client().RbacV1().ClusterRoles().Get(ctx, "minicluster-controller", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, everywhere.Rules, role.Rules)
+	require.NoError(t, allow(ctx, kube, name, other.namespace, role.Rules), "as the documentation says for further namespaces")
+
+	log, err := kube.Audit()
+	require.NoError(t, err)
+	startController(t, kube, own.namespace, name, nil, own.namespace, other.namespace)
+	_, err = elsewhere.make(ctx, user.New("work", 1))
+	require.NoError(t, err)
+	for _, s := range []*scene{own, other} {
+		require.NoError(t, resized(ctx, s))
+		require.NoError(t, sharedService(ctx, s))
+		_, err := s.make(ctx, user.New("stored", 1, withVolume))
+		require.NoError(t, err)
+		for condition, words := range map[string]string{v1alpha2.ConditionAccepted: "existingVolumes", v1alpha2.ConditionReady: "--namespaces"} {
+			require.NoError(t, s.has(ctx, "stored", condition, v1alpha2.ReasonVolumesNotAllowed, words))
+		}
+		stored, err := s.miniclusters().Get(ctx, "stored", metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Empty(t, stored.Finalizers, "it can be deleted")
+	}
+	require.NoError(t, unseen(ctx, elsewhere))
+
+	requests, err := log.Requests(name)
+	require.NoError(t, err)
+	for _, r := range requests {
+		assert.False(t, isForbidden(r), "%+v", r)
+		if r.Resource != "" {
+			assert.Contains(t, []string{own.namespace, other.namespace}, r.Namespace, "%+v", r)
+		}
+		if r.Resource == "leases" {
+			assert.Equal(t, own.namespace, r.Namespace)
+		}
+	}
+}
+
+// assertWorksInItsOwn checks the command line that is given to the controller's pods.
+func assertWorksInItsOwn(t *testing.T, deployment *appsv1.Deployment) {
+	t.Helper()
+	container := deployment.Spec.Template.Spec.Containers[0]
+	assert.Contains(t, container.Args, "--namespaces=$(POD_NAMESPACE)")
+	require.Len(t, container.Env, 1)
+	assert.Equal(t, "POD_NAMESPACE", container.Env[0].Name)
+	assert.Equal(t, "metadata.namespace", container.Env[0].ValueFrom.FieldRef.FieldPath)
+}
