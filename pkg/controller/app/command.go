@@ -13,6 +13,8 @@ import (
 	"k8s.io/component-base/version"
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/process"
+
 	_ "k8s.io/component-base/logs/json/register" // for --logging-format=json
 )
 
@@ -41,7 +43,7 @@ and Indexed Jobs, and keeps their size within its bounds.`,
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			logger := withoutBodies(klog.FromContext(ctx))
+			logger := process.WithoutBodies(klog.FromContext(ctx))
 			logger.Info("Starting", "version", version.Get().GitVersion)
 			return Run(klog.NewContext(ctx, logger), o)
 		},

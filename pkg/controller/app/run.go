@@ -7,11 +7,9 @@ import (
 	"os"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
@@ -19,12 +17,13 @@ import (
 	"minicluster.internal/operator/pkg/controller"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
+	"minicluster.internal/operator/pkg/process"
 )
 
 // Run runs the process until the context ends or something fails for good, for
 // example when the lease is lost.
 func Run(ctx context.Context, o *Options) error {
-	config, err := clientConfig(o)
+	config, err := process.ClientConfig(o.Kubeconfig, o.KubeAPIQPS, o.KubeAPIBurst, "minicluster-controller")
 	if err != nil {
 		return err
 	}
@@ -33,8 +32,8 @@ func Run(ctx context.Context, o *Options) error {
 
 // RunWith is Run with clients of the given configuration.
 func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
-	config = patient(ctx, config)
-	kube, err := kubernetes.NewForConfig(compact(config))
+	config = process.Patient(ctx, config)
+	kube, err := kubernetes.NewForConfig(process.Compact(config))
 	if err != nil {
 		return fmt.Errorf("making the Kubernetes client: %w", err)
 	}
@@ -71,8 +70,10 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serve(ctx, "health", o.HealthAddress, healthHandler(elector.check, c.Synced)) })
-	group.Go(func() error { return serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
+	group.Go(func() error {
+		return process.Serve(ctx, "health", o.HealthAddress, healthHandler(elector.check, c.Synced))
+	})
+	group.Go(func() error { return process.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
 	group.Go(func() error {
 		// A standby fills its caches too, so that it can take over at once.
 		for _, i := range informers {
@@ -98,27 +99,6 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 
 // errDone ends the group when the work was stopped in good order.
 var errDone = errors.New("done")
-
-func clientConfig(o *Options) (*rest.Config, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("reading the client configuration (--kubeconfig=%q): %w", o.Kubeconfig, err)
-	}
-	config.QPS, config.Burst = o.KubeAPIQPS, o.KubeAPIBurst
-	if config.QPS <= 0 {
-		config.QPS = -1 // client-go takes 0 for a small default
-	}
-	return rest.AddUserAgent(config, "minicluster-controller"), nil
-}
-
-// compact makes a client of Kubernetes' own types speak protobuf, which is cheaper
-// than JSON at both ends; MiniClusters exist in JSON only.
-func compact(config *rest.Config) *rest.Config {
-	config = rest.CopyConfig(config)
-	config.ContentType = runtime.ContentTypeProtobuf
-	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	return config
-}
 
 // identity names this process in the lease.
 func identity() string {

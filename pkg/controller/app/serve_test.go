@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -51,14 +50,4 @@ func TestMetrics(t *testing.T) {
 	code, text := get(t, metricsHandler(registry), "/metrics")
 	assert.Equal(t, http.StatusOK, code)
 	assert.Contains(t, text, "go_goroutines", "those of the libraries")
-}
-
-func TestServeStopsWithItsContext(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- serve(ctx, "test", "127.0.0.1:0", http.NotFoundHandler()) }()
-	stop()
-	require.NoError(t, <-done)
-	require.NoError(t, serve(t.Context(), "test", "", nil), "no address, no server")
-	require.ErrorContains(t, serve(t.Context(), "health", "nonsense:port", nil), "listening for health")
 }

@@ -1,4 +1,4 @@
-package app
+package process
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func clientOf(ctx context.Context, t *testing.T, s *server) (client *http.Client
 		s.next = next
 		return s
 	})
-	client, err := rest.HTTPClientFor(patient(ctx, config))
+	client, err := rest.HTTPClientFor(Patient(ctx, config))
 	require.NoError(t, err)
 	return client, echo.URL
 }

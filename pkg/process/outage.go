@@ -1,4 +1,4 @@
-package app
+package process
 
 import (
 	"context"
@@ -32,9 +32,9 @@ type outage struct {
 	down   atomic.Bool
 }
 
-// patient makes the clients of a configuration sit an outage out, until the context
+// Patient makes the clients of a configuration sit an outage out, until the context
 // ends.
-func patient(ctx context.Context, config *rest.Config) *rest.Config {
+func Patient(ctx context.Context, config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	o := &outage{end: ctx.Done(), logger: klog.FromContext(ctx)}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &outageTransport{outage: o, next: next} })

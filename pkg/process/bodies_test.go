@@ -1,4 +1,4 @@
-package app
+package process
 
 import (
 	"testing"
@@ -11,7 +11,7 @@ import (
 func TestWithoutBodies(t *testing.T) {
 	var lines []string
 	log := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{Verbosity: 10})
-	filtered := withoutBodies(log)
+	filtered := WithoutBodies(log)
 	for name, logger := range map[string]logr.Logger{
 		"itself": filtered,
 		"values": filtered.WithValues("a", "b"),
@@ -28,5 +28,5 @@ func TestWithoutBodies(t *testing.T) {
 			assert.Len(t, lines, 1)
 		})
 	}
-	assert.Equal(t, logr.Discard(), withoutBodies(logr.Discard()))
+	assert.Equal(t, logr.Discard(), WithoutBodies(logr.Discard()))
 }

@@ -1,13 +1,13 @@
-package app
+package process
 
 import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 )
 
-// withoutBodies keeps the bodies of requests and responses out of a log. client-go
+// WithoutBodies keeps the bodies of requests and responses out of a log. client-go
 // logs them at high verbosity, and they carry certificates and passwords.
-func withoutBodies(logger klog.Logger) klog.Logger {
+func WithoutBodies(logger klog.Logger) klog.Logger {
 	sink := logger.GetSink()
 	if sink == nil {
 		return logger

@@ -1,0 +1,153 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	componentmetrics "k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/klog/v2"
+
+	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
+	"minicluster.internal/operator/pkg/metrics"
+	"minicluster.internal/operator/pkg/metrics/fluxsource"
+	"minicluster.internal/operator/pkg/metrics/serving"
+	"minicluster.internal/operator/pkg/process"
+
+	_ "k8s.io/component-base/metrics/prometheus/restclient" // requests to the API server
+	_ "k8s.io/component-base/metrics/prometheus/version"    // build information
+)
+
+// Run runs the process until the context ends or something fails for good, for
+// example when an APIService is somebody else's.
+func Run(ctx context.Context, o *Options) error {
+	config, err := process.ClientConfig(o.Kubeconfig, o.KubeAPIQPS, o.KubeAPIBurst, "minicluster-metrics")
+	if err != nil {
+		return err
+	}
+	config = process.Patient(ctx, config)
+	kube, err := kubernetes.NewForConfig(process.Compact(config))
+	if err != nil {
+		return fmt.Errorf("making the Kubernetes client: %w", err)
+	}
+	registry := componentmetrics.NewKubeRegistry()
+	sources, start, err := newSources(o, config, kube, registry)
+	if err != nil {
+		return err
+	}
+	keeper, err := newKeeper(o, config, kube)
+	if err != nil {
+		return err
+	}
+	if err := keeper.Prepare(ctx); err != nil {
+		return err
+	}
+	server, err := newServer(o, config, keeper, metrics.NewProvider(sources...), synced(sources))
+	if err != nil {
+		return err
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return process.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
+	group.Go(func() error { return keeper.Run(ctx) })
+	group.Go(func() error {
+		start(ctx)
+		return nil
+	})
+	for _, s := range sources {
+		if r, ok := s.(metrics.Runner); ok {
+			group.Go(func() error { return r.Run(ctx) })
+		}
+	}
+	group.Go(func() error {
+		if err := server.GenericAPIServer.PrepareRun().RunWithContext(ctx); err != nil {
+			return fmt.Errorf("serving the API: %w", err)
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	klog.FromContext(ctx).Info("Stopped")
+	return nil
+}
+
+// newSources makes all sources of values, and a function that runs the informers that
+// they share until its context ends.
+func newSources(o *Options, config *rest.Config, kube kubernetes.Interface, registry componentmetrics.KubeRegistry) ([]metrics.Source, func(context.Context), error) {
+	client, err := clientset.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the MiniCluster client: %w", err)
+	}
+	informers := fluxinformers.NewSharedInformerFactoryWithOptions(client, 0, fluxinformers.WithTransform(strip))
+	flux, err := fluxsource.New(fluxsource.Options{
+		Kube: kube, MiniClusters: informers.FluxFramework().V1alpha2().MiniClusters(), Registry: registry,
+		Interval: o.CollectInterval, Timeout: o.CollectTimeout, MaxAge: o.MaxAge, Concurrency: o.CollectConcurrency,
+		Address: o.Address,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	start := func(ctx context.Context) {
+		informers.StartWithContext(ctx)
+		<-ctx.Done()
+		informers.Shutdown()
+	}
+	return []metrics.Source{flux}, start, nil
+}
+
+// strip drops what nobody here reads and what often outweighs the rest of an object.
+func strip(obj any) (any, error) {
+	if o, err := meta.Accessor(obj); err == nil {
+		o.SetManagedFields(nil)
+		o.SetAnnotations(nil)
+	}
+	return obj, nil
+}
+
+func newKeeper(o *Options, config *rest.Config, kube kubernetes.Interface) (*serving.Keeper, error) {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making the client of APIServices: %w", err)
+	}
+	var versions []schema.GroupVersion
+	if o.serves(apiCustom) {
+		versions = append(versions, schema.GroupVersion{Group: "custom.metrics.k8s.io", Version: "v1beta1"},
+			schema.GroupVersion{Group: "custom.metrics.k8s.io", Version: "v1beta2"})
+	}
+	if o.serves(apiExternal) {
+		versions = append(versions, schema.GroupVersion{Group: "external.metrics.k8s.io", Version: "v1beta1"})
+	}
+	return serving.NewKeeper(serving.Options{
+		Kube: kube, Dynamic: client, Secret: o.SecretName, Owner: o.APIServiceOwner, Versions: versions,
+		Backend:  serving.Backend{Namespace: o.Namespace, Name: o.ServiceName, Port: o.ServicePort},
+		CertFile: o.CertFile, KeyFile: o.KeyFile, CAFile: o.CAFile,
+	}), nil
+}
+
+// synced tells whether all sources can answer.
+func synced(sources []metrics.Source) func() bool {
+	return func() bool {
+		return !slices.ContainsFunc(sources, func(s metrics.Source) bool {
+			r, ok := s.(metrics.Runner)
+			return ok && !r.Synced()
+		})
+	}
+}
+
+// metricsHandler answers /metrics with our own metrics and those of the libraries.
+func metricsHandler(own componentmetrics.KubeRegistry) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", componentmetrics.HandlerFor(prometheus.Gatherers{own, legacyregistry.DefaultGatherer}, componentmetrics.HandlerOpts{}))
+	return mux
+}

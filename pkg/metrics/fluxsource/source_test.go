@@ -1,0 +1,270 @@
+package fluxsource
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes/fake"
+	componentmetrics "k8s.io/component-base/metrics"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	fluxfake "minicluster.internal/operator/pkg/generated/clientset/versioned/fake"
+	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
+	"minicluster.internal/operator/pkg/metrics"
+)
+
+// world is a source without informers: its caches are filled by the test.
+type world struct {
+	*Source
+	clusters fluxinformers.SharedInformerFactory
+	address  map[string]string
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{clusters: fluxinformers.NewSharedInformerFactory(fluxfake.NewSimpleClientset(), 0), address: map[string]string{}}
+	s, err := New(Options{
+		Kube: fake.NewClientset(), MiniClusters: w.clusters.FluxFramework().V1alpha2().MiniClusters(),
+		Registry: componentmetrics.NewKubeRegistry(),
+		Interval: time.Second, Timeout: 2 * time.Second, MaxAge: time.Minute, Concurrency: 10,
+		Address: func(p *corev1.Pod) (string, error) {
+			if a, ok := w.address[p.Name]; ok {
+				return a, nil
+			}
+			return PodAddress(p)
+		},
+	})
+	require.NoError(t, err)
+	w.Source = s
+	return w
+}
+
+// add makes a MiniCluster with a lead pod whose agent is a server with that answer.
+func (w *world) add(t testing.TB, name, service string, answer http.HandlerFunc, mods ...func(*v1alpha2.MiniCluster, *corev1.Pod)) {
+	t.Helper()
+	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Labels: map[string]string{"team": name}}}
+	mc.Status.JobID, mc.Status.MaximumSize = "job-"+name, 8
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: name + "-0-abcde", UID: types.UID("pod-" + name),
+			Labels:          map[string]string{v1alpha2.LabelHPASelector: name, v1alpha2.LabelHeadlessService: service, batchv1.JobCompletionIndexAnnotation: "0"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Job", Name: name, UID: types.UID("job-" + name), Controller: new(true)}},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "other"}, {
+			Name: name, Env: []corev1.EnvVar{{Name: "LARGE", Value: "x"}},
+			ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz", Port: intstr.FromInt32(9560)}}},
+		}}},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.1"},
+	}
+	for _, mod := range mods {
+		mod(mc, pod)
+	}
+	if answer != nil {
+		server := httptest.NewServer(answer)
+		t.Cleanup(server.Close)
+		w.address[pod.Name] = server.Listener.Addr().String()
+	}
+	require.NoError(t, w.options.MiniClusters.Informer().GetStore().Add(mc))
+	stripped, err := stripPod(pod)
+	require.NoError(t, err)
+	require.NoError(t, w.leads.GetStore().Add(stripped))
+}
+
+func says(format string, args ...any) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "flux_up 1\n"+format+"\n", args...) }
+}
+
+func (w *world) get(t testing.TB, resource string, metric, name string) (string, error) {
+	t.Helper()
+	info := metrics.Info{Resource: miniclusters, Metric: metric}
+	if resource == "services" {
+		info.Resource = services
+	}
+	values, err := w.CustomValues(t.Context(), metrics.Query{Info: info, Namespace: "ns", Name: name, Selector: labels.Everything()})
+	if err != nil || len(values) == 0 {
+		return "", err
+	}
+	require.Len(t, values, 1)
+	assert.False(t, values[0].At.IsZero())
+	return values[0].Kind.Kind + " " + values[0].Name + "=" + values[0].Quantity.String(), nil
+}
+
+func TestValuesOfOne(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "a", "svc", says("flux_nodes_up 3\nflux_nodes_demanded 21\nflux_jobs{state=\"run\"} 2"))
+	_, err := w.get(t, "", Demanded, "a")
+	require.ErrorContains(t, err, "no nodes_demanded of MiniCluster ns/a: its agent was not asked yet")
+	w.collector.round(t.Context())
+	for _, tc := range []struct{ resource, metric, name, want string }{
+		{"", "node_up_count", "a", "MiniCluster a=3"},
+		{"", "job_queue_state_run_count", "a", "MiniCluster a=2"},
+		{"", Demanded, "a", "MiniCluster a=8"}, // at most the maximum
+		{"services", "node_up_count", "svc", "Service svc=3"},
+		{"services", "node_up_count", TutorialService, "Service custom-metrics-apiserver=3"},
+		{"services", "node_up_count", "else", ""},
+		{"", "node_up_count", "else", ""},
+		{"services", "node_up_count", "", "Service svc=3"},
+	} {
+		got, err := w.get(t, tc.resource, tc.metric, tc.name)
+		require.NoError(t, err)
+		assert.Equal(t, tc.want, got, tc)
+	}
+	_, err = w.get(t, "", "node_free_count", "a")
+	require.ErrorContains(t, err, "does not know flux_nodes_free")
+}
+
+func TestWhatIsNotKnownIsAnError(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "silent", "s1", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprintln(rw, "flux_up 0") })
+	w.add(t, "broken", "s2", func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "no", http.StatusTeapot) })
+	w.add(t, "elsewhere", "s3", func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "/other", http.StatusFound) })
+	w.add(t, "pending", "s4", nil, func(_ *v1alpha2.MiniCluster, p *corev1.Pod) { p.Status.Phase = corev1.PodPending })
+	w.add(t, "going", "s5", nil, func(_ *v1alpha2.MiniCluster, p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) })
+	w.add(t, "forged", "s6", says("flux_nodes_up 9"), func(_ *v1alpha2.MiniCluster, p *corev1.Pod) { p.OwnerReferences[0].UID = "another" })
+	w.add(t, "bare", "s7", nil, func(_ *v1alpha2.MiniCluster, p *corev1.Pod) { p.Spec.Containers = p.Spec.Containers[:1] })
+	w.add(t, "fine", "s8", says("flux_nodes_up 1"))
+	w.collector.round(t.Context())
+	for name, want := range map[string]string{
+		"silent": "its lead broker does not answer", "broken": "418", "elsewhere": "302", "pending": "does not run: Pending",
+		"going": "is going", "forged": "it has no lead pod", "bare": "has no agent",
+	} {
+		_, err := w.get(t, "", "node_up_count", name)
+		require.ErrorContains(t, err, want, name)
+		require.ErrorContains(t, err, "ns/"+name)
+	}
+	all := metrics.Query{Info: metrics.Info{Resource: miniclusters, Metric: "node_up_count"}, Namespace: "ns", Selector: labels.Everything()}
+	values, err := w.CustomValues(t.Context(), all)
+	require.NoError(t, err)
+	require.Len(t, values, 1, "those that are known")
+	all.Selector = labels.SelectorFromSet(labels.Set{"team": "silent"})
+	_, err = w.CustomValues(t.Context(), all)
+	require.ErrorContains(t, err, "ns/silent", "none is")
+
+	external := func(selector string) ([]metrics.Value, error) {
+		parsed, err := labels.Parse(selector)
+		require.NoError(t, err)
+		return w.ExternalValues(t.Context(), metrics.ExternalQuery{Namespace: "ns", Metric: "node_up_count", Selector: parsed})
+	}
+	_, err = external("")
+	require.Error(t, err, "the sum would be wrong")
+	values, err = external("minicluster=fine")
+	require.NoError(t, err)
+	require.Len(t, values, 1)
+	values, err = external("team in (nobody)")
+	require.NoError(t, err)
+	assert.Empty(t, values)
+}
+
+func TestOldNumbersAreNotGivenOut(t *testing.T) {
+	w := newWorld(t)
+	var down atomic.Bool
+	w.add(t, "a", "svc", func(rw http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		says("flux_nodes_up 3")(rw, r)
+	})
+	w.collector.round(t.Context())
+	_, err := w.get(t, "", "node_up_count", "a")
+	require.NoError(t, err)
+	w.options.MaxAge = time.Nanosecond
+	_, err = w.get(t, "", "node_up_count", "a")
+	require.ErrorContains(t, err, "old")
+	w.options.MaxAge = time.Minute
+	down.Store(true)
+	w.collector.round(t.Context())
+	_, err = w.get(t, "", "node_up_count", "a")
+	require.ErrorContains(t, err, "does not answer", "the last answer counts, not the last number")
+
+	down.Store(false)
+	w.collector.round(t.Context())
+	w.add(t, "a", "svc", says("flux_nodes_up 1"), func(_ *v1alpha2.MiniCluster, p *corev1.Pod) { p.UID = "the next pod" })
+	_, err = w.get(t, "", "node_up_count", "a")
+	require.ErrorContains(t, err, "not asked yet", "numbers of its predecessor are not its own")
+}
+
+func TestServiceOfSeveral(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "a", "shared", says("flux_nodes_up 1"))
+	w.add(t, "b", "shared", says("flux_nodes_up 2"))
+	w.collector.round(t.Context())
+	for _, name := range []string{"shared", TutorialService} {
+		_, err := w.get(t, "services", "node_up_count", name)
+		require.ErrorContains(t, err, "several MiniClusters (a, b)")
+	}
+	got, err := w.get(t, "services", "node_up_count", "")
+	require.NoError(t, err)
+	assert.Empty(t, got)
+}
+
+// TestOneThatHangsDelaysNoOther: the others have their numbers while one hangs.
+func TestOneThatHangsDelaysNoOther(t *testing.T) {
+	w := newWorld(t)
+	hangs, release := context.WithCancel(t.Context())
+	defer release()
+	w.add(t, "hangs", "s", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hangs.Done():
+		case <-r.Context().Done():
+		}
+	})
+	for i := range 30 {
+		w.add(t, fmt.Sprintf("c%d", i), "s", says("flux_nodes_up %d", i))
+	}
+	w.collector.timeout = time.Minute
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.collector.round(t.Context())
+	}()
+	require.Eventually(t, func() bool {
+		for i := range 30 {
+			if got, err := w.get(t, "", "node_up_count", fmt.Sprintf("c%d", i)); err != nil || got != fmt.Sprintf("MiniCluster c%d=%d", i, i) {
+				return false
+			}
+		}
+		return true
+	}, 30*time.Second, 5*time.Millisecond)
+	select {
+	case <-done:
+		t.Fatal("the round has ended without all answers")
+	default:
+	}
+	release()
+	<-done
+}
+
+func TestGoneClustersAreForgotten(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "a", "svc", says("flux_nodes_up 1"))
+	w.collector.round(t.Context())
+	assert.Len(t, w.collector.samples, 1)
+	require.NoError(t, w.leads.GetStore().Delete(w.leads.GetStore().List()[0]))
+	w.collector.round(t.Context())
+	assert.Empty(t, w.collector.samples)
+}
+
+func TestPodAddress(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "a", "svc", nil)
+	pod, ok := w.leads.GetStore().List()[0].(*corev1.Pod)
+	require.True(t, ok)
+	address, err := PodAddress(pod)
+	require.NoError(t, err)
+	assert.Equal(t, "10.0.0.1:9560", address)
+	assert.Empty(t, pod.Spec.Containers[0].Env, "what is not needed is not kept")
+	assert.Len(t, pod.Spec.Containers, 1)
+}

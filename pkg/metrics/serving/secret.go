@@ -1,0 +1,76 @@
+package serving
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/klog/v2"
+)
+
+// authoritiesKey is where the Secret keeps what to trust.
+const authoritiesKey = "ca.crt"
+
+// secret is the Secret that replicas share. The one that writes it first decides, and
+// the API server refuses a write of the other that does not know this yet.
+type secret struct {
+	client typedcorev1.SecretInterface
+	name   string
+	names  []string
+}
+
+// pair returns the pair of the Secret; it makes one where there is none, or none that
+// is good for long.
+func (s secret) pair(ctx context.Context, now time.Time) (pair, error) {
+	for {
+		p, err := s.try(ctx, now)
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+			return p, err
+		}
+		// Another replica was faster: take what it made.
+		if ctx.Err() != nil {
+			return pair{}, fmt.Errorf("getting the serving certificate: %w", ctx.Err())
+		}
+	}
+}
+
+func (s secret) try(ctx context.Context, now time.Time) (pair, error) {
+	found, err := s.client.Get(ctx, s.name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return pair{}, fmt.Errorf("getting the serving certificate: %w", err)
+	}
+	exists := err == nil
+	why := "there is none"
+	var old pair
+	if exists {
+		old = pair{certificate: found.Data[corev1.TLSCertKey], key: found.Data[corev1.TLSPrivateKeyKey], authorities: found.Data[authoritiesKey]}
+		problem := old.check(s.names, now)
+		if problem == nil {
+			return old, nil
+		}
+		why = problem.Error()
+	}
+	fresh, err := newPair(s.names, old.authorities, now)
+	if err != nil {
+		return pair{}, err
+	}
+	data := map[string][]byte{corev1.TLSCertKey: fresh.certificate, corev1.TLSPrivateKeyKey: fresh.key, authoritiesKey: fresh.authorities}
+	if exists {
+		found = found.DeepCopy()
+		found.Data = data
+		_, err = s.client.Update(ctx, found, metav1.UpdateOptions{})
+	} else {
+		_, err = s.client.Create(ctx, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: s.name}, Type: corev1.SecretTypeTLS, Data: data,
+		}, metav1.CreateOptions{})
+	}
+	if err != nil {
+		return pair{}, fmt.Errorf("keeping the serving certificate: %w", err)
+	}
+	klog.FromContext(ctx).Info("Made a serving certificate", "secret", s.name, "reason", why)
+	return fresh, nil
+}

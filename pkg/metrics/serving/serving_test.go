@@ -1,0 +1,185 @@
+package serving
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+var names = []string{"minicluster-metrics.minicluster-system.svc"}
+
+func TestPair(t *testing.T) {
+	now := time.Now()
+	first, err := newPair(names, nil, now)
+	require.NoError(t, err)
+	require.NoError(t, first.check(names, now))
+	require.Error(t, first.check([]string{"else.svc"}, now))
+	require.NoError(t, first.check(names, now.Add(Lifetime-renewBefore-time.Hour)))
+	require.Error(t, first.check(names, now.Add(Lifetime-renewBefore+time.Hour)), "time to renew it")
+	require.ErrorContains(t, pair{}.check(names, now), "damaged")
+
+	second, err := newPair(names, first.authorities, now.Add(Lifetime-renewBefore))
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(second.authorities))
+	for _, p := range []pair{first, second} {
+		both, err := tls.X509KeyPair(p.certificate, p.key)
+		require.NoError(t, err)
+		_, err = both.Leaf.Verify(x509.VerifyOptions{DNSName: names[0], Roots: roots, CurrentTime: now.Add(Lifetime - renewBefore)})
+		require.NoError(t, err, "both are trusted while replicas change")
+	}
+	third, err := newPair(names, second.authorities, now.Add(2*Lifetime))
+	require.NoError(t, err)
+	assert.Equal(t, 1, bytes.Count(third.authorities, []byte("BEGIN")), "what has expired is trusted no more")
+}
+
+// TestReplicasShareOneCertificate: whoever is first makes it.
+func TestReplicasShareOneCertificate(t *testing.T) {
+	kube := fake.NewClientset()
+	s := secret{client: kube.CoreV1().Secrets("ns"), name: "serving", names: names}
+	pairs := make([]pair, 5)
+	var wg sync.WaitGroup
+	for i := range pairs {
+		wg.Go(func() {
+			var err error
+			pairs[i], err = s.pair(t.Context(), time.Now())
+			assert.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	for _, p := range pairs {
+		assert.Equal(t, string(pairs[0].certificate), string(p.certificate))
+	}
+	later, err := s.pair(t.Context(), time.Now().Add(Lifetime))
+	require.NoError(t, err)
+	assert.NotEqual(t, string(pairs[0].certificate), string(later.certificate))
+}
+
+func newKeeper(t *testing.T, backend string, objects ...runtime.Object) *Keeper {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	require.NoError(t, rbacv1.AddToScheme(scheme))
+	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(scheme, map[schema.GroupVersionResource]string{apiServices: "APIServiceList"}, objects...)
+	k := NewKeeper(Options{
+		Kube: fake.NewClientset(), Dynamic: client, Backend: Backend{Namespace: "minicluster-system", Name: backend, Port: 443},
+		Secret: "serving", Owner: "minicluster-metrics",
+		Versions: []schema.GroupVersion{{Group: "custom.metrics.k8s.io", Version: "v1beta2"}},
+	})
+	require.NoError(t, k.Prepare(t.Context()))
+	return k
+}
+
+var owner = &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "minicluster-metrics", UID: "role-uid"}}
+
+func (k *Keeper) registered(t *testing.T) *unstructured.Unstructured {
+	t.Helper()
+	found, err := k.options.Dynamic.Resource(apiServices).Get(t.Context(), "v1beta2.custom.metrics.k8s.io", metav1.GetOptions{})
+	require.NoError(t, err)
+	return found
+}
+
+func TestKeeperRegisters(t *testing.T) {
+	k := newKeeper(t, "minicluster-metrics", owner)
+	require.NoError(t, k.Once(t.Context()))
+	made := k.registered(t)
+	require.Len(t, made.GetOwnerReferences(), 1)
+	assert.Equal(t, "role-uid", string(made.GetOwnerReferences()[0].UID))
+	bundle, _, _ := unstructured.NestedString(made.Object, "spec", "caBundle")
+	assert.NotEmpty(t, bundle)
+	certificate, key := k.CurrentCertKeyContent()
+	_, err := tls.X509KeyPair(certificate, key)
+	require.NoError(t, err)
+
+	// Somebody makes a mess of it.
+	require.NoError(t, unstructured.SetNestedField(made.Object, "", "spec", "caBundle"))
+	require.NoError(t, unstructured.SetNestedField(made.Object, true, "spec", "insecureSkipTLSVerify"))
+	_, err = k.options.Dynamic.Resource(apiServices).Update(t.Context(), made, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	require.NoError(t, k.Once(t.Context()))
+	again, _, _ := unstructured.NestedString(k.registered(t).Object, "spec", "caBundle")
+	assert.Equal(t, bundle, again)
+	_, insecure, _ := unstructured.NestedBool(k.registered(t).Object, "spec", "insecureSkipTLSVerify")
+	assert.False(t, insecure)
+}
+
+func TestKeeperRefusesWhatIsHeld(t *testing.T) {
+	k := newKeeper(t, "minicluster-metrics", owner)
+	require.NoError(t, k.Once(t.Context()))
+	before := k.registered(t)
+	for service, want := range map[string]any{
+		"Service monitoring/prometheus-adapter": map[string]any{"namespace": "monitoring", "name": "prometheus-adapter", "port": int64(443)},
+		"the API server itself":                 nil,
+	} {
+		other := before.DeepCopy()
+		if want == nil {
+			unstructured.RemoveNestedField(other.Object, "spec", "service")
+		} else {
+			require.NoError(t, unstructured.SetNestedField(other.Object, want, "spec", "service"))
+		}
+		_, err := k.options.Dynamic.Resource(apiServices).Update(t.Context(), other, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		err = k.Run(t.Context())
+		held := new(HeldError)
+		require.ErrorAs(t, err, &held)
+		assert.Equal(t, service, held.Holder)
+		assert.ErrorContains(t, err, "v1beta2.custom.metrics.k8s.io belongs to "+service)
+		assert.Equal(t, other.Object["spec"], k.registered(t).Object["spec"], "it is left alone")
+	}
+}
+
+func TestKeeperWithoutItsOwner(t *testing.T) {
+	k := newKeeper(t, "minicluster-metrics")
+	err := k.Once(t.Context())
+	require.ErrorContains(t, err, "ClusterRole minicluster-metrics")
+	_, err = k.options.Dynamic.Resource(apiServices).Get(t.Context(), "v1beta2.custom.metrics.k8s.io", metav1.GetOptions{})
+	assert.True(t, apierrors.IsNotFound(err))
+}
+
+type listener struct{ told int }
+
+func (l *listener) Enqueue() { l.told++ }
+
+func TestKeeperServesFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func() pair {
+		p, err := newPair(names, nil, time.Now())
+		require.NoError(t, err)
+		for name, content := range map[string][]byte{"tls.crt": p.certificate, "tls.key": p.key, "ca.crt": p.authorities} {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+		}
+		return p
+	}
+	first := write()
+	k := newKeeper(t, "minicluster-metrics", owner)
+	k.options.CertFile, k.options.KeyFile, k.options.CAFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"), filepath.Join(dir, "ca.crt")
+	l := &listener{}
+	k.AddListener(l)
+	require.NoError(t, k.Once(t.Context()))
+	certificate, _ := k.CurrentCertKeyContent()
+	assert.Equal(t, string(first.certificate), string(certificate))
+	second := write()
+	require.NoError(t, k.Once(t.Context()))
+	certificate, _ = k.CurrentCertKeyContent()
+	assert.Equal(t, string(second.certificate), string(certificate))
+	assert.Equal(t, 2, l.told)
+	require.NoError(t, k.Once(t.Context()))
+	assert.Equal(t, 2, l.told, "nothing has changed")
+	require.NoError(t, os.Remove(k.options.KeyFile))
+	require.ErrorContains(t, k.Once(t.Context()), "reading the serving certificate")
+}

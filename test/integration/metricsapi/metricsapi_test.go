@@ -1,0 +1,307 @@
+package metricsapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/metrics/app"
+	"minicluster.internal/operator/pkg/metrics/serving"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+const patience = 90 * time.Second
+
+type fixture struct {
+	*testing.T
+	user.Clients
+	kube *cluster.Cluster
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	kube := suite.Cluster(t)
+	return &fixture{T: t, Clients: user.In(t, kube, clustertest.Namespace(t, kube)), kube: kube}
+}
+
+func (f *fixture) agent(name string) *agent { return agents.of(f.Namespace + "/" + name) }
+
+func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
+	f.Helper()
+	user.Eventually(f.T, patience, what, check)
+}
+
+// raw asks through the API server of Kubernetes, as kubectl get --raw does.
+func raw(ctx context.Context, client kubernetes.Interface, path string) (string, error) {
+	out, err := client.Discovery().RESTClient().Get().AbsPath(path).DoRaw(ctx)
+	return string(out), err
+}
+
+func (f *fixture) custom(version, path string) string {
+	return "/apis/custom.metrics.k8s.io/" + version + "/namespaces/" + f.Namespace + "/" + path
+}
+
+// value waits until a metric has a value, as written in the answer.
+func (f *fixture) value(path, want string) string {
+	f.Helper()
+	var answer string
+	f.eventually(path, func(ctx context.Context) (string, error) {
+		var err error
+		if answer, err = raw(ctx, f.Kube, path); err != nil {
+			return err.Error(), nil
+		}
+		if !strings.Contains(answer, want) {
+			return answer, nil
+		}
+		return "", nil
+	})
+	return answer
+}
+
+func TestServed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.Create(t, "one", 1, user.MaxSize(4))
+	f.Create(t, "two", 1, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.MaxSize = 4
+		mc.Labels = map[string]string{"team": "blue"}
+		mc.Spec.Network = &v1alpha2.Network{HeadlessName: "two-service"}
+	})
+	f.agent("one").say("flux_nodes_up 1", "flux_nodes_demanded 9", `flux_jobs{state="run"} 2`)
+	f.agent("two").say("flux_nodes_up 3")
+
+	answer := f.value(f.custom("v1beta2", "miniclusters.flux-framework.org/one/nodes_demanded"), `"value":"4"`)
+	var list struct {
+		Kind  string
+		Items []struct {
+			DescribedObject corev1.ObjectReference
+			Metric          struct{ Name string }
+			Timestamp       metav1.Time
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(answer), &list))
+	assert.Equal(t, "MetricValueList", list.Kind)
+	require.Len(t, list.Items, 1)
+	assert.Equal(t, corev1.ObjectReference{APIVersion: "flux-framework.org/v1alpha2", Kind: "MiniCluster", Namespace: f.Namespace, Name: "one"}, list.Items[0].DescribedObject)
+	assert.WithinDuration(t, time.Now(), list.Items[0].Timestamp.Time, time.Minute)
+
+	for path, want := range map[string]string{
+		"miniclusters.flux-framework.org/one/job_queue_state_run_count":              `"value":"2"`,
+		"miniclusters.flux-framework.org/*/node_up_count":                            `"name":"two"`,
+		"miniclusters.flux-framework.org/*/node_up_count?labelSelector=team%3Dblue":  `"value":"3"`,
+		"miniclusters.flux-framework.org/*/node_up_count?labelSelector=team%3Dgreen": `"items":[]`,
+		"services/one/node_up_count":                                                 `"kind":"Service"`,
+		"services/two-service/node_up_count":                                         `"value":"3"`,
+		"services/*/node_up_count":                                                   `"name":"two-service"`,
+	} {
+		for _, version := range []string{"v1beta1", "v1beta2"} {
+			f.value(f.custom(version, path), want)
+		}
+	}
+	external := "/apis/external.metrics.k8s.io/v1beta1/namespaces/" + f.Namespace + "/node_up_count"
+	f.value(external+"?labelSelector=minicluster%3Dtwo", `"value":"3"`)
+
+	for path, want := range map[string]string{
+		"miniclusters.flux-framework.org/three/node_up_count": "could not find the metric node_up_count for miniclusters.flux-framework.org three",
+		"miniclusters.flux-framework.org/one/nonsense":        "could not find the metric nonsense",
+		"services/custom-metrics-apiserver/node_up_count":     "stands for several MiniClusters (one, two)",
+	} {
+		_, err := raw(t.Context(), f.Kube, f.custom("v1beta2", path))
+		require.ErrorContains(t, err, want)
+	}
+
+	resources, err := f.Kube.Discovery().ServerResourcesForGroupVersion("custom.metrics.k8s.io/v1beta2")
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for _, r := range resources.APIResources {
+		names[r.Name] = true
+	}
+	assert.True(t, names["miniclusters.flux-framework.org/nodes_demanded"] && names["services/node_up_count"], "%v", names)
+
+	f.agent("one").failing()
+	f.eventually("an error", func(ctx context.Context) (string, error) {
+		_, err := raw(ctx, f.Kube, f.custom("v1beta2", "miniclusters.flux-framework.org/one/node_up_count"))
+		if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "its lead broker does not answer") {
+			return fmt.Sprint(err), nil
+		}
+		return "", nil
+	})
+	assert.NotContains(t, f.value(f.custom("v1beta2", "miniclusters.flux-framework.org/*/node_up_count"), `"name":"two"`), `"name":"one"`)
+}
+
+// TestRefused: with real tokens, through the API server and past it.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.Create(t, "mine", 1)
+	f.agent("mine").say("flux_nodes_up 1")
+	path := f.custom("v1beta2", "miniclusters.flux-framework.org/mine/node_up_count")
+	f.value(path, `"value":"1"`)
+	token := func(name string) string {
+		_, err := f.Kube.CoreV1().ServiceAccounts(f.Namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		made, err := f.Kube.CoreV1().ServiceAccounts(f.Namespace).CreateToken(t.Context(), name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		return made.Status.Token
+	}
+	stranger, viewer := token("stranger"), token("viewer")
+	_, err := f.Kube.RbacV1().RoleBindings(f.Namespace).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "viewer"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "viewer", Namespace: f.Namespace}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+
+	through := rest.AnonymousClientConfig(f.kube.Config())
+	past := &rest.Config{Host: "https://" + running.address, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
+	for way, config := range map[string]*rest.Config{"through the API server": through, "past it": past} {
+		ask := func(token, path string) error {
+			config := rest.CopyConfig(config)
+			config.BearerToken = token
+			client, err := kubernetes.NewForConfig(config)
+			require.NoError(t, err)
+			_, err = raw(t.Context(), client, path)
+			return err
+		}
+		assert.True(t, apierrors.IsUnauthorized(ask("nonsense", path)), "%s: %v", way, ask("nonsense", path))
+		assert.True(t, apierrors.IsForbidden(ask(stranger, path)), "%s: %v", way, ask(stranger, path))
+		err := ask("", path)
+		assert.True(t, apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err), "%s: %v", way, err)
+		f.eventually(way+": a viewer may", func(context.Context) (string, error) {
+			if err := ask(viewer, path); err != nil {
+				return err.Error(), nil
+			}
+			return "", nil
+		})
+		elsewhere := strings.Replace(path, f.Namespace, "kube-system", 1)
+		assert.True(t, apierrors.IsForbidden(ask(viewer, elsewhere)), "%s: %v", way, ask(viewer, elsewhere))
+	}
+}
+
+// TestHeld: another instance, behind another Service, leaves what is held alone.
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.eventually("the APIService is available", func(ctx context.Context) (string, error) {
+		if _, err := raw(ctx, f.Kube, "/apis/custom.metrics.k8s.io/v1beta2"); err != nil {
+			return err.Error(), nil
+		}
+		return "", nil
+	})
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	o := options(running.options.Kubeconfig, listener)
+	o.ServiceName = "other"
+	err = app.Run(t.Context(), o)
+	held := new(serving.HeldError)
+	require.ErrorAs(t, err, &held)
+	assert.Equal(t, "Service minicluster-system/minicluster-metrics", held.Holder)
+}
+
+func example(t *testing.T, name string) string {
+	t.Helper()
+	root, err := kubebin.Root(".")
+	require.NoError(t, err)
+	return filepath.Join(root, "examples/elasticity/horizontal-autoscaler/v2-custom-metrics", name)
+}
+
+func (f *fixture) apply(name string) {
+	f.Helper()
+	_, err := f.kube.Kubectl(f.Context(), "apply", "--namespace", f.Namespace, "-f", example(f.T, name))
+	require.NoError(f, err)
+}
+
+func (f *fixture) size(name string, want int32) {
+	f.Helper()
+	f.eventually(fmt.Sprintf("size %d", want), func(ctx context.Context) (string, error) {
+		mc, err := f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		if mc.RequestedSize() == want && mc.Status.Size == want {
+			return "", nil
+		}
+		hpas, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		var conditions []autoscalingv2.HorizontalPodAutoscalerCondition
+		for _, h := range hpas.Items {
+			conditions = append(conditions, h.Status.Conditions...)
+		}
+		return fmt.Sprintf("%d wanted, %d there; %v", mc.RequestedSize(), mc.Status.Size, conditions), nil
+	})
+}
+
+// TestAutoscaler plays the example: the size follows demand exactly.
+func TestAutoscaler(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.apply("minicluster.yaml")
+	a := f.agent("flux-sample")
+	a.say("flux_nodes_demanded 0")
+	f.apply("hpa-flux.yaml")
+	a.say("flux_nodes_demanded 20")
+	f.size("flux-sample", 20)
+	a.say("flux_nodes_demanded 21") // within the 10% that it would tolerate
+	f.size("flux-sample", 21)
+	a.say("flux_nodes_demanded 400")
+	f.size("flux-sample", 30)
+	require.NoError(t, f.quicker())
+	a.say("flux_nodes_demanded 29")
+	f.size("flux-sample", 29)
+	a.say("flux_nodes_demanded 0")
+	f.size("flux-sample", 1)
+	events, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ScaleDenied"})
+	require.NoError(t, err)
+	assert.Empty(t, events.Items, "nobody asked for more than there may be")
+}
+
+// quicker lets the autoscaler of the example shrink at once.
+func (f *fixture) quicker() error {
+	_, err := f.kube.Kubectl(f.Context(), "patch", "hpa", "flux-sample", "--namespace", f.Namespace, "--type=merge",
+		"--patch", `{"spec":{"behavior":{"scaleDown":{"stabilizationWindowSeconds":0}}}}`)
+	return err
+}
+
+// TestTutorial: the autoscaler of the tutorial finds its metric, and stays where it is.
+func TestTutorial(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.apply("minicluster.yaml")
+	f.SetSize(t, "flux-sample", 2)
+	f.size("flux-sample", 2)
+	f.agent("flux-sample").say("flux_nodes_up 2")
+	f.apply("hpa-tutorial.yaml")
+	f.eventually("the metric is found", func(ctx context.Context) (string, error) {
+		hpa, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Get(ctx, "flux-sample-hpa", metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		if m := hpa.Status.CurrentMetrics; len(m) == 1 && m[0].Object != nil && m[0].Object.Current.Value != nil && m[0].Object.Current.Value.Value() == 2 && hpa.Status.DesiredReplicas == 2 {
+			return "", nil
+		}
+		return fmt.Sprintf("%+v", hpa.Status), nil
+	})
+	f.size("flux-sample", 2)
+}
