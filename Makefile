@@ -37,10 +37,11 @@ kube-build: ## Build the local Kubernetes into bin/ (minutes the first time).
 	@hack/build-kube.sh
 
 .PHONY: dist
-dist: kube-build ## Write all manifests into one file, dist/minicluster.yaml.
+dist: kube-build ## Write all manifests into dist/minicluster.yaml and dist/minicluster-metrics.yaml.
 	@mkdir -p dist
 	@bin/kubectl kustomize manifests/default >dist/minicluster.yaml
-	@echo "dist/minicluster.yaml: $$(grep -c '^kind:' dist/minicluster.yaml) objects"
+	@bin/kubectl kustomize manifests/metrics >dist/minicluster-metrics.yaml
+	@for f in dist/minicluster.yaml dist/minicluster-metrics.yaml; do echo "$$f: $$(grep -c '^kind:' $$f) objects"; done
 
 .PHONY: node-build
 node-build: ## Build what a real node needs besides into bin/.

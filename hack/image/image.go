@@ -66,7 +66,7 @@ func image(version string, platform ocispec.Platform, programs []string) ociimag
 			WorkingDir: "/",
 			Labels: map[string]string{
 				ocispec.AnnotationTitle:       name,
-				ocispec.AnnotationDescription: "Elastic Flux clusters in Kubernetes: controller and agent",
+				ocispec.AnnotationDescription: "Elastic Flux clusters in Kubernetes: controller, agent and metrics API server",
 				ocispec.AnnotationVersion:     version,
 				ocispec.AnnotationLicenses:    "Apache-2.0",
 			},

@@ -16,7 +16,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// APIServices is the resource of APIServices, and ClusterRoles that of their owner.
+// The resources of APIServices and of their owner.
 var (
 	apiServices  = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
 	clusterRoles = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
@@ -66,7 +66,7 @@ func (r registration) one(ctx context.Context, gv schema.GroupVersion, priority 
 		if err != nil {
 			return err
 		}
-		found, err = r.client.Resource(apiServices).Create(ctx, object, metav1.CreateOptions{FieldManager: "minicluster-metrics"})
+		_, err = r.client.Resource(apiServices).Create(ctx, object, metav1.CreateOptions{FieldManager: "minicluster-metrics"})
 		if err == nil {
 			klog.FromContext(ctx).Info("Made the APIService", "apiService", name)
 			return nil
@@ -85,8 +85,24 @@ func (r registration) one(ctx context.Context, gv schema.GroupVersion, priority 
 	return r.correct(ctx, found, authorities)
 }
 
-// correct lets an APIService of ours trust what is to be trusted now.
-func (r registration) correct(ctx context.Context, found *unstructured.Unstructured, authorities []byte) error {
+// check is an error if an APIService is somebody else's.
+func (r registration) check(ctx context.Context) error {
+	for _, gv := range r.versions {
+		found, err := r.client.Resource(apiServices).Get(ctx, gv.Version+"."+gv.Group, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("getting APIService %s.%s: %w", gv.Version, gv.Group, err)
+		}
+		if err := r.held(found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r registration) held(found *unstructured.Unstructured) error {
 	namespace, _, _ := unstructured.NestedString(found.Object, "spec", "service", "namespace")
 	service, _, _ := unstructured.NestedString(found.Object, "spec", "service", "name")
 	switch {
@@ -94,6 +110,14 @@ func (r registration) correct(ctx context.Context, found *unstructured.Unstructu
 		return &HeldError{APIService: found.GetName(), Holder: "the API server itself"}
 	case namespace != r.backend.Namespace || service != r.backend.Name:
 		return &HeldError{APIService: found.GetName(), Holder: "Service " + namespace + "/" + service}
+	}
+	return nil
+}
+
+// correct lets an APIService of ours trust what is to be trusted now.
+func (r registration) correct(ctx context.Context, found *unstructured.Unstructured, authorities []byte) error {
+	if err := r.held(found); err != nil {
+		return err
 	}
 	encoded, _, _ := unstructured.NestedString(found.Object, "spec", "caBundle")
 	port, _, _ := unstructured.NestedInt64(found.Object, "spec", "service", "port")

@@ -62,8 +62,12 @@ func NewKeeper(o Options) *Keeper {
 	}
 }
 
-// Prepare gets a certificate, before anything is served.
+// Prepare gets a certificate, before anything is served. Where an APIService is
+// somebody else's (HeldError) nothing is touched.
 func (k *Keeper) Prepare(ctx context.Context) error {
+	if err := k.registration.check(ctx); err != nil {
+		return err
+	}
 	p, err := k.load(ctx)
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func (f *fixture) eventually(what string, check func(context.Context) (string, e
 
 // raw asks through the API server of Kubernetes, as kubectl get --raw does.
 func raw(ctx context.Context, client kubernetes.Interface, path string) (string, error) {
-	out, err := client.Discovery().RESTClient().Get().AbsPath(path).DoRaw(ctx)
+	out, err := client.Discovery().RESTClient().Get().RequestURI(path).DoRaw(ctx)
 	return string(out), err
 }
 
