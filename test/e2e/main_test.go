@@ -21,7 +21,7 @@ const (
 	controllerName  = "minicluster-controller"
 )
 
-var suite = nodetest.New(node.Options{}, importImages, installController)
+var suite = nodetest.New(node.Options{MetricsServer: true}, importImages, installController)
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 
