@@ -28,6 +28,16 @@ func apply(t *testing.T, kube *node.Node, namespace, documents string) {
 	require.NoError(t, err)
 }
 
+// deleteDocuments deletes what was applied, and waits until it has gone. It may be called when the test has ended.
+func deleteDocuments(t *testing.T, kube *node.Node, documents string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), readyPatience)
+	defer cancel()
+	if _, err := kube.KubectlInput(ctx, strings.NewReader(documents), "delete", "--ignore-not-found", "--filename=-"); err != nil {
+		t.Errorf("cleaning up: %v", err)
+	}
+}
+
 // listPods returns pods in the order of their indexes, also those that are being stopped.
 func listPods(ctx context.Context, kube *node.Node, namespace, selector string) ([]corev1.Pod, error) {
 	list, err := kube.Client().CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})

@@ -43,7 +43,11 @@ func importImages(ctx context.Context, kube *node.Node) error {
 	if err := goCommand(ctx, root, "build", "-trimpath", "-o", flux, "./test/fakeflux"); err != nil {
 		return err
 	}
-	if err := writeFluxImage(ctx, test, flux); err != nil {
+	curl := filepath.Join(dir, "curl")
+	if err := goCommand(ctx, root, "build", "-trimpath", "-o", curl, "./test/e2e/curl"); err != nil {
+		return err
+	}
+	if err := writeFluxImage(ctx, test, flux, curl); err != nil {
 		return err
 	}
 	for _, archive := range []string{product, test} {
@@ -66,7 +70,7 @@ func goCommand(ctx context.Context, dir string, args ...string) error {
 	return nil
 }
 
-func writeFluxImage(ctx context.Context, archive, flux string) error {
+func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
 	busybox, applets, err := findBusybox(ctx)
 	if err != nil {
 		return err
@@ -81,6 +85,7 @@ func writeFluxImage(ctx context.Context, archive, flux string) error {
 		ociimage.Dir("/run", 0o755),
 		ociimage.Program("/bin/busybox", busybox),
 		ociimage.Program("/usr/bin/flux", flux),
+		ociimage.Program("/usr/bin/curl", curl),
 	}
 	for _, applet := range applets {
 		files = append(files, ociimage.Link("/bin/"+applet, "busybox"))

@@ -1,0 +1,87 @@
+// The command curl takes the place of curl in the image of the tests, which is made without any distribution's packages:
+// the few options that the examples use, with their long names.
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+)
+
+// exitHTTP is curl's exit code for an answer of 400 or above, with --fail.
+const exitHTTP = 22
+
+// errHTTP is such an answer.
+var errHTTP = errors.New("the requested URL returned an error")
+
+func main() {
+	err := run()
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "curl:", err)
+	if errors.Is(err, errHTTP) {
+		os.Exit(exitHTTP)
+	}
+	os.Exit(1)
+}
+
+func run() error {
+	_, _ = flag.Bool("silent", false, "no effect"), flag.Bool("show-error", false, "no effect")
+	fail := flag.Bool("fail", false, "fail on answers of 400 and above")
+	authority := flag.String("cacert", "", "file of certificate authorities")
+	method := flag.String("request", http.MethodGet, "method")
+	data := flag.String("data", "", "body")
+	output := flag.String("output", "", "file for the answer")
+	code := flag.String("write-out", "", "what to print at the end: %{http_code} is known")
+	header := http.Header{}
+	flag.Func("header", "a header", func(line string) error {
+		name, value, _ := strings.Cut(line, ":")
+		header.Set(name, strings.TrimSpace(value))
+		return nil
+	})
+	flag.Parse()
+
+	request, err := http.NewRequest(*method, flag.Arg(0), strings.NewReader(*data)) //nolint:noctx // it lasts as long as the process
+	if err != nil {
+		return err
+	}
+	request.Header = header
+	roots := x509.NewCertPool()
+	if *authority != "" {
+		text, err := os.ReadFile(*authority)
+		if err != nil {
+			return err
+		}
+		roots.AppendCertsFromPEM(text)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if *fail && response.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%w: %d", errHTTP, response.StatusCode)
+	}
+	to := io.Writer(os.Stdout)
+	if *output != "" {
+		file, err := os.Create(*output)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		to = file
+	}
+	if _, err := io.Copy(to, response.Body); err != nil {
+		return err
+	}
+	fmt.Print(strings.ReplaceAll(*code, "%{http_code}", fmt.Sprint(response.StatusCode)))
+	return nil
+}

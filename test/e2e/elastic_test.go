@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/node"
+)
+
+// exampleImage is the image that the examples name, as the tutorials do.
+const exampleImage = "ghcr.io/flux-framework/flux-restful-api:latest"
+
+// example is what a folder of examples holds, with the image that there is here.
+func example(t *testing.T, kube *node.Node, folder string) string {
+	t.Helper()
+	root, err := kubebin.Root(".")
+	require.NoError(t, err)
+	documents, err := kube.Kubectl(t.Context(), "kustomize", filepath.Join(root, "examples", filepath.FromSlash(folder)))
+	require.NoError(t, err)
+	require.Contains(t, documents, exampleImage)
+	return strings.ReplaceAll(documents, exampleImage, fluxImage)
+}
+
+// exampleNamespace makes the namespace that the examples name, and has the objects of an example deleted after the test.
+func exampleNamespace(t *testing.T, kube *node.Node, documents string) string {
+	t.Helper()
+	const namespace = "flux-operator"
+	_, err := kube.Client().CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		require.NoError(t, err)
+	}
+	t.Cleanup(func() { deleteDocuments(t, kube, documents) })
+	return namespace
+}
+
+// TestApplicationScalesItself is examples/elasticity/basic as a user applies it, and the story that its log tells.
+func TestApplicationScalesItself(t *testing.T) {
+	kube := suite.Node(t)
+	documents := example(t, kube, "elasticity/basic")
+	namespace := exampleNamespace(t, kube, documents)
+	begin := time.Now()
+	apply(t, kube, namespace, documents)
+	mc := eventuallyCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionComplete, metav1.ConditionTrue, "Complete")
+	t.Logf("2, 4 and 3 pods in %.2f s", time.Since(begin).Seconds())
+	assert.EqualValues(t, 3, *mc.Spec.Size)
+	pods, err := listPods(t.Context(), kube, namespace, selector("flux-sample"))
+	require.NoError(t, err)
+	require.NotEmpty(t, pods)
+	log, err := kube.Logs(t.Context(), namespace, pods[0].Name, "")
+	require.NoError(t, err)
+
+	t.Logf("the log of the application:\n%s", log)
+	pod := func(index string) string {
+		return `\d+\.\d+\.\d+\.\d+ +flux-operator flux-sample-` + index + `-[a-z0-9]{5}\n`
+	}
+	seen := func(size string, indexes ...string) string {
+		text := "\n   size: " + size + "\nmaxSize: 10\nWho is out there[?]\n"
+		for _, index := range indexes {
+			text += pod(index)
+		}
+		return text
+	}
+	assert.Regexp(t, regexp.MustCompile(`^I run on flux-sample-0\. Which MiniCluster of namespace flux-operator is mine\?\nflux-sample: this one\n`+
+		seen("2", "0", "1")+"\nI ask for 4.\n"+seen("4", "0", "1", "2", "3")+"\nI ask for 3.\n"+seen("3", "0", "1", "2")+"\nDone.\n$"), log)
+}
+
+// ask has a pod send a request to the API server, as the tutorial's client of another language does. It returns the code
+// of the answer.
+func ask(t *testing.T, kube *node.Node, from corev1.Pod, method, path, patch string) string {
+	t.Helper()
+	const script = `account=/var/run/secrets/kubernetes.io/serviceaccount
+curl --silent --output /dev/null --write-out '%{http_code}' --cacert $account/ca.crt --request "$0" \
+	--header "Authorization: Bearer $(cat $account/token)" --header 'Content-Type: application/merge-patch+json' \
+	--data "$2" "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT$1"`
+	return execute(t, kube, from, "sh", "-c", script, method, path, patch)
+}
+
+// TestRightsOfAnApplication shows what the account of the example may do from inside of a pod, and what it may not: above
+// all, scale a neighbour.
+func TestRightsOfAnApplication(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	documents := strings.ReplaceAll(example(t, kube, "elasticity/basic"), "flux-operator", namespace)
+	documents = strings.ReplaceAll(documents, "size: 2\n", "size: 2\n  interactive: true\n")
+	apply(t, kube, namespace, documents)
+	apply(t, kube, namespace, interactive("neighbour", 1)+"  network: {headlessName: neighbour}\n")
+	pods := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(2))
+	eventuallyPods(t, kube, namespace, selector("neighbour"), readyPatience, areReady(1))
+
+	base := "/apis/flux-framework.org/v1alpha1/namespaces/" + namespace + "/miniclusters"
+	const size = `{"spec":{"size":4}}`
+	for _, tc := range []struct{ method, path, patch, want string }{
+		{"GET", base, "", "200"},
+		{"GET", base + "/flux-sample", "", "200"},
+		{"GET", "/api/v1/namespaces/" + namespace + "/pods", "", "200"},
+		{"PATCH", base + "/flux-sample", size, "200"},
+		{"GET", base + "/neighbour", "", "403"},
+		{"PATCH", base + "/neighbour", size, "403"},
+		{"PATCH", base + "/neighbour/scale", size, "403"},
+		{"PATCH", base + "/flux-sample/status", `{"status":{"size":4}}`, "403"},
+		{"DELETE", base + "/flux-sample", "", "403"},
+		{"GET", "/api/v1/namespaces/" + namespace + "/secrets", "", "403"},
+		{"DELETE", "/api/v1/namespaces/" + namespace + "/pods/" + pods[1].Name, "", "403"},
+		{"GET", "/apis/flux-framework.org/v1alpha1/miniclusters", "", "403"},
+		{"GET", "/api/v1/namespaces/" + systemNamespace + "/pods", "", "403"},
+	} {
+		assert.Equal(t, tc.want, ask(t, kube, pods[1], tc.method, tc.path, tc.patch), "%s %s", tc.method, tc.path)
+	}
+	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(4))
+	assert.EqualValues(t, 1, *getMiniCluster(t.Context(), t, kube, namespace, "neighbour").Spec.Size)
+}
