@@ -142,8 +142,9 @@ cp "$kube/kubeconfig" "$state/controller.kubeconfig"
 user=$(k config view -o jsonpath='{.contexts[0].context.user}')
 k config --kubeconfig="$state/controller.kubeconfig" unset "users.$user" >/dev/null
 k config --kubeconfig="$state/controller.kubeconfig" set-credentials "$user" --token="$token" >/dev/null
+# Simulated pods have no agents that could drain ranks.
 nohup bin/minicluster-controller --kubeconfig="$state/controller.kubeconfig" --leader-elect-resource-namespace=minicluster-system \
-	--health-bind-address=127.0.0.1:0 --metrics-bind-address=127.0.0.1:0 >"$log" 2>&1 &
+	--health-bind-address=127.0.0.1:0 --metrics-bind-address=127.0.0.1:0 --drain-patience=0s >"$log" 2>&1 &
 echo $! >"$pidfile"
 disown
 echo "bin/minicluster-controller runs, its log is .demo/controller.log"

@@ -36,6 +36,13 @@ type Options struct {
 	// SlowStart is the time that pods have to become ready before they are looked at,
 	// for what keeps them; they never are where it is 0 or less.
 	SlowStart time.Duration
+	// DrainPatience is how long an agent that can't be reached is tried before a
+	// MiniCluster shrinks without draining ranks. 0: agents are never asked, and
+	// every shrink goes at once.
+	DrainPatience time.Duration
+	// NewAgent makes the client of a lead's agent from the data of a cluster's Secret
+	// and the lead's host name; over TLS where nil, see package control.
+	NewAgent func(data map[string][]byte, host string) (Agent, error)
 	// Clock tells the time; the real one where nil.
 	Clock clock.WithTicker
 	// Random is the source of keys; crypto/rand where nil.
@@ -65,7 +72,9 @@ type Controller struct {
 	slow  *slowStarts
 	steps []step
 
-	agents *agentClient
+	agents        *agentClient
+	leads         *agents
+	drainPatience time.Duration
 }
 
 // Bounds of the delay after which a failed sync, one that waits for a name to
@@ -103,8 +112,10 @@ func New(o Options) (*Controller, error) {
 		pace:  newStatusPace(o.Clock),
 		slow:  newSlowStarts(o.Clock, o.SlowStart),
 
-		agents: newAgentClient(),
+		agents:        newAgentClient(),
+		drainPatience: o.DrainPatience,
 	}
+	c.leads = newAgents(o.NewAgent, o.Clock, func(key cache.ObjectName) { c.queue.Add(key) })
 	c.steps = c.stepTable()
 	c.fresh = newFreshness(func(namespace string) map[cachedResource]versionedStore { return c.cached(namespace).stores })
 	for _, i := range o.Informers {
@@ -136,6 +147,8 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	logger.Info("Started", "workers", workers, "serverMinorVersion", minor)
 	// A sync that has begun is finished: only the next one is not started.
 	working := context.WithoutCancel(ctx)
+	// Questions to agents are not: they may take long, and are asked again.
+	c.leads.spawn = func(ask func(context.Context)) { wg.Go(func() { ask(ctx) }) }
 	for range workers {
 		wg.Go(func() {
 			// What is left in the queue is for whoever comes next.

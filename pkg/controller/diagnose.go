@@ -110,7 +110,7 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*problem, e
 
 // podsOf lists the pods of a Job.
 func (c *Controller) podsOf(ctx context.Context, s *syncState) ([]corev1.Pod, error) {
-	all, err := c.listPods(ctx, s.mc)
+	all, err := c.listPods(ctx, s.mc, podSelector(s.mc))
 	var pods []corev1.Pod
 	for _, pod := range all {
 		if metav1.IsControlledBy(&pod, s.job) {

@@ -46,6 +46,9 @@ func statusEvents(before, after v1alpha2.MiniClusterStatus) []event {
 	if c := meta.FindStatusCondition(after.Conditions, v1alpha2.ConditionProgressing); c != nil && isProblem(c) && !sameReason(before, v1alpha2.ConditionProgressing, c) {
 		add(corev1.EventTypeWarning, c.Reason, "Look", c)
 	}
+	if c := drainBegins(before, after); c != nil {
+		add(corev1.EventTypeNormal, c.Reason, "Resize", c)
+	}
 	if c := news(before, after, v1alpha2.ConditionComplete); c != nil && c.Status == metav1.ConditionTrue {
 		add(corev1.EventTypeNormal, c.Reason, "Finish", c)
 	}
@@ -53,6 +56,19 @@ func statusEvents(before, after v1alpha2.MiniClusterStatus) []event {
 		add(corev1.EventTypeWarning, c.Reason, "Finish", c)
 	}
 	return out
+}
+
+// drainBegins returns the condition Progressing when it first tells of a wait before
+// the Job shrinks to a size.
+func drainBegins(before, after v1alpha2.MiniClusterStatus) *metav1.Condition {
+	c := news(before, after, v1alpha2.ConditionProgressing)
+	if c == nil || c.Reason != v1alpha2.ReasonDraining || after.Drain == nil {
+		return nil
+	}
+	if before.Drain != nil && before.Drain.Size == after.Drain.Size {
+		return nil
+	}
+	return c
 }
 
 // news returns a condition that says something else than before. A denied size

@@ -55,7 +55,7 @@ func (w *world) runPods(stop bool) {
 		pod := o.(*corev1.Pod)
 		switch {
 		case pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending:
-			edit(w, podObjects, pod.Name, func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning })
+			edit(w, podObjects, pod.Name, func(p *corev1.Pod) { p.Status.Phase, p.Status.PodIP = corev1.PodRunning, "10.0.0.1" })
 		case pod.DeletionTimestamp != nil && stop:
 			w.remove(podObjects, pod.Name)
 		}
@@ -142,6 +142,7 @@ func (w *world) makePod(job *batchv1.Job, index int32) {
 	if labels == nil {
 		labels = map[string]string{}
 	}
+	labels[batchv1.JobCompletionIndexAnnotation] = strconv.Itoa(int(index))
 	labels[batchv1.JobNameLabel], labels[batchv1.ControllerUidLabel] = job.Name, string(job.UID)
 	_, _ = w.create(podObjects, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{

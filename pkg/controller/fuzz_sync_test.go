@@ -41,8 +41,9 @@ func FuzzSync(f *testing.F) {
 		f.Add(randomSequence(rand.New(rand.NewPCG(seed, 0))))
 	}
 	f.Fuzz(func(t *testing.T, sequence []byte) {
-		playSequence(t, sequence, false)
-		playSequence(t, sequence, true)
+		for _, v := range variants {
+			playSequence(t, sequence, v)
+		}
 	})
 }
 
@@ -51,8 +52,8 @@ func TestRandomSyncs(t *testing.T) {
 	random := rand.New(rand.NewPCG(*syncSeed, 1))
 	for i := range *randomSyncs {
 		sequence := randomSequence(random)
-		for _, beside := range []bool{false, true} {
-			if !t.Run(fmt.Sprintf("%d,beside=%t", i, beside), func(t *testing.T) { playSequence(t, sequence, beside) }) {
+		for _, v := range variants {
+			if !t.Run(fmt.Sprintf("%d,%s", i, v.name), func(t *testing.T) { playSequence(t, sequence, v) }) {
 				t.Fatalf("sequence %d of seed %d: []byte(%q)", i, *syncSeed, sequence)
 			}
 		}
@@ -75,6 +76,8 @@ type play struct {
 	sequence []byte
 	// besideJobs: MiniClusters have sidecars, a services pod and volumes.
 	besideJobs bool
+	// brokers are those behind agents.
+	brokers *simBrokers
 
 	controller *Controller
 	clock      *testclock.FakeClock
@@ -98,8 +101,16 @@ type play struct {
 
 var testMetrics = NewMetrics(metrics.NewKubeRegistry())
 
-func playSequence(t *testing.T, sequence []byte, beside bool) {
-	p := startPlay(t, sequence, beside)
+// variant is what the controller and its MiniClusters are like.
+type variant struct {
+	name           string
+	beside, agents bool
+}
+
+var variants = []variant{{name: "plain"}, {name: "beside", beside: true}, {name: "agents", agents: true}}
+
+func playSequence(t *testing.T, sequence []byte, v variant) {
+	p := startPlay(t, sequence, v)
 	for n := 0; len(p.sequence) > 0 && n < 200; n++ {
 		p.operate()
 		p.checkObjects()
@@ -108,11 +119,11 @@ func playSequence(t *testing.T, sequence []byte, beside bool) {
 }
 
 // newPlay starts a controller in a world with one MiniCluster.
-func newPlay(t *testing.T, sequence []byte) *play { return startPlay(t, sequence, false) }
+func newPlay(t *testing.T, sequence []byte) *play { return startPlay(t, sequence, variant{}) }
 
-func startPlay(t *testing.T, sequence []byte, beside bool) *play {
+func startPlay(t *testing.T, sequence []byte, v variant) *play {
 	p := &play{
-		world: newWorld(t), sequence: sequence, besideJobs: beside,
+		world: newWorld(t), sequence: sequence, besideJobs: v.beside, brokers: newSimBrokers(v.agents, sequence),
 		clock:        testclock.NewFakeClock(time.Unix(1_000_000, 0)),
 		certificates: map[types.UID]types.UID{}, configs: map[types.UID]string{}, clusters: map[types.UID]types.UID{}, ended: map[types.UID]bool{}, lost: map[string]bool{},
 	}
@@ -141,7 +152,9 @@ func (p *play) start() {
 	c, err := New(Options{
 		Kube: p.kube, Flux: p.flux, Informers: informers,
 		Events: recorder{p}, Metrics: testMetrics, Clock: p.clock, Random: zeroes{},
-		Site: Site{AllowHostPathVolumes: true},
+		Site:          Site{AllowHostPathVolumes: true},
+		DrainPatience: p.brokers.patience,
+		NewAgent:      p.newAgent,
 	})
 	if err != nil {
 		p.Fatal(err)
@@ -500,6 +513,9 @@ func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
 		p.violated("%s of Job %s: parallelism %d, completions %d, maximum %d", verb, job.Name, n, completions(job), maximum)
 	}
 	owner := metav1.GetControllerOf(job)
+	if verb == "patch" && before != nil {
+		p.reviewShrink(before.(*batchv1.Job), job)
+	}
 	if p.ended[owner.UID] {
 		p.violated("%s of Job %s, whose MiniCluster has ended", verb, job.Name)
 	}
@@ -595,6 +611,7 @@ func (p *play) checkObjects() {
 // that all is as the MiniClusters want it.
 func (p *play) settle() {
 	p.logf("from now on nothing fails")
+	p.brokers.calm = true
 	p.faults, p.before = nil, map[int]func(){}
 	p.removeForeign()
 	quiet := 0
@@ -659,6 +676,7 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 		}
 		return
 	}
+	p.checkDrains(mc, job)
 	maximum := status.MaximumSize
 	if n := mc.RequestedSize(); n > maximum || n < lowerBound(mc, maximum) {
 		p.violated("%s has settled at spec.size %d of %d to %d", mc.Name, n, lowerBound(mc, maximum), maximum)
@@ -738,7 +756,7 @@ func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note s
 		p.violated("an event about %T", regarding)
 	}
 	switch reason {
-	case "Created", "Resized":
+	case "Created", "Resized", "DrainSkipped", "DrainTimedOut":
 		job, ok := p.objects[jobs][mc.Name].(*batchv1.Job)
 		told := related.(*batchv1.Job)
 		if !ok || job.UID != told.UID || parallelism(job) != parallelism(told) {

@@ -63,6 +63,10 @@ func newStatus(s *syncState, err error) v1alpha2.MiniClusterStatus {
 		set(readyCondition(s, err, &status, done))
 	}
 	set(progressingCondition(s, err, &status, done))
+	status.Drain = s.seen.drain
+	if done {
+		status.Drain = nil
+	}
 	set(limitedCondition(s, &status))
 	set(suspendedCondition(s.job))
 	return status
@@ -198,6 +202,8 @@ func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterS
 		return is(true, v1alpha2.ReasonPodsNotReady, "the Job does not exist yet")
 	case suspended(s.job):
 		return is(false, v1alpha2.ReasonSuspended, "the Job is suspended")
+	case s.seen.draining != "":
+		return is(true, v1alpha2.ReasonDraining, s.seen.draining)
 	case s.seen.problem != nil:
 		return is(true, s.seen.problem.reason, readyMessage(s.job, status)+"; "+s.seen.problem.message())
 	case status.Size != parallelism(s.job) || terminating(s.job) > 0:

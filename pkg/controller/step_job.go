@@ -52,6 +52,7 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 		return fmt.Errorf("creating the Job: %w", err)
 	}
 	s.job = job
+	s.seen.drain = nil // these brokers know of no drain
 	c.fresh.wrote(s.key, jobs, job.ResourceVersion)
 	klog.FromContext(ctx).Info("Created the Job", "Size", size, "maximum", s.facts.Maximum, "layout", s.facts.Layout)
 	c.events.Eventf(s.mc, job, corev1.EventTypeNormal, "Created", "CreateJob",

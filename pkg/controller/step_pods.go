@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,24 +61,26 @@ func (c *Controller) leaving(ctx context.Context, s *syncState, target int32) er
 
 // livePods asks the API server for the pods of a MiniCluster that have not ended.
 func (c *Controller) livePods(ctx context.Context, mc *v1alpha2.MiniCluster) ([]corev1.Pod, error) {
-	pods, err := c.listPods(ctx, mc)
-	var live []corev1.Pod
-	for _, pod := range pods {
-		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-			live = append(live, pod)
-		}
+	pods, err := c.listPods(ctx, mc, podSelector(mc))
+	if err != nil {
+		return nil, err
 	}
-	return live, err
+	return slices.DeleteFunc(pods, func(pod corev1.Pod) bool {
+		return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	}), nil
 }
 
-// listPods asks the API server for the pods of a MiniCluster's Jobs.
-func (c *Controller) listPods(ctx context.Context, mc *v1alpha2.MiniCluster) ([]corev1.Pod, error) {
-	ofJob := Selector(mc) + "," + batchv1.JobNameLabel + "=" + JobName(mc)
-	pods, err := c.kube.CoreV1().Pods(mc.Namespace).List(ctx, metav1.ListOptions{LabelSelector: ofJob})
+func (c *Controller) listPods(ctx context.Context, mc *v1alpha2.MiniCluster, selector string) ([]corev1.Pod, error) {
+	pods, err := c.kube.CoreV1().Pods(mc.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, fmt.Errorf("listing the pods: %w", err)
 	}
 	return pods.Items, nil
+}
+
+// podSelector selects the pods of a MiniCluster's Job.
+func podSelector(mc *v1alpha2.MiniCluster) string {
+	return Selector(mc) + "," + batchv1.JobNameLabel + "=" + JobName(mc)
 }
 
 func podIndex(pod *corev1.Pod) (int32, bool) {

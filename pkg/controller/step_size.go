@@ -25,13 +25,16 @@ func (c *Controller) size(ctx context.Context, s *syncState) error {
 	}
 	target := s.target()
 	if target == 0 {
-		return nil
+		return c.giveBack(ctx, s)
 	}
 	if target > parallelism(s.job) && s.seen.certificateLost {
 		s.seen.growthRefused = true
 		return nil
 	}
 	if err := c.leaving(ctx, s, target); err != nil {
+		return err
+	}
+	if ready, err := c.prepare(ctx, s, target); err != nil || !ready {
 		return err
 	}
 	if err := c.lowerQuorum(ctx, s, target); err != nil {
@@ -94,15 +97,14 @@ func (c *Controller) lowerQuorum(ctx context.Context, s *syncState, target int32
 // either only together with the other (KEP-3715).
 func (c *Controller) resize(ctx context.Context, s *syncState, target int32) error {
 	from := parallelism(s.job)
+	annotations := map[string]any{
+		v1alpha2.AnnotationAppliedSize:       formatSize(s.mc.RequestedSize()),
+		v1alpha2.AnnotationAppliedGeneration: formatGeneration(s.mc.Generation),
+	}
+	c.noteDrained(s, target, annotations)
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{
-			"uid": s.job.UID,
-			"annotations": map[string]string{
-				v1alpha2.AnnotationAppliedSize:       formatSize(s.mc.RequestedSize()),
-				v1alpha2.AnnotationAppliedGeneration: formatGeneration(s.mc.Generation),
-			},
-		},
-		"spec": map[string]any{"parallelism": target, "completions": target},
+		"metadata": map[string]any{"uid": s.job.UID, "annotations": annotations},
+		"spec":     map[string]any{"parallelism": target, "completions": target},
 	})
 	if err != nil {
 		return fmt.Errorf("encoding a patch: %w", err)
@@ -116,11 +118,16 @@ func (c *Controller) resize(ctx context.Context, s *syncState, target int32) err
 		return fmt.Errorf("resizing the Job from %d to %d: %w", from, target, err)
 	}
 	s.job = job
+	s.seen.drain = nil // the Job tells of it now
+	c.leads.reset(s.key)
 	c.fresh.wrote(s.key, jobs, job.ResourceVersion)
 	c.metrics.scaled(v1alpha2.ReasonWithinBounds)
 	klog.FromContext(ctx).Info("MiniCluster", "Size", from, "Requested Size", target, "Status", "Accepted")
 	if from != target {
 		c.events.Eventf(s.mc, job, corev1.EventTypeNormal, "Resized", "ResizeJob", "Resized from %d to %d", from, target)
+	}
+	if e := s.seen.undrained; e != nil {
+		c.events.Eventf(s.mc, job, e.kind, e.reason, e.action, "%s", e.message)
 	}
 	return nil
 }

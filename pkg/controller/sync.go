@@ -74,6 +74,12 @@ type observations struct {
 	// configLost: the ConfigMap is gone while the Job that uses it exists, and the
 	// spec describes another one.
 	configLost bool
+	// drain is the wait before the Job shrinks, also one that is over but whose ranks
+	// have not been given back; draining says what is waited for.
+	drain    *v1alpha2.DrainStatus
+	draining string
+	// undrained is the event that tells why the Job shrinks before its ranks are idle.
+	undrained *event
 	// growthRefused: a larger size was asked for, but certificateLost.
 	growthRefused bool
 	// elsewhere: somebody else changed the Job's size within the bounds.
@@ -150,6 +156,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	}
 	s := &syncState{key: key}
 	s.set(mc)
+	s.seen.drain = s.mc.Status.Drain.DeepCopy()
 
 	job, err := c.cached(key.Namespace).jobs.Jobs(key.Namespace).Get(JobName(mc))
 	if err := ignoreNotFound(err); err != nil {
@@ -222,6 +229,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.fresh.forget(key)
 	c.pace.forget(key)
 	c.slow.forget(key)
+	c.leads.forget(key)
 	c.held.Forget(key)
 	c.waits.Forget(key)
 }

@@ -54,6 +54,11 @@ type Options struct {
 	AllowHostPathVolumes bool
 	// SlowStart is the time after which pods that are not ready are looked at.
 	SlowStart time.Duration
+	// DrainPatience is how long an agent that can't be reached is tried before a
+	// MiniCluster shrinks without draining; 0 asks no agent.
+	DrainPatience time.Duration
+	// NewAgent makes clients of agents; over TLS where nil. It is no flag.
+	NewAgent func(data map[string][]byte, host string) (controller.Agent, error)
 	// LeaderElection lets one of several controllers work at a time.
 	LeaderElection componentconfig.LeaderElectionConfiguration
 	// Logs sets format and verbosity of the log.
@@ -73,6 +78,7 @@ func NewOptions() *Options {
 		ClusterDomain:  fluxconfig.DefaultClusterDomain,
 		AgentImage:     controller.DefaultAgentImage,
 		SlowStart:      10 * time.Second,
+		DrainPatience:  controller.DefaultDrainPatience,
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
 			LeaderElect:   true,
 			LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
@@ -97,6 +103,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)
 	fs.DurationVar(&o.SlowStart, "slow-start", o.SlowStart,
 		"Time after which the pods of a MiniCluster that is not ready are looked at, to say what keeps them; 0 never looks.")
+	fs.DurationVar(&o.DrainPatience, "drain-patience", o.DrainPatience,
+		"How long an agent that can't be reached is tried before a MiniCluster shrinks without draining ranks. 0: agents are not asked, and every shrink goes at once.")
 	o.addSiteFlags(fs)
 	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 	logsapi.AddFlags(o.Logs, fs)
@@ -143,6 +151,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Workers < 1 {
 		add("workers", "%d: must be at least 1", o.Workers)
+	}
+	if o.DrainPatience < 0 {
+		add("drain-patience", "%s: must not be negative", o.DrainPatience)
 	}
 	if o.KubeAPIQPS > 0 && o.KubeAPIBurst < 1 {
 		add("kube-api-burst", "%d: must be at least 1", o.KubeAPIBurst)

@@ -60,6 +60,9 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 		Metrics:   controller.NewMetrics(registry),
 		Site:      o.site(),
 		SlowStart: o.SlowStart,
+
+		DrainPatience: o.DrainPatience,
+		NewAgent:      o.NewAgent,
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)

@@ -24,6 +24,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.CommandsApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("ContainerVolume"):
 		return &fluxframeworkv1alpha2.ContainerVolumeApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("DrainStatus"):
+		return &fluxframeworkv1alpha2.DrainStatusApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("ExistingVolume"):
 		return &fluxframeworkv1alpha2.ExistingVolumeApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("FluxArchive"):

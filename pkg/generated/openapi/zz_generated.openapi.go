@@ -17,6 +17,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.Bursting{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_Bursting(ref),
 		v1alpha2.Commands{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_Commands(ref),
 		v1alpha2.ContainerVolume{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref),
+		v1alpha2.DrainStatus{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_DrainStatus(ref),
 		v1alpha2.ExistingVolume{}.OpenAPIModelName():       schema_pkg_apis_fluxframework_v1alpha2_ExistingVolume(ref),
 		v1alpha2.FluxArchive{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_FluxArchive(ref),
 		v1alpha2.FluxContainer{}.OpenAPIModelName():        schema_pkg_apis_fluxframework_v1alpha2_FluxContainer(ref),
@@ -302,6 +303,36 @@ func schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref common.Reference
 				},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_DrainStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "DrainStatus tells of ranks that are drained before their pods go.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"size": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Size that the cluster is to have; once the cluster is not to shrink any more, the size at which ranks are given back.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When this size was first worked on: what drainTimeoutSeconds counts from.",
+							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.MicroTime"),
+						},
+					},
+				},
+				Required: []string{"size", "since"},
+			},
+		},
+		Dependencies: []string{
+			"k8s.io/apimachinery/pkg/apis/meta/v1.MicroTime"},
 	}
 }
 
@@ -1468,6 +1499,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 							Format:      "int32",
 						},
 					},
+					"drain": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The wait before the cluster shrinks, while there is one.",
+							Ref:         ref(v1alpha2.DrainStatus{}.OpenAPIModelName()),
+						},
+					},
 					"jobid": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Kept for compatibility; the UID of the Job.",
@@ -1507,7 +1544,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/apis/meta/v1.Condition"},
+			"k8s.io/apimachinery/pkg/apis/meta/v1.Condition", v1alpha2.DrainStatus{}.OpenAPIModelName()},
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 
 var (
 	running = &controllerProcess{}
+	// agents answer for those of simulated pods.
+	agents user.Agents
 	suite   = clustertest.New(cluster.Options{Audit: true},
 		user.Manifests,
 		running.setup,
@@ -57,6 +59,7 @@ func (p *controllerProcess) start() {
 	o.Kubeconfig = p.kubeconfig
 	o.AllowHostPathVolumes = p.allowHostPath
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
+	o.NewAgent = agents.Connect
 	o.LeaderElection.ResourceNamespace = "minicluster-system"
 	go func() { p.done <- app.Run(ctx, o) }()
 }

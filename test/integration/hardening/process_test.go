@@ -59,7 +59,7 @@ func startProcess(t *testing.T, args ...string) *process {
 	binary, err := os.Executable()
 	require.NoError(t, err)
 	args = append([]string{
-		"--kubeconfig=" + kubeconfig, "--health-bind-address=127.0.0.1:0", "--metrics-bind-address=",
+		"--kubeconfig=" + kubeconfig, "--health-bind-address=127.0.0.1:0", "--metrics-bind-address=", "--drain-patience=0s",
 		"--leader-elect-resource-namespace=" + leaseNamespace, "--leader-elect-resource-name=" + lease,
 		"--leader-elect-lease-duration=" + leaseDuration.String(),
 		"--leader-elect-renew-deadline=" + renewDeadline.String(), "--leader-elect-retry-period=" + retryPeriod.String(),
@@ -185,6 +185,7 @@ func runInProcessOn(t *testing.T, kube *cluster.Cluster, change func(*app.Option
 	config.Wrap(p.Wrap)
 	o := app.NewOptions()
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", ""
+	o.DrainPatience = 0 // simulated pods have no agents
 	o.LeaderElection.ResourceNamespace, o.LeaderElection.ResourceName = leaseNamespace, lease
 	change(o)
 	ctx, cancel := context.WithCancel(context.Background())

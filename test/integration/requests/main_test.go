@@ -14,6 +14,9 @@ import (
 	"minicluster.internal/operator/test/integration/user"
 )
 
+// agents answer for those of simulated pods.
+var agents user.Agents
+
 var suite = clustertest.New(cluster.Options{Audit: true},
 	user.Manifests,
 	startController,
@@ -35,6 +38,7 @@ func startController(_ context.Context, kube *cluster.Cluster) error {
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
 	// Pods are never ready here by themselves: what that costs is counted elsewhere.
 	o.SlowStart = 0
+	o.NewAgent = agents.Connect
 	o.LeaderElection.ResourceNamespace = "minicluster-system"
 	go func() {
 		// Not the context of a test: the controller outlives it.

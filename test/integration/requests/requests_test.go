@@ -117,8 +117,9 @@ func TestShrink(t *testing.T) {
 		size int32
 		want counts
 	}{
-		{3, counts{"patch jobs": 1, eventWrite: 1}},
-		{2, counts{"patch jobs": 1, eventWrite: 1}},
+		// Pods are looked at, and the agent is met once.
+		{3, counts{"list pods": 1, "get secrets": 1, "patch jobs": 1, eventWrite: 2}},
+		{2, counts{"list pods": 1, "patch jobs": 1, eventWrite: 2}},
 	} {
 		log := f.audit()
 		f.setSize("shrunk", step.size)
@@ -138,16 +139,49 @@ func TestShrinkBelowTheQuorum(t *testing.T) {
 	log := f.audit()
 	f.setSize("quorum", 1)
 	f.settle("quorum", 1, 0)
-	f.assertWithStatus(log, counts{"patch configmaps": 1, "patch jobs": 1, eventWrite: 1})
+	f.assertWithStatus(log, counts{"list pods": 1, "get secrets": 1, "patch configmaps": 1, "patch jobs": 1, eventWrite: 2})
+}
+
+// Ranks that were drained are given back before they come back: that takes the agent,
+// and no further request. A shrink that does not wait asks for nothing.
+func TestShrinkAndGrow(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("elastic", 3, 4)
+	f.settle("elastic", 3, 0)
+	for _, step := range []struct {
+		name string
+		do   func()
+		size int32
+		want counts
+	}{
+		{"shrink", func() { f.setSize("elastic", 2) }, 2, counts{
+			"list pods": 1, "get secrets": 1, "patch configmaps": 1, "patch jobs": 1, eventWrite: 2,
+		}},
+		{"grow", func() { f.setSize("elastic", 4) }, 4, counts{"patch jobs": 1, eventWrite: 1}},
+		{"a timeout of 0", func() {
+			f.user.Patch(t, "elastic", map[string]any{"spec": map[string]any{"size": 1, "scaleDown": map[string]any{"drainTimeoutSeconds": 0}}})
+		}, 1, counts{"patch configmaps": 1, "patch jobs": 1, eventWrite: 1}},
+	} {
+		log := f.audit()
+		step.do()
+		f.settle("elastic", step.size, 0)
+		got := f.counted(log)
+		assert.LessOrEqual(t, got[statusWrite], 4, step.name)
+		delete(got, statusWrite)
+		assert.Equal(t, step.want, got, step.name)
+	}
+	assert.Equal(t, []int{2, 4}, agents.Of("elastic").Sizes())
 }
 
 // assertWithStatus compares requests, where how often the status was written
-// depends on when pods end: once for the decision, the rest paced.
+// depends on when pods end: once when ranks are drained, once for the decision, the rest
+// paced.
 func (f *fixture) assertWithStatus(log *cluster.AuditLog, want counts) {
 	f.Helper()
 	got := f.counted(log)
 	assert.Positive(f, got[statusWrite])
-	f.assertPaced(log, 1)
+	f.assertPaced(log, 2)
 	delete(got, statusWrite)
 	assert.Equal(f, want, got)
 }

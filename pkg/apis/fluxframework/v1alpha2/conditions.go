@@ -57,6 +57,8 @@ const (
 	ReasonPodsNotReady = "Starting"
 	// ReasonResizing: the Job is on its way to another size.
 	ReasonResizing = "Resizing"
+	// ReasonDraining: the Job is to shrink, and ranks that are to go still run jobs.
+	ReasonDraining = "Draining"
 	// ReasonRetrying: a request failed and will be tried again; the message says
 	// which.
 	ReasonRetrying = "Retrying"

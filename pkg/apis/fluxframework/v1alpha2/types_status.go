@@ -24,6 +24,10 @@ type MiniClusterStatus struct {
 	// +optional
 	ReadySize int32 `json:"readySize"`
 
+	// The wait before the cluster shrinks, while there is one.
+	// +optional
+	Drain *DrainStatus `json:"drain,omitempty"`
+
 	// Kept for compatibility; the UID of the Job.
 	// +optional
 	JobID string `json:"jobid,omitempty"`
@@ -37,4 +41,14 @@ type MiniClusterStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// DrainStatus tells of ranks that are drained before their pods go.
+type DrainStatus struct {
+	// Size that the cluster is to have; once the cluster is not to shrink any more,
+	// the size at which ranks are given back.
+	Size int32 `json:"size"`
+
+	// When this size was first worked on: what drainTimeoutSeconds counts from.
+	Since metav1.MicroTime `json:"since"`
 }

@@ -33,6 +33,10 @@ const (
 	// that its size comes from: a controller that knows only an older one has to
 	// wait for its cache.
 	AnnotationAppliedGeneration = "flux-framework.org/applied-generation"
+	// AnnotationDrainedFrom on a Job is a rank. That one and those above it may be
+	// drained by us, from when the Job shrank, and have to be given back when they
+	// come back; those below are not.
+	AnnotationDrainedFrom = "flux-framework.org/drained-from"
 	// AnnotationMaximumSize on a Job and ConfigMap is the size that was registered
 	// with the brokers at creation.
 	AnnotationMaximumSize = "flux-framework.org/maximum-size"

@@ -26,6 +26,11 @@ func (in ContainerVolume) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in DrainStatus) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.DrainStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ExistingVolume) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ExistingVolume"
 }

@@ -120,6 +120,16 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: secretName
       type:
         scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.DrainStatus
+  map:
+    fields:
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: size
+      type:
+        scalar: numeric
+      default: 0
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ExistingVolume
   map:
     fields:
@@ -547,6 +557,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: drain
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.DrainStatus
     - name: jobid
       type:
         scalar: string
@@ -1048,6 +1061,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: time
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+  scalar: untyped
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
   map:
     fields:

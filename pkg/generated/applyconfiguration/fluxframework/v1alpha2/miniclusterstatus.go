@@ -21,6 +21,8 @@ type MiniClusterStatusApplyConfiguration struct {
 	MaximumSize *int32 `json:"maximumSize,omitempty"`
 	// Pods of the cluster that are ready (status.ready of the Job).
 	ReadySize *int32 `json:"readySize,omitempty"`
+	// The wait before the cluster shrinks, while there is one.
+	Drain *DrainStatusApplyConfiguration `json:"drain,omitempty"`
 	// Kept for compatibility; the UID of the Job.
 	JobID *string `json:"jobid,omitempty"`
 	// Generation of the spec that this status speaks of.
@@ -64,6 +66,14 @@ func (b *MiniClusterStatusApplyConfiguration) WithMaximumSize(value int32) *Mini
 // If called multiple times, the ReadySize field is set to the value of the last call.
 func (b *MiniClusterStatusApplyConfiguration) WithReadySize(value int32) *MiniClusterStatusApplyConfiguration {
 	b.ReadySize = &value
+	return b
+}
+
+// WithDrain sets the Drain field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Drain field is set to the value of the last call.
+func (b *MiniClusterStatusApplyConfiguration) WithDrain(value *DrainStatusApplyConfiguration) *MiniClusterStatusApplyConfiguration {
+	b.Drain = value
 	return b
 }
 

@@ -1,0 +1,138 @@
+package controller_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+func draining(size int32) check {
+	return func(mc *v1alpha2.MiniCluster) string {
+		if d := mc.Status.Drain; d == nil || d.Size != size {
+			return "it does not drain for that size"
+		}
+		return has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining, "waiting for 1 job")(mc)
+	}
+}
+
+func notDraining(mc *v1alpha2.MiniCluster) string {
+	if mc.Status.Drain != nil {
+		return "it drains"
+	}
+	return ""
+}
+
+// asked waits until an agent was last asked about a size.
+func (f *fixture) asked(name string, size int) {
+	f.Helper()
+	f.eventually("the agent to be asked", func(context.Context) (string, error) {
+		if sizes := agents.Of(name).Sizes(); len(sizes) == 0 || sizes[len(sizes)-1] != size {
+			return "it is not", nil
+		}
+		return "", nil
+	})
+}
+
+// A shrink waits for jobs on ranks that go; the newest wish counts.
+func TestShrinkWaitsForJobs(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agent := agents.Of("waits")
+	agent.Busy(2)
+	f.createReady("waits", 4)
+	sizes := f.jobSizes("waits")
+	f.setSize("waits", 2)
+	f.waitFor("waits", draining(2), has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining, "from 4 to 2"))
+	f.waitForEvent("waits", "Draining", "from 4 to 2")
+	f.setSize("waits", 3)
+	f.waitFor("waits", draining(3))
+	f.setSize("waits", 4)
+	f.waitFor("waits", ready(4), notDraining, has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable))
+	f.setSize("waits", 1)
+	f.waitFor("waits", draining(1))
+	agent.Busy(0)
+	f.waitFor("waits", ready(1), notDraining)
+	f.setSize("waits", 4)
+	f.waitFor("waits", ready(4))
+	assert.Equal(t, []int{2, 3, 4, 1, 4}, agent.Sizes())
+	for _, n := range sizes() {
+		assert.Contains(t, []int32{4, 1}, n, "a size that the Job saw")
+	}
+	assert.NotContains(t, f.job("waits").Annotations, v1alpha2.AnnotationDrainedFrom)
+}
+
+// The wait has an end where the spec gives it one, and 0 is none.
+func TestDrainTimeout(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agents.Of("timed").Busy(1)
+	f.createReady("timed", 3)
+	timeout := func(seconds int) map[string]any {
+		return map[string]any{"scaleDown": map[string]any{"drainTimeoutSeconds": seconds}}
+	}
+	f.patch("timed", map[string]any{"spec": timeout(3)})
+	f.setSize("timed", 2)
+	f.waitFor("timed", ready(2), notDraining)
+	f.waitForEvent("timed", "DrainTimedOut", "size 2", "3s")
+
+	f.patch("timed", map[string]any{"spec": timeout(600)})
+	f.setSize("timed", 1)
+	f.waitFor("timed", draining(1))
+	f.patch("timed", map[string]any{"spec": timeout(0)})
+	f.waitFor("timed", ready(1), notDraining)
+}
+
+// An agent that can't drain is tried for a while, and given back what it may have
+// drained as soon as it can.
+func TestDrainSkipped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agent := agents.Of("skipped")
+	agent.Busy(1)
+	f.createReady("skipped", 4)
+	f.setSize("skipped", 1)
+	f.waitFor("skipped", draining(1))
+	agent.Refuse("there is no broker")
+	began := time.Now()
+	f.setSize("skipped", 3)
+	f.waitFor("skipped", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining, "can't drain ranks"))
+	f.waitFor("skipped", ready(3), notDraining)
+	assert.Greater(t, time.Since(began), 9*time.Second)
+	f.waitForEvent("skipped", "DrainSkipped", "size 3", "there is no broker")
+	assert.Equal(t, "1", f.job("skipped").Annotations[v1alpha2.AnnotationDrainedFrom], "ranks 1 and 2 may be drained")
+	agent.Refuse("")
+	f.asked("skipped", 3)
+	f.eventually("the record to go", func(context.Context) (string, error) {
+		if f.job("skipped").Annotations[v1alpha2.AnnotationDrainedFrom] != "3" {
+			return "it is there", nil
+		}
+		return "", nil
+	})
+}
+
+// A controller that is started again goes on with the wait, its beginning included.
+func TestRestartWhileDraining(t *testing.T) {
+	// Not parallel: it stops the controller.
+	f := newFixture(t)
+	agent := agents.Of("resumed")
+	agent.Busy(2)
+	f.createReady("resumed", 4)
+	f.setSize("resumed", 2)
+	since := f.waitFor("resumed", draining(2)).Status.Drain.Since
+	running.halt(t)
+	running.start()
+	f.patch("resumed", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}})
+	assert.Equal(t, since.Time.UTC(), f.waitFor("resumed", draining(2)).Status.Drain.Since.Time.UTC())
+
+	// A change of mind while there is no controller.
+	running.halt(t)
+	f.setSize("resumed", 4)
+	running.start()
+	f.waitFor("resumed", ready(4), notDraining)
+	f.asked("resumed", 4)
+}
