@@ -1,0 +1,184 @@
+package controller_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/kubebin"
+)
+
+// console is a terminal in which somebody follows the scaling tutorials, with the namespace that they name.
+type console struct {
+	*fixture
+	example string
+}
+
+// newConsole opens a terminal for a folder of examples.
+func newConsole(t *testing.T, folder string) *console {
+	t.Helper()
+	kube := suite.Cluster(t)
+	root, err := kubebin.Root(".")
+	require.NoError(t, err)
+	c := &console{
+		fixture: &fixture{T: t, cluster: kube, kube: kube.Client(), namespace: "flux-operator"},
+		example: filepath.Join(root, "examples", filepath.FromSlash(folder), "minicluster.yaml"),
+	}
+	_, err = c.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}}, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		require.NoError(t, err)
+	}
+	return c
+}
+
+// runs runs a command and compares what it prints.
+func (c *console) runs(want string, command ...string) {
+	c.Helper()
+	out, err := c.cluster.Kubectl(c.Context(), command...)
+	require.NoError(c, err)
+	assert.Equal(c, want, strings.TrimSpace(out), "kubectl %s", strings.Join(command, " "))
+}
+
+// applySize applies the example with another size, as somebody does who edits the file.
+func (c *console) applySize(size int) {
+	c.Helper()
+	text, err := os.ReadFile(c.example)
+	require.NoError(c, err)
+	edited := regexp.MustCompile(`(?m)^  size: \d+$`).ReplaceAll(text, fmt.Appendf(nil, "  size: %d", size))
+	out, err := c.cluster.KubectlInput(c.Context(), strings.NewReader(string(edited)), "apply", "-f", "-")
+	require.NoError(c, err)
+	assert.Equal(c, "minicluster.flux-framework.org/flux-sample configured\n", out)
+}
+
+// pods waits until `kubectl get pods` prints pods in these states, by index.
+func (c *console) pods(states ...string) {
+	c.Helper()
+	want := []string{"NAME READY STATUS RESTARTS AGE"}
+	for index, state := range states {
+		want = append(want, fmt.Sprintf("flux-sample-%d-XXXXX %s 0 AGE", index, state))
+	}
+	suffix, age := regexp.MustCompile(`^(flux-sample-\d+)-[a-z0-9]{5} `), regexp.MustCompile(` (\d+[smhd])+$`)
+	c.eventually("the pods", func(ctx context.Context) (string, error) {
+		out, err := c.cluster.Kubectl(ctx, "get", "-n", "flux-operator", "pods")
+		if err != nil {
+			return "", err
+		}
+		var got []string
+		for line := range strings.Lines(out) {
+			line = strings.Join(strings.Fields(line), " ")
+			got = append(got, age.ReplaceAllString(suffix.ReplaceAllString(line, "$1-XXXXX "), " AGE"))
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			return "it prints\n" + out, nil
+		}
+		return "", nil
+	})
+}
+
+// scale compares what the scale endpoint answers, once it says so many replicas.
+func (c *console) scale(version string, replicas int) {
+	c.Helper()
+	path := "/apis/flux-framework.org/" + version + "/namespaces/flux-operator/miniclusters/flux-sample/scale"
+	var scale map[string]any
+	c.eventually("the scale", func(ctx context.Context) (string, error) {
+		out, err := c.cluster.Kubectl(ctx, "get", "--raw", path)
+		if err != nil {
+			return "", err
+		}
+		scale = nil
+		if err := json.Unmarshal([]byte(out), &scale); err != nil {
+			return "", err
+		}
+		if status, ok := scale["status"].(map[string]any); !ok || status["replicas"] != float64(replicas) {
+			return out, nil
+		}
+		return "", nil
+	})
+	metadata, ok := scale["metadata"].(map[string]any)
+	require.True(c, ok)
+	assert.Equal(c, "flux-sample", metadata["name"])
+	assert.Equal(c, "flux-operator", metadata["namespace"])
+	for _, field := range []string{"uid", "resourceVersion", "creationTimestamp"} {
+		assert.NotEmpty(c, metadata[field], field)
+	}
+	delete(scale, "metadata")
+	assert.Equal(c, map[string]any{
+		"kind": "Scale", "apiVersion": "autoscaling/v1",
+		"spec":   map[string]any{"replicas": float64(replicas)},
+		"status": map[string]any{"replicas": float64(replicas), "selector": "hpa-selector=flux-sample"},
+	}, scale)
+}
+
+// remove deletes the example, and waits for its pods to go.
+func (c *console) remove() {
+	c.Helper()
+	c.runs(`minicluster.flux-framework.org "flux-sample" deleted from flux-operator namespace`, "delete", "-f", c.example)
+	c.eventually("the pods to go", func(ctx context.Context) (string, error) {
+		return c.cluster.Kubectl(ctx, "get", "-n", "flux-operator", "pods,jobs", "--output=name")
+	})
+}
+
+const up = "1/1 Running"
+
+// TestTutorialBasic types what the tutorial of a cluster that starts at its maximum types.
+func TestTutorialBasic(t *testing.T) {
+	c := newConsole(t, "scaling/basic")
+	c.runs("minicluster.flux-framework.org/flux-sample created", "apply", "-f", c.example)
+	c.pods(up, up, up, up)
+	c.scale("v1alpha1", 4)
+
+	// A larger size is denied, and no pod notices.
+	c.applySize(5)
+	c.eventually("the size", func(ctx context.Context) (string, error) {
+		events, err := c.cluster.Kubectl(ctx, "get", "-n", "flux-operator", "events", "--field-selector=reason=ScaleDenied", "--output=name")
+		if err == nil && events == "" {
+			return "nobody denied it", nil
+		}
+		return "", err
+	})
+	c.runs("4", "get", "-n", "flux-operator", "minicluster", "flux-sample", "--output=jsonpath={.spec.size}")
+	c.pods(up, up, up, up)
+
+	// The pod with the highest index terminates, and goes.
+	_, err := c.cluster.Kubectl(t.Context(), "annotate", "-n", "flux-operator", "pods",
+		"--selector=batch.kubernetes.io/job-completion-index=3", cluster.AnnotationTerminateAfter+"=5s")
+	require.NoError(t, err)
+	c.applySize(3)
+	c.pods(up, up, up, "1/1 Terminating")
+	c.pods(up, up, up)
+	c.scale("v1alpha1", 3)
+
+	c.applySize(4)
+	c.pods(up, up, up, up)
+	c.runs("minicluster.flux-framework.org/flux-sample scaled", "scale", "-n", "flux-operator", "minicluster/flux-sample", "--replicas=2")
+	c.pods(up, up)
+	c.scale("v1alpha2", 2)
+	c.remove()
+}
+
+// TestTutorialExpand types what the tutorial of a cluster that starts small types.
+func TestTutorialExpand(t *testing.T) {
+	c := newConsole(t, "scaling/expand")
+	c.runs("minicluster.flux-framework.org/flux-sample created", "apply", "-f", c.example)
+	c.pods(up, up)
+	c.scale("v1alpha1", 2)
+	c.applySize(4)
+	c.pods(up, up, up, up)
+	c.scale("v1alpha1", 4)
+	c.applySize(1)
+	c.pods(up)
+	c.scale("v1alpha1", 1)
+	c.remove()
+}
