@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -25,6 +26,8 @@ type runner struct {
 	table    *process.Table
 	stop     *stop
 	instance *prepare.Instance
+	// ended says how the broker ended last; nil before it has.
+	ended atomic.Pointer[string]
 }
 
 // run is the entrypoint of the Flux container: hooks, preparation, the broker until

@@ -3,12 +3,14 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agent/process"
 	"minicluster.internal/operator/pkg/agent/serve"
 )
 
@@ -28,7 +30,7 @@ func (r *runner) serve(ctx context.Context) {
 
 func (r *runner) serveOptions(ctx context.Context) serve.Options {
 	o := serve.Options{
-		Addr: ":" + strconv.Itoa(int(r.plan.HTTPPort)), Socket: r.path(r.instance.Files.Socket), User: -1, Lead: r.instance.Lead,
+		Addr: ":" + strconv.Itoa(int(r.plan.HTTPPort)), Socket: r.path(r.instance.Files.Socket), User: -1, Lead: r.instance.Lead, Ended: r.lastEnd,
 	}
 	if r.instance.Credential != nil {
 		o.User = int(r.instance.Credential.Uid)
@@ -44,4 +46,17 @@ func (r *runner) serveOptions(ctx context.Context) serve.Options {
 		klog.FromContext(ctx).Error(err, "The controller cannot drain ranks before they go")
 	}
 	return o
+}
+
+// brokerEnded keeps how a broker ended for whoever asks why the pod is not ready.
+func (r *runner) brokerEnded(status process.Status, attempts int) {
+	text := fmt.Sprintf("the broker was started %d times in a row, and ended the last time with %s", attempts, status)
+	r.ended.Store(&text)
+}
+
+func (r *runner) lastEnd() string {
+	if text := r.ended.Load(); text != nil {
+		return *text
+	}
+	return ""
 }

@@ -40,8 +40,7 @@ func TestServeOptions(t *testing.T) {
 	assert.Equal(t, ":9563", o.ControlAddr)
 	assert.Len(t, o.Credentials, 3, "and not those of the controller")
 
-	follower := *lead
-	follower.instance = &prepare.Instance{Files: plan.Files{Socket: "/run/flux/local"}}
+	follower := &runner{agent: lead.agent, instance: &prepare.Instance{Files: plan.Files{Socket: "/run/flux/local"}}}
 	o = follower.serveOptions(t.Context())
 	assert.Equal(t, -1, o.User)
 	assert.Empty(t, o.ControlAddr)

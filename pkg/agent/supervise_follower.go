@@ -36,6 +36,7 @@ func (r *runner) follower(ctx context.Context) (int, error) {
 		}
 		r.endLeftBehind(ctx)
 		d := wait.next(time.Since(begin))
+		r.brokerEnded(status, wait.fast)
 		klog.FromContext(ctx).Info("The broker has ended; it is started again", "status", status.String(), "after", d)
 		r.stop.Sleep(d)
 	}

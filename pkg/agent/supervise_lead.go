@@ -49,6 +49,7 @@ func (r *runner) lead(ctx context.Context) (int, error) {
 		}
 		r.endLeftBehind(ctx)
 		d := wait.next(time.Since(begin))
+		r.brokerEnded(p.Status(), wait.fast)
 		if wait.fast >= leadAttempts {
 			return 0, exit(plan.ExitBroker, fmt.Errorf("the broker ended %d times in a row, the last time with %s", wait.fast, p.Status()))
 		}

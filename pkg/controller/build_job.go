@@ -65,6 +65,13 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Facts, size int32) (*batchv1.Job, erro
 			},
 		},
 	}
+	if restartPolicy(mc) == corev1.RestartPolicyNever {
+		// After a pod has failed, the Job controller makes no other for a while, which
+		// doubles with each failure and would hold back growth, too. With a limit for
+		// each index it does so for that index only.
+		job.Spec.BackoffLimitPerIndex = job.Spec.BackoffLimit
+		job.Spec.MaxFailedIndexes = new(int32(0))
+	}
 	job.Spec.Template.Labels = podLabels(mc, f)
 	job.Spec.Template.Annotations = podAnnotations(mc)
 	if d := mc.Spec.DeadlineSeconds; d != nil && *d > 0 {

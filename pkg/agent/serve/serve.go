@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/agent/plan"
 )
 
 const (
@@ -35,6 +36,8 @@ type Options struct {
 	Socket string
 	// User is the user id to connect as, the broker's; -1 for our own.
 	User int
+	// Ended says how the broker ended last, "" where none has; nil for never.
+	Ended func() string
 	// Lead: this is the pod of rank 0, which serves metrics, and the controller.
 	Lead bool
 	// ControlAddr is where a lead listens for the controller; "" for nowhere.
@@ -81,7 +84,7 @@ func run(ctx context.Context, o Options, listener, forController net.Listener) e
 			})
 		}
 	}
-	return serve(ctx, listener, handler(broker, o.Lead))
+	return serve(ctx, listener, handler(broker, o))
 }
 
 func notServed(ctx context.Context, err error) {
@@ -123,8 +126,9 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 	return fmt.Errorf("serve HTTP: %w", err)
 }
 
-func handler(broker *link, lead bool) http.Handler {
+func handler(broker *link, o Options) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET "+plan.PathCause, &causes{broker: broker, ended: o.Ended})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
@@ -135,7 +139,7 @@ func handler(broker *link, lead bool) http.Handler {
 		}
 		answer(w, http.StatusOK, "ok")
 	})
-	if lead {
+	if o.Lead {
 		mux.Handle("GET /metrics", newExporter(broker))
 	} else {
 		mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {

@@ -37,6 +37,8 @@ type Config struct {
 	Cores, GPUs int
 	// Exclude is the ranks that run no jobs and cannot be drained.
 	Exclude flux.IDSet
+	// Attrs are further attributes of the broker.
+	Attrs map[string]string
 	// Old makes it answer as Flux 0.49 did, not 0.88.
 	Old bool
 }

@@ -48,6 +48,7 @@ func (i *Instance) attrGet(r *Request) {
 	value := map[string]string{
 		"rank": strconv.Itoa(int(i.config.Rank)), "size": strconv.Itoa(i.config.Size), "version": "0.88.0",
 	}
+	maps.Copy(value, i.config.Attrs)
 	if i.config.Old {
 		value["version"] = "0.49.0"
 	}

@@ -1,0 +1,306 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/node"
+)
+
+// endPatience is the promise: so soon has a short command ended, and the status says how.
+const endPatience = 15 * time.Second
+
+// command is a MiniCluster of one pod more than needed that runs a command, with more lines for its spec.
+func command(name, words, more string) string {
+	return fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: %s}
+spec:
+  size: 2
+%s
+  containers:
+    - image: %s
+      runFlux: true
+      command: %s
+`, name, more, fluxImage, words)
+}
+
+// awaitCondition waits as a user does: with kubectl.
+func awaitCondition(t *testing.T, kube *node.Node, namespace, name, condition string) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	_, err := kube.Kubectl(t.Context(), "wait", "--for=condition="+condition, "minicluster/"+name, "--namespace="+namespace, "--timeout="+readyPatience.String())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, report(t, kube, namespace))
+	}
+	return time.Since(begin)
+}
+
+func message(mc *v1alpha2.MiniCluster, condition string) string {
+	if c := meta.FindStatusCondition(mc.Status.Conditions, condition); c != nil {
+		return c.Message
+	}
+	return ""
+}
+
+func getJob(t *testing.T, kube *node.Node, namespace, name string) *batchv1.Job {
+	t.Helper()
+	job, err := kube.Client().BatchV1().Jobs(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	require.NoError(t, err)
+	return job
+}
+
+// evict asks for a pod to go, as kubectl drain does.
+func evict(t *testing.T, kube *node.Node, pod corev1.Pod) {
+	t.Helper()
+	err := kube.Client().PolicyV1().Evictions(pod.Namespace).Evict(t.Context(), &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
+	require.NoError(t, err)
+}
+
+// eventuallyNew waits until so many pods are ready, none of which is one of these.
+func eventuallyNew(t *testing.T, kube *node.Node, namespace, name string, size int, old ...corev1.Pod) []corev1.Pod {
+	t.Helper()
+	return eventuallyPods(t, kube, namespace, selector(name), readyPatience, func(pods []corev1.Pod) bool {
+		ready := 0
+		for i := range pods {
+			for _, o := range old {
+				if pods[i].UID == o.UID && pods[i].Status.Phase != corev1.PodFailed {
+					return false
+				}
+			}
+			if isReady(pods[i]) {
+				ready++
+			}
+		}
+		return ready == size
+	})
+}
+
+// alive leaves out pods that have ended.
+func alive(pods []corev1.Pod) []corev1.Pod {
+	var live []corev1.Pod
+	for i := range pods {
+		if pods[i].Status.Phase == corev1.PodRunning {
+			live = append(live, pods[i])
+		}
+	}
+	return live
+}
+
+// TestFalse: a command that fails is run once, and its exit code is what the status says.
+func TestFalse(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	apply(t, kube, namespace, command("failing", `"false"`, ""))
+	took := awaitCondition(t, kube, namespace, "failing", v1alpha2.ConditionFailed)
+	t.Logf("Failed %.2f s after it was applied", took.Seconds())
+	assert.LessOrEqual(t, took, endPatience)
+	mc := getMiniCluster(t.Context(), t, kube, namespace, "failing")
+	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "(index 0, the lead) ended with exit code 1; look at `kubectl logs failing-0-")
+	pods, err := listPods(t.Context(), kube, namespace, selector("failing"))
+	require.NoError(t, err)
+	leads := 0
+	for i := range pods {
+		if indexOf(pods[i]) == 0 {
+			leads++
+		}
+	}
+	assert.Equal(t, 1, leads, "it is run once")
+}
+
+// TestSidecarEnds: a server beside Flux keeps no cluster from completing.
+func TestSidecarEnds(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	apply(t, kube, namespace, command("hi", "echo hi", "")+fmt.Sprintf(`
+    - image: %s
+      name: nginx
+      ports: [8080]
+      command: httpd -f -p 8080 -h /etc
+`, fluxImage))
+	took := awaitCondition(t, kube, namespace, "hi", v1alpha2.ConditionComplete)
+	t.Logf("Complete %.2f s after it was applied", took.Seconds())
+	assert.LessOrEqual(t, took, endPatience)
+}
+
+// TestOutOfMemory: a program that needs more memory than it may have fails the cluster where nothing may fail.
+func TestOutOfMemory(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	apply(t, kube, namespace, command("hungry", "tail /dev/zero", "  backoffLimit: 0")+`
+      launcher: true
+      resources:
+        limits: {memory: 64Mi}
+`)
+	awaitCondition(t, kube, namespace, "hungry", v1alpha2.ConditionFailed)
+	mc := getMiniCluster(t.Context(), t, kube, namespace, "hungry")
+	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "was killed for lack of memory (OOMKilled, exit code 137)")
+}
+
+// TestEviction: a cluster whose pods are evicted comes back, and no limit counts that.
+func TestEviction(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	pods := start(t, kube, namespace, "flux-sample", 5, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: flux-sample}
+spec:
+  size: 5
+  interactive: true
+  backoffLimit: 3
+  containers:
+    - image: %s
+`, fluxImage))
+	awaitCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionReady)
+	scale(t, kube, namespace, "flux-sample", 4)
+	eventuallyPods(t, kube, namespace, selector("flux-sample"), shrinkPatience, func(pods []corev1.Pod) bool { return len(pods) == 4 })
+
+	begin := time.Now()
+	evict(t, kube, pods[0])
+	again := alive(eventuallyNew(t, kube, namespace, "flux-sample", 4, pods[0]))
+	eventuallyNodes(t, kube, again[0], "free", 4)
+	took := time.Since(begin)
+	t.Logf("4 nodes are free again %.2f s after the lead was evicted", took.Seconds())
+	assert.LessOrEqual(t, took, 30*time.Second)
+
+	begin = time.Now()
+	for i := range again {
+		evict(t, kube, again[i])
+	}
+	last := alive(eventuallyNew(t, kube, namespace, "flux-sample", 4, again...))
+	awaitCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionReady)
+	t.Logf("4 pods are ready again %.2f s after all were evicted, the lead for the second time", time.Since(begin).Seconds())
+	eventuallyNodes(t, kube, last[0], "free", 4)
+	job := getJob(t, kube, namespace, "flux-sample")
+	assert.Empty(t, job.Status.CompletedIndexes, "no index completes")
+	assert.Zero(t, job.Status.Failed, "five evictions are not counted")
+	mc := getMiniCluster(t.Context(), t, kube, namespace, "flux-sample")
+	assert.Empty(t, message(mc, v1alpha2.ConditionFailed))
+}
+
+// TestSlowStart: what keeps pods from starting is named, with what helps.
+func TestSlowStart(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	_, err := kube.KubectlInput(t.Context(), nil, "create", "quota", "small", "--hard=pods=6", "--namespace="+namespace)
+	require.NoError(t, err)
+	more := func(name, image, lines string) string {
+		return fmt.Sprintf(`---
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: %s}
+spec:
+  size: 1
+  interactive: true
+%s
+  containers:
+    - image: %s
+`, name, lines, image)
+	}
+	begin := time.Now()
+	apply(t, kube, namespace, more("noimage", "minicluster.test/none:1", "")+
+		more("nocert", fluxImage, "  flux: {curveCertSecret: mine}")+
+		more("noroom", fluxImage, "  pod: {nodeSelector: {disk: golden}}")+
+		more("nosecret", fluxImage, "")+`
+      existingVolumes: {data: {path: /data, secretName: none}}
+`+more("nokey", fluxImage, "")+`
+      secrets: {PASSWORD: {name: none, key: password}}
+`)
+	for _, tc := range []struct {
+		name, reason string
+		parts        []string
+	}{
+		{"noimage", v1alpha2.ReasonImagePullFailed, []string{`pod noimage-0-`, `"minicluster.test/none:1"`, "imagePullSecret"}},
+		{"nocert", v1alpha2.ReasonCertificateInvalid, []string{`Secret "mine"`, "does not exist", "curve.cert"}},
+		{"noroom", v1alpha2.ReasonUnschedulable, []string{"fits no node", "node affinity/selector"}},
+		{"nosecret", v1alpha2.ReasonNotMounted, []string{"kubectl describe pod nosecret-0-"}},
+		{"nokey", v1alpha2.ReasonContainerNotStarted, []string{`secret "none" not found`}},
+	} {
+		mc := eventuallyCondition(t, kube, namespace, tc.name, v1alpha2.ConditionProgressing, metav1.ConditionTrue, tc.reason)
+		t.Logf("%s is known %.1f s after it was applied", tc.reason, time.Since(begin).Seconds())
+		for _, part := range tc.parts {
+			assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), part)
+		}
+		ready := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionReady)
+		assert.Equal(t, tc.reason, ready.Reason, "kubectl get shows it")
+	}
+
+	begin = time.Now()
+	apply(t, kube, namespace, interactive("nopods", 3))
+	mc := eventuallyCondition(t, kube, namespace, "nopods", v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonQuotaExceeded)
+	t.Logf("%s is known %.1f s after it was applied", v1alpha2.ReasonQuotaExceeded, time.Since(begin).Seconds())
+	assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), "2 pods can't be made")
+	assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), "exceeded quota: small")
+}
+
+// TestSuspension: a queue takes the pods away and gives them back.
+func TestSuspension(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	pods := start(t, kube, namespace, "flux-sample", 2, interactive("flux-sample", 2))
+	suspend := func(value bool) {
+		_, err := kube.Kubectl(t.Context(), "patch", "job", "flux-sample", "--namespace="+namespace, "--type=merge", fmt.Sprintf(`--patch={"spec":{"suspend":%t}}`, value))
+		require.NoError(t, err)
+	}
+	suspend(true)
+	awaitCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionSuspended)
+	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, func(pods []corev1.Pod) bool { return len(alive(pods)) == 0 })
+	mc := getMiniCluster(t.Context(), t, kube, namespace, "flux-sample")
+	assert.False(t, meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady))
+
+	begin := time.Now()
+	suspend(false)
+	awaitCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionReady)
+	again := alive(eventuallyNew(t, kube, namespace, "flux-sample", 2, pods...))
+	t.Logf("Ready %.2f s after it was resumed", time.Since(begin).Seconds())
+	eventuallyNodes(t, kube, again[0], "free", 2)
+	mc = eventuallyCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionSuspended, metav1.ConditionFalse, v1alpha2.ReasonNotSuspended)
+	assert.Empty(t, message(mc, v1alpha2.ConditionFailed))
+}
+
+// TestRestartOfTheController: growth that has just been asked for is not lost with the controller.
+func TestRestartOfTheController(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	start(t, kube, namespace, "flux-sample", 1, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: flux-sample}
+spec:
+  size: 1
+  maxSize: 4
+  interactive: true
+  containers:
+    - image: %s
+`, fluxImage))
+	restart := func(args ...string) {
+		_, err := kube.Kubectl(t.Context(), append([]string{"rollout", args[0], "deployment/" + controllerName, "--namespace=" + systemNamespace}, args[1:]...)...)
+		require.NoError(t, err)
+	}
+	restart("restart")
+	for size := 2; size <= 4; size++ {
+		scale(t, kube, namespace, "flux-sample", size)
+	}
+	pods := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(4))
+	eventuallyNodes(t, kube, pods[0], "free", 4)
+	restart("status", "--timeout=60s")
+	require.Eventually(t, func() bool {
+		mc := getMiniCluster(context.WithoutCancel(t.Context()), t, kube, namespace, "flux-sample")
+		return mc.Status.ReadySize == 4 && meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady)
+	}, readyPatience, 10*pollInterval)
+	assert.Equal(t, "4", getJob(t, kube, namespace, "flux-sample").Annotations[v1alpha2.AnnotationAppliedSize])
+}
