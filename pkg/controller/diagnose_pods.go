@@ -157,8 +157,8 @@ func (e examiner) ofPod(pod *corev1.Pod) *problem {
 	}
 	if pod.DeletionTimestamp != nil {
 		if late := e.now.Sub(pod.DeletionTimestamp.Time); late > stopPatience {
-			return is(v1alpha2.ReasonNodeLost, "was told to stop and has not ended in time; if its node %q is gone, `kubectl delete pod %s -n %s --force` lets another one take its place",
-				pod.Spec.NodeName, pod.Name, pod.Namespace)
+			return is(v1alpha2.ReasonNodeLost, "was told to stop and has not ended in time; bring its node %[1]q back or, if it is gone for good, `kubectl delete node %[1]s`: then another pod takes its place",
+				pod.Spec.NodeName)
 		}
 		return nil
 	}
@@ -296,7 +296,7 @@ func (e examiner) running(pod *corev1.Pod, is problemMaker) *problem {
 	}
 	if c := podCondition(pod, corev1.PodReady); allReady && c != nil && c.Reason == "" {
 		// Only what looks after nodes marks a pod so; a kubelet gives a reason.
-		return is(v1alpha2.ReasonNodeLost, "is on node %q, which does not answer any more; the pod is replaced when Kubernetes gives the node up (five minutes by default) and it is deleted, with --force if need be",
+		return is(v1alpha2.ReasonNodeLost, "is on node %[1]q, which does not answer any more; bring it back or, if it is gone for good, `kubectl delete node %[1]s`: then another pod takes its place",
 			pod.Spec.NodeName)
 	}
 	for i := range pod.Status.ContainerStatuses {
