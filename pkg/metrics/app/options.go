@@ -51,6 +51,10 @@ type Options struct {
 	CollectTimeout     time.Duration
 	CollectConcurrency int
 	MaxAge             time.Duration
+	// CapacityReserve is what MiniClusters leave free that have no annotation about it.
+	CapacityReserve string
+	// CapacityPools are nodes with metrics of their own: NAME=SELECTOR.
+	CapacityPools []string
 	// Logs sets format and verbosity of the log.
 	Logs *logsapi.LoggingConfiguration
 
@@ -94,6 +98,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.CollectTimeout, "collect-timeout", o.CollectTimeout, "Time that an agent has to answer.")
 	fs.IntVar(&o.CollectConcurrency, "collect-concurrency", o.CollectConcurrency, "Agents that are asked at the same time.")
 	fs.DurationVar(&o.MaxAge, "max-age", o.MaxAge, "Age from which on numbers are not given out.")
+	o.addCapacityFlags(fs)
 	logsapi.AddFlags(o.Logs, fs)
 }
 
@@ -142,6 +147,9 @@ func (o *Options) Validate() error {
 	}
 	if o.CollectConcurrency < 1 {
 		add("collect-concurrency", "%d: must be at least 1", o.CollectConcurrency)
+	}
+	if _, err := o.capacity(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -17,9 +17,11 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
 	"minicluster.internal/operator/pkg/metrics"
+	"minicluster.internal/operator/pkg/metrics/capacity"
 	"minicluster.internal/operator/pkg/metrics/fluxsource"
 	"minicluster.internal/operator/pkg/metrics/serving"
 	"minicluster.internal/operator/pkg/process"
@@ -98,19 +100,33 @@ func newSources(o *Options, config *rest.Config, kube kubernetes.Interface, regi
 	if err != nil {
 		return nil, nil, err
 	}
+	options, err := o.capacity()
+	if err != nil {
+		return nil, nil, err
+	}
+	miniClusters := informers.FluxFramework().V1alpha2().MiniClusters()
+	free, err := capacity.NewSource(kube, miniClusters.Lister(), miniClusters.Informer().HasSynced, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	registry.RawMustRegister(capacity.NewCollector(free))
 	start := func(ctx context.Context) {
 		informers.StartWithContext(ctx)
 		<-ctx.Done()
 		informers.Shutdown()
 	}
-	return []metrics.Source{flux}, start, nil
+	return []metrics.Source{flux, free}, start, nil
 }
 
 // strip drops what nobody here reads and what often outweighs the rest of an object.
 func strip(obj any) (any, error) {
 	if o, err := meta.Accessor(obj); err == nil {
 		o.SetManagedFields(nil)
+		reserve, ok := o.GetAnnotations()[v1alpha2.AnnotationCapacityReserve]
 		o.SetAnnotations(nil)
+		if ok {
+			o.SetAnnotations(map[string]string{v1alpha2.AnnotationCapacityReserve: reserve})
+		}
 	}
 	return obj, nil
 }

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// allNodes is the value of the label "nodes" for all nodes.
-const allNodes = "all"
+// AllNodes is the value of the label "nodes" for all nodes.
+const AllNodes = "all"
 
 // Collector is a source's Prometheus metrics. It computes them when they are asked for.
 type Collector struct {
@@ -27,7 +27,7 @@ type Collector struct {
 // NewCollector makes a collector for all nodes and for the source's pools of nodes.
 func NewCollector(source *Source) *Collector {
 	c := &Collector{
-		source: source, pools: map[string]labels.Selector{allNodes: labels.Everything()},
+		source: source, pools: map[string]labels.Selector{AllNodes: labels.Everything()},
 		cluster: map[string]*prometheus.Desc{}, miniClusters: map[string]*prometheus.Desc{}, tutorial: map[string]*prometheus.Desc{},
 	}
 	maps.Copy(c.pools, source.options.Pools)
@@ -78,7 +78,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		} {
 			sendAll(to, c.cluster[kind], r, pool)
 		}
-		if pool != allNodes {
+		if pool != AllNodes {
 			continue
 		}
 		figures := sums.Figures()

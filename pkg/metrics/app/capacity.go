@@ -1,0 +1,51 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"minicluster.internal/operator/pkg/metrics/capacity"
+)
+
+// Flags about what is free.
+const (
+	flagReserve = "capacity-reserve"
+	flagPools   = "capacity-pools"
+)
+
+func (o *Options) addCapacityFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.CapacityReserve, flagReserve, o.CapacityReserve,
+		"What MiniClusters leave free that have no annotation about it, such as 30 (cores), 15% or cpu=30,memory=10%.")
+	fs.StringArrayVar(&o.CapacityPools, flagPools, o.CapacityPools,
+		"Nodes whose capacity is shown at /metrics by itself: NAME=SELECTOR, with a selector of labels. May be given several times.")
+}
+
+// capacity reads the flags.
+func (o *Options) capacity() (capacity.Options, error) {
+	reserve, err := capacity.ParseReserve(o.CapacityReserve)
+	if err != nil {
+		return capacity.Options{}, fmt.Errorf("--%s: %w", flagReserve, err)
+	}
+	pools := map[string]labels.Selector{}
+	for _, pool := range o.CapacityPools {
+		name, text, _ := strings.Cut(pool, "=")
+		selector, err := labels.Parse(text)
+		problems := validation.IsDNS1123Label(name)
+		switch {
+		case err != nil:
+			return capacity.Options{}, fmt.Errorf("--%s: %q: %w", flagPools, pool, err)
+		case len(problems) > 0:
+			return capacity.Options{}, fmt.Errorf("--%s: %q: the name %q: %s", flagPools, pool, name, problems[0])
+		case selector.Empty(), name == capacity.AllNodes:
+			return capacity.Options{}, fmt.Errorf("--%s: %q: must be NAME=SELECTOR; all nodes are there as %s", flagPools, pool, capacity.AllNodes)
+		case pools[name] != nil:
+			return capacity.Options{}, fmt.Errorf("--%s: %q: %s is there twice", flagPools, pool, name)
+		}
+		pools[name] = selector
+	}
+	return capacity.Options{Reserve: reserve, Pools: pools}, nil
+}
