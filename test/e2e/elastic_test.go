@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -120,4 +122,64 @@ func TestRightsOfAnApplication(t *testing.T) {
 	}
 	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(4))
 	assert.EqualValues(t, 1, *getMiniCluster(t.Context(), t, kube, namespace, "neighbour").Spec.Size)
+}
+
+// TestTutorialConsole follows the scaling tutorials in the terminal of the lead's pod: what Flux says of its nodes.
+func TestTutorialConsole(t *testing.T) {
+	kube := suite.Node(t)
+	for _, tutorial := range []struct {
+		name  string
+		steps []consoleStep
+	}{
+		{"basic", []consoleStep{{4, "flux-sample-[0-3]", ""}, {3, "flux-sample-[0-2]", "flux-sample-3"}, {4, "flux-sample-[0-3]", ""}}},
+		{"expand", []consoleStep{{2, "flux-sample-[0-1]", "flux-sample-[2-3]"}, {4, "flux-sample-[0-3]", ""}, {1, "flux-sample-0", "flux-sample-[1-3]"}}},
+	} {
+		t.Run(tutorial.name, func(t *testing.T) {
+			root, err := kubebin.Root(".")
+			require.NoError(t, err)
+			text, err := os.ReadFile(filepath.Join(root, "examples", "scaling", tutorial.name, "minicluster.yaml"))
+			require.NoError(t, err)
+			documents := strings.ReplaceAll(string(text), exampleImage, fluxImage)
+			namespace := exampleNamespace(t, kube, documents)
+			for _, step := range tutorial.steps {
+				apply(t, kube, namespace, regexp.MustCompile(`(?m)^  size: \d+$`).ReplaceAllString(documents, fmt.Sprintf("  size: %d", step.size)))
+				pods := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(step.size))
+				want := []string{
+					fmt.Sprintf("free %d %s", step.size, step.free),
+					"allocated 0",
+					strings.TrimSpace(fmt.Sprintf("down %d %s", 4-step.size, step.down)),
+				}
+				assert.EventuallyWithT(t, func(c *assert.CollectT) {
+					out, err := kube.Exec(t.Context(), namespace, pods[0].Name, "", agent, "flux", "--", "resource", "list")
+					assert.NoError(c, err)
+					assert.Equal(c, want, nodesByState(out))
+				}, 20*time.Second, 10*pollInterval)
+			}
+		})
+	}
+}
+
+// consoleStep is a size, and the hosts that Flux then calls free and down.
+type consoleStep struct {
+	size       int
+	free, down string
+}
+
+// nodesByState are the lines of `flux resource list` under its heading, with the state, the number of nodes and their
+// names: cores are those of this machine, and newer versions of Flux print GPUs, too.
+func nodesByState(output string) []string {
+	var lines []string
+	for line := range strings.Lines(output) {
+		words := strings.Fields(line)
+		if len(words) < 3 || words[0] == "STATE" {
+			continue
+		}
+		last := words[len(words)-1]
+		words = words[:2]
+		if strings.HasPrefix(last, "flux-sample") {
+			words = append(words, last)
+		}
+		lines = append(lines, strings.Join(words, " "))
+	}
+	return lines
 }

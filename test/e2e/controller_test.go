@@ -1,0 +1,60 @@
+package e2e
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/test/cluster/clustertest"
+)
+
+// TestControllerReplicas: both replicas run, as restricted as their namespace asks for. When the one that leads is
+// stopped, the other one goes on with what was asked for meanwhile.
+func TestControllerReplicas(t *testing.T) {
+	kube := suite.Node(t)
+	ctx := t.Context()
+	system, err := kube.Client().CoreV1().Namespaces().Get(ctx, systemNamespace, metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "restricted", system.Labels["pod-security.kubernetes.io/enforce"])
+	const controllers = "app.kubernetes.io/name=" + controllerName
+	before, err := listPods(ctx, kube, systemNamespace, controllers)
+	require.NoError(t, err)
+	require.Len(t, before, 2)
+	for _, pod := range before {
+		assert.True(t, isReady(pod), "a standby is ready, too")
+		assert.Equal(t, controllerName, pod.Spec.ServiceAccountName)
+		for _, status := range pod.Status.ContainerStatuses {
+			assert.Zero(t, status.RestartCount)
+		}
+	}
+
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	start(t, kube, namespace, "flux-sample", 2, strings.ReplaceAll(interactive("flux-sample", 2), "size: 2", "size: 2\n  maxSize: 3"))
+	leader := leaderOf(t.Context(), t, kube.Kubectl)
+	begin := time.Now()
+	_, err = kube.Kubectl(ctx, "delete", "pod", leader, "--namespace="+systemNamespace, "--wait=false")
+	require.NoError(t, err)
+	scale(t, kube, namespace, "flux-sample", 3)
+	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(3))
+	t.Logf("3 pods are ready %.2f s after the leader was stopped", time.Since(begin).Seconds())
+	err = wait.PollUntilContextTimeout(ctx, pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
+		return leaderOf(ctx, t, kube.Kubectl) != leader, nil
+	})
+	require.NoError(t, err, "the other one leads")
+	eventuallyPods(t, kube, systemNamespace, controllers, readyPatience, areReady(2))
+}
+
+// leaderOf is the pod that holds the controllers' lease.
+func leaderOf(ctx context.Context, t *testing.T, kubectl func(context.Context, ...string) (string, error)) string {
+	t.Helper()
+	holder, err := kubectl(ctx, "get", "lease", controllerName, "--namespace="+systemNamespace, "--output=jsonpath={.spec.holderIdentity}")
+	require.NoError(t, err)
+	pod, _, _ := strings.Cut(holder, "_")
+	return pod
+}
