@@ -53,7 +53,11 @@ func (f *fixture) eventually(what string, check func(context.Context) (string, e
 
 // raw asks through the API server of Kubernetes, as kubectl get --raw does.
 func raw(ctx context.Context, client kubernetes.Interface, path string) (string, error) {
-	out, err := client.Discovery().RESTClient().Get().RequestURI(path).DoRaw(ctx)
+	result := client.Discovery().RESTClient().Get().RequestURI(path).Do(ctx)
+	if err := result.Error(); err != nil {
+		return "", err
+	}
+	out, err := result.Raw()
 	return string(out), err
 }
 
