@@ -28,6 +28,7 @@ func TestCommandLine(t *testing.T) {
 		"attribute without name": {[]string{"broker", "-S", "=1", "true"}, 1, "", ""},
 		"vendor attribute":       {[]string{"start", "-S", "vendor.x=1", "true"}, 0, "", ""},
 		"attribute is passed":    {[]string{"start", "-Slog-level=3", "flux", "getattr", "log-level"}, 0, "3\n", ""},
+		"version attribute":      {[]string{"start", "sh", "-c", "flux getattr version | grep -c ."}, 0, "1\n", ""},
 		"no such attribute":      {[]string{"start", "flux", "getattr", "nosuch"}, 1, "", "nosuch"},
 		"options of the broker":  {[]string{"start", "-o,-Slog-level=4", "flux", "getattr", "log-level"}, 0, "4\n", ""},
 		"options end at a word":  {[]string{"start", "echo", "-Stbon.nosuch=1"}, 0, "-Stbon.nosuch=1\n", ""},
