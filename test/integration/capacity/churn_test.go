@@ -1,0 +1,161 @@
+package capacity_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/metrics/capacity"
+	"minicluster.internal/operator/test/cluster/clustertest"
+)
+
+// Pods come and go on all nodes, 50 a second; once they rest, the numbers are exact.
+func TestChurn(t *testing.T) {
+	kube := suite.Cluster(t)
+	config := kube.Config()
+	config.QPS = -1
+	client, err := kubernetes.NewForConfig(config)
+	require.NoError(t, err)
+	namespace := clustertest.Namespace(t, kube)
+
+	group, ctx := errgroup.WithContext(t.Context())
+	group.SetLimit(10)
+	for i := range *pods {
+		group.Go(func() error { return create(ctx, client, namespace, i) })
+	}
+	require.NoError(t, group.Wait())
+
+	before := heap()
+	source := watch(t, client)
+	t.Logf("%d nodes, %d pods: the watches' caches and counts take %d KiB of heap; the process %s",
+		*nodes, *pods, (heap()-before)/1024, resident(t))
+
+	ticker := time.NewTicker(time.Second / 50)
+	defer ticker.Stop()
+	started := time.Now()
+	churn, ctx := errgroup.WithContext(t.Context())
+	for i := range *changes {
+		<-ticker.C
+		if i%2 != 0 {
+			continue // the second of two changes
+		}
+		churn.Go(func() error { return replace(ctx, client, namespace, i/2%*pods) })
+	}
+	require.NoError(t, churn.Wait())
+	t.Logf("%d changes in %s", *changes, time.Since(started).Round(time.Millisecond))
+
+	exact := func(ctx context.Context) (bool, error) {
+		requests, bound, err := recount(ctx, client)
+		return bound >= *pods && equal(requests, source.Cluster(labels.Everything()).Requests), err
+	}
+	assert.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, patience, true, exact))
+	requests, _, err := recount(t.Context(), client)
+	require.NoError(t, err)
+	sums := source.Cluster(labels.Everything())
+	assert.Equal(t, requests, sums.Requests)
+	assert.Equal(t, *nodes, sums.Nodes)
+	t.Logf("the process at the end: %s", resident(t))
+}
+
+// equal compares amounts of cpu, memory and pods, all that these pods ask for.
+func equal(a, b capacity.Resources) bool {
+	return a.CPU == b.CPU && a.Memory == b.Memory && a.Pods == b.Pods
+}
+
+// create makes the pod of a number; how much it asks for depends on that.
+func create(ctx context.Context, client kubernetes.Interface, namespace string, i int) error {
+	requests := corev1.ResourceList{
+		corev1.ResourceCPU:    *resource.NewMilliQuantity(int64(100+i%7*33), resource.DecimalSI),
+		corev1.ResourceMemory: *resource.NewQuantity(int64(64+i%5)<<20, resource.BinarySI),
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pod-%d", i)}}
+	pod.Spec.Containers = []corev1.Container{{Name: "c", Image: "none", Resources: corev1.ResourceRequirements{Requests: requests}}}
+	pod.Spec.AutomountServiceAccountToken = new(false)
+	if i%10 != 0 {
+		pod.Spec.NodeName = fmt.Sprintf("node-%d", i%*nodes) // the others are the scheduler's, who isn't as fast
+	}
+	if _, err := client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("making pod %d: %w", i, err)
+	}
+	return nil
+}
+
+// replace deletes the pod of a number and makes it again: two changes.
+func replace(ctx context.Context, client kubernetes.Interface, namespace string, i int) error {
+	err := client.CoreV1().Pods(namespace).Delete(ctx, fmt.Sprintf("pod-%d", i), metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+	if err != nil {
+		return fmt.Errorf("deleting pod %d: %w", i, err)
+	}
+	return create(ctx, client, namespace, i)
+}
+
+// recount adds up what the API server says now.
+func recount(ctx context.Context, client kubernetes.Interface) (sum capacity.Resources, bound int, err error) {
+	list, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return sum, 0, fmt.Errorf("counting pods: %w", err)
+	}
+	for _, pod := range list.Items {
+		if pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		bound++
+		sum.Pods++
+		for _, c := range pod.Spec.Containers {
+			sum.CPU += c.Resources.Requests.Cpu().MilliValue()
+			sum.Memory += c.Resources.Requests.Memory().Value()
+		}
+	}
+	return sum, bound, nil
+}
+
+// watch starts a source and waits until it has seen all.
+func watch(t *testing.T, client kubernetes.Interface) *capacity.Source {
+	t.Helper()
+	none := listers.NewMiniClusterLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{}))
+	source, err := capacity.NewSource(client, none, func() bool { return true }, capacity.Options{})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- source.Run(ctx) }()
+	t.Cleanup(func() { stop(); assert.NoError(t, <-done) })
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, patience, true,
+		func(context.Context) (bool, error) { return source.Synced(), nil }))
+	return source
+}
+
+// heap is what is in use.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc) //nolint:gosec // far below the limit
+}
+
+// resident is the memory that this process has, in words.
+func resident(t *testing.T) string {
+	t.Helper()
+	var pages, resident int64
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return "takes an unknown amount"
+	}
+	_, err = fmt.Sscan(string(statm), &pages, &resident)
+	require.NoError(t, err)
+	return fmt.Sprintf("has %d MiB resident", resident*int64(os.Getpagesize())>>20)
+}
