@@ -42,7 +42,7 @@ func hpaExample(t *testing.T) (miniCluster, autoscaler string) {
 		text := strings.ReplaceAll(string(content), "  namespace: flux-operator\n", "")
 		text = regexp.MustCompile(`image: \S+`).ReplaceAllString(text, "image: "+fluxImage)
 		// Four pods that burn as much as they may take less than half a processor.
-		text = strings.ReplaceAll(strings.ReplaceAll(text, "cpu: 200m", "cpu: 50m"), "cpu: 500m", "cpu: 100m")
+		text = strings.ReplaceAll(strings.ReplaceAll(text, "cpu: 100m", "cpu: 50m"), "cpu: 200m", "cpu: 100m")
 		documents = append(documents, text)
 	}
 	require.Contains(t, documents[0], "cpu: 100m")
