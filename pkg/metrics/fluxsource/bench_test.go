@@ -1,6 +1,7 @@
 package fluxsource
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -78,7 +79,7 @@ func TestMain(m *testing.M) {
 	text, err := os.ReadFile("../../agent/serve/testdata/metrics.txt")
 	if err == nil {
 		var listener net.Listener
-		if listener, err = net.Listen("tcp", "0.0.0.0:0"); err == nil {
+		if listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", "0.0.0.0:0"); err == nil {
 			fmt.Println(listener.Addr())
 			go func() {
 				_, _ = io.Copy(io.Discard, os.Stdin) // ends with the benchmark

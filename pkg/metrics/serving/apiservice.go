@@ -22,7 +22,7 @@ var (
 	clusterRoles = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
 )
 
-// HeldError: an APIService leads to somebody else.
+// HeldError says that an APIService leads to somebody else.
 type HeldError struct {
 	// APIService is its name, Holder whose it is.
 	APIService, Holder string

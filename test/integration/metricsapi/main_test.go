@@ -96,7 +96,7 @@ func options(kubeconfig string, listener net.Listener) *app.Options {
 		o.ServicePort, o.SecurePort = int32(tcp.Port), tcp.Port
 	}
 	o.MetricsAddress = ""
-	o.CollectInterval = o.CollectInterval / 10
+	o.CollectInterval /= 10
 	o.Address = agents.address
 	return o
 }

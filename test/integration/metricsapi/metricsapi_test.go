@@ -65,19 +65,25 @@ func (f *fixture) custom(version, path string) string {
 	return "/apis/custom.metrics.k8s.io/" + version + "/namespaces/" + f.Namespace + "/" + path
 }
 
+// complaint is what an error says, "" for none.
+func complaint(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
 // value waits until a metric has a value, as written in the answer.
 func (f *fixture) value(path, want string) string {
 	f.Helper()
 	var answer string
 	f.eventually(path, func(ctx context.Context) (string, error) {
 		var err error
-		if answer, err = raw(ctx, f.Kube, path); err != nil {
-			return err.Error(), nil
+		answer, err = raw(ctx, f.Kube, path)
+		if strings.Contains(answer, want) {
+			return "", nil
 		}
-		if !strings.Contains(answer, want) {
-			return answer, nil
-		}
-		return "", nil
+		return answer + complaint(err), nil
 	})
 	return answer
 }
@@ -192,10 +198,7 @@ func TestRefused(t *testing.T) {
 		err := ask("", path)
 		assert.True(t, apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err), "%s: %v", way, err)
 		f.eventually(way+": a viewer may", func(context.Context) (string, error) {
-			if err := ask(viewer, path); err != nil {
-				return err.Error(), nil
-			}
-			return "", nil
+			return complaint(ask(viewer, path)), nil
 		})
 		elsewhere := strings.Replace(path, f.Namespace, "kube-system", 1)
 		assert.True(t, apierrors.IsForbidden(ask(viewer, elsewhere)), "%s: %v", way, ask(viewer, elsewhere))
@@ -207,10 +210,8 @@ func TestHeld(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.eventually("the APIService is available", func(ctx context.Context) (string, error) {
-		if _, err := raw(ctx, f.Kube, "/apis/custom.metrics.k8s.io/v1beta2"); err != nil {
-			return err.Error(), nil
-		}
-		return "", nil
+		_, err := raw(ctx, f.Kube, "/apis/custom.metrics.k8s.io/v1beta2")
+		return complaint(err), nil
 	})
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
