@@ -39,6 +39,7 @@ func startController(_ context.Context, kube *cluster.Cluster) error {
 	o := app.NewOptions()
 	o.Kubeconfig = kubeconfig
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
+	o.DrainPatience = 0 // simulated pods have no agents
 	o.LeaderElection.LeaderElect = false
 	// Not the context of a test: the controller outlives it.
 	go func() {

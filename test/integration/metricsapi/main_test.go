@@ -49,6 +49,7 @@ func startController(_ context.Context, kube *cluster.Cluster) error {
 	o := controllerapp.NewOptions()
 	o.Kubeconfig = kubeconfig
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
+	o.DrainPatience = 0 // simulated pods have no agents
 	o.LeaderElection.LeaderElect = false
 	go func() { _ = controllerapp.Run(context.Background(), o) }()
 	return nil

@@ -35,6 +35,7 @@ func startController(t *testing.T, kube *cluster.Cluster, leases, name string, g
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return listing{next} })
 	o := app.NewOptions()
 	o.HealthAddress, o.MetricsAddress = "", ""
+	o.DrainPatience = 0 // simulated pods have no agents
 	o.Namespaces = namespaces
 	o.LeaderElection.ResourceNamespace = leases
 	o.LeaderElection.LeaseDuration = metav1.Duration{Duration: 6 * time.Second}
