@@ -75,7 +75,7 @@ func (c *Controller) drain(ctx context.Context, s *syncState, target int32) (boo
 			return none, err
 		}
 		s.seen.drain = &v1alpha2.DrainStatus{Size: target, Since: metav1.NewMicroTime(c.clock.Now().Truncate(time.Microsecond))}
-		s.seen.draining = fmt.Sprintf("draining ranks %s %s", ranks(target, parallelism(s.job)), change)
+		s.seen.draining = fmt.Sprintf("draining %s %s", ranks(target, parallelism(s.job)), change)
 		c.leads.reset(s.key)
 		c.queue.AddAfter(s.key, drainSoon)
 		return false, nil
@@ -84,7 +84,7 @@ func (c *Controller) drain(ctx context.Context, s *syncState, target int32) (boo
 		left := *limit - c.clock.Since(s.seen.drain.Since.Time)
 		if left <= 0 {
 			s.seen.undrained = &event{corev1.EventTypeWarning, "DrainTimedOut", "Resize", fmt.Sprintf(
-				"size %d: ranks %s were not idle after %s, and are stopped", target, ranks(target, parallelism(s.job)), *limit)}
+				"size %d: %s not idle after %s, stopped", target, ranks(target, parallelism(s.job)), *limit)}
 			return true, nil
 		}
 		c.queue.AddAfter(s.key, left)
@@ -120,7 +120,7 @@ func (c *Controller) unanswered(ctx context.Context, s *syncState, target int32,
 	if heard.hopeless || heard.failing >= c.drainPatience {
 		klog.FromContext(ctx).Info("Shrinking without draining", "size", target, "reason", heard.err.Error())
 		s.seen.undrained = &event{corev1.EventTypeWarning, "DrainSkipped", "Resize", fmt.Sprintf(
-			"size %d: ranks %s were not drained: %s", target, ranks(target, parallelism(s.job)), heard.err)}
+			"size %d: %s not drained: %s", target, ranks(target, parallelism(s.job)), heard.err)}
 		return true
 	}
 	klog.FromContext(ctx).V(1).Info("The agent does not answer as it should", "reason", heard.err.Error())
@@ -272,10 +272,10 @@ func busyMessage(state control.State, change string, limit *time.Duration) strin
 	return text
 }
 
-// ranks writes the ranks from one to the one before another.
+// ranks names the ranks from one to the one before another.
 func ranks(from, end int32) string {
 	if from+1 == end {
-		return formatSize(from)
+		return "rank " + formatSize(from)
 	}
-	return formatSize(from) + "-" + formatSize(end-1)
+	return "ranks " + formatSize(from) + "-" + formatSize(end-1)
 }

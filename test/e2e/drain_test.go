@@ -1,0 +1,139 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/node"
+)
+
+// drainPatience is long: a job has to end, and the controller to be started again.
+const drainPatience = 2 * time.Minute
+
+func patchSpec(t *testing.T, kube *node.Node, namespace, name string, spec map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"spec": spec})
+	require.NoError(t, err)
+	_, err = kube.Kubectl(t.Context(), "patch", "minicluster/"+name, "--namespace="+namespace, "--type=merge", "--patch="+string(text))
+	require.NoError(t, err)
+}
+
+func draining(t *testing.T, kube *node.Node, namespace, name, message string) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
+		mc := getMiniCluster(ctx, t, kube, namespace, name)
+		for _, c := range mc.Status.Conditions {
+			if c.Type == v1alpha2.ConditionProgressing && c.Reason == v1alpha2.ReasonDraining && strings.Contains(c.Message, message) {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	if err != nil {
+		t.Fatalf("waiting for a drain, %q: %v\n%s", message, err, report(t, kube, namespace))
+	}
+}
+
+func hasEvent(t *testing.T, kube *node.Node, namespace, name, reason string) bool {
+	t.Helper()
+	events, err := kube.Client().CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + name + ",reason=" + reason})
+	require.NoError(t, err)
+	return len(events.Items) > 0
+}
+
+func gone(t *testing.T, kube *node.Node, namespace, name string, left int) []corev1.Pod {
+	t.Helper()
+	return eventuallyPods(t, kube, namespace, selector(name), drainPatience, func(pods []corev1.Pod) bool { return len(pods) == left })
+}
+
+// TestShrinkInOrder has ranks drained before their pods go.
+func TestShrinkInOrder(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	const name = "orderly"
+	pods := start(t, kube, namespace, name, 4, interactive(name, 4))
+	lead := pods[0]
+	eventuallyNodes(t, kube, lead, "free", 4)
+	occupy := func() string { return strings.TrimSpace(flux(t, kube, lead, "submit", "-N4", "sleep", "600")) }
+	end := func(job string) { flux(t, kube, lead, "cancel", job) }
+
+	t.Run("a change of mind", func(t *testing.T) {
+		job := occupy()
+		scale(t, kube, namespace, name, 2)
+		draining(t, kube, namespace, name, "1 job on ranks 2-3")
+		assert.Contains(t, flux(t, kube, lead, "resource", "drain"), "scale-down")
+		scale(t, kube, namespace, name, 4)
+		assert.Eventually(t, func() bool { return !strings.Contains(flux(t, kube, lead, "resource", "drain"), "scale-down") },
+			readyPatience, 10*pollInterval, "ranks are given back")
+		assertSamePods(t, pods, gone(t, kube, namespace, name, 4))
+		end(job)
+		eventuallyNodes(t, kube, lead, "free", 4)
+	})
+	t.Run("the controller is replaced meanwhile", func(t *testing.T) {
+		job := occupy()
+		scale(t, kube, namespace, name, 2)
+		draining(t, kube, namespace, name, "1 job on ranks 2-3")
+		_, err := kube.Kubectl(t.Context(), "rollout", "restart", "deployment/"+controllerName, "--namespace="+systemNamespace)
+		require.NoError(t, err)
+		_, err = kube.Kubectl(t.Context(), "rollout", "status", "deployment/"+controllerName, "--namespace="+systemNamespace, "--timeout=90s")
+		require.NoError(t, err)
+		draining(t, kube, namespace, name, "ranks 2-3")
+		assertSamePods(t, pods, gone(t, kube, namespace, name, 4))
+		end(job)
+		assertSamePods(t, pods[:2], gone(t, kube, namespace, name, 2))
+		eventuallyNodes(t, kube, lead, "free", 2)
+	})
+	t.Run("growth gives ranks back, and not an administrator's", func(t *testing.T) {
+		scale(t, kube, namespace, name, 4)
+		eventuallyPods(t, kube, namespace, selector(name), readyPatience, areReady(4))
+		eventuallyNodes(t, kube, lead, "free", 4)
+		flux(t, kube, lead, "resource", "drain", "3", "fan")
+		scale(t, kube, namespace, name, 3)
+		gone(t, kube, namespace, name, 3)
+		scale(t, kube, namespace, name, 4)
+		eventuallyPods(t, kube, namespace, selector(name), readyPatience, areReady(4))
+		drained := flux(t, kube, lead, "resource", "drain")
+		assert.Contains(t, drained, "fan")
+		assert.NotContains(t, drained, "scale-down")
+		flux(t, kube, lead, "resource", "undrain", "3")
+	})
+	t.Run("a timeout of 0", func(t *testing.T) {
+		occupy() // it ends with the pod
+		patchSpec(t, kube, namespace, name, map[string]any{"size": 3, "scaleDown": map[string]any{"drainTimeoutSeconds": 0}})
+		begin := time.Now()
+		gone(t, kube, namespace, name, 3)
+		t.Logf("the pod was gone %.2f s after the size was written", time.Since(begin).Seconds())
+	})
+	assert.True(t, hasEvent(t, kube, namespace, name, "Draining"))
+	assert.False(t, hasEvent(t, kube, namespace, name, "DrainSkipped"))
+}
+
+// TestShrinkWithoutAgent has an agent that hangs: it is stopped, and accepts
+// connections without a word.
+func TestShrinkWithoutAgent(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	const name = "hung"
+	pods := start(t, kube, namespace, name, 3, strings.Replace(interactive(name, 3), "  interactive: true\n",
+		"  interactive: true\n  shareProcessNamespace: true\n", 1))
+	execute(t, kube, pods[0], "sh", "-c", `for p in /proc/[0-9]*; do case $(cat $p/cmdline 2>/dev/null | tr '\0' ' ') in "`+agent+` run"*) kill -STOP ${p#/proc/};; esac; done`)
+	begin := time.Now()
+	scale(t, kube, namespace, name, 2)
+	gone(t, kube, namespace, name, 2)
+	took := time.Since(begin)
+	t.Logf("the pod was gone %.2f s after the size was written", took.Seconds())
+	assert.GreaterOrEqual(t, took, 10*time.Second)
+	assert.Eventually(t, func() bool { return hasEvent(t, kube, namespace, name, "DrainSkipped") }, readyPatience, pollInterval)
+	execute(t, kube, pods[0], "sh", "-c", `for p in /proc/[0-9]*; do case $(cat $p/cmdline 2>/dev/null | tr '\0' ' ') in "`+agent+` run"*) kill -CONT ${p#/proc/};; esac; done`)
+}
