@@ -98,7 +98,7 @@ func (c *Controller) drain(ctx context.Context, s *syncState, target int32) (boo
 	case heard == nil:
 		return false, nil
 	case heard.err != nil:
-		return c.unanswered(ctx, s, target, heard), nil
+		return c.unanswered(ctx, s, target, heard), nil //nolint:nilerr // the agent's error is no failure of ours
 	case heard.state.Idle:
 		return true, nil
 	}

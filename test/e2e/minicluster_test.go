@@ -25,8 +25,9 @@ import (
 const (
 	// readyPatience is how long a MiniCluster may take to have all of its pods ready, on a busy machine.
 	readyPatience = time.Minute
-	// shrinkPatience is the promise: a pod that is not wanted any more is gone so soon, where no job keeps it.
-	shrinkPatience = 3 * time.Second
+	// shrinkPatience is the promise: a pod that is not wanted any more is gone so soon, where no job keeps it. Its rank is
+	// drained for half a second before, and the machine may be busy.
+	shrinkPatience = 8 * time.Second
 
 	agent = "/opt/minicluster/bin/minicluster-agent"
 )
