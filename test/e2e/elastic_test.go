@@ -74,8 +74,8 @@ func TestApplicationScalesItself(t *testing.T) {
 		}
 		return text
 	}
-	assert.Regexp(t, regexp.MustCompile(`^I run on flux-sample-0\. Which MiniCluster of namespace flux-operator is mine\?\nflux-sample: this one\n`+
-		seen("2", "0", "1")+"\nI ask for 4.\n"+seen("4", "0", "1", "2", "3")+"\nI ask for 3.\n"+seen("3", "0", "1", "2")+"\nDone.\n$"), log)
+	assert.Regexp(t, `^I run on flux-sample-0\. Which MiniCluster of namespace flux-operator is mine\?\nflux-sample: this one\n`+
+		seen("2", "0", "1")+"\nI ask for 4.\n"+seen("4", "0", "1", "2", "3")+"\nI ask for 3.\n"+seen("3", "0", "1", "2")+"\nDone.\n$", log)
 }
 
 // ask has a pod send a request to the API server, as the tutorial's client of another language does. It returns the code

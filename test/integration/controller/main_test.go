@@ -18,7 +18,7 @@ var (
 	running = &controllerProcess{}
 	// agents answer for those of simulated pods.
 	agents user.Agents
-	suite   = clustertest.New(cluster.Options{Audit: true},
+	suite  = clustertest.New(cluster.Options{Audit: true},
 		user.Manifests,
 		running.setup,
 	)
