@@ -69,6 +69,23 @@ func rss(b *testing.B) float64 {
 	return 0
 }
 
+// loopbackOnly is a listener on all of 127.0.0.0/8, which takes one on every address,
+// that hangs up on who comes from elsewhere.
+type loopbackOnly struct{ net.Listener }
+
+func (l loopbackOnly) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if from, ok := conn.RemoteAddr().(*net.TCPAddr); ok && from.IP.IsLoopback() {
+			return conn, nil
+		}
+		_ = conn.Close()
+	}
+}
+
 // agentsVariable makes the test's program one that simulates agents.
 const agentsVariable = "MINICLUSTER_SIMULATED_AGENTS"
 
@@ -85,7 +102,7 @@ func TestMain(m *testing.M) {
 				_, _ = io.Copy(io.Discard, os.Stdin) // ends with the benchmark
 				os.Exit(0)
 			}()
-			err = http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) }))
+			err = http.Serve(loopbackOnly{listener}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) }))
 		}
 	}
 	fmt.Fprintln(os.Stderr, err)

@@ -127,7 +127,7 @@ func TestRestartWhileDraining(t *testing.T) {
 	running.halt(t)
 	running.start()
 	f.patch("resumed", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}})
-	assert.Equal(t, since.Time.UTC(), f.waitFor("resumed", draining(2)).Status.Drain.Since.Time.UTC())
+	assert.Equal(t, since.UTC(), f.waitFor("resumed", draining(2)).Status.Drain.Since.UTC())
 
 	// A change of mind while there is no controller.
 	running.halt(t)
