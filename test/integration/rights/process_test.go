@@ -65,7 +65,7 @@ func run(t *testing.T, o *app.Options, config *rest.Config) *process {
 func (p *process) halt() {
 	p.stop()
 	if p.done != nil {
-		<-p.done // one that lost its lease ends with an error
+		<-p.done //nolint:errcheck // one that lost its lease ends with an error
 		p.done = nil
 	}
 }
