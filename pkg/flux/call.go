@@ -13,6 +13,9 @@ import (
 type call struct {
 	streaming bool
 	queue     *queue
+	// handle gets the responses instead of queue, in the goroutine that reads them,
+	// unless it is nil.
+	handle func(*Message)
 }
 
 // Call sends a request to a method of a service, on the broker node, and waits
@@ -22,7 +25,7 @@ type call struct {
 // When ctx ends first, its error is returned, and a response that still comes
 // is dropped; what was asked for may happen nevertheless.
 func (c *Client) Call(ctx context.Context, topic string, node Node, in, out any) error {
-	s, err := c.request(ctx, topic, node, 0, in)
+	s, err := c.request(ctx, topic, node, 0, in, nil)
 	if err != nil {
 		return err
 	}
@@ -44,7 +47,7 @@ type Stream struct {
 
 // Stream sends a request for a stream of responses. The stream must be closed.
 func (c *Client) Stream(ctx context.Context, topic string, node Node, in any) (*Stream, error) {
-	return c.request(ctx, topic, node, FlagStreaming, in)
+	return c.request(ctx, topic, node, FlagStreaming, in, nil)
 }
 
 // Next waits for a response and decodes it into out, unless that is nil. The
@@ -77,7 +80,9 @@ func (s *Stream) message(ctx context.Context) (*Message, error) {
 	return m, nil
 }
 
-func (c *Client) request(ctx context.Context, topic string, node Node, flags Flags, in any) (*Stream, error) {
+func (c *Client) request(
+	ctx context.Context, topic string, node Node, flags Flags, in any, handle func(*Message),
+) (*Stream, error) {
 	m := &Message{
 		Type: TypeRequest, Flags: flags | FlagTopic | FlagRoute,
 		UserID: userUnknown, Topic: topic, Aux1: uint32(node),
@@ -90,7 +95,7 @@ func (c *Client) request(ctx context.Context, topic string, node Node, flags Fla
 		payload = append(payload, 0)
 		m.Payload, m.Flags = payload, m.Flags|FlagPayload
 	}
-	pending := &call{streaming: flags&FlagStreaming != 0, queue: newQueue()}
+	pending := &call{streaming: flags&FlagStreaming != 0, queue: newQueue(), handle: handle}
 	tag, err := c.start(pending)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", topic, err)

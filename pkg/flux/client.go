@@ -91,16 +91,17 @@ func (c *Client) receive() {
 // because its context ended, is dropped.
 func (c *Client) answer(m *Message) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	pending, ok := c.calls[m.Tag()]
-	if !ok {
-		return
-	}
-	if !pending.streaming || m.Errno() != 0 {
+	if ok && (!pending.streaming || m.Errno() != 0) {
 		delete(c.calls, m.Tag())
 	}
-	if !pending.queue.put(m) {
-		delete(c.calls, m.Tag())
+	c.mu.Unlock()
+	switch {
+	case !ok:
+	case pending.handle != nil:
+		pending.handle(m)
+	case !pending.queue.put(m):
+		c.forget(m.Tag())
 	}
 }
 

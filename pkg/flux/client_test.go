@@ -20,7 +20,8 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-const patience = 10 * time.Second
+// patience is how long something may take that surely comes, on a machine with much else to do.
+const patience = time.Minute
 
 func newBroker(t *testing.T) *fluxtest.Broker {
 	t.Helper()
@@ -88,7 +89,7 @@ func TestDialWaitsForABusyBroker(t *testing.T) {
 	require.NoError(t, err)
 	defer first.Close()
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // enough to try once, however busy the machine is
 	defer cancel()
 	_, err = flux.Dial(ctx, path)
 	require.ErrorIs(t, err, syscall.EAGAIN)

@@ -3,6 +3,7 @@ package flux_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestContractWithStandIn(t *testing.T) {
 			i := newInstance(t, fluxtest.Config{Size: contractSize, Cores: 2, Old: old})
 			testContract(t, i.URI(), func() {
 				i.SetJobs(
-					flux.Job{ID: 2, State: flux.JobSched, Nodes: contractSize, Urgency: new(16)},
+					flux.Job{ID: 2, State: flux.JobSched, Nodes: contractSize, Urgency: new(16), Priority: new(int64(16))},
 					flux.Job{ID: 1, State: flux.JobRun, Nodes: 1, Ranks: flux.IDs(0), Urgency: new(16)},
 				)
 			})
@@ -167,6 +168,9 @@ func contractJobs(t *testing.T, c *flux.Client, submit func()) {
 		stats, err := c.JobStats(ctx)
 		return assert.NoError(t, err) && stats.States.Run == 1 && stats.States.Sched == 1
 	})
+	known, err := c.KnownJobs(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, 2, known)
 	running, err := c.Jobs(ctx, flux.JobRunning, 0)
 	require.NoError(t, err)
 	require.Len(t, running, 1)
@@ -180,6 +184,12 @@ func contractJobs(t *testing.T, c *flux.Client, submit func()) {
 	require.Len(t, waiting, 1)
 	assert.Equal(t, contractSize, waiting[0].Nodes)
 	assert.False(t, waiting[0].Held())
+	short, err := c.Jobs(ctx, flux.JobPending, 10, "nnodes", "priority")
+	require.NoError(t, err)
+	require.Len(t, short, 1)
+	assert.Equal(t, waiting[0].ID, short[0].ID)
+	assert.Equal(t, contractSize, short[0].Nodes)
+	assert.Equal(t, int64(16), *short[0].Priority)
 	one, err := c.Jobs(ctx, flux.JobActive, 1)
 	require.NoError(t, err)
 	assert.Len(t, one, 1, "not more than asked for")
@@ -188,7 +198,12 @@ func contractJobs(t *testing.T, c *flux.Client, submit func()) {
 	require.NoError(t, err)
 	assert.Equal(t, running[0].Ranks.String(), sched.Allocated.Ranks().String())
 
+	checkJournal := func() {}
+	if version, err := c.Attr(ctx, "version"); assert.NoError(t, err) && !strings.HasPrefix(version, "0.49.") {
+		checkJournal = contractJournal(t, c, waiting[0].ID)
+	}
 	require.NoError(t, c.Raise(ctx, waiting[0].ID, "cancel", "not wanted"))
+	checkJournal()
 	eventually(t, "the waiting job has ended", func() bool {
 		jobs, err := c.Jobs(ctx, flux.JobInactive, 0)
 		return assert.NoError(t, err) && len(jobs) == 1 && jobs[0].ID == waiting[0].ID
@@ -200,6 +215,10 @@ func contractJobs(t *testing.T, c *flux.Client, submit func()) {
 	assert.Equal(t, 1, count)
 	eventually(t, "all jobs have ended", func() bool {
 		stats, err := c.JobStats(ctx)
-		return assert.NoError(t, err) && stats.States.Inactive == 2 && stats.States.Total == 2
+		return assert.NoError(t, err) && stats.States.Inactive == 2 && stats.States.Total == 2 &&
+			assert.Equal(t, []int{0, 0, 2, 0}, []int{stats.Successful, stats.Failed, stats.Canceled, stats.TimedOut})
 	})
+	known, err = c.KnownJobs(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, 2, known, "those that have ended are known")
 }

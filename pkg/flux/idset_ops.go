@@ -48,3 +48,19 @@ func (s IDSet) Without(t IDSet) IDSet {
 
 // Equal says whether s and t hold the same numbers.
 func (s IDSet) Equal(t IDSet) bool { return slices.Equal(s.ranges, t.ranges) }
+
+// First is the smallest n of the numbers of s, or all where there are fewer.
+func (s IDSet) First(n int) IDSet {
+	var out []idRange
+	for _, r := range s.ranges {
+		if n <= 0 {
+			break
+		}
+		if size := int(r.last-r.first) + 1; size > n {
+			r.last = r.first + uint32(n) - 1
+		}
+		n -= int(r.last-r.first) + 1
+		out = append(out, r)
+	}
+	return IDSet{ranges: out}
+}

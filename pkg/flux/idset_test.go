@@ -109,6 +109,8 @@ func TestIDSetOperations(t *testing.T) {
 		require.Equal(t, either, slices.Collect(a.Union(b).All()), "%s or %s", a, b)
 		require.Equal(t, onlyA, slices.Collect(a.Without(b).All()), "%s without %s", a, b)
 		require.Equal(t, len(inA), a.Count())
+		some := random.IntN(20)
+		require.Equal(t, either[:min(some, len(either))], slices.AppendSeq(either[:0:0], a.Union(b).First(some).All()), "%d of %s", some, a.Union(b))
 		require.True(t, a.Union(b).Equal(b.Union(a)))
 		require.True(t, a.Equal(ids(t, a.String())))
 	}

@@ -13,9 +13,15 @@ const anyResult = 15
 // Jobs lists the jobs of all users in the states given, the pending ones in the
 // order of their priority, the running ones from the latest: service
 // job-list.list, open to guests. At most limit come, and all if it is 0.
-func (c *Client) Jobs(ctx context.Context, states JobState, limit int) ([]Job, error) {
+//
+// Where attributes are named, nothing but those is known of the jobs, and their ids:
+// that is what makes a long list cheap.
+func (c *Client) Jobs(ctx context.Context, states JobState, limit int, attrs ...string) ([]Job, error) {
 	type constraint struct {
 		States []string `json:"states"`
+	}
+	if len(attrs) == 0 {
+		attrs = jobAttrs[:]
 	}
 	in := struct {
 		Limit      int        `json:"max_entries"`
@@ -26,7 +32,7 @@ func (c *Client) Jobs(ctx context.Context, states JobState, limit int) ([]Job, e
 		States  JobState `json:"states"`
 		Results int      `json:"results"`
 	}{
-		Limit: limit, Attrs: jobAttrs[:], Constraint: constraint{states.Names()},
+		Limit: limit, Attrs: attrs, Constraint: constraint{states.Names()},
 		UserID: userUnknown, States: states, Results: anyResult,
 	}
 	var out struct {

@@ -23,8 +23,11 @@ type NodeResources struct {
 type Resources struct {
 	// Nodes are the nodes of which the set has something.
 	Nodes []NodeResources
-	// Hosts is the compact list of the nodes' names, in pieces.
+	// Hosts is the compact list of the nodes' names, in pieces, in the order of the
+	// ranks.
 	Hosts []string
+	// Properties are the ranks that have each property.
+	Properties map[string]IDSet
 }
 
 // Totals count what is in a resource set.
@@ -40,7 +43,8 @@ type wireResources struct {
 				GPU  IDSet `json:"gpu"`
 			} `json:"children"`
 		} `json:"R_lite"`
-		Nodes []string `json:"nodelist"`
+		Nodes      []string `json:"nodelist"`
+		Properties map[string]IDSet
 	} `json:"execution"`
 }
 
@@ -66,7 +70,7 @@ func (r *Resources) UnmarshalJSON(data []byte) error {
 			nodes = append(nodes, NodeResources{Rank: rank, Cores: entry.Children.Core, GPUs: entry.Children.GPU})
 		}
 	}
-	*r = Resources{Nodes: mergeNodes(nodes), Hosts: wire.Execution.Nodes}
+	*r = Resources{Nodes: mergeNodes(nodes), Hosts: wire.Execution.Nodes, Properties: wire.Execution.Properties}
 	return nil
 }
 

@@ -27,6 +27,7 @@ func TestResources(t *testing.T) {
 	assert.Equal(t, flux.Totals{Nodes: 4, Cores: 14, GPUs: 2}, r.Totals())
 	assert.Equal(t, "0-3", r.Ranks().String())
 	assert.Equal(t, []string{"flux-sample-[0-3]"}, r.Hosts)
+	assert.Equal(t, map[string]flux.IDSet{"x": flux.IDs(0)}, r.Properties)
 
 	node, ok := r.Node(3)
 	assert.True(t, ok)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
@@ -62,11 +63,11 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 }
 
 // HTTPPort is where the agent answers health and metrics: the usual port, or the next
-// even one that no container of the pod claims. The agent of the lead has an odd one,
-// too.
+// even one of which no container of the pod claims it or the odd one above, where the
+// agent of the lead listens for the controller.
 func HTTPPort(mc *v1alpha2.MiniCluster) int32 {
 	port := plan.DefaultHTTPPort
-	for claims(mc.Spec.Containers, port) {
+	for claims(mc.Spec.Containers, port) || claims(mc.Spec.Containers, control.Port(port)) {
 		port += 2
 	}
 	return port

@@ -113,4 +113,6 @@ func TestHTTPPort(t *testing.T) {
 	mc.Spec.Containers[0].Ports = append(mc.Spec.Containers[0].Ports, plan.DefaultHTTPPort+2)
 	mc.Spec.Containers[1].Ports = []int32{plan.DefaultHTTPPort}
 	assert.Equal(t, plan.DefaultHTTPPort+4, HTTPPort(mc), "the first that nobody claims")
+	mc.Spec.Containers[1].Ports = append(mc.Spec.Containers[1].Ports, plan.DefaultHTTPPort+5)
+	assert.Equal(t, plan.DefaultHTTPPort+6, HTTPPort(mc), "nor the one above, where the controller is heard")
 }

@@ -167,19 +167,6 @@ func (h Hostlist) All() iter.Seq2[int, string] {
 	}
 }
 
-// Expand is the list of all hosts, refused if there are more than limit.
-func (h Hostlist) Expand(limit int) ([]string, error) {
-	n := h.Count()
-	if n > limit {
-		return nil, fmt.Errorf("expand host list: %d hosts, more than %d", n, limit)
-	}
-	hosts := make([]string, 0, n)
-	for _, host := range h.All() {
-		hosts = append(hosts, host)
-	}
-	return hosts, nil
-}
-
 // Index is the rank of a host: the position where it first appears.
 func (h Hostlist) Index(host string) (int, bool) {
 	at := 0

@@ -54,7 +54,7 @@ func TestParseHostlist(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tc.canonical, h.String())
 			assert.Equal(t, len(tc.hosts), h.Count())
-			hosts, err := h.Expand(100)
+			hosts, err := expand(h, 100)
 			require.NoError(t, err)
 			assert.Equal(t, append([]string{}, tc.hosts...), hosts)
 
@@ -119,7 +119,7 @@ func TestHostlistOfTenMillionHosts(t *testing.T) {
 		assert.Equal(t, 9_999_999, rank)
 	})
 	assert.Less(t, allocs, 200.0)
-	_, err = h.Expand(100_000)
+	_, err = expand(h, 100_000)
 	require.EqualError(t, err, "expand host list: 10000000 hosts, more than 100000")
 	_, duplicate := h.Duplicate()
 	assert.False(t, duplicate)
@@ -245,7 +245,7 @@ func FuzzHostlist(f *testing.F) {
 		require.Equal(t, h, again)
 		_, duplicate := h.Duplicate()
 
-		hosts, err := h.Expand(2000)
+		hosts, err := expand(h, 2000)
 		if err != nil {
 			return
 		}
@@ -263,7 +263,7 @@ func FuzzHostlist(f *testing.F) {
 			require.Less(t, len(first), len(hosts))
 		}
 		if len(hosts) > 0 {
-			rest, err := h.Rest().Expand(2000)
+			rest, err := expand(h.Rest(), 2000)
 			require.NoError(t, err)
 			require.Equal(t, hosts[1:], rest)
 		}
@@ -275,4 +275,17 @@ func mustHosts(t *testing.T, text string) Hostlist {
 	h, err := ParseHostlist(text)
 	require.NoError(t, err, text)
 	return h
+}
+
+// expand is the list of all hosts, refused if there are more than limit.
+func expand(h Hostlist, limit int) ([]string, error) {
+	n := h.Count()
+	if n > limit {
+		return nil, fmt.Errorf("expand host list: %d hosts, more than %d", n, limit)
+	}
+	hosts := make([]string, 0, n)
+	for _, host := range h.All() {
+		hosts = append(hosts, host)
+	}
+	return hosts, nil
 }

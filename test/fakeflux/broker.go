@@ -138,6 +138,9 @@ func newBroker(p parsedOptions) (*broker, error) {
 	}
 	attrs["rank"], attrs["size"] = strconv.Itoa(b.rank), strconv.Itoa(len(b.conf.hosts))
 	attrs["version"] = version
+	if b.rank != 0 {
+		attrs["tbon.parent-endpoint"] = b.conf.hosts[0].connect
+	}
 	b.log = newLogger(b.rank, attrs)
 	if b.conf.certificate != "" {
 		if b.proof, err = checkCertificate(b.conf.certificate, b.rank == 0); err != nil {

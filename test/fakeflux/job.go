@@ -56,6 +56,8 @@ type jobSpec struct {
 	Tasks     int      `json:"tasks"`
 	Cores     int      `json:"cores"` // of a task
 	Exclusive bool     `json:"exclusive"`
+	Requires  string   `json:"requires,omitempty"`
+	Ranks     []int    `json:"ranks"` // where it may be, nil for anywhere
 	Urgency   int      `json:"urgency"`
 	Limit     float64  `json:"limit"` // seconds, 0: none
 	Waitable  bool     `json:"waitable"`
@@ -182,7 +184,7 @@ func (s jobSpec) wants() (nodes, tasks, cores int) {
 func place(s jobSpec, free resourceSet, whole resourceSet) map[int][]int {
 	nodes, tasks, cores := s.wants()
 	slots := func(rank int) int { return len(free[rank].cores) / cores }
-	ranks := free.ranks()
+	ranks := slices.DeleteFunc(free.ranks(), func(rank int) bool { return !s.allows(rank) })
 	if s.Exclusive {
 		ranks = slices.DeleteFunc(ranks, func(rank int) bool { return len(free[rank].cores) < len(whole[rank].cores) })
 	}

@@ -14,6 +14,9 @@ func submitJob(b *broker, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if spec.Ranks, err = constrain(spec.Requires, b.resources); err != nil {
+		return nil, err
+	}
 	j := &job{User: r.user, Spec: spec, State: jobSched, Submitted: now()}
 	b.update(func() {
 		q := b.jobs.queues[spec.Queue]
@@ -268,16 +271,21 @@ func (b *broker) count(among func(*job) bool) (c flux.JobCounts) {
 		case completed:
 			c.Successful++
 		case canceled:
-			c.Failed++
 			c.Canceled++
 		case timedOut:
-			c.Failed++
 			c.TimedOut++
 		default:
 			c.Failed++
 		}
 	}
 	return c
+}
+
+func managerStats(b *broker, _ *request) (any, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.count(func(*job) bool { return true }).States
+	return map[string]int{"active_jobs": c.Total - c.Inactive, "inactive_jobs": c.Inactive}, nil
 }
 
 func queueList(b *broker, _ *request) (any, error) {

@@ -37,7 +37,8 @@ func specOf(p parsedOptions, argv []string) (jobSpec, error) {
 	s := jobSpec{
 		Argv: argv, Env: os.Environ(), Cwd: either(p.last("cwd"), cwd), Name: either(p.last("job-name"), filepath.Base(argv[0])),
 		Queue: p.last("queue"), Urgency: 16, Exclusive: p.has("exclusive"), Output: p.last("output"), Error: p.last("error"),
-		Label: p.has("label-io"), Waitable: slices.Contains(strings.Split(strings.Join(p.given["flags"], ","), ","), "waitable"),
+		Requires: p.last("requires"),
+		Label:    p.has("label-io"), Waitable: slices.Contains(strings.Split(strings.Join(p.given["flags"], ","), ","), "waitable"),
 	}
 	for _, n := range []struct {
 		name string

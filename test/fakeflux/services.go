@@ -39,6 +39,7 @@ func services() map[string]service {
 		"job-manager.queue-start":  {do: queueStart, lead: true},
 		"job-manager.queue-enable": {do: queueEnable, lead: true},
 		"job-manager.idle":         {do: idle, lead: true},
+		"job-manager.stats-get":    {do: managerStats, guest: true, lead: true},
 		"job-manager.raise":        {do: raiseOne, guest: true, lead: true},
 		"job-manager.raiseall":     {do: raiseAll, lead: true},
 

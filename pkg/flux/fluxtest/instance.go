@@ -24,7 +24,10 @@ type Instance struct {
 	drained map[uint32]drained
 	queues  map[string]flux.QueueStatus
 	jobs    []flux.Job
-	watch   chan struct{} // closed, and made anew, when online changes
+	raised  map[flux.JobID]bool // jobs that were canceled
+	// journals are those that are told of jobs.
+	journals []*journal
+	watch    chan struct{} // closed, and made anew, when online changes
 }
 
 // Config describes an instance.
@@ -60,7 +63,7 @@ func NewInstance(config Config) (*Instance, error) {
 		Broker: broker, config: config,
 		state: flux.StateRun, online: flux.IDRange(0, uint32(config.Size-1)),
 		drained: map[uint32]drained{}, queues: map[string]flux.QueueStatus{"": {Enabled: true, Started: true}},
-		watch: make(chan struct{}),
+		raised: map[flux.JobID]bool{}, watch: make(chan struct{}),
 	}
 	i.handle()
 	return i, nil
@@ -98,13 +101,7 @@ func (i *Instance) SetJobs(jobs ...flux.Job) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.jobs = slices.Clone(jobs)
-}
-
-// Jobs are the jobs as they are now.
-func (i *Instance) Jobs() []flux.Job {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return slices.Clone(i.jobs)
+	i.jobsChanged()
 }
 
 // Drain drains ranks as an administrator does.

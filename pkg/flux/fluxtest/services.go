@@ -18,20 +18,22 @@ func (i *Instance) handle() {
 		schedStatus, missing = missing, schedStatus
 	}
 	for topic, h := range map[string]Handler{
-		"attr.get":                 i.attrGet,
-		"state-machine.get":        func(r *Request) { r.Respond(map[string]any{"state": i.state, "duration": 1.5}) },
-		"overlay.health":           i.overlayHealth,
-		"resource.status":          i.resourceStatus,
-		schedStatus:                i.schedStatus,
-		missing:                    func(r *Request) { r.Error(syscall.ENOSYS, "") },
-		"resource.drain":           i.drain,
-		"resource.undrain":         i.undrain,
-		"job-list.list":            i.jobList,
-		"job-list.job-stats":       i.jobStats,
-		"job-manager.raise":        i.raise,
-		"job-manager.raiseall":     i.raiseAll,
-		"job-manager.queue-list":   i.queueList,
-		"job-manager.queue-status": i.queueStatus,
+		"attr.get":                   i.attrGet,
+		"state-machine.get":          func(r *Request) { r.Respond(map[string]any{"state": i.state, "duration": 1.5}) },
+		"overlay.health":             i.overlayHealth,
+		"resource.status":            i.resourceStatus,
+		schedStatus:                  i.schedStatus,
+		missing:                      func(r *Request) { r.Error(syscall.ENOSYS, "") },
+		"resource.drain":             i.drain,
+		"resource.undrain":           i.undrain,
+		"job-list.list":              i.jobList,
+		"job-list.job-stats":         i.jobStats,
+		"job-manager.events-journal": i.eventsJournal,
+		"job-manager.raise":          i.raise,
+		"job-manager.raiseall":       i.raiseAll,
+		"job-manager.queue-list":     i.queueList,
+		"job-manager.queue-status":   i.queueStatus,
+		"job-manager.stats-get":      func(r *Request) { r.Respond(i.known()) },
 	} {
 		i.Handle(topic, func(r *Request) {
 			i.mu.Lock()
@@ -40,6 +42,9 @@ func (i *Instance) handle() {
 		})
 	}
 	i.Handle("groups.get", i.groupsGet)
+	if i.config.Old {
+		i.Handle("job-manager.events-journal", nil) // it had another form
+	}
 }
 
 func (i *Instance) attrGet(r *Request) {
@@ -186,6 +191,12 @@ func (i *Instance) jobStats(r *Request) {
 				c.States.Total++
 			}
 		}
+		if i.raised[job.ID] {
+			c.Canceled++
+			if i.config.Old {
+				c.Failed++
+			}
+		}
 	}
 	out := flux.JobStats{Queues: []flux.JobCounts{}}
 	for _, name := range slices.Sorted(maps.Keys(i.queues)) {
@@ -204,12 +215,25 @@ func (i *Instance) jobStats(r *Request) {
 	r.Respond(out)
 }
 
+// known counts all jobs, also those in state "new", which jobStats leaves out.
+func (i *Instance) known() map[string]int {
+	inactive := 0
+	for _, job := range i.jobs {
+		if job.State == flux.JobInactive {
+			inactive++
+		}
+	}
+	return map[string]int{"active_jobs": len(i.jobs) - inactive, "inactive_jobs": inactive}
+}
+
 func (i *Instance) raise(r *Request) {
 	var in struct{ ID flux.JobID }
 	_ = r.Decode(&in)
 	for n := range i.jobs {
 		if i.jobs[n].ID == in.ID && i.jobs[n].State != flux.JobInactive {
 			i.jobs[n].State = flux.JobInactive
+			i.raised[in.ID] = true
+			i.jobsChanged()
 			r.Respond(nil)
 			return
 		}
@@ -229,9 +253,11 @@ func (i *Instance) raiseAll(r *Request) {
 			count++
 			if !in.DryRun {
 				i.jobs[n].State = flux.JobInactive
+				i.raised[i.jobs[n].ID] = true
 			}
 		}
 	}
+	i.jobsChanged()
 	r.Respond(map[string]int{"count": count, "errors": 0})
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	pkgflux "minicluster.internal/operator/pkg/flux"
 )
 
 // Jobs of one command, with their output and exit code. The instance has two
@@ -43,6 +45,11 @@ func TestJobs(t *testing.T) {
 		"submit and wait":           {[]string{"submit", "--wait", "--quiet", "sh", "-c", "echo x; exit 5"}, 5, "", ""},
 		"a line without end":        {[]string{"run", "printf", "x"}, 0, "x", ""},
 		"option flags":              {[]string{"submit", "--watch", "--quiet", "-ompi=none", "-o", "cpu-affinity=off", "-vvv", "echo", "x"}, 0, "x\n", ""},
+		"no such rank":              {[]string{"run", "--requires=rank:5", "true"}, 1, "", "unsatisfiable"},
+		"no such host":              {[]string{"run", "--requires=host:nosuch", "true"}, 1, "", "host 'nosuch' not found"},
+		"no such property":          {[]string{"run", "--requires=gpunode", "true"}, 1, "", "unsatisfiable"},
+		"no such constraint":        {[]string{"run", "--requires=phase:full", "true"}, 1, "", "unknown constraint operator 'phase'"},
+		"more nodes than required":  {[]string{"run", "-N2", "--requires=rank:1", "true"}, 1, "", "unsatisfiable"},
 		"time limit":                {[]string{"run", "-t", "1s", "sleep", "60"}, 142, "", "timeout"},
 	}
 	each(t, func(t *testing.T, f flux) {
@@ -65,12 +72,44 @@ func TestJobs(t *testing.T) {
 			assert.Regexp(t, "^[0-9]+$", dec)
 			assert.Equal(t, 6, i.at(t, 0, "job", "status", dec).code)
 		})
+		t.Run("where it is to run", func(t *testing.T) {
+			for requires, ranks := range map[string]string{"rank:1": "1", "ranks:0": "0", "host:c-1": "1", "hosts:c-[0-1]": "0"} {
+				id := i.out(t, "submit", "--wait", "-N1", "--requires="+requires, "true")
+				assert.Equal(t, "COMPLETED "+ranks, i.out(t, "jobs", "-no", "{status} {ranks}", id), requires)
+			}
+		})
 		t.Run("the job's id is printed", func(t *testing.T) {
 			id := i.out(t, "submit", "--wait", "true")
 			assert.Regexp(t, `^ƒ[1-9A-Za-z]+$`, id)
 			assert.Equal(t, "COMPLETED true 1", i.out(t, "jobs", "-no", "{status} {name} {ntasks}", id))
 			assert.Equal(t, id, i.out(t, "job", "last"))
 		})
+	})
+}
+
+// Jobs that have ended are counted by how they did, each once.
+func TestCounts(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, _ := up(t, f, 2, 2, "")
+		i.at(t, 0, "run", "true")
+		i.at(t, 0, "run", "false")
+		i.at(t, 0, "run", "-t", "1s", "sleep", "60")
+		id := i.out(t, "submit", "sleep", "60")
+		i.out(t, "cancel", id)
+		i.out(t, "job", "wait-event", "--quiet", id, "clean")
+		i.out(t, "submit", "sleep", "60")
+
+		client, err := pkgflux.Dial(t.Context(), i.uri(0))
+		require.NoError(t, err)
+		defer client.Close()
+		require.Eventually(t, func() bool {
+			stats, err := client.JobStats(t.Context())
+			return assert.NoError(t, err) && stats.States.Inactive == 4 && stats.States.Run == 1 &&
+				assert.Equal(t, []int{1, 1, 1, 1}, []int{stats.Successful, stats.Failed, stats.Canceled, stats.TimedOut})
+		}, patience, 10*time.Millisecond)
+		known, err := client.KnownJobs(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 5, known)
 	})
 }
 

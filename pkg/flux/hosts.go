@@ -1,0 +1,49 @@
+package flux
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ParseHosts reads a host list (RFC 29): names, each with a set of numbers in
+// brackets at most, separated by commas. More than [MaxNodes] names are an error.
+func ParseHosts(list string) ([]string, error) {
+	var out []string
+	depth := 0
+	for _, expr := range strings.FieldsFunc(list, func(c rune) bool {
+		switch c {
+		case '[':
+			depth++
+		case ']':
+			depth--
+		}
+		return c == ',' && depth <= 0
+	}) {
+		prefix, rest, numbered := strings.Cut(expr, "[")
+		if !numbered {
+			out = append(out, expr)
+			continue
+		}
+		numbers, suffix, closed := strings.Cut(rest, "]")
+		if !closed || strings.ContainsAny(suffix, "[]") {
+			return nil, fmt.Errorf("host list %.40q: one pair of brackets is read in a name", list)
+		}
+		for part := range strings.SplitSeq(numbers, ",") {
+			first, _, _ := strings.Cut(part, "-")
+			ids, err := ParseIDSet(part)
+			if err != nil {
+				return nil, fmt.Errorf("host list %.40q: %w", list, err)
+			}
+			if len(out)+ids.Count() > MaxNodes {
+				return nil, fmt.Errorf("host list %.40q: more than %d names", list, MaxNodes)
+			}
+			for id := range ids.All() { // padded as the first of them is
+				number := strconv.FormatUint(uint64(id), 10)
+				padding := strings.Repeat("0", max(0, len(first)-len(number)))
+				out = append(out, prefix+padding+number+suffix)
+			}
+		}
+	}
+	return out, nil
+}
