@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// patience is how long something may take that surely comes, on a machine with much else to do.
+const patience = 2 * time.Minute
+
 // pod is a directory that stands for the file system of a pod, in which the agent
 // runs with a script in the place of flux.
 type pod struct {
@@ -170,7 +173,7 @@ func (p *pod) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 		require.Fail(p.t, "the agent does not end")
@@ -207,7 +210,7 @@ func (p *pod) eventually(what string, condition func() bool) {
 	p.t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for timeout := time.After(20 * time.Second); !condition(); {
+	for timeout := time.After(patience); !condition(); {
 		select {
 		case <-ticker.C:
 		case <-p.ended:

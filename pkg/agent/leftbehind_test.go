@@ -3,7 +3,9 @@ package agent
 import (
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -34,6 +36,12 @@ func TestOfBroker(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())
 			r := &runner{instance: &prepare.Instance{}}
+			// Start returns within execve(2): the process has no environment yet.
+			environ := "/proc/" + strconv.Itoa(cmd.Process.Pid) + "/environ"
+			require.Eventually(t, func() bool {
+				text, err := os.ReadFile(environ)
+				return err == nil && len(text) > 0
+			}, time.Minute, time.Millisecond)
 			assert.Equal(t, tc.want, r.ofBroker(cmd.Process.Pid))
 			require.NoError(t, stdin.Close())
 			require.NoError(t, cmd.Wait())

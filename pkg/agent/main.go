@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
@@ -16,13 +18,20 @@ import (
 
 const usage = `minicluster-agent runs in the pods of a MiniCluster.
 
+For people, in the container that runs Flux:
+  flux -- ARGS...            run a flux command against the broker of this pod, for example
+                             kubectl exec POD -- /opt/minicluster/bin/minicluster-agent flux -- resource list
+
+For the pods themselves:
   install                    copy this program to the directory that the containers of the pod share
   view [--image DIR]         bring Flux to the directory that the containers of the pod share
   run                        prepare, start, supervise and stop the Flux broker
   initial                    what the lead broker runs first
   sidecar --container NAME   run the command of a container beside Flux, as long as Flux runs
-  flux -- ARGS...            run a flux command against the broker of this pod
 `
+
+// commands are those of usage.
+var commands = []string{"flux", "install", "view", "run", "initial", "sidecar"}
 
 // agent is one run of the program.
 type agent struct {
@@ -54,6 +63,14 @@ func Main(args []string) int {
 		return exitUsage
 	}
 	name, args := args[0], args[1:]
+	switch {
+	case slices.Contains([]string{"help", "-h", "-help", "--help"}, name):
+		fmt.Fprint(a.stdout, usage)
+		return 0
+	case !slices.Contains(commands, name):
+		fmt.Fprintf(a.stderr, "minicluster-agent: there is no command %q: use one of %s\n", name, strings.Join(commands, ", "))
+		return exitUsage
+	}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(a.stderr)
 	flags.StringVar(&a.root, "root", "/", "a directory that stands for /, for tests")
@@ -104,8 +121,7 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 		return a.view(ctx, o.image)
 	case "flux":
 		return a.flux(ctx, args)
-	default:
-		fmt.Fprint(a.stderr, usage)
+	default: // commands has no other
 		return exitUsage
 	}
 }

@@ -27,7 +27,7 @@ func TestNastyCommandsWithFlux(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes minutes")
 	}
-	cmd := exec.CommandContext(t.Context(), "flux", "start", "-Slog-stderr-level=-1", os.Args[0], "-test.run=^TestNastyCommandsWithFlux$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), "flux", "start", "-o,-Slog-stderr-level=-1", os.Args[0], "-test.run=^TestNastyCommandsWithFlux$", "-test.v")
 	cmd.Env = append(os.Environ(), envRealFlux+"=1")
 	out, err := cmd.CombinedOutput()
 	assert.NoError(t, err, "%s", out)

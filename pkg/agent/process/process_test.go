@@ -19,6 +19,9 @@ import (
 // envInit makes the test's program an init for the shell script in it.
 const envInit = "PROCESS_TEST_INIT"
 
+// patience is how long something may take that surely comes, on a machine with much else to do.
+const patience = time.Minute
+
 func TestMain(m *testing.M) {
 	if script := os.Getenv(envInit); script != "" {
 		os.Exit(initFor(script))
@@ -38,7 +41,7 @@ func initFor(script string) int {
 		return 101
 	}
 	<-p.Done()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for len(zombies()) > 0 || len(t.Adopted()) > 0 {
 		if time.Now().After(deadline) {
 			return 102
@@ -127,7 +130,7 @@ func TestStop(t *testing.T) {
 	started := func(script string) *Process {
 		require.NoError(t, os.RemoveAll(file))
 		p := sh(t, table, script+"; touch "+file+"; while :; do sleep 0.05; done")
-		require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, patience, 5*time.Millisecond)
 		return p
 	}
 	assert.Equal(t, 3, started("trap 'exit 3' TERM").Stop(t.Context(), time.Minute).Code())
@@ -169,7 +172,7 @@ func TestAdopted(t *testing.T) {
 	assert.Contains(t, table.Adopted(), pid)
 	assert.NotContains(t, before, pid)
 	assert.True(t, table.SignalAdopted(pid, syscall.SIGKILL))
-	assert.Eventually(t, func() bool { return !slices.Contains(table.Adopted(), pid) && len(zombies()) == 0 }, 10*time.Second, 5*time.Millisecond)
+	assert.Eventually(t, func() bool { return !slices.Contains(table.Adopted(), pid) && len(zombies()) == 0 }, patience, 5*time.Millisecond)
 	assert.False(t, table.SignalAdopted(pid, syscall.SIGKILL), "it is gone")
 	assert.False(t, table.SignalAdopted(os.Getppid(), 0), "it is no child")
 }

@@ -63,7 +63,7 @@ func TestShrinkInOrder(t *testing.T) {
 		var err error
 		state, err = ask(2)
 		return assert.NoError(t, err) && state.Idle
-	}, 5*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	assert.Equal(t, control.State{Leaving: set(t, "2-3"), Idle: true}, state)
 
 	i.SetOnline(set(t, "0-1"))

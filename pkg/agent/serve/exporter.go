@@ -2,24 +2,16 @@ package serve
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/flux"
 )
 
-const (
-	// maxWaiting bounds the jobs whose demand is added up. More of them want more
-	// than any cluster has.
-	maxWaiting = 10_000
-	// minInterval is how long numbers are good, for scrapers that come together.
-	minInterval = time.Second
-)
+// minInterval is how long numbers are good, for scrapers that come together.
+const minInterval = time.Second
 
 // snapshot is what the metrics say, as of one moment.
 type snapshot struct {
@@ -30,19 +22,29 @@ type snapshot struct {
 	status  flux.ResourceStatus
 	sched   flux.SchedStatus
 	stats   flux.JobStats
-	demand  demand
+	// fresh are jobs that the broker has taken in, in none of the states of stats
+	// yet.
+	fresh int
+	// uncounted are waiting jobs that are not in the demand.
+	uncounted int
+	demand    demand
 }
 
 // exporter serves the metrics.
 type exporter struct {
+	// broker is for it alone.
 	broker *link
+	// interval is how long a snapshot is good.
+	interval time.Duration
 	// turn holds the last snapshot, nil for none. Who takes it out collects
 	// alone, and puts one back.
 	turn chan *snapshot
+	// collector is the last one, nil for none. Who has the turn may use it.
+	collector *collector
 }
 
 func newExporter(broker *link) *exporter {
-	e := &exporter{broker: broker, turn: make(chan *snapshot, 1)}
+	e := &exporter{broker: broker, interval: minInterval, turn: make(chan *snapshot, 1)}
 	e.turn <- nil
 	return e
 }
@@ -70,51 +72,33 @@ func (e *exporter) snapshot(ctx context.Context) (*snapshot, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { e.turn <- last }()
-	if last != nil && time.Since(last.at) < minInterval {
+	if last != nil && time.Since(last.at) < e.interval {
 		return last, nil
 	}
-	client, err := e.broker.client(ctx)
-	if err != nil {
+	last = nil
+	if err := e.connect(ctx); err != nil {
 		return nil, err
 	}
-	last, err = collect(ctx, client)
+	var err error
+	last, err = e.collector.collect(ctx)
 	return last, err
 }
 
-// collect asks everything at once.
-func collect(ctx context.Context, client *flux.Client) (*snapshot, error) {
-	s := &snapshot{at: time.Now()}
-	var queues []flux.QueueStatus
-	var waiting []flux.Job
-	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { s.version, err = client.Attr(ctx, "version"); return })
-	all.Go(func() (err error) { s.state, err = client.State(ctx); return })
-	all.Go(func() (err error) { s.status, err = client.ResourceStatus(ctx); return })
-	all.Go(func() (err error) { s.sched, err = client.SchedStatus(ctx); return })
-	all.Go(func() (err error) { queues, err = client.Queues(ctx); return })
-	all.Go(func() error {
-		health, err := client.OverlayHealth(ctx, flux.Leader)
-		s.health = health.Status
+// connect sees to it that there is a collector that works.
+func (e *exporter) connect(ctx context.Context) error {
+	client, err := e.broker.client(ctx)
+	if err != nil {
 		return err
-	})
-	all.Go(func() (err error) {
-		if s.stats, err = client.JobStats(ctx); err != nil || s.stats.States.Sched == 0 {
+	}
+	if e.collector != nil && e.collector.client == client {
+		if !e.collector.isStale() {
+			return nil
+		}
+		client.Close() // so that the broker forgets what we listen to
+		if client, err = e.broker.client(ctx); err != nil {
 			return err
 		}
-		waiting, err = client.Jobs(ctx, flux.JobSched, maxWaiting)
-		return err
-	})
-	if err := all.Wait(); err != nil {
-		return nil, fmt.Errorf("collect metrics: %w", err)
 	}
-	stopped := map[string]bool{}
-	for _, q := range queues {
-		stopped[q.Name] = !q.Started
-	}
-	drained := s.status.DrainedRanks()
-	s.demand = demandOf(situation{
-		all: s.sched.All, allocated: s.sched.Allocated, waiting: waiting, stopped: stopped,
-		drained: drained, broken: drained.Without(s.status.DrainedFor(control.Reason)),
-	})
-	return s, nil
+	e.collector, err = newCollector(ctx, client)
+	return err
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"minicluster.internal/operator/pkg/flux"
@@ -34,9 +35,13 @@ type labelled struct {
 	value int
 }
 
-// oneOf are the values of a metric that says which of some states it is.
+// oneOf are the values of a metric that says which of some states it is. One that is
+// not among them comes after them: versions of Flux differ.
 func oneOf(is string, states ...string) []labelled {
-	out := make([]labelled, 0, len(states))
+	out := make([]labelled, 0, len(states)+1)
+	if !slices.Contains(states, is) {
+		states = append(states, is)
+	}
 	for _, state := range states {
 		v := labelled{is: state}
 		if state == is {
@@ -69,6 +74,8 @@ func exposition(s *snapshot) []byte {
 	s.jobs(&t)
 	t.gauge("flux_nodes_pending", "Nodes that waiting jobs want which could run if there were enough.", s.demand.pendingNodes)
 	t.gauge("flux_cores_pending", "Cores that waiting jobs want which could run if there were enough.", s.demand.pendingCores)
+	t.gauge("flux_gpus_pending", "GPUs that waiting jobs want which could run if there were enough.", s.demand.pendingGPUs)
+	t.gauge("flux_jobs_uncounted", fmt.Sprintf("Waiting jobs after the first %d, which are not in what is pending and demanded.", maxWaiting), s.uncounted)
 	t.gauge("flux_nodes_demanded", "Pods with which everything that runs goes on and everything that could run runs.", s.demand.nodes)
 	return t.Bytes()
 }
@@ -100,7 +107,7 @@ func (s *snapshot) resources(t *text) {
 func (s *snapshot) jobs(t *text) {
 	states := s.stats.States
 	t.labelled("flux_jobs", "Jobs by state.", "state",
-		labelled{"depend", states.Depend}, labelled{"priority", states.Priority}, labelled{"sched", states.Sched},
+		labelled{"new", s.fresh}, labelled{"depend", states.Depend}, labelled{"priority", states.Priority}, labelled{"sched", states.Sched},
 		labelled{"run", states.Run}, labelled{"cleanup", states.Cleanup}, labelled{"inactive", states.Inactive})
 	t.labelled("flux_jobs_ended", "Inactive jobs by how they ended.", "result",
 		labelled{"successful", s.stats.Successful}, labelled{"failed", s.stats.Failed},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	}
 	eventually := func(name string, want int) {
 		t.Helper()
-		require.Eventually(t, func() bool { return metric(name) == want }, 20*time.Second, 50*time.Millisecond, "%s %d", name, want)
+		require.Eventually(t, func() bool { return metric(name) == want }, patience, 50*time.Millisecond, "%s %d", name, want)
 	}
 	submit := func(args ...string) (id string) {
 		id, err := r.Run(t.Context(), append([]string{"submit"}, args...)...)
@@ -72,16 +73,27 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	defer broker.close()
 	client, err := broker.client(t.Context())
 	require.NoError(t, err)
-	best := time.Hour
-	for range 50 {
-		begin := time.Now()
-		s, err := collect(t.Context(), client)
-		require.NoError(t, err)
-		exposition(s)
-		best = min(best, time.Since(begin))
+	c, err := newCollector(t.Context(), client)
+	require.NoError(t, err)
+	scrape := func() {
+		t.Helper()
+		const times = 50
+		var took [times]time.Duration
+		for i := range took {
+			begin := time.Now()
+			s, err := c.collect(t.Context())
+			require.NoError(t, err)
+			exposition(s)
+			took[i] = time.Since(begin)
+		}
+		slices.Sort(took[:])
+		t.Logf("a scrape with %d waiting jobs takes %s, median %s", metric(`flux_jobs{state="sched"}`), took[0], took[times/2])
+		assert.Less(t, took[0], 50*time.Millisecond)
 	}
-	t.Log("a scrape takes", best)
-	assert.Less(t, best, 50*time.Millisecond)
+	scrape()
+	submit("--cc=1-1000", "--quiet", "-n1", "true")
+	eventually(`flux_jobs{state="sched"}`, 1003)
+	scrape()
 }
 
 // Ranks of the real Flux are drained and given back, and an exclusive job ends in
@@ -97,7 +109,7 @@ func TestShrinkRealFlux(t *testing.T) {
 	require.Eventually(t, func() bool {
 		out, err := r.Run(t.Context(), "resource", "list", "-no", "{nnodes}", "-s", "free")
 		return err == nil && strings.TrimSpace(out) == "4"
-	}, 20*time.Second, 50*time.Millisecond, "all nodes are free")
+	}, patience, 50*time.Millisecond, "all nodes are free")
 
 	const runs = 3 * time.Second
 	begin := time.Now()
@@ -106,11 +118,11 @@ func TestShrinkRealFlux(t *testing.T) {
 	require.Eventually(t, func() bool {
 		state, err := ask(2)
 		return assert.NoError(t, err) && state.Jobs == 1 && state.Busy.String() == "2-3"
-	}, 20*time.Second, 10*time.Millisecond, "the job is seen")
+	}, patience, 10*time.Millisecond, "the job is seen")
 	require.Eventually(t, func() bool {
 		state, err := ask(2)
 		return assert.NoError(t, err) && state.Idle
-	}, 20*time.Second, 10*time.Millisecond, "the job has ended")
+	}, patience, 10*time.Millisecond, "the job has ended")
 	assert.Greater(t, time.Since(begin), runs)
 	out, err := r.Run(t.Context(), "jobs", "-a", "-no", "{status}")
 	require.NoError(t, err)

@@ -84,7 +84,10 @@ func run(ctx context.Context, o Options, listener, forController net.Listener) e
 			})
 		}
 	}
-	return serve(ctx, listener, handler(broker, o))
+	// What is heard of jobs comes over a connection of its own: a probe does not wait for it.
+	metrics := newLink(o.Socket, o.User)
+	defer metrics.close()
+	return serve(ctx, listener, handler(broker, metrics, o))
 }
 
 func notServed(ctx context.Context, err error) {
@@ -126,7 +129,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 	return fmt.Errorf("serve HTTP: %w", err)
 }
 
-func handler(broker *link, o Options) http.Handler {
+func handler(broker, metrics *link, o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+plan.PathCause, &causes{broker: broker, ended: o.Ended})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
@@ -140,7 +143,7 @@ func handler(broker *link, o Options) http.Handler {
 		answer(w, http.StatusOK, "ok")
 	})
 	if o.Lead {
-		mux.Handle("GET /metrics", newExporter(broker))
+		mux.Handle("GET /metrics", newExporter(metrics))
 	} else {
 		mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, http.StatusNotFound, "the pod of the lead broker, index 0, has the metrics")

@@ -1,0 +1,129 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/flux"
+)
+
+// maxWaiting bounds the jobs whose demand is added up where they have to be listed: a list
+// of so many takes the broker some 50 ms. How many more there are is a number of its own.
+const maxWaiting = 10_000
+
+// wantAttrs are what has to be known of a job that waits, and no more: a list is
+// mostly the writing and reading of it. A job that is held has priority 0, whatever
+// its urgency was set to.
+var wantAttrs = [...]string{"queue", "priority", "nnodes", "ncores", "ntasks"}
+
+// collector collects the numbers over one connection.
+type collector struct {
+	client  *flux.Client
+	version string
+	// jobs are those that wait; nil where they have to be listed.
+	jobs *waitingJobs
+}
+
+func newCollector(ctx context.Context, client *flux.Client) (*collector, error) {
+	version, err := client.Attr(ctx, "version")
+	if err != nil {
+		return nil, fmt.Errorf("collect metrics: %w", err)
+	}
+	c := &collector{client: client, version: version}
+	if hasJournal(version) {
+		c.jobs = newWaitingJobs()
+		if err := client.Journal(ctx, c.jobs, journalEvents[:]...); err != nil {
+			return nil, fmt.Errorf("collect metrics: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// hasJournal says whether that version of Flux has a journal of jobs that says what they
+// ask for.
+func hasJournal(version string) bool {
+	var major, minor int
+	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
+	return err == nil && (major > 0 || minor >= 61)
+}
+
+func (c *collector) isStale() bool { return c.jobs != nil && c.jobs.isStale() }
+
+// collect asks everything at once.
+func (c *collector) collect(ctx context.Context) (*snapshot, error) {
+	s := &snapshot{at: time.Now(), version: c.version}
+	var queues []flux.QueueStatus
+	var known int
+	client := c.client
+	all, asking := errgroup.WithContext(ctx)
+	all.Go(func() (err error) { s.state, err = client.State(asking); return })
+	all.Go(func() (err error) { s.status, err = client.ResourceStatus(asking); return })
+	all.Go(func() (err error) { s.sched, err = client.SchedStatus(asking); return })
+	all.Go(func() (err error) { known, err = client.KnownJobs(asking); return })
+	all.Go(func() (err error) { queues, err = client.Queues(asking); return })
+	all.Go(func() (err error) { s.stats, err = client.JobStats(asking); return })
+	all.Go(func() error {
+		health, err := client.OverlayHealth(asking, flux.Leader)
+		s.health = health.Status
+		return err
+	})
+	if err := all.Wait(); err != nil {
+		return nil, fmt.Errorf("collect metrics: %w", err)
+	}
+	// The job manager has answered: whatever it knew of jobs when it was asked was heard.
+	waiting, err := c.waiting(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("collect metrics: %w", err)
+	}
+	// The numbers are of moments close to each other, not of the same one.
+	s.fresh = max(0, known-s.stats.States.Total)
+	stopped := map[string]bool{}
+	for _, q := range queues {
+		stopped[q.Name] = !q.Started
+	}
+	drained := s.status.DrainedRanks()
+	s.demand = demandOf(situation{
+		all: s.sched.All, allocated: s.sched.Allocated, waiting: waiting, stopped: stopped,
+		drained: drained, broken: drained.Without(s.status.DrainedFor(control.Reason)),
+	})
+	return s, nil
+}
+
+// waiting counts the jobs that wait, and those that are not in the counts.
+func (c *collector) waiting(ctx context.Context, s *snapshot) (map[want]int, error) {
+	if c.jobs != nil {
+		counts, err := c.jobs.await(ctx, c.client.Done())
+		if err == nil || ctx.Err() != nil || c.client.Err() != nil {
+			return counts, err
+		}
+		klog.FromContext(ctx).Info("Jobs are listed to find what they want", "reason", err.Error())
+		c.jobs = nil
+	}
+	if s.stats.States.Sched == 0 {
+		return nil, nil
+	}
+	jobs, err := c.client.Jobs(ctx, flux.JobSched, maxWaiting, wantAttrs[:]...)
+	if err != nil {
+		return nil, err
+	}
+	if len(jobs) == maxWaiting {
+		s.uncounted = max(0, s.stats.States.Sched-maxWaiting)
+	}
+	return countWants(jobs), nil
+}
+
+// countWants counts what listed jobs want.
+func countWants(jobs []flux.Job) map[want]int {
+	counts := map[want]int{}
+	for _, job := range jobs {
+		if !job.Held() {
+			counts[wantOfJob(job)]++
+		}
+	}
+	return counts
+}

@@ -1,0 +1,136 @@
+package serve
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"minicluster.internal/operator/pkg/flux"
+)
+
+// matcher finds the ranks of a resource set that meet a constraint of RFC 31, as the
+// scheduler does. A rank that is down meets it as well as one that is up.
+type matcher struct {
+	resources flux.Resources
+	all       flux.IDSet
+	hosts     map[string]uint32 // made when a name is looked for
+}
+
+func newMatcher(r flux.Resources) *matcher {
+	return &matcher{resources: r, all: r.Ranks()}
+}
+
+// match returns the ranks that meet a constraint. One that can't be read is an error.
+func (m *matcher) match(constraint json.RawMessage) (flux.IDSet, error) {
+	var operation map[string]json.RawMessage
+	if err := json.Unmarshal(constraint, &operation); err != nil {
+		return flux.IDSet{}, fmt.Errorf("constraint: %w", err)
+	}
+	if len(operation) > 1 {
+		return flux.IDSet{}, fmt.Errorf("constraint: %d operators where one may be", len(operation))
+	}
+	for operator, values := range operation {
+		return m.apply(operator, values)
+	}
+	return m.all, nil
+}
+
+func (m *matcher) apply(operator string, values json.RawMessage) (flux.IDSet, error) {
+	switch operator {
+	case "and", "or", "not":
+		var operands []json.RawMessage
+		if err := json.Unmarshal(values, &operands); err != nil {
+			return flux.IDSet{}, fmt.Errorf("constraint: values of %s: %w", operator, err)
+		}
+		return m.combine(operator, operands)
+	case "properties", "hostlist", "ranks":
+	default:
+		return flux.IDSet{}, fmt.Errorf("constraint: there is no operator %.40q", operator)
+	}
+	var texts []string
+	if err := json.Unmarshal(values, &texts); err != nil {
+		return flux.IDSet{}, fmt.Errorf("constraint: values of %s: %w", operator, err)
+	}
+	out := flux.IDSet{}
+	if operator == "properties" {
+		out = m.all // all of them have to be there; of the others, one
+	}
+	for _, text := range texts {
+		switch operator {
+		case "properties":
+			out = out.Intersect(m.having(text))
+		case "hostlist":
+			hosts, err := flux.ParseHosts(text)
+			if err != nil {
+				return flux.IDSet{}, fmt.Errorf("constraint: %w", err)
+			}
+			out = out.Union(m.named(hosts...))
+		case "ranks":
+			ranks, err := flux.ParseIDSet(text)
+			if err != nil {
+				return flux.IDSet{}, fmt.Errorf("constraint: ranks: %w", err)
+			}
+			out = out.Union(ranks.Intersect(m.all))
+		}
+	}
+	return out, nil
+}
+
+// combine is and, or, and the negation of and. An operator without operands is met by
+// all ranks, but for not.
+func (m *matcher) combine(operator string, operands []json.RawMessage) (flux.IDSet, error) {
+	both, either := m.all, flux.IDSet{}
+	for _, operand := range operands {
+		ranks, err := m.match(operand)
+		if err != nil {
+			return flux.IDSet{}, err
+		}
+		both, either = both.Intersect(ranks), either.Union(ranks)
+	}
+	switch {
+	case operator == "not":
+		return m.all.Without(both), nil
+	case operator == "or" && len(operands) > 0:
+		return either, nil
+	}
+	return both, nil
+}
+
+// having are the ranks with a property, or without it if ^ is before it. The name of
+// a host is a property of it.
+func (m *matcher) having(property string) flux.IDSet {
+	name, negated := strings.CutPrefix(property, "^")
+	ranks, ok := m.resources.Properties[name]
+	if ranks = ranks.Intersect(m.all); !ok {
+		ranks = m.named(name)
+	}
+	if negated {
+		return m.all.Without(ranks)
+	}
+	return ranks
+}
+
+// named are the ranks of hosts.
+func (m *matcher) named(hosts ...string) flux.IDSet {
+	if m.hosts == nil {
+		m.hosts = map[string]uint32{}
+		var names []string
+		for _, piece := range m.resources.Hosts {
+			more, err := flux.ParseHosts(piece)
+			if err != nil || len(names)+len(more) > len(m.resources.Nodes) {
+				break // not a list of these ranks
+			}
+			names = append(names, more...)
+		}
+		for i, name := range names {
+			m.hosts[name] = m.resources.Nodes[i].Rank
+		}
+	}
+	var ranks []uint32
+	for _, host := range hosts {
+		if rank, ok := m.hosts[host]; ok {
+			ranks = append(ranks, rank)
+		}
+	}
+	return flux.IDs(ranks...)
+}
