@@ -42,15 +42,15 @@ func besideEverything(mc *v1alpha2.MiniCluster) {
 func TestGoldenObjectsBesideTheJob(t *testing.T) {
 	mc := makeMiniCluster(besideEverything)
 	f := decide(mc, nil, nil, testSite)
-	goldenYAML(t, "beside/services-pod.yaml", BuildServicesPod(mc, f))
+	goldenYAML(t, "beside/services-pod.yaml", buildServicesPod(mc, f))
 	for _, sidecar := range Sidecars(mc) {
-		goldenYAML(t, "beside/service-"+sidecar.Name+".yaml", BuildSidecarService(mc, sidecar))
+		goldenYAML(t, "beside/service-"+sidecar.Name+".yaml", buildSidecarService(mc, sidecar))
 	}
 	for key := range mc.Spec.Volumes {
-		pv, err := BuildPersistentVolume(mc, key)
+		pv, err := buildPersistentVolume(mc, key)
 		require.NoError(t, err)
 		goldenYAML(t, "beside/volume-"+key+".yaml", pv)
-		claim, err := BuildVolumeClaim(mc, key)
+		claim, err := buildVolumeClaim(mc, key)
 		require.NoError(t, err)
 		goldenYAML(t, "beside/claim-"+key+".yaml", claim)
 	}
@@ -62,7 +62,7 @@ func TestGoldenObjectsBesideTheJob(t *testing.T) {
 func TestServicesPodIsNoPodOfTheCluster(t *testing.T) {
 	mc := makeMiniCluster(besideEverything)
 	f := decide(mc, nil, nil, testSite)
-	pod := BuildServicesPod(mc, f)
+	pod := buildServicesPod(mc, f)
 	job, err := BuildJob(mc, f, 4)
 	require.NoError(t, err)
 	require.Equal(t, "hpc", pod.Labels["team"], "the user's labels")
@@ -72,7 +72,7 @@ func TestServicesPodIsNoPodOfTheCluster(t *testing.T) {
 	affinity := job.Spec.Template.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution[0].PodAffinityTerm.LabelSelector
 	spread, err := metav1.LabelSelectorAsSelector(affinity)
 	require.NoError(t, err)
-	sidecar := labels.SelectorFromSet(BuildSidecarService(mc, Sidecar{Name: "nginx"}).Spec.Selector)
+	sidecar := labels.SelectorFromSet(buildSidecarService(mc, Sidecar{Name: "nginx"}).Spec.Selector)
 	for name, selector := range map[string]labels.Selector{
 		"autoscaler": scale, "affinity": spread, "sidecar": sidecar, "job": labels.SelectorFromSet(labels.Set{batchv1.JobNameLabel: mc.Name}),
 	} {

@@ -20,14 +20,14 @@ func isHostPath(v *v1alpha2.MiniClusterVolume) bool {
 	return v.StorageClass == "" || v.StorageClass == storageHostPath
 }
 
-// BuildPersistentVolume makes the PersistentVolume of a volume of spec.volumes, for
+// buildPersistentVolume makes the PersistentVolume of a volume of spec.volumes, for
 // its claim and no other.
 //
 // Its reclaim policy is Retain, also where the volume is deleted with the MiniCluster:
 // that deletes the object and not the data. Kubernetes would empty a directory below
 // /tmp, on whichever machine its controller manager runs, and knows no way to delete
 // other volumes that it did not provide.
-func BuildPersistentVolume(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentVolume, error) {
+func buildPersistentVolume(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentVolume, error) {
 	v := mc.Spec.Volumes[key]
 	capacity, err := resource.ParseQuantity(v.Capacity)
 	if err != nil {
@@ -35,7 +35,7 @@ func BuildPersistentVolume(mc *v1alpha2.MiniCluster, key string) (*corev1.Persis
 	}
 	pv := &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        PersistentVolumeName(mc, key),
+			Name:        persistentVolumeName(mc, key),
 			Labels:      withLabels(v.Labels, mc),
 			Annotations: maps.Clone(v.Annotations),
 		},
@@ -46,7 +46,7 @@ func BuildPersistentVolume(mc *v1alpha2.MiniCluster, key string) (*corev1.Persis
 			StorageClassName:              cmp.Or(v.StorageClass, storageHostPath),
 			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
 			ClaimRef: &corev1.ObjectReference{
-				APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: mc.Namespace, Name: VolumeClaimName(mc, key),
+				APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: mc.Namespace, Name: volumeClaimName(mc, key),
 			},
 			PersistentVolumeSource: persistentVolumeSource(&v),
 		},
@@ -81,20 +81,20 @@ func persistentVolumeSource(v *v1alpha2.MiniClusterVolume) corev1.PersistentVolu
 	return corev1.PersistentVolumeSource{CSI: csi}
 }
 
-// BuildVolumeClaim makes the claim of a volume of spec.volumes.
-func BuildVolumeClaim(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentVolumeClaim, error) {
+// buildVolumeClaim makes the claim of a volume of spec.volumes.
+func buildVolumeClaim(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentVolumeClaim, error) {
 	v := mc.Spec.Volumes[key]
 	capacity, err := resource.ParseQuantity(v.Capacity)
 	if err != nil {
 		return nil, fmt.Errorf("reading the capacity %q of volume %q: %w", v.Capacity, key, err)
 	}
 	claim := &corev1.PersistentVolumeClaim{
-		ObjectMeta: madeFor(mc, VolumeClaimName(mc, key)),
+		ObjectMeta: madeFor(mc, volumeClaimName(mc, key)),
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany},
 			VolumeMode:       new(corev1.PersistentVolumeFilesystem),
 			StorageClassName: new(cmp.Or(v.StorageClass, storageHostPath)),
-			VolumeName:       PersistentVolumeName(mc, key),
+			VolumeName:       persistentVolumeName(mc, key),
 			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: capacity}},
 		},
 	}

@@ -17,17 +17,17 @@ import (
 // Keys of the ConfigMap and of the Secret: the names of the files that the agent looks
 // for.
 const (
-	// KeyBrokerConfig is the brokers' broker.toml.
-	KeyBrokerConfig = plan.FileBrokerTOML
-	// KeyQuorum is the number of brokers that must be up before the initial
+	// keyBrokerConfig is the brokers' broker.toml.
+	keyBrokerConfig = plan.FileBrokerTOML
+	// keyQuorum is the number of brokers that must be up before the initial
 	// program starts (broker.quorum).
-	KeyQuorum = plan.FileQuorum
-	// KeyPlan is what the agents do.
-	KeyPlan = plan.FilePlan
-	// KeyCertificate is the CURVE certificate in the Secret.
-	KeyCertificate = plan.FileCertificate
-	// KeyPasswords are the passwords of spec.users in the Secret, as a JSON object.
-	KeyPasswords = plan.FilePasswords
+	keyQuorum = plan.FileQuorum
+	// keyPlan is what the agents do.
+	keyPlan = plan.FilePlan
+	// keyCertificate is the CURVE certificate in the Secret.
+	keyCertificate = plan.FileCertificate
+	// keyPasswords are the passwords of spec.users in the Secret, as a JSON object.
+	keyPasswords = plan.FilePasswords
 )
 
 // BuildConfigMap makes the ConfigMap with the brokers' configuration for a size.
@@ -55,9 +55,9 @@ func BuildConfigMap(mc *v1alpha2.MiniCluster, f Facts, size int32, secret *metav
 	return &corev1.ConfigMap{
 		ObjectMeta: meta,
 		Data: map[string]string{
-			KeyBrokerConfig: toml,
-			KeyQuorum:       formatSize(fluxconfig.Quorum(size, mc.Spec.MinSize)),
-			KeyPlan:         text,
+			keyBrokerConfig: toml,
+			keyQuorum:       formatSize(fluxconfig.Quorum(size, mc.Spec.MinSize)),
+			keyPlan:         text,
 		},
 	}, nil
 }
@@ -87,14 +87,14 @@ func BuildSecret(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (*co
 		if err != nil {
 			return nil, err
 		}
-		data[KeyCertificate] = cert.Text()
+		data[keyCertificate] = cert.Text()
 	}
 	if len(mc.Spec.Users) > 0 {
 		text, err := passwords(mc.Spec.Users, random)
 		if err != nil {
 			return nil, err
 		}
-		data[KeyPasswords] = text
+		data[keyPasswords] = text
 	}
 	return &corev1.Secret{
 		ObjectMeta: madeFor(mc, SecretName(mc)),

@@ -67,7 +67,7 @@ func ownVolumes(mc *v1alpha2.MiniCluster, f Facts) []corev1.Volume {
 func curveSource(mc *v1alpha2.MiniCluster) corev1.Volume {
 	key := modeReadable
 	items := map[string][]corev1.KeyToPath{
-		certificateSecret(mc): {{Key: KeyCertificate, Path: plan.FileCertificate, Mode: new(modeReadable)}},
+		certificateSecret(mc): {{Key: keyCertificate, Path: plan.FileCertificate, Mode: new(modeReadable)}},
 	}
 	own := func(file string, mode int32) {
 		items[SecretName(mc)] = append(items[SecretName(mc)], corev1.KeyToPath{Key: file, Path: file, Mode: &mode})

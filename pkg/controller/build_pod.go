@@ -30,6 +30,7 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Facts) corev1.PodSpec {
 		ServiceAccountName:            pod.ServiceAccountName,
 		AutomountServiceAccountToken:  pod.AutomountServiceAccountToken,
 		SchedulerName:                 pod.SchedulerName,
+		PriorityClassName:             pod.PriorityClassName,
 		DNSPolicy:                     pod.DNSPolicy,
 		HostIPC:                       pod.HostIPC,
 		HostPID:                       pod.HostPID,

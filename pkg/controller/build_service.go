@@ -87,9 +87,9 @@ func sidecarsOf(mc *v1alpha2.MiniCluster, job *batchv1.Job) []Sidecar {
 	return sidecars
 }
 
-// BuildSidecarService makes the Service of a sidecar, which all pods of the
+// buildSidecarService makes the Service of a sidecar, which all pods of the
 // MiniCluster stand behind.
-func BuildSidecarService(mc *v1alpha2.MiniCluster, sidecar Sidecar) *corev1.Service {
+func buildSidecarService(mc *v1alpha2.MiniCluster, sidecar Sidecar) *corev1.Service {
 	return &corev1.Service{
 		ObjectMeta: madeFor(mc, sidecar.Name),
 		Spec: corev1.ServiceSpec{

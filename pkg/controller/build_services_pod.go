@@ -9,17 +9,17 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// BuildServicesPod makes the pod of spec.services, which lives beside the cluster and
+// buildServicesPod makes the pod of spec.services, which lives beside the cluster and
 // has a host name in its domain. Nothing that selects pods of the cluster selects it.
-func BuildServicesPod(mc *v1alpha2.MiniCluster, f Facts) *corev1.Pod {
+func buildServicesPod(mc *v1alpha2.MiniCluster, f Facts) *corev1.Pod {
 	settings := mc.Spec.Pod
 	if settings == nil {
 		settings = &v1alpha2.PodSpec{}
 	}
 	pod := &corev1.Pod{
-		ObjectMeta: madeFor(mc, ServicesPodName(mc)),
+		ObjectMeta: madeFor(mc, servicesPodName(mc)),
 		Spec: corev1.PodSpec{
-			Hostname:  ServicesPodName(mc),
+			Hostname:  servicesPodName(mc),
 			Subdomain: f.Headless,
 			// One that ends by itself with success has done what it was for.
 			RestartPolicy:                corev1.RestartPolicyOnFailure,
@@ -27,6 +27,7 @@ func BuildServicesPod(mc *v1alpha2.MiniCluster, f Facts) *corev1.Pod {
 			ServiceAccountName:           settings.ServiceAccountName,
 			AutomountServiceAccountToken: settings.AutomountServiceAccountToken,
 			SchedulerName:                settings.SchedulerName,
+			PriorityClassName:            settings.PriorityClassName,
 			DNSPolicy:                    settings.DNSPolicy,
 			NodeSelector:                 maps.Clone(settings.NodeSelector),
 			Tolerations:                  slices.Clone(settings.Tolerations),
@@ -54,7 +55,7 @@ func servicesPodLabels(mc *v1alpha2.MiniCluster, f Facts) map[string]string {
 	}
 	delete(labels, v1alpha2.LabelHPASelector)
 	labels[v1alpha2.LabelManagedBy] = v1alpha2.ManagedBy
-	labels[v1alpha2.LabelName] = ServicesPodName(mc)
+	labels[v1alpha2.LabelName] = servicesPodName(mc)
 	labels[v1alpha2.LabelHeadlessService] = f.Headless
 	return labels
 }

@@ -48,6 +48,7 @@ func everything(mc *v1alpha2.MiniCluster) {
 		ServiceAccountName:           "runner",
 		AutomountServiceAccountToken: new(false),
 		SchedulerName:                "fluence",
+		PriorityClassName:            "below-others",
 		RuntimeClassName:             "nvidia",
 		NodeSelector:                 map[string]string{"pool": "hpc"},
 		NodeAffinity:                 map[string][]string{"zone": {"b", "a"}, "arch": {"amd64"}},
@@ -97,7 +98,7 @@ func TestBuildSecret(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, *secret.Immutable)
 	assert.Equal(t, "flux-sample-curve-3f6c1a52", secret.Name)
-	_, err = fluxconfig.ParseCertificate(secret.Data[KeyCertificate], "rank")
+	_, err = fluxconfig.ParseCertificate(secret.Data[keyCertificate], "rank")
 	require.NoError(t, err)
 
 	_, err = control.NewClient(secret.Data, "flux-sample-0")
@@ -106,11 +107,11 @@ func TestBuildSecret(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, secret.Data, 6)
 
-	text := string(secret.Data[KeyCertificate])
+	text := string(secret.Data[keyCertificate])
 	mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCert: text}
 	secret, err = BuildSecret(mc, nil, metav1.Now().Time)
 	require.NoError(t, err)
-	assert.Equal(t, text, string(secret.Data[KeyCertificate]), "the user's own text")
+	assert.Equal(t, text, string(secret.Data[keyCertificate]), "the user's own text")
 }
 
 func TestPasswords(t *testing.T) {
@@ -119,19 +120,19 @@ func TestPasswords(t *testing.T) {
 	})
 	secret, err := BuildSecret(mc, zeroes{}, metav1.Now().Time)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"ada": "given", "bob": "abcdefgh"}`, string(secret.Data[KeyPasswords]))
-	assert.Contains(t, secret.Data, KeyCertificate)
+	assert.JSONEq(t, `{"ada": "given", "bob": "abcdefgh"}`, string(secret.Data[keyPasswords]))
+	assert.Contains(t, secret.Data, keyCertificate)
 	conf, err := BuildConfigMap(mc, NewFacts(mc, testSite), 4, nil)
 	require.NoError(t, err)
-	assert.NotContains(t, conf.Data[KeyPlan], "given")
+	assert.NotContains(t, conf.Data[keyPlan], "given")
 
 	// The certificate may be in another Secret.
 	mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "mine"}
 	secret, err = BuildSecret(mc, rand.Reader, metav1.Now().Time)
 	require.NoError(t, err)
-	assert.NotContains(t, secret.Data, KeyCertificate)
+	assert.NotContains(t, secret.Data, keyCertificate)
 	var passwords map[string]string
-	require.NoError(t, json.Unmarshal(secret.Data[KeyPasswords], &passwords))
+	require.NoError(t, json.Unmarshal(secret.Data[keyPasswords], &passwords))
 	assert.Regexp(t, `^[a-z2-9]{8}$`, passwords["bob"])
 
 	_, err = BuildSecret(makeMiniCluster(func(mc *v1alpha2.MiniCluster) {

@@ -32,7 +32,7 @@ func userVolumes(mc *v1alpha2.MiniCluster, containers []v1alpha2.MiniClusterCont
 		case sources[name] != nil:
 			volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: *sources[name]})
 		case isClusterVolume(mc, name):
-			volumes = append(volumes, claimVolume(name, VolumeClaimName(mc, name)))
+			volumes = append(volumes, claimVolume(name, volumeClaimName(mc, name)))
 		default:
 			volumes = append(volumes, claimVolume(name, name))
 		}

@@ -64,13 +64,14 @@ type Controller struct {
 	caches map[string]*caches
 	synced []cache.InformerSynced
 
-	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
-	fresh *freshness
-	held  workqueue.TypedRateLimiter[cache.ObjectName]
-	waits workqueue.TypedRateLimiter[cache.ObjectName]
-	pace  *statusPace
-	slow  *slowStarts
-	steps []step
+	queue  workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	fresh  *freshness
+	stales workqueue.TypedRateLimiter[cache.ObjectName]
+	held   workqueue.TypedRateLimiter[cache.ObjectName]
+	waits  workqueue.TypedRateLimiter[cache.ObjectName]
+	pace   *statusPace
+	slow   *slowStarts
+	steps  []step
 
 	agents        *agentClient
 	leads         *agents
@@ -100,17 +101,18 @@ func New(o Options) (*Controller, error) {
 		o.Site.ClusterDomain = fluxconfig.DefaultClusterDomain
 	}
 	c := &Controller{
-		kube: o.Kube, flux: o.Flux, events: o.Events, metrics: o.Metrics,
+		kube: o.Kube, flux: o.Flux, events: shortNotes{o.Events}, metrics: o.Metrics,
 		clock: o.Clock, random: o.Random, site: o.Site,
 		caches: map[string]*caches{},
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryBase, retryMax),
 			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "minicluster", Clock: o.Clock},
 		),
-		held:  workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](heldBase, retryMax),
-		waits: workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](waitBase, waitMax),
-		pace:  newStatusPace(o.Clock),
-		slow:  newSlowStarts(o.Clock, o.SlowStart),
+		stales: workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](staleRetry, staleMax),
+		held:   workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](heldBase, retryMax),
+		waits:  workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](waitBase, waitMax),
+		pace:   newStatusPace(o.Clock),
+		slow:   newSlowStarts(o.Clock, o.SlowStart),
 
 		agents:        newAgentClient(),
 		drainPatience: o.DrainPatience,

@@ -64,7 +64,7 @@ func deniedSize(mc *v1alpha2.MiniCluster) *denial {
 // has, or the minimum where there is no Job yet.
 func deny(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *denial {
 	requested := mc.RequestedSize()
-	minimum := lowerBound(mc, maximum)
+	minimum := mc.LowerBound(maximum)
 	d := denial{UID: mc.UID, Generation: mc.Generation, Requested: requested}
 	switch {
 	case requested > maximum:
@@ -75,13 +75,4 @@ func deny(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *denial {
 		return nil
 	}
 	return &d
-}
-
-// lowerBound is the smallest size that is granted. A minSize above the maximum is
-// reported as invalid and has no effect.
-func lowerBound(mc *v1alpha2.MiniCluster, maximum int32) int32 {
-	if mc.Spec.MinSize > maximum {
-		return 1
-	}
-	return mc.MinimumSize()
 }

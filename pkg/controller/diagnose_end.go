@@ -141,9 +141,5 @@ const maxQuote = 1024
 // bounded length, without the full stop.
 func sentence(message string) string {
 	message = strings.Join(strings.FieldsFunc(message, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }), " ")
-	if len(message) > maxQuote {
-		message = strings.ToValidUTF8(message[:maxQuote], "") + "..."
-		return message
-	}
-	return strings.TrimSuffix(message, ".")
+	return shorten(strings.TrimSuffix(message, "."), maxQuote)
 }

@@ -1,9 +1,14 @@
 package controller
 
 import (
+	"fmt"
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
@@ -14,6 +19,26 @@ type event struct {
 	reason  string
 	action  string
 	message string
+}
+
+// maxNote is the longest text of an event, in bytes: the API server refuses a longer one, and nobody would hear of it.
+const maxNote = 1024
+
+// shortNotes shortens the texts of events.
+type shortNotes struct{ events.EventRecorder }
+
+// Eventf records an event.
+func (r shortNotes) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
+	r.EventRecorder.Eventf(regarding, related, kind, reason, action, "%s", shorten(fmt.Sprintf(note, args...), maxNote))
+}
+
+// shorten makes a text fit into a number of bytes.
+func shorten(text string, most int) string {
+	const more = "..."
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len(more)], "") + more
 }
 
 // statusEvents are the events that a change of the status stands for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -455,7 +456,7 @@ func (p *play) plant(r cachedResource, obj apiObject) {
 }
 
 func (p *play) removeForeign() {
-	for r := range p.objects {
+	for _, r := range slices.Sorted(maps.Keys(p.objects)) { // the same each time
 		for _, o := range p.all(r) {
 			if p.foreign[o.GetUID()] {
 				p.remove(r, o.GetName())
@@ -528,7 +529,7 @@ func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
 	}
 	p.clusters[job.UID] = mc.UID
 	if conf, ok := p.objects[configmaps][ConfigMapName(mc)].(*corev1.ConfigMap); ok {
-		p.configs[job.UID] = conf.Data[KeyBrokerConfig]
+		p.configs[job.UID] = conf.Data[keyBrokerConfig]
 	}
 	secret := p.objects[secretObjects][SecretName(mc)]
 	switch {
@@ -562,7 +563,7 @@ func (p *play) reviewConfig(verb string, conf *corev1.ConfigMap) {
 	if !ok || metav1.GetControllerOf(job) == nil || metav1.GetControllerOf(job).UID != owner.UID {
 		return
 	}
-	if first, ok := p.configs[job.UID]; ok && first != conf.Data[KeyBrokerConfig] {
+	if first, ok := p.configs[job.UID]; ok && first != conf.Data[keyBrokerConfig] {
 		p.violated("%s of ConfigMap %s, which is another than that of the Job", verb, conf.Name)
 	}
 }
@@ -666,7 +667,7 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	status := mc.Status
 	switch {
 	case finished(&status):
-		if p.objects[pods][ServicesPodName(mc)] != nil {
+		if p.objects[pods][servicesPodName(mc)] != nil {
 			p.violated("%s has ended and its services pod has not", mc.Name)
 		}
 		return
@@ -678,8 +679,8 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	}
 	p.checkDrains(mc, job)
 	maximum := status.MaximumSize
-	if n := mc.RequestedSize(); n > maximum || n < lowerBound(mc, maximum) {
-		p.violated("%s has settled at spec.size %d of %d to %d", mc.Name, n, lowerBound(mc, maximum), maximum)
+	if n := mc.RequestedSize(); n > maximum || n < mc.LowerBound(maximum) {
+		p.violated("%s has settled at spec.size %d of %d to %d", mc.Name, n, mc.LowerBound(maximum), maximum)
 	}
 	// A denied size, a lost certificate and a Job resized by others are reported.
 	limited := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionScalingLimited)
@@ -723,12 +724,12 @@ func (p *play) checkBeside(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 	if len(sidecarsOf(mc, job)) > 0 && p.objects[services]["nginx"] == nil {
 		p.violated("%s has settled without the Service of its sidecar", mc.Name)
 	}
-	pod := p.objects[pods][ServicesPodName(mc)]
+	pod := p.objects[pods][servicesPodName(mc)]
 	if wanted := len(mc.Spec.Services) > 0 && !suspended(job); wanted != (pod != nil) {
 		p.violated("%s has settled with services pod %v", mc.Name, pod)
 	}
 	for key := range mc.Spec.Volumes {
-		if p.objects[claimObjects][VolumeClaimName(mc, key)] == nil || p.objects[volumeObjects][PersistentVolumeName(mc, key)] == nil {
+		if p.objects[claimObjects][volumeClaimName(mc, key)] == nil || p.objects[volumeObjects][persistentVolumeName(mc, key)] == nil {
 			p.violated("%s has settled without volume %s", mc.Name, key)
 		}
 	}
@@ -761,6 +762,10 @@ func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note s
 		told := related.(*batchv1.Job)
 		if !ok || job.UID != told.UID || parallelism(job) != parallelism(told) {
 			p.violated("event %s before its write: %s", reason, message)
+		}
+	case "VolumesNotDeleted":
+		if !hasFinalizer(mc) || mc.DeletionTimestamp == nil {
+			p.violated("event %s about a MiniCluster that does not wait for it: %s", reason, message)
 		}
 	default:
 		stored := p.cluster(mc.Name)

@@ -504,7 +504,8 @@ func (w *world) relist(r cachedResource, store cache.Store, handler cache.Resour
 		}
 		delete(before, obj.GetName())
 	}
-	for name, old := range before {
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		old := before[name]
 		tell = append(tell, func() {
 			handler.OnDelete(cache.DeletedFinalStateUnknown{Key: old.GetNamespace() + "/" + name, Obj: old})
 		})

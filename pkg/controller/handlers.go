@@ -1,9 +1,16 @@
 package controller
 
 import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -26,17 +33,22 @@ func (c *Controller) miniClusterHandler() cache.ResourceEventHandler {
 // dependentHandler wakes the MiniClusters that own an object.
 func (c *Controller) dependentHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(obj any) { c.wakeOwners(obj) },
+		AddFunc: func(obj any) { c.wakeOwners(obj, 0) },
 		UpdateFunc: func(before, after any) {
 			if sameVersion(before, after) {
 				return
 			}
+			if came, went, only := onlyOwnersDiffer(before, after); only {
+				before, after = went, came
+			}
 			// Owners that were taken away have to put themselves back.
-			c.wakeOwners(before)
-			c.wakeOwners(after)
+			c.wakeOwners(before, 0)
+			c.wakeOwners(after, 0)
 		},
 		DeleteFunc: func(obj any) {
-			c.wakeOwners(obj)
+			// Most go with their owner, whose end another watch tells, in no order. Looking a moment
+			// later spares the question whether the owner is still there.
+			c.wakeOwners(obj, staleRetry)
 			c.wakeHeld(obj)
 		},
 	}
@@ -48,14 +60,15 @@ func (c *Controller) wake(obj any) {
 	}
 }
 
-func (c *Controller) wakeOwners(obj any) {
+// wakeOwners wakes the MiniClusters that own an object, after a while.
+func (c *Controller) wakeOwners(obj any, after time.Duration) {
 	o := object(obj)
 	if o == nil {
 		return
 	}
 	for _, owner := range o.GetOwnerReferences() {
 		if owner.Kind == v1alpha2.MiniClusterKind.Kind {
-			c.queue.Add(cache.NewObjectName(o.GetNamespace(), owner.Name))
+			c.queue.AddAfter(cache.NewObjectName(o.GetNamespace(), owner.Name), after)
 		}
 	}
 }
@@ -79,6 +92,33 @@ func (c *Controller) wakeHeld(obj any) {
 	}
 }
 
+// onlyOwnersDiffer tells whether nothing has happened to a Service but that MiniClusters came to share it, or went:
+// copies of it have these owners only. The others need not look, for where a thousand share a Service, each that is made
+// would have a thousand look. (Of a ConfigMap, an owner that went tells the other one something.)
+func onlyOwnersDiffer(before, after any) (came, went *corev1.Service, only bool) {
+	b, isService := before.(*corev1.Service)
+	a, isStill := after.(*corev1.Service)
+	if !isService || !isStill {
+		return nil, nil, false
+	}
+	was, is := *b, *a
+	was.OwnerReferences, is.OwnerReferences, was.ResourceVersion = nil, nil, is.ResourceVersion
+	if !equality.Semantic.DeepEqual(&was, &is) {
+		return nil, nil, false
+	}
+	was.OwnerReferences, is.OwnerReferences = ownersWithout(b, a), ownersWithout(a, b)
+	return &is, &was, true
+}
+
+// ownersWithout are the owners of an object that another does not have.
+func ownersWithout(o, other metav1.Object) []metav1.OwnerReference {
+	theirs := sets.New[types.UID]()
+	for _, owner := range other.GetOwnerReferences() {
+		theirs.Insert(owner.UID)
+	}
+	return slices.DeleteFunc(slices.Clone(o.GetOwnerReferences()), func(owner metav1.OwnerReference) bool { return theirs.Has(owner.UID) })
+}
+
 // object returns the metadata of an object of an event, also of one whose deletion
 // was missed.
 func object(obj any) metav1.Object {
@@ -98,7 +138,14 @@ func changed(before, after any) bool {
 	return b.GetGeneration() != a.GetGeneration() ||
 		b.GetUID() != a.GetUID() ||
 		b.GetDeletionTimestamp().IsZero() != a.GetDeletionTimestamp().IsZero() ||
-		b.GetAnnotations()[v1alpha2.AnnotationDeniedSize] != a.GetAnnotations()[v1alpha2.AnnotationDeniedSize]
+		annotationDiffers(b, a, v1alpha2.AnnotationDeniedSize) ||
+		annotationDiffers(b, a, v1alpha2.AnnotationCapacityReserve)
+}
+
+func annotationDiffers(b, a metav1.Object, key string) bool {
+	before, was := b.GetAnnotations()[key]
+	after, is := a.GetAnnotations()[key]
+	return was != is || before != after
 }
 
 // sameVersion tells whether an update is none: a resync. Objects without a

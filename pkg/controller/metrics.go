@@ -23,6 +23,7 @@ const (
 type Metrics struct {
 	syncs  *metrics.HistogramVec
 	scales *metrics.CounterVec
+	drains *metrics.CounterVec
 }
 
 // NewMetrics makes metrics and registers them.
@@ -41,8 +42,21 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 			Help:           "Sizes that were asked for, by answer: accepted, above_maximum, below_minimum.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"result"}),
+		drains: metrics.NewCounterVec(&metrics.CounterOpts{
+			Namespace:      "minicluster",
+			Name:           "drains_total",
+			Help:           "Shrinks that waited for ranks to become idle, by how the wait ended: idle, timed_out, skipped.",
+			StabilityLevel: metrics.ALPHA,
+		}, []string{"result"}),
 	}
-	registry.MustRegister(m.syncs, m.scales)
+	registry.MustRegister(m.syncs, m.scales, m.drains)
+	// What has not happened yet is there, as 0: for Prometheus, a counter that appears with 1 has not increased.
+	for _, result := range []string{"accepted", "above_maximum", "below_minimum"} {
+		m.scales.WithLabelValues(result)
+	}
+	for _, result := range []string{"idle", "timed_out", "skipped"} {
+		m.drains.WithLabelValues(result)
+	}
 	return m
 }
 
@@ -60,4 +74,17 @@ func (m *Metrics) scaled(reason string) {
 		result = "below_minimum"
 	}
 	m.scales.WithLabelValues(result).Inc()
+}
+
+// drained counts a shrink after a wait, by the reason of the event that tells why it did not wait any longer; "" where
+// the ranks were idle.
+func (m *Metrics) drained(reason string) {
+	result := "idle"
+	switch reason {
+	case "DrainTimedOut":
+		result = "timed_out"
+	case "DrainSkipped":
+		result = "skipped"
+	}
+	m.drains.WithLabelValues(result).Inc()
 }

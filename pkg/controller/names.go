@@ -25,23 +25,23 @@ func SecretName(mc *v1alpha2.MiniCluster) string {
 	return fmt.Sprintf("%s-curve-%s", mc.Name, uid[:min(8, len(uid))])
 }
 
-// VolumeClaimName is the name of the claim that is made for a volume of
+// volumeClaimName is the name of the claim that is made for a volume of
 // spec.volumes, by its key there. A MiniCluster and a key are labels without dots, so
 // no two of a namespace get the same name.
-func VolumeClaimName(mc *v1alpha2.MiniCluster, key string) string { return mc.Name + "." + key }
+func volumeClaimName(mc *v1alpha2.MiniCluster, key string) string { return mc.Name + "." + key }
 
-// PersistentVolumeName is the name of the PersistentVolume that is made for a volume
+// persistentVolumeName is the name of the PersistentVolume that is made for a volume
 // of spec.volumes. It is unique in the whole Kubernetes cluster, and for each life of
 // a MiniCluster: a volume that outlives its MiniCluster is no obstacle to the next
 // one of the same name.
-func PersistentVolumeName(mc *v1alpha2.MiniCluster, key string) string {
+func persistentVolumeName(mc *v1alpha2.MiniCluster, key string) string {
 	uid := string(mc.UID)
 	return fmt.Sprintf("%s.%s.%s.%s", mc.Namespace, mc.Name, key, uid[:min(8, len(uid))])
 }
 
-// ServicesPodName is the name, and the host name, of the pod that spec.services
+// servicesPodName is the name, and the host name, of the pod that spec.services
 // describes.
-func ServicesPodName(mc *v1alpha2.MiniCluster) string { return mc.Name + "-services" }
+func servicesPodName(mc *v1alpha2.MiniCluster) string { return mc.Name + "-services" }
 
 // Selector is the label selector of a MiniCluster's pods (status.selector).
 func Selector(mc *v1alpha2.MiniCluster) string {

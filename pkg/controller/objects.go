@@ -38,10 +38,10 @@ func Objects(mc *v1alpha2.MiniCluster, f Facts, random io.Reader, now time.Time)
 	}
 	objects = append(append(objects, volumes...), job)
 	for _, sidecar := range Sidecars(mc) {
-		objects = append(objects, BuildSidecarService(mc, sidecar))
+		objects = append(objects, buildSidecarService(mc, sidecar))
 	}
 	if len(mc.Spec.Services) > 0 {
-		objects = append(objects, BuildServicesPod(mc, f))
+		objects = append(objects, buildServicesPod(mc, f))
 	}
 	return objects, setKinds(objects)
 }
@@ -51,11 +51,11 @@ func Objects(mc *v1alpha2.MiniCluster, f Facts, random io.Reader, now time.Time)
 func clusterVolumes(mc *v1alpha2.MiniCluster) ([]runtime.Object, error) {
 	var objects []runtime.Object
 	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
-		volume, err := BuildPersistentVolume(mc, key)
+		volume, err := buildPersistentVolume(mc, key)
 		if err != nil {
 			return nil, err
 		}
-		claim, err := BuildVolumeClaim(mc, key)
+		claim, err := buildVolumeClaim(mc, key)
 		if err != nil {
 			return nil, err
 		}

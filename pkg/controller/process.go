@@ -11,8 +11,12 @@ import (
 )
 
 // staleRetry is the time after which a sync that met a stale cache is tried again,
-// unless the event that it lacked comes first.
-const staleRetry = 100 * time.Millisecond
+// unless the event that it lacked comes first. It doubles up to staleMax: a watch may
+// hang, and what is not certain meanwhile is asked for.
+const (
+	staleRetry = 100 * time.Millisecond
+	staleMax   = 2 * time.Second
+)
 
 // recheckAfterWrite is the time after which a sync that wrote something is followed by
 // another one, unless an event brings that sooner. What we made and somebody deleted
@@ -62,6 +66,9 @@ func (c *Controller) requeue(ctx context.Context, key cache.ObjectName, err erro
 	if !errors.As(err, &wait) {
 		c.waits.Forget(key)
 	}
+	if !isStale(err) {
+		c.stales.Forget(key)
+	}
 	switch {
 	case err == nil:
 		c.queue.Forget(key)
@@ -76,7 +83,7 @@ func (c *Controller) requeue(ctx context.Context, key cache.ObjectName, err erro
 		c.queue.Forget(key)
 		return resultTerminal
 	case isStale(err):
-		c.queue.AddAfter(key, staleRetry)
+		c.queue.AddAfter(key, c.stales.When(key))
 		return resultStale
 	case errors.As(err, &delay):
 		c.queue.Forget(key)

@@ -165,7 +165,7 @@ func (s *syncState) quorum() int32 {
 	if s.conf == nil || !madeByUs(s.job) {
 		return size
 	}
-	recorded, err := strconv.ParseInt(s.conf.Data[KeyQuorum], 10, 32)
+	recorded, err := strconv.ParseInt(s.conf.Data[keyQuorum], 10, 32)
 	if err != nil || recorded < 1 {
 		return size
 	}
@@ -290,12 +290,9 @@ func terminating(job *batchv1.Job) int32 {
 const maxMessage = 32768
 
 func condition(kind string, status bool, reason, message string) *metav1.Condition {
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage-3], "") + "..."
-	}
 	value := metav1.ConditionFalse
 	if status {
 		value = metav1.ConditionTrue
 	}
-	return &metav1.Condition{Type: kind, Status: value, Reason: reason, Message: message}
+	return &metav1.Condition{Type: kind, Status: value, Reason: reason, Message: shorten(message, maxMessage)}
 }

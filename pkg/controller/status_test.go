@@ -41,17 +41,17 @@ func TestNewStatus(t *testing.T) {
 		},
 		{
 			name: "the quorum is up", job: []func(*batchv1.Job){runningJob(4, 3)}, size: 4, ready: 3,
-			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{KeyQuorum: "3"}} },
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{keyQuorum: "3"}} },
 			want:    conditions{"Ready": "True/Ready", "Progressing": "True/Starting"},
 		},
 		{
 			name: "the quorum is not up", job: []func(*batchv1.Job){runningJob(4, 2)}, size: 4, ready: 2,
-			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{KeyQuorum: "3"}} },
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{keyQuorum: "3"}} },
 			want:    conditions{"Ready": "False/Starting"},
 		},
 		{
 			name: "a quorum that nobody can read", job: []func(*batchv1.Job){runningJob(4, 3)}, size: 4, ready: 3,
-			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{KeyQuorum: "?"}} },
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{keyQuorum: "?"}} },
 			want:    conditions{"Ready": "False/Starting"},
 		},
 		{

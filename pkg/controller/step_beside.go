@@ -75,7 +75,7 @@ func (c *Controller) sidecarService(ctx context.Context, s *syncState, sidecar S
 
 func (c *Controller) createSidecarService(ctx context.Context, s *syncState, sidecar Sidecar) error {
 	client := c.kube.CoreV1().Services(s.mc.Namespace)
-	service, err := client.Create(ctx, BuildSidecarService(s.mc, sidecar), metav1.CreateOptions{FieldManager: fieldManager})
+	service, err := client.Create(ctx, buildSidecarService(s.mc, sidecar), metav1.CreateOptions{FieldManager: fieldManager})
 	if err == nil {
 		c.fresh.wrote(s.key, services, service.ResourceVersion)
 		return nil

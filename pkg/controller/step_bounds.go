@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
@@ -43,6 +44,9 @@ func (c *Controller) bounds(ctx context.Context, s *syncState) error {
 	}
 	mc, err := c.flux.FluxFrameworkV1alpha2().MiniClusters(s.mc.Namespace).
 		Patch(ctx, s.mc.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	if apierrors.IsNotFound(err) {
+		return &staleError{what: string(miniclusters)}
+	}
 	if err != nil {
 		return fmt.Errorf("putting spec.size back to %d: %w", d.Granted, err)
 	}

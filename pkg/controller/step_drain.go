@@ -17,6 +17,7 @@ import (
 
 	"minicluster.internal/operator/pkg/agent/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/flux"
 )
 
 const (
@@ -117,13 +118,14 @@ func (c *Controller) unanswered(ctx context.Context, s *syncState, target int32,
 	if heard.hopeless {
 		s.seen.drain = nil // then nothing ever was
 	}
+	reason := sentence(heard.err.Error()) // what answers is the user's pod, which may say anything
 	if heard.hopeless || heard.failing >= c.drainPatience {
-		klog.FromContext(ctx).Info("Shrinking without draining", "size", target, "reason", heard.err.Error())
+		klog.FromContext(ctx).Info("Shrinking without draining", "size", target, "reason", reason)
 		s.seen.undrained = &event{corev1.EventTypeWarning, "DrainSkipped", "Resize", fmt.Sprintf(
-			"size %d: %s not drained: %s", target, ranks(target, parallelism(s.job)), heard.err)}
+			"size %d: %s not drained: %s", target, ranks(target, parallelism(s.job)), reason)}
 		return true
 	}
-	klog.FromContext(ctx).V(1).Info("The agent does not answer as it should", "reason", heard.err.Error())
+	klog.FromContext(ctx).V(1).Info("The agent does not answer as it should", "reason", reason)
 	what := "can't be reached"
 	if refused := (*control.RefusedError)(nil); errors.As(heard.err, &refused) {
 		what = "can't drain ranks"
@@ -259,18 +261,24 @@ func lastProgress(s *syncState, change string) string {
 
 func busyMessage(state control.State, change string, limit *time.Duration) string {
 	if state.Busy.Empty() {
-		return fmt.Sprintf("draining ranks %s %s", state.Leaving, change)
+		return fmt.Sprintf("draining ranks %s %s", rankText(state.Leaving), change)
 	}
 	jobs := fmt.Sprintf("%d jobs", state.Jobs)
 	if state.Jobs == 1 {
 		jobs = "1 job"
 	}
-	text := fmt.Sprintf("waiting for %s on ranks %s to end %s", jobs, state.Busy, change)
+	text := fmt.Sprintf("waiting for %s on ranks %s to end %s", jobs, rankText(state.Busy), change)
 	if limit != nil {
 		text += fmt.Sprintf(", for at most %s in all", *limit)
 	}
 	return text
 }
+
+// maxRankText bounds what is listed of ranks: every other one of a large cluster is a text that nobody reads, and it
+// would be written again each second.
+const maxRankText = 256
+
+func rankText(ranks flux.IDSet) string { return shorten(ranks.String(), maxRankText) }
 
 // ranks names the ranks from one to the one before another.
 func ranks(from, end int32) string {

@@ -23,8 +23,10 @@ func (c *Controller) network(ctx context.Context, s *syncState) error {
 	switch {
 	case s.service == nil:
 		return c.createService(ctx, s)
+	case s.service.DeletionTimestamp != nil && s.job != nil && owns(s.mc, s.service):
+		return nil // it serves until it has gone, which wakes us
 	case s.service.DeletionTimestamp != nil:
-		return &staleError{what: "Services"}
+		return &waitError{message: fmt.Sprintf("waiting for Service %q, which is being deleted, to go", s.service.Name)}
 	case owns(s.mc, s.service):
 		return nil
 	case !sharable(s.mc, s.service):

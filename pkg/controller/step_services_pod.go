@@ -62,7 +62,7 @@ func wantsServicesPod(s *syncState) (bool, error) {
 
 func (c *Controller) createServicesPod(ctx context.Context, s *syncState) error {
 	client := c.kube.CoreV1().Pods(s.mc.Namespace)
-	pod, err := client.Create(ctx, BuildServicesPod(s.mc, s.facts), metav1.CreateOptions{FieldManager: fieldManager})
+	pod, err := client.Create(ctx, buildServicesPod(s.mc, s.facts), metav1.CreateOptions{FieldManager: fieldManager})
 	switch {
 	case err == nil:
 		s.servicesPod = pod
@@ -76,10 +76,10 @@ func (c *Controller) createServicesPod(ctx context.Context, s *syncState) error 
 	case !apierrors.IsAlreadyExists(err):
 		return fmt.Errorf("creating the services pod: %w", err)
 	}
-	held, err := client.Get(ctx, ServicesPodName(s.mc), metav1.GetOptions{})
+	held, err := client.Get(ctx, servicesPodName(s.mc), metav1.GetOptions{})
 	switch {
 	case err != nil:
-		return fmt.Errorf("reading pod %q, which exists already: %w", ServicesPodName(s.mc), err)
+		return fmt.Errorf("reading pod %q, which exists already: %w", servicesPodName(s.mc), err)
 	case !metav1.IsControlledBy(held, s.mc):
 		return &heldError{kind: "Pod", name: held.Name, holder: describeHolder(held)}
 	case managed(held):
@@ -102,6 +102,7 @@ func (c *Controller) deleteServicesPod(ctx context.Context, s *syncState, why st
 
 // retire ends what lives beside the Job of a MiniCluster that has ended.
 func (c *Controller) retire(ctx context.Context, s *syncState) error {
+	c.leads.forget(s.key)
 	pod := s.servicesPod
 	if pod == nil || pod.DeletionTimestamp != nil || !metav1.IsControlledBy(pod, s.mc) {
 		return nil

@@ -25,6 +25,11 @@ func (c *Controller) size(ctx context.Context, s *syncState) error {
 	}
 	target := s.target()
 	if target == 0 {
+		if s.seen.elsewhere != "" {
+			if err := c.lowerQuorum(ctx, s, min(parallelism(s.job), completions(s.job))); err != nil {
+				return err
+			}
+		}
 		return c.giveBack(ctx, s)
 	}
 	if target > parallelism(s.job) && s.seen.certificateLost {
@@ -65,7 +70,7 @@ func (s *syncState) target() int32 {
 	if p == wanted && n == wanted {
 		return 0
 	}
-	low, high := lowerBound(s.mc, s.facts.Maximum), s.facts.Maximum
+	low, high := s.mc.LowerBound(s.facts.Maximum), s.facts.Maximum
 	if p < low || p > high || n < low || n > high {
 		return wanted
 	}
@@ -74,12 +79,12 @@ func (s *syncState) target() int32 {
 }
 
 // lowerQuorum makes sure that a lead broker that is replaced later does not wait
-// for ranks that are going away now.
+// for ranks that are going away now, or that somebody else took away.
 func (c *Controller) lowerQuorum(ctx context.Context, s *syncState, target int32) error {
 	if s.conf == nil {
 		return nil
 	}
-	recorded, err := strconv.ParseInt(s.conf.Data[KeyQuorum], 10, 32)
+	recorded, err := strconv.ParseInt(s.conf.Data[keyQuorum], 10, 32)
 	if err != nil {
 		return nil //nolint:nilerr // no quorum that we can read is none that we can lower
 	}
@@ -89,7 +94,7 @@ func (c *Controller) lowerQuorum(ctx context.Context, s *syncState, target int32
 	}
 	return c.patchConfigMap(ctx, s, map[string]any{
 		"metadata": map[string]any{"uid": s.conf.UID},
-		"data":     map[string]string{KeyQuorum: formatSize(quorum)},
+		"data":     map[string]string{keyQuorum: formatSize(quorum)},
 	})
 }
 
@@ -118,6 +123,12 @@ func (c *Controller) resize(ctx context.Context, s *syncState, target int32) err
 		return fmt.Errorf("resizing the Job from %d to %d: %w", from, target, err)
 	}
 	s.job = job
+	switch {
+	case s.seen.undrained != nil:
+		c.metrics.drained(s.seen.undrained.reason)
+	case s.seen.drain != nil && target < from:
+		c.metrics.drained("")
+	}
 	s.seen.drain = nil // the Job tells of it now
 	c.leads.reset(s.key)
 	c.fresh.wrote(s.key, jobs, job.ResourceVersion)

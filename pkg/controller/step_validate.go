@@ -26,8 +26,10 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 	if s.conf != nil || mc.Status.MaximumSize > 0 {
 		// The Job of a cluster that has a maximum already has to be made again:
 		// a size out of bounds is corrected by the next step, and is no reason
-		// to refuse.
+		// to refuse. Nor is what it leaves to others, which only the metrics API
+		// server reads: it is reported once the Job is there again.
 		mc = mc.DeepCopy()
+		delete(mc.Annotations, v1alpha2.AnnotationCapacityReserve)
 		mc.Spec.Size = new(s.facts.Maximum)
 		mc.Spec.MaxSize = s.facts.Maximum
 	}

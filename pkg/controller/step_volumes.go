@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -38,7 +39,7 @@ func (c *Controller) clusterVolumes(ctx context.Context, s *syncState) error {
 }
 
 func (c *Controller) persistentVolume(ctx context.Context, s *syncState, key string) error {
-	wanted, err := BuildPersistentVolume(s.mc, key)
+	wanted, err := buildPersistentVolume(s.mc, key)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (c *Controller) persistentVolume(ctx context.Context, s *syncState, key str
 }
 
 func (c *Controller) volumeClaim(ctx context.Context, s *syncState, key string) error {
-	wanted, err := BuildVolumeClaim(s.mc, key)
+	wanted, err := buildVolumeClaim(s.mc, key)
 	if err != nil {
 		return err
 	}
@@ -129,6 +130,7 @@ func (c *Controller) finalize(ctx context.Context, mc *v1alpha2.MiniCluster) err
 		LabelSelector: labels.Set{v1alpha2.LabelMiniClusterUID: string(mc.UID)}.String(),
 	})
 	if err != nil {
+		c.reportForbidden(mc, err)
 		return fmt.Errorf("listing the PersistentVolumes of a MiniCluster that is being deleted: %w", err)
 	}
 	for i := range list.Items {
@@ -138,6 +140,7 @@ func (c *Controller) finalize(ctx context.Context, mc *v1alpha2.MiniCluster) err
 		}
 		err := client.Delete(ctx, pv.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pv.UID}})
 		if err := ignoreNotFound(err); err != nil {
+			c.reportForbidden(mc, err)
 			return fmt.Errorf("deleting PersistentVolume %q: %w", pv.Name, err)
 		}
 		klog.FromContext(ctx).Info("Deleted a PersistentVolume with its MiniCluster", "persistentVolume", pv.Name)
@@ -147,6 +150,17 @@ func (c *Controller) finalize(ctx context.Context, mc *v1alpha2.MiniCluster) err
 		return fmt.Errorf("removing the finalizer: %w", err)
 	}
 	return nil
+}
+
+// reportForbidden says why a MiniCluster stays while it is being deleted, if somebody has
+// to do something about it.
+func (c *Controller) reportForbidden(mc *v1alpha2.MiniCluster, err error) {
+	if !apierrors.IsForbidden(err) {
+		return
+	}
+	c.events.Eventf(mc, nil, corev1.EventTypeWarning, "VolumesNotDeleted", "Finalize",
+		"It stays until its PersistentVolumes are deleted, which the controller may not do: give it the right, or delete those with the label %s=%s and take the finalizer %s away. %v",
+		v1alpha2.LabelMiniClusterUID, mc.UID, v1alpha2.FinalizerVolumes, err)
 }
 
 func (c *Controller) patchFinalizers(ctx context.Context, mc *v1alpha2.MiniCluster, finalizers []string) (*v1alpha2.MiniCluster, error) {

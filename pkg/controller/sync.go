@@ -114,6 +114,9 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) error {
 		c.queue.AddAfter(key, delay.after)
 		return err
 	}
+	if reportErr != nil && err != nil {
+		return fmt.Errorf("%w (before that: %s)", reportErr, err.Error())
+	}
 	if reportErr != nil {
 		return reportErr
 	}
@@ -182,7 +185,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the Service from the cache: %w", err)
 	}
-	s.servicesPod, err = c.cached(key.Namespace).pods.Pods(key.Namespace).Get(ServicesPodName(mc))
+	s.servicesPod, err = c.cached(key.Namespace).pods.Pods(key.Namespace).Get(servicesPodName(mc))
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the services pod from the cache: %w", err)
 	}
@@ -230,6 +233,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.pace.forget(key)
 	c.slow.forget(key)
 	c.leads.forget(key)
+	c.stales.Forget(key)
 	c.held.Forget(key)
 	c.waits.Forget(key)
 }

@@ -171,7 +171,7 @@ func TestLostConfigMap(t *testing.T) {
 				c, _ := p.objects[configmaps]["a-config"].(*corev1.ConfigMap)
 				return c
 			}
-			was := conf().Data[KeyBrokerConfig]
+			was := conf().Data[keyBrokerConfig]
 			original := p.cluster("a").Spec.DeepCopy()
 			edit(p.world, miniclusters, "a", tc.edit)
 			p.remove(configmaps, "a-config")
@@ -186,7 +186,7 @@ func TestLostConfigMap(t *testing.T) {
 				p.calm()
 			}
 			require.NotNil(t, conf())
-			assert.Equal(t, was, conf().Data[KeyBrokerConfig])
+			assert.Equal(t, was, conf().Data[keyBrokerConfig])
 			assert.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 		})
 	}
@@ -217,4 +217,38 @@ func TestDeletedBeforeItsStatus(t *testing.T) {
 	p.seeAll()
 	p.work(5)
 	assert.Empty(t, p.controller.fresh.begun, "what is remembered")
+}
+
+// What goes with its MiniCluster is seen to go before the MiniCluster is, as each watch has its own pace. That costs no
+// question: the MiniCluster is looked at a moment later, when it is gone for the cache too.
+func TestWhatGoesWithItsOwnerCostsNoRequest(t *testing.T) {
+	p := newPlay(t, nil)
+	p.calm()
+	p.clock.Step(time.Minute) // what was written is looked at once more
+	p.calm()
+	assert.Zero(t, p.requests(func() {
+		p.remove(miniclusters, "a")
+		p.collectGarbage()
+		for _, r := range []cachedResource{jobs, services} {
+			require.NotEmpty(t, p.pending[r])
+			p.see(r, len(p.pending[r]))
+		}
+		p.clock.Step(staleRetry - 1)
+		p.work(20)
+		p.seeAll()
+		p.clock.Step(time.Minute)
+		p.work(20)
+	}))
+	assert.Empty(t, p.controller.fresh.begun, "what is remembered")
+}
+
+// What is deleted alone is made again, that moment later.
+func TestWhatIsDeletedAloneIsMadeAgain(t *testing.T) {
+	p := newPlay(t, nil)
+	p.calm()
+	p.remove(services, "a")
+	p.seeAll()
+	p.clock.Step(staleRetry)
+	p.work(20)
+	assert.Contains(t, p.objects[services], "a")
 }

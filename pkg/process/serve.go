@@ -11,10 +11,14 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Limits of our HTTP servers; their answers are small.
+// Limits of our HTTP servers, which anybody may knock at: their requests and answers are small.
 const (
-	readHeaderTimeout = 5 * time.Second
-	shutdownTimeout   = 5 * time.Second
+	readTimeout    = 5 * time.Second
+	writeTimeout   = 30 * time.Second
+	idleTimeout    = 2 * time.Minute // longer than monitors pause
+	maxHeaderBytes = 16 << 10
+
+	shutdownTimeout = 5 * time.Second
 )
 
 // Serve serves a handler at an address until the context ends; an
@@ -29,7 +33,7 @@ func Serve(ctx context.Context, name, address string, handler http.Handler) erro
 		return fmt.Errorf("listening for %s: %w", name, err)
 	}
 	klog.FromContext(ctx).Info("Serving", "what", name, "address", listener.Addr().String())
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout}
+	server := newServer(handler)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -43,4 +47,11 @@ func Serve(ctx context.Context, name, address string, handler http.Handler) erro
 	}
 	<-stopped
 	return nil
+}
+
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:     handler,
+		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -126,11 +127,15 @@ func decode(data []byte, where, namespace string) []document {
 
 func decodeMiniCluster(data []byte, version, where, namespace string) document {
 	var mc v1alpha2.MiniCluster
+	data, wrong := settleDocument(data)
 	strict, err := kjson.UnmarshalStrict(data, &mc)
 	if name := mc.Name + mc.GenerateName; name != "" {
 		where += " (" + name + ")"
 	}
-	d := document{where: where, mc: &mc}
+	d := document{where: where, mc: &mc, problems: wrong}
+	if len(wrong) > 0 {
+		return d
+	}
 	if err != nil {
 		d.problems = append(d.problems, err.Error())
 		return d
@@ -153,6 +158,20 @@ func decodeMiniCluster(data []byte, version, where, namespace string) document {
 		d.problems = append(d.problems, err.Error())
 	}
 	return d
+}
+
+// settleDocument leaves out what is null, and says which values have a wrong type.
+func settleDocument(data []byte) ([]byte, []string) {
+	var object any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &object); err != nil {
+		return data, []string{err.Error()}
+	}
+	wrong := settle(object, reflect.TypeFor[v1alpha2.MiniCluster](), "")
+	settled, err := json.Marshal(object)
+	if err != nil {
+		return data, append(wrong, err.Error())
+	}
+	return settled, wrong
 }
 
 // defaultInstallRoot sets the one default that v1alpha1 has and v1alpha2 has not, where

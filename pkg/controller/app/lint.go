@@ -18,7 +18,23 @@ type fileFlags struct {
 	server    string
 }
 
-func (o *fileFlags) addTo(cmd *cobra.Command) {
+// complete makes a command that reads documents of one that has its texts.
+func (o *fileFlags) complete(cmd *cobra.Command, options *Options, run func(documents []document, site controller.Site) error) {
+	cmd.Args = cobra.NoArgs
+	cmd.SilenceUsage = true
+	// In place of the one that starts the log: errors are for people.
+	cmd.PersistentPreRun = func(*cobra.Command, []string) {}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		site, err := o.site(options)
+		if err != nil {
+			return err
+		}
+		documents, err := readFiles(o.files, cmd.InOrStdin(), o.namespace)
+		if err != nil {
+			return err
+		}
+		return run(documents, site)
+	}
 	fs := cmd.Flags()
 	fs.StringSliceVarP(&o.files, "filename", "f", nil, "Files with MiniClusters, of one document or several; - is the standard input.")
 	fs.StringVarP(&o.namespace, "namespace", "n", "default", "Namespace of documents that name none.")
@@ -30,31 +46,18 @@ const hostPath = "hostpath"
 
 // newLintCommand makes the command that says what is wrong with MiniClusters.
 func newLintCommand() *cobra.Command {
-	var flags fileFlags
-	options := NewOptions()
 	cmd := &cobra.Command{
 		Use:   "lint -f FILE",
 		Short: "Says what is wrong with MiniClusters, without a cluster",
 		Long: `lint reads MiniClusters of both API versions and says, field by field, what is
 wrong with them and what will have no effect. It needs no Kubernetes cluster. It
 ends with an error if a document is not valid.`,
-		Args:         cobra.NoArgs,
-		SilenceUsage: true,
-		// In place of the one that starts the log: errors are for people.
-		PersistentPreRun: func(*cobra.Command, []string) {},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			site, err := flags.site(options)
-			if err != nil {
-				return err
-			}
-			documents, err := readFiles(flags.files, cmd.InOrStdin(), flags.namespace)
-			if err != nil {
-				return err
-			}
-			return lint(cmd.OutOrStdout(), documents, site)
-		},
+		Example: `  minicluster-controller lint -f minicluster.yaml
+  kubectl get miniclusters -A -o yaml | minicluster-controller lint -f -`,
 	}
-	flags.addTo(cmd)
+	(&fileFlags{}).complete(cmd, NewOptions(), func(documents []document, site controller.Site) error {
+		return lint(cmd.OutOrStdout(), documents, site)
+	})
 	return cmd
 }
 

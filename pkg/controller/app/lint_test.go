@@ -61,7 +61,7 @@ func TestLint(t *testing.T) {
 			text: sound + "  localDeploy: true\n  fluxOptionFlags: -x\n  workdir: /a\n",
 			want: []string{
 				"spec.fluxOptionFlags: there is no such field; did you mean spec.flux.optionFlags?",
-				"spec.localDeploy: there is no such field\n",
+				"spec.localDeploy: there is no such field: remove it, and describe directories of the nodes in spec.volumes\n",
 			},
 		},
 		{
@@ -71,6 +71,11 @@ func TestLint(t *testing.T) {
 			text: strings.Replace(sound, "command: hostname", "volumes: {data: {path: /data}}", 1) + "---\n" + strings.Replace(
 				strings.Replace(sound, "command: hostname", "volumes: {data: {path: /data}}", 1), "v1alpha2", "v1alpha1", 1),
 			want: []string{"document 2 (sound): error: spec.containers[0].volumes[data]: "},
+		},
+		{
+			name: "a reserve that can't be read", err: "1 of 1",
+			text: strings.Replace(sound, "{name: sound}", "{name: sound, annotations: {flux-framework.org/capacity-reserve: mem=10%}}", 1),
+			want: []string{`(sound): error: metadata.annotations[flux-framework.org/capacity-reserve]: Invalid value: "mem=10%": "mem" is not the name of a resource: use cpu, memory`},
 		},
 		{
 			name: "what does nothing",
@@ -127,6 +132,54 @@ func TestLintFiles(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 	_, _, err = command(t, "", "lint")
 	require.ErrorContains(t, err, "filename")
+}
+
+// TestLintTypes: what the API server says of null and of wrong types, lint says too.
+func TestLintTypes(t *testing.T) {
+	for name, tc := range map[string]struct{ spec, want string }{
+		"null in a map":         {spec: "containers: [{volumes: {a: null}, environment: {A: null}}], pod: {nodeAffinity: {a: null}}, volumes: {b: null}"},
+		"null fields":           {spec: "size: null, flux: {container: null}, containers: [{command: null, resources: null}]"},
+		"whole numbers":         {spec: "size: 2.0, containers: [{resources: {limits: {cpu: 2, memory: 1Gi}}}]"},
+		"null in a list":        {"containers: [null]", "spec.containers[0]: must be an object (KEY: VALUE), is null: change it"},
+		"null in a deeper list": {"containers: [{securityContext: {capabilities: {add: [null]}}}]", "spec.containers[0].securityContext.capabilities.add[0]: must be a string, is null: give a value or remove it"},
+		"a number as text":      {"containers: [{}, {environment: {B: x, A: 1}}]", "spec.containers[1].environment[A]: must be a string, is a number: put it in quotes"},
+		"a truth as text":       {"containers: [{environment: {A: yes}}]", "spec.containers[0].environment[A]: must be a string, is true or false: put it in quotes"},
+		"text as a number":      {"size: '2', containers: [{}]", "spec.size: must be a whole number, is a string: write it without quotes"},
+		"text as a truth":       {"interactive: 'true', containers: [{}]", "spec.interactive: must be true or false, is a string: write it without quotes"},
+		"a fraction":            {"size: 2.5, containers: [{}]", "spec.size: must be a whole number, is a fraction: round it"},
+		"a large number":        {"size: 2147483648, containers: [{}]", "spec.size: must be from -2147483648 to 2147483647"},
+		"a larger number":       {"size: 99999999999999999999, containers: [{}]", "spec.size: must be a whole number, is too large: lower it"},
+		"a fraction of a CPU":   {"containers: [{resources: {limits: {cpu: 0.5}}}]", "spec.containers[0].resources.limits[cpu]: must be a string or a whole number, is a number: put it in quotes"},
+		"an object as a list":   {"containers: {image: a}", "spec.containers: must be a list (- VALUE), is an object: change it"},
+		"a list as an object":   {"containers: [{environment: [{name: A}]}]", "spec.containers[0].environment: must be an object (KEY: VALUE), is a list: change it"},
+		"a list as text":        {"containers: [{command: [hostname]}]", "spec.containers[0].command: must be a string, is a list: change it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := "apiVersion: flux-framework.org/v1alpha2\nkind: MiniCluster\nmetadata: {name: a, creationTimestamp: null}\nspec: {" + tc.spec + "}\n"
+			out, _, err := command(t, text, "lint", "-f", "-")
+			if tc.want == "" {
+				require.NoError(t, err, out)
+				return
+			}
+			require.Error(t, err)
+			assert.Equal(t, "standard input: document 1 (a): error: "+tc.want+"\n", out)
+		})
+	}
+}
+
+// TestExplainUnknown: fields that have a successor of another name.
+func TestExplainUnknown(t *testing.T) {
+	for path, want := range map[string]string{
+		"spec.test":                                 ": use spec.logging.quiet",
+		"spec.volumes.data.class":                   ": use storageClass",
+		"spec.flux.volumes":                         ": use volumes of the container that runs Flux",
+		"spec.containers[0].commands.postBroker":    ": use commands.post, which every pod runs",
+		"spec.pod.disableSoleTenancy":               ": use spec.network.disableAffinity",
+		"spec.containers[0].fluxOptionFlags":        "; did you mean spec.flux.optionFlags?",
+		"spec.containers[0].volumes.data.something": "",
+	} {
+		assert.Equal(t, path+": there is no such field"+want, explainUnknown(`unknown field "`+path+`"`))
+	}
 }
 
 // TestSimilarField: names that old documents have, and mistakes.

@@ -3,9 +3,7 @@
 package app
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -16,25 +14,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	componentconfig "k8s.io/component-base/config"
 	leaderoptions "k8s.io/component-base/config/options"
-	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"minicluster.internal/operator/pkg/controller"
 	"minicluster.internal/operator/pkg/fluxconfig"
+	"minicluster.internal/operator/pkg/process"
 )
 
 // Options are the settings of the process.
 type Options struct {
-	// Kubeconfig is the path of a kubeconfig; in-cluster where empty.
-	Kubeconfig string
+	// ClientOptions are about the API server.
+	process.ClientOptions
 	// Namespaces are the only ones in which MiniClusters are looked after; all where
 	// there are none.
 	Namespaces []string
 	// Workers is the number of MiniClusters that are synced at the same time.
 	Workers int
-	// KubeAPIQPS and KubeAPIBurst bound the requests to the API server; a QPS
-	// that is not positive sets no bound.
-	KubeAPIQPS   float32
-	KubeAPIBurst int
 	// HealthAddress serves /healthz and /readyz; "" serves nothing.
 	HealthAddress string
 	// MetricsAddress serves /metrics; "" serves nothing.
@@ -61,18 +55,13 @@ type Options struct {
 	NewAgent func(data map[string][]byte, host string) (controller.Agent, error)
 	// LeaderElection lets one of several controllers work at a time.
 	LeaderElection componentconfig.LeaderElectionConfiguration
-	// Logs sets format and verbosity of the log.
-	Logs *logsapi.LoggingConfiguration
 }
 
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	return &Options{
-		Workers: 10,
-		// The workers bound what is under way at a time, and the API server
-		// shares itself fairly among its clients.
-		KubeAPIQPS:     -1,
-		KubeAPIBurst:   100,
+		ClientOptions:  process.NewClientOptions(),
+		Workers:        10,
 		HealthAddress:  ":8081",
 		MetricsAddress: ":8080",
 		ClusterDomain:  fluxconfig.DefaultClusterDomain,
@@ -87,18 +76,15 @@ func NewOptions() *Options {
 			ResourceLock:  "leases",
 			ResourceName:  "minicluster-controller",
 		},
-		Logs: logsapi.NewLoggingConfiguration(),
 	}
 }
 
 // AddFlags binds the settings to flags.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig. Unset: the in-cluster configuration.")
+	o.AddClientFlags(fs)
 	fs.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces,
 		"Namespaces whose MiniClusters are looked after, with rights in these only. Unset: all namespaces.")
 	fs.IntVar(&o.Workers, "workers", o.Workers, "MiniClusters that are synced at the same time.")
-	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", o.KubeAPIQPS, "Requests a second to the API server, on average; 0 or less sets no bound.")
-	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server that may exceed the average for a moment.")
 	fs.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, `Address of /healthz and /readyz; "" serves none.`)
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)
 	fs.DurationVar(&o.SlowStart, "slow-start", o.SlowStart,
@@ -107,7 +93,6 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"How long an agent that can't be reached is tried before a MiniCluster shrinks without draining ranks. 0: agents are not asked, and every shrink goes at once.")
 	o.addSiteFlags(fs)
 	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
-	logsapi.AddFlags(o.Logs, fs)
 }
 
 // addSiteFlags binds what decides about pods.
@@ -142,10 +127,9 @@ func (o *Options) site() controller.Site {
 
 // Validate returns all that is wrong with the settings, by flag.
 func (o *Options) Validate() error {
-	var errs []error
-	add := func(flag, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("--%s: "+format, append([]any{flag}, args...)...))
-	}
+	var errs process.FlagErrors
+	add := errs.Add
+	o.ValidateClient(&errs)
 	for _, problem := range namespaceProblems(o.Namespaces) {
 		add("namespaces", "%s", problem)
 	}
@@ -154,9 +138,6 @@ func (o *Options) Validate() error {
 	}
 	if o.DrainPatience < 0 {
 		add("drain-patience", "%s: must not be negative", o.DrainPatience)
-	}
-	if o.KubeAPIQPS > 0 && o.KubeAPIBurst < 1 {
-		add("kube-api-burst", "%d: must be at least 1", o.KubeAPIBurst)
 	}
 	if o.ClusterDomain == "" {
 		add("cluster-domain", "must not be empty; the usual domain is cluster.local")
@@ -174,14 +155,8 @@ func (o *Options) Validate() error {
 			add("agent-image-pull-secrets", "%q: %s", name, problems[0])
 		}
 	}
-	for flag, address := range map[string]string{"health-bind-address": o.HealthAddress, "metrics-bind-address": o.MetricsAddress} {
-		if address == "" {
-			continue
-		}
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			add(flag, "%q: must be HOST:PORT or :PORT", address)
-		}
-	}
+	errs.AddAddress("health-bind-address", o.HealthAddress)
+	errs.AddAddress("metrics-bind-address", o.MetricsAddress)
 	if l := o.LeaderElection; l.LeaderElect {
 		if l.LeaseDuration.Duration <= l.RenewDeadline.Duration {
 			add("leader-elect-lease-duration", "%s: must be longer than --leader-elect-renew-deadline (%s)", l.LeaseDuration.Duration, l.RenewDeadline.Duration)
@@ -190,7 +165,7 @@ func (o *Options) Validate() error {
 			add("leader-elect-resource-lock", "%q: only leases are supported", l.ResourceLock)
 		}
 	}
-	return errors.Join(errs...)
+	return errs.Join()
 }
 
 // namespaceProblems is what is wrong with a list of namespaces. One that was given

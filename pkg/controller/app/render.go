@@ -22,7 +22,6 @@ import (
 
 // newRenderCommand makes the command that prints what MiniClusters become.
 func newRenderCommand() *cobra.Command {
-	var flags fileFlags
 	options := NewOptions()
 	cmd := &cobra.Command{
 		Use:   "render -f FILE",
@@ -31,23 +30,10 @@ func newRenderCommand() *cobra.Command {
 controller would make of them. It needs no Kubernetes cluster. Keys and passwords are
 replaced by a note. A document that is not valid is reported, the others are
 printed, and the command ends with an error.`,
-		Args:         cobra.NoArgs,
-		SilenceUsage: true,
-		// In place of the one that starts the log: errors are for people.
-		PersistentPreRun: func(*cobra.Command, []string) {},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			site, err := flags.site(options)
-			if err != nil {
-				return err
-			}
-			documents, err := readFiles(flags.files, cmd.InOrStdin(), flags.namespace)
-			if err != nil {
-				return err
-			}
-			return render(cmd.OutOrStdout(), cmd.ErrOrStderr(), documents, site)
-		},
 	}
-	flags.addTo(cmd)
+	(&fileFlags{}).complete(cmd, options, func(documents []document, site controller.Site) error {
+		return render(cmd.OutOrStdout(), cmd.ErrOrStderr(), documents, site)
+	})
 	options.addSiteFlags(cmd.Flags())
 	return cmd
 }

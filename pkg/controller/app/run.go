@@ -23,7 +23,7 @@ import (
 // Run runs the process until the context ends or something fails for good, for
 // example when the lease is lost.
 func Run(ctx context.Context, o *Options) error {
-	config, err := process.ClientConfig(o.Kubeconfig, o.KubeAPIQPS, o.KubeAPIBurst, "minicluster-controller")
+	config, err := o.ClientConfig("minicluster-controller")
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,7 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	}
 
 	informers := controller.NewInformers(kube, flux, o.Namespaces...)
+	registry.RawMustRegister(controller.NewFleet(informers))
 	c, err := controller.New(controller.Options{
 		Kube:      kube,
 		Flux:      flux,

@@ -7,9 +7,10 @@ import (
 	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/legacyregistry"
 
-	_ "k8s.io/component-base/metrics/prometheus/restclient" // requests to the API server
-	_ "k8s.io/component-base/metrics/prometheus/version"    // build information
-	_ "k8s.io/component-base/metrics/prometheus/workqueue"  // the queue
+	_ "k8s.io/component-base/metrics/prometheus/clientgo/leaderelection" // who leads
+	_ "k8s.io/component-base/metrics/prometheus/restclient"              // requests to the API server
+	_ "k8s.io/component-base/metrics/prometheus/version"                 // build information
+	_ "k8s.io/component-base/metrics/prometheus/workqueue"               // the queue
 )
 
 // healthHandler answers /healthz (this process works, or waits for its turn) and

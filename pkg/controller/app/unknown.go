@@ -13,6 +13,20 @@ import (
 // unknownField is how the decoder names a field that is in no type.
 var unknownField = regexp.MustCompile(`^unknown field "(.+)"$`)
 
+// removedFields are those of documents older than May 2023, or of branches, whose
+// successor has another name.
+var removedFields = []struct {
+	path *regexp.Regexp
+	fix  string
+}{
+	{regexp.MustCompile(`^spec\.localDeploy$`), "remove it, and describe directories of the nodes in spec.volumes"},
+	{regexp.MustCompile(`^spec\.test$`), "use spec.logging.quiet"},
+	{regexp.MustCompile(`^spec\.volumes\.[^.]+\.class$`), "use storageClass"},
+	{regexp.MustCompile(`^spec\.flux\.volumes$`), "use volumes of the container that runs Flux"},
+	{regexp.MustCompile(`^spec\.containers\[\d+\]\.commands\.(brokerPost|postBroker)$`), "use commands.post, which every pod runs"},
+	{regexp.MustCompile(`^spec(\.pod)?\.disableSoleTenancy$`), "use spec.network.disableAffinity"},
+}
+
 // indexes are those of lists and maps in a path of the decoder.
 var indexes = regexp.MustCompile(`\[\d+\]`)
 
@@ -25,6 +39,11 @@ func explainUnknown(message string) string {
 	}
 	path := match[1]
 	text := path + ": there is no such field"
+	for _, old := range removedFields {
+		if old.path.MatchString(path) {
+			return text + ": " + old.fix
+		}
+	}
 	if meant := similarField(path); meant != "" {
 		text += fmt.Sprintf("; did you mean %s?", meant)
 	}

@@ -1793,6 +1793,13 @@ func schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref common.ReferenceCallback
 							Format:      "",
 						},
 					},
+					"priorityClassName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Priority class of the pods. Unset: Kubernetes' own default.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"runtimeClassName": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Runtime class of the pods.",

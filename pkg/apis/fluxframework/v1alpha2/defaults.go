@@ -101,10 +101,29 @@ func (mc *MiniCluster) RequestedSize() int32 {
 	return *mc.Spec.Size
 }
 
-// MinimumSize is the smallest size that the controller grants: minSize, and at
+// MinimumSize is the smallest size that is asked for at creation: minSize, and at
 // least 1.
 func (mc *MiniCluster) MinimumSize() int32 {
 	return max(1, mc.Spec.MinSize)
+}
+
+// LowerBound is the smallest size that the controller grants to a MiniCluster with a
+// maximum. A minSize above the maximum is reported as invalid and has no effect.
+func (mc *MiniCluster) LowerBound(maximum int32) int32 {
+	if mc.Spec.MinSize > maximum {
+		return 1
+	}
+	return mc.MinimumSize()
+}
+
+// Granted is the nearest size that the controller grants, as far as the status tells: no
+// maximum is known before the MiniCluster was first looked at.
+func (mc *MiniCluster) Granted(size int64) int64 {
+	maximum := mc.Status.MaximumSize
+	if maximum == 0 {
+		return max(size, int64(mc.MinimumSize()))
+	}
+	return max(min(size, int64(maximum)), int64(mc.LowerBound(maximum)))
 }
 
 // FluxContainerIndex is the index in spec.containers of the container that runs

@@ -290,6 +290,25 @@ func TestSizes(t *testing.T) {
 	assert.Equal(t, int32(3), mc.MinimumSize())
 }
 
+func TestGranted(t *testing.T) {
+	for _, c := range []struct {
+		minSize, maximum int32
+		size, want       int64
+	}{
+		{minSize: 0, maximum: 0, size: 0, want: 1},
+		{minSize: 3, maximum: 0, size: 2, want: 3},
+		{minSize: 3, maximum: 0, size: 1 << 40, want: 1 << 40},
+		{minSize: 0, maximum: 8, size: -5, want: 1},
+		{minSize: 3, maximum: 8, size: 2, want: 3},
+		{minSize: 3, maximum: 8, size: 5, want: 5},
+		{minSize: 3, maximum: 8, size: 9, want: 8},
+		{minSize: 9, maximum: 8, size: 0, want: 1}, // not valid, and without effect
+	} {
+		mc := v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{MinSize: c.minSize}, Status: v1alpha2.MiniClusterStatus{MaximumSize: c.maximum}}
+		assert.Equal(t, c.want, mc.Granted(c.size), "%+v", c)
+	}
+}
+
 func TestFluxContainerIndex(t *testing.T) {
 	container := func(runFlux bool) v1alpha2.MiniClusterContainer {
 		return v1alpha2.MiniClusterContainer{RunFlux: runFlux}

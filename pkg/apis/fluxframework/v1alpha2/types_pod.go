@@ -26,6 +26,10 @@ type PodSpec struct {
 	// +optional
 	SchedulerName string `json:"schedulerName,omitempty"`
 
+	// Priority class of the pods. Unset: Kubernetes' own default.
+	// +optional
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
 	// Runtime class of the pods.
 	// +optional
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`

@@ -14,7 +14,7 @@ func TestValidatePod(t *testing.T) {
 	run(t, []testCase{
 		{name: "valid", edit: pod(v1alpha2.PodSpec{
 			Labels: map[string]string{"app": "flux"}, Annotations: map[string]string{"a/b": "c d"}, ServiceAccountName: "sa",
-			RestartPolicy: corev1.RestartPolicyOnFailure, DNSPolicy: corev1.DNSDefault, RuntimeClassName: "nvidia",
+			RestartPolicy: corev1.RestartPolicyOnFailure, DNSPolicy: corev1.DNSDefault, RuntimeClassName: "nvidia", PriorityClassName: "system-node-critical",
 			NodeSelector: map[string]string{"a": "b"}, NodeAffinity: map[string][]string{"a": {"b", "c"}},
 			Tolerations: []corev1.Toleration{
 				{Operator: corev1.TolerationOpExists}, {Key: "a", Operator: corev1.TolerationOpEqual, Value: "b", Effect: corev1.TaintEffectNoSchedule},
@@ -24,8 +24,8 @@ func TestValidatePod(t *testing.T) {
 		{name: "labels and annotations", edit: pod(v1alpha2.PodSpec{
 			Labels: map[string]string{"a": "b c"}, Annotations: map[string]string{"a b": ""}, NodeSelector: map[string]string{"a b": ""},
 		}), fields: []string{"spec.pod.labels", "spec.pod.annotations", "spec.pod.nodeSelector"}},
-		{name: "names", edit: pod(v1alpha2.PodSpec{ServiceAccountName: "A", RuntimeClassName: "B"}),
-			fields: []string{"spec.pod.serviceAccountName", "spec.pod.runtimeClassName"}},
+		{name: "names", edit: pod(v1alpha2.PodSpec{ServiceAccountName: "A", PriorityClassName: "C", RuntimeClassName: "B"}),
+			fields: []string{"spec.pod.serviceAccountName", "spec.pod.priorityClassName", "spec.pod.runtimeClassName"}},
 		{name: "policies", edit: pod(v1alpha2.PodSpec{RestartPolicy: corev1.RestartPolicyAlways, DNSPolicy: corev1.DNSNone}),
 			fields: []string{"spec.pod.restartPolicy", "spec.pod.dnsPolicy"}},
 		{name: "node affinity", edit: pod(v1alpha2.PodSpec{NodeAffinity: map[string][]string{"a b": {"c"}, "d": nil, "e": {"f g"}}}),

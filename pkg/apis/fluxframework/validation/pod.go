@@ -24,6 +24,7 @@ func validatePod(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorLi
 	errs = append(errs, validatePodAnnotations(pod.Annotations, path.Child("annotations"))...)
 	errs = append(errs, validatePodSecurity(pod, path.Child("securityContext"))...)
 	errs = append(errs, reference(path.Child("serviceAccountName"), pod.ServiceAccountName)...)
+	errs = append(errs, reference(path.Child("priorityClassName"), pod.PriorityClassName)...)
 	errs = append(errs, reference(path.Child("runtimeClassName"), pod.RuntimeClassName)...)
 	errs = append(errs, validatePodPolicies(pod, path)...)
 	errs = append(errs, validateLabels(pod.NodeSelector, path.Child("nodeSelector"))...)

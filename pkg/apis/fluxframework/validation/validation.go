@@ -19,6 +19,7 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	path := field.NewPath("spec")
 	spec := &mc.Spec
 	errs := validateName(mc)
+	errs = append(errs, validateReserve(mc)...)
 	errs = append(errs, validateSizes(mc, path)...)
 	errs = append(errs, validateNumbers(spec, path)...)
 	errs = append(errs, validateContainers(mc, path.Child("containers"))...)
@@ -36,12 +37,12 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	return append(errs, validateBrokerConfig(mc, errs)...)
 }
 
-// ValidateMiniClusterUpdate returns what is wrong with the fields that may
-// change after creation. The size is not among them: the controller corrects one
+// ValidateMiniClusterUpdate returns what is wrong with the fields and annotations
+// that may change after creation. The size is not among them: the controller corrects one
 // that is out of bounds. The maximum is the one that was fixed at creation.
 func ValidateMiniClusterUpdate(mc *v1alpha2.MiniCluster, maximum int32) field.ErrorList {
 	path := field.NewPath("spec")
-	var errs field.ErrorList
+	errs := validateReserve(mc)
 	errs = append(errs, notNegative(mc.Spec.MinSize, path.Child("minSize"))...)
 	if mc.Spec.MinSize > maximum {
 		errs = append(errs, invalidf(path.Child("minSize"), mc.Spec.MinSize,

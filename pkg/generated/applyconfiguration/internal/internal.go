@@ -685,6 +685,9 @@ var schemaYAML = typed.YAMLObject(`types:
         map:
           elementType:
             scalar: string
+    - name: priorityClassName
+      type:
+        scalar: string
     - name: resources
       type:
         map:

@@ -22,6 +22,8 @@ type PodSpecApplyConfiguration struct {
 	AutomountServiceAccountToken *bool `json:"automountServiceAccountToken,omitempty"`
 	// Scheduler that places the pods.
 	SchedulerName *string `json:"schedulerName,omitempty"`
+	// Priority class of the pods. Unset: Kubernetes' own default.
+	PriorityClassName *string `json:"priorityClassName,omitempty"`
 	// Runtime class of the pods.
 	RuntimeClassName *string `json:"runtimeClassName,omitempty"`
 	// Restart policy of the pods. Unset: Never, and the Job replaces a pod that
@@ -102,6 +104,14 @@ func (b *PodSpecApplyConfiguration) WithAutomountServiceAccountToken(value bool)
 // If called multiple times, the SchedulerName field is set to the value of the last call.
 func (b *PodSpecApplyConfiguration) WithSchedulerName(value string) *PodSpecApplyConfiguration {
 	b.SchedulerName = &value
+	return b
+}
+
+// WithPriorityClassName sets the PriorityClassName field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PriorityClassName field is set to the value of the last call.
+func (b *PodSpecApplyConfiguration) WithPriorityClassName(value string) *PodSpecApplyConfiguration {
+	b.PriorityClassName = &value
 	return b
 }
 

@@ -1,0 +1,105 @@
+// Package reserve reads what a MiniCluster leaves free for others, as its annotation
+// flux-framework.org/capacity-reserve says it. It is pure: the validator and the metrics
+// API server both use it.
+package reserve
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Reserve is what is left free for others, by resource.
+type Reserve map[corev1.ResourceName]Share
+
+// Share is an amount of a resource, or a part of what is allocatable.
+type Share struct {
+	// Amount in whole units as the scheduler counts: CPU in thousandths of a core, memory
+	// and storage in bytes, anything else in pieces.
+	Amount int64
+	// Percent in thousandths of a percent, instead of an amount.
+	Percent int64
+}
+
+// wholePercent is all of a resource, in thousandths of a percent.
+const wholePercent int64 = 100_000
+
+// mostAmount is more than there is of anything, and a thousand times as much is a number still.
+const mostAmount int64 = math.MaxInt64 / 2000
+
+// Parse reads a reserve: shares of resources that are separated by commas, such as
+// "cpu=30,memory=10%". A share is a quantity or a percentage of what is allocatable on
+// the nodes that the MiniCluster may use. A share alone is one of cpu; nothing at all
+// reserves nothing. An error quotes the part that is wrong and says what would be right,
+// but not where the text stands.
+func Parse(text string) (Reserve, error) {
+	reserve := Reserve{}
+	if strings.TrimSpace(text) == "" {
+		return reserve, nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, named := strings.Cut(part, "=")
+		if !named {
+			name, value = string(corev1.ResourceCPU), part
+		}
+		resourceName := corev1.ResourceName(strings.TrimSpace(name))
+		if err := checkName(resourceName); err != nil {
+			return nil, err
+		}
+		if _, twice := reserve[resourceName]; twice {
+			return nil, fmt.Errorf("%s is given twice: leave one of them out", resourceName)
+		}
+		share, err := parseShare(resourceName, strings.TrimSpace(value))
+		if err != nil {
+			return nil, err
+		}
+		reserve[resourceName] = share
+	}
+	return reserve, nil
+}
+
+// checkName refuses what no node can have: a slip such as "mem" would reserve nothing.
+func checkName(name corev1.ResourceName) error {
+	switch {
+	case name == corev1.ResourceCPU, name == corev1.ResourceMemory, name == corev1.ResourcePods, name == corev1.ResourceEphemeralStorage:
+		return nil
+	case len(validation.IsQualifiedName(string(name))) == 0 &&
+		(strings.Contains(string(name), "/") || strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)):
+		return nil
+	default:
+		return fmt.Errorf("%q is not the name of a resource: use cpu, memory, pods, ephemeral-storage, hugepages-SIZE, or a full name such as nvidia.com/gpu", name)
+	}
+}
+
+func parseShare(name corev1.ResourceName, text string) (Share, error) {
+	number, percent := strings.CutSuffix(text, "%")
+	quantity, err := resource.ParseQuantity(strings.TrimSpace(number))
+	switch {
+	case err != nil:
+		return Share{}, fmt.Errorf("%q is neither a quantity, such as 30 or 64Gi, nor a percentage, such as 15%%", text)
+	case quantity.Sign() < 0:
+		return Share{}, fmt.Errorf("%q is less than nothing: use 0 or more", text)
+	case percent && quantity.CmpInt64(100) > 0, quantity.CmpInt64(mostAmount) > 0:
+		return Share{}, fmt.Errorf("%q is more than there is: use 100%% at most", text)
+	case percent:
+		return Share{Percent: quantity.MilliValue()}, nil
+	case name == corev1.ResourceCPU:
+		return Share{Amount: quantity.MilliValue()}, nil
+	default:
+		return Share{Amount: quantity.Value()}, nil
+	}
+}
+
+// Of is what is reserved of an allocatable amount, in the same units, rounded up.
+func (s Share) Of(allocatable int64) int64 {
+	if s.Percent == 0 {
+		return s.Amount
+	}
+	// In two parts, since bytes times percent could be more than fits.
+	whole, rest := allocatable/wholePercent, allocatable%wholePercent
+	return whole*s.Percent + (rest*s.Percent+wholePercent-1)/wholePercent
+}

@@ -1,0 +1,136 @@
+package controller
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// minute lets a minute pass in which something does not end, with a look each 100 ms, and counts the requests.
+func (p *play) minute() int {
+	return p.requests(func() {
+		for range 600 {
+			p.clock.Step(100 * time.Millisecond)
+			p.collectGarbage()
+			p.runJobs()
+			p.runPods(true)
+			for _, r := range cachedResources[1:] {
+				p.see(r, len(p.pending[r]))
+			}
+			p.work(5)
+		}
+	})
+}
+
+// A Service that is being deleted, and that somebody's finalizer keeps, is waited for without asking again and again, and
+// the status says so. A Job that has the Service still is looked after.
+func TestServiceThatStays(t *testing.T) {
+	p := newPlay(t, nil)
+	p.calm()
+	edit(p.world, services, "a", func(s *corev1.Service) {
+		s.Finalizers, s.DeletionTimestamp = []string{"example.org/keep"}, &metav1.Time{Time: p.clock.Now()}
+	})
+	p.calm()
+	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = nil })
+	p.calm()
+	assert.EqualValues(t, 1, p.cluster("a").Status.Size, "it can be resized")
+
+	p.deleteJob("a", false)
+	p.calm()
+	assert.Less(t, p.minute(), 100, "requests in a minute")
+	progressing := p.condition("a", v1alpha2.ConditionProgressing)
+	assert.Equal(t, v1alpha2.ReasonWaiting, progressing.Reason)
+	assert.Contains(t, progressing.Message, `waiting for Service "a", which is being deleted`)
+
+	p.remove(services, "a")
+	p.clock.Step(waitMax)
+	p.calm()
+	assert.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
+}
+
+// What MiniClusters leave free for others is an annotation: an edit of it is no new generation, and is looked at all the
+// same.
+func TestReserveIsCorrected(t *testing.T) {
+	p := newPlay(t, nil)
+	reserve := func(text string) {
+		edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) {
+			mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: text}
+		})
+		p.calm()
+	}
+	accepted := func() string { return p.condition("a", v1alpha2.ConditionAccepted).Reason }
+	reserve("much")
+	require.Equal(t, v1alpha2.ReasonInvalid, accepted())
+	reserve("cpu=1")
+	require.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
+	reserve("much")
+	assert.Equal(t, v1alpha2.ReasonInvalid, accepted())
+	reserve("cpu=1")
+	assert.Equal(t, v1alpha2.ReasonValid, accepted())
+}
+
+// A MiniCluster that is deleted while its watch hangs is asked for now and then.
+func TestDeletedWhileTheWatchHangs(t *testing.T) {
+	p := newPlay(t, nil)
+	p.calm()
+	p.remove(miniclusters, "a")
+	assert.Less(t, p.minute(), 100, "requests in a minute")
+	assert.Empty(t, p.objects[jobs])
+}
+
+// MiniClusters that share a Service don't look whenever another one comes or goes.
+func TestSharedServiceWakesFew(t *testing.T) {
+	p := newPlay(t, nil)
+	p.remove(miniclusters, "a")
+	syncs := func(during func()) int {
+		p.calm()
+		p.trace = nil
+		during()
+		p.calm()
+		n := 0
+		for _, line := range p.trace {
+			if line == "sync" {
+				n++
+			}
+		}
+		return n
+	}
+	share := func(name string) func() {
+		return func() {
+			_, err := p.create(miniclusters, newMiniCluster(name, 32))
+			require.NoError(t, err)
+		}
+	}
+	few := 0
+	for i := range 10 {
+		few = max(few, syncs(share(fmt.Sprintf("mc-%d", i))))
+	}
+	assert.LessOrEqual(t, few, 6, "syncs for one that comes, however many there are")
+	assert.LessOrEqual(t, syncs(func() { p.remove(miniclusters, "mc-9") }), 2, "and for one that goes")
+
+	edit(p.world, services, "shared", func(s *corev1.Service) {
+		s.OwnerReferences = s.OwnerReferences[1:]
+	})
+	p.calm()
+	assert.Len(t, p.objects[services]["shared"].GetOwnerReferences(), 9, "an owner that was taken away puts itself back")
+}
+
+// A lead that is replaced waits for no more ranks than somebody else has left the Job.
+func TestQuorumOfAJobResizedElsewhere(t *testing.T) {
+	p := newPlay(t, nil)
+	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = new(int32(5)) })
+	p.calm()
+	edit(p.world, jobs, "a", func(job *batchv1.Job) { job.Spec.Parallelism = new(int32(2)) })
+	p.calm()
+	require.Equal(t, v1alpha2.ReasonJobResizedElsewhere, p.condition("a", v1alpha2.ConditionScalingLimited).Reason)
+	assert.Equal(t, "2", p.objects[configmaps]["a-config"].(*corev1.ConfigMap).Data[keyQuorum])
+	assert.Zero(t, p.minute(), "requests when that is done")
+}
