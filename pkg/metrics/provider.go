@@ -66,7 +66,8 @@ func (p *Provider) GetMetricByName(ctx context.Context, name types.NamespacedNam
 	return new(customValue(info.Metric, metricSelector, values[0])), nil
 }
 
-// GetMetricBySelector are the values of a metric of all objects that are selected.
+// GetMetricBySelector are the values of a metric of all objects that are selected, in the order of their names: the caches
+// that sources look in have none.
 func (p *Provider) GetMetricBySelector(ctx context.Context, namespace string, selector labels.Selector, info provider.CustomMetricInfo, metricSelector labels.Selector) (*custom_metrics.MetricValueList, error) {
 	values, err := p.custom(ctx, Query{
 		Info: Info{Resource: info.GroupResource, Metric: info.Metric}, Namespace: namespace,
@@ -75,6 +76,7 @@ func (p *Provider) GetMetricBySelector(ctx context.Context, namespace string, se
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(values, func(a, b Value) int { return strings.Compare(a.Name, b.Name) })
 	list := &custom_metrics.MetricValueList{Items: make([]custom_metrics.MetricValue, 0, len(values))}
 	for _, v := range values {
 		list.Items = append(list.Items, customValue(info.Metric, metricSelector, v))

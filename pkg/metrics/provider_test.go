@@ -52,7 +52,7 @@ func (f fixed) values() []Value {
 }
 
 func TestSourcesAreOneAPI(t *testing.T) {
-	p := NewProvider(fixed{metric: "b", object: "one", value: 1}, fixed{metric: "b", object: "two", value: 2}, fixed{metric: "a", object: "one", err: errors.New("the agent of ns/one does not answer")})
+	p := NewProvider(fixed{metric: "b", object: "two", value: 2}, fixed{metric: "b", object: "one", value: 1}, fixed{metric: "a", object: "one", err: errors.New("the agent of ns/one does not answer")})
 	info := func(metric string) provider.CustomMetricInfo {
 		return provider.CustomMetricInfo{GroupResource: services, Namespaced: true, Metric: metric}
 	}
@@ -90,7 +90,7 @@ func TestSourcesAreOneAPI(t *testing.T) {
 	external, err := p.GetExternalMetric(t.Context(), "ns", labels.Everything(), provider.ExternalMetricInfo{Metric: "b"})
 	require.NoError(t, err)
 	require.Len(t, external.Items, 2)
-	assert.Equal(t, map[string]string{"of": "one"}, external.Items[0].MetricLabels)
+	assert.Equal(t, map[string]string{"of": "two"}, external.Items[0].MetricLabels)
 	_, err = p.GetExternalMetric(t.Context(), "ns", labels.Everything(), provider.ExternalMetricInfo{Metric: "a"})
 	assert.True(t, apierrors.IsServiceUnavailable(err), "%v", err)
 	_, err = p.GetExternalMetric(t.Context(), "ns", labels.Everything(), provider.ExternalMetricInfo{Metric: "c"})

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 	"minicluster.internal/operator/pkg/metrics/capacity"
 )
 
@@ -26,7 +27,7 @@ func (o *Options) addCapacityFlags(fs *pflag.FlagSet) {
 
 // capacity reads the flags.
 func (o *Options) capacity() (capacity.Options, error) {
-	reserve, err := capacity.ParseReserve(o.CapacityReserve)
+	left, err := reserve.Parse(o.CapacityReserve)
 	if err != nil {
 		return capacity.Options{}, fmt.Errorf("--%s: %w", flagReserve, err)
 	}
@@ -47,5 +48,5 @@ func (o *Options) capacity() (capacity.Options, error) {
 		}
 		pools[name] = selector
 	}
-	return capacity.Options{Reserve: reserve, Pools: pools}, nil
+	return capacity.Options{Reserve: left, Pools: pools}, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"minicluster.internal/operator/pkg/metrics/capacity"
+	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 )
 
 func TestCapacityOptions(t *testing.T) {
@@ -16,12 +16,12 @@ func TestCapacityOptions(t *testing.T) {
 	o.CapacityPools = []string{"gpu=nvidia.com/gpu.present=true", "batch=pool in (a,b),!old"}
 	got, err := o.capacity()
 	require.NoError(t, err)
-	assert.Equal(t, capacity.Reserve{"cpu": {Percent: 15_000}}, got.Reserve)
+	assert.Equal(t, reserve.Reserve{"cpu": {Percent: 15_000}}, got.Reserve)
 	require.Len(t, got.Pools, 2)
 	assert.True(t, got.Pools["batch"].Matches(labels.Set{"pool": "b"}))
 
 	for want, set := range map[string]func(*Options){
-		`--capacity-reserve: reserve "-1": "-1" is less than nothing`:                             func(o *Options) { o.CapacityReserve = "-1" },
+		`--capacity-reserve: "-1" is less than nothing: use 0 or more`:                            func(o *Options) { o.CapacityReserve = "-1" },
 		`--capacity-pools: "gpu": must be NAME=SELECTOR; all nodes are there as all`:              func(o *Options) { o.CapacityPools = []string{"gpu"} },
 		`--capacity-pools: "all=a=b": must be NAME=SELECTOR; all nodes are there as all`:          func(o *Options) { o.CapacityPools = []string{"all=a=b"} },
 		`--capacity-pools: "a=x=1": a is there twice`:                                             func(o *Options) { o.CapacityPools = []string{"a=y", "a=x=1"} },

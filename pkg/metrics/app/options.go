@@ -3,15 +3,14 @@
 package app
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
-	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"minicluster.internal/operator/pkg/process"
 )
 
 // The APIs that can be served.
@@ -22,12 +21,8 @@ const (
 
 // Options are the settings of the process.
 type Options struct {
-	// Kubeconfig is the path of a kubeconfig; in-cluster where empty.
-	Kubeconfig string
-	// KubeAPIQPS and KubeAPIBurst bound the requests to the API server; a QPS
-	// that is not positive sets no bound.
-	KubeAPIQPS   float32
-	KubeAPIBurst int
+	// ClientOptions are about the API server.
+	process.ClientOptions
 	// APIs are those to serve and to register: custom, external.
 	APIs []string
 	// BindAddress and SecurePort are where the API is served.
@@ -55,8 +50,10 @@ type Options struct {
 	CapacityReserve string
 	// CapacityPools are nodes with metrics of their own: NAME=SELECTOR.
 	CapacityPools []string
-	// Logs sets format and verbosity of the log.
-	Logs *logsapi.LoggingConfiguration
+	// Page serves the page of what is measured.
+	Page bool
+	// Prometheus is about queries.
+	Prometheus PrometheusOptions
 
 	// Address is where the agent of a lead pod is; nil for its own address.
 	Address func(*corev1.Pod) (string, error)
@@ -67,21 +64,20 @@ type Options struct {
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	return &Options{
-		KubeAPIQPS: -1, KubeAPIBurst: 100,
-		APIs:        []string{apiCustom, apiExternal},
-		BindAddress: "0.0.0.0", SecurePort: 6443, MetricsAddress: ":8080",
+		ClientOptions: process.NewClientOptions(),
+		APIs:          []string{apiCustom, apiExternal},
+		BindAddress:   "0.0.0.0", SecurePort: 6443, MetricsAddress: ":8080",
 		Namespace: "minicluster-system", ServiceName: "minicluster-metrics", ServicePort: 443,
 		SecretName: "minicluster-metrics-serving", APIServiceOwner: "minicluster-metrics",
 		CollectInterval: 5 * time.Second, CollectTimeout: 3 * time.Second, CollectConcurrency: 50, MaxAge: 30 * time.Second,
-		Logs: logsapi.NewLoggingConfiguration(),
+		Page:       true,
+		Prometheus: newPrometheusOptions(),
 	}
 }
 
 // AddFlags binds the settings to flags.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "Path of a kubeconfig. Unset: the in-cluster configuration.")
-	fs.Float32Var(&o.KubeAPIQPS, "kube-api-qps", o.KubeAPIQPS, "Requests a second to the API server, on average; 0 or less sets no bound.")
-	fs.IntVar(&o.KubeAPIBurst, "kube-api-burst", o.KubeAPIBurst, "Requests to the API server that may exceed the average for a moment.")
+	o.AddClientFlags(fs)
 	fs.StringSliceVar(&o.APIs, "apis", o.APIs, "APIs to serve and register: custom (custom.metrics.k8s.io), external (external.metrics.k8s.io).")
 	fs.StringVar(&o.BindAddress, "bind-address", o.BindAddress, "IP address of the API.")
 	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port of the API, HTTPS.")
@@ -94,23 +90,20 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.KeyFile, "tls-private-key-file", o.KeyFile, "Its key.")
 	fs.StringVar(&o.CAFile, "tls-ca-file", o.CAFile, "What clients are to trust with it.")
 	fs.StringVar(&o.APIServiceOwner, "apiservice-owner", o.APIServiceOwner, `ClusterRole that owns the APIServices: they are deleted with it. "" for none.`)
-	fs.DurationVar(&o.CollectInterval, "collect-interval", o.CollectInterval, "Time from one round, in which every agent is asked, to the next.")
+	fs.DurationVar(&o.CollectInterval, "collect-interval", o.CollectInterval, "Time from one round, in which every agent is asked, to the next, and for which an answer of Prometheus is used.")
 	fs.DurationVar(&o.CollectTimeout, "collect-timeout", o.CollectTimeout, "Time that an agent has to answer.")
 	fs.IntVar(&o.CollectConcurrency, "collect-concurrency", o.CollectConcurrency, "Agents that are asked at the same time.")
 	fs.DurationVar(&o.MaxAge, "max-age", o.MaxAge, "Age from which on numbers are not given out.")
 	o.addCapacityFlags(fs)
-	logsapi.AddFlags(o.Logs, fs)
+	o.addPageFlags(fs)
+	o.Prometheus.addFlags(fs)
 }
 
 // Validate returns all that is wrong with the settings, by flag.
 func (o *Options) Validate() error {
-	var errs []error
-	add := func(flag, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("--%s: "+format, append([]any{flag}, args...)...))
-	}
-	if o.KubeAPIQPS > 0 && o.KubeAPIBurst < 1 {
-		add("kube-api-burst", "%d: must be at least 1", o.KubeAPIBurst)
-	}
+	var errs process.FlagErrors
+	add := errs.Add
+	o.ValidateClient(&errs)
 	if len(o.APIs) == 0 {
 		add("apis", "must not be empty")
 	}
@@ -128,11 +121,7 @@ func (o *Options) Validate() error {
 	if o.ServicePort < 1 || o.ServicePort > 65535 {
 		add("service-port", "%d: must be a port", o.ServicePort)
 	}
-	if o.MetricsAddress != "" {
-		if _, _, err := net.SplitHostPort(o.MetricsAddress); err != nil {
-			add("metrics-bind-address", "%q: must be HOST:PORT or :PORT", o.MetricsAddress)
-		}
-	}
+	errs.AddAddress("metrics-bind-address", o.MetricsAddress)
 	files := []string{o.CertFile, o.KeyFile, o.CAFile}
 	if slices.Contains(files, "") && o.CertFile+o.KeyFile+o.CAFile != "" {
 		add("tls-cert-file", "goes with --tls-private-key-file and --tls-ca-file")
@@ -149,9 +138,10 @@ func (o *Options) Validate() error {
 		add("collect-concurrency", "%d: must be at least 1", o.CollectConcurrency)
 	}
 	if _, err := o.capacity(); err != nil {
-		errs = append(errs, err)
+		errs.AddError(err)
 	}
-	return errors.Join(errs...)
+	o.Prometheus.validate(&errs)
+	return errs.Join()
 }
 
 func (o *Options) serves(api string) bool { return slices.Contains(o.APIs, api) }

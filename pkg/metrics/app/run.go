@@ -23,6 +23,7 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 	"minicluster.internal/operator/pkg/metrics/capacity"
 	"minicluster.internal/operator/pkg/metrics/fluxsource"
+	"minicluster.internal/operator/pkg/metrics/page"
 	"minicluster.internal/operator/pkg/metrics/serving"
 	"minicluster.internal/operator/pkg/process"
 
@@ -33,7 +34,7 @@ import (
 // Run runs the process until the context ends or something fails for good, for
 // example when an APIService is somebody else's.
 func Run(ctx context.Context, o *Options) error {
-	config, err := process.ClientConfig(o.Kubeconfig, o.KubeAPIQPS, o.KubeAPIBurst, "minicluster-metrics")
+	config, err := o.ClientConfig("minicluster-metrics")
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func Run(ctx context.Context, o *Options) error {
 		return fmt.Errorf("making the Kubernetes client: %w", err)
 	}
 	registry := componentmetrics.NewKubeRegistry()
-	sources, start, err := newSources(o, config, kube, registry)
+	sources, recorder, start, err := newSources(ctx, o, config, kube, registry)
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func Run(ctx context.Context, o *Options) error {
 	if err := keeper.Prepare(ctx); err != nil {
 		return err
 	}
-	server, err := newServer(o, config, keeper, metrics.NewProvider(sources...), synced(sources))
+	server, err := newServer(o, config, keeper, metrics.NewProvider(sources...), synced(sources), recorder)
 	if err != nil {
 		return err
 	}
@@ -66,6 +67,9 @@ func Run(ctx context.Context, o *Options) error {
 		start(ctx)
 		return nil
 	})
+	if recorder != nil {
+		group.Go(func() error { return recorder.Run(ctx) })
+	}
 	for _, s := range sources {
 		if r, ok := s.(metrics.Runner); ok {
 			group.Go(func() error { return r.Run(ctx) })
@@ -84,12 +88,12 @@ func Run(ctx context.Context, o *Options) error {
 	return nil
 }
 
-// newSources makes all sources of values, and a function that runs the informers that
-// they share until its context ends.
-func newSources(o *Options, config *rest.Config, kube kubernetes.Interface, registry componentmetrics.KubeRegistry) ([]metrics.Source, func(context.Context), error) {
+// newSources makes all sources of values, what records them for the page (nil for no
+// page), and a function that runs the informers that they share until its context ends.
+func newSources(ctx context.Context, o *Options, config *rest.Config, kube kubernetes.Interface, registry componentmetrics.KubeRegistry) ([]metrics.Source, *page.Recorder, func(context.Context), error) {
 	client, err := clientset.NewForConfig(config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making the MiniCluster client: %w", err)
+		return nil, nil, nil, fmt.Errorf("making the MiniCluster client: %w", err)
 	}
 	informers := fluxinformers.NewSharedInformerFactoryWithOptions(client, 0, fluxinformers.WithTransform(strip))
 	flux, err := fluxsource.New(fluxsource.Options{
@@ -98,24 +102,37 @@ func newSources(o *Options, config *rest.Config, kube kubernetes.Interface, regi
 		Address: o.Address,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	options, err := o.capacity()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
+	options.PodLabels = o.Prometheus.URL != ""
 	miniClusters := informers.FluxFramework().V1alpha2().MiniClusters()
 	free, err := capacity.NewSource(kube, miniClusters.Lister(), miniClusters.Informer().HasSynced, options)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	registry.RawMustRegister(capacity.NewCollector(free))
+	recorder, err := o.newRecorder(miniClusters, flux, free)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	sources := []metrics.Source{flux, free}
+	if o.Prometheus.URL != "" {
+		queries, err := o.newQueries(ctx, kube, registry, miniClusters.Lister(), free, sources)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		sources = append(sources, queries)
+	}
 	start := func(ctx context.Context) {
 		informers.StartWithContext(ctx)
 		<-ctx.Done()
 		informers.Shutdown()
 	}
-	return []metrics.Source{flux, free}, start, nil
+	return sources, recorder, start, nil
 }
 
 // strip drops what nobody here reads and what often outweighs the rest of an object.
@@ -143,6 +160,9 @@ func newKeeper(o *Options, config *rest.Config, kube kubernetes.Interface) (*ser
 	}
 	if o.serves(apiExternal) {
 		versions = append(versions, schema.GroupVersion{Group: "external.metrics.k8s.io", Version: "v1beta1"})
+	}
+	if o.Page {
+		versions = append(versions, page.GroupVersion())
 	}
 	return serving.NewKeeper(serving.Options{
 		Kube: kube, Dynamic: client, Secret: o.SecretName, Owner: o.APIServiceOwner, Versions: versions,

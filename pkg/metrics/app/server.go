@@ -20,11 +20,13 @@ import (
 	openapicustom "sigs.k8s.io/custom-metrics-apiserver/pkg/generated/openapi/custommetrics"
 	openapiexternal "sigs.k8s.io/custom-metrics-apiserver/pkg/generated/openapi/externalmetrics"
 	"sigs.k8s.io/custom-metrics-apiserver/pkg/provider"
+
+	"minicluster.internal/operator/pkg/metrics/page"
 )
 
-// newServer makes the API server. Who asks, and whether they may, the API server of
+// newServer makes the API server, with the page if it is recorded for. Who asks, and whether they may, the API server of
 // Kubernetes decides.
-func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.CertKeyContentProvider, values provider.MetricsProvider, ready func() bool) (*apiserver.CustomMetricsAdapterServer, error) {
+func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.CertKeyContentProvider, values provider.MetricsProvider, ready func() bool, recorder *page.Recorder) (*apiserver.CustomMetricsAdapterServer, error) {
 	options := serveroptions.NewCustomMetricsAdapterServerOptions()
 	options.SecureServing.BindAddress = net.ParseIP(o.BindAddress)
 	options.SecureServing.BindPort = o.SecurePort
@@ -65,6 +67,11 @@ func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.
 	server, err := complete.New("minicluster-metrics", custom, external)
 	if err != nil {
 		return nil, fmt.Errorf("making the API server: %w", err)
+	}
+	if recorder != nil {
+		if err := page.Install(server.GenericAPIServer, recorder, apiserver.Codecs); err != nil {
+			return nil, err //nolint:wrapcheck // it says all there is to say
+		}
 	}
 	return server, nil
 }

@@ -97,11 +97,8 @@ func (c *Collector) collectMiniClusters(to chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	for _, mc := range all {
-		view, err := c.source.view(mc)
-		if err != nil {
-			continue
-		}
+	views, _ := c.source.views(all)
+	for mc, view := range views {
 		to <- gauge(c.fitting, float64(view.Fitting), mc.Namespace, mc.Name)
 		for kind, r := range map[string]*Resources{
 			kindAllocatable: &view.Allocatable, kindRequests: &view.Requests, kindRemaining: &view.Remaining,

@@ -3,6 +3,7 @@ package capacity
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,7 @@ type Watcher struct {
 	informers []cache.SharedIndexInformer
 	synced    []cache.InformerSynced
 	jobs      cache.Store
+	pods      cache.Indexer
 }
 
 // template is what has to be known of a MiniCluster's Job.
@@ -40,15 +42,21 @@ type template struct {
 	app Application
 }
 
-// NewWatcher makes a watcher, which begins with Run.
-func NewWatcher(client kubernetes.Interface) (*Watcher, error) {
+// NewWatcher makes a watcher, which begins with Run. It keeps the labels of pods only if
+// they are wanted, for Pods.
+func NewWatcher(client kubernetes.Interface, podLabels bool) (*Watcher, error) {
 	w := &Watcher{state: NewState()}
 	unended := fields.AndSelectors(
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
 	).String()
-	pods := coreinformers.NewFilteredPodInformer(client, metav1.NamespaceAll, 0, cache.Indexers{},
+	indexers := cache.Indexers{}
+	if podLabels {
+		indexers[cache.NamespaceIndex] = cache.MetaNamespaceIndexFunc
+	}
+	pods := coreinformers.NewFilteredPodInformer(client, metav1.NamespaceAll, 0, indexers,
 		func(o *metav1.ListOptions) { o.FieldSelector = unended })
+	w.pods = pods.GetIndexer()
 	nodes := coreinformers.NewNodeInformer(client, 0, cache.Indexers{})
 	ours := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
 	jobs := batchinformers.NewFilteredJobInformer(client, metav1.NamespaceAll, 0, cache.Indexers{},
@@ -64,7 +72,7 @@ func NewWatcher(client kubernetes.Interface) (*Watcher, error) {
 		{jobs, nil},
 	} {
 		w.informers = append(w.informers, watch.informer)
-		if err := watch.informer.SetTransform(record); err != nil {
+		if err := watch.informer.SetTransform(record(podLabels)); err != nil {
 			return nil, fmt.Errorf("setting up a watch: %w", err)
 		}
 		if watch.handler == nil {
@@ -106,17 +114,40 @@ func (w *Watcher) HasSynced() bool {
 
 // record is the transform of all informers. It lets go of everything that is not needed,
 // before the cache has it.
-func record(obj any) (any, error) {
-	switch o := obj.(type) {
-	case *corev1.Pod:
-		return NewPod(o), nil
-	case *corev1.Node:
-		return NewNode(o), nil
-	case *batchv1.Job:
-		return newTemplate(o), nil
-	default:
-		return obj, nil // a record already, or the tombstone of one
+func record(podLabels bool) cache.TransformFunc {
+	return func(obj any) (any, error) {
+		switch o := obj.(type) {
+		case *corev1.Pod:
+			pod := NewPod(o)
+			if podLabels {
+				pod.Labels = o.Labels
+			}
+			return pod, nil
+		case *corev1.Node:
+			return NewNode(o), nil
+		case *batchv1.Job:
+			return newTemplate(o), nil
+		default:
+			return obj, nil // a record already, or the tombstone of one
+		}
 	}
+}
+
+// Pods returns the names of the pods of a namespace that have not ended and that a selector
+// selects by their labels.
+func (w *Watcher) Pods(namespace string, selector labels.Selector) []string {
+	objs, err := w.pods.ByIndex(cache.NamespaceIndex, namespace)
+	if err != nil {
+		return nil // nobody wanted labels
+	}
+	var names []string
+	for _, obj := range objs {
+		if pod, ok := obj.(*Pod); ok && selector.Matches(labels.Set(pod.Labels)) {
+			names = append(names, pod.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func newTemplate(job *batchv1.Job) *template {

@@ -60,6 +60,9 @@ func (p *Placement) Admits(n *Node) bool {
 	if !n.usable() {
 		return false
 	}
+	if len(n.Taints) == 0 && !p.choosy {
+		return true
+	}
 	// What would be logged is about operators of tolerations that are not in use.
 	if _, repelled := schedulingcorev1.FindMatchingUntoleratedTaint(klog.Logger{}, n.Taints, p.tolerations, nil, false); repelled {
 		return false

@@ -15,8 +15,8 @@ import (
 // Pod is what has to be known of a pod that holds resources or waits for some. It
 // stands in for the pod in an informer's cache, where there may be very many.
 type Pod struct {
-	// ObjectMeta has the name, the namespace, the UID and the resource version, and
-	// nothing else.
+	// ObjectMeta has the name, the namespace, the UID and the resource version, the labels
+	// only if a Watcher is to keep them, and nothing else.
 	metav1.ObjectMeta
 	// Ended tells that its containers have ended for good, so that it holds nothing.
 	Ended bool
@@ -42,6 +42,8 @@ type Placement struct {
 	// Gated tells that somebody still holds it back from the scheduler.
 	Gated bool
 
+	// choosy tells that the pod says something about nodes.
+	choosy      bool
 	affinity    nodeaffinity.RequiredNodeAffinity
 	tolerations []corev1.Toleration
 }
@@ -86,6 +88,7 @@ func PodRequests(pod *corev1.Pod) Resources {
 func NewPlacement(spec *corev1.PodSpec) *Placement {
 	return &Placement{
 		Gated:       len(spec.SchedulingGates) > 0,
+		choosy:      len(spec.NodeSelector) > 0 || spec.Affinity != nil && spec.Affinity.NodeAffinity != nil,
 		affinity:    nodeaffinity.NewRequiredNodeAffinity(spec.NodeSelector, spec.Affinity),
 		tolerations: slices.Clone(spec.Tolerations),
 	}

@@ -3,7 +3,6 @@ package capacity
 import (
 	"iter"
 	"maps"
-	"math"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -122,17 +121,4 @@ func (r *Resources) named() iter.Seq2[corev1.ResourceName, int64] {
 			}
 		}
 	}
-}
-
-// times is how often an amount fits into what is free, never less than 0. What is not
-// asked for doesn't count, however overcommitted it is. An amount of nothing would fit
-// without end.
-func (r *Resources) times(amount *Resources) int64 {
-	fit := int64(math.MaxInt64)
-	for name, n := range amount.all() {
-		if n > 0 {
-			fit = min(fit, max(0, r.Get(name))/n)
-		}
-	}
-	return fit
 }

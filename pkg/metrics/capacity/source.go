@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics"
@@ -29,9 +31,11 @@ var ErrNoJob = errors.New("the MiniCluster has no Job yet")
 // Options are the settings of a source.
 type Options struct {
 	// Reserve holds for MiniClusters that don't have the annotation.
-	Reserve Reserve
+	Reserve reserve.Reserve
 	// Pools are nodes that have Prometheus metrics of their own, by a name.
 	Pools map[string]labels.Selector
+	// PodLabels has the labels of all pods kept, for Pods.
+	PodLabels bool
 }
 
 // Source has metrics of the cluster, which describe a Service, and of each MiniCluster.
@@ -56,7 +60,7 @@ var (
 // NewSource makes a source that watches the cluster by itself, except for the MiniClusters:
 // their lister comes with a function that tells whether it is filled.
 func NewSource(client kubernetes.Interface, miniClusters listers.MiniClusterLister, synced func() bool, options Options) (*Source, error) {
-	watcher, err := NewWatcher(client)
+	watcher, err := NewWatcher(client, options.PodLabels)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +75,12 @@ func (s *Source) Run(ctx context.Context) error {
 
 // Synced tells whether all that exists is known.
 func (s *Source) Synced() bool { return s.watcher.HasSynced() && s.synced() }
+
+// Pods returns the names of the pods of a namespace that have not ended and that a selector
+// selects. It needs the option PodLabels.
+func (s *Source) Pods(namespace string, selector labels.Selector) []string {
+	return s.watcher.Pods(namespace, selector)
+}
 
 // Custom lists the metrics of the Service and of MiniClusters.
 func (s *Source) Custom() []metrics.Info {
@@ -130,13 +140,8 @@ func (s *Source) miniClusterValues(q metrics.Query) ([]metrics.Value, error) {
 		return nil, err
 	}
 	var values []metrics.Value
-	var errs []error
-	for _, mc := range mcs {
-		view, err := s.view(mc)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
+	views, errs := s.views(mcs)
+	for mc, view := range views {
 		value, ok := view.Figures()[q.Metric]
 		if !ok {
 			continue
@@ -177,20 +182,48 @@ func (s *Source) selected(q metrics.Query) ([]*v1alpha2.MiniCluster, error) {
 // Cluster has the sums of the nodes that a selector selects.
 func (s *Source) Cluster(nodes labels.Selector) Sums { return s.watcher.state.Sums(nodes) }
 
-// view is what a MiniCluster sees.
-func (s *Source) view(mc *v1alpha2.MiniCluster) (View, error) {
+// views are what MiniClusters see, all at the same moment and in their order, with numbers
+// of pods that they would be granted. Those that can't be answered for are left out; the
+// errors say why.
+func (s *Source) views(mcs []*v1alpha2.MiniCluster) (iter.Seq2[*v1alpha2.MiniCluster, *View], []error) {
+	var errs []error
+	var answered []*v1alpha2.MiniCluster
+	var apps []*Application
+	for _, mc := range mcs {
+		app, err := s.application(mc)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		answered, apps = append(answered, mc), append(apps, app)
+	}
+	views := s.watcher.state.Views(apps)
+	return func(yield func(*v1alpha2.MiniCluster, *View) bool) {
+		for i, mc := range answered {
+			// Not what doesn't fit or is too much: an autoscaler that asked for it would be
+			// denied each time.
+			views[i].Fitting = mc.Granted(views[i].Fitting)
+			if !yield(mc, &views[i]) {
+				return
+			}
+		}
+	}, errs
+}
+
+// application is what is known of a MiniCluster's pods, with its reserve.
+func (s *Source) application(mc *v1alpha2.MiniCluster) (*Application, error) {
 	name := types.NamespacedName{Namespace: mc.Namespace, Name: mc.Name}
 	app, err := s.watcher.application(mc)
 	if err != nil {
-		return View{}, fmt.Errorf("looking for the pods of %s: %w", name, err)
+		return nil, fmt.Errorf("looking for the pods of %s: %w", name, err)
 	}
 	app.Reserve = s.options.Reserve
 	if text, ok := mc.Annotations[v1alpha2.AnnotationCapacityReserve]; ok {
-		if app.Reserve, err = ParseReserve(text); err != nil {
-			return View{}, apierrors.NewBadRequest(fmt.Sprintf("annotation %s of MiniCluster %s: %v", v1alpha2.AnnotationCapacityReserve, name, err))
+		if app.Reserve, err = reserve.Parse(text); err != nil {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("annotation %s of MiniCluster %s: %v", v1alpha2.AnnotationCapacityReserve, name, err))
 		}
 	}
-	return s.watcher.state.For(&app), nil
+	return &app, nil
 }
 
 // application is what the Job of a MiniCluster says about its pods.

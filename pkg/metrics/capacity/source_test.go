@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics"
@@ -55,12 +56,12 @@ func (r *rig) run(t *testing.T) {
 }
 
 // add makes a MiniCluster with a Job whose pods need a number of cores.
-func (r *rig) add(t *testing.T, name, cpu, reserve string) {
+func (r *rig) add(t *testing.T, name, cpu, left string) {
 	t.Helper()
 	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)}}
 	mc.Labels = map[string]string{"kind": cpu}
-	if reserve != "" {
-		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: reserve}
+	if left != "" {
+		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: left}
 	}
 	require.NoError(t, r.miniClusters.Add(mc))
 	if cpu == "" {
@@ -124,9 +125,9 @@ func (r *rig) value(t *testing.T, resource, name, metric string) string {
 // two nodes, one pod on each, and two MiniClusters.
 func newFilledRig(t *testing.T) *rig {
 	t.Helper()
-	reserve, err := ParseReserve("10%")
+	tenth, err := reserve.Parse("10%")
 	require.NoError(t, err)
-	r := newRig(t, Options{Reserve: reserve, Pools: map[string]labels.Selector{"batch": labels.SelectorFromSet(labels.Set{"pool": "batch"})}})
+	r := newRig(t, Options{Reserve: tenth, Pools: map[string]labels.Selector{"batch": labels.SelectorFromSet(labels.Set{"pool": "batch"})}})
 	r.addNode(t, "node-0", "32", "batch")
 	r.addNode(t, "node-1", "24", "web")
 	r.addPod(t, "a", "node-0", "1500m")
@@ -202,6 +203,24 @@ func TestSourceSelects(t *testing.T) {
 	assert.Empty(t, r.source.External())
 }
 
+// No autoscaler is told a size that it would be denied.
+func TestFittingWithinBounds(t *testing.T) {
+	r := newFilledRig(t)
+	bounded := func(minSize, maximum int32) {
+		obj, ok, err := r.miniClusters.GetByKey("ns/m")
+		require.True(t, ok && err == nil)
+		mc := obj.(*v1alpha2.MiniCluster).DeepCopy()
+		mc.Spec.MinSize, mc.Status.MaximumSize = minSize, maximum
+		require.NoError(t, r.miniClusters.Update(mc))
+	}
+	assert.Equal(t, "11", r.value(t, "miniclusters", "m", MetricPodsFitting))
+	bounded(0, 8)
+	assert.Equal(t, "8", r.value(t, "miniclusters", "m", MetricPodsFitting), "its maximum")
+	bounded(13, 20)
+	assert.Equal(t, "13", r.value(t, "miniclusters", "m", MetricPodsFitting), "its minimum")
+	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"), "what is left is what is left")
+}
+
 func TestSourceErrors(t *testing.T) {
 	r := newRig(t, Options{})
 	_, err := r.ask(t, "services", DefaultService, "cpu_requests", nil)
@@ -215,7 +234,7 @@ func TestSourceErrors(t *testing.T) {
 	assert.EqualError(t, err, "looking for the pods of ns/early: the MiniCluster has no Job yet")
 	_, err = r.ask(t, "miniclusters", "wrong", "pods_fitting", nil)
 	assert.True(t, apierrors.IsBadRequest(err), "%v", err)
-	assert.EqualError(t, err, `annotation flux-framework.org/capacity-reserve of MiniCluster ns/wrong: reserve "a lot": `+
+	assert.EqualError(t, err, `annotation flux-framework.org/capacity-reserve of MiniCluster ns/wrong: `+
 		`"a lot" is neither a quantity, such as 30 or 64Gi, nor a percentage, such as 15%`)
 
 	// The Job of a MiniCluster of the same name that is no more is not its Job.

@@ -122,6 +122,11 @@ func TestRandomEvents(t *testing.T) {
 			if !assert.Equal(t, m.state().For(app), s.For(app), "seed %d, event %d", seed, i) {
 				return
 			}
+			small := application(t, "100m", "")
+			small.Priority = 1
+			if !assert.Equal(t, []View{s.For(app), s.For(small), s.For(app)}, s.Views([]*Application{app, small, app}), "one view leaves nothing behind for the next") {
+				return
+			}
 		}
 		for name := range m.pods {
 			s.DeletePod(types.NamespacedName{Namespace: "ns", Name: name})

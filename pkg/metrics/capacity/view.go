@@ -1,11 +1,11 @@
 package capacity
 
 import (
-	"cmp"
-	"maps"
-	"slices"
+	"math"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 )
 
 // Application is what fills what others leave: the pods of one Job, which are all alike.
@@ -20,7 +20,7 @@ type Application struct {
 	// Priority of its pods by their template; that of pods that exist counts instead.
 	Priority int32
 	// Reserve is what it leaves free.
-	Reserve Reserve
+	Reserve reserve.Reserve
 }
 
 // View is what an application sees of the nodes that its pods may be on.
@@ -42,11 +42,14 @@ type View struct {
 	Fitting int64
 }
 
-// room is what is free on a node.
+// endless is a number of pods that nothing bounds.
+const endless int64 = math.MaxInt64
+
+// room is what an application finds on a node.
 type room struct {
 	node *Node
-	// free is what nobody holds; mine is what the application's own pods hold.
-	free, mine Resources
+	// free is what nobody holds; mine is what the application's own pods hold, nil for nothing.
+	free, mine vector
 	// usable for the application.
 	usable bool
 }
@@ -58,27 +61,45 @@ type room struct {
 // waiting for ever. Not those that can be placed nowhere, that come after the
 // application by their priority, or that are of the same priority and of a MiniCluster,
 // so that two of them don't push each other out.
-func (s *State) For(app *Application) View {
+func (s *State) For(app *Application) View { return s.Views([]*Application{app})[0] }
+
+// Views computes the views of several applications, all at the same moment, as For does.
+func (s *State) Views(apps []*Application) []View {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	snap := s.snapshot()
+	views := make([]View, 0, len(apps))
+	for _, app := range apps {
+		views = append(views, snap.view(app))
+	}
+	return views
+}
+
+func (s *snapshot) view(app *Application) View {
 	rooms, each, priority := s.rooms(app)
 	s.admitWaiting(app, priority, rooms)
 
 	var v View
-	for _, r := range rooms {
+	sum := make(vector, 3*len(s.names))
+	capacity, allocatable, remaining := sum[:len(s.names)], sum[len(s.names):2*len(s.names)], sum[2*len(s.names):]
+	needs := s.needs(&each)
+	for i, r := range rooms {
 		if !r.usable {
 			continue
 		}
 		v.Nodes++
-		v.Capacity.Add(&r.node.Capacity)
-		v.Allocatable.Add(&r.node.Allocatable)
-		r.free.Add(&r.mine)
-		v.Remaining.Add(&r.free)
-		v.Fitting += r.free.times(&each)
+		capacity.plus(s.spots[i].capacity)
+		allocatable.plus(s.spots[i].allocatable)
+		if r.mine != nil {
+			r.free.plus(r.mine)
+		}
+		remaining.plus(r.free)
+		v.Fitting += r.free.times(needs)
 	}
+	v.Capacity, v.Allocatable, v.Remaining = s.resources(capacity), s.resources(allocatable), s.resources(remaining)
 	v.Requests = v.Allocatable.Clone()
 	v.Requests.Sub(&v.Remaining)
-	v.Reserved = app.Reserve.Of(&v.Allocatable)
+	v.Reserved = reserved(app.Reserve, &v.Allocatable)
 	v.Remaining.Sub(&v.Reserved)
 	for name := range app.Reserve {
 		if n := each.Get(name); n > 0 {
@@ -88,83 +109,73 @@ func (s *State) For(app *Application) View {
 	return v
 }
 
-// rooms are all nodes that count, by name, with what is free there; and what one pod of
-// the application needs, and its priority.
-func (s *State) rooms(app *Application) (rooms map[string]*room, each Resources, priority int32) {
-	rooms = make(map[string]*room, len(s.places))
-	for name, p := range s.places {
-		if p.node == nil || !p.node.usable() {
-			continue
-		}
-		r := &room{node: p.node, free: p.node.Allocatable.Clone(), usable: app.Placement.Admits(p.node)}
-		r.free.Sub(&p.used)
-		rooms[name] = r
+// reserved is how much a reserve is where so much is allocatable.
+func reserved(r reserve.Reserve, allocatable *Resources) Resources {
+	var amount Resources
+	for name, share := range r {
+		amount.Set(name, share.Of(allocatable.Get(name)))
+	}
+	return amount
+}
+
+// rooms are all nodes that count, with what is free there; and what one pod of the
+// application needs, and its priority.
+func (s *snapshot) rooms(app *Application) (rooms []room, each Resources, priority int32) {
+	rooms = make([]room, len(s.spots))
+	free := make(vector, 0, len(s.spots)*len(s.names))
+	for i := range s.spots {
+		from := len(free)
+		free = append(free, s.spots[i].free...)
+		rooms[i] = room{node: s.spots[i].node, free: free[from:], usable: app.Placement.Admits(s.spots[i].node)}
 	}
 	each, priority = app.Requests.Clone(), app.Priority
 	known := false
-	for _, p := range s.jobs[app.Job] {
+	for _, p := range s.state.jobs[app.Job] {
 		each.raise(&p.Requests)
 		if !known || p.Priority > priority {
 			known, priority = true, p.Priority
 		}
-		if r := rooms[p.Node]; r != nil {
-			r.mine.Add(&p.Requests)
+		i, there := s.at[p.Node]
+		if !there {
+			continue
 		}
+		if rooms[i].mine == nil {
+			rooms[i].mine = make(vector, len(s.names))
+		}
+		s.add(rooms[i].mine, &p.Requests, 1)
 	}
 	return rooms, each, priority
 }
 
 // admitWaiting gives room to the pods that wait and come before the application: what
 // is free first, then what its own pods hold.
-func (s *State) admitWaiting(app *Application, priority int32, rooms map[string]*room) {
-	var waiting []*Pod
-	for _, p := range s.waiting {
-		if p.owner() != app.Job && p.precedes(priority) {
-			waiting = append(waiting, p)
+func (s *snapshot) admitWaiting(app *Application, priority int32, rooms []room) {
+	for _, w := range s.waiting {
+		if w.pod.owner() == app.Job || !w.pod.precedes(priority) {
+			continue
 		}
-	}
-	if len(waiting) == 0 {
-		return
-	}
-	// As the scheduler takes them, and then in an order that is always the same.
-	slices.SortFunc(waiting, func(a, b *Pod) int {
-		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	ordered := make([]*room, 0, len(rooms))
-	for _, name := range slices.Sorted(maps.Keys(rooms)) {
-		ordered = append(ordered, rooms[name])
-	}
-	for _, p := range waiting {
-		if r := p.choose(ordered, rooms[p.Placement.Nominated]); r != nil {
-			r.free.Sub(&p.Requests)
+		if i, nominated := s.at[w.pod.Placement.Nominated]; nominated {
+			rooms[i].free.minus(w.needs)
+		} else if r := w.choose(rooms); r != nil {
+			r.free.minus(w.needs)
 		}
 	}
 }
 
 // precedes tells whether a waiting pod comes before an application of a priority.
 func (p *Pod) precedes(priority int32) bool {
-	if p.Placement.Gated {
-		return false
-	}
 	return p.Priority > priority || p.Priority == priority && !p.Elastic
 }
 
 // choose is a node for a waiting pod; nil if there is none.
-func (p *Pod) choose(rooms []*room, nominated *room) *room {
-	if nominated != nil {
-		return nominated
-	}
+func (w *waiter) choose(rooms []room) *room {
 	var second *room
-	for _, r := range rooms {
-		if r.free.times(&p.Requests) > 0 && p.Placement.Admits(r.node) {
+	for i := range rooms {
+		r := &rooms[i]
+		if r.free.holds(w.needs, nil) && w.pod.Placement.Admits(r.node) {
 			return r
 		}
-		if second != nil {
-			continue
-		}
-		with := r.free.Clone()
-		with.Add(&r.mine)
-		if with.times(&p.Requests) > 0 && p.Placement.Admits(r.node) {
+		if second == nil && r.mine != nil && r.free.holds(w.needs, r.mine) && w.pod.Placement.Admits(r.node) {
 			second = r
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -51,9 +52,9 @@ func addNodes(s *State, cpus ...string) {
 }
 
 // application with pods of a number of cores, whose Job is "m".
-func application(t *testing.T, cpu, reserve string, options ...podOption) *Application {
+func application(t *testing.T, cpu, left string, options ...podOption) *Application {
 	t.Helper()
-	r, err := ParseReserve(reserve)
+	r, err := reserve.Parse(left)
 	require.NoError(t, err)
 	pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("c", "cpu", cpu)}}}
 	for _, option := range options {

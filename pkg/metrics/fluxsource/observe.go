@@ -34,6 +34,10 @@ func newObserver(registry metrics.KubeRegistry) *observer {
 		}),
 	}
 	registry.MustRegister(o.rounds, o.results, o.clusters)
+	// What has not happened yet is there, as 0: for Prometheus, a counter that appears with 1 has not increased.
+	for _, result := range []string{"done", "broker_silent", "agent_silent"} {
+		o.results.WithLabelValues(result)
+	}
 	return o
 }
 

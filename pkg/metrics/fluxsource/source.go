@@ -160,8 +160,12 @@ func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, e
 	if math.IsNaN(number) {
 		return metrics.Value{}, fmt.Errorf("its agent does not know %s", s.metrics[i].family)
 	}
-	if limit := mc.Status.MaximumSize; s.metrics[i].capped && limit > 0 {
-		number = min(number, float64(limit))
+	if s.metrics[i].size {
+		number = float64(mc.Granted(int64(number)))
+	}
+	// What the first ones of very many jobs want is reason to grow, and none to shrink.
+	if more := last.values[s.byName[Uncounted]]; s.metrics[i].demand && more > 0 && (!s.metrics[i].size || number < float64(mc.Status.Size)) {
+		return metrics.Value{}, fmt.Errorf("%.0f jobs wait besides those whose demand is added up", more)
 	}
 	return metrics.Value{
 		Kind: v1alpha2.MiniClusterKind, Namespace: mc.Namespace, Name: mc.Name, At: last.at,

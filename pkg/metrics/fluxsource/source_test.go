@@ -39,7 +39,7 @@ func newWorld(t testing.TB) *world {
 	s, err := New(Options{
 		Kube: fake.NewClientset(), MiniClusters: w.clusters.FluxFramework().V1alpha2().MiniClusters(),
 		Registry: componentmetrics.NewKubeRegistry(),
-		Interval: time.Second, Timeout: 2 * time.Second, MaxAge: time.Minute, Concurrency: 10,
+		Interval: time.Second, Timeout: time.Minute, MaxAge: time.Hour, Concurrency: 10,
 		Address: func(p *corev1.Pod) (string, error) {
 			if a, ok := w.address[p.Name]; ok {
 				return a, nil
@@ -126,6 +126,50 @@ func TestValuesOfOne(t *testing.T) {
 	require.ErrorContains(t, err, "does not know flux_nodes_free")
 }
 
+// Of very many jobs not all are looked at. What they want is then at least so much: an
+// autoscaler may grow on that, but not shrink.
+func TestUncountedJobs(t *testing.T) {
+	const demand = "flux_nodes_demanded 5\nflux_nodes_pending 4\nflux_cores_pending 16\nflux_nodes_up 1\nflux_jobs_uncounted %d"
+	w := newWorld(t)
+	for name, size := range map[string]int32{"less": 4, "same": 5, "more": 6} {
+		w.add(t, name, "svc-"+name, says(demand, 70), func(mc *v1alpha2.MiniCluster, _ *corev1.Pod) { mc.Status.Size = size })
+	}
+	w.add(t, "all", "svc-all", says(demand, 0), func(mc *v1alpha2.MiniCluster, _ *corev1.Pod) { mc.Status.Size = 6 })
+	w.collector.round(t.Context())
+	for _, tc := range []struct{ name, metric, want string }{
+		{"less", Demanded, "5"},
+		{"same", Demanded, "5"},
+		{"more", Demanded, ""},
+		{"less", "nodes_pending", ""},
+		{"less", "cores_pending", ""},
+		{"less", "node_up_count", "1"},
+		{"less", Uncounted, "70"},
+		{"all", Demanded, "5"},
+		{"all", "nodes_pending", "4"},
+		{"all", "cores_pending", "16"},
+	} {
+		got, err := w.get(t, "", tc.metric, tc.name)
+		if tc.want == "" {
+			require.ErrorContains(t, err, "no "+tc.metric+" of MiniCluster ns/"+tc.name+": 70 jobs wait besides those whose demand is added up")
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, "MiniCluster "+tc.name+"="+tc.want, got, tc)
+	}
+}
+
+// An autoscaler is never told to go below the minimum, where it would be denied.
+func TestDemandedAtLeastTheMinimum(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "idle", "svc", says("flux_nodes_demanded 1\nflux_nodes_up 1"), func(mc *v1alpha2.MiniCluster, _ *corev1.Pod) { mc.Spec.MinSize = 3 })
+	w.collector.round(t.Context())
+	for metric, want := range map[string]string{Demanded: "MiniCluster idle=3", "node_up_count": "MiniCluster idle=1"} {
+		got, err := w.get(t, "", metric, "idle")
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+}
+
 func TestWhatIsNotKnownIsAnError(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, "silent", "s1", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprintln(rw, "flux_up 0") })
@@ -183,7 +227,7 @@ func TestOldNumbersAreNotGivenOut(t *testing.T) {
 	w.options.MaxAge = time.Nanosecond
 	_, err = w.get(t, "", "node_up_count", "a")
 	require.ErrorContains(t, err, "old")
-	w.options.MaxAge = time.Minute
+	w.options.MaxAge = time.Hour
 	down.Store(true)
 	w.collector.round(t.Context())
 	_, err = w.get(t, "", "node_up_count", "a")
@@ -224,7 +268,6 @@ func TestOneThatHangsDelaysNoOther(t *testing.T) {
 	for i := range 30 {
 		w.add(t, fmt.Sprintf("c%d", i), "s", says("flux_nodes_up %d", i))
 	}
-	w.collector.timeout = time.Minute
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -237,7 +280,7 @@ func TestOneThatHangsDelaysNoOther(t *testing.T) {
 			}
 		}
 		return true
-	}, 30*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	select {
 	case <-done:
 		t.Fatal("the round has ended without all answers")

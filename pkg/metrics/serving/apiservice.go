@@ -30,7 +30,7 @@ type HeldError struct {
 
 // Error says whose it is, and what can be done.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("APIService %s belongs to %s, and a Kubernetes cluster has only one: remove that, or serve only the other API (--apis)", e.APIService, e.Holder)
+	return fmt.Sprintf("APIService %s belongs to %s, and a Kubernetes cluster has only one: remove that, or serve something else only (--apis, --page)", e.APIService, e.Holder)
 }
 
 // Backend is the Service that leads to the metrics API server.

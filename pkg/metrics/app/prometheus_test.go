@@ -1,0 +1,40 @@
+package app
+
+import (
+	"testing"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPrometheusOptions(t *testing.T) {
+	for _, tc := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"--prometheus-url=http://prometheus.monitoring:9090"}, ""},
+		{[]string{"--prometheus-url=https://prometheus/base", "--prometheus-bearer-token-file=t", "--prometheus-ca-file=c"}, ""},
+		{[]string{"--prometheus-url=prometheus:9090"}, `--prometheus-url: "prometheus:9090": must be http://HOST:PORT`},
+		{[]string{"--prometheus-url=http://"}, "--prometheus-url"},
+		{[]string{"--prometheus-url=ftp://x"}, "--prometheus-url"},
+		{[]string{"--prometheus-url=http://user:secret@x"}, "--prometheus-url: must have neither a user nor a query"},
+		{[]string{"--prometheus-url=http://x/?a=b"}, "--prometheus-url"},
+		{[]string{"--prometheus-url=http://x", "--prometheus-bearer-token-file=t"}, "--prometheus-bearer-token-file: goes with https only"},
+		{[]string{"--prometheus-ca-file=c"}, "--prometheus-url: must be set"},
+		{[]string{"--prometheus-timeout=0s"}, "--prometheus-timeout: 0s"},
+		{[]string{"--prometheus-queries="}, "--prometheus-queries: must not be empty"},
+	} {
+		o := NewOptions()
+		fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		o.AddFlags(fs)
+		require.NoError(t, fs.Parse(tc.flags))
+		err := o.Validate()
+		if tc.want == "" {
+			assert.NoError(t, err, tc.flags)
+		} else {
+			require.ErrorContains(t, err, tc.want, tc.flags)
+			assert.NotContains(t, err.Error(), "secret")
+		}
+	}
+}

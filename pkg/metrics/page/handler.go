@@ -1,0 +1,168 @@
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/discovery"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/klog/v2"
+)
+
+// GroupVersion is where the page is: the address of all MiniClusters is
+// /apis/GROUP/VERSION/miniclusters, and that of a namespace
+// /apis/GROUP/VERSION/namespaces/NAMESPACE/miniclusters. To see them is to list, and to
+// have them updated is to watch.
+func GroupVersion() schema.GroupVersion {
+	return schema.GroupVersion{Group: "page.flux-framework.org", Version: "v1alpha1"}
+}
+
+// resourcePages is the resource that stands for the page.
+const resourcePages = "miniclusters"
+
+// handler serves the page.
+type handler struct {
+	recorder *Recorder
+	access   access
+	template *pageTemplate
+	streams  *streams
+	drawings *drawings
+}
+
+func newHandler(recorder *Recorder, template *pageTemplate, access access) *handler {
+	return &handler{
+		recorder: recorder, access: access, template: template, streams: newStreams(recorder),
+		drawings: &drawings{recorder: recorder, template: template},
+	}
+}
+
+// Install puts the page on an API server, which says who asks and whether they may.
+//
+// The group's resource is not in its discovery document: what is there is for people, and
+// programs that go through everything that can be listed are to leave it alone.
+func Install(server *genericapiserver.GenericAPIServer, recorder *Recorder, serializer runtime.NegotiatedSerializer) error {
+	template, err := newTemplate()
+	if err != nil {
+		return err
+	}
+	h := newHandler(recorder, template, access{authorizer: server.Authorizer})
+	gv := GroupVersion()
+	version := metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: gv.Version}
+	group := metav1.APIGroup{Name: gv.Group, Versions: []metav1.GroupVersionForDiscovery{version}, PreferredVersion: version}
+	nothing := discovery.APIResourceListerFunc(func() []metav1.APIResource { return nil })
+	server.DiscoveryGroupManager.AddGroup(group)
+	mux := server.Handler.NonGoRestfulMux
+	root := "/apis/" + gv.Group
+	mux.Handle(root, discovery.NewAPIGroupHandler(serializer, group))
+	mux.Handle(root+"/"+gv.Version, discovery.NewAPIVersionHandler(serializer, gv, nothing))
+	mux.UnlistedHandlePrefix(root+"/"+gv.Version+"/", h)
+	return nil
+}
+
+// ServeHTTP answers with the page, with a stream of what changes on it, or with what is
+// wrong.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header(), h.template.policy)
+	info, ok := request.RequestInfoFrom(r.Context())
+	if !ok || info.Resource != resourcePages || info.Name != "" || info.Subresource != "" {
+		http.NotFound(w, r)
+		return
+	}
+	stream := info.Verb == "watch"
+	accepted := "text/html"
+	switch {
+	case stream:
+		accepted = "text/event-stream"
+		fallthrough
+	case info.Verb == "list":
+	default:
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "This page can only be read.", http.StatusMethodNotAllowed)
+		return
+	}
+	if !accepts(r, accepted) {
+		http.Error(w, "There is nothing but "+accepted+" here: a page for people.", http.StatusNotAcceptable)
+		return
+	}
+	who, ok := request.UserFrom(r.Context())
+	if !ok {
+		http.Error(w, "It is not known who asks.", http.StatusUnauthorized)
+		return
+	}
+	scope, err := h.access.scope(r.Context(), who, info.Namespace, h.recorder.namespaces())
+	switch {
+	case err != nil:
+		klog.FromContext(r.Context()).Error(err, "Nobody can say who may see the page")
+		http.Error(w, "The API server of Kubernetes does not say what you may see. Try again.", http.StatusServiceUnavailable)
+		return
+	case scope == nil:
+		http.Error(w, "You may not get the metrics of MiniClusters here: that takes the role view in a namespace.", http.StatusForbidden)
+		return
+	}
+	q := queryOf(r.URL.Query())
+	if stream {
+		h.stream(w, r, scope, q)
+		return
+	}
+	var page bytes.Buffer
+	if err := h.template.page(&page, h.recorder.view(*scope, q)); err != nil {
+		klog.FromContext(r.Context()).Error(err, "The page can't be written")
+		http.Error(w, "The page can't be written.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", fmt.Sprint(page.Len()))
+	_, _ = w.Write(page.Bytes()) // who has gone doesn't need it
+}
+
+// namespaces are those that have MiniClusters, in order.
+func (r *Recorder) namespaces() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var names []string
+	for _, of := range r.ordered {
+		if n := len(names); n == 0 || names[n-1] != of.Namespace {
+			names = append(names, of.Namespace)
+		}
+	}
+	return names
+}
+
+// secure has a browser do nothing with the page but show it. By way of a proxy it has the
+// origin of the whole API of Kubernetes, so whoever got a script of theirs into it could do
+// all that the reader may do.
+func secure(header http.Header, policy string) {
+	for name, value := range map[string]string{
+		"Cache-Control":                "no-store",
+		"Content-Security-Policy":      policy,
+		"Cross-Origin-Opener-Policy":   "same-origin",
+		"Cross-Origin-Resource-Policy": "same-origin",
+		"Referrer-Policy":              "no-referrer",
+		"X-Content-Type-Options":       "nosniff",
+		"X-Frame-Options":              "DENY",
+	} {
+		header.Set(name, value)
+	}
+}
+
+// accepts tells whether a client takes a type. One that doesn't say takes all.
+func accepts(r *http.Request, want string) bool {
+	accept := r.Header.Values("Accept")
+	if len(accept) == 0 {
+		return true
+	}
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		name, _, _ := strings.Cut(part, ";")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case want, "text/*", "*/*":
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,163 @@
+package page
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+func TestSteps(t *testing.T) {
+	var s steps[int]
+	at := begin
+	for i := range 5000 {
+		s.set(at, at.Add(-Window), i/2)
+		at = at.Add(5 * time.Second)
+	}
+	// Every other value is the same: of 720 intervals there are 360 entries, and one more
+	// for what the hour begins with.
+	assert.LessOrEqual(t, len(s), 361)
+	assert.LessOrEqual(t, s[0].at, at.Add(-Window).UnixMilli())
+	assert.Equal(t, 4999/2, s[len(s)-1].value)
+	assert.Less(t, cap(s), 4*len(s), "what is over takes no memory")
+	for range 5000 {
+		at = at.Add(5 * time.Second)
+		s.set(at, at.Add(-Window), 7)
+	}
+	assert.Len(t, s, 1, "what stays as it is is one entry")
+}
+
+// TestHistory: what was before a MiniCluster was made again is not its history.
+func TestHistory(t *testing.T) {
+	w := newWorld(t)
+	mc := cluster("ns", "mc", 1, 4)
+	w.put(t, mc)
+	w.say("ns/mc", 3, 1, 2, 9)
+	w.after(0)
+	w.put(t, resized(mc, 3))
+	w.after(5 * time.Second)
+	of := w.ordered[0]
+	assert.Equal(t, steps[sizes]{
+		{at: begin.UnixMilli(), value: sizes{size: 1, demanded: 3, fitting: 9, minimum: 1, maximum: 4}},
+		{at: begin.UnixMilli() + 5000, value: sizes{size: 3, demanded: 3, fitting: 9, minimum: 1, maximum: 4}},
+	}, of.history)
+	again := cluster("ns", "mc", 2, 4)
+	again.UID = "another"
+	w.put(t, again)
+	delete(w.numbers, "ns/mc/nodes_demanded")
+	w.after(5 * time.Second)
+	assert.Len(t, w.ordered[0].history, 1)
+	assert.Equal(t, []string{"No nodes_demanded: its agent does not answer <in time>"}, w.ordered[0].state.notes)
+	assert.Equal(t, unknown, w.ordered[0].demanded)
+	assert.Equal(t, "Made again, with size 2", w.changes["ns"][len(w.changes["ns"])-1].text)
+}
+
+func TestChanges(t *testing.T) {
+	base := cluster("ns", "mc", 4, 8)
+	with := func(kind string, on bool, reason, message string) *v1alpha2.MiniCluster {
+		mc := base.DeepCopy()
+		set(mc, kind, on, reason, message)
+		return mc
+	}
+	for name, c := range map[string]struct {
+		now     *v1alpha2.MiniCluster
+		want    string
+		warning bool
+	}{
+		"nothing":     {base, "", false},
+		"size":        {resized(base, 6), "Size asked for: 6, was 4", false},
+		"denied":      {with("ScalingLimited", true, "AboveMaximum", "9 is above 8"), "Size not granted (AboveMaximum): 9 is above 8", true},
+		"granted":     {with("ScalingLimited", false, "WithinBounds", ""), "", false},
+		"draining":    {with("Progressing", true, "Draining", "ranks 2-3 run 1 job"), "Progressing (Draining): ranks 2-3 run 1 job", false},
+		"resizing":    {with("Progressing", true, "Resizing", "3 of 4"), "", false},
+		"image":       {with("Progressing", true, "ImagePullFailed", "no such image"), "Progressing (ImagePullFailed): no such image", true},
+		"not ready":   {with("Ready", false, "Starting", ""), "", false},
+		"invalid":     {with("Accepted", false, "Invalid", "spec.size"), "Not Accepted (Invalid): spec.size", true},
+		"complete":    {with("Complete", true, "Complete", ""), "Complete", false},
+		"failed":      {with("Failed", true, "Failed", "exit code 1"), "Failed: exit code 1", true},
+		"suspended":   {with("Suspended", true, "Suspended", ""), "Suspended", false},
+		"not at all":  {with("Suspended", false, "NotSuspended", ""), "", false},
+		"other thing": {with("Nice", true, "Weather", ""), "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := changed(base, c.now, begin)
+			if c.want == "" {
+				assert.Empty(t, got)
+				return
+			}
+			assert.Equal(t, []change{{at: begin, namespace: "ns", name: "mc", text: c.want, warning: c.warning}}, got)
+		})
+	}
+}
+
+// TestChangesAreBounded: in number for each namespace, in length, and in age.
+func TestChangesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	long := string(make([]rune, 3*mostText))
+	w.note(change{at: w.clock, namespace: "quiet", name: "mc", text: cut(long)})
+	for range 10 * mostChanges {
+		w.clock = w.clock.Add(time.Second)
+		w.note(change{at: w.clock, namespace: "busy", name: "mc", text: "x"})
+	}
+	assert.Len(t, w.changes["busy"], mostChanges)
+	assert.Len(t, []rune(w.changes["quiet"][0].text), mostText+1)
+	all := func(string) bool { return true }
+	latest := w.latestChanges(all, 10)
+	assert.Len(t, latest, 10)
+	assert.Equal(t, w.clock, latest[0].at)
+	w.after(Window - 5*time.Second)
+	assert.Len(t, w.changes["busy"], 5)
+	assert.NotContains(t, w.changes, "quiet")
+}
+
+func TestOutline(t *testing.T) {
+	over := spanOf(begin, begin.Add(10*time.Minute), chartSteps)
+	at := func(minutes int) int64 { return begin.Add(time.Duration(minutes) * time.Minute).UnixMilli() }
+	moments := []moment{{at(-60), 5}, {at(0), 10}, {at(5), math.NaN()}, {at(7), math.NaN()}, {at(8), 20}}
+	y := func(v float64) float64 { return 100 - v }
+	assert.Equal(t, "M46 90H239M354.8 80H432", outline(over, moments, y, math.NaN()), "a gap where nothing is known")
+	assert.Equal(t, "M46 100V90H239V100ZM354.8 100V80H432V100Z", outline(over, moments, y, 100))
+	assert.Empty(t, outline(over, nil, y, math.NaN()))
+}
+
+func TestThin(t *testing.T) {
+	over := spanOf(begin, begin.Add(Window), sparkSteps)
+	var moments []moment
+	for i := range 720 {
+		moments = append(moments, moment{over.from.UnixMilli() + int64(i)*5000, float64(i % 7)})
+	}
+	thinned := thin(over, moments)
+	assert.InDelta(t, 130, len(thinned), 2)
+	assert.Equal(t, moments[719], thinned[len(thinned)-1], "what is now is there")
+}
+
+func TestAxes(t *testing.T) {
+	over := spanOf(begin, begin.Add(2*time.Hour), chartSteps)
+	assert.Equal(t, Window, over.to.Sub(over.from))
+	line := func(values ...float64) []series {
+		var s series
+		for i, v := range values {
+			s.add(over.from.UnixMilli()+int64(i), v)
+		}
+		return []series{s}
+	}
+	texts := func(c Chart) (texts []string) {
+		for _, y := range c.Y {
+			texts = append(texts, y.Text)
+		}
+		return texts
+	}
+	assert.Equal(t, []string{"0", "50", "100", "150", "200"}, texts(newChart("", "", unitCores, over, line(184))))
+	assert.Equal(t, []string{"0", "0.1", "0.2", "0.3"}, texts(newChart("", "", unitCores, over, line(.25))))
+	assert.Equal(t, []string{"0", "1"}, texts(newChart("", "", unitPods, over, line(0))))
+	assert.Equal(t, []string{"0", "1", "2", "3"}, texts(newChart("", "", unitPods, over, line(3))))
+	assert.Equal(t, []string{"-20", "0", "20", "40"}, texts(newChart("", "", unitPods, over, line(-15, 40))), "overcommitted")
+	memory := newChart("", "", unitBytes, over, line(480<<30))
+	assert.Equal(t, "GiB", memory.Unit)
+	assert.Equal(t, []string{"0", "200", "400", "600"}, texts(memory))
+	x := over.ticks()
+	assert.Equal(t, []string{"10:00", "10:10", "10:20", "10:30", "10:40", "10:50"}, []string{x[0].Text, x[1].Text, x[2].Text, x[3].Text, x[4].Text, x[5].Text})
+}

@@ -1,0 +1,99 @@
+
+// Keeps the page up to date while it is looked at. The server sends the parts that have
+// changed, as they are in the page; what is equal stays, so that focus, selection and open
+// tables do. Nothing moves or blinks.
+(() => {
+  'use strict';
+  const policy = window.trustedTypes
+    ? window.trustedTypes.createPolicy('minicluster', { createHTML: (text) => text })
+    : { createHTML: (text) => text };
+  const live = document.getElementById('live');
+  const pause = document.getElementById('pause');
+  let source = null;
+  let paused = false;
+  let retry = 0;
+
+  const say = (text) => {
+    if (live.textContent !== text) live.textContent = text;
+  };
+
+  const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id || '') === (b.id || '');
+
+  // become makes an element of the page what another one is.
+  const become = (old, now) => {
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.data !== now.data) old.data = now.data;
+      return;
+    }
+    for (const { name } of [...old.attributes]) {
+      if (name !== 'open' && !now.hasAttribute(name)) old.removeAttribute(name);
+    }
+    for (const { name, value } of [...now.attributes]) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+    const stay = new Set([...now.children].map((child) => child.id).filter(Boolean));
+    let at = old.firstChild;
+    for (const next of [...now.childNodes]) {
+      while (at && at.id && at.id !== next.id && !stay.has(at.id)) {
+        const gone = at;
+        at = at.nextSibling;
+        gone.remove();
+      }
+      if (at && alike(at, next)) {
+        become(at, next);
+        at = at.nextSibling;
+      } else {
+        old.insertBefore(next, at);
+      }
+    }
+    while (at) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
+    }
+  };
+
+  const update = (text) => {
+    const parsed = new DOMParser().parseFromString(policy.createHTML(text), 'text/html');
+    for (const part of parsed.querySelectorAll('body > [id], body > table > tbody > tr')) {
+      const old = document.getElementById(part.id);
+      if (old) become(old, part);
+    }
+  };
+
+  const stop = () => {
+    clearTimeout(retry);
+    if (source) source.close();
+    source = null;
+  };
+
+  const start = () => {
+    stop();
+    if (paused || document.hidden) return;
+    const url = new URL(window.location.href);
+    url.hash = '';
+    url.searchParams.set('watch', 'true');
+    source = new EventSource(url);
+    source.onmessage = (event) => {
+      update(event.data);
+      say('Live');
+    };
+    source.onerror = () => {
+      // A stream ends after a while, and the browser opens the next one by itself.
+      if (!source || source.readyState !== EventSource.CLOSED) return;
+      say('Not updated: the server is not there, or has no place');
+      retry = setTimeout(start, 10000);
+    };
+  };
+
+  pause.hidden = false;
+  pause.addEventListener('click', () => {
+    paused = !paused;
+    pause.textContent = paused ? 'Go on' : 'Pause';
+    if (paused) say('Paused');
+    start();
+  });
+  document.addEventListener('visibilitychange', start);
+  window.addEventListener('pagehide', stop);
+  window.addEventListener('pageshow', start);
+})();
