@@ -1,12 +1,19 @@
 package main
 
 import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	childprocess "minicluster.internal/operator/test/cluster/process"
 )
 
 func TestParse(t *testing.T) {
@@ -22,6 +29,59 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestParseMetrics(t *testing.T) {
+	o, err := parseMetrics([]string{"--duration=1s"})
+	require.NoError(t, err)
+	assert.Equal(t, 1000, o.N)
+	assert.Equal(t, time.Second, o.Duration)
+	for _, args := range [][]string{{"-n", "1"}, {"--hanging=0"}, {"-n", "9", "--hanging=9"}, {"--duration=0s"}, {"what"}, {"--rounds=1"}} {
+		_, err := parseMetrics(args)
+		assert.Error(t, err, "%q", args)
+	}
+}
+
+// An agent is known by its address, says a number of its own, and hangs when it is to.
+func TestAgents(t *testing.T) {
+	port, err := childprocess.FreePort(t.Context())
+	require.NoError(t, err)
+	a, err := startAgents(t.Context(), 3, port, "flux_up 1\nflux_nodes_up 4\nflux_last_update_timestamp_seconds 0\n")
+	require.NoError(t, err)
+	defer a.close()
+	a.hang(1)
+	for i, want := range []string{"", "flux_nodes_up 1\n", "flux_nodes_up 2\n"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+net.JoinHostPort(agentAddress(i), strconv.Itoa(port))+"/metrics", http.NoBody)
+		require.NoError(t, err)
+		if want == "" {
+			_, err = (&http.Client{Timeout: 200 * time.Millisecond}).Do(request) //nolint:bodyclose // there is no response
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			continue
+		}
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Contains(t, string(text), want)
+		assert.Contains(t, string(text), "flux_up 1\n")
+		assert.NotContains(t, string(text), "seconds 0\n")
+	}
+	assert.Zero(t, a.overlaps.Load())
+}
+
+func TestBetween(t *testing.T) {
+	var out strings.Builder
+	r := &metricsResults{options: &metricsOptions{options: &options{N: 10, Nodes: 5}}}
+	require.NoError(t, r.print(&out))
+	assert.Empty(t, out.String(), "nothing was measured")
+	s := between(&reading{rounds: 1, seconds: 9, done: 10}, &reading{
+		Usage: childprocess.Usage{CPU: time.Second, RSS: 30 << 20, PeakRSS: 40 << 20}, rounds: 3, seconds: 10, done: 28, silent: 2,
+	}, 10*time.Second)
+	s.situation = "nobody asks"
+	r.situations = []situation{*s}
+	require.NoError(t, r.print(&out))
+	assert.Regexp(t, `nobody asks +2 in 10 s +0.50 s +9 +1 +1.00 s +0.50 s +10.0 % +30 MiB +40 MiB +0.0 s`, out.String())
+}
+
 func TestQuantile(t *testing.T) {
 	assert.Zero(t, quantile(nil, 0.5))
 	values := []float64{4, 1, 3, 2}
@@ -29,15 +89,6 @@ func TestQuantile(t *testing.T) {
 	assert.InDelta(t, 2.5, quantile(values, 0.5), 1e-9)
 	assert.InDelta(t, 4, quantile(values, 1), 1e-9)
 	assert.Equal(t, []float64{4, 1, 3, 2}, values, "it leaves the values as they are")
-}
-
-func TestParseUsage(t *testing.T) {
-	stat := []byte("42 (a name) with (parens) S 1 42 42 0 -1 4194560 1 2 3 4 150 25 0 0 20 0 9 0 100 200 300\n")
-	u, err := parseUsage(stat, []byte("Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n"))
-	require.NoError(t, err)
-	assert.Equal(t, usage{CPU: 1750 * time.Millisecond, RSS: 1 << 20, PeakRSS: 2 << 20}, u)
-	_, err = parseUsage([]byte("nothing"), nil)
-	assert.Error(t, err)
 }
 
 func TestWorth(t *testing.T) {
@@ -56,7 +107,7 @@ func TestPrint(t *testing.T) {
 	r.took(rawTurn, "all Jobs exist", 2*time.Second)
 	r.Latency[operatorTurn], r.Latency[rawTurn] = []float64{0.010}, []float64{0.005}
 	r.countRequests(phaseCreate, map[string]int{"create jobs": 10, "watch jobs": 1})
-	r.use(operatorTurn, phaseCreate, usage{}, usage{CPU: time.Second, RSS: 30 << 20})
+	r.use(operatorTurn, phaseCreate, childprocess.Usage{}, childprocess.Usage{CPU: time.Second, RSS: 30 << 20})
 	require.NoError(t, r.print(&out))
 	for _, line := range []string{
 		`all Jobs exist +3.00 s +2.00 s +1.50`,

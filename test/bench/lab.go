@@ -149,7 +149,10 @@ func specOf(size int32) map[string]any {
 	}
 }
 
-func nameOf(i int) string { return fmt.Sprintf("mc-%04d", i) }
+// nameFormat makes the name of a MiniCluster of its number.
+const nameFormat = "mc-%04d"
+
+func nameOf(i int) string { return fmt.Sprintf(nameFormat, i) }
 
 func (l *lab) createMiniCluster(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {
 	mc, err := l.users.Namespace(namespace).Create(ctx, &unstructured.Unstructured{Object: map[string]any{

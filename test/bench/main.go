@@ -29,6 +29,14 @@ func run(args []string) error {
 	if len(args) > 0 && args[0] == rawClientCommand {
 		return runRawClient(ctx, args[1:], os.Stdin)
 	}
+	if len(args) > 0 && args[0] == metricsCommand {
+		o, err := parseMetrics(args[1:])
+		if err != nil {
+			return err
+		}
+		results, err := measureMetrics(ctx, o)
+		return errors.Join(err, results.print(os.Stdout))
+	}
 	o, err := parse(args)
 	if err != nil {
 		return err

@@ -368,9 +368,9 @@ func (t *turn) took(ctx context.Context, what string, begin time.Time, until fun
 }
 
 // all does something for each of n MiniClusters, as many users would.
-func (t *turn) all(ctx context.Context, n int, do func(context.Context, int) error) error {
+func (l *lab) all(ctx context.Context, n int, do func(context.Context, int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(t.options.Users)
+	group.SetLimit(l.options.Users)
 	for i := range n {
 		group.Go(func() error { return do(ctx, i) })
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	childprocess "minicluster.internal/operator/test/cluster/process"
 )
 
 // process is a program whose use of the machine is measured.
@@ -95,64 +94,5 @@ func (p *process) during(ctx context.Context, do func(context.Context) error) er
 	return do(ctx)
 }
 
-// usage is what a program has used of the machine.
-type usage struct {
-	CPU time.Duration
-	// RSS and PeakRSS are in bytes.
-	RSS     int64
-	PeakRSS int64
-}
-
-// userHz is the unit of times in /proc, the same on all of Linux' platforms that
-// matter here.
-const userHz = 100
-
-// usage reads /proc; where there is none, it is all zero.
-func (p *process) usage() (usage, error) {
-	dir := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
-	stat, err := os.ReadFile(dir + "/stat")
-	if errors.Is(err, os.ErrNotExist) {
-		return usage{}, nil
-	}
-	if err != nil {
-		return usage{}, fmt.Errorf("reading the CPU time of %s: %w", p.cmd.Path, err)
-	}
-	status, err := os.ReadFile(dir + "/status")
-	if err != nil {
-		return usage{}, fmt.Errorf("reading the memory of %s: %w", p.cmd.Path, err)
-	}
-	return parseUsage(stat, status)
-}
-
-func parseUsage(stat, status []byte) (usage, error) {
-	var u usage
-	// The second field is the name, in parentheses, and may contain anything.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return u, fmt.Errorf("what is this in /proc/PID/stat: %q", stat)
-	}
-	for _, field := range fields[11:13] { // utime, stime
-		ticks, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return u, fmt.Errorf("reading /proc/PID/stat: %w", err)
-		}
-		u.CPU += time.Duration(ticks) * time.Second / userHz
-	}
-	for line := range strings.Lines(string(status)) {
-		fields := strings.Fields(line)
-		if len(fields) != 3 || fields[2] != "kB" {
-			continue
-		}
-		n, err := strconv.ParseInt(fields[1], 10, 64)
-		if err != nil {
-			return u, fmt.Errorf("reading /proc/PID/status: %w", err)
-		}
-		switch fields[0] {
-		case "VmRSS:":
-			u.RSS = n << 10
-		case "VmHWM:":
-			u.PeakRSS = n << 10
-		}
-	}
-	return u, nil
-}
+// usage is what the program has used of the machine so far.
+func (p *process) usage() (childprocess.Usage, error) { return childprocess.UsageOf(p.cmd.Process.Pid) }

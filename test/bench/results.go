@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	childprocess "minicluster.internal/operator/test/cluster/process"
 )
 
 // phase is a part of a round.
@@ -85,7 +87,7 @@ func (r *results) countRequests(p phase, counts map[string]int) {
 	}
 }
 
-func (r *results) use(who contender, p phase, before, after usage) {
+func (r *results) use(who contender, p phase, before, after childprocess.Usage) {
 	if r.CPU[who] == nil {
 		r.CPU[who], r.RSS[who] = map[phase]float64{}, map[phase]int64{}
 	}

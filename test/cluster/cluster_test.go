@@ -213,7 +213,7 @@ func ownCluster(t *testing.T) {
 
 func start(t *testing.T, options cluster.Options) *cluster.Cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	kube, err := cluster.Start(ctx, options)
 	require.NoError(t, err)

@@ -70,7 +70,7 @@ func (c *Cluster) waitForTypes(ctx context.Context, applied []string) error {
 	}
 	// kubectl wait fails at once on a definition so new that it has no conditions.
 	var last error
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
 		_, last = c.Kubectl(ctx, append([]string{"wait", "--for=condition=Established", "--timeout=10s"}, types...)...)
 		return last == nil, nil
 	})

@@ -10,8 +10,9 @@ import (
 const (
 	// stagesFile says how nodes and pods behave.
 	stagesFile = "test/kube/kwok/stages.yaml"
-	// podCIDR is what pods get addresses from; nothing answers there.
-	podCIDR = "10.244.0.0/16"
+	// podCIDR is what pods get addresses from. Nothing answers there: they are multicast addresses, to which no system
+	// makes a connection, so that whoever tries learns it at once and no packet leaves the machine.
+	podCIDR = "239.244.0.0/16"
 	// nodeUser is whom the simulation presents itself as, so that its requests are not counted with a test's.
 	nodeUser = "kwok"
 )

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"minicluster.internal/operator/test/cluster/clustertest"
 	"minicluster.internal/operator/test/cluster/kubebin"
@@ -56,7 +58,7 @@ func TestAutoscaleOnCPU(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	miniCluster, autoscaler := hpaExample(t)
-	largest := followJob(t, kube, namespace, "flux-sample")
+	sizes := followSizes(t, kube, namespace, "flux-sample")
 
 	apply(t, kube, namespace, autoscaler)
 	start(t, kube, namespace, "flux-sample", 2, miniCluster)
@@ -82,7 +84,7 @@ func TestAutoscaleOnCPU(t *testing.T) {
 	eventuallyPods(t, kube, namespace, selector("flux-sample"), autoscalePatience, areReady(2))
 	t.Logf("2 pods are left %.1f s after the load ended", time.Since(begin).Seconds())
 	assert.Equal(t, "2 2 hpa-selector=flux-sample", scaleOf(t, kube, namespace))
-	assert.EqualValues(t, 4, largest(), "the largest size that the Job was given")
+	assert.EqualValues(t, 4, slices.Max(sizes()), "the largest size that the Job was given")
 }
 
 // scaleOf is what the scale subresource shows.
@@ -112,23 +114,25 @@ func eventuallyHPA(t *testing.T, kube *node.Node, namespace, load string, size i
 	require.NoError(t, err, line)
 }
 
-// followJob watches a Job. The function that it returns tells the largest size that the Job was ever given.
-func followJob(t *testing.T, kube *node.Node, namespace, name string) func() int32 {
+// followSizes watches a Job. The function that it returns tells the sizes that it was given, one after the other.
+func followSizes(t *testing.T, kube *node.Node, namespace, name string) func() []int32 {
 	t.Helper()
 	w, err := kube.Client().BatchV1().Jobs(namespace).Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	require.NoError(t, err)
-	largest := make(chan int32, 1)
+	given := make(chan []int32, 1)
 	go func() {
-		var most int32
+		var sizes []int32
 		for event := range w.ResultChan() {
-			if job, ok := event.Object.(*batchv1.Job); ok {
-				most = max(most, *job.Spec.Parallelism, *job.Spec.Completions, job.Status.Active)
+			if job, ok := event.Object.(*batchv1.Job); ok && event.Type != watch.Deleted {
+				if size := *job.Spec.Parallelism; len(sizes) == 0 || sizes[len(sizes)-1] != size {
+					sizes = append(sizes, size)
+				}
 			}
 		}
-		largest <- most
+		given <- sizes
 	}()
-	return func() int32 {
+	return func() []int32 {
 		w.Stop()
-		return <-largest
+		return <-given
 	}
 }

@@ -122,6 +122,7 @@ func TestShrinkInOrder(t *testing.T) {
 // TestShrinkWithoutAgent has an agent that hangs: it is stopped, and accepts
 // connections without a word.
 func TestShrinkWithoutAgent(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	const name = "hung"

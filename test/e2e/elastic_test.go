@@ -49,6 +49,7 @@ func exampleNamespace(t *testing.T, kube *node.Node, documents string) string {
 
 // TestApplicationScalesItself is examples/elasticity/basic as a user applies it, and the story that its log tells.
 func TestApplicationScalesItself(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	documents := example(t, kube, "elasticity/basic")
 	namespace := exampleNamespace(t, kube, documents)
@@ -92,6 +93,7 @@ curl --silent --output /dev/null --write-out '%{http_code}' --cacert $account/ca
 // TestRightsOfAnApplication shows what the account of the example may do from inside of a pod, and what it may not: above
 // all, scale a neighbour.
 func TestRightsOfAnApplication(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	documents := strings.ReplaceAll(example(t, kube, "elasticity/basic"), "flux-operator", namespace)
@@ -126,6 +128,7 @@ func TestRightsOfAnApplication(t *testing.T) {
 
 // TestTutorialConsole follows the scaling tutorials in the terminal of the lead's pod: what Flux says of its nodes.
 func TestTutorialConsole(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	for _, tutorial := range []struct {
 		name  string
@@ -135,12 +138,13 @@ func TestTutorialConsole(t *testing.T) {
 		{"expand", []consoleStep{{2, "flux-sample-[0-1]", "flux-sample-[2-3]"}, {4, "flux-sample-[0-3]", ""}, {1, "flux-sample-0", "flux-sample-[1-3]"}}},
 	} {
 		t.Run(tutorial.name, func(t *testing.T) {
+			t.Parallel()
+			namespace := clustertest.Namespace(t, kube.Cluster)
 			root, err := kubebin.Root(".")
 			require.NoError(t, err)
 			text, err := os.ReadFile(filepath.Join(root, "examples", "scaling", tutorial.name, "minicluster.yaml"))
 			require.NoError(t, err)
-			documents := strings.ReplaceAll(string(text), exampleImage, fluxImage)
-			namespace := exampleNamespace(t, kube, documents)
+			documents := strings.NewReplacer(exampleImage, fluxImage, "namespace: flux-operator", "namespace: "+namespace).Replace(string(text))
 			for _, step := range tutorial.steps {
 				apply(t, kube, namespace, regexp.MustCompile(`(?m)^  size: \d+$`).ReplaceAllString(documents, fmt.Sprintf("  size: %d", step.size)))
 				pods := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(step.size))

@@ -90,8 +90,15 @@ func report(t *testing.T, kube *node.Node, namespace string) string {
 			fmt.Fprintln(&report, err)
 		}
 	}
-	controller, err := kube.Kubectl(ctx, "logs", "--namespace="+systemNamespace, "--selector=app.kubernetes.io/name="+controllerName, "--tail=40", "--prefix")
-	fmt.Fprintf(&report, "the controller:\n%s%v", controller, err)
+	// Others run beside this test: what the programs say of them is left out.
+	for _, program := range []string{controllerName, "minicluster-metrics"} {
+		log, err := kube.Kubectl(ctx, "logs", "--namespace="+systemNamespace, "--selector=app.kubernetes.io/name="+program, "--tail=-1", "--prefix")
+		lines := slices.DeleteFunc(strings.SplitAfter(log, "\n"), func(line string) bool { return !strings.Contains(line, namespace) })
+		fmt.Fprintf(&report, "%s of %s:\n%s", program, namespace, strings.Join(lines[max(0, len(lines)-40):], ""))
+		if err != nil {
+			fmt.Fprintln(&report, err)
+		}
+	}
 	return report.String()
 }
 

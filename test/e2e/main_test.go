@@ -21,7 +21,7 @@ const (
 	controllerName  = "minicluster-controller"
 )
 
-var suite = nodetest.New(node.Options{MetricsServer: true}, importImages, installController)
+var suite = nodetest.New(node.Options{MetricsServer: true}, importImages, installController, installMetrics, tellMetrics)
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 

@@ -24,10 +24,10 @@ import (
 
 const (
 	// readyPatience is how long a MiniCluster may take to have all of its pods ready, on a busy machine.
-	readyPatience = time.Minute
-	// shrinkPatience is the promise: a pod that is not wanted any more is gone so soon, where no job keeps it. Its rank is
-	// drained for half a second before, and the machine may be busy.
-	shrinkPatience = 8 * time.Second
+	readyPatience = 2 * time.Minute
+	// shrinkPatience is for a pod that is not wanted any more, and that no job keeps: its rank is drained for half a second
+	// and the pod stopped, which takes 2 s on an idle machine. It is less than a pod is given that has to be killed (30 s).
+	shrinkPatience = 25 * time.Second
 
 	agent = "/opt/minicluster/bin/minicluster-agent"
 )
@@ -52,7 +52,9 @@ func nodesIn(t *testing.T, kube *node.Node, lead corev1.Pod, state string) int {
 // eventuallyNodes waits until Flux has so many nodes in a state.
 func eventuallyNodes(t *testing.T, kube *node.Node, lead corev1.Pod, state string, want int) {
 	t.Helper()
-	assert.Eventually(t, func() bool { return nodesIn(t, kube, lead, state) == want }, 10*time.Second, 10*pollInterval, "%d nodes %s", want, state)
+	if !assert.Eventually(t, func() bool { return nodesIn(t, kube, lead, state) == want }, readyPatience, 10*pollInterval, "%d nodes %s", want, state) {
+		t.Logf("Flux has\n%s%s\n%s", flux(t, kube, lead, "resource", "list"), flux(t, kube, lead, "resource", "drain"), report(t, kube, lead.Namespace))
+	}
 }
 
 func getMiniCluster(ctx context.Context, t *testing.T, kube *node.Node, namespace, name string) *v1alpha2.MiniCluster {
@@ -176,6 +178,7 @@ func assertSamePods(t *testing.T, want, got []corev1.Pod) {
 
 // TestCommand runs a command to its end, and what it printed is what the log says.
 func TestCommand(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	const said = `it's "quoted", costs $5 & more`
@@ -203,6 +206,7 @@ spec:
 
 // TestFailure has a command fail: the Job says so, with the command's own exit code, and at once.
 func TestFailure(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	apply(t, kube, namespace, fmt.Sprintf(`
@@ -223,6 +227,7 @@ spec:
 
 // TestTwoMiniClusters has two in one namespace, which share a headless Service.
 func TestTwoMiniClusters(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	apply(t, kube, namespace, interactive("one", 2)+"---"+interactive("two", 2))

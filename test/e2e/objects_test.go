@@ -19,6 +19,7 @@ import (
 
 // TestSidecarService reaches a container beside Flux by its name.
 func TestSidecarService(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	pods := start(t, kube, namespace, "flux-sample", 2, fmt.Sprintf(`
@@ -46,6 +47,7 @@ spec:
 
 // TestSecretVolume mounts a Secret where an application looks for its certificates.
 func TestSecretVolume(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	_, err := kube.Client().CoreV1().Secrets(namespace).Create(t.Context(), &corev1.Secret{
@@ -73,6 +75,7 @@ spec:
 
 // TestVolume has a volume made for a MiniCluster, used by its pods, and removed with it, but not what is in it.
 func TestVolume(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	dir := t.TempDir()
@@ -119,6 +122,7 @@ spec:
 
 // TestServicesPod runs containers in a pod of their own beside the cluster.
 func TestServicesPod(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	pods := start(t, kube, namespace, "flux-sample", 1, fmt.Sprintf(`

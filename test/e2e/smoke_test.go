@@ -81,6 +81,7 @@ func names(pods []corev1.Pod) []string {
 
 // TestImagesCannotBePulled pins that the network of the node has no way out.
 func TestImagesCannotBePulled(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	output, err := kube.Run(t.Context(), nil, "busybox", "nslookup", "minicluster.test", "10.240.0.1")
 	require.Error(t, err)

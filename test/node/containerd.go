@@ -162,15 +162,6 @@ func (n *Node) Import(ctx context.Context, archive string) error {
 	return nil
 }
 
-// Images lists the names of the images that the node has.
-func (n *Node) Images(ctx context.Context) ([]string, error) {
-	out, err := n.ctr(ctx, nil, "--namespace="+ImageNamespace, "images", "list", "--quiet")
-	if err != nil {
-		return nil, fmt.Errorf("listing images: %w", err)
-	}
-	return strings.Fields(out), nil
-}
-
 func (n *Node) ctr(ctx context.Context, stdin *os.File, args ...string) (string, error) {
 	return n.Run(ctx, stdin, "ctr", append([]string{"--address=" + n.socket()}, args...)...)
 }

@@ -189,6 +189,10 @@ func (n *Node) launch(name, path string, lines bool, args ...string) (*process.P
 	return p, nil
 }
 
+// Enter moves the calling thread to where the node is: pods can be reached from there. It is for process.Command, and
+// process.Within.
+func (n *Node) Enter() error { return n.sandbox.enter() }
+
 // InitPID is the process ID of the node's first process: "nsenter --target PID --net --mount --pid" enters it.
 func (n *Node) InitPID() int { return n.initPID }
 

@@ -30,6 +30,20 @@ func Root(dir string) (string, error) {
 	}
 }
 
+// StateDir is where to keep the state of something that runs: a directory that was asked for, or, for "", one of this
+// name at the root of the repository.
+func StateDir(asked, name string) (string, error) {
+	if asked == "" {
+		root, err := Root(".")
+		return filepath.Join(root, name), err
+	}
+	dir, err := filepath.Abs(asked)
+	if err != nil {
+		return "", fmt.Errorf("finding the directory for the state: %w", err)
+	}
+	return dir, nil
+}
+
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()

@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected arguments %q", flags.Args())
 	}
-	dir, err := findDir(o.dir)
+	dir, err := kubebin.StateDir(o.dir, stateDir)
 	if err != nil {
 		return err
 	}
@@ -79,21 +79,6 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 		flags.Usage()
 		return fmt.Errorf("neither up nor down: %q", args[0])
 	}
-}
-
-func findDir(dir string) (string, error) {
-	if dir == "" {
-		root, err := kubebin.Root(".")
-		if err != nil {
-			return "", err
-		}
-		return filepath.Join(root, stateDir), nil
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("finding the cluster's directory: %w", err)
-	}
-	return dir, nil
 }
 
 func up(ctx context.Context, o options, out, log io.Writer) error {

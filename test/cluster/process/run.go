@@ -5,8 +5,9 @@ import (
 	"runtime"
 )
 
-// RunFrom runs a command to its end, from a thread that was changed by enter first; see Command.Enter.
-func RunFrom(enter func() error, cmd *exec.Cmd) error {
+// Within does something on a thread that was changed by enter first; see Command.Enter. What it opens, files and
+// connections, can be used from everywhere afterwards.
+func Within(enter, do func() error) error {
 	result := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, so nobody else gets to use it.
@@ -15,7 +16,10 @@ func RunFrom(enter func() error, cmd *exec.Cmd) error {
 			result <- err
 			return
 		}
-		result <- cmd.Run()
+		result <- do()
 	}()
 	return <-result
 }
+
+// RunFrom runs a command to its end, from a thread that was changed by enter first; see Command.Enter.
+func RunFrom(enter func() error, cmd *exec.Cmd) error { return Within(enter, cmd.Run) }

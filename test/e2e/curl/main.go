@@ -1,5 +1,5 @@
 // The command curl takes the place of curl in the image of the tests, which is made without any distribution's packages:
-// the few options that the examples use, with their long names.
+// the few options that the examples and tests use, with their long names.
 package main
 
 import (
@@ -36,6 +36,8 @@ func run() error {
 	_, _ = flag.Bool("silent", false, "no effect"), flag.Bool("show-error", false, "no effect")
 	fail := flag.Bool("fail", false, "fail on answers of 400 and above")
 	authority := flag.String("cacert", "", "file of certificate authorities")
+	insecure := flag.Bool("insecure", false, "take any certificate of the server's")
+	certificate, key := flag.String("cert", "", "file of the client's certificate"), flag.String("key", "", "file of its key")
 	method := flag.String("request", http.MethodGet, "method")
 	data := flag.String("data", "", "body")
 	output := flag.String("output", "", "file for the answer")
@@ -61,7 +63,16 @@ func run() error {
 		}
 		roots.AppendCertsFromPEM(text)
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: *insecure}
+	if *certificate != "" {
+		pair, err := tls.LoadX509KeyPair(*certificate, *key)
+		if err != nil {
+			return err
+		}
+		// Shown whether the server knows its authority or not.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 	response, err := client.Do(request)
 	if err != nil {
 		return err

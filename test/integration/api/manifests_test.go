@@ -1,12 +1,18 @@
 package api_test
 
 import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // install applies a folder of manifests, which say in which namespace they go.
@@ -31,6 +37,88 @@ func TestManifests(t *testing.T) {
 		assert.Contains(t, out, made)
 	}
 	assert.NotContains(t, out, "Warning", "Pod Security, for example")
+}
+
+// TestKustomizations: each folder that kubectl is told to take with -k is in one piece, and all files in it are a part of that.
+func TestKustomizations(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t)
+	found := 0
+	for _, top := range []string{"manifests", "examples"} {
+		err := filepath.WalkDir(manifest(t, top), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.Name() != "kustomization.yaml" {
+				return err
+			}
+			found++
+			folder := filepath.Dir(path)
+			out, err := n.kube.Kubectl(t.Context(), "kustomize", folder)
+			require.NoError(t, err, folder)
+			assert.Contains(t, out, "kind: ", folder)
+			content, err := os.ReadFile(path)
+			require.NoError(t, err)
+			files, err := os.ReadDir(folder)
+			require.NoError(t, err)
+			for _, file := range files {
+				if !file.IsDir() && file.Name() != entry.Name() && !strings.HasSuffix(file.Name(), ".md") {
+					assert.Contains(t, string(content), file.Name(), "what %s names", path)
+				}
+			}
+			return nil
+		})
+		require.NoError(t, err)
+	}
+	assert.Positive(t, found)
+}
+
+// TestImageName: with the kustomization that the documentation gives, the Deployments and the pods of MiniClusters have
+// one image, by the name that it has in a registry.
+func TestImageName(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t)
+	page, err := os.ReadFile(manifest(t, "docs/operations.md"))
+	require.NoError(t, err)
+	_, section, found := strings.Cut(string(page), "\n## Image\n")
+	require.True(t, found)
+	_, block, found := strings.Cut(section, "```yaml\n")
+	require.True(t, found)
+	block, _, _ = strings.Cut(block, "```")
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	manifests, err := filepath.Rel(dir, manifest(t, "manifests"))
+	require.NoError(t, err)
+	block = strings.ReplaceAll(block, "manifests/", manifests+"/")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(block), 0o600))
+	out, err := n.kube.Kubectl(t.Context(), "kustomize", dir)
+	require.NoError(t, err)
+	assert.NotContains(t, out, "minicluster:latest")
+	assert.Equal(t, 3, strings.Count(out, "REGISTRY/minicluster:v1.2.3"), "two Deployments, and the agent")
+	assert.Contains(t, out, "--agent-image=$(AGENT_IMAGE)")
+}
+
+// TestMonitoringManifests: kustomize makes one piece of them, and the dashboard is where Grafana looks for it. Their
+// documents are tested in test/monitoring: the API server here does not know their kinds.
+func TestMonitoringManifests(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t)
+	out, err := n.kube.Kubectl(t.Context(), "kustomize", manifest(t, "manifests/monitoring"))
+	require.NoError(t, err)
+	kinds := map[string]int{}
+	for document := range strings.SplitSeq(out, "\n---\n") {
+		var object struct {
+			metav1.TypeMeta   `json:",inline"`
+			metav1.ObjectMeta `json:"metadata"`
+			Data              map[string]string `json:"data"`
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(document), &object))
+		kinds[object.Kind]++
+		assert.Equal(t, "minicluster-system", object.Namespace)
+		if object.Kind == "ConfigMap" {
+			assert.Equal(t, "minicluster-dashboard", object.Name)
+			assert.Equal(t, map[string]string{"grafana_dashboard": "1"}, object.Labels)
+			assert.True(t, json.Valid([]byte(object.Data["dashboard.json"])))
+		}
+	}
+	assert.Equal(t, map[string]int{"ConfigMap": 1, "PodMonitor": 1, "PrometheusRule": 1, "ServiceMonitor": 2}, kinds)
 }
 
 // TestUserRoles asks the API server what a person of one of Kubernetes' own roles
@@ -67,7 +155,7 @@ func TestUserRoles(t *testing.T) {
 					}
 				}
 				assert.Equal(c, want, got)
-			}, 30*time.Second, 200*time.Millisecond)
+			}, 3*time.Minute, 200*time.Millisecond)
 		})
 	}
 }

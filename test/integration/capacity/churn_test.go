@@ -3,8 +3,8 @@ package capacity_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +22,7 @@ import (
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics/capacity"
 	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/cluster/process"
 	"minicluster.internal/operator/test/integration/user"
 )
 
@@ -43,37 +44,78 @@ func TestChurn(t *testing.T) {
 
 	before := heap()
 	source := watch(t, client)
-	t.Logf("%d nodes, %d pods: the watches' caches and counts take %d KiB of heap; the process %s",
-		*nodes, *pods, (heap()-before)/1024, resident(t))
+	t.Logf("%d nodes, %d pods: the watches' caches and counts take %d KiB of heap", *nodes, *pods, (heap()-before)/1024)
+	rest(t, client, namespace, source)
+	program := startProgram(t, kube)
+	var idle process.Usage
+	if program != nil {
+		program.exact(t, source.Cluster(labels.Everything()).Requests)
+		idle = program.usage(t)
+		t.Logf("the program has %d MiB resident, at most %d MiB until now", idle.RSS>>20, idle.PeakRSS>>20)
+	}
+	events := countEvents(t, client)
 
 	ticker := time.NewTicker(time.Second / 50)
 	defer ticker.Stop()
 	started := time.Now()
 	churn, ctx := errgroup.WithContext(t.Context())
-	for i := range *changes {
-		<-ticker.C
-		if i%2 != 0 {
-			continue // the second of two changes
+	for i := range *changes / 2 { // each is two changes
+		// A busy machine may let ticks go by; what has become due is made up for.
+		for due := started.Add(time.Duration(i) * time.Second / 25); time.Now().Before(due); {
+			<-ticker.C
 		}
-		churn.Go(func() error { return replace(ctx, client, namespace, i/2%*pods, i/2 / *pods) })
+		churn.Go(func() error { return replace(ctx, client, namespace, i%*pods, i / *pods) })
 	}
 	require.NoError(t, churn.Wait())
-	t.Logf("%d changes in %s", *changes, time.Since(started).Round(time.Millisecond))
+	took := time.Since(started)
+	t.Logf("%d changes in %s, %.1f a second", *changes, took.Round(time.Millisecond), float64(*changes)/took.Seconds())
 
-	user.Eventually(t, patience, "numbers at rest", func(ctx context.Context) (string, error) {
-		requests, placed, err := recount(ctx, client, namespace)
-		counted := source.Cluster(labels.Everything()).Requests
-		if err != nil || placed == *pods && equal(requests, counted) {
-			return "", err
-		}
-		return fmt.Sprintf("%d of %d pods are placed and run; they hold %+v, counted are %+v", placed, *pods, requests, counted), nil
-	})
-	requests, _, err := recount(t.Context(), client, namespace)
-	require.NoError(t, err)
+	requests := rest(t, client, namespace, source)
 	sums := source.Cluster(labels.Everything())
 	assert.Equal(t, requests, sums.Requests)
 	assert.Equal(t, *nodes, sums.Nodes)
-	t.Logf("the process at the end: %s", resident(t))
+	if program != nil {
+		program.exact(t, requests)
+		busy, seen := program.usage(t), events.Load()
+		cpu := busy.CPU - idle.CPU
+		t.Logf("the program heard of %d events and took %s of CPU, %s for each, all that else it does included; it has %d MiB resident, at most %d MiB",
+			seen, cpu, (cpu / time.Duration(seen)).Round(time.Microsecond), busy.RSS>>20, busy.PeakRSS>>20)
+	}
+}
+
+// rest waits until all pods run and the counts are those of a recount, which it returns.
+func rest(t *testing.T, client kubernetes.Interface, namespace string, source *capacity.Source) (requests capacity.Resources) {
+	t.Helper()
+	user.Eventually(t, patience, "numbers at rest", func(ctx context.Context) (string, error) {
+		var running int
+		var err error
+		requests, running, err = recount(ctx, client, namespace)
+		counted := source.Cluster(labels.Everything()).Requests
+		if err != nil || running == *pods && equal(requests, counted) {
+			return "", err
+		}
+		return fmt.Sprintf("%d of %d pods run; they hold %+v, counted are %+v", running, *pods, requests, counted), nil
+	})
+	return requests
+}
+
+// countEvents counts what everybody hears who watches pods.
+func countEvents(t *testing.T, client kubernetes.Interface) *atomic.Int64 {
+	t.Helper()
+	list, err := client.CoreV1().Pods(metav1.NamespaceAll).List(t.Context(), metav1.ListOptions{Limit: 1})
+	require.NoError(t, err)
+	watcher, err := client.CoreV1().Pods(metav1.NamespaceAll).Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+	require.NoError(t, err)
+	var n atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range watcher.ResultChan() {
+			n.Add(1)
+		}
+	}()
+	t.Cleanup(func() { watcher.Stop(); <-done })
+	return &n
 }
 
 // equal compares amounts of cpu, memory and pods, all that these pods ask for.
@@ -112,9 +154,8 @@ func replace(ctx context.Context, client kubernetes.Interface, namespace string,
 	return create(ctx, client, namespace, i, times+1)
 }
 
-// recount adds up what the API server says now.
-// placed are those of the namespace among them.
-func recount(ctx context.Context, client kubernetes.Interface, namespace string) (sum capacity.Resources, placed int, err error) {
+// recount adds up what the API server says now, and how many pods of the namespace run.
+func recount(ctx context.Context, client kubernetes.Interface, namespace string) (sum capacity.Resources, running int, err error) {
 	list, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return sum, 0, fmt.Errorf("counting pods: %w", err)
@@ -123,8 +164,8 @@ func recount(ctx context.Context, client kubernetes.Interface, namespace string)
 		if pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 			continue
 		}
-		if pod.Namespace == namespace {
-			placed++
+		if pod.Namespace == namespace && pod.Status.Phase == corev1.PodRunning {
+			running++
 		}
 		sum.Pods++
 		for _, c := range pod.Spec.Containers {
@@ -132,7 +173,7 @@ func recount(ctx context.Context, client kubernetes.Interface, namespace string)
 			sum.Memory += c.Resources.Requests.Memory().Value()
 		}
 	}
-	return sum, placed, nil
+	return sum, running, nil
 }
 
 // watch starts a source and waits until it has seen all.
@@ -156,17 +197,4 @@ func heap() int64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc) //nolint:gosec // far below the limit
-}
-
-// resident is the memory that this process has, in words.
-func resident(t *testing.T) string {
-	t.Helper()
-	var pages, resident int64
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return "takes an unknown amount"
-	}
-	_, err = fmt.Sscan(string(statm), &pages, &resident)
-	require.NoError(t, err)
-	return fmt.Sprintf("has %d MiB resident", resident*int64(os.Getpagesize())>>20)
 }

@@ -29,7 +29,8 @@ const (
 )
 
 // The scenario of the tutorial: paying load comes and goes, and a MiniCluster takes the rest, down to the reserve. Of
-// 17 paying pods, 7 find room in the reserve; the others have to wait until the MiniCluster gives way.
+// 17 paying pods, 7 find room in the reserve; the others have to wait until the MiniCluster gives way. Its size changes no
+// more often than the load, and never too far.
 func TestFill(t *testing.T) {
 	if *nodes != 6 {
 		t.Skip("this scenario is about six nodes with 184 cores")
@@ -50,75 +51,90 @@ func TestFill(t *testing.T) {
 	require.NoError(t, err)
 	sizes := record(t, u, "filler")
 
-	settle := func(paying int) int32 {
-		t.Helper()
-		want := int32(cores - reserve - paying*payingCores) //nolint:gosec // small
-		user.Eventually(t, patience, fmt.Sprintf("%d paying pods", paying), func(ctx context.Context) (string, error) {
-			mc, err := u.MiniClusters().Get(ctx, "filler", metav1.GetOptions{})
-			if err != nil {
-				return "", err
-			}
-			bound, err := boundPaying(ctx, u)
-			if err != nil {
-				return "", err
-			}
-			if mc.Status.ReadySize != want || mc.Status.Size != want || bound != paying {
-				return fmt.Sprintf("spec.size %d, size %d, ready %d, and %d paying pods are placed; want %d",
-					mc.RequestedSize(), mc.Status.Size, mc.Status.ReadySize, bound, want), nil
-			}
-			return "", nil
-		})
-		return want
-	}
-	alone := settle(0)
+	settle(t, u, 0)
 	grown := sizes.take()
 	assert.LessOrEqual(t, len(grown), 1, "from 1 to all that is there in one step: %v", grown)
+	t.Logf("sizes at first %v", grown)
 
-	for i := range 17 {
-		require.NoError(t, createPaying(t.Context(), u, i))
-	}
-	least := settle(17)
-	down := sizes.take()
-	assert.LessOrEqual(t, len(down), 17, "not more changes than of the load: %v", down)
-	for i := range down {
-		assert.True(t, down[i] >= least && (i == 0 || down[i] < down[i-1]), "straight down, never too far: %v", down)
-	}
-
-	require.NoError(t, u.Kube.CoreV1().Pods(namespace).DeleteCollection(t.Context(),
-		metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}, metav1.ListOptions{LabelSelector: "app=paying"}))
-	require.Equal(t, alone, settle(0))
-	up := sizes.take()
-	assert.LessOrEqual(t, len(up), 17, "not more changes than of the load: %v", up)
-	for i := range up {
-		assert.True(t, up[i] <= alone && (i == 0 || up[i] > up[i-1]), "straight up, never too far: %v", up)
-	}
-	t.Logf("sizes: first %v, when load came %v, when it went %v", grown, down, up)
-}
-
-func createPaying(ctx context.Context, u user.Clients, i int) error {
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("paying-%d", i), Labels: map[string]string{"app": "paying"}}}
-	pod.Spec.Containers = []corev1.Container{{Name: "c", Image: "none", Resources: corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{corev1.ResourceCPU: *resource.NewQuantity(payingCores, resource.DecimalSI)},
-	}}}
-	if _, err := u.Kube.CoreV1().Pods(u.Namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("making paying pod %d: %w", i, err)
-	}
-	return nil
-}
-
-// boundPaying is how many paying pods are placed.
-func boundPaying(ctx context.Context, u user.Clients) (int, error) {
-	list, err := u.Kube.CoreV1().Pods(u.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=paying"})
-	if err != nil {
-		return 0, fmt.Errorf("listing paying pods: %w", err)
-	}
-	bound := 0
-	for _, pod := range list.Items {
-		if pod.Spec.NodeName != "" {
-			bound++
+	load := payingLoad{user: u}
+	for _, paying := range []int{17, 0, 12, 5} {
+		way, changes := []int32{fits(len(load.pods))}, max(paying-len(load.pods), len(load.pods)-paying)
+		load.become(t, paying)
+		settle(t, u, paying)
+		seen := sizes.take()
+		t.Logf("%d paying pods: sizes %v", paying, seen)
+		assert.LessOrEqual(t, len(seen), changes, "not more changes than of the load: %v", seen)
+		way = append(way, seen...)
+		for i := range seen {
+			assert.True(t, between(way[i+1], way[i], fits(paying)), "straight to %d, never too far: %v", fits(paying), way)
 		}
 	}
-	return bound, nil
+}
+
+// fits is how many pods of the MiniCluster there should be beside so many paying ones.
+func fits(paying int) int32 { return int32(cores - reserve - paying*payingCores) } //nolint:gosec // small
+
+// between tells whether a size is on the way from one to another, and not where it began.
+func between(size, from, to int32) bool {
+	return from < size && size <= to || to <= size && size < from
+}
+
+// settle waits until everything rests: as many cores are free as are to stay free, not one more or less.
+func settle(t *testing.T, u user.Clients, paying int) {
+	t.Helper()
+	user.Eventually(t, patience, fmt.Sprintf("%d paying pods", paying), func(ctx context.Context) (string, error) {
+		mc, err := u.MiniClusters().Get(ctx, "filler", metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		list, err := u.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		bound, free := 0, int64(cores)
+		for _, pod := range list.Items {
+			if pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodFailed {
+				continue
+			}
+			free -= pod.Spec.Containers[0].Resources.Requests.Cpu().Value()
+			if pod.Labels["app"] == "paying" {
+				bound++
+			}
+		}
+		if mc.Status.ReadySize != fits(paying) || mc.Status.Size != fits(paying) || bound != paying || free != reserve {
+			return fmt.Sprintf("spec.size %d, size %d, ready %d, %d paying pods are placed, %d cores are free; want %d",
+				mc.RequestedSize(), mc.Status.Size, mc.Status.ReadySize, bound, free, fits(paying)), nil
+		}
+		return "", nil
+	})
+}
+
+// payingLoad are pods that come first.
+type payingLoad struct {
+	user user.Clients
+	pods []string
+	// made is how many there were ever: each has a name of its own.
+	made int
+}
+
+// become makes the load one of so many pods, one after the other.
+func (l *payingLoad) become(t *testing.T, n int) {
+	t.Helper()
+	pods := l.user.Kube.CoreV1().Pods(l.user.Namespace)
+	for len(l.pods) < n {
+		l.made++
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("paying-%d", l.made), Labels: map[string]string{"app": "paying"}}}
+		pod.Spec.Containers = []corev1.Container{{Name: "c", Image: "none", Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: *resource.NewQuantity(payingCores, resource.DecimalSI)},
+		}}}
+		_, err := pods.Create(t.Context(), pod, metav1.CreateOptions{})
+		require.NoError(t, err)
+		l.pods = append(l.pods, pod.Name)
+	}
+	for len(l.pods) > n {
+		require.NoError(t, pods.Delete(t.Context(), l.pods[0], metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
+		l.pods = l.pods[1:]
+	}
 }
 
 // sizes are the sizes that a MiniCluster was given, without repetitions.

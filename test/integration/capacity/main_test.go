@@ -6,7 +6,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"testing"
 	"time"
@@ -15,10 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	controllerapp "minicluster.internal/operator/pkg/controller/app"
-	metricsapp "minicluster.internal/operator/pkg/metrics/app"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/programs"
 	"minicluster.internal/operator/test/integration/user"
 )
 
@@ -26,6 +24,7 @@ var (
 	nodes   = flag.Int("capacity-nodes", 6, "simulated nodes; six of them have 184 cores, others 64 each")
 	pods    = flag.Int("capacity-pods", 120, "pods of TestChurn")
 	changes = flag.Int("capacity-changes", 100, "changes that TestChurn makes, 50 a second")
+	binary  = flag.String("capacity-program", "", "minicluster-metrics, to be started besides: TestChurn compares its numbers, too, and says what it costs")
 
 	// agents answer for those of simulated pods.
 	agents user.Agents
@@ -33,7 +32,7 @@ var (
 	suite = clustertest.New(cluster.Options{
 		Nodes:                 -1,
 		ControllerManagerArgs: []string{"--horizontal-pod-autoscaler-sync-period=1s"},
-	}, addNodes, user.Manifests, clustertest.Apply("manifests/metrics/rbac"), startController, startMetrics)
+	}, addNodes, user.Manifests, programs.MetricsManifests, programs.Controller(programs.WithAgents(&agents)), programs.Metrics())
 )
 
 // patience is how long a test waits for something that should happen soon.
@@ -68,49 +67,5 @@ func addNodes(ctx context.Context, kube *cluster.Cluster) error {
 	if err := kube.WaitForNodes(ctx); err != nil {
 		return fmt.Errorf("waiting for the nodes: %w", err)
 	}
-	return nil
-}
-
-func startController(_ context.Context, kube *cluster.Cluster) error {
-	kubeconfig, err := kube.KubeconfigFor(user.Controller, user.ControllerGroups...)
-	if err != nil {
-		return fmt.Errorf("making the controller's credentials: %w", err)
-	}
-	o := controllerapp.NewOptions()
-	o.Kubeconfig = kubeconfig
-	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
-	o.LeaderElection.LeaderElect = false
-	o.NewAgent = agents.Connect
-	// Not the context of a test: it outlives each of them.
-	go func() { fmt.Fprintln(os.Stderr, "the controller ended:", controllerapp.Run(context.Background(), o)) }()
-	return nil
-}
-
-// startMetrics starts the metrics API server. A Service that is another name for localhost leads there, since the
-// control plane has no other address.
-func startMetrics(ctx context.Context, kube *cluster.Cluster) error {
-	kubeconfig, err := kube.KubeconfigFor(cluster.ServiceAccountUser("minicluster-system", "minicluster-metrics"), user.ControllerGroups...)
-	if err != nil {
-		return fmt.Errorf("making the metrics API server's credentials: %w", err)
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("opening a port: %w", err)
-	}
-	_, err = kube.Client().CoreV1().Services("minicluster-system").Create(ctx, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: "minicluster-metrics"},
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("making a Service: %w", err)
-	}
-	o := metricsapp.NewOptions()
-	o.Kubeconfig, o.Listener, o.BindAddress, o.MetricsAddress = kubeconfig, listener, "127.0.0.1", ""
-	if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
-		o.ServicePort, o.SecurePort = int32(tcp.Port), tcp.Port //nolint:gosec // a port
-	}
-	go func() {
-		fmt.Fprintln(os.Stderr, "the metrics API server ended:", metricsapp.Run(context.Background(), o))
-	}()
 	return nil
 }

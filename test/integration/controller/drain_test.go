@@ -63,6 +63,8 @@ func TestShrinkWaitsForJobs(t *testing.T) {
 	for _, n := range sizes() {
 		assert.Contains(t, []int32{4, 1}, n, "a size that the Job saw")
 	}
+	assert.Regexp(t, `minicluster_drains_total{result="idle"} [1-9]`, running.exposed(t))
+	assert.Regexp(t, `minicluster_clusters{condition="Ready",reason="Ready",status="True"} [1-9]`, running.exposed(t))
 	assert.NotContains(t, f.job("waits").Annotations, v1alpha2.AnnotationDrainedFrom)
 }
 
@@ -79,6 +81,7 @@ func TestDrainTimeout(t *testing.T) {
 	f.setSize("timed", 2)
 	f.waitFor("timed", ready(2), notDraining)
 	f.waitForEvent("timed", "DrainTimedOut", "size 2", "3s")
+	assert.Regexp(t, `minicluster_drains_total{result="timed_out"} [1-9]`, running.exposed(t))
 
 	f.patch("timed", map[string]any{"spec": timeout(600)})
 	f.setSize("timed", 1)
@@ -104,6 +107,7 @@ func TestDrainSkipped(t *testing.T) {
 	f.waitFor("skipped", ready(3), notDraining)
 	assert.Greater(t, time.Since(began), 9*time.Second)
 	f.waitForEvent("skipped", "DrainSkipped", "size 3", "there is no broker")
+	assert.Regexp(t, `minicluster_drains_total{result="skipped"} [1-9]`, running.exposed(t))
 	assert.Equal(t, "1", f.job("skipped").Annotations[v1alpha2.AnnotationDrainedFrom], "ranks 1 and 2 may be drained")
 	agent.Refuse("")
 	f.asked("skipped", 3)
@@ -125,14 +129,14 @@ func TestRestartWhileDraining(t *testing.T) {
 	f.setSize("resumed", 2)
 	since := f.waitFor("resumed", draining(2)).Status.Drain.Since
 	running.halt(t)
-	running.start()
+	running.start(t)
 	f.patch("resumed", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}})
 	assert.Equal(t, since.UTC(), f.waitFor("resumed", draining(2)).Status.Drain.Since.UTC())
 
 	// A change of mind while there is no controller.
 	running.halt(t)
 	f.setSize("resumed", 4)
-	running.start()
+	running.start(t)
 	f.waitFor("resumed", ready(4), notDraining)
 	f.asked("resumed", 4)
 }

@@ -24,7 +24,7 @@ import (
 // patience is how long a test waits for something that should happen soon. It is
 // long because the machine may be busy, and because the garbage collector looks
 // for new kinds only every 30 s; it is no measure of speed.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // fixture is a namespace of a test's own, and the clients of its user.
 type fixture struct {
@@ -68,11 +68,6 @@ func headless(service string) func(*v1alpha2.MiniCluster) {
 func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
 	f.Helper()
 	user.Eventually(f.T, patience, what, check)
-}
-
-func (f *fixture) within(limit time.Duration, what string, check func(context.Context) (string, error)) {
-	f.Helper()
-	user.Eventually(f.T, limit, what, check)
 }
 
 // check says what a MiniCluster lacks, "" when nothing.

@@ -5,12 +5,18 @@ package controller_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/cluster/process"
+	"minicluster.internal/operator/test/integration/programs"
 	"minicluster.internal/operator/test/integration/user"
 )
 
@@ -24,51 +30,57 @@ var (
 	)
 )
 
-func TestMain(m *testing.M) {
-	code := suite.Run(m)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 
-// controllerProcess is the one controller that the tests of this package share. It
-// runs in this process, so that the race detector sees it. Tests that stop it must
-// not be parallel.
+// controllerProcess is the one controller that the tests of this package share. Tests that stop it must not be parallel.
 type controllerProcess struct {
-	kubeconfig string
+	kube *cluster.Cluster
 	// allowHostPath is a flag of the next start.
 	allowHostPath bool
+	// metrics is where it serves them.
+	metrics string
 
-	stop context.CancelFunc
-	done chan error
+	*programs.Program
 }
 
-func (p *controllerProcess) setup(_ context.Context, kube *cluster.Cluster) error {
-	kubeconfig, err := kube.KubeconfigFor(user.Controller, user.ControllerGroups...)
+func (p *controllerProcess) setup(ctx context.Context, kube *cluster.Cluster) error {
+	p.kube = kube
+	return p.launch(ctx)
+}
+
+func (p *controllerProcess) launch(ctx context.Context) error {
+	port, err := process.FreePort(ctx)
 	if err != nil {
 		return err
 	}
-	p.kubeconfig = kubeconfig
-	p.start()
-	return nil
+	p.metrics = fmt.Sprintf("127.0.0.1:%d", port)
+	p.Program, err = programs.StartController(ctx, p.kube, programs.WithAgents(&agents), func(o *app.Options) {
+		o.AllowHostPathVolumes = p.allowHostPath
+		o.MetricsAddress = p.metrics
+	})
+	return err
 }
 
-func (p *controllerProcess) start() {
-	// Not the context of a test: the controller outlives it.
-	ctx, stop := context.WithCancel(context.Background())
-	p.stop, p.done = stop, make(chan error, 1)
-	o := app.NewOptions()
-	o.Kubeconfig = p.kubeconfig
-	o.AllowHostPathVolumes = p.allowHostPath
-	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
-	o.NewAgent = agents.Connect
-	o.LeaderElection.ResourceNamespace = "minicluster-system"
-	go func() { p.done <- app.Run(ctx, o) }()
+func (p *controllerProcess) start(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.launch(t.Context()))
 }
 
 // halt stops the controller and waits until it has.
 func (p *controllerProcess) halt(t *testing.T) {
 	t.Helper()
-	p.stop()
-	if err := <-p.done; err != nil {
-		t.Fatal(fmt.Errorf("the controller ended badly: %w", err))
-	}
+	require.NoError(t, p.Stop(), "the controller ended badly")
+}
+
+// exposed is what it has for Prometheus.
+func (p *controllerProcess) exposed(t *testing.T) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.metrics+"/metrics", nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(text)
 }

@@ -54,6 +54,7 @@ func (f *fixture) brokers(name string) func() []string {
 	}
 }
 
+// terminateAfter is the time that pods take to stop: enough for a busy machine to see and say what waits for them.
 func terminateAfter(seconds string) map[string]string {
 	return map[string]string{cluster.AnnotationTerminateAfter: seconds}
 }
@@ -67,7 +68,7 @@ func TestNewJobWaitsForFormerPods(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			f.createReady("former", 2, func(mc *v1alpha2.MiniCluster) {
-				mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: terminateAfter("3s")}
+				mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: terminateAfter("10s")}
 			})
 			doubled := f.brokers("former")
 			before := f.job("former").UID
@@ -97,14 +98,14 @@ func TestGrowthWaitsForTerminatingPods(t *testing.T) {
 		Spec: batchv1.JobSpec{
 			CompletionMode: new(batchv1.IndexedCompletion), Parallelism: new(int32(3)), Completions: new(int32(3)),
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"hpa-selector": "grow"}, Annotations: terminateAfter("4s")},
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"hpa-selector": "grow"}, Annotations: terminateAfter("10s")},
 				Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "grow", Image: "old"}}},
 			},
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	require.Equal(t, batchv1.TerminatingOrFailed, *job.Spec.PodReplacementPolicy, "the premise of this test")
-	running.start()
+	running.start(t)
 
 	f.waitFor("grow", ready(3))
 	doubled := f.brokers("grow")

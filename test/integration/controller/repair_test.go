@@ -204,7 +204,7 @@ func TestTakeOverJob(t *testing.T) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	running.start()
+	running.start(t)
 
 	f.waitFor("taken", ready(2))
 	f.setSize("taken", 3)
@@ -227,7 +227,7 @@ func TestRestart(t *testing.T) {
 	f.setSize("b", 3)
 	f.create("c", 2)
 	require.NoError(t, f.kube.CoreV1().Services(f.namespace).Delete(t.Context(), "b", metav1.DeleteOptions{}))
-	running.start()
+	running.start(t)
 	f.waitFor("a", specSize(4), ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 9"))
 	f.waitFor("b", ready(3))
 	f.waitFor("c", ready(2))

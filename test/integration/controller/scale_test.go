@@ -28,7 +28,7 @@ func TestSizeAboveTheMaximum(t *testing.T) {
 
 	asked := time.Now()
 	f.setSize("above", 5)
-	f.within(5*time.Second, "size to be put back", func(ctx context.Context) (string, error) {
+	f.eventually("size to be put back", func(ctx context.Context) (string, error) {
 		mc, err := f.miniclusters().Get(ctx, "above", metav1.GetOptions{})
 		if err != nil {
 			return "", err
@@ -68,6 +68,36 @@ func TestSizeBelowTheMinimum(t *testing.T) {
 	// A floor above the maximum is wrong, and said to be.
 	f.patch("below", map[string]any{"spec": map[string]any{"minSize": 9}})
 	f.waitFor("below", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "spec.minSize"))
+}
+
+// A reserve that can't be read is said to be wrong, and stops nothing, not even a Job that has to be made again.
+func TestBadReserve(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const path = "metadata.annotations[" + v1alpha2.AnnotationCapacityReserve + "]"
+	annotate := func(reserve any) {
+		f.patch("leaves", map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha2.AnnotationCapacityReserve: reserve}}})
+	}
+	f.createReady("leaves", 2, maxSize(4))
+	annotate("many")
+	f.waitFor("leaves", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path, "neither a quantity"))
+	f.setSize("leaves", 3)
+	before := f.waitFor("leaves", ready(3))
+
+	require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "leaves", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}))
+	f.waitFor("leaves", func(mc *v1alpha2.MiniCluster) string {
+		if mc.Status.JobID == before.Status.JobID {
+			return "the Job is the one before"
+		}
+		return ready(3)(mc)
+	}, has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path))
+	annotate(nil)
+	f.waitFor("leaves", has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
+
+	f.create("refused", 1, func(mc *v1alpha2.MiniCluster) {
+		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: "-1"}
+	})
+	f.waitFor("refused", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path, "use 0 or more"))
 }
 
 func TestSizeZeroFromTheStart(t *testing.T) {

@@ -134,7 +134,7 @@ func TestVolumesGoWhenTheControllerComesBack(t *testing.T) {
 	deleted, err := f.miniclusters().Get(t.Context(), "work", metav1.GetOptions{})
 	require.NoError(t, err, "it waits for its volumes")
 	assert.NotNil(t, deleted.DeletionTimestamp)
-	running.start()
+	running.start(t)
 	f.goes("work")
 	f.volumeGoes(pv.Name)
 }
@@ -158,9 +158,9 @@ func TestHostPathVolumesNeedAFlag(t *testing.T) {
 	defer func() {
 		running.halt(t)
 		running.allowHostPath = false
-		running.start()
+		running.start(t)
 	}()
-	running.start()
+	running.start(t)
 	mc := f.waitFor("work", ready(1))
 	pv := f.bound(mc, "data")
 	assert.Equal(t, "/tmp/minicluster-test-data", pv.Spec.HostPath.Path)

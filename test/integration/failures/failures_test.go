@@ -23,7 +23,7 @@ import (
 )
 
 // patience is no measure of speed: the machine may be busy.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 type fixture struct {
 	*testing.T

@@ -87,7 +87,7 @@ type preparedRun struct {
 
 func (f *fixture) prepare() *preparedRun {
 	f.Helper()
-	config, err := f.cluster.ConfigFor(user.Controller, user.ControllerGroups...)
+	config, err := f.cluster.ConfigFor(user.Controller, user.SystemGroups...)
 	require.NoError(f, err)
 	run := &preparedRun{f: f, controllerRun: controllerRun{Injector: faults.New(), done: make(chan struct{})}}
 	config.Wrap(run.Wrap)

@@ -21,19 +21,21 @@ import (
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/integration/programs"
 	"minicluster.internal/operator/test/integration/user"
 )
 
-// Lease times of these tests: short, so that a lost leader is missed soon.
+// Lease times of these tests: short, so that a lost leader is missed soon, and long enough for a busy machine to renew
+// one in time.
 const (
-	leaseDuration = 4 * time.Second
-	renewDeadline = 2 * time.Second
+	leaseDuration = 10 * time.Second
+	renewDeadline = 5 * time.Second
 	retryPeriod   = 300 * time.Millisecond
 )
 
 // The one lease that the rights of the controller are for.
 const (
-	leaseNamespace = "minicluster-system"
+	leaseNamespace = user.SystemNamespace
 	lease          = "minicluster-controller"
 )
 
@@ -54,7 +56,7 @@ type process struct {
 // startProcess starts this test binary as the controller, which sees all namespaces.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
-	kubeconfig, err := processes.Cluster(t).KubeconfigFor(user.Controller, user.ControllerGroups...)
+	kubeconfig, err := processes.Cluster(t).KubeconfigFor(user.Controller, user.SystemGroups...)
 	require.NoError(t, err)
 	binary, err := os.Executable()
 	require.NoError(t, err)
@@ -179,15 +181,11 @@ func runInProcess(t *testing.T) *inProcess {
 
 func runInProcessOn(t *testing.T, kube *cluster.Cluster, change func(*app.Options)) *inProcess {
 	t.Helper()
-	config, err := kube.ConfigFor(user.Controller, user.ControllerGroups...)
+	config, err := kube.ConfigFor(user.Controller, user.SystemGroups...)
 	require.NoError(t, err)
 	p := &inProcess{Injector: faults.New(), done: make(chan struct{})}
 	config.Wrap(p.Wrap)
-	o := app.NewOptions()
-	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", ""
-	o.DrainPatience = 0 // simulated pods have no agents
-	o.LeaderElection.ResourceNamespace, o.LeaderElection.ResourceName = leaseNamespace, lease
-	change(o)
+	o := programs.ControllerOptions(change)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	go func() {

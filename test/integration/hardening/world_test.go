@@ -30,7 +30,7 @@ import (
 // patience is how long a test waits for something that should happen soon. It is
 // long because the machine may be busy, and because the garbage collector looks
 // for new kinds only every 30 s; it is no measure of speed.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // change is one event of a watch.
 type change struct {

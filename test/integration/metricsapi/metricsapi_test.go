@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,10 +26,11 @@ import (
 	"minicluster.internal/operator/test/cluster"
 	"minicluster.internal/operator/test/cluster/clustertest"
 	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/integration/programs"
 	"minicluster.internal/operator/test/integration/user"
 )
 
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 type fixture struct {
 	*testing.T
@@ -44,7 +44,7 @@ func newFixture(t *testing.T) *fixture {
 	return &fixture{T: t, Clients: user.In(t, kube, clustertest.Namespace(t, kube)), kube: kube}
 }
 
-func (f *fixture) agent(name string) *agent { return agents.of(f.Namespace + "/" + name) }
+func (f *fixture) agent(name string) *user.Exposition { return agents.Of(f.Namespace + "/" + name) }
 
 func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
 	f.Helper()
@@ -97,8 +97,8 @@ func TestServed(t *testing.T) {
 		mc.Labels = map[string]string{"team": "blue"}
 		mc.Spec.Network = &v1alpha2.Network{HeadlessName: "two-service"}
 	})
-	f.agent("one").say("flux_nodes_up 1", "flux_nodes_demanded 9", `flux_jobs{state="run"} 2`)
-	f.agent("two").say("flux_nodes_up 3")
+	f.agent("one").Say("flux_nodes_up 1", "flux_nodes_demanded 9", `flux_jobs{state="run"} 2`)
+	f.agent("two").Say("flux_nodes_up 3")
 
 	answer := f.value(f.custom("v1beta2", "miniclusters.flux-framework.org/one/nodes_demanded"), `"value":"4"`)
 	var list struct {
@@ -148,7 +148,7 @@ func TestServed(t *testing.T) {
 	}
 	assert.True(t, names["miniclusters.flux-framework.org/nodes_demanded"] && names["services/node_up_count"], "%v", names)
 
-	f.agent("one").failing()
+	f.agent("one").Fail()
 	f.eventually("an error", func(ctx context.Context) (string, error) {
 		_, err := raw(ctx, f.Kube, f.custom("v1beta2", "miniclusters.flux-framework.org/one/node_up_count"))
 		if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "its lead broker does not answer") {
@@ -159,32 +159,48 @@ func TestServed(t *testing.T) {
 	assert.NotContains(t, f.value(f.custom("v1beta2", "miniclusters.flux-framework.org/*/node_up_count"), `"name":"two"`), `"name":"one"`)
 }
 
-// TestRefused: with real tokens, through the API server and past it.
+// TestRefused: with real tokens, through the API server and past it, of each kind of metric.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.Create(t, "mine", 1)
-	f.agent("mine").say("flux_nodes_up 1")
-	path := f.custom("v1beta2", "miniclusters.flux-framework.org/mine/node_up_count")
-	f.value(path, `"value":"1"`)
-	token := func(name string) string {
-		_, err := f.Kube.CoreV1().ServiceAccounts(f.Namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-		require.NoError(t, err)
-		made, err := f.Kube.CoreV1().ServiceAccounts(f.Namespace).CreateToken(t.Context(), name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	f.agent("mine").Say("flux_nodes_up 1")
+	paths := []string{
+		f.custom("v1beta2", "miniclusters.flux-framework.org/mine/node_up_count"),
+		f.custom("v1beta1", "miniclusters.flux-framework.org/*/node_up_count"),
+		f.custom("v1beta2", "services/cluster-metrics/nodes"),
+		"/apis/external.metrics.k8s.io/v1beta1/namespaces/" + f.Namespace + "/node_up_count",
+	}
+	for _, path := range paths {
+		f.value(path, `"value":"`)
+	}
+	accounts := f.Kube.CoreV1().ServiceAccounts(f.Namespace)
+	token := func(name string, audiences ...string) string {
+		made, err := accounts.CreateToken(t.Context(), name, &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}, metav1.CreateOptions{})
 		require.NoError(t, err)
 		return made.Status.Token
 	}
-	stranger, viewer := token("stranger"), token("viewer")
+	for _, name := range []string{"stranger", "viewer", "former"} {
+		_, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+	}
 	_, err := f.Kube.RbacV1().RoleBindings(f.Namespace).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "viewer"},
+		ObjectMeta: metav1.ObjectMeta{Name: "viewers"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"},
-		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "viewer", Namespace: f.Namespace}},
+		Subjects: []rbacv1.Subject{
+			{Kind: "ServiceAccount", Name: "viewer", Namespace: f.Namespace},
+			{Kind: "ServiceAccount", Name: "former", Namespace: f.Namespace},
+		},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
+	viewer, former := token("viewer"), token("former")
+	require.NoError(t, accounts.Delete(t.Context(), "former", metav1.DeleteOptions{}))
 
-	through := rest.AnonymousClientConfig(f.kube.Config())
-	past := &rest.Config{Host: "https://" + running.address, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
-	for way, config := range map[string]*rest.Config{"through the API server": through, "past it": past} {
+	ways := map[string]*rest.Config{
+		"through the API server": rest.AnonymousClientConfig(f.kube.Config()),
+		"past it":                {Host: "https://" + running.Listener.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}},
+	}
+	for way, config := range ways {
 		ask := func(token, path string) error {
 			config := rest.CopyConfig(config)
 			config.BearerToken = token
@@ -193,15 +209,33 @@ func TestRefused(t *testing.T) {
 			_, err = raw(t.Context(), client, path)
 			return err
 		}
-		assert.True(t, apierrors.IsUnauthorized(ask("nonsense", path)), "%s: %v", way, ask("nonsense", path))
-		assert.True(t, apierrors.IsForbidden(ask(stranger, path)), "%s: %v", way, ask(stranger, path))
-		err := ask("", path)
-		assert.True(t, apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err), "%s: %v", way, err)
-		f.eventually(way+": a viewer may", func(context.Context) (string, error) {
-			return complaint(ask(viewer, path)), nil
-		})
-		elsewhere := strings.Replace(path, f.Namespace, "kube-system", 1)
-		assert.True(t, apierrors.IsForbidden(ask(viewer, elsewhere)), "%s: %v", way, ask(viewer, elsewhere))
+		for _, path := range paths {
+			f.eventually(way+": a viewer may: "+path, func(context.Context) (string, error) {
+				return complaint(ask(viewer, path)), nil
+			})
+			elsewhere := strings.Replace(path, f.Namespace, "kube-system", 1)
+			for who, tc := range map[string]struct {
+				token, path string
+				known       bool // who it is
+			}{
+				"a made up token":              {"nonsense", path, false},
+				"a token for somebody else":    {token("viewer", "somebody-else"), path, false},
+				"an account that was deleted":  {former, path, false},
+				"an account without rights":    {token("stranger"), path, true},
+				"a viewer of one namespace":    {viewer, elsewhere, true},
+				"a viewer who asks for all":    {viewer, strings.Replace(path, f.Namespace, "*", 1), true},
+				"a viewer who goes up the way": {viewer, strings.Replace(path, f.Namespace, f.Namespace+"/../kube-system", 1), true},
+			} {
+				err := ask(tc.token, tc.path)
+				if tc.known {
+					assert.True(t, apierrors.IsForbidden(err), "%s: %s: %s: %v", way, who, tc.path, err)
+				} else {
+					assert.True(t, apierrors.IsUnauthorized(err), "%s: %s: %s: %v", way, who, tc.path, err)
+				}
+			}
+			err := ask("", path)
+			assert.True(t, apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err), "%s: nobody: %s: %v", way, path, err)
+		}
 	}
 }
 
@@ -213,9 +247,8 @@ func TestHeld(t *testing.T) {
 		_, err := raw(ctx, f.Kube, "/apis/custom.metrics.k8s.io/v1beta2")
 		return complaint(err), nil
 	})
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	o, err := programs.MetricsOptions(t.Context(), f.kube, asksAgents)
 	require.NoError(t, err)
-	o := options(running.options.Kubeconfig, listener)
 	o.ServiceName = "other"
 	err = app.Run(t.Context(), o)
 	held := new(serving.HeldError)
@@ -264,18 +297,18 @@ func TestAutoscaler(t *testing.T) {
 	f := newFixture(t)
 	f.apply("minicluster.yaml")
 	a := f.agent("flux-sample")
-	a.say("flux_nodes_demanded 0")
+	a.Say("flux_nodes_demanded 0")
 	f.apply("hpa-flux.yaml")
-	a.say("flux_nodes_demanded 20")
+	a.Say("flux_nodes_demanded 20")
 	f.size("flux-sample", 20)
-	a.say("flux_nodes_demanded 21") // within the 10% that it would tolerate
+	a.Say("flux_nodes_demanded 21") // within the 10% that it would tolerate
 	f.size("flux-sample", 21)
-	a.say("flux_nodes_demanded 400")
+	a.Say("flux_nodes_demanded 400")
 	f.size("flux-sample", 30)
 	require.NoError(t, f.quicker())
-	a.say("flux_nodes_demanded 29")
+	a.Say("flux_nodes_demanded 29")
 	f.size("flux-sample", 29)
-	a.say("flux_nodes_demanded 0")
+	a.Say("flux_nodes_demanded 0")
 	f.size("flux-sample", 1)
 	events, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ScaleDenied"})
 	require.NoError(t, err)
@@ -296,7 +329,7 @@ func TestTutorial(t *testing.T) {
 	f.apply("minicluster.yaml")
 	f.SetSize(t, "flux-sample", 2)
 	f.size("flux-sample", 2)
-	f.agent("flux-sample").say("flux_nodes_up 2")
+	f.agent("flux-sample").Say("flux_nodes_up 2")
 	f.apply("hpa-tutorial.yaml")
 	f.eventually("the metric is found", func(ctx context.Context) (string, error) {
 		hpa, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Get(ctx, "flux-sample-hpa", metav1.GetOptions{})

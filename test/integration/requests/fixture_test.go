@@ -3,12 +3,14 @@ package requests_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -69,8 +71,9 @@ func (f *fixture) setSize(name string, size int32) {
 	f.user.SetSize(f.T, name, size)
 }
 
-// settle waits until a MiniCluster's status tells of a size, and then until the
-// controller has been silent about it for a while.
+// settle waits until a MiniCluster's status tells of a size, its pods run, since ranks
+// that never ran are not drained, and then until the controller has been silent about
+// it for a while.
 func (f *fixture) settle(name string, size, ready int32) {
 	f.Helper()
 	f.eventually("MiniCluster "+name, func(ctx context.Context) (string, error) {
@@ -80,6 +83,14 @@ func (f *fixture) settle(name string, size, ready int32) {
 		}
 		if s := mc.Status; s.Size != size || s.ReadySize != ready || s.ObservedGeneration != mc.Generation {
 			return fmt.Sprintf("size %d, ready %d, generation %d of %d", s.Size, s.ReadySize, s.ObservedGeneration, mc.Generation), nil
+		}
+		pods, err := f.user.Kube.CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: "hpa-selector=" + name})
+		if err != nil {
+			return "", err
+		}
+		run := slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.Status.Phase != corev1.PodRunning })
+		if len(run) < int(size) {
+			return fmt.Sprintf("%d pods run", len(run)), nil
 		}
 		return "", nil
 	})

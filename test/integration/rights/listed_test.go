@@ -23,7 +23,7 @@ func TestListedRights(t *testing.T) {
 	require.NoError(t, err)
 	text, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
 	require.NoError(t, err)
-	for _, namespace := range []string{clustertest.Namespace(t, kube), "minicluster-system"} {
+	for _, namespace := range []string{clustertest.Namespace(t, kube), user.SystemNamespace} {
 		all := listRights(t, kube, namespace, cluster.ServiceAccountUser("default", "nobody"))
 		var got []string
 		for _, line := range listRights(t, kube, namespace, user.Controller) {
@@ -32,7 +32,7 @@ func TestListedRights(t *testing.T) {
 			}
 		}
 		shown := namespace
-		if namespace != "minicluster-system" {
+		if namespace != user.SystemNamespace {
 			shown = "flux-operator"
 		}
 		command := "kubectl auth can-i --list -n " + shown + " --as=" + user.Controller

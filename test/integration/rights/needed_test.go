@@ -270,7 +270,7 @@ func TestUsedRights(t *testing.T) {
 	}
 	log, err := kube.Audit()
 	require.NoError(t, err)
-	controller := startController(t, kube, "minicluster-system", user.Controller, user.ControllerGroups)
+	controller := startController(t, kube, user.SystemNamespace, user.Controller, user.SystemGroups)
 	ended := make(chan error)
 	for name, s := range scenes {
 		go func() {
@@ -291,7 +291,7 @@ func TestUsedRights(t *testing.T) {
 	requests, err := log.Requests(user.Controller)
 	require.NoError(t, err)
 	used := map[string]bool{}
-	ours := []string{"", "minicluster-system"}
+	ours := []string{"", user.SystemNamespace}
 	for _, s := range scenes {
 		ours = append(ours, s.namespace)
 	}

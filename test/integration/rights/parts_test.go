@@ -217,7 +217,7 @@ func servicesPod(ctx context.Context, s *scene) error {
 		if err != nil {
 			return err
 		}
-		if err := s.ready(ctx, "work", 1); err != nil {
+		if err := s.readyOrComplete(ctx, "work", 1); err != nil {
 			return err
 		}
 		if err := s.finish(ctx, "work"); err != nil {

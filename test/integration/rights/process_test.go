@@ -18,6 +18,7 @@ import (
 
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/integration/programs"
 )
 
 // process is a controller.
@@ -33,13 +34,11 @@ func startController(t *testing.T, kube *cluster.Cluster, leases, name string, g
 	config, err := kube.ConfigFor(name, groups...)
 	require.NoError(t, err)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return listing{next} })
-	o := app.NewOptions()
-	o.HealthAddress, o.MetricsAddress = "", ""
-	o.DrainPatience = 0 // simulated pods have no agents
+	o := programs.ControllerOptions()
 	o.Namespaces = namespaces
 	o.LeaderElection.ResourceNamespace = leases
-	o.LeaderElection.LeaseDuration = metav1.Duration{Duration: 6 * time.Second}
-	o.LeaderElection.RenewDeadline = metav1.Duration{Duration: 4 * time.Second}
+	o.LeaderElection.LeaseDuration = metav1.Duration{Duration: 12 * time.Second}
+	o.LeaderElection.RenewDeadline = metav1.Duration{Duration: 8 * time.Second}
 	o.LeaderElection.RetryPeriod = metav1.Duration{Duration: 300 * time.Millisecond}
 	return run(t, o, config)
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long anything may take on a busy machine; it is no measure of speed.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // scene is the namespace in which a part is played, and what its user does there.
 type scene struct {
@@ -93,12 +93,27 @@ func (s *scene) is(ctx context.Context, name, what string, check func(*v1alpha2.
 
 func (s *scene) ready(ctx context.Context, name string, size int32) error {
 	return s.is(ctx, name, fmt.Sprintf("ready with %d pods", size), func(mc *v1alpha2.MiniCluster) string {
-		c := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionReady)
-		if mc.RequestedSize() == size && mc.Status.Size == size && mc.Status.ReadySize == size && c != nil && c.Status == metav1.ConditionTrue {
+		return whyNotReady(mc, size)
+	})
+}
+
+// readyOrComplete is for a part that is played again: its program may have ended when the controller that saw it
+// was stopped, and the next one tells.
+func (s *scene) readyOrComplete(ctx context.Context, name string, size int32) error {
+	return s.is(ctx, name, fmt.Sprintf("ready with %d pods, or complete", size), func(mc *v1alpha2.MiniCluster) string {
+		if meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionComplete) {
 			return ""
 		}
-		return fmt.Sprintf("%+v", mc.Status)
+		return whyNotReady(mc, size)
 	})
+}
+
+func whyNotReady(mc *v1alpha2.MiniCluster, size int32) string {
+	if mc.RequestedSize() == size && mc.Status.Size == size && mc.Status.ReadySize == size &&
+		meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady) {
+		return ""
+	}
+	return fmt.Sprintf("%+v", mc.Status)
 }
 
 // has waits until a MiniCluster has a condition for a reason, with words in its message.

@@ -123,7 +123,7 @@ func (u *upgrade) miniclusters(version string) dynamic.ResourceInterface {
 // awaitVersions waits until all versions, and no others, are served.
 func (u *upgrade) awaitVersions(served ...string) {
 	u.Helper()
-	err := wait.PollUntilContextTimeout(u.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(u.Context(), 20*time.Millisecond, 3*time.Minute, true, func(ctx context.Context) (bool, error) {
 		for _, version := range []string{"v1alpha1", "v1alpha2"} {
 			_, err := u.miniclusters(version).List(ctx, metav1.ListOptions{})
 			if wanted := strings.Contains(strings.Join(served, " "), version); wanted != (err == nil) || !wanted && !apierrors.IsNotFound(err) {

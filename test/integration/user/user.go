@@ -22,11 +22,15 @@ import (
 	"minicluster.internal/operator/test/cluster/clustertest"
 )
 
-// The controller as the API server knows it, and what has to be applied for it.
+// SystemNamespace is where the programs have their service accounts and leases.
+const SystemNamespace = "minicluster-system"
+
+// The programs as the API server knows them, and what has to be applied for the controller.
 var (
-	Controller       = cluster.ServiceAccountUser("minicluster-system", "minicluster-controller")
-	ControllerGroups = []string{"system:serviceaccounts", "system:serviceaccounts:minicluster-system"}
-	Manifests        = clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac")
+	Controller   = cluster.ServiceAccountUser(SystemNamespace, "minicluster-controller")
+	Metrics      = cluster.ServiceAccountUser(SystemNamespace, "minicluster-metrics")
+	SystemGroups = []string{"system:serviceaccounts", "system:serviceaccounts:" + SystemNamespace}
+	Manifests    = clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac")
 )
 
 // Clients are the clients of a user in a namespace.

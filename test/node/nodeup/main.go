@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if flags.NArg() > 0 && args[0] != "import" {
 		return fmt.Errorf("unexpected arguments %q", flags.Args())
 	}
-	where, err := findDir(*dir)
+	where, err := kubebin.StateDir(*dir, stateDir)
 	if err != nil {
 		return err
 	}
@@ -69,21 +69,6 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 		flags.Usage()
 		return fmt.Errorf("neither up nor import nor down: %q", args[0])
 	}
-}
-
-func findDir(dir string) (string, error) {
-	if dir == "" {
-		root, err := kubebin.Root(".")
-		if err != nil {
-			return "", err
-		}
-		return filepath.Join(root, stateDir), nil
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("finding the node's directory: %w", err)
-	}
-	return dir, nil
 }
 
 func up(ctx context.Context, dir string, metrics bool, out, log io.Writer) error {

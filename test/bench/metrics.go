@@ -1,0 +1,352 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/metrics/pkg/apis/custom_metrics/v1beta2"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/cluster"
+	childprocess "minicluster.internal/operator/test/cluster/process"
+)
+
+// metricsCommand measures the metrics API server: its process, with MiniClusters of
+// the operator, whose agents this program simulates.
+const metricsCommand = "metrics"
+
+// metricsOptions are the settings of that measurement.
+type metricsOptions struct {
+	*options
+	// Duration is how long the process is watched in each situation.
+	Duration time.Duration
+	// Period is how often an autoscaler asks.
+	Period time.Duration
+	// Hanging is the number of agents that hang in the last situation.
+	Hanging int
+}
+
+func parseMetrics(args []string) (*metricsOptions, error) {
+	defaults, err := parse(nil)
+	if err != nil {
+		return nil, err
+	}
+	o := &metricsOptions{options: defaults}
+	fs := pflag.NewFlagSet("bench "+metricsCommand, pflag.ContinueOnError)
+	fs.IntVarP(&o.N, "number", "n", 1000, "MiniClusters to make, of size 2.")
+	fs.IntVar(&o.Nodes, "nodes", o.Nodes, "Simulated nodes.")
+	fs.DurationVar(&o.Duration, "duration", 60*time.Second, "How long the process is watched in each situation.")
+	fs.DurationVar(&o.Period, "period", 15*time.Second, "How often the autoscaler of each MiniCluster asks.")
+	fs.IntVar(&o.Hanging, "hanging", 100, "Agents that hang in the last situation.")
+	fs.BoolVarP(&o.Verbose, "verbose", "v", false, "Show the logs of the processes.")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("%q: there are only flags, see --help", fs.Args())
+	}
+	if o.N < 2 || o.Nodes < 1 || o.Hanging < 1 || o.Hanging >= o.N || o.Duration <= 0 || o.Period <= 0 {
+		return nil, errors.New("--number must be at least 2, --nodes and --hanging at least 1, --hanging below --number, --duration and --period more than 0")
+	}
+	return o, nil
+}
+
+// metricsLab is a cluster full of MiniClusters with the metrics API server.
+type metricsLab struct {
+	*lab
+	options   *metricsOptions
+	namespace string
+	agents    *agents
+	adapter   *process
+	metrics   string // the URL of its own metrics
+}
+
+// measureMetrics watches the metrics API server in one situation after the other.
+func measureMetrics(ctx context.Context, o *metricsOptions) (r *metricsResults, err error) {
+	r = &metricsResults{options: o}
+	l, err := openLab(ctx, o.options)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	m := &metricsLab{lab: l, options: o}
+	if err := m.fill(ctx); err != nil {
+		return r, err
+	}
+	defer m.agents.close()
+	if err := m.startAdapter(ctx); err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, m.adapter.stop()) }()
+	return r, m.adapter.during(ctx, func(ctx context.Context) error { return m.watchAll(ctx, r) })
+}
+
+// fill makes the MiniClusters and gives each lead pod the address of an agent.
+func (m *metricsLab) fill(ctx context.Context) (err error) {
+	if m.namespace, err = m.lab.namespace(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	world, err := observe(ctx, m.kube, m.namespace)
+	if err != nil {
+		return err
+	}
+	operator, err := m.startOperator(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, operator.stop()) }()
+	m.say("%d MiniClusters of size %d", m.options.N, sizeAtFirst)
+	return operator.during(ctx, func(ctx context.Context) error {
+		run := world.expect(podsRun(m.options.N * sizeAtFirst))
+		if err := m.all(ctx, m.options.N, func(ctx context.Context, i int) error {
+			_, err := m.createMiniCluster(ctx, m.namespace, nameOf(i))
+			return err
+		}); err != nil {
+			return err
+		}
+		if _, err := run(ctx); err != nil {
+			return err
+		}
+		if err := m.poll(ctx, "the status of all MiniClusters", m.known); err != nil {
+			return err
+		}
+		return m.connect(ctx)
+	})
+}
+
+// known tells whether the operator has written which Job is whose.
+func (m *metricsLab) known(ctx context.Context) (bool, error) {
+	list, err := m.users.Namespace(m.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, fmt.Errorf("listing MiniClusters: %w", err)
+	}
+	for i := range list.Items {
+		var status struct{ Status struct{ JobID string } }
+		text, err := list.Items[i].MarshalJSON()
+		if err == nil {
+			err = json.Unmarshal(text, &status)
+		}
+		if err != nil {
+			return false, fmt.Errorf("reading a MiniCluster: %w", err)
+		}
+		if status.Status.JobID == "" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// connect starts the agents and makes their addresses those of the lead pods: all of
+// 127.0.0.0/8 leads to this machine.
+func (m *metricsLab) connect(ctx context.Context) error {
+	text, err := os.ReadFile(m.path("pkg/agent/serve/testdata/metrics.txt"))
+	if err != nil {
+		return fmt.Errorf("reading what agents say: %w", err)
+	}
+	if m.agents, err = startAgents(ctx, m.options.N, agentPort, string(text)); err != nil {
+		return err
+	}
+	pods, err := m.kube.CoreV1().Pods(m.namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobCompletionIndexAnnotation + "=0"})
+	if err != nil {
+		return fmt.Errorf("listing lead pods: %w", err)
+	}
+	if len(pods.Items) != m.options.N {
+		return fmt.Errorf("there are %d lead pods of %d MiniClusters", len(pods.Items), m.options.N)
+	}
+	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
+		return strings.Compare(a.Labels[v1alpha2.LabelHPASelector], b.Labels[v1alpha2.LabelHPASelector])
+	})
+	return m.all(ctx, m.options.N, func(ctx context.Context, i int) error {
+		patch := fmt.Appendf(nil, `{"status":{"podIP":%[1]q,"podIPs":[{"ip":%[1]q}]}}`, agentAddress(i))
+		_, err := m.kube.CoreV1().Pods(m.namespace).Patch(ctx, pods.Items[i].Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+		if err != nil {
+			return fmt.Errorf("giving a pod an address: %w", err)
+		}
+		return nil
+	})
+}
+
+// startAdapter starts the metrics API server, with the rights of its service account,
+// behind a Service that is another name for this machine.
+func (m *metricsLab) startAdapter(ctx context.Context) error {
+	if err := m.cluster.Apply(ctx, m.path("manifests/metrics/rbac")); err != nil {
+		return err
+	}
+	const name = "minicluster-metrics"
+	_, err := m.kube.CoreV1().Services("minicluster-system").Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("making a Service: %w", err)
+	}
+	kubeconfig, err := m.cluster.KubeconfigFor(cluster.ServiceAccountUser("minicluster-system", name),
+		"system:serviceaccounts", "system:serviceaccounts:minicluster-system")
+	if err != nil {
+		return err
+	}
+	api, err := childprocess.FreePort(ctx)
+	if err != nil {
+		return err
+	}
+	metrics, err := childprocess.FreePort(ctx)
+	if err != nil {
+		return err
+	}
+	m.metrics = fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics)
+	m.adapter, err = launch(ctx, m.log, nil, m.path("bin/minicluster-metrics"), "--kubeconfig="+kubeconfig,
+		"--bind-address=127.0.0.1", fmt.Sprint("--secure-port=", api), fmt.Sprint("--service-port=", api),
+		fmt.Sprint("--metrics-bind-address=127.0.0.1:", metrics))
+	return err
+}
+
+// watchAll watches every situation.
+func (m *metricsLab) watchAll(ctx context.Context, r *metricsResults) error {
+	if err := m.poll(ctx, "the numbers of all MiniClusters", func(ctx context.Context) (bool, error) {
+		values, err := m.values(ctx)
+		return err == nil && len(values) == m.options.N, nil //nolint:nilerr // not yet
+	}); err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		name    string
+		hanging int
+		asked   bool
+	}{
+		{name: "nobody asks"},
+		{name: fmt.Sprintf("%d autoscalers ask every %s", m.options.N, m.options.Period), asked: true},
+		{name: "1 agent hangs", hanging: 1},
+		{name: fmt.Sprintf("%d agents hang", m.options.Hanging), hanging: m.options.Hanging},
+	} {
+		m.say("%s, for %s", s.name, m.options.Duration)
+		m.agents.hang(s.hanging)
+		result, err := m.watch(ctx, s.asked)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		result.situation = s.name
+		if err := m.check(ctx, s.hanging, result); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		r.situations = append(r.situations, *result)
+	}
+	return nil
+}
+
+// watch is what the process does and takes for a while.
+func (m *metricsLab) watch(ctx context.Context, asked bool) (*situation, error) {
+	// What began with the situation before is over.
+	if err := sleep(ctx, 10*time.Second); err != nil {
+		return nil, err
+	}
+	before, err := m.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if asked {
+		err = m.askLikeAutoscalers(ctx)
+	} else {
+		err = sleep(ctx, m.options.Duration)
+	}
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(begin)
+	after, err := m.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return between(before, after, took), nil
+}
+
+// askLikeAutoscalers asks for a metric of each MiniCluster once a period, through the
+// API server.
+func (m *metricsLab) askLikeAutoscalers(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(50)
+	tick := time.NewTicker(m.options.Period / time.Duration(m.options.N))
+	defer tick.Stop()
+	for i, begin := 0, time.Now(); time.Since(begin) < m.options.Duration; i++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		index := i % m.options.N
+		group.Go(func() error {
+			values, err := m.ask(ctx, nameOf(index))
+			if err == nil && (len(values) != 1 || values[0].Value.Value() != int64(index)) {
+				err = fmt.Errorf("%s has the value %v", nameOf(index), values)
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// check finds whether every number is there, its MiniCluster's own and fresh, except
+// those of agents that hang.
+func (m *metricsLab) check(ctx context.Context, hanging int, s *situation) error {
+	values, err := m.values(ctx)
+	if err != nil {
+		return err
+	}
+	for index, value := range values {
+		if got := value.Value.Value(); got != int64(index) {
+			return fmt.Errorf("%s has the value %d", nameOf(index), got)
+		}
+		s.oldest = max(s.oldest, time.Since(value.Timestamp.Time))
+	}
+	if len(values) != m.options.N-hanging {
+		return fmt.Errorf("%d MiniClusters have numbers, %d agents answer", len(values), m.options.N-hanging)
+	}
+	if n := m.agents.overlaps.Load(); n > 0 {
+		return fmt.Errorf("an agent was asked before it had answered, %d times", n)
+	}
+	return nil
+}
+
+// values are those of all MiniClusters that have one, by their numbers.
+func (m *metricsLab) values(ctx context.Context) (map[int]v1beta2.MetricValue, error) {
+	list, err := m.ask(ctx, "*")
+	if err != nil {
+		return nil, err
+	}
+	values := map[int]v1beta2.MetricValue{}
+	for i := range list {
+		var index int
+		if _, err := fmt.Sscanf(list[i].DescribedObject.Name, nameFormat, &index); err != nil {
+			return nil, fmt.Errorf("what is %s: %w", list[i].DescribedObject.Name, err)
+		}
+		values[index] = list[i]
+	}
+	return values, nil
+}
+
+func (m *metricsLab) ask(ctx context.Context, name string) ([]v1beta2.MetricValue, error) {
+	text, err := m.kube.CoreV1().RESTClient().Get().SetHeader("Accept", "application/json").
+		AbsPath("apis/custom.metrics.k8s.io/v1beta2/namespaces", m.namespace, "miniclusters.flux-framework.org", name, agentMetric).DoRaw(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the metric of %s: %w", name, err)
+	}
+	var list v1beta2.MetricValueList
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("reading the metric of %s: %w", name, err)
+	}
+	return list.Items, nil
+}

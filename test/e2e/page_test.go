@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/test/browser"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/cluster/process"
+	"minicluster.internal/operator/test/node"
+)
+
+const pages = "/apis/page.flux-framework.org/v1alpha1/"
+
+// startProxy is where "kubectl proxy" listens, until the test ends.
+func startProxy(t *testing.T, kube *node.Node) string {
+	t.Helper()
+	said := filepath.Join(t.TempDir(), "proxy.log")
+	p, err := process.Start(process.Command{
+		// The port is its choice.
+		Name: "kubectl proxy", Path: kube.KubectlPath(), Args: []string{"proxy", "--port=0", "--kubeconfig=" + kube.Kubeconfig()}, Log: said,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = p.Stop() })
+	var address string
+	err = p.During(t.Context(), func(ctx context.Context) error {
+		return wait.PollUntilContextTimeout(ctx, pollInterval, readyPatience, true, func(context.Context) (bool, error) {
+			text, err := os.ReadFile(said)
+			if found := regexp.MustCompile(`Starting to serve on (\S+)\n`).FindStringSubmatch(string(text)); found != nil {
+				address = found[1]
+			}
+			return address != "", err
+		})
+	})
+	require.NoError(t, err)
+	return "http://" + address
+}
+
+// figuresOf are the numbers in the row of a MiniCluster, in a page or in an update of it, by what they are called there.
+func figuresOf(html, namespace, name string) map[string]string {
+	_, row, found := strings.Cut(html, `<tr id="row/`+namespace+"/"+name+`"`)
+	if !found {
+		return nil
+	}
+	row, _, _ = strings.Cut(row, "</tr>")
+	return numbers(row)
+}
+
+func numbers(html string) map[string]string {
+	all := map[string]string{}
+	for _, match := range regexp.MustCompile(`data-of="([a-z]+)">(?:<strong>)?<data value="([^"]+)">`).FindAllStringSubmatch(html, -1) {
+		all[match[1]] = match[2]
+	}
+	for _, match := range regexp.MustCompile(`<data value="([^"]+)" data-metric="([a-z_]+)">`).FindAllStringSubmatch(html, -1) {
+		all[match[2]] = match[1]
+	}
+	return all
+}
+
+// TestPage looks at the page as it is told to, by way of "kubectl proxy": what it shows is what "kubectl get" shows, and
+// what changes arrives. It is alone: another test replaces the server.
+func TestPage(t *testing.T) {
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	pods := start(t, kube, namespace, "flux-sample", 2, strings.Replace(interactive("flux-sample", 2), "size: 2", "size: 2\n  minSize: 1\n  maxSize: 4", 1))
+	for range 3 { // of which one waits
+		flux(t, kube, pods[0], "submit", "-N1", "sleep", "600")
+	}
+	eventuallyMetric(t, kube, namespace, "nodes_demanded", "3")
+	proxy := startProxy(t, kube)
+	address := proxy + pages + "namespaces/" + namespace + "/miniclusters"
+
+	var page string
+	var shown map[string]string
+	var problem error
+	err := wait.PollUntilContextTimeout(t.Context(), 10*pollInterval, hpaPatience, true, func(ctx context.Context) (bool, error) {
+		page, problem = fetchPage(ctx, address)
+		shown = figuresOf(page, namespace, "flux-sample")
+		return problem == nil && shown["nodes_demanded"] == "3", nil
+	})
+	require.NoError(t, err, "%v: %v", problem, shown)
+	for _, metric := range []string{"nodes_demanded", "job_queue_state_run_count", "job_queue_state_sched_count"} {
+		value, err := metricOf(t.Context(), kube, namespace, metric)
+		require.NoError(t, err)
+		assert.Equal(t, value, shown[metric], metric)
+	}
+	assert.Contains(t, shown, "pods_fitting", "what others leave changes all the time")
+	columns, err := kube.Kubectl(t.Context(), "get", "minicluster", "flux-sample", "--namespace="+namespace,
+		"--output=custom-columns=:.spec.size,:.status.size,:.status.readySize,:.spec.minSize,:.status.maximumSize", "--no-headers")
+	require.NoError(t, err)
+	assert.Equal(t, []string{shown["wanted"], shown["size"], shown["ready"], shown["minimum"], shown["maximum"]}, strings.Fields(columns))
+	before, _, found := strings.Cut(page, `id="miniclusters"`)
+	require.True(t, found)
+	ofCluster := numbers(before)
+	for _, metric := range []string{"nodes", "cpu_capacity", "mem_capacity", "pod_allocatable"} {
+		answer, err := kube.Kubectl(t.Context(), "get", "--raw", "/apis/custom.metrics.k8s.io/v1beta2/namespaces/"+namespace+"/services/cluster-metrics/"+metric)
+		require.NoError(t, err)
+		assert.Contains(t, answer, `"value":"`, metric)
+		assert.NotEmpty(t, ofCluster[metric], metric)
+	}
+	assert.Equal(t, "1", ofCluster["nodes"])
+	servers, err := listPods(t.Context(), kube, systemNamespace, "app.kubernetes.io/name=minicluster-metrics")
+	require.NoError(t, err)
+	replica := regexp.MustCompile(`with a history since \d\d:\d\d in replica (\S+?)<`).FindStringSubmatch(page)
+	require.NotNil(t, replica, page)
+	t.Logf("%s answered, of %v", replica[1], names(servers))
+	assert.Contains(t, replica[1], "minicluster-metrics-")
+
+	follow(t, kube, namespace, address)
+	t.Run("browser", func(t *testing.T) {
+		b := browser.New(t)
+		b.Open(address)
+		say := func(selector, want string) {
+			t.Helper()
+			var got string
+			err := wait.PollUntilContextTimeout(t.Context(), 10*pollInterval, hpaPatience, true, func(context.Context) (bool, error) {
+				got = b.Text(selector)
+				return got == want, nil
+			})
+			require.NoError(t, err, "%s is %q, not %q", selector, got, want)
+		}
+		row := fmt.Sprintf(`tr[id="row/%s/flux-sample"] `, namespace)
+		say("#live", "Live")
+		say(row+"[data-of=wanted]", "3")
+		say(row+"[data-of=ready]", "3")
+		scale(t, kube, namespace, "flux-sample", 4)
+		say(row+"[data-of=wanted]", "4")
+		say(row+"[data-of=ready]", "4")
+		say(row+"[data-metric=nodes_demanded]", "3")
+		assert.Empty(t, b.Complaints())
+	})
+}
+
+// follow scales a MiniCluster from 2 to 3, and waits until both arrive in a stream of updates. A stream ends after a
+// minute; the next one begins with what is so then.
+func follow(t *testing.T, kube *node.Node, namespace, address string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), hpaPatience)
+	defer cancel()
+	seen := map[string]bool{}
+	scaled := time.Time{}
+	for streams := 0; ; streams++ {
+		require.NoError(t, ctx.Err(), "after %d streams there was %v", streams, seen)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"?watch=true", http.NoBody)
+		require.NoError(t, err)
+		request.Header.Set("Accept", "text/event-stream")
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+		updates := bufio.NewReader(response.Body)
+		for event := ""; err == nil; {
+			var line string
+			line, err = updates.ReadString('\n')
+			if line != "\n" {
+				event += strings.TrimPrefix(line, "data: ")
+				continue
+			}
+			row := figuresOf(event, namespace, "flux-sample")
+			event = ""
+			seen["wanted "+row["wanted"]], seen["ready "+row["ready"]] = true, true
+			if seen["ready 2"] && scaled.IsZero() {
+				scaled = time.Now()
+				scale(t, kube, namespace, "flux-sample", 3)
+			}
+			if seen["wanted 3"] && seen["ready 3"] {
+				t.Logf("3 are ready on the page %.1f s after the size was set", time.Since(scaled).Seconds())
+				require.NoError(t, response.Body.Close())
+				return
+			}
+		}
+		_ = response.Body.Close()
+	}
+}
+
+func fetchPage(ctx context.Context, address string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Accept", "text/html")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", address, response.Status, text)
+	}
+	return string(text), err
+}

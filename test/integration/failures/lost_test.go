@@ -1,0 +1,54 @@
+package failures_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/app"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/programs"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+// A node that sends no heartbeat any more is named, deleting its pod by force brings no other one, and saying that the
+// node is out of service does.
+func TestNodeIsLost(t *testing.T) {
+	t.Parallel()
+	kube := clustertest.Own(t, cluster.Options{Nodes: 1, ControllerManagerArgs: []string{
+		"--node-monitor-grace-period=4s", "--node-monitor-period=500ms",
+	}}, user.Manifests, programs.Controller(func(o *app.Options) { o.SlowStart = slowStart }))
+	f := &fixture{T: t, cluster: kube, Clients: user.In(t, kube, clustertest.Namespace(t, kube))}
+	f.Create(t, "alone", 2)
+	f.waitFor("alone", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady)
+	pod := f.podOfIndex("alone", "1")
+	require.NoError(t, kube.StopNodes())
+	f.waitFor("alone", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "which does not answer any more", "kubectl delete node node-0")
+
+	pods := f.Kube.CoreV1().Pods(f.Namespace)
+	require.NoError(t, pods.Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
+	f.waitFor("alone", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost)
+	stays, err := pods.Get(t.Context(), pod.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{batchv1.JobTrackingFinalizer}, stays.Finalizers, "the Job waits until it has failed")
+	assert.Equal(t, corev1.PodRunning, stays.Status.Phase)
+
+	_, err = kube.Kubectl(t.Context(), "taint", "node", "node-0", "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
+	require.NoError(t, err)
+	f.eventually("another pod takes its place", func(ctx context.Context) (string, error) {
+		list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: "hpa-selector=alone," + batchv1.JobCompletionIndexAnnotation + "=1"})
+		for i := range list.Items {
+			if p := &list.Items[i]; p.UID != pod.UID && p.DeletionTimestamp == nil {
+				return "", err
+			}
+		}
+		return "there is none", err
+	})
+}

@@ -1,0 +1,261 @@
+package page_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// figures are numbers by what they are about and what they are called.
+type figures map[string]float64
+
+// TestAgree: every number on the page is that of the metrics API and, where it is there,
+// that of /metrics; and all figures of the cluster and of MiniClusters are the same in both.
+func TestAgree(t *testing.T) {
+	// Not beside other tests, whose pods would change the cluster all the time.
+	f := newFixture(t)
+	cores := func(n string) func(*v1alpha2.MiniCluster) {
+		return func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.MaxSize = 9
+			mc.Spec.Containers[0].Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{
+				corev1.ResourceCPU: resource.MustParse(n), corev1.ResourceMemory: resource.MustParse("3Gi"),
+			}}
+		}
+	}
+	f.ready("first", 3, cores("1500m"))
+	f.ready("second", 2, cores("2"))
+	agents.say(f.Namespace+"/first", 7, 3, 4)
+	agents.say(f.Namespace+"/second", 400, 1, 0)
+
+	var page, api, prometheus figures
+	f.eventually("the page, the API and /metrics agree", func(ctx context.Context) (string, error) {
+		before, err := f.api(ctx)
+		if err != nil {
+			return "", err
+		}
+		if page, err = f.shown(ctx); err != nil {
+			return "", err
+		}
+		if prometheus, err = f.exposed(ctx); err != nil {
+			return "", err
+		}
+		if api, err = f.api(ctx); err != nil {
+			return "", err
+		}
+		if !maps.Equal(before, api) {
+			return "the cluster does not rest", nil
+		}
+		for name, n := range page {
+			if want, known := api[name]; !known || n != want {
+				return fmt.Sprintf("%s: %v on the page, %v in the API", name, n, want), nil
+			}
+		}
+		for name, n := range prometheus {
+			if want, known := api[name]; !known || n != want {
+				return fmt.Sprintf("%s: %v at /metrics, %v in the API", name, n, want), nil
+			}
+		}
+		return "", nil
+	})
+	// Nothing was equal for being absent.
+	of := f.Namespace + "/"
+	for name, want := range map[string]float64{
+		"cluster/nodes": 6, "cluster/cpu_capacity": 384, of + "first/nodes_demanded": 7, of + "second/nodes_demanded": 9,
+		of + "first/job_queue_state_run_count": 3, of + "first/job_queue_state_sched_count": 4,
+		of + "first/size": 3, of + "first/maximum": 9, of + "second/ready": 2,
+	} {
+		assert.InDelta(t, want, page[name], 0, name)
+	}
+	for _, name := range []string{"cluster/cpu_remaining", "cluster/mem_requests", "cluster/pod_allocatable", of + "first/pods_fitting"} {
+		assert.Contains(t, page, name)
+		assert.Contains(t, prometheus, name)
+	}
+	for name := range api {
+		metric := name[strings.LastIndex(name, "/")+1:]
+		if _, there := prometheus[name]; !there && strings.HasPrefix(name, "cluster/") {
+			t.Errorf("%s is not at /metrics", metric)
+		}
+	}
+	t.Logf("%d numbers of the page and %d of /metrics are those of the API, which has %d", len(page), len(prometheus), len(api))
+}
+
+// api has what the metrics API says of the cluster and of the namespace's MiniClusters, and
+// what their objects say.
+func (f *fixture) api(ctx context.Context) (figures, error) {
+	list, err := f.Kube.Discovery().ServerResourcesForGroupVersion("custom.metrics.k8s.io/v1beta2")
+	if err != nil {
+		return nil, fmt.Errorf("listing metrics: %w", err)
+	}
+	out := figures{}
+	get := func(object, metric string, to func(name string) string) error {
+		path := "/apis/custom.metrics.k8s.io/v1beta2/namespaces/" + f.Namespace + "/" + object + "/" + metric
+		raw, err := f.Kube.Discovery().RESTClient().Get().AbsPath(path).DoRaw(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // there is no such number: the page must not have it either
+		}
+		var values struct {
+			Items []struct {
+				DescribedObject struct{ Name string }
+				Value           resource.Quantity
+			}
+		}
+		if err := json.Unmarshal(raw, &values); err != nil {
+			return fmt.Errorf("reading %s: %w", path, err)
+		}
+		for _, v := range values.Items {
+			out[to(v.DescribedObject.Name)+"/"+metric] = v.Value.AsApproximateFloat64()
+		}
+		return nil
+	}
+	for _, r := range list.APIResources {
+		kind, metric, _ := strings.Cut(r.Name, "/")
+		switch kind {
+		case "services":
+			err = get("services/cluster-metrics", metric, func(string) string { return "cluster" })
+		default:
+			err = get(kind+"/*", metric, func(name string) string { return f.Namespace + "/" + name })
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	mcs, err := f.MiniClusters().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing MiniClusters: %w", err)
+	}
+	for i := range mcs.Items {
+		mc := &mcs.Items[i]
+		for what, n := range map[string]int32{
+			"size": mc.Status.Size, "wanted": mc.RequestedSize(), "ready": mc.Status.ReadySize, "minimum": mc.MinimumSize(), "maximum": mc.Status.MaximumSize,
+		} {
+			out[f.Namespace+"/"+mc.Name+"/"+what] = float64(n)
+		}
+	}
+	return out, nil
+}
+
+// shown has what the page says, in its tables and beside its charts.
+func (f *fixture) shown(ctx context.Context) (figures, error) {
+	status, body, err := f.get(ctx, f.kube.Config(), "", root+"namespaces/"+f.Namespace+"/miniclusters")
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("%d: %s", status, body)
+	}
+	document, err := html.Parse(strings.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("reading the page: %w", err)
+	}
+	out := figures{}
+	attribute := func(n *html.Node, key string) string {
+		for _, a := range n.Attr {
+			if a.Key == key {
+				return a.Val
+			}
+		}
+		return ""
+	}
+	var walk func(n *html.Node, about, of string) error
+	walk = func(n *html.Node, about, of string) error {
+		switch id := attribute(n, "id"); {
+		case id == "capacity":
+			about = "cluster"
+		case strings.HasPrefix(id, "row/"), strings.HasPrefix(id, "chart/"):
+			_, about, _ = strings.Cut(id, "/")
+		}
+		if name := attribute(n, "data-of"); name != "" {
+			of = name
+		}
+		if n.Data == "data" {
+			name := attribute(n, "data-metric")
+			if name == "" {
+				name = of
+			}
+			value, err := resource.ParseQuantity(attribute(n, "value"))
+			if err != nil {
+				return fmt.Errorf("%s of %s: %w", name, about, err)
+			}
+			number := value.AsApproximateFloat64()
+			if before, twice := out[about+"/"+name]; twice && before != number && name != "" {
+				return fmt.Errorf("the page has two of %s of %s: %v and %v", name, about, before, number)
+			}
+			if name != "" {
+				out[about+"/"+name] = number
+			}
+		}
+		for child := n.FirstChild; child != nil; child = child.NextSibling {
+			if err := walk(child, about, of); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return out, walk(document, "", "")
+}
+
+// exposed has what /metrics says of the same, by the names of the API.
+func (f *fixture) exposed(ctx context.Context) (figures, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+running.MetricsAddress+"/metrics", http.NoBody)
+	require.NoError(f, err)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("asking for /metrics: %w", err)
+	}
+	defer response.Body.Close()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("reading /metrics: %w", err)
+	}
+	prefixes := map[string]string{"cpu": "cpu", "memory": "mem", "pods": "pod"}
+	out := figures{}
+	for name, family := range families {
+		for _, m := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			prefix := prefixes[labels["resource"]]
+			if prefix == "" {
+				prefix = labels["resource"]
+			}
+			about := "cluster"
+			if labels["minicluster"] != "" {
+				about = labels["namespace"] + "/" + labels["minicluster"]
+			}
+			kind, ofNodes := strings.CutPrefix(name, "minicluster_nodes_")
+			seen, ofSeen := strings.CutPrefix(name, "minicluster_seen_")
+			value := m.GetGauge().GetValue()
+			switch {
+			case about != "cluster" && labels["namespace"] != f.Namespace:
+			case ofNodes:
+				out[about+"/"+prefix+"_"+kind] = value
+			case ofSeen:
+				out[about+"/"+prefix+"_"+seen] = value
+			case name == "minicluster_nodes":
+				out["cluster/nodes"] = value
+			case name == "minicluster_pods_fitting":
+				out[about+"/pods_fitting"] = value
+			case strings.HasPrefix(name, "cpu_"), strings.HasPrefix(name, "mem_"), strings.HasPrefix(name, "pod_"):
+				out["cluster/"+name] = value
+			}
+		}
+	}
+	return out, nil
+}

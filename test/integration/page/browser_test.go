@@ -1,0 +1,175 @@
+package page_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image/png"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/browser"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+// contrast is WCAG's, of all texts of the page with what is behind them: the worst ones.
+const contrast = `
+const light = (c) => {
+  const [r, g, b] = c.match(/[\d.]+/g).slice(0, 3).map((v) => v / 255).map((v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  return .2126 * r + .7152 * g + .0722 * b;
+};
+const behind = (e) => {
+  for (; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor;
+    if (!/rgba\(.*, 0\)|transparent/.test(c)) return c;
+  }
+  return 'rgb(255, 255, 255)';
+};
+const bad = [];
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+for (let n = walker.nextNode(); n; n = walker.nextNode()) {
+  const e = n.parentElement;
+  if (!n.data.trim() || ['STYLE', 'SCRIPT', 'NOSCRIPT', 'OPTION'].includes(e.nodeName)) continue;
+  const svg = e instanceof SVGElement;
+  const [a, b] = [light(svg ? getComputedStyle(e).fill : getComputedStyle(e).color), light(behind(svg ? e.closest('figure') : e))];
+  const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+  if (ratio < 4.5) bad.push(n.data.trim() + ': ' + ratio.toFixed(2));
+}
+return bad;`
+
+// focused describes what has the focus, and whether that can be seen.
+const focused = `
+const e = document.activeElement;
+const name = e.getAttribute('aria-labelledby') ? document.getElementById(e.getAttribute('aria-labelledby')).textContent : e.textContent;
+const text = e.nodeName === 'SELECT' || e.nodeName === 'INPUT' ? e.name : name.trim().replace(/\s+/g, ' ').slice(0, 40);
+return [e.nodeName + ' ' + text, getComputedStyle(e).outlineStyle];`
+
+// TestBrowser: the page in a real browser, by way of kubectl proxy, as docs/page.md says.
+func TestBrowser(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	b := browser.New(t)
+	f.ready("seen", 1, func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = 6 })
+	name := f.Namespace + "/seen"
+	agents.say(name, 5, 1, 4)
+	at := root + "namespaces/" + f.Namespace + "/miniclusters"
+	viewer := f.token("viewer", f.in(f.Namespace, "view"))
+	f.page(f.kube.Config(), "", at, `data-metric="nodes_demanded">5<`)
+	address := f.proxy(viewer)
+
+	b.Size(1280, 1000)
+	b.Open(address + at)
+	f.say(b, "#live", "Live")
+	var marked, secure bool
+	b.Eval(&marked, "return window.untouched = true")
+	row := fmt.Sprintf(`tr[id="row/%s"] `, name)
+	cell := func(of string) string { return b.Text(row + of) }
+	assert.Equal(t, "1", cell(`[data-of=size]`))
+	assert.Equal(t, "5", cell(`[data-metric=nodes_demanded]`))
+	assert.Equal(t, "Ready", cell(`.state`))
+
+	// A script of somebody else, however it gets in, does not run.
+	b.Eval(&secure, `
+		let ran = false;
+		window.tripped = () => { ran = true; };
+		const s = document.createElement('script');
+		let refused = 0;
+		try { s.text = 'tripped()'; } catch (e) { refused++; }
+		try { document.body.insertAdjacentHTML('beforeend', '<img src=x onerror="tripped()">'); } catch (e) { refused++; }
+		document.body.append(s);
+		s.remove();
+		return refused === 2 && !ran;`)
+	assert.True(t, secure, "the policy keeps scripts out")
+	b.Complaints() // of what was just refused
+
+	// With the keyboard alone, in the order of the page.
+	var stops []string
+	for range 11 {
+		b.Press(browser.Tab)
+		var got [2]string
+		b.Eval(&got, focused)
+		stops = append(stops, got[0])
+		assert.NotEqual(t, "none", got[1], "%s: the focus can be seen", got[0])
+	}
+	order := strings.Join(stops, "\n")
+	t.Log(order)
+	for _, want := range []string{"A Go to the figures", "BUTTON Pause", "SUMMARY Figures of CPU over time", "INPUT search", "BUTTON Show", "DIV MiniClusters", "A seen"} {
+		at := strings.Index(order, want)
+		require.GreaterOrEqual(t, at, 0, "%s is not reached after the others", want)
+		order = order[at:]
+	}
+	b.Eval(nil, "document.querySelector('#capacity summary').focus()")
+	b.Press(browser.Enter)
+
+	// What changes arrives by itself; what is open, and where the focus is, stays.
+	f.SetSize(t, "seen", 3)
+	f.say(b, row+`[data-of=size]`, "3")
+	f.say(b, row+`[data-of=ready]`, "3")
+	f.say(b, "#changes tbody tr", "3, was 1")
+	var kept []bool
+	b.Eval(&kept, `return [window.untouched === true, document.querySelector('#capacity details').open, document.activeElement === document.querySelector('#capacity summary')]`)
+	assert.Equal(t, []bool{true, true, true}, kept, "the same page, the table is open, the focus is where it was")
+
+	b.Eval(nil, "document.getElementById('pause').click()")
+	f.say(b, "#live", "Paused")
+	b.Eval(nil, "document.getElementById('pause').click()")
+	f.say(b, "#live", "Live")
+
+	// One of its own, by its name, and back.
+	b.Eval(nil, fmt.Sprintf(`document.querySelector('tr[id="row/%s"] a').click()`, name))
+	f.say(b, "#sizes figure h3", name)
+	assert.Contains(t, b.Text("#sizes"), "Show the first ones")
+
+	// Light and dark, with enough contrast; and narrow.
+	var brightness []float64
+	for _, scheme := range []string{"light", "dark"} {
+		b.Prefer("prefers-color-scheme", scheme)
+		var bad []string
+		b.Eval(&bad, contrast)
+		assert.Empty(t, bad, "contrast in %s colours", scheme)
+		brightness = append(brightness, f.brightness(b.Picture()))
+	}
+	assert.Greater(t, brightness[0], .8, "light")
+	assert.Less(t, brightness[1], .3, "dark")
+	b.Size(360, 800)
+	var wide bool
+	b.Eval(&wide, "return document.documentElement.scrollWidth > document.documentElement.clientWidth")
+	assert.False(t, wide, "only tables scroll sideways")
+	assert.Empty(t, b.Complaints(), "the console is quiet")
+
+	// Without scripts it is the same page.
+	b.Command("Emulation.setScriptExecutionDisabled", map[string]any{"value": true})
+	b.Open(address + at)
+	assert.Equal(t, "3", cell(`[data-of=size]`))
+	assert.Contains(t, b.Text("header"), "Read again every 15 seconds.")
+}
+
+// say waits until an element has a text.
+func (f *fixture) say(b *browser.Browser, selector, want string) {
+	f.Helper()
+	user.Eventually(f.T, patience, selector, func(context.Context) (string, error) {
+		if got := b.Text(selector); !strings.Contains(got, want) {
+			return fmt.Sprintf("%q, want %q", got, want), nil
+		}
+		return "", nil
+	})
+}
+
+// brightness of a picture, from 0 to 1.
+func (f *fixture) brightness(picture []byte) float64 {
+	f.Helper()
+	decoded, err := png.Decode(bytes.NewReader(picture))
+	require.NoError(f, err)
+	var sum, n float64
+	for y := decoded.Bounds().Min.Y; y < decoded.Bounds().Max.Y; y += 4 {
+		for x := decoded.Bounds().Min.X; x < decoded.Bounds().Max.X; x += 4 {
+			r, g, b, _ := decoded.At(x, y).RGBA()
+			sum, n = sum+float64(r+g+b)/(3*0xffff), n+1
+		}
+	}
+	return sum / n
+}

@@ -1,0 +1,98 @@
+// Package queries_test has autoscalers follow what a real Prometheus knows: the example with
+// http_requests, with the sample application in front of simulated pods, and a known load.
+package queries_test
+
+import (
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"minicluster.internal/operator/pkg/metrics/app"
+	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/integration/programs"
+	"minicluster.internal/operator/test/integration/user"
+)
+
+var (
+	// gate is where the metrics API server believes Prometheus to be.
+	gate  = &gatekeeper{}
+	suite = clustertest.New(cluster.Options{
+		Nodes: 2,
+		// Sizes are exact without the 10% that autoscalers let pass.
+		ControllerManagerArgs: []string{
+			"--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-downscale-stabilization=0s",
+			"--horizontal-pod-autoscaler-tolerance=0",
+		},
+	}, user.Manifests, programs.MetricsManifests, programs.Controller(), programs.Metrics(gate.ask))
+)
+
+func TestMain(m *testing.M) {
+	code := suite.Run(m)
+	gate.close()
+	os.Exit(code)
+}
+
+// gatekeeper passes requests on to a Prometheus, or does not: the servers are started before
+// it, and it can be down.
+type gatekeeper struct {
+	server *http.Server
+	// way is that of the metrics API server to the API server of Kubernetes.
+	way *relay
+	// address is where it listens, servicePort where the APIServices lead.
+	address     string
+	servicePort int32
+
+	mu sync.Mutex
+	to http.Handler
+}
+
+// ask has a metrics API server ask here, and often.
+func (g *gatekeeper) ask(o *app.Options) {
+	listener, err := listen()
+	if err != nil {
+		return // what waits for metrics fails
+	}
+	if g.way, err = redirect(o.Kubeconfig); err != nil {
+		return
+	}
+	g.server = &http.Server{Handler: g, ReadHeaderTimeout: time.Minute}
+	go func() { _ = g.server.Serve(listener) }()
+	g.address, g.servicePort = listener.Addr().String(), o.ServicePort
+	o.Prometheus.URL = g.url()
+	o.CollectInterval = time.Second
+}
+
+func (g *gatekeeper) url() string { return "http://" + g.address }
+
+func (g *gatekeeper) close() {
+	if g.server != nil {
+		_ = g.server.Close()
+		_ = g.way.listener.Close()
+	}
+}
+
+// open leads to a Prometheus; "" has it down.
+func (g *gatekeeper) open(to string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.to = nil
+	if u, err := url.Parse(to); err == nil && to != "" {
+		g.to = httputil.NewSingleHostReverseProxy(u)
+	}
+}
+
+func (g *gatekeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	to := g.to
+	g.mu.Unlock()
+	if to == nil {
+		http.Error(w, "it is down", http.StatusBadGateway)
+		return
+	}
+	to.ServeHTTP(w, r)
+}

@@ -1,0 +1,80 @@
+package monitoring
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/test/monitored"
+)
+
+// root is that of the repository.
+var root = filepath.Join("..", "..")
+
+func newTestChecker(t *testing.T) (*checker, []monitored.Query) {
+	t.Helper()
+	metrics, err := monitored.Metrics(root)
+	require.NoError(t, err)
+	c := newChecker(metrics)
+	queries, err := monitored.Queries(root)
+	require.NoError(t, err)
+	for _, q := range queries {
+		if q.Record != "" {
+			require.NoError(t, c.learn(q))
+		}
+	}
+	return c, queries
+}
+
+// TestQueries: every query of the dashboard and of the rules can be parsed, names metrics and labels that exist, and
+// uses them as their type is.
+func TestQueries(t *testing.T) {
+	c, queries := newTestChecker(t)
+	assert.Greater(t, len(queries), 50)
+	for _, q := range queries {
+		assert.NoError(t, c.check(q))
+	}
+}
+
+// TestCheckComplains: the check above finds what it is for.
+func TestCheckComplains(t *testing.T) {
+	c, queries := newTestChecker(t)
+	for text, want := range map[string]string{
+		`sum(flux_nodes_up`:                           "unclosed left parenthesis",
+		`flux_node_up`:                                "there is no metric flux_node_up",
+		`sum(rate(minicluster_drains[5m]))`:           "there is no metric minicluster_drains",
+		`flux_jobs{status="run"}`:                     "flux_jobs has no label status",
+		`sum by (state) (flux_nodes_up)`:              "there is no label state",
+		`flux_nodes_up / on (node) flux_nodes`:        "there is no label node",
+		`minicluster_clusters{minicluster="a"}`:       "minicluster_clusters has no label minicluster",
+		`rate(flux_nodes_up[5m])`:                     "rate of the gauge flux_nodes_up",
+		`increase(minicluster_clusters[5m])`:          "increase of the gauge minicluster_clusters",
+		`max_over_time(minicluster_drains_total[5m])`: "max_over_time of the counter minicluster_drains_total",
+		`minicluster_sync_duration_seconds`:           "minicluster_sync_duration_seconds is a histogram",
+		`flux_nodes_up_bucket`:                        "there is no metric flux_nodes_up_bucket",
+		`histogram_quantile(0.9, sum by (result) (rate(minicluster_sync_duration_seconds_bucket[5m])))`: "histogram_quantile without the label le",
+		`minicluster:sync_errors:ratio_rate5m`:                                                          "there is no metric minicluster:sync_errors:ratio_rate5m",
+		`minicluster:sync_errors:ratio_rate10m{result="done"}`:                                          "has no label result",
+	} {
+		assert.ErrorContains(t, c.check(monitored.Query{Where: "here", Text: text}), want)
+	}
+	require.ErrorContains(t, c.check(monitored.Query{Where: "panel Nodes", Text: "sum(flux_nodes_up)", Legend: "{{pod}}"}),
+		"panel Nodes: sum(flux_nodes_up): there is no label pod")
+
+	// A metric that is renamed in a program is renamed in its documentation, and then all that names it is found.
+	delete(c.metrics, "flux_nodes_up")
+	found := 0
+	for _, q := range queries {
+		if err := c.check(q); err != nil {
+			require.ErrorContains(t, err, "there is no metric flux_nodes_up")
+			assert.Contains(t, q.Text, "flux_nodes_up")
+			found++
+		}
+	}
+	assert.GreaterOrEqual(t, found, 4)
+	for _, q := range queries {
+		assert.NotContains(t, q.Text, "$datasource", q.Where)
+	}
+}
