@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 GO ?= go
 LOCAL_NODES ?= 4
+# Name of the image in the manifests that `make dist` writes.
+IMAGE ?= minicluster:latest
 
 # component-base wants vMAJOR.MINOR.PATCH first.
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || echo v0.0.0-$$(git rev-parse --short HEAD 2>/dev/null || echo unknown))
@@ -13,7 +15,7 @@ LDFLAGS := -X k8s.io/component-base/version.gitVersion=$(VERSION)
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Start here
 
@@ -25,6 +27,8 @@ demo: kube-build build ## Play the scaling tutorial on a local Kubernetes (KEEP=
 test: kube-build ## Unit and integration tests, with the race detector, on a local Kubernetes.
 	@hack/test.sh ./...
 	@cd test/kube && CGO_ENABLED=0 $(GO) test -vet=off ./...
+	@# Files outside of a module change nothing about what Go has in its cache of results.
+	@cd test/monitoring && CGO_ENABLED=0 $(GO) test -count=1 -vet=off ./...
 
 ##@ Build
 
@@ -37,11 +41,12 @@ kube-build: ## Build the local Kubernetes into bin/ (minutes the first time).
 	@hack/build-kube.sh
 
 .PHONY: dist
-dist: kube-build ## Write all manifests into dist/minicluster.yaml and dist/minicluster-metrics.yaml.
+dist: kube-build ## Write all manifests into dist/: minicluster.yaml, minicluster-metrics.yaml, minicluster-monitoring.yaml (IMAGE=minicluster:latest).
 	@mkdir -p dist
-	@bin/kubectl kustomize manifests/default >dist/minicluster.yaml
-	@bin/kubectl kustomize manifests/metrics >dist/minicluster-metrics.yaml
-	@for f in dist/minicluster.yaml dist/minicluster-metrics.yaml; do echo "$$f: $$(grep -c '^kind:' $$f) objects"; done
+	@bin/kubectl kustomize manifests/default | sed 's|minicluster:latest|$(IMAGE)|' >dist/minicluster.yaml
+	@bin/kubectl kustomize manifests/metrics | sed 's|minicluster:latest|$(IMAGE)|' >dist/minicluster-metrics.yaml
+	@bin/kubectl kustomize manifests/monitoring >dist/minicluster-monitoring.yaml
+	@for f in dist/minicluster.yaml dist/minicluster-metrics.yaml dist/minicluster-monitoring.yaml; do echo "$$f: $$(grep -c '^kind:' $$f) objects"; done
 
 .PHONY: node-build
 node-build: ## Build what a real node needs besides into bin/.
@@ -87,6 +92,19 @@ e2e: node-build ## End-to-end tests on a real node (root), with the product's ow
 bench: kube-build ## What the operator costs, beside a raw client that makes the same writes (N=300).
 	@$(GO) run ./test/bench --number $(or $(N),300) $(BENCHFLAGS)
 
+.PHONY: churn
+churn: kube-build build ## Count 5,000 pods on 100 simulated nodes while 50 of them change a second (CHANGES=6000).
+	@$(GO) test ./test/integration/capacity -count=1 -run '^TestChurn$$' -v -timeout 30m -args -capacity-nodes=100 -capacity-pods=5000 \
+		-capacity-changes=$(or $(CHANGES),6000) -capacity-program=$(CURDIR)/bin/minicluster-metrics
+
+.PHONY: opportunistic
+opportunistic: kube-build build ## Play one load for two autoscalers that fill what it leaves, and draw it (12 minutes).
+	@$(GO) run ./test/opportunistic
+
+.PHONY: bench-metrics
+bench-metrics: kube-build ## What the metrics API server costs with many MiniClusters (N=1000).
+	@$(GO) run ./test/bench metrics --number $(or $(N),1000) $(BENCHFLAGS)
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a while (FUZZTIME=20s).
 	@hack/fuzz.sh
@@ -105,4 +123,4 @@ generate: ## Generate clients, deep copies, the CRD and the field reference agai
 
 .PHONY: golden
 golden: ## Write the golden files of the tests again; look at the diff.
-	@$(GO) test ./pkg/fluxconfig ./pkg/controller ./pkg/controller/app ./pkg/agent/prepare ./pkg/agent/serve -update >/dev/null && git diff --stat -- '*testdata*'
+	@$(GO) test ./pkg/fluxconfig ./pkg/controller ./pkg/controller/app ./pkg/agent/prepare ./pkg/agent/serve ./pkg/metrics/page -update >/dev/null && git diff --stat -- '*testdata*'

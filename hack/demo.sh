@@ -73,7 +73,7 @@ fail() {
 # until_is waits until a field of an object has a value.
 until_is() { # KIND/NAME JSONPATH VALUE
 	kill -0 "$(cat "$pidfile")" 2>/dev/null || fail "the controller has ended"
-	k wait "$1" -n flux-operator --for=jsonpath="$2"="$3" --timeout=90s >/dev/null || fail "$1 $2 is not $3"
+	k wait "$1" -n flux-operator --for=jsonpath="$2"="$3" --timeout=180s >/dev/null || fail "$1 $2 is not $3"
 }
 is() { # KIND/NAME JSONPATH VALUE
 	local got
@@ -86,7 +86,12 @@ settled() { # SIZE
 	is minicluster/flux-sample '{.spec.size}' "$1"
 	is job/flux-sample '{.spec.parallelism}/{.spec.completions}' "$1/$1"
 	local names
-	names=$(k get pods -n flux-operator -l hpa-selector=flux-sample --field-selector=status.phase=Running -o jsonpath='{range .items[*]}{.spec.hostname} {end}')
+	# One that is being stopped runs for a moment longer than it counts.
+	for _ in $(seq 150); do
+		names=$(k get pods -n flux-operator -l hpa-selector=flux-sample --field-selector=status.phase=Running -o jsonpath='{range .items[*]}{.spec.hostname} {end}')
+		[ "$(wc -w <<<"$names")" != "$1" ] || break
+		read -rt 0.2 <> <(:) || true
+	done
 	[ "$(wc -w <<<"$names")" = "$1" ] || fail "there are pods $names, not $1"
 	for i in $(seq 0 $(($1 - 1))); do
 		grep -qw "flux-sample-$i" <<<"$names" || fail "pod $i is missing"
@@ -195,7 +200,7 @@ settled 4
 title "Expand example: 2, then 4, then 1"
 show k delete -f $examples/basic/minicluster.yaml
 echo "(waiting for the garbage collector, which looks for new kinds of owners every 30 s)"
-k wait job/flux-sample -n flux-operator --for=delete --timeout=90s >/dev/null
+k wait job/flux-sample -n flux-operator --for=delete --timeout=180s >/dev/null
 show k apply -f $examples/expand/minicluster.yaml
 settled 2
 apply_size $examples/expand/minicluster.yaml 4

@@ -10,12 +10,15 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
 # Without the race detector: the product runs in containers. Built as its programs are, so that most is compiled already.
-CGO_ENABLED=0 go test -trimpath -vet=off -count=1 -timeout 20m -v "$@" ./test/node/... ./test/e2e/... 2>&1 | tee "$log" || status=$?
+# Tests wait most of the time, for autoscalers above all: three of them keep two processors busy enough.
+CGO_ENABLED=0 go test -trimpath -vet=off -count=1 -timeout 20m -parallel 3 -v "$@" ./test/node/... ./test/e2e/... 2>&1 | tee "$log" || status=$?
 
 passed=$(grep -cE '^--- PASS' "$log" || true)
 failed=$(grep -cE '^--- FAIL' "$log" || true)
 skipped=$(grep -cE '^--- SKIP' "$log" || true)
 printf '\ne2e: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+# What a test said is above, in pieces where others ran beside it.
+grep -E '^ *--- FAIL' "$log" || true
 if [ "$((passed + failed))" = 0 ]; then
 	echo "no end-to-end test ran:"
 	grep -A2 -E '^--- SKIP' "$log" | grep -E '^ +' | sed 's/^ */  /' | sort -u

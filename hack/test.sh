@@ -9,6 +9,10 @@ if ! command -v "${CC:-gcc}" >/dev/null; then
 	echo "test.sh: no C compiler, so the race detector is left out" >&2
 	race=
 fi
+command -v prometheus >/dev/null ||
+	echo "test.sh: no Prometheus, so tests that need it are skipped: install package prometheus" >&2
+command -v chromedriver >/dev/null ||
+	echo "test.sh: no browser, so tests that need it are skipped: install packages chromium and chromium-driver" >&2
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

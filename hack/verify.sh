@@ -17,9 +17,11 @@ go vet ./...
 # Vetting localkube itself would vet all of Kubernetes; the build checks it.
 (cd test/kube && CGO_ENABLED=0 go vet ./pki)
 (cd hack/tools && go vet ./...)
+(cd test/monitoring && CGO_ENABLED=0 go vet ./...)
 
 step "modules are tidy"
 go mod tidy -diff
+(cd test/monitoring && go mod tidy -diff)
 
 step "generated files are fresh"
 hack/verify-codegen.sh

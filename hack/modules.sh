@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Fetches the modules that building, testing, generating and linting take. The go command gives up at the first answer that
+# it does not get; this tries again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+again() {
+	local pause
+	for pause in 5 15 60; do
+		"$@" && return
+		echo "modules.sh: once more in $pause s: $*" >&2
+		sleep "$pause"
+	done
+	"$@"
+}
+fetch() { # FOLDER PATTERN...
+	again go -C "$1" list -deps -test "${@:2}" >/dev/null
+}
+
+fetch . ./...
+CGO_ENABLED=0 fetch test/kube ./... tool
+CGO_ENABLED=0 fetch test/monitoring ./...
+fetch hack/tools ./... tool
+fetch hack/tools/lint tool
+# Tidying looks at more than is built. Whether all is tidy is another question.
+for module in . test/monitoring; do
+	go -C "$module" mod tidy -diff >/dev/null 2>&1 || go -C "$module" mod tidy -diff >/dev/null 2>&1 || true
+done
