@@ -51,14 +51,14 @@ func (r *runner) endLeftBehind(ctx context.Context) {
 // containers don't have (CAP_SYS_PTRACE).
 func (r *runner) ofBroker(pid int) bool {
 	dir := "/proc/" + strconv.Itoa(pid)
-	environ, err := readStarted(dir + "/environ")
+	environ, err := readStarted(os.ReadFile, dir+"/environ")
 	switch {
 	case err == nil && bytes.Contains(append([]byte{0}, environ...), []byte("\x00FLUX_JOB_ID=")):
 		return true
 	case errors.Is(err, fs.ErrPermission) && r.ofFluxUser(dir):
 		return true
 	}
-	text, err := readStarted(dir + "/cmdline")
+	text, err := readStarted(os.ReadFile, dir+"/cmdline")
 	if err != nil {
 		return false
 	}
@@ -75,9 +75,9 @@ func (r *runner) ofBroker(pid int) bool {
 // readStarted reads what the kernel says of the words or of the environment of a
 // process. Both are empty for a moment within execve(2), which no task may use to be
 // overlooked: an empty one is read again, 20 ms at most, since it may be meant so.
-func readStarted(path string) ([]byte, error) {
+func readStarted(read func(path string) ([]byte, error), path string) ([]byte, error) {
 	for deadline := time.Now().Add(20 * time.Millisecond); ; {
-		text, err := os.ReadFile(path)
+		text, err := read(path)
 		if err != nil || len(text) > 0 || time.Now().After(deadline) {
 			return text, err
 		}

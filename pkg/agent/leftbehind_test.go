@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -45,6 +47,35 @@ func TestOfBroker(t *testing.T) {
 			assert.Equal(t, tc.want, r.ofBroker(cmd.Process.Pid))
 			require.NoError(t, stdin.Close())
 			require.NoError(t, cmd.Wait())
+		})
+	}
+}
+
+func TestReadStarted(t *testing.T) {
+	const path = "/proc/7/environ"
+	for name, tc := range map[string]struct {
+		answers []string // the last one stays
+		err     error
+		want    string
+		after   time.Duration
+	}{
+		"at once":              {answers: []string{"A=1"}, want: "A=1"},
+		"within execve(2)":     {answers: []string{"", "", "A=1"}, want: "A=1", after: 2 * time.Millisecond},
+		"a process that ended": {answers: []string{""}, err: fs.ErrNotExist},
+		"none at all":          {answers: []string{""}, after: 21 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin, reads := time.Now(), 0
+				got, err := readStarted(func(p string) ([]byte, error) {
+					assert.Equal(t, path, p)
+					reads++
+					return []byte(tc.answers[min(reads, len(tc.answers))-1]), tc.err
+				}, path)
+				assert.ErrorIs(t, err, tc.err)
+				assert.Equal(t, tc.want, string(got))
+				assert.Equal(t, tc.after, time.Since(begin))
+			})
 		})
 	}
 }
