@@ -17,8 +17,15 @@ passed=$(grep -cE '^--- PASS' "$log" || true)
 failed=$(grep -cE '^--- FAIL' "$log" || true)
 skipped=$(grep -cE '^--- SKIP' "$log" || true)
 printf '\ne2e: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-# What a test said is above, in pieces where others ran beside it.
-grep -E '^ *--- FAIL' "$log" || true
+# What a failed test said is above in pieces, where others ran beside it: here it is in one.
+awk '
+	/^=== (RUN|CONT|NAME|PAUSE) / { test = $3; next }
+	/^ *--- (PASS|SKIP): /         { next }
+	/^(FAIL|PASS|ok|exit)( |\t|$)/ { test = ""; next }
+	/^ *--- FAIL: /                { failed[++n] = $3; end[$3] = $0; next }
+	test != ""                     { said[test] = said[test] $0 "\n" }
+	END { for (i = 1; i <= n; i++) printf "\n%s\n%s", end[failed[i]], substr(said[failed[i]], 1, 2500) }
+' "$log"
 if [ "$((passed + failed))" = 0 ]; then
 	echo "no end-to-end test ran:"
 	grep -A2 -E '^--- SKIP' "$log" | grep -E '^ +' | sed 's/^ */  /' | sort -u
