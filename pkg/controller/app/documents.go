@@ -35,46 +35,48 @@ type document struct {
 
 // readFiles reads the MiniClusters in files; "-" is the standard input. Documents of
 // other kinds are passed over, since a file may hold what belongs to a MiniCluster. A
-// file without a MiniCluster is a mistake.
+// file without a MiniCluster is a mistake: it is told like one in a document, so that
+// the other files are read.
 func readFiles(names []string, stdin io.Reader, namespace string) ([]document, error) {
 	if len(names) == 0 {
 		return nil, errors.New("--filename: name a file, or - for the standard input")
 	}
 	var all []document
 	for _, name := range names {
-		in, where := stdin, "standard input"
-		if name != "-" {
-			file, err := os.Open(name)
-			if err != nil {
-				return nil, err
-			}
-			defer file.Close()
-			in, where = file, name
-		}
-		documents, err := readDocuments(in, where, namespace)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", where, err)
-		}
-		if len(documents) == 0 {
-			return nil, fmt.Errorf("%s: no MiniCluster in it", where)
-		}
-		all = append(all, documents...)
+		all = append(all, readFile(name, stdin, namespace)...)
 	}
 	return all, nil
 }
 
-func readDocuments(in io.Reader, where, namespace string) ([]document, error) {
+func readFile(name string, stdin io.Reader, namespace string) []document {
+	in, where := stdin, "standard input"
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return []document{{where: name, problems: []string{errors.Unwrap(err).Error()}}}
+		}
+		defer file.Close()
+		in, where = file, name
+	}
+	documents := readDocuments(in, where, namespace)
+	if len(documents) == 0 {
+		return []document{{where: where, problems: []string{"no MiniCluster in it"}}}
+	}
+	return documents
+}
+
+func readDocuments(in io.Reader, where, namespace string) []document {
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(in))
 	var documents []document
 	for number := 1; ; number++ {
+		at := fmt.Sprintf("%s: document %d", where, number)
 		text, err := reader.Read()
 		if errors.Is(err, io.EOF) {
-			return documents, nil
+			return documents
 		}
 		if err != nil {
-			return nil, fmt.Errorf("document %d: %w", number, err)
+			return append(documents, document{where: at, problems: []string{err.Error()}})
 		}
-		at := fmt.Sprintf("%s: document %d", where, number)
 		documents = append(documents, parse(text, at, namespace)...)
 	}
 }

@@ -85,7 +85,7 @@ func lint(out io.Writer, documents []document, site controller.Site) error {
 		}
 	}
 	if wrong > 0 {
-		return fmt.Errorf("%d of %d MiniClusters are not valid", wrong, len(documents))
+		return fmt.Errorf("%d of %d documents are not valid", wrong, len(documents))
 	}
 	return nil
 }

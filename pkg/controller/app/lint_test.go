@@ -42,7 +42,7 @@ func TestLint(t *testing.T) {
 	}{
 		{name: "sound", text: sound},
 		{
-			name: "several documents", err: "2 of 3 MiniClusters are not valid",
+			name: "several documents", err: "2 of 3 documents are not valid",
 			text: "# a file that holds more\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n---\n" + sound + "---\n" +
 				strings.Replace(sound, "size: 2", "size: 2\n  maxSize: 1", 1) + "---\n---\n" + strings.Replace(sound, "image: a", "imagee: a", 1),
 			want: []string{
@@ -97,8 +97,8 @@ func TestLint(t *testing.T) {
 		{name: "a version to come", err: "1 of 1", text: strings.Replace(sound, "v1alpha2", "v9", 1), want: []string{`there is no version "v9"`}},
 		{name: "no YAML", err: "1 of 1", text: "a: b: c", want: []string{"standard input: document 1: error: "}},
 		{name: "no object", err: "1 of 1", text: "[1]", want: []string{"no object of Kubernetes"}},
-		{name: "no MiniCluster", err: "standard input: no MiniCluster in it", text: "kind: Namespace\n"},
-		{name: "nothing", err: "no MiniCluster in it"},
+		{name: "no MiniCluster", err: "1 of 1", text: "kind: Namespace\n", want: []string{"standard input: error: no MiniCluster in it\n"}},
+		{name: "nothing", err: "1 of 1", want: []string{"standard input: error: no MiniCluster in it\n"}},
 		{name: "no version of Kubernetes", text: sound, args: []string{"--kubernetes-version=latest"}, err: "--kubernetes-version"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -125,11 +125,22 @@ func TestLintFiles(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "mc.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(sound, "size: 2", "size: -2", 1)), 0o600))
-	out, _, err := command(t, sound, "lint", "-f", "-", "-f", file)
-	require.ErrorContains(t, err, "1 of 2 MiniClusters")
-	assert.Contains(t, out, file+": document 1 (sound): error: spec.size: ")
-	_, _, err = command(t, "", "lint", "-f", filepath.Join(dir, "none.yaml"))
-	require.ErrorIs(t, err, os.ErrNotExist)
+	other, none := filepath.Join(dir, "other.yaml"), filepath.Join(dir, "none.yaml")
+	require.NoError(t, os.WriteFile(other, []byte("kind: Namespace\n"), 0o600))
+	out, _, err := command(t, sound, "lint", "-f", none, "-f", other, "-f", "-", "-f", file, "-f", dir)
+	require.ErrorContains(t, err, "4 of 5 documents")
+	for _, want := range []string{
+		none + ": error: no such file or directory\n",
+		other + ": error: no MiniCluster in it\n",
+		file + ": document 1 (sound): error: spec.size: ",
+		dir + ": document 1: error: read " + dir + ": is a directory\n",
+	} {
+		assert.Contains(t, out, want)
+	}
+	out, problems, err := command(t, sound, "render", "-f", none, "-f", "-")
+	require.ErrorContains(t, err, none+": not valid")
+	assert.Contains(t, problems, none+": error: no such file or directory\n")
+	assert.Contains(t, out, "kind: Job\n")
 	_, _, err = command(t, "", "lint")
 	require.ErrorContains(t, err, "filename")
 }
