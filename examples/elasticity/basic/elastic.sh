@@ -13,11 +13,12 @@ pods=https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces
 host=$(hostname)
 name=${host%-*}
 
-# api asks the API server. The token is read each time: it is renewed while we run.
+# api asks the API server, and again where it does not answer: that happens while it
+# is replaced. The token is read each time: it is renewed while we run.
 api() { # URL [OPTION...]
 	url=$1
 	shift
-	curl --silent --show-error --fail --cacert $account/ca.crt \
+	curl --silent --show-error --fail --retry 5 --retry-connrefused --cacert $account/ca.crt \
 		--header "Authorization: Bearer $(cat $account/token)" "$@" "$url"
 }
 

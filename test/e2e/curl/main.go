@@ -11,7 +11,10 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // exitHTTP is curl's exit code for an answer of 400 or above, with --fail.
@@ -42,6 +45,8 @@ func run() error {
 	data := flag.String("data", "", "body")
 	output := flag.String("output", "", "file for the answer")
 	code := flag.String("write-out", "", "what to print at the end: %{http_code} is known")
+	retries := flag.Int("retry", 0, "how often to ask again after an answer that says so: the first time after a second, then after twice as long")
+	refused := flag.Bool("retry-connrefused", false, "ask again where nobody listens, too")
 	header := http.Header{}
 	flag.Func("header", "a header", func(line string) error {
 		name, value, _ := strings.Cut(line, ":")
@@ -50,11 +55,6 @@ func run() error {
 	})
 	flag.Parse()
 
-	request, err := http.NewRequest(*method, flag.Arg(0), strings.NewReader(*data)) //nolint:noctx // it lasts as long as the process
-	if err != nil {
-		return err
-	}
-	request.Header = header
 	roots := x509.NewCertPool()
 	if *authority != "" {
 		text, err := os.ReadFile(*authority)
@@ -73,7 +73,23 @@ func run() error {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
-	response, err := client.Do(request)
+	ask := func() (*http.Response, error) {
+		request, err := http.NewRequest(*method, flag.Arg(0), strings.NewReader(*data)) //nolint:noctx // it lasts as long as the process
+		if err != nil {
+			return nil, err
+		}
+		request.Header = header
+		return client.Do(request)
+	}
+	response, err := ask()
+	for pause := time.Second; *retries > 0 && isTransient(response, err, *refused); pause *= 2 {
+		if err == nil {
+			response.Body.Close()
+		}
+		*retries--
+		<-time.After(pause)
+		response, err = ask()
+	}
 	if err != nil {
 		return err
 	}
@@ -95,4 +111,15 @@ func run() error {
 	}
 	fmt.Print(strings.ReplaceAll(*code, "%{http_code}", fmt.Sprint(response.StatusCode)))
 	return nil
+}
+
+// isTransient tells whether curl would ask again, curl(1).
+func isTransient(response *http.Response, err error, refused bool) bool {
+	if err != nil {
+		return refused && errors.Is(err, syscall.ECONNREFUSED)
+	}
+	return slices.Contains([]int{
+		http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+	}, response.StatusCode)
 }
