@@ -106,8 +106,8 @@ bench-metrics: kube-build ## What the metrics API server costs with many MiniClu
 	@$(GO) run ./test/bench metrics --number $(or $(N),1000) $(BENCHFLAGS)
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz test for a while (FUZZTIME=20s).
-	@hack/fuzz.sh
+fuzz: ## Run each fuzz test for a while (FUZZTIME=20s; FUZZ=pkg/flux: those of some packages).
+	@FUZZ='$(FUZZ)' hack/fuzz.sh
 
 .PHONY: verify
 verify: ## Check that generated files are fresh, formatting, vet and lint.
