@@ -25,7 +25,7 @@ import (
 func (c *Controller) look(ctx context.Context, s *syncState) {
 	end := failedCondition(s.job)
 	switch {
-	case s.job == nil || finished(&s.mc.Status) || !lacksPods(s.job):
+	case s.job == nil || s.mc.Status.Finished() || !lacksPods(s.job):
 		c.slow.forget(s.key)
 	case end != nil:
 		c.slow.forget(s.key)

@@ -495,7 +495,7 @@ func (p *play) reviewWrite(verb string, r cachedResource, before, after apiObjec
 	case *corev1.ConfigMap:
 		p.reviewConfig(verb, after)
 	case *v1alpha2.MiniCluster:
-		done := finished(&after.Status)
+		done := after.Status.Finished()
 		if p.ended[after.UID] && !done {
 			p.violated("%s has ended and does not say so any more", after.Name)
 		}
@@ -666,7 +666,7 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	job, _ := p.objects[jobs][JobName(mc)].(*batchv1.Job)
 	status := mc.Status
 	switch {
-	case finished(&status):
+	case status.Finished():
 		if p.objects[pods][servicesPodName(mc)] != nil {
 			p.violated("%s has ended and its services pod has not", mc.Name)
 		}

@@ -15,12 +15,6 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// finished tells whether a MiniCluster has ended for good.
-func finished(status *v1alpha2.MiniClusterStatus) bool {
-	return meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionComplete) ||
-		meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionFailed)
-}
-
 // newStatus makes the status of a MiniCluster from what a sync saw and from the
 // error that ended it. Only the two ends, Complete and Failed, outlive what they
 // were seen from.
@@ -50,10 +44,10 @@ func newStatus(s *syncState, err error) v1alpha2.MiniClusterStatus {
 		}
 		meta.SetStatusCondition(&status.Conditions, *c)
 	}
-	if !finished(&status) {
+	if !status.Finished() {
 		set(endCondition(s.job, s.seen.cause))
 	}
-	done := finished(&status)
+	done := status.Finished()
 	if !done {
 		set(acceptedCondition(s, err))
 	}

@@ -65,7 +65,7 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 // It keeps its template, and from now on its size is ours. It is looked for only
 // when something tells of a life before this sync.
 func (c *Controller) adopt(ctx context.Context, s *syncState) error {
-	if s.job != nil || s.foreignJob != nil || !s.existed || finished(&s.mc.Status) {
+	if s.job != nil || s.foreignJob != nil || !s.existed || s.mc.Status.Finished() {
 		return nil
 	}
 	client := c.kube.BatchV1().Jobs(s.mc.Namespace)

@@ -98,7 +98,7 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) error {
 	if err != nil || s == nil {
 		return err
 	}
-	if finished(&s.mc.Status) {
+	if s.mc.Status.Finished() {
 		err = c.retire(ctx, s)
 	} else {
 		err = c.run(ctx, s)
@@ -241,7 +241,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 // cleanup deletes a finished MiniCluster that asks for it, once its end has been
 // reported.
 func (c *Controller) cleanup(ctx context.Context, s *syncState) error {
-	if !s.mc.Spec.Cleanup || !finished(&s.mc.Status) {
+	if !s.mc.Spec.Cleanup || !s.mc.Status.Finished() {
 		return nil
 	}
 	err := c.flux.FluxFrameworkV1alpha2().MiniClusters(s.mc.Namespace).Delete(ctx, s.mc.Name, metav1.DeleteOptions{

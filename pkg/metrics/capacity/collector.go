@@ -69,6 +69,9 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
+	if !c.source.Synced() {
+		return // with nodes and without their pods, everything would be free
+	}
 	for pool, selector := range c.pools {
 		sums := c.source.Cluster(selector)
 		remaining := sums.Remaining()
@@ -76,7 +79,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		for kind, r := range map[string]*Resources{
 			kindCapacity: &sums.Capacity, kindAllocatable: &sums.Allocatable, kindRequests: &sums.Requests, kindRemaining: &remaining,
 		} {
-			sendAll(to, c.cluster[kind], r, pool)
+			sendAll(to, c.cluster[kind], sums.Names, r, pool)
 		}
 		if pool != AllNodes {
 			continue
@@ -99,19 +102,21 @@ func (c *Collector) collectMiniClusters(to chan<- prometheus.Metric) {
 	}
 	views, _ := c.source.views(all)
 	for mc, view := range views {
-		to <- gauge(c.fitting, float64(view.Fitting), mc.Namespace, mc.Name)
+		if len(view.Uncounted) == 0 {
+			to <- gauge(c.fitting, float64(view.Fitting), mc.Namespace, mc.Name)
+		}
 		for kind, r := range map[string]*Resources{
 			kindAllocatable: &view.Allocatable, kindRequests: &view.Requests, kindRemaining: &view.Remaining,
 		} {
-			sendAll(to, c.miniClusters[kind], r, mc.Namespace, mc.Name)
+			sendAll(to, c.miniClusters[kind], view.Names, r, mc.Namespace, mc.Name)
 		}
 	}
 }
 
-// sendAll sends an amount of each resource, CPU, memory and pods always.
-func sendAll(to chan<- prometheus.Metric, desc *prometheus.Desc, r *Resources, labels ...string) {
-	for name, n := range r.named() {
-		value := quantity(name, n)
+// sendAll sends an amount of each resource.
+func sendAll(to chan<- prometheus.Metric, desc *prometheus.Desc, resources []corev1.ResourceName, r *Resources, labels ...string) {
+	for name := range distinct(resources) {
+		value := quantity(name, r.Get(name))
 		to <- gauge(desc, value.AsApproximateFloat64(), append(slices.Clone(labels), sanitize(string(name)), unit(name))...)
 	}
 }

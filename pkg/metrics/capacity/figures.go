@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"iter"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,10 +34,10 @@ type Figures map[string]resource.Quantity
 func (s *Sums) Figures() Figures {
 	remaining := s.Remaining()
 	f := Figures{MetricNodes: *resource.NewQuantity(int64(s.Nodes), resource.DecimalSI)}
-	f.add(kindCapacity, &s.Capacity)
-	f.add(kindAllocatable, &s.Allocatable)
-	f.add(kindRequests, &s.Requests)
-	f.add(kindRemaining, &remaining)
+	f.add(kindCapacity, s.Names, &s.Capacity)
+	f.add(kindAllocatable, s.Names, &s.Allocatable)
+	f.add(kindRequests, s.Names, &s.Requests)
+	f.add(kindRemaining, s.Names, &remaining)
 	return f
 }
 
@@ -46,17 +47,18 @@ func (v *View) Figures() Figures {
 		MetricNodes:       *resource.NewQuantity(int64(v.Nodes), resource.DecimalSI),
 		MetricPodsFitting: *resource.NewQuantity(v.Fitting, resource.DecimalSI),
 	}
-	f.add(kindCapacity, &v.Capacity)
-	f.add(kindAllocatable, &v.Allocatable)
-	f.add(kindRequests, &v.Requests)
-	f.add(kindRemaining, &v.Remaining)
+	f.add(kindCapacity, v.Names, &v.Capacity)
+	f.add(kindAllocatable, v.Names, &v.Allocatable)
+	f.add(kindRequests, v.Names, &v.Requests)
+	f.add(kindRemaining, v.Names, &v.Remaining)
 	return f
 }
 
-// add adds the figures of one kind. CPU, memory and pods are always there, others if any.
-func (f Figures) add(kind string, r *Resources) {
-	for name, n := range r.named() {
-		f[prefix(name)+"_"+kind] = quantity(name, n)
+// add adds the figures of one kind, also where there is nothing of a resource: a metric that went away while the last GPU
+// is in use would leave an autoscaler without an answer.
+func (f Figures) add(kind string, resources []corev1.ResourceName, r *Resources) {
+	for name := range distinct(resources) {
+		f[prefix(name)+"_"+kind] = quantity(name, r.Get(name))
 	}
 	for name, n := range map[string]int64{
 		aliasOf(corev1.ResourceCPU, kind): r.CPU, aliasOf(corev1.ResourceMemory, kind): toKi(r.Memory), aliasOf(corev1.ResourcePods, kind): r.Pods,
@@ -84,6 +86,21 @@ func prefix(name corev1.ResourceName) string {
 		return "pod"
 	default:
 		return sanitize(string(name))
+	}
+}
+
+// distinct leaves out resources whose metrics would have the name of another's before them, such as a.b/gpu and a_b/gpu.
+func distinct(resources []corev1.ResourceName) iter.Seq[corev1.ResourceName] {
+	return func(yield func(corev1.ResourceName) bool) {
+		seen := make(map[string]bool, len(resources))
+		for _, name := range resources {
+			if p := sanitize(string(name)); !seen[p] {
+				seen[p] = true
+				if !yield(name) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/component-helpers/resource"
 	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -155,7 +156,7 @@ func newTemplate(job *batchv1.Job) *template {
 	if owner := metav1.GetControllerOf(job); owner != nil {
 		t.owner = owner.UID
 	}
-	spec := &job.Spec.Template.Spec
+	spec := withDefaultRequests(&job.Spec.Template.Spec)
 	t.app = Application{
 		Job:       types.NamespacedName{Namespace: job.Namespace, Name: job.Name},
 		Requests:  PodRequests(&corev1.Pod{Spec: *spec}),
@@ -163,6 +164,36 @@ func newTemplate(job *batchv1.Job) *template {
 		Priority:  ptr.Deref(spec.Priority, 0),
 	}
 	return t
+}
+
+// withDefaultRequests is the spec of a template as its pods will have it: the API server makes a
+// limit the request of pods that have none, but not of templates.
+func withDefaultRequests(spec *corev1.PodSpec) *corev1.PodSpec {
+	spec = spec.DeepCopy()
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range containers {
+			requestLimits(&containers[i].Resources, nil)
+		}
+	}
+	if spec.Resources != nil {
+		// What containers ask for is what the pod asks for.
+		requestLimits(spec.Resources, resource.AggregateContainerRequests(&corev1.Pod{Spec: *spec}, resource.PodResourcesOptions{}))
+	}
+	return spec
+}
+
+// requestLimits makes limits the requests that are missing, but those that are known otherwise.
+func requestLimits(r *corev1.ResourceRequirements, known corev1.ResourceList) {
+	for name, limit := range r.Limits {
+		_, asked := r.Requests[name]
+		if _, is := known[name]; asked || is {
+			continue
+		}
+		if r.Requests == nil {
+			r.Requests = corev1.ResourceList{}
+		}
+		r.Requests[name] = limit
+	}
 }
 
 // handler passes records of one kind on.

@@ -39,7 +39,8 @@ type Pod struct {
 type Placement struct {
 	// Nominated is the node on which room is being made for it; "" for none.
 	Nominated string
-	// Gated tells that somebody still holds it back from the scheduler.
+	// Gated tells that the scheduler does not take it: somebody still holds it back, or it is
+	// being deleted.
 	Gated bool
 
 	// choosy tells that the pod says something about nodes.
@@ -64,6 +65,7 @@ func NewPod(pod *corev1.Pod) *Pod {
 	if p.Node == "" {
 		p.Placement = NewPlacement(&pod.Spec)
 		p.Placement.Nominated = pod.Status.NominatedNodeName
+		p.Placement.Gated = p.Placement.Gated || pod.DeletionTimestamp != nil
 	}
 	return p
 }

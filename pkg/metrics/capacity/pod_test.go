@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -152,4 +153,42 @@ func TestNewPod(t *testing.T) {
 	}
 	pod.Status.Phase, pod.DeletionTimestamp = corev1.PodRunning, new(metav1.Now())
 	assert.False(t, NewPod(&pod).Ended, "a pod that is being stopped holds what it has")
+}
+
+// The requests of a Job's pods are known before the first of them exists.
+func TestTemplateRequests(t *testing.T) {
+	limited := func(name string, limits ...string) corev1.Container {
+		return corev1.Container{Name: name, Resources: corev1.ResourceRequirements{Limits: list(limits...)}}
+	}
+	for name, test := range map[string]struct {
+		spec corev1.PodSpec
+		want Resources
+	}{
+		"limits": {
+			spec: corev1.PodSpec{Containers: []corev1.Container{limited("a", "cpu", "4", "nvidia.com/gpu", "1"), container("b", "cpu", "1")}},
+			want: Resources{CPU: 5000, Pods: 1, Other: map[corev1.ResourceName]int64{"nvidia.com/gpu": 1}},
+		},
+		"requests below limits": {
+			spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: list("cpu", "1"), Limits: list("cpu", "4", "memory", "1Ki")}}}},
+			want: Resources{CPU: 1000, Memory: 1024, Pods: 1},
+		},
+		"of an init container": {
+			spec: corev1.PodSpec{InitContainers: []corev1.Container{limited("i", "cpu", "3")}, Containers: []corev1.Container{container("b", "cpu", "1")}},
+			want: Resources{CPU: 3000, Pods: 1},
+		},
+		"of the whole pod": {
+			spec: corev1.PodSpec{
+				Resources:  &corev1.ResourceRequirements{Limits: list("cpu", "8", "memory", "1Ki")},
+				Containers: []corev1.Container{container("a", "cpu", "2")},
+			},
+			want: Resources{CPU: 2000, Memory: 1024, Pods: 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := &batchv1.Job{Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: test.spec}}}
+			before := job.DeepCopy()
+			assert.Equal(t, test.want, newTemplate(job).app.Requests)
+			assert.Equal(t, before, job, "it is the cache's")
+		})
+	}
 }

@@ -98,20 +98,8 @@ func (r *Resources) raise(o *Resources) {
 // all goes through the resources of which there is something.
 func (r *Resources) all() iter.Seq2[corev1.ResourceName, int64] {
 	return func(yield func(corev1.ResourceName, int64) bool) {
-		for name, n := range r.named() {
-			if n != 0 && !yield(name, n) {
-				return
-			}
-		}
-	}
-}
-
-// named goes through CPU, memory, pods and the further resources of which there is
-// something.
-func (r *Resources) named() iter.Seq2[corev1.ResourceName, int64] {
-	return func(yield func(corev1.ResourceName, int64) bool) {
-		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods} {
-			if !yield(name, r.Get(name)) {
+		for _, name := range everywhere() {
+			if n := r.Get(name); n != 0 && !yield(name, n) {
 				return
 			}
 		}
@@ -121,4 +109,9 @@ func (r *Resources) named() iter.Seq2[corev1.ResourceName, int64] {
 			}
 		}
 	}
+}
+
+// everywhere are the resources that all nodes have.
+func everywhere() []corev1.ResourceName {
+	return []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods}
 }

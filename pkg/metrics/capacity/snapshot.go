@@ -12,7 +12,7 @@ import (
 // is worked out once. It is good only as long as the state is locked.
 type snapshot struct {
 	state *State
-	// names are the resources of the nodes, in the order of vectors.
+	// names are the resources of the nodes, in the order of vectors: CPU, memory, pods, others.
 	names []corev1.ResourceName
 	index map[corev1.ResourceName]int
 	// spots are the nodes that count, in the order of their names; at has them by name.
@@ -49,9 +49,9 @@ type needs []need
 
 // snapshot must be called with the lock held.
 func (s *State) snapshot() *snapshot {
-	snap := &snapshot{state: s, index: map[corev1.ResourceName]int{}, at: make(map[string]int, len(s.places))}
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods} {
-		snap.learn(name)
+	snap := &snapshot{state: s, names: s.resources(), index: map[corev1.ResourceName]int{}, at: make(map[string]int, len(s.places))}
+	for i, name := range snap.names {
+		snap.index[name] = i
 	}
 	places := make([]*place, 0, len(s.places))
 	for _, p := range s.places {
@@ -59,11 +59,6 @@ func (s *State) snapshot() *snapshot {
 			continue
 		}
 		places = append(places, p)
-		for _, r := range []*Resources{&p.node.Capacity, &p.node.Allocatable, &p.used} {
-			for name := range r.Other {
-				snap.learn(name)
-			}
-		}
 	}
 	slices.SortFunc(places, func(a, b *place) int { return strings.Compare(a.node.Name, b.node.Name) })
 	for i, p := range places {
@@ -84,13 +79,6 @@ func (s *State) snapshot() *snapshot {
 		return cmp.Or(cmp.Compare(b.pod.Priority, a.pod.Priority), cmp.Compare(a.pod.Namespace, b.pod.Namespace), cmp.Compare(a.pod.Name, b.pod.Name))
 	})
 	return snap
-}
-
-func (s *snapshot) learn(name corev1.ResourceName) {
-	if _, known := s.index[name]; !known {
-		s.index[name] = len(s.names)
-		s.names = append(s.names, name)
-	}
 }
 
 func (s *snapshot) vector(r *Resources) vector {

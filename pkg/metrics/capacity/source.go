@@ -28,6 +28,10 @@ const DefaultService = "cluster-metrics"
 // its pods need.
 var ErrNoJob = errors.New("the MiniCluster has no Job yet")
 
+// ErrUncounted is returned for the number of pods that fit where they hold something that no
+// node says it has.
+var ErrUncounted = errors.New("no node that counts says how much it has of what its pods hold")
+
 // Options are the settings of a source.
 type Options struct {
 	// Reserve holds for MiniClusters that don't have the annotation.
@@ -144,6 +148,10 @@ func (s *Source) miniClusterValues(q metrics.Query) ([]metrics.Value, error) {
 	for mc, view := range views {
 		value, ok := view.Figures()[q.Metric]
 		if !ok {
+			continue
+		}
+		if q.Metric == MetricPodsFitting && len(view.Uncounted) > 0 {
+			errs = append(errs, fmt.Errorf("no %s of MiniCluster %s/%s: %w: %s", q.Metric, mc.Namespace, mc.Name, ErrUncounted, view.Uncounted))
 			continue
 		}
 		values = append(values, metrics.Value{

@@ -2,12 +2,14 @@ package capacity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
@@ -248,14 +250,10 @@ func TestSourceErrors(t *testing.T) {
 // What Prometheus is told and what autoscalers are told is the same.
 func TestAllNumbersAgree(t *testing.T) {
 	r := newFilledRig(t)
-	registry := prometheus.NewPedanticRegistry()
-	require.NoError(t, registry.Register(NewCollector(r.source)))
-	families, err := registry.Gather()
-	require.NoError(t, err)
 	gauges := map[string]float64{}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			key := family.GetName()
+	for name, family := range r.gather(t) {
+		for _, m := range family {
+			key := name
 			for _, label := range m.GetLabel() {
 				if label.GetName() != "unit" {
 					key += " " + label.GetName() + "=" + label.GetValue()
@@ -300,4 +298,84 @@ func TestAllNumbersAgree(t *testing.T) {
 	}
 	assert.GreaterOrEqual(t, compared, len(gauges)-1, "all but the nodes of the pool, which have no name of their own")
 	assert.Greater(t, compared, 70)
+}
+
+// gather is what Prometheus is told.
+func (r *rig) gather(t *testing.T) map[string][]*dto.Metric {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	require.NoError(t, registry.Register(NewCollector(r.source)))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	metrics := map[string][]*dto.Metric{}
+	for _, family := range families {
+		metrics[family.GetName()] = family.GetMetric()
+	}
+	return metrics
+}
+
+// An autoscaler on GPUs must not lose sight of them just when the last one is in use.
+func TestNothingLeftIsANumber(t *testing.T) {
+	r := newFilledRig(t)
+	r.addPod(t, "gpus", "node-0", "1", mine, func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests = list("nvidia.com/gpu", "6") })
+	const metric = "nvidia_com_gpu_remaining"
+	require.Eventually(t, func() bool { return r.value(t, "services", DefaultService, metric) == "0" }, patience, time.Millisecond)
+	assert.Contains(t, r.source.Custom(), metrics.Info{Resource: services, Metric: metric})
+	assert.Contains(t, r.source.Custom(), metrics.Info{Resource: miniClusters, Metric: metric})
+	assert.Equal(t, "6", r.value(t, "miniclusters", "m", metric))
+	assert.Equal(t, "0", r.value(t, "services", DefaultService, "hugepages_2mi_requests"))
+	labels := 0
+	for _, m := range r.gather(t)["minicluster_nodes_remaining"] {
+		for _, label := range m.GetLabel() {
+			if label.GetValue() == "nvidia_com_gpu" {
+				labels++
+			}
+		}
+	}
+	assert.Equal(t, 2, labels, "of all nodes, and of the pool")
+}
+
+// Names that pods make up become no metrics, and two resources whose names can't be told apart are no error.
+func TestNamesOfResources(t *testing.T) {
+	r := newFilledRig(t)
+	r.addPod(t, "inventive", "node-0", "1", func(p *corev1.Pod) {
+		p.Spec.Containers[0].Resources.Requests = list("cpu", "1", "example.com/a.b", "1", "example.com/a_b", "1")
+	})
+	node := testNode("node-2", "cpu", "8", "example.com/c.d", "3", "example.com/c_d", "5")
+	_, err := r.kube.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return r.value(t, "services", DefaultService, "nodes") == "3" && r.value(t, "services", DefaultService, "cpu_requests") == "8500m"
+	}, patience, time.Millisecond)
+	assert.Equal(t, "3", r.value(t, "services", DefaultService, "example_com_c_d_capacity"), "the first by name")
+	values, err := r.ask(t, "services", DefaultService, "example_com_a_b_requests", nil)
+	require.NoError(t, err)
+	assert.Empty(t, values)
+	assert.NotEmpty(t, r.gather(t)["minicluster_nodes"])
+}
+
+// TestResourceOfNoNode: GPUs that come from a device class are in the requests of pods and in no node's list.
+func TestResourceOfNoNode(t *testing.T) {
+	r := newFilledRig(t)
+	r.addPod(t, "m-1", "node-1", "4", mine, func(p *corev1.Pod) {
+		p.Spec.Containers[0].Resources.Requests = list("cpu", "4", "example.com/gpu", "1")
+	})
+	require.Eventually(t, func() bool {
+		_, err := r.ask(t, "miniclusters", "m", MetricPodsFitting, nil)
+		return errors.Is(err, ErrUncounted)
+	}, patience, time.Millisecond)
+	_, err := r.ask(t, "miniclusters", "m", MetricPodsFitting, nil)
+	assert.EqualError(t, err, "no pods_fitting of MiniCluster ns/m: no node that counts says how much it has of what its pods hold: [example.com/gpu]")
+	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"))
+	assert.Len(t, r.gather(t)["minicluster_pods_fitting"], 1, "that of the other one")
+	values, err := r.ask(t, "miniclusters", "", MetricPodsFitting, nil)
+	require.NoError(t, err)
+	assert.Len(t, values, 1)
+}
+
+// Before the pods are known, all would be free.
+func TestNothingIsToldTooEarly(t *testing.T) {
+	r := newRig(t, Options{})
+	r.source.watcher.state.SetNode(NewNode(testNode("node-0", "cpu", "32")))
+	assert.Empty(t, r.gather(t))
 }

@@ -1,8 +1,11 @@
 package capacity
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -112,6 +115,23 @@ func (s *State) place(name string) *place {
 		s.places[name] = p
 	}
 	return p
+}
+
+// resources are those that nodes which count have, in an order that is always the same. What
+// only pods ask for is not among them: there would be no end to names.
+func (s *State) resources() []corev1.ResourceName {
+	others := map[corev1.ResourceName]bool{}
+	for _, p := range s.places {
+		if p.node == nil || !p.node.usable() {
+			continue
+		}
+		for _, r := range []*Resources{&p.node.Capacity, &p.node.Allocatable} {
+			for name := range r.Other {
+				others[name] = true
+			}
+		}
+	}
+	return append(everywhere(), slices.Sorted(maps.Keys(others))...)
 }
 
 // tidy forgets a place of which nothing is known any more.

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -11,6 +12,8 @@ type Sums struct {
 	// Capacity is what they have; Allocatable is what of it pods may request; Requests
 	// is what the pods on them hold.
 	Capacity, Allocatable, Requests Resources
+	// Names are the resources of all nodes that count, whichever were selected.
+	Names []corev1.ResourceName
 }
 
 // Remaining is what may still be requested. It is less than nothing where a node has
@@ -26,7 +29,7 @@ func (s *Sums) Remaining() Resources {
 func (s *State) Sums(selector labels.Selector) Sums {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var sums Sums
+	sums := Sums{Names: s.resources()}
 	for _, p := range s.places {
 		if p.node == nil || !p.node.usable() || !selector.Matches(labels.Set(p.node.Labels)) {
 			continue

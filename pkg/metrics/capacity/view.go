@@ -1,8 +1,11 @@
 package capacity
 
 import (
+	"maps"
 	"math"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
@@ -40,6 +43,11 @@ type View struct {
 	// Fitting is how many pods it could have, those that it has among them, each whole on
 	// a node, with the reserve left in total.
 	Fitting int64
+	// Uncounted are resources that one of its pods holds and no node says it has: they come
+	// from somewhere else, such as dynamic resource allocation. Then Fitting says nothing.
+	Uncounted []corev1.ResourceName
+	// Names are the resources of all nodes that count, whether it may use them or not.
+	Names []corev1.ResourceName
 }
 
 // endless is a number of pods that nothing bounds.
@@ -79,7 +87,7 @@ func (s *snapshot) view(app *Application) View {
 	rooms, each, priority := s.rooms(app)
 	s.admitWaiting(app, priority, rooms)
 
-	var v View
+	v := View{Names: s.names, Uncounted: s.uncounted(app)}
 	sum := make(vector, 3*len(s.names))
 	capacity, allocatable, remaining := sum[:len(s.names)], sum[len(s.names):2*len(s.names)], sum[2*len(s.names):]
 	needs := s.needs(&each)
@@ -107,6 +115,19 @@ func (s *snapshot) view(app *Application) View {
 		}
 	}
 	return v
+}
+
+// uncounted are resources that pods of an application hold and no node has.
+func (s *snapshot) uncounted(app *Application) []corev1.ResourceName {
+	found := map[corev1.ResourceName]bool{}
+	for _, p := range s.state.jobs[app.Job] {
+		for name := range p.Requests.Other {
+			if _, known := s.index[name]; !known && p.Node != "" {
+				found[name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // reserved is how much a reserve is where so much is allocatable.

@@ -146,6 +146,12 @@ func TestView(t *testing.T) {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
 			pods: func(s *State) { addPods(s, 1, "", "4", gated) },
 		},
+		"who is being deleted before it ran": {
+			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
+			pods: func(s *State) {
+				addPods(s, 1, "", "4", func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = new(metav1.Now()), []string{"example.com/x"} })
+			},
+		},
 		"who has a node already": {
 			nodes: []string{"8", "8"}, cpu: "2", options: []podOption{onNode("node-1")}, remaining: 4_000, fitting: 2,
 			pods: func(s *State) { addPods(s, 1, "", "4", nominated("node-1")) },

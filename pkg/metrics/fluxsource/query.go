@@ -34,7 +34,8 @@ func (s *Source) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Val
 		if err != nil {
 			return nil, fmt.Errorf("looking for the MiniCluster: %w", err)
 		}
-		return one(s.value(mc, q.Metric))
+		value, err := s.value(mc, q.Metric)
+		return one(value, err, q.MetricSelector)
 	}
 	clusters, err := s.clusters.MiniClusters(q.Namespace).List(q.Selector)
 	if err != nil {
@@ -43,7 +44,8 @@ func (s *Source) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Val
 	return s.values(clusters, q.Metric, q.MetricSelector)
 }
 
-// ExternalValues returns a metric of the MiniClusters of a namespace.
+// ExternalValues returns a metric of the MiniClusters of a namespace. Those that have ended want
+// nothing and have nothing.
 func (s *Source) ExternalValues(_ context.Context, q metrics.ExternalQuery) ([]metrics.Value, error) {
 	clusters, err := s.clusters.MiniClusters(q.Namespace).List(labels.Everything())
 	if err != nil {
@@ -51,7 +53,7 @@ func (s *Source) ExternalValues(_ context.Context, q metrics.ExternalQuery) ([]m
 	}
 	var values []metrics.Value
 	for _, mc := range ordered(clusters) {
-		if !q.Selector.Matches(labels.Merge(mc.Labels, labels.Set{LabelMiniCluster: mc.Name})) {
+		if mc.Status.Finished() || !q.Selector.Matches(labels.Merge(mc.Labels, labels.Set{LabelMiniCluster: mc.Name})) {
 			continue
 		}
 		value, err := s.value(mc, q.Metric)
@@ -63,9 +65,12 @@ func (s *Source) ExternalValues(_ context.Context, q metrics.ExternalQuery) ([]m
 	return values, nil
 }
 
-func one(value metrics.Value, err error) ([]metrics.Value, error) {
+func one(value metrics.Value, err error, selector labels.Selector) ([]metrics.Value, error) {
 	if err != nil {
 		return nil, err
+	}
+	if selector != nil && !selector.Matches(value.Labels) {
+		return nil, nil
 	}
 	return []metrics.Value{value}, nil
 }
@@ -104,7 +109,7 @@ func (s *Source) ofService(q metrics.Query) ([]metrics.Value, error) {
 	case 1:
 		value, err := s.value(clusters[0], q.Metric)
 		value.Kind, value.Name = serviceKind, q.Name
-		return one(value, err)
+		return one(value, err, q.MetricSelector)
 	}
 	names := make([]string, 0, len(clusters))
 	for _, mc := range ordered(clusters) {

@@ -143,6 +143,10 @@ func (s *Source) value(mc *v1alpha2.MiniCluster, name string) (metrics.Value, er
 	return value, nil
 }
 
+// largest is what a number of nodes, cores, jobs or seconds is never above; thousandths of it can
+// be counted.
+const largest = 1e15
+
 func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, error) {
 	pod, err := leadPod(s.leads.GetIndexer(), mc)
 	if err != nil {
@@ -159,6 +163,9 @@ func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, e
 	number := last.values[i]
 	if math.IsNaN(number) {
 		return metrics.Value{}, fmt.Errorf("its agent does not know %s", s.metrics[i].family)
+	}
+	if math.Abs(number) > largest {
+		return metrics.Value{}, fmt.Errorf("its agent says that %s is %g", s.metrics[i].family, number)
 	}
 	if s.metrics[i].size {
 		number = float64(mc.Granted(int64(number)))

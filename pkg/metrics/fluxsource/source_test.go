@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -207,9 +208,85 @@ func TestWhatIsNotKnownIsAnError(t *testing.T) {
 	values, err = external("minicluster=fine")
 	require.NoError(t, err)
 	require.Len(t, values, 1)
+	w.add(t, "silent", "s1", nil, over(v1alpha2.ConditionComplete))
+	for _, name := range []string{"broken", "elsewhere", "pending", "going", "forged", "bare"} {
+		w.add(t, name, "s", nil, over(v1alpha2.ConditionFailed))
+	}
+	values, err = external("")
+	require.NoError(t, err, "those that have ended are not missed")
+	require.Len(t, values, 1)
 	values, err = external("team in (nobody)")
 	require.NoError(t, err)
 	assert.Empty(t, values)
+}
+
+// over has a MiniCluster ended.
+func over(condition string) func(*v1alpha2.MiniCluster, *corev1.Pod) {
+	return func(mc *v1alpha2.MiniCluster, pod *corev1.Pod) {
+		mc.Status.Conditions = []metav1.Condition{{Type: condition, Status: metav1.ConditionTrue}}
+		pod.Status.Phase = corev1.PodSucceeded
+	}
+}
+
+// The selector of a metric holds for one object as for all.
+func TestMetricSelector(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "a", "svc", says("flux_nodes_up 3"))
+	w.collector.round(t.Context())
+	for text, want := range map[string]int{"team=a": 1, "team=b": 0} {
+		selector, err := labels.Parse(text)
+		require.NoError(t, err)
+		for _, q := range []metrics.Query{{Name: "a"}, {}, {Name: "svc"}, {Name: TutorialService}} {
+			q.Info, q.Namespace = metrics.Info{Resource: miniclusters, Metric: "node_up_count"}, "ns"
+			q.Selector, q.MetricSelector = labels.Everything(), selector
+			if q.Name != "" && q.Name != "a" {
+				q.Resource = services
+			}
+			values, err := w.CustomValues(t.Context(), q)
+			require.NoError(t, err)
+			assert.Len(t, values, want, "%s of %q", text, q.Name)
+		}
+	}
+}
+
+// What runs in a lead pod is a user's image: its answer is not to be trusted.
+func TestAnswersAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "endless", "s1", says("flux_nodes_up +Inf"))
+	w.add(t, "huge", "s2", says("flux_nodes_up 1e300"))
+	w.add(t, "long", "s3", func(rw http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(rw, "flux_up 1\n# "+strings.Repeat("x", 2*maxExposition)+"\nflux_nodes_up 3\n")
+	})
+	w.add(t, "heady", "s4", func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("X", strings.Repeat("x", 64<<10))
+		says("flux_nodes_up 3")(rw, r)
+	})
+	w.collector.round(t.Context())
+	for name, want := range map[string]string{
+		"endless": "says that flux_nodes_up is +Inf", "huge": "says that flux_nodes_up is 1e+300", "long": "", "heady": "does not answer",
+	} {
+		_, err := w.get(t, "", "node_up_count", name)
+		require.Error(t, err, name)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// TestThoseThatFailedComeLast: whoever hangs again has the others' numbers no older.
+func TestThoseThatFailedComeLast(t *testing.T) {
+	w := newWorld(t)
+	for i := range 40 {
+		answer := says("flux_nodes_up 1")
+		if i%2 == 0 {
+			answer = func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "no", http.StatusTeapot) }
+		}
+		w.add(t, fmt.Sprintf("mc-%d", i), "svc", answer)
+	}
+	w.collector.round(t.Context())
+	targets := w.targets()
+	w.collector.failedLast(targets)
+	for i, target := range targets {
+		assert.Equal(t, i >= 20, w.collector.samples[target.cluster].err != nil, i)
+	}
 }
 
 func TestOldNumbersAreNotGivenOut(t *testing.T) {

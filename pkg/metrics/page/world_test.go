@@ -119,7 +119,8 @@ func set(mc *v1alpha2.MiniCluster, kind string, on bool, reason, message string)
 
 func nodes(n int, cores, gib, pods int64) capacity.Sums {
 	all := capacity.Resources{CPU: 1000 * cores, Memory: gib << 30, Pods: pods}
-	return capacity.Sums{Nodes: n, Capacity: all, Allocatable: all.Clone()}
+	names := []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods, "nvidia.com/gpu"}
+	return capacity.Sums{Nodes: n, Capacity: all, Allocatable: all.Clone(), Names: names}
 }
 
 // everything may be seen.

@@ -89,9 +89,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 				return err
 			}
 			klog.FromContext(ctx).Error(err, "Certificate and APIServices are looked at again in a moment")
-			retry := time.NewTimer(period / 12)
-			defer retry.Stop()
-			pause = retry.C
+			pause = time.After(period / 12)
 		}
 		select {
 		case <-ctx.Done():

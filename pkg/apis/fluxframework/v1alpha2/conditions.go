@@ -1,5 +1,7 @@
 package v1alpha2
 
+import "k8s.io/apimachinery/pkg/api/meta"
+
 // Condition types of a MiniCluster.
 const (
 	// ConditionAccepted is true when the spec is valid and the controller works
@@ -118,3 +120,8 @@ const (
 	// ReasonFailed: the work has failed.
 	ReasonFailed = "Failed"
 )
+
+// Finished tells whether the MiniCluster has ended for good, well or not.
+func (s *MiniClusterStatus) Finished() bool {
+	return meta.IsStatusConditionTrue(s.Conditions, ConditionComplete) || meta.IsStatusConditionTrue(s.Conditions, ConditionFailed)
+}
