@@ -19,11 +19,16 @@ import (
 // program ends the user's before itself.
 const leftBehindPatience = programPatience + time.Second
 
+// killPatience is how long a process has to be gone once it was killed. One that waits for a file
+// system which does not answer is not, and one of another user may not be killed.
+const killPatience = 5 * time.Second
+
 // endLeftBehind ends what a broker that was killed has left behind, before another
 // one starts: its initial program, and tasks of its jobs, which Flux takes for
 // ended. Processes that hooks left behind stay.
 func (r *runner) endLeftBehind(ctx context.Context) {
 	deadline := time.Now().Add(min(leftBehindPatience, r.stop.Left(brokerReserve(r.stop.grace))))
+	giveUp := deadline.Add(killPatience)
 	told := false
 	for {
 		left := slices.DeleteFunc(r.table.Adopted(), func(pid int) bool { return !r.ofBroker(pid) })
@@ -33,6 +38,10 @@ func (r *runner) endLeftBehind(ctx context.Context) {
 		if !told {
 			told = true
 			klog.FromContext(ctx).Info("Ending what the broker left behind", "processes", len(left))
+		}
+		if time.Now().After(giveUp) {
+			klog.FromContext(ctx).Error(nil, "What the broker left behind does not end; it goes on beside the next one", "processes", left)
+			return
 		}
 		sig := syscall.SIGTERM
 		if time.Now().After(deadline) {
@@ -64,8 +73,8 @@ func (r *runner) ofBroker(pid int) bool {
 	}
 	args := bytes.Split(text, []byte{0})
 	// The shell of a job, whose tasks are left behind when it ends: its environment
-	// is the broker's.
-	if filepath.Base(string(args[0])) == "flux-shell" {
+	// is the broker's. Before it there is flux-imp where it is another user's, which passes signals on.
+	if name := filepath.Base(string(args[0])); name == "flux-shell" || name == "flux-imp" {
 		return true
 	}
 	self, err := os.Executable()

@@ -28,6 +28,7 @@ func TestOfBroker(t *testing.T) {
 		"a hook's":            {[]string{"sshd", "x"}, "FLUX_URI=local:///run/flux/local", false},
 		"a task":              {[]string{"lammps", "x"}, "FLUX_JOB_ID=f1", true},
 		"a job's shell":       {[]string{"/usr/libexec/flux/flux-shell", "x"}, "X=1", true},
+		"another user's job":  {[]string{"/usr/libexec/flux/flux-imp", "exec"}, "X=1", true},
 		"the initial program": {[]string{self, "initial"}, "X=1", true},
 		"another agent":       {[]string{self, "sidecar"}, "X=1", false},
 	} {

@@ -6,8 +6,13 @@ import (
 	"strings"
 )
 
+// maxDigits bounds the numbers in a host list: as many as those of 32 bits have. Each name is as
+// long as its number is padded.
+const maxDigits = 10
+
 // ParseHosts reads a host list (RFC 29): names, each with a set of numbers in
-// brackets at most, separated by commas. More than [MaxNodes] names are an error.
+// brackets at most, separated by commas. More than [MaxNodes] names are an error, and so are
+// numbers of more than ten digits.
 func ParseHosts(list string) ([]string, error) {
 	var out []string
 	depth := 0
@@ -22,6 +27,9 @@ func ParseHosts(list string) ([]string, error) {
 	}) {
 		prefix, rest, numbered := strings.Cut(expr, "[")
 		if !numbered {
+			if len(out) == MaxNodes {
+				return nil, fmt.Errorf("host list %.40q: more than %d names", list, MaxNodes)
+			}
 			out = append(out, expr)
 			continue
 		}
@@ -31,6 +39,9 @@ func ParseHosts(list string) ([]string, error) {
 		}
 		for part := range strings.SplitSeq(numbers, ",") {
 			first, _, _ := strings.Cut(part, "-")
+			if len(first) > maxDigits {
+				return nil, fmt.Errorf("host list %.40q: a number has more than %d digits", list, maxDigits)
+			}
 			ids, err := ParseIDSet(part)
 			if err != nil {
 				return nil, fmt.Errorf("host list %.40q: %w", list, err)

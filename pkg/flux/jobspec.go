@@ -40,28 +40,37 @@ type vertex struct {
 // count is a number, or the smallest of a range of them.
 type count int
 
-// UnmarshalJSON reads a number, or an object that has the smallest as "min".
+// UnmarshalJSON reads a number, an object that has the smallest as "min", or a range as text, such
+// as 2-4 or 2+ (RFC 14).
 func (c *count) UnmarshalJSON(data []byte) error {
 	var n int
 	if err := json.Unmarshal(data, &n); err != nil {
 		var span struct{ Min int }
-		if json.Unmarshal(data, &span) != nil {
+		var text string
+		switch {
+		case json.Unmarshal(data, &text) == nil:
+			if _, err := fmt.Sscanf(text, "%d", &n); err != nil {
+				return fmt.Errorf("count %.40s does not begin with a number", data)
+			}
+		case json.Unmarshal(data, &span) == nil:
+			n = span.Min
+		default:
 			return fmt.Errorf("count %.40s is neither a number nor a range", data)
 		}
-		n = span.Min
 	}
-	if n < 1 || n > maxCount {
-		return fmt.Errorf("count %d is not a number of 1 to %d", n, maxCount)
+	if n < 0 || n > maxCount {
+		return fmt.Errorf("count %d is not a number of 0 to %d", n, maxCount)
 	}
 	*c = count(n)
 	return nil
 }
 
 // UnmarshalJSON reads a jobspec. What it has of types that are not known here is left
-// out, as Flux does.
+// out, as Flux does. Of one whose resources can't be read, queue and constraint are known
+// beside the error.
 func (j *Jobspec) UnmarshalJSON(data []byte) error {
 	var wire struct {
-		Resources  []vertex
+		Resources  json.RawMessage
 		Attributes struct {
 			System struct {
 				Queue       string
@@ -76,7 +85,14 @@ func (j *Jobspec) UnmarshalJSON(data []byte) error {
 	if c := string(wire.Attributes.System.Constraints); c != "null" && c != "{}" {
 		out.Requires = c
 	}
-	if err := out.add(wire.Resources); err != nil {
+	*j = Jobspec{Queue: out.Queue, Requires: out.Requires}
+	var resources []vertex
+	if len(wire.Resources) > 0 {
+		if err := json.Unmarshal(wire.Resources, &resources); err != nil {
+			return fmt.Errorf("jobspec: resources: %w", err)
+		}
+	}
+	if err := out.add(resources); err != nil {
 		return fmt.Errorf("jobspec: %w", err)
 	}
 	if out.Slots == 0 {
@@ -89,8 +105,8 @@ func (j *Jobspec) UnmarshalJSON(data []byte) error {
 func (j *Jobspec) add(level []vertex) error {
 	for _, v := range level {
 		n := int(v.Count)
-		if n == 0 {
-			return fmt.Errorf("%.40q has no count", v.Type)
+		if n == 0 && (v.Type == "node" || v.Type == "slot" || v.Type == "core") {
+			return fmt.Errorf("there is no count of %q, or it is 0", v.Type)
 		}
 		switch v.Type {
 		case "node":

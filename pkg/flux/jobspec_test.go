@@ -39,6 +39,10 @@ var jobspecs = map[string]struct {
 		`[{"type":"slot","count":{"min":2,"max":8,"operator":"+","operand":1},"with":[{"type":"core","count":1},{"type":"memory","count":5}]}]`,
 		flux.Jobspec{Slots: 2, Cores: 1},
 	},
+	"ranges as text, and no GPU": {
+		`[{"type":"node","count":"2-4","with":[{"type":"slot","count":"3+","with":[{"type":"core","count":"1"},{"type":"gpu","count":0}]}]}]`,
+		flux.Jobspec{Nodes: 2, Slots: 3, Cores: 1},
+	},
 }
 
 func TestJobspec(t *testing.T) {
@@ -57,17 +61,21 @@ func TestJobspec(t *testing.T) {
 		`7`:  "jobspec: ",
 		`{}`: "no slots",
 		`{"resources":[{"type":"node","count":1}]}`:                       "no slots",
-		`{"resources":[{"type":"slot"}]}`:                                 `"slot" has no count`,
-		`{"resources":[{"type":"slot","count":0}]}`:                       "count 0",
+		`{"resources":[{"type":"slot"}]}`:                                 `there is no count of "slot", or it is 0`,
+		`{"resources":[{"type":"slot","count":0}]}`:                       `no count of "slot", or it is 0`,
 		`{"resources":[{"type":"slot","count":99999999}]}`:                "count 99999999",
-		`{"resources":[{"type":"slot","count":"two"}]}`:                   "neither a number nor a range",
-		`{"resources":[{"type":"slot","count":{"max":2}}]}`:               "count 0",
+		`{"resources":[{"type":"slot","count":"two"}]}`:                   "does not begin with a number",
+		`{"resources":[{"type":"slot","count":[2]}]}`:                     "neither a number nor a range",
+		`{"resources":[{"type":"slot","count":{"max":2}}]}`:               `no count of "slot", or it is 0`,
 		`{"resources":[{"type":"slot","count":1,"with":{"type":"x"}}]}`:   "jobspec: ",
 		`{"resources":[{"type":"slot","count":1,"with":[{"count":-1}]}]}`: "count -1",
 	} {
 		err := json.Unmarshal([]byte(text), &got)
 		assert.ErrorContains(t, err, message, text)
 	}
+	err := json.Unmarshal([]byte(`{"resources":7,"attributes":{"system":{"queue":"debug","constraints":{"ranks":["5"]}}}}`), &got)
+	require.ErrorContains(t, err, "jobspec: resources: ")
+	assert.Equal(t, flux.Jobspec{Queue: "debug", Requires: `{"ranks":["5"]}`}, got)
 }
 
 // FuzzJobspec: a jobspec that is read has numbers that can be added up.

@@ -54,7 +54,7 @@ func TestBurstOfRealFlux(t *testing.T) {
 			c, err := flux.Dial(t.Context(), r.URI())
 			require.NoError(t, err)
 			defer c.Close()
-			collector, err := newCollector(t.Context(), c)
+			collector, err := newCollector(t.Context(), c, true)
 			require.NoError(t, err)
 			burst("somebody follows")
 			s, err := collector.collect(t.Context())

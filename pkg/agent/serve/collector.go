@@ -27,15 +27,21 @@ type collector struct {
 	version string
 	// jobs are those that wait; nil where they have to be listed.
 	jobs *waitingJobs
+	// refused is when there was no journal although this version of Flux has one.
+	refused time.Time
 }
 
-func newCollector(ctx context.Context, client *flux.Client) (*collector, error) {
+// journalAgain is how long jobs are listed before a journal that was refused is asked for again.
+const journalAgain = time.Minute
+
+// newCollector makes a collector, which reads the journal of jobs if it may, and if there is one.
+func newCollector(ctx context.Context, client *flux.Client, journal bool) (*collector, error) {
 	version, err := client.Attr(ctx, "version")
 	if err != nil {
 		return nil, fmt.Errorf("collect metrics: %w", err)
 	}
 	c := &collector{client: client, version: version}
-	if hasJournal(version) {
+	if journal && hasJournal(version) {
 		c.jobs = newWaitingJobs()
 		if err := client.Journal(ctx, c.jobs, journalEvents[:]...); err != nil {
 			return nil, fmt.Errorf("collect metrics: %w", err)
@@ -52,7 +58,25 @@ func hasJournal(version string) bool {
 	return err == nil && (major > 0 || minor >= 61)
 }
 
-func (c *collector) isStale() bool { return c.jobs != nil && c.jobs.isStale() }
+// isStale tells whether a new collector is needed.
+func (c *collector) isStale() bool {
+	if c.jobs != nil {
+		return c.jobs.isStale()
+	}
+	return !c.refused.IsZero() && time.Since(c.refused) > journalAgain
+}
+
+// allocations is how many jobs were heard of that got resources.
+func (c *collector) allocations() int {
+	if c.jobs == nil {
+		return 0
+	}
+	return c.jobs.allocations()
+}
+
+// settlings is how often the numbers of nodes and of jobs are looked at again, because a job has
+// gone from one to the other in between: it would be in neither.
+const settlings = 3
 
 // collect asks everything at once.
 func (c *collector) collect(ctx context.Context) (*snapshot, error) {
@@ -60,6 +84,7 @@ func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 	var queues []flux.QueueStatus
 	var known int
 	client := c.client
+	before := c.allocations()
 	all, asking := errgroup.WithContext(ctx)
 	all.Go(func() (err error) { s.state, err = client.State(asking); return })
 	all.Go(func() (err error) { s.status, err = client.ResourceStatus(asking); return })
@@ -80,6 +105,16 @@ func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collect metrics: %w", err)
 	}
+	for range settlings {
+		now := c.allocations()
+		if now == before {
+			break
+		}
+		before = now
+		if waiting, err = c.settle(ctx, s); err != nil {
+			return nil, fmt.Errorf("collect metrics: %w", err)
+		}
+	}
 	// The numbers are of moments close to each other, not of the same one.
 	s.fresh = max(0, known-s.stats.States.Total)
 	stopped := map[string]bool{}
@@ -94,6 +129,19 @@ func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 	return s, nil
 }
 
+// settle asks for what nodes are in use and which jobs wait, once more.
+func (c *collector) settle(ctx context.Context, s *snapshot) (map[want]int, error) {
+	var err error
+	if s.sched, err = c.client.SchedStatus(ctx); err != nil {
+		return nil, err
+	}
+	// When it has answered, all was heard that the scheduler had done until then.
+	if _, err = c.client.KnownJobs(ctx); err != nil {
+		return nil, err
+	}
+	return c.waiting(ctx, s)
+}
+
 // waiting counts the jobs that wait, and those that are not in the counts.
 func (c *collector) waiting(ctx context.Context, s *snapshot) (map[want]int, error) {
 	if c.jobs != nil {
@@ -102,7 +150,7 @@ func (c *collector) waiting(ctx context.Context, s *snapshot) (map[want]int, err
 			return counts, err
 		}
 		klog.FromContext(ctx).Info("Jobs are listed to find what they want", "reason", err.Error())
-		c.jobs = nil
+		c.jobs, c.refused = nil, time.Now()
 	}
 	if s.stats.States.Sched == 0 {
 		return nil, nil

@@ -14,7 +14,12 @@ type matcher struct {
 	resources flux.Resources
 	all       flux.IDSet
 	hosts     map[string]uint32 // made when a name is looked for
+	names     int               // of hosts, which the constraint that is looked at has had so far
 }
+
+// maxDepth bounds how deep a constraint may be nested, and [flux.MaxNodes] how many names of hosts
+// it may have: who may submit jobs must not be able to keep the agent of the lead busy.
+const maxDepth = 64
 
 func newMatcher(r flux.Resources) *matcher {
 	return &matcher{resources: r, all: r.Ranks()}
@@ -22,6 +27,14 @@ func newMatcher(r flux.Resources) *matcher {
 
 // match returns the ranks that meet a constraint. One that can't be read is an error.
 func (m *matcher) match(constraint json.RawMessage) (flux.IDSet, error) {
+	m.names = 0
+	return m.meet(constraint, maxDepth)
+}
+
+func (m *matcher) meet(constraint json.RawMessage, depth int) (flux.IDSet, error) {
+	if depth == 0 {
+		return flux.IDSet{}, fmt.Errorf("constraint: it is nested more than %d deep", maxDepth)
+	}
 	var operation map[string]json.RawMessage
 	if err := json.Unmarshal(constraint, &operation); err != nil {
 		return flux.IDSet{}, fmt.Errorf("constraint: %w", err)
@@ -30,19 +43,19 @@ func (m *matcher) match(constraint json.RawMessage) (flux.IDSet, error) {
 		return flux.IDSet{}, fmt.Errorf("constraint: %d operators where one may be", len(operation))
 	}
 	for operator, values := range operation {
-		return m.apply(operator, values)
+		return m.apply(operator, values, depth)
 	}
 	return m.all, nil
 }
 
-func (m *matcher) apply(operator string, values json.RawMessage) (flux.IDSet, error) {
+func (m *matcher) apply(operator string, values json.RawMessage, depth int) (flux.IDSet, error) {
 	switch operator {
 	case "and", "or", "not":
 		var operands []json.RawMessage
 		if err := json.Unmarshal(values, &operands); err != nil {
 			return flux.IDSet{}, fmt.Errorf("constraint: values of %s: %w", operator, err)
 		}
-		return m.combine(operator, operands)
+		return m.combine(operator, operands, depth)
 	case "properties", "hostlist", "ranks":
 	default:
 		return flux.IDSet{}, fmt.Errorf("constraint: there is no operator %.40q", operator)
@@ -64,6 +77,9 @@ func (m *matcher) apply(operator string, values json.RawMessage) (flux.IDSet, er
 			if err != nil {
 				return flux.IDSet{}, fmt.Errorf("constraint: %w", err)
 			}
+			if m.names += len(hosts); m.names > flux.MaxNodes {
+				return flux.IDSet{}, fmt.Errorf("constraint: more than %d names of hosts", flux.MaxNodes)
+			}
 			out = out.Union(m.named(hosts...))
 		case "ranks":
 			ranks, err := flux.ParseIDSet(text)
@@ -78,10 +94,10 @@ func (m *matcher) apply(operator string, values json.RawMessage) (flux.IDSet, er
 
 // combine is and, or, and the negation of and. An operator without operands is met by
 // all ranks, but for not.
-func (m *matcher) combine(operator string, operands []json.RawMessage) (flux.IDSet, error) {
+func (m *matcher) combine(operator string, operands []json.RawMessage, depth int) (flux.IDSet, error) {
 	both, either := m.all, flux.IDSet{}
 	for _, operand := range operands {
-		ranks, err := m.match(operand)
+		ranks, err := m.meet(operand, depth-1)
 		if err != nil {
 			return flux.IDSet{}, err
 		}

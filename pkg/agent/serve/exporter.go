@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -41,6 +42,8 @@ type exporter struct {
 	turn chan *snapshot
 	// collector is the last one, nil for none. Who has the turn may use it.
 	collector *collector
+	// listing says that the journal of jobs can't be read, for its length.
+	listing bool
 }
 
 func newExporter(broker *link) *exporter {
@@ -99,6 +102,11 @@ func (e *exporter) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	e.collector, err = newCollector(ctx, client)
+	// A jobspec with files in it may be too long to be read, and would be sent again.
+	if e.collector != nil && errors.Is(e.collector.client.Err(), flux.ErrTooLarge) && !e.listing {
+		e.listing = true
+		klog.FromContext(ctx).Info("Jobs are listed to find what they want", "reason", e.collector.client.Err().Error())
+	}
+	e.collector, err = newCollector(ctx, client, !e.listing)
 	return err
 }

@@ -73,7 +73,7 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	defer broker.close()
 	client, err := broker.client(t.Context())
 	require.NoError(t, err)
-	c, err := newCollector(t.Context(), client)
+	c, err := newCollector(t.Context(), client, true)
 	require.NoError(t, err)
 	scrape := func() {
 		t.Helper()

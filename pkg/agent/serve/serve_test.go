@@ -201,7 +201,7 @@ func TestMetricsOfVeryManyJobs(t *testing.T) {
 	client, err := flux.Dial(t.Context(), i.URI())
 	require.NoError(t, err)
 	defer client.Close()
-	c, err := newCollector(t.Context(), client)
+	c, err := newCollector(t.Context(), client, true)
 	require.NoError(t, err)
 	for _, more := range []int{-1, 0, 3} {
 		i.SetJobs(jobs[:maxWaiting+more]...)
@@ -221,7 +221,7 @@ func TestMetricsFollowJobs(t *testing.T) {
 	client, err := flux.Dial(t.Context(), i.URI())
 	require.NoError(t, err)
 	defer client.Close()
-	c, err := newCollector(t.Context(), client)
+	c, err := newCollector(t.Context(), client, true)
 	require.NoError(t, err)
 	jobs := make([]flux.Job, maxWaiting+3)
 	for n := range jobs {

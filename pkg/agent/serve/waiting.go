@@ -12,9 +12,10 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// journalEvents are those that change what waits, or what for.
+// journalEvents are those that change what waits, or what for, and those with which the jobspec
+// comes: before Flux 0.63 that is validate.
 var journalEvents = [...]string{
-	"submit", "depend", "priority", "urgency", "jobspec-update", "flux-restart", "alloc", "exception", "clean", "invalidate",
+	"submit", "validate", "depend", "priority", "urgency", "jobspec-update", "flux-restart", "alloc", "exception", "clean", "invalidate",
 }
 
 // waitingJobs counts the jobs that wait for resources by what they want. It hears of each
@@ -29,6 +30,8 @@ type waitingJobs struct {
 	jobs map[flux.JobID]*waitingJob
 	// counts are of those that wait for them and are not held.
 	counts map[want]int
+	// allocs is how many jobs have got resources.
+	allocs int
 	// err is why there is no such journal.
 	err error
 	// stale says that not everything is known any more: it has to be read anew.
@@ -76,6 +79,13 @@ func (w *waitingJobs) isStale() bool {
 	return w.stale
 }
 
+// allocations is how many jobs have got resources since the journal is read.
+func (w *waitingJobs) allocations() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.allocs
+}
+
 // CaughtUp is told that all jobs are known.
 func (w *waitingJobs) CaughtUp() {
 	if !w.isCaughtUp() {
@@ -96,8 +106,10 @@ func (w *waitingJobs) isCaughtUp() bool {
 func (w *waitingJobs) Ended(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// Should it be asked again, it is by a new one: a broker that begins answers before it has a
+	// job manager.
+	w.stale = true
 	if w.isCaughtUp() {
-		w.stale = true
 		return
 	}
 	w.err = err
@@ -115,8 +127,10 @@ func (w *waitingJobs) Entry(e flux.JournalEntry) {
 		}
 		job = &waitingJob{want: wantOfJob(flux.Job{}), state: flux.JobNew}
 		var spec flux.Jobspec
-		if json.Unmarshal(e.Jobspec, &spec) == nil { // else it wants something
+		if json.Unmarshal(e.Jobspec, &spec) == nil {
 			job.want = wantOfSpec(spec)
+		} else { // it wants something
+			job.want.queue, job.want.requires = spec.Queue, spec.Requires
 		}
 	} else {
 		w.count(job, -1)
@@ -127,6 +141,9 @@ func (w *waitingJobs) Entry(e flux.JournalEntry) {
 			w.stale = true
 		}
 		job.apply(event)
+		if event.Name == "alloc" {
+			w.allocs++
+		}
 	}
 	if job.state > flux.JobSched {
 		delete(w.jobs, e.ID)

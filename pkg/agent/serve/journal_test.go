@@ -1,0 +1,171 @@
+package serve
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
+)
+
+const journalTopic = "job-manager.events-journal"
+
+// onRank5 is a job that needs six nodes to be there, since it may run on the sixth only.
+const onRank5 = `{"version":1,"resources":[{"type":"node","count":1,"with":[{"type":"slot","count":1,"label":"task","with":[{"type":"core","count":1}]}]}],
+	"attributes":{"system":{"duration":0,"constraints":{"ranks":["5"]}}}}`
+
+// submitsLater is the journal of an instance in which job 7 is submitted as soon as somebody reads. Its jobspec comes with
+// one of the events, which are told one at a time.
+func submitsLater(with string) fluxtest.Handler {
+	return func(r *fluxtest.Request) {
+		var in struct{ Allow map[string]int }
+		if r.Decode(&in) != nil {
+			return
+		}
+		r.Respond(map[string]any{"id": -1, "events": []any{}})
+		for _, name := range []string{"submit", "validate", "depend", "priority"} {
+			if _, ok := in.Allow[name]; !ok {
+				continue
+			}
+			out := map[string]any{"id": 7, "events": []any{map[string]any{"timestamp": 1.0, "name": name, "context": map[string]any{"priority": 16}}}}
+			if name == with {
+				out["jobspec"] = json.RawMessage(onRank5)
+			}
+			r.Respond(out)
+		}
+	}
+}
+
+// again is a snapshot that is not the last one.
+func again(t *testing.T, e *exporter) (*snapshot, error) {
+	t.Helper()
+	last := <-e.turn
+	e.turn <- nil
+	s, err := e.snapshot(t.Context())
+	if last != nil {
+		assert.NotSame(t, last, s)
+	}
+	return s, err
+}
+
+func newExporterOf(t *testing.T, i *fluxtest.Instance) *exporter {
+	t.Helper()
+	broker := newLink(i.URI(), -1)
+	t.Cleanup(broker.close)
+	return newExporter(broker)
+}
+
+// TestBrokerThatBegins: a broker answers before it has a job manager. The journal is read once there is one.
+func TestBrokerThatBegins(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
+	i.Handle(journalTopic, nil)
+	i.Handle("job-manager.stats-get", nil)
+	e := newExporterOf(t, i)
+	_, err := e.snapshot(t.Context())
+	require.Error(t, err)
+	i.Handle(journalTopic, submitsLater("submit"))
+	i.Handle("job-manager.stats-get", func(r *fluxtest.Request) { r.Respond(map[string]any{"active_jobs": 1}) })
+	require.Eventually(t, func() bool {
+		s, err := again(t, e)
+		return err == nil && e.collector.jobs != nil && s.demand.nodes == 6
+	}, time.Minute, time.Millisecond)
+}
+
+// TestJournalComesLater: where all but the journal answered, it is asked for again after a while.
+func TestJournalComesLater(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
+	i.SetJobs(flux.Job{ID: 7, State: flux.JobSched, Nodes: 1})
+	i.Handle(journalTopic, nil)
+	e := newExporterOf(t, i)
+	s, err := e.snapshot(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 1, s.demand.nodes, "as it is listed")
+	assert.Nil(t, e.collector.jobs)
+	assert.False(t, e.collector.isStale())
+	i.Handle(journalTopic, submitsLater("submit"))
+	e.collector.refused = e.collector.refused.Add(-2 * journalAgain)
+	require.Eventually(t, func() bool {
+		s, err := again(t, e)
+		return err == nil && e.collector.jobs != nil && s.demand.nodes == 6
+	}, time.Minute, time.Millisecond)
+}
+
+// TestJobspecWithValidate: so it is with Flux 0.61 and 0.62.
+func TestJobspecWithValidate(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 8, Cores: 4, Attrs: map[string]string{"version": "0.62.0"}})
+	i.Handle(journalTopic, submitsLater("validate"))
+	e := newExporterOf(t, i)
+	require.Eventually(t, func() bool {
+		s, err := again(t, e)
+		return err == nil && s.demand.nodes == 6
+	}, time.Minute, time.Millisecond)
+	assert.NotNil(t, e.collector.jobs)
+}
+
+// TestJobspecTooLong: one with large files in it is listed with the others, and costs one answer.
+func TestJobspecTooLong(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
+	i.SetJobs(flux.Job{ID: 7, State: flux.JobSched, Nodes: 2})
+	long := strings.Replace(onRank5, `"duration":0`, `"duration":0,"files":{"data":{"data":"`+strings.Repeat("x", flux.DefaultMaxMessage)+`"}}`, 1)
+	i.Handle(journalTopic, func(r *fluxtest.Request) {
+		r.Respond(map[string]any{"id": 7, "jobspec": json.RawMessage(long), "events": []any{map[string]any{"timestamp": 1.0, "name": "submit"}}})
+		r.Respond(map[string]any{"id": -1, "events": []any{}})
+	})
+	e := newExporterOf(t, i)
+	_, err := e.snapshot(t.Context())
+	require.Error(t, err)
+	for range 2 {
+		s, err := again(t, e)
+		require.NoError(t, err)
+		assert.Equal(t, 2, s.demand.nodes)
+	}
+}
+
+// TestJobThatStartsMeanwhile: it is not lost between the numbers of nodes and those of jobs.
+func TestJobThatStartsMeanwhile(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
+	i.SetJobs(flux.Job{ID: 7, State: flux.JobSched, Nodes: 8})
+	e := newExporterOf(t, i)
+	s, err := e.snapshot(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 8, s.demand.nodes)
+
+	// The last answer comes when the others have come, and then the job runs already. Were one later than that, it
+	// would say so, too.
+	i.Handle("overlay.health", func(r *fluxtest.Request) {
+		time.AfterFunc(100*time.Millisecond, func() {
+			i.SetJobs(flux.Job{ID: 7, State: flux.JobRun, Nodes: 8, Ranks: flux.IDRange(0, 7)})
+			r.Respond(map[string]any{"rank": 0, "status": "full"})
+		})
+	})
+	s, err = again(t, e)
+	require.NoError(t, err)
+	assert.Equal(t, 8, s.demand.nodes, "it waited, and now it runs")
+}
+
+func TestConstraintsAreBounded(t *testing.T) {
+	nested := func(depth int) string {
+		return strings.Repeat(`{"not":[`, depth) + `{"ranks":["0"]}` + strings.Repeat(`]}`, depth)
+	}
+	m := newMatcher(flux.Resources{})
+	_, err := m.match(json.RawMessage(nested(maxDepth - 1)))
+	require.NoError(t, err)
+	all := fmt.Sprintf(`"a[0-%d]"`, flux.MaxNodes-1)
+	_, err = m.match(json.RawMessage(`{"hostlist":[` + all + `]}`))
+	require.NoError(t, err, "and so many again the next time")
+	for constraint, want := range map[string]string{
+		nested(maxDepth):                                         "nested more than 64 deep",
+		`{"hostlist":[` + all + `,"b"]}`:                         "names of hosts",
+		`{"hostlist":["a[00000000000-1]"]}`:                      "more than 10 digits",
+		`{"or":[{"hostlist":[` + all + `]},{"hostlist":["b"]}]}`: "names of hosts",
+	} {
+		_, err := m.match(json.RawMessage(constraint))
+		assert.ErrorContains(t, err, want)
+	}
+}
