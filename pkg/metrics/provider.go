@@ -98,7 +98,10 @@ func (p *Provider) custom(ctx context.Context, q Query) ([]Value, error) {
 		if err != nil {
 			errs = append(errs, err)
 		}
-		values = append(values, more...)
+		before := values
+		values = append(values, slices.DeleteFunc(more, func(v Value) bool {
+			return slices.ContainsFunc(before, func(b Value) bool { return b.Namespace == v.Namespace && b.Name == v.Name })
+		})...)
 	}
 	if !known {
 		return nil, provider.NewMetricNotFoundError(q.Resource, q.Metric)

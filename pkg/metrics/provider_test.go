@@ -51,6 +51,16 @@ func (f fixed) values() []Value {
 	}}
 }
 
+// TestFirstSourceAnswers: an object has one value, whichever of them came to have the metric later.
+func TestFirstSourceAnswers(t *testing.T) {
+	p := NewProvider(fixed{metric: "b", object: "one", value: 1}, fixed{metric: "b", object: "one", value: 7}, fixed{metric: "b", object: "two", value: 2})
+	list, err := p.GetMetricBySelector(t.Context(), "ns", labels.Everything(), provider.CustomMetricInfo{GroupResource: services, Namespaced: true, Metric: "b"}, nil)
+	require.NoError(t, err)
+	require.Len(t, list.Items, 2)
+	assert.EqualValues(t, 1, list.Items[0].Value.Value())
+	assert.EqualValues(t, 2, list.Items[1].Value.Value())
+}
+
 func TestSourcesAreOneAPI(t *testing.T) {
 	p := NewProvider(fixed{metric: "b", object: "two", value: 2}, fixed{metric: "b", object: "one", value: 1}, fixed{metric: "a", object: "one", err: errors.New("the agent of ns/one does not answer")})
 	info := func(metric string) provider.CustomMetricInfo {

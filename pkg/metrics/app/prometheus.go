@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/kubernetes"
 	componentmetrics "k8s.io/component-base/metrics"
@@ -43,6 +44,8 @@ func (o *PrometheusOptions) addFlags(fs *pflag.FlagSet) {
 func (o *PrometheusOptions) validate(errs *process.FlagErrors) {
 	if o.Timeout <= 0 {
 		errs.Add("prometheus-timeout", "%s: must be more than 0", o.Timeout)
+	} else if _, err := model.ParseDuration(o.Timeout.String()); err != nil {
+		errs.Add("prometheus-timeout", "%s: Prometheus takes whole seconds, or milliseconds of less than one, such as 2s or 500ms", o.Timeout)
 	}
 	if o.Queries == "" {
 		errs.Add("prometheus-queries", "must not be empty")

@@ -22,6 +22,8 @@ func TestPrometheusOptions(t *testing.T) {
 		{[]string{"--prometheus-url=http://x/?a=b"}, "--prometheus-url"},
 		{[]string{"--prometheus-url=http://x", "--prometheus-bearer-token-file=t"}, "--prometheus-bearer-token-file: goes with https only"},
 		{[]string{"--prometheus-ca-file=c"}, "--prometheus-url: must be set"},
+		{[]string{"--prometheus-timeout=1m30s"}, ""},
+		{[]string{"--prometheus-timeout=1.5s"}, "--prometheus-timeout: 1.5s: Prometheus takes whole seconds"},
 		{[]string{"--prometheus-timeout=0s"}, "--prometheus-timeout: 0s"},
 		{[]string{"--prometheus-queries="}, "--prometheus-queries: must not be empty"},
 	} {

@@ -76,7 +76,8 @@ func (a access) scope(ctx context.Context, who user.Info, namespace string, pres
 	if s.capacity, err = a.may(ctx, who, namespace, ofServices, capacity.DefaultService); err != nil {
 		return nil, err
 	}
-	if !all && len(seen) == 0 && !s.capacity {
+	// Where there is no MiniCluster, there is no namespace to ask about, and nothing to hide.
+	if !all && len(seen) == 0 && !s.capacity && len(present) > 0 {
 		return nil, nil
 	}
 	return s, nil

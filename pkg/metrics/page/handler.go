@@ -95,6 +95,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "It is not known who asks.", http.StatusUnauthorized)
 		return
 	}
+	if !h.recorder.has() {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "Nothing is known yet: this server has just started. Try again in some seconds.", http.StatusServiceUnavailable)
+		return
+	}
 	scope, err := h.access.scope(r.Context(), who, info.Namespace, h.recorder.namespaces())
 	switch {
 	case err != nil:
@@ -119,6 +124,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", fmt.Sprint(page.Len()))
 	_, _ = w.Write(page.Bytes()) // who has gone doesn't need it
+}
+
+// has tells whether there is a record.
+func (r *Recorder) has() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return !r.recorded.IsZero()
 }
 
 // namespaces are those that have MiniClusters, in order.

@@ -112,6 +112,35 @@ func TestScopes(t *testing.T) {
 	}
 }
 
+// TestBeforeTheFirstRecord: nothing is said that is not known, as little as whether somebody may see it.
+func TestBeforeTheFirstRecord(t *testing.T) {
+	w := newWorld(t)
+	w.put(t, cluster("lab", "solver", 3, 5))
+	server, _ := serve(t, w, rules{Set: sets.New("lab:miniclusters.flux-framework.org")})
+	for _, path := range []string{"miniclusters", "namespaces/lab/miniclusters", "miniclusters?watch=true"} {
+		status, header, body := ask(t, server, http.MethodGet, pages+path, "")
+		assert.Equal(t, http.StatusServiceUnavailable, status)
+		assert.Equal(t, "5", header.Get("Retry-After"))
+		assert.Contains(t, body, "Nothing is known yet")
+	}
+	w.after(0)
+	status, _, body := ask(t, server, http.MethodGet, pages+"miniclusters", "")
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, body, "solver")
+}
+
+// TestNoMiniCluster: who may see some namespace sees that there is none.
+func TestNoMiniCluster(t *testing.T) {
+	w := newWorld(t)
+	w.after(0)
+	server, _ := serve(t, w, rules{Set: sets.New("lab:miniclusters.flux-framework.org")})
+	status, _, body := ask(t, server, http.MethodGet, pages+"miniclusters", "")
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, body, "There are no MiniClusters.")
+	status, _, _ = ask(t, server, http.MethodGet, pages+"namespaces/batch/miniclusters", "")
+	assert.Equal(t, http.StatusForbidden, status)
+}
+
 func TestMethodsAndTypes(t *testing.T) {
 	server, _ := serve(t, tutorial(t), rules{Set: sets.New(":miniclusters.flux-framework.org")})
 	for _, c := range []struct {
@@ -139,8 +168,9 @@ type reader struct {
 	status int
 	header http.Header
 	// next waits for an event; it is false when there is no further one.
-	next  func() (string, bool)
-	close func() error
+	next func() (string, bool)
+	// problem is why, if it was not the end of the stream.
+	problem, close func() error
 }
 
 // open opens a stream, until the test ends.
@@ -162,7 +192,7 @@ func open(t testing.TB, server *httptest.Server) reader {
 			event.WriteString(lines.Text() + "\n")
 		}
 		return event.String(), false
-	}, response.Body.Close}
+	}, lines.Err, response.Body.Close}
 }
 
 func TestStreamSendsWhatChanged(t *testing.T) {
@@ -232,6 +262,18 @@ func TestStreamsEnd(t *testing.T) {
 		server, none := serving(t, time.Hour, time.Minute)
 		require.NoError(t, open(t, server).close())
 		require.Eventually(t, none, time.Minute, time.Millisecond)
+	})
+	t.Run("over HTTP/2 after a while, too, however long there is nothing to send", func(t *testing.T) {
+		one, _ := serving(t, 3*time.Second, time.Second)
+		server := httptest.NewUnstartedServer(one.Config.Handler)
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		defer server.Close()
+		stream := open(t, server)
+		for more := true; more; {
+			_, more = stream.next()
+		}
+		assert.NoError(t, stream.problem(), "it was not broken off")
 	})
 	t.Run("when the reader does not read", func(t *testing.T) {
 		server, none := serving(t, time.Hour, time.Second) // enough to begin, however busy the machine is

@@ -12,6 +12,9 @@
   let source = null;
   let paused = false;
   let retry = 0;
+  let watch = 0;
+  // There is a message in each interval, and one that a busy server makes late is no reason to say something.
+  const patience = Math.max(10000, 3000 * Number(live.dataset.interval));
 
   const say = (text) => {
     if (live.textContent !== text) live.textContent = text;
@@ -63,8 +66,18 @@
 
   const stop = () => {
     clearTimeout(retry);
+    clearTimeout(watch);
     if (source) source.close();
     source = null;
+  };
+
+  // expect has it said when nothing has come for three times as long as usual: a connection may be lost without a word.
+  const expect = () => {
+    clearTimeout(watch);
+    watch = setTimeout(() => {
+      say('Not updated since the time above: the server is not there');
+      start();
+    }, patience);
   };
 
   const start = () => {
@@ -74,14 +87,17 @@
     url.hash = '';
     url.searchParams.set('watch', 'true');
     source = new EventSource(url);
+    expect();
     source.onmessage = (event) => {
       update(event.data);
       say('Live');
+      expect();
     };
     source.onerror = () => {
       // A stream ends after a while, and the browser opens the next one by itself.
       if (!source || source.readyState !== EventSource.CLOSED) return;
-      say('Not updated: the server is not there, or has no place');
+      clearTimeout(watch);
+      say('Not updated: the server is not there, has no place, or does not let you');
       retry = setTimeout(start, 10000);
     };
   };

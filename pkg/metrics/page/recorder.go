@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions/fluxframework/v1alpha2"
@@ -107,12 +108,13 @@ func NewRecorder(o Options) (*Recorder, error) {
 // Run records until the context ends, which is no error. What streams the page then ends.
 func (r *Recorder) Run(ctx context.Context) error {
 	defer close(r.ended)
+	if !cache.WaitForCacheSync(ctx.Done(), r.Synced) {
+		return nil
+	}
 	ticker := time.NewTicker(r.options.Interval)
 	defer ticker.Stop()
 	for {
-		if r.Synced() {
-			r.record(ctx)
-		}
+		r.record(ctx)
 		select {
 		case <-ctx.Done():
 			return nil

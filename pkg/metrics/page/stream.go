@@ -53,7 +53,12 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, s *scope, q que
 		if _, err := w.Write(text); err != nil {
 			return false
 		}
-		return control.Flush() == nil
+		if control.Flush() != nil {
+			return false
+		}
+		// HTTP/2 would end the stream at that time, though nothing is left to be written.
+		_ = control.SetWriteDeadline(time.Time{})
+		return true
 	}
 	if !send([]byte("retry: " + streamRetry + "\n\n")) {
 		return

@@ -93,6 +93,8 @@ type View struct {
 	Namespace string
 	Upward    bool
 	Unasked   int
+	// Interval is how many seconds there are between records.
+	Interval float64
 	// Recorded is when the numbers were taken, Clock the same for people.
 	Recorded, Clock string
 	// Since is from when on there is a history, which Replica has; "" if it has no name.
@@ -145,9 +147,7 @@ func (r *Recorder) view(s scope, q query) View {
 	v := View{
 		Namespace: s.namespace, Upward: s.upward, Unasked: s.unasked, Capacity: s.capacity,
 		Chosen: q.namespace, Search: q.search, Everything: query{}.link(), Replica: r.options.Replica,
-	}
-	if r.recorded.IsZero() {
-		return v
+		Interval: r.options.Interval.Seconds(),
 	}
 	over := spanOf(r.began, r.recorded, chartSteps)
 	v.Recorded, v.Clock = r.recorded.UTC().Format(time.RFC3339), r.recorded.UTC().Format("15:04:05")

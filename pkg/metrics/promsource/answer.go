@@ -117,14 +117,18 @@ func (s *series) String() string {
 	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
+// largest is the largest number that is passed on. Autoscalers count in thousandths, in 64 bits, and
+// add up: what is above would be nothing to them.
+const largest = 1e15
+
 // quantity is the number, to a thousandth, as autoscalers count.
 func (s *series) quantity() (resource.Quantity, error) {
 	const whole = 1 << 53 // from there on, a float64 has no fractions
 	switch v := s.value; {
 	case math.IsNaN(v):
 		return resource.Quantity{}, fmt.Errorf("the value of %s is not a number (NaN)", s)
-	case math.IsInf(v, 0), math.Abs(v) >= math.MaxInt64:
-		return resource.Quantity{}, fmt.Errorf("the value of %s is out of range: %g", s, v)
+	case math.IsInf(v, 0), math.Abs(v) > largest:
+		return resource.Quantity{}, fmt.Errorf("the value of %s is out of range: %g, and %g is the largest; take a larger unit", s, v, float64(largest))
 	case math.Abs(v) >= whole/1000:
 		return *resource.NewQuantity(int64(math.Round(v)), resource.DecimalSI), nil
 	default:

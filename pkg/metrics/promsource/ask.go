@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// maxAnswer bounds what is read of an answer: a series has some 200 bytes.
-const maxAnswer = 32 << 20
+// maxAnswer bounds what is read of an answer: a series has some 200 bytes. Read, it takes nine times as much
+// for a moment, and four times as much as long as it is kept.
+const maxAnswer = 4 << 20
 
 // Connection says how to reach a Prometheus.
 type Connection struct {
@@ -92,6 +94,8 @@ func ask(ctx context.Context, prometheus promv1.API, d *definition, timeout time
 	if err != nil {
 		return nil, explain(ctx, err)
 	}
+	// A Prometheus of 2024 and before has among them what it calls infos, such as that a counter has an unusual name.
+	warnings = slices.DeleteFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "PromQL info:") })
 	if len(warnings) > 0 {
 		return nil, fmt.Errorf("a warning of Prometheus about its answer: %s", strings.Join(warnings, "; "))
 	}

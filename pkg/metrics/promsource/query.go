@@ -38,7 +38,7 @@ type query struct {
 	mu sync.Mutex
 	// last is the last run, which may be under way.
 	last *run
-	// before is the run before it.
+	// before is how the run before it ended, without its answer.
 	before *run
 }
 
@@ -93,7 +93,10 @@ func (r *runner) start(ctx context.Context, q *query) *run {
 	if q.last != nil && (!q.last.isDone() || time.Since(q.last.ended) < r.interval) {
 		return q.last
 	}
-	q.before, q.last = q.last, &run{done: make(chan struct{})}
+	if q.last != nil {
+		q.before = &run{done: q.last.done, ended: q.last.ended, err: q.last.err}
+	}
+	q.last = &run{done: make(chan struct{})}
 	go r.run(context.WithoutCancel(ctx), q, q.last, q.before)
 	return q.last
 }

@@ -12,6 +12,7 @@ import (
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	componentmetrics "k8s.io/component-base/metrics"
@@ -107,8 +108,30 @@ func (s *Source) Run(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), s.options.Synced) {
 		return nil
 	}
+	trying := make(chan struct{})
+	go func() {
+		defer close(trying)
+		wait.UntilWithContext(ctx, s.tryAgain, againAfter)
+	}()
 	s.configMaps.RunWithContext(ctx)
+	<-trying
 	return nil
+}
+
+// againAfter is how long a query has failed before it is run although nobody asks for it.
+const againAfter = time.Minute
+
+// tryAgain runs those that failed. Nobody may ever ask this replica for them, and what it says of their state would be
+// of a Prometheus that has come back long ago.
+func (s *Source) tryAgain(ctx context.Context) {
+	s.mu.RLock()
+	queries := s.queries
+	s.mu.RUnlock()
+	for _, q := range queries {
+		if state := q.state(); q.wrong == nil && (state == stateFailed || state == stateInvalid) {
+			s.runner.start(ctx, q)
+		}
+	}
 }
 
 // Synced tells whether the ConfigMap was read, or there is none. It does not wait for

@@ -316,7 +316,7 @@ func TestFailures(t *testing.T) {
 					return
 				}
 			}
-		}, "more than 32 MiB", "failed 1"},
+		}, "more than 4 MiB", "failed 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -366,6 +366,34 @@ func TestAnAnswerIsUsedForAnInterval(t *testing.T) {
 	_, err = w.ask(t, "pods/a", "m", "", "")
 	require.ErrorContains(t, err, "no value for Pod ns/a", "a series that is gone is not kept")
 	assert.Equal(t, 4, w.times("q"))
+}
+
+// TestPromQLInfo: before version 3, Prometheus had its remarks among the warnings.
+func TestPromQLInfo(t *testing.T) {
+	w := newWorld(t)
+	w.answer("q", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"namespace":"ns","pod":"a"},"value":[%d,"1"]}]},
+			"warnings":["PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"http_requests\" (1:32)"]}`, at)
+	})
+	w.set(t, map[string]string{"m": "query: q\nobject: pods"})
+	got, err := w.ask(t, "pods/a", "m", "", "")
+	require.NoError(t, err)
+	assert.Equal(t, "Pod a=1", got)
+}
+
+// TestFailedQueriesAreTriedAgain: what is said of their state is not for ever that of the start.
+func TestFailedQueriesAreTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.runner.interval = 0
+	w.answer("q", refuse(http.StatusServiceUnavailable, "timeout", "it starts"))
+	w.answer("good", vector("namespace=ns,pod=a 1"))
+	w.set(t, map[string]string{"m": "query: q\nobject: pods", "other": "query: good\nobject: pods", "wrong": "7"})
+	w.counts(t, "new 0, ok 1, failed 1, invalid 1")
+	w.answer("q", vector("namespace=ns,pod=a 1"))
+	w.tryAgain(t.Context())
+	w.counts(t, "new 0, ok 2, failed 0, invalid 1")
+	assert.Equal(t, 1, w.times("good"))
+	assert.Nil(t, w.queries["m"].before.answer, "an answer is not kept for its end")
 }
 
 // TestOneRunForAll: whoever comes while a query runs waits for that run, and one who goes
@@ -499,15 +527,17 @@ func TestNothingIsPutIntoAQuery(t *testing.T) {
 func TestQuantity(t *testing.T) {
 	for value, want := range map[float64]string{
 		0.5: "500m", 3.0334: "3033m", 0.0005: "1m", 0.0004: "0", -1.5: "-1500m", 1e6: "1M", 4.25: "4250m",
-		9e12: "9T", 9.1e12: "9100G", 1 << 62: "4611686018427387904",
+		9e12: "9T", 9.1e12: "9100G", 1e15: "1P",
 	} {
 		s := series{value: value}
 		got, err := s.quantity()
 		require.NoError(t, err)
 		assert.Equal(t, want, got.String(), value)
 	}
-	_, err := (&series{value: 1 << 63}).quantity()
-	require.ErrorContains(t, err, "out of range")
+	for _, value := range []float64{1.1e15, -1.1e15, 1.7e18, 1e300} {
+		_, err := (&series{value: value}).quantity()
+		require.ErrorContains(t, err, "out of range", "an autoscaler would read it as 0")
+	}
 }
 
 func TestKinds(t *testing.T) {

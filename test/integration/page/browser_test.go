@@ -59,7 +59,7 @@ func TestBrowser(t *testing.T) {
 	at := root + "namespaces/" + f.Namespace + "/miniclusters"
 	viewer := f.token("viewer", f.in(f.Namespace, "view"))
 	f.page(f.kube.Config(), "", at, `data-metric="nodes_demanded">5<`)
-	address := f.proxy(viewer)
+	address, hangUp := f.proxy(viewer)
 
 	b.Size(1280, 1000)
 	b.Open(address + at)
@@ -146,6 +146,13 @@ func TestBrowser(t *testing.T) {
 	b.Open(address + at)
 	assert.Equal(t, "3", cell(`[data-of=size]`))
 	assert.Contains(t, b.Text("header"), "Read again every 15 seconds.")
+
+	// With nobody there any more, it does not call itself live.
+	b.Command("Emulation.setScriptExecutionDisabled", map[string]any{"value": false})
+	b.Open(address + at)
+	f.say(b, "#live", "Live")
+	hangUp()
+	f.say(b, "#live", "Not updated since the time above: the server is not there")
 }
 
 // say waits until an element has a text.

@@ -183,8 +183,8 @@ func (f *fixture) page(way *rest.Config, token, path string, has ...string) stri
 	return page
 }
 
-// proxy is where kubectl proxy is, of the administrator or of whoever has a token.
-func (f *fixture) proxy(token string) string {
+// proxy is where kubectl proxy is, of the administrator or of whoever has a token; and what stops it.
+func (f *fixture) proxy(token string) (address string, stop func()) {
 	f.Helper()
 	free, err := process.FreePort(f.Context())
 	require.NoError(f, err)
@@ -200,11 +200,12 @@ func (f *fixture) proxy(token string) string {
 		Name: "kubectl proxy", Path: f.kube.KubectlPath(), Args: args, Log: f.TempDir() + "/proxy.log", Lines: true,
 	})
 	require.NoError(f, err)
-	f.Cleanup(func() { _ = p.Stop() })
+	stop = func() { _ = p.Stop() }
+	f.Cleanup(stop)
 	ctx, cancel := context.WithTimeout(f.Context(), patience)
 	defer cancel()
 	require.NoError(f, p.WaitForLine(ctx, "Starting to serve on 127.0.0.1:"+port))
-	return "http://127.0.0.1:" + port
+	return "http://127.0.0.1:" + port, stop
 }
 
 // ready makes a MiniCluster and waits until all of its pods are ready.

@@ -99,7 +99,8 @@ func TestPicture(t *testing.T) {
 		}
 	}
 	b.Size(1200, 1100)
-	b.Open(f.proxy("") + root + "miniclusters")
+	address, _ := f.proxy("")
+	b.Open(address + root + "miniclusters")
 	f.say(b, "#live", "Live")
 	require.Empty(t, b.Complaints())
 	png := b.Picture()
