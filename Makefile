@@ -64,19 +64,19 @@ clean: ## Remove what was built.
 
 .PHONY: kube-up
 kube-up: kube-build ## Start a local Kubernetes with simulated nodes and print its kubeconfig (LOCAL_NODES=4).
-	@$(GO) run ./test/cluster/kubeup up --nodes $(LOCAL_NODES)
+	@$(GO) run ./test/framework/cluster/kubeup up --nodes $(LOCAL_NODES)
 
 .PHONY: kube-down
 kube-down: ## Stop it and remove its state.
-	@$(GO) run ./test/cluster/kubeup down
+	@$(GO) run ./test/framework/cluster/kubeup down
 
 .PHONY: node-up
 node-up: node-build ## Start a local Kubernetes with a real node (root) and print how to use it.
-	@$(GO) run ./test/node/nodeup up
+	@$(GO) run ./test/framework/node/nodeup up
 
 .PHONY: node-down
 node-down: ## Stop it, its containers too, and remove its state.
-	@$(GO) run ./test/node/nodeup down
+	@$(GO) run ./test/framework/node/nodeup down
 
 ##@ Check
 

@@ -27,7 +27,7 @@ stop_controller() {
 
 stop_all() {
 	stop_controller
-	go run ./test/cluster/kubeup down --dir "$kube" >/dev/null 2>&1 || true
+	go run ./test/framework/cluster/kubeup down --dir "$kube" >/dev/null 2>&1 || true
 	rm -rf "$state"
 }
 
@@ -127,7 +127,7 @@ denied() { # REQUESTED GRANTED
 title "Start a local Kubernetes with simulated nodes"
 stop_all
 mkdir -p "$state"
-go run ./test/cluster/kubeup up --dir "$kube" --nodes 4
+go run ./test/framework/cluster/kubeup up --dir "$kube" --nodes 4
 export KUBECONFIG=$kube/kubeconfig
 show k get nodes
 

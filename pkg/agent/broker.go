@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"minicluster.internal/operator/pkg/agent/prepare"
-	"minicluster.internal/operator/pkg/agent/process"
+	"minicluster.internal/operator/pkg/agent/reaper"
 )
 
 // brokerReserve is what is left of the grace period for the end of the agent when a
@@ -16,12 +16,12 @@ func brokerReserve(grace time.Duration) time.Duration {
 }
 
 // startBroker starts a broker.
-func (r *runner) startBroker(run prepare.BrokerRun) (*process.Process, error) {
+func (r *runner) startBroker(run prepare.BrokerRun) (*reaper.Process, error) {
 	args, err := r.instance.BrokerArgs(run)
 	if err != nil {
 		return nil, fmt.Errorf("making the command line of the broker: %w", err)
 	}
-	p, err := r.table.Start(process.Command{
+	p, err := r.table.Start(reaper.Command{
 		Path: r.path(args[0]), Args: args[1:], Env: r.instance.Env, Credential: r.instance.Credential,
 		Stdin: r.stdin, Stdout: r.stdout, Stderr: r.stderr,
 	})
@@ -33,7 +33,7 @@ func (r *runner) startBroker(run prepare.BrokerRun) (*process.Process, error) {
 
 // stopBroker stops a broker so that Flux sees it leave at once, and kills it when
 // it does not stop in time.
-func (r *runner) stopBroker(ctx context.Context, p *process.Process) {
+func (r *runner) stopBroker(ctx context.Context, p *reaper.Process) {
 	p.Stop(ctx, r.stop.Left(brokerReserve(r.stop.grace)))
 }
 

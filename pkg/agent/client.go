@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/agent/prepare"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // prepareRoot is the agent's root as package prepare wants it.

@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"strings"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // commandWords are the words of the user's command: those of plain words

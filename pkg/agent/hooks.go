@@ -11,8 +11,8 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
-	"minicluster.internal/operator/pkg/agent/process"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // shell runs hooks and commands that are more than plain words.
@@ -48,7 +48,7 @@ func hooksBefore(p *plan.Plan, lead bool, env []string) []hook {
 
 // runHook runs a hook in a shell of its own. It returns an error for a strict one
 // that failed, and when the pod was told to stop; other failures are logged.
-func (a *agent) runHook(ctx context.Context, table *process.Table, s *stop, h hook) error {
+func (a *agent) runHook(ctx context.Context, table *reaper.Table, s *stop, h hook) error {
 	if h.command == "" {
 		return nil
 	}
@@ -56,7 +56,7 @@ func (a *agent) runHook(ctx context.Context, table *process.Table, s *stop, h ho
 	if h.strict {
 		args = append([]string{"-e"}, args...)
 	}
-	c := process.Command{Path: shell, Args: args, Env: h.env, Stdout: a.stdout, Stderr: a.stderr}
+	c := reaper.Command{Path: shell, Args: args, Env: h.env, Stdout: a.stdout, Stderr: a.stderr}
 	if h.hidden {
 		c.Stdout, c.Stderr = nil, nil
 	}
@@ -95,12 +95,12 @@ func exitNotStarted(err error) int {
 // runPost runs the hook after Flux, also when the pod is being stopped, in the time
 // that is left then. Nothing but the log tells how it ended: the result of the work
 // stands.
-func (a *agent) runPost(ctx context.Context, table *process.Table, s *stop, env []string) {
+func (a *agent) runPost(ctx context.Context, table *reaper.Table, s *stop, env []string) {
 	command := a.plan.Hooks.Post
 	if command == "" {
 		return
 	}
-	p, err := table.Start(process.Command{Path: shell, Args: []string{"-c", command}, Env: env, Stdout: a.stdout, Stderr: a.stderr})
+	p, err := table.Start(reaper.Command{Path: shell, Args: []string{"-c", command}, Env: env, Stdout: a.stdout, Stderr: a.stderr})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "A hook failed", "hook", "post")
 		return

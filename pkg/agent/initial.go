@@ -11,8 +11,8 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
-	"minicluster.internal/operator/pkg/agent/process"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // programPatience is how long the user's program has to end when it is told to.
@@ -30,7 +30,7 @@ func (a *agent) initial(ctx context.Context, o options) int {
 	grace := time.Duration(a.plan.GracePeriodSeconds) * time.Second
 	s := newStop(ctx, grace, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, orphanSignal)
 	// A broker that is killed leaves this process behind, with nothing to talk to.
-	if !process.SignalAtParentsEnd(os.Getppid(), orphanSignal) {
+	if !reaper.SignalAtParentsEnd(os.Getppid(), orphanSignal) {
 		return plan.ExitBroker
 	}
 	if err := a.readyInstance(ctx, o); err != nil {
@@ -128,7 +128,7 @@ func (a *agent) runWords(ctx context.Context, s *stop, words []string) int {
 	if !ok {
 		return cmd.ProcessState.ExitCode()
 	}
-	return process.Status(status).Code()
+	return reaper.Status(status).Code()
 }
 
 // isTerminal tells whether a file is one, ioctl_tty(2).

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // install copies this program to the directory that the containers of the pod

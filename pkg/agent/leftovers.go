@@ -15,7 +15,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // history is what an instance's state remembers of its earlier runs. It lies in the

@@ -13,7 +13,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // Files in plan.MarkerDir, by which the agents of a pod tell each other how far they

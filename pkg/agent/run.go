@@ -12,9 +12,9 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/agent/prepare"
-	"minicluster.internal/operator/pkg/agent/process"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // envIndex is where Kubernetes tells a pod of an Indexed Job its completion index.
@@ -23,7 +23,7 @@ const envIndex = "JOB_COMPLETION_INDEX"
 // runner runs Flux in one pod.
 type runner struct {
 	*agent
-	table    *process.Table
+	table    *reaper.Table
 	stop     *stop
 	instance *prepare.Instance
 	// ended says how the broker ended last; nil before it has.
@@ -34,7 +34,7 @@ type runner struct {
 // its end, hooks.
 func (a *agent) run(ctx context.Context) int {
 	s := newStop(ctx, time.Duration(a.plan.GracePeriodSeconds)*time.Second, podSignals...)
-	table, err := process.NewTable(ctx)
+	table, err := reaper.NewTable(ctx)
 	if err != nil {
 		return a.fatal(ctx, exit(plan.ExitPrepare, err))
 	}

@@ -8,10 +8,10 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/control"
-	"minicluster.internal/operator/pkg/agent/plan"
-	"minicluster.internal/operator/pkg/agent/process"
+	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agent/serve"
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // serve answers health and metrics, and the controller, from now on. Without it the
@@ -49,7 +49,7 @@ func (r *runner) serveOptions(ctx context.Context) serve.Options {
 }
 
 // brokerEnded keeps how a broker ended for whoever asks why the pod is not ready.
-func (r *runner) brokerEnded(status process.Status, attempts int) {
+func (r *runner) brokerEnded(status reaper.Status, attempts int) {
 	text := fmt.Sprintf("the broker was started %d times in a row, and ended the last time with %s", attempts, status)
 	r.ended.Store(&text)
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"minicluster.internal/operator/pkg/agent/control"
-	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/agent/prepare"
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 func TestServeOptions(t *testing.T) {

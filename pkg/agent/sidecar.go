@@ -8,8 +8,8 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
-	"minicluster.internal/operator/pkg/agent/process"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 const (
@@ -29,7 +29,7 @@ func (a *agent) sidecar(ctx context.Context, name string) int {
 		return a.fatal(ctx, exit(plan.ExitPrepare, fmt.Errorf("the plan has no container %q", name)))
 	}
 	s := newStop(ctx, time.Duration(a.plan.GracePeriodSeconds)*time.Second, podSignals...)
-	table, err := process.NewTable(ctx)
+	table, err := reaper.NewTable(ctx)
 	if err != nil {
 		return a.fatal(ctx, exit(plan.ExitPrepare, err))
 	}
@@ -43,7 +43,7 @@ func (a *agent) sidecar(ctx context.Context, name string) int {
 
 type sidecarRun struct {
 	*agent
-	table *process.Table
+	table *reaper.Table
 	stop  *stop
 }
 
@@ -92,7 +92,7 @@ func (w *sidecarRun) program(ctx context.Context, words []string, over <-chan st
 	if err != nil {
 		return 0, exit(exitNotStarted(err), fmt.Errorf("starting the container's command: %w", err))
 	}
-	p, err := w.table.Start(process.Command{
+	p, err := w.table.Start(reaper.Command{
 		Path: file, Args: words[1:], Env: w.environ, Stdin: w.stdin, Stdout: w.stdout, Stderr: w.stderr,
 	})
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // programWords are the words of the initial program of a mode, nil for a mode that

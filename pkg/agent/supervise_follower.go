@@ -6,8 +6,8 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/agent/prepare"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // follower runs a follower's broker until the pod is told to stop: whatever its

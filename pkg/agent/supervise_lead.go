@@ -12,9 +12,9 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
 	"minicluster.internal/operator/pkg/agent/prepare"
-	"minicluster.internal/operator/pkg/agent/process"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // leadAttempts is how many brokers in a row may end soon, without having started
@@ -120,7 +120,7 @@ func (r *runner) quorum() (int32, error) {
 // awaitLead waits for the end of the lead broker, and stops it when the pod is told
 // to stop, or when its program is over and it does not end by itself. It returns
 // the program's outcome as far as it was known before the pod was told to stop.
-func (r *runner) awaitLead(ctx context.Context, p *process.Process) *outcome {
+func (r *runner) awaitLead(ctx context.Context, p *reaper.Process) *outcome {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	var over time.Time
@@ -151,7 +151,7 @@ func (r *runner) awaitLead(ctx context.Context, p *process.Process) *outcome {
 // leadCode is the exit code of the lead's pod after the end of its broker, if there
 // is nothing left to do: the program's own. What fails after it, when Flux is
 // stopped, does not change the result of the work.
-func (r *runner) leadCode(ctx context.Context, broker process.Status, out *outcome) (code int, over bool) {
+func (r *runner) leadCode(ctx context.Context, broker reaper.Status, out *outcome) (code int, over bool) {
 	switch {
 	case out != nil && (!out.Stopped || !r.stop.Told()):
 		if broker.Code() != out.Code {

@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
-	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/agentapi/control"
 )
 
 // DefaultDrainPatience is how long an agent that can't be reached is tried.

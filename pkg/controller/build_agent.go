@@ -6,10 +6,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
 	"minicluster.internal/operator/pkg/fluxconfig"
+	"minicluster.internal/operator/pkg/validation"
 )
 
 const (

@@ -5,11 +5,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"minicluster.internal/operator/pkg/agent/control"
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
 	"minicluster.internal/operator/pkg/fluxconfig"
+	"minicluster.internal/operator/pkg/validation"
 )
 
 // Names of the volumes that pods have for themselves. The view's has the name of its

@@ -10,7 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/agentapi/control"
 )
 
 // minorIndexLabel is the minor version of Kubernetes from which on pods carry their

@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/golden"
+	"minicluster.internal/operator/test/framework/golden"
 )
 
 var examined = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)

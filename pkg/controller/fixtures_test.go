@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/golden"
+	"minicluster.internal/operator/test/framework/golden"
 )
 
 func goldenYAML(t *testing.T, name string, object any) {

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
-	"minicluster.internal/operator/test/randomspec"
+	"minicluster.internal/operator/pkg/validation"
+	"minicluster.internal/operator/test/framework/randomspec"
 )
 
 // FuzzBuild makes objects of random MiniClusters: sound ones with some changes.

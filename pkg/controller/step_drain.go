@@ -15,7 +15,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 
-	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/flux"
 )

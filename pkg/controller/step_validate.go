@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+	"minicluster.internal/operator/pkg/validation"
 )
 
 // validate refuses to make anything from an invalid spec. Once the Job exists, a

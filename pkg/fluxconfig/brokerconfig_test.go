@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/golden"
+	"minicluster.internal/operator/test/framework/golden"
 )
 
 // cluster is a MiniCluster of size 2 of at most 4, changed by edits.

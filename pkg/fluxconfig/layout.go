@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 

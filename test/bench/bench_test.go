@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	childprocess "minicluster.internal/operator/test/cluster/process"
+	childprocess "minicluster.internal/operator/test/framework/cluster/process"
 )
 
 func TestParse(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/framework/cluster"
 )
 
 // contender is one of those who are measured.

@@ -19,8 +19,8 @@ import (
 	"k8s.io/metrics/pkg/apis/custom_metrics/v1beta2"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster"
-	childprocess "minicluster.internal/operator/test/cluster/process"
+	"minicluster.internal/operator/test/framework/cluster"
+	childprocess "minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // metricsCommand measures the metrics API server: its process, with MiniClusters of

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	childprocess "minicluster.internal/operator/test/cluster/process"
+	childprocess "minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // reading is what the metrics API server has done and used so far.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/framework/cluster"
 )
 
 // Sizes of the MiniClusters: made with the first, resized to the second all at

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	childprocess "minicluster.internal/operator/test/cluster/process"
+	childprocess "minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // process is a program whose use of the machine is measured.

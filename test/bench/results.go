@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	childprocess "minicluster.internal/operator/test/cluster/process"
+	childprocess "minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // phase is a part of a round.

@@ -19,9 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
 // TestControllerReplicas: both replicas run, as restricted as their namespace asks for. When the one that leads is

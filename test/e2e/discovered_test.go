@@ -21,15 +21,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"minicluster.internal/operator/test/cluster/process"
-	"minicluster.internal/operator/test/node"
-	"minicluster.internal/operator/test/prometheus"
+	"minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/promserver"
 )
 
 // startDiscovering starts a Prometheus with the configuration of an example, which finds the pods behind a Service as they
 // come and go: Debian's is built without the discovery of Kubernetes, so a file says what that would find. All else is as it
 // is in the configuration, relabeling in particular, but that it scrapes each second.
-func startDiscovering(t *testing.T, kube *node.Node, config, namespace, service string) *prometheus.Server {
+func startDiscovering(t *testing.T, kube *node.Node, config, namespace, service string) *promserver.Server {
 	t.Helper()
 	text, err := os.ReadFile(config)
 	require.NoError(t, err)
@@ -70,7 +70,7 @@ func startDiscovering(t *testing.T, kube *node.Node, config, namespace, service 
 		stop()
 		assert.NoError(t, <-ended)
 	})
-	return prometheus.Start(t, prometheus.Options{Config: string(text), Enter: kube.Enter})
+	return promserver.Start(t, promserver.Options{Config: string(text), Enter: kube.Enter})
 }
 
 // discover writes what the role endpointslice finds of a Service.
@@ -122,7 +122,7 @@ func discover(ctx context.Context, kube *node.Node, namespace, name, file string
 }
 
 // publish has a Service lead to a Prometheus, which listens where no pod can reach it.
-func publish(t *testing.T, kube *node.Node, server *prometheus.Server, namespace, name string, port int32) {
+func publish(t *testing.T, kube *node.Node, server *promserver.Server, namespace, name string, port int32) {
 	t.Helper()
 	to, err := url.Parse(server.URL())
 	require.NoError(t, err)

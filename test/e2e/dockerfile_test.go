@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/hack/ociimage"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 // build makes the image that a Dockerfile describes, from a folder that has it and all that it copies. It knows

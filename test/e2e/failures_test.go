@@ -18,8 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 // endPatience is for a short command to end and the status to say how, which takes 7 s on an idle machine.

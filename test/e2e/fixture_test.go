@@ -16,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 const pollInterval = 50 * time.Millisecond

@@ -21,9 +21,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/hack/ociimage"
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/node"
-	"minicluster.internal/operator/test/prometheus"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/promserver"
 )
 
 const (
@@ -107,7 +107,7 @@ func metricsReplaced(ctx context.Context, kube *node.Node) error {
 func TestHTTPRequests(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
-	prometheus.Need(t)
+	promserver.Need(t)
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
 	commands, err := readCommands(root)

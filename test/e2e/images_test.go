@@ -16,8 +16,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"minicluster.internal/operator/hack/ociimage"
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 // fluxImage has a shell, the usual small programs, and what takes Flux's place.
@@ -40,7 +40,7 @@ func importImages(ctx context.Context, kube *node.Node) error {
 		return err
 	}
 	flux := filepath.Join(dir, "flux")
-	if err := goCommand(ctx, root, "build", "-trimpath", "-o", flux, "./test/fakeflux"); err != nil {
+	if err := goCommand(ctx, root, "build", "-trimpath", "-o", flux, "./test/framework/fakeflux"); err != nil {
 		return err
 	}
 	curl := filepath.Join(dir, "curl")

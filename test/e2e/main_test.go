@@ -1,6 +1,6 @@
 // Package e2e tests the product as a cluster has it: the controller as a Deployment from its own image, with its own
 // rights, and MiniClusters whose pods really run on a real node, with Services and DNS. Where there is no real Flux, a
-// program of ours takes its place: test/fakeflux.
+// program of ours takes its place: test/framework/fakeflux.
 package e2e
 
 import (
@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/node"
-	"minicluster.internal/operator/test/node/nodetest"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/node/nodetest"
 )
 
 const (

@@ -16,9 +16,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 // hpaPatience is some periods of the autoscaler (15 s), on a busy machine.

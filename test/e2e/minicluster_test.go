@@ -18,8 +18,8 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/generated/clientset/versioned"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 const (

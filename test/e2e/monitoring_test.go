@@ -19,16 +19,16 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/generated/clientset/versioned"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/monitored"
-	"minicluster.internal/operator/test/node"
-	"minicluster.internal/operator/test/prometheus"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/promserver"
+	"minicluster.internal/operator/test/framework/shippedqueries"
 )
 
 // startPrometheus starts a Prometheus where pods can be reached, with the configuration that we ship, for the pods of
 // the product and of a namespace.
-func startPrometheus(t *testing.T, kube *node.Node, root, namespace string) *prometheus.Server {
+func startPrometheus(t *testing.T, kube *node.Node, root, namespace string) *promserver.Server {
 	t.Helper()
 	config, err := os.ReadFile(filepath.Join(root, "manifests", "monitoring", "prometheus.yaml"))
 	require.NoError(t, err)
@@ -38,16 +38,16 @@ func startPrometheus(t *testing.T, kube *node.Node, root, namespace string) *pro
 		require.NoError(t, err)
 		pods = append(pods, some...)
 	}
-	text, err := prometheus.ForPods(string(config), time.Second, pods)
+	text, err := promserver.ForPods(string(config), time.Second, pods)
 	require.NoError(t, err)
-	return prometheus.Start(t, prometheus.Options{Config: text, Enter: kube.Enter})
+	return promserver.Start(t, promserver.Options{Config: text, Enter: kube.Enter})
 }
 
 // TestPrometheus has a real Prometheus scrape agents, controller and metrics API server, and answer all queries of
 // the dashboard and of the rules. It is alone: another test replaces pods of the product, of which Prometheus has a list.
 func TestPrometheus(t *testing.T) {
 	kube := suite.Node(t)
-	prometheus.Need(t)
+	promserver.Need(t)
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
 	namespace := clustertest.Namespace(t, kube.Cluster)
@@ -82,7 +82,7 @@ func TestPrometheus(t *testing.T) {
 	}
 	conditionsAgree(t, kube, server)
 
-	queries, err := monitored.Queries(root)
+	queries, err := shippedqueries.Queries(root)
 	require.NoError(t, err)
 	for _, q := range queries {
 		expression := q.Expand(namespace, "flux-sample", "1m")
@@ -104,7 +104,7 @@ func TestPrometheus(t *testing.T) {
 }
 
 // conditionsAgree compares what the controller counts with what the API server has. Other tests change that meanwhile.
-func conditionsAgree(t *testing.T, kube *node.Node, server *prometheus.Server) {
+func conditionsAgree(t *testing.T, kube *node.Node, server *promserver.Server) {
 	t.Helper()
 	client, err := versioned.NewForConfig(kube.Config())
 	require.NoError(t, err)
@@ -127,9 +127,9 @@ func conditionsAgree(t *testing.T, kube *node.Node, server *prometheus.Server) {
 }
 
 // labelsAgree compares the labels of what was scraped with those that are documented. What is ours has to be.
-func labelsAgree(t *testing.T, server *prometheus.Server, root string) {
+func labelsAgree(t *testing.T, server *promserver.Server, root string) {
 	t.Helper()
-	documented, err := monitored.Metrics(root)
+	documented, err := shippedqueries.Metrics(root)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

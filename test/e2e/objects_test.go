@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
 // TestSidecarService reaches a container beside Flux by its name.

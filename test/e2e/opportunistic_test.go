@@ -16,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 const (

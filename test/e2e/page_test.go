@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"minicluster.internal/operator/test/browser"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/cluster/process"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/browser"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 const pages = "/apis/page.flux-framework.org/v1alpha1/"

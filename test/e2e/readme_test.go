@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 // typed is what a text has its readers type, and what it shows as the answer; "" if it shows none.

@@ -10,10 +10,10 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"minicluster.internal/operator/pkg/agent/control"
-	"minicluster.internal/operator/pkg/agent/plan"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/node"
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/node"
 )
 
 // certificatesOf are those of a MiniCluster's Secret, which only the controller reads.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
-	"minicluster.internal/operator/test/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
 const plainJob = `

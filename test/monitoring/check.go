@@ -11,34 +11,34 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"minicluster.internal/operator/test/monitored"
+	"minicluster.internal/operator/test/framework/shippedqueries"
 )
 
 // checker knows which metrics there are, and with which labels.
 type checker struct {
-	metrics map[string]monitored.Metric
+	metrics map[string]shippedqueries.Metric
 }
 
 // newChecker makes one of the metrics that are documented. It learns those that rules record.
-func newChecker(metrics map[string]monitored.Metric) *checker {
+func newChecker(metrics map[string]shippedqueries.Metric) *checker {
 	c := &checker{metrics: maps.Clone(metrics)}
 	// That of Prometheus itself.
-	c.metrics["up"] = monitored.Metric{Type: "gauge"}
+	c.metrics["up"] = shippedqueries.Metric{Type: "gauge"}
 	return c
 }
 
 // learn adds the metric that a rule records. It has the labels that are left.
-func (c *checker) learn(rule monitored.Query) error {
+func (c *checker) learn(rule shippedqueries.Query) error {
 	expression, err := parse(rule)
 	if err != nil {
 		return err
 	}
 	_, known := c.labelsOf(expression)
-	c.metrics[rule.Record] = monitored.Metric{Type: "gauge", Labels: known}
+	c.metrics[rule.Record] = shippedqueries.Metric{Type: "gauge", Labels: known}
 	return nil
 }
 
-func parse(q monitored.Query) (parser.Expr, error) {
+func parse(q shippedqueries.Query) (parser.Expr, error) {
 	expression, err := parser.NewParser(parser.Options{}).ParseExpr(q.Expand(".*", ".*", "1m"))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", q.Where, err)
@@ -52,7 +52,7 @@ func ofScrape() []string { return []string{"job", "instance", "namespace", "pod"
 const ofAgent = "minicluster"
 
 // find returns a metric by the name of one of its series: a histogram has three kinds of them.
-func (c *checker) find(series string) (monitored.Metric, error) {
+func (c *checker) find(series string) (shippedqueries.Metric, error) {
 	if metric, known := c.metrics[series]; known {
 		if metric.Type == "histogram" {
 			return metric, fmt.Errorf("%s is a histogram: it has only _bucket, _sum and _count", series)
@@ -71,10 +71,10 @@ func (c *checker) find(series string) (monitored.Metric, error) {
 		}
 		return c.scraped(series, metric), nil
 	}
-	return monitored.Metric{}, fmt.Errorf("there is no metric %s", series)
+	return shippedqueries.Metric{}, fmt.Errorf("there is no metric %s", series)
 }
 
-func (c *checker) scraped(series string, metric monitored.Metric) monitored.Metric {
+func (c *checker) scraped(series string, metric shippedqueries.Metric) shippedqueries.Metric {
 	if strings.Contains(series, ":") {
 		return metric // recorded, not scraped
 	}
@@ -170,7 +170,7 @@ var inLegend = regexp.MustCompile(`\{\{\s*([a-zA-Z_]+)\s*\}\}`)
 
 // check says what is wrong with a query: that it can't be parsed, that it names a metric or a label that does not
 // exist, or uses one in a way that makes no sense.
-func (c *checker) check(q monitored.Query) error {
+func (c *checker) check(q shippedqueries.Query) error {
 	expression, err := parse(q)
 	if err != nil {
 		return err

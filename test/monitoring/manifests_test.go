@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
-	"minicluster.internal/operator/test/monitored"
-	"minicluster.internal/operator/test/prometheus"
+	"minicluster.internal/operator/test/framework/promserver"
+	"minicluster.internal/operator/test/framework/shippedqueries"
 )
 
 func read(t *testing.T, file string) []byte {
@@ -109,7 +109,7 @@ func TestPodMonitor(t *testing.T) {
 
 // TestRules: the rules are those of a PrometheusRule, and an alert says in words what it is about.
 func TestRules(t *testing.T) {
-	rules := decode[monitoringv1.PrometheusRule](t, monitored.RulesFile, monitoringv1.PrometheusRuleKind)
+	rules := decode[monitoringv1.PrometheusRule](t, shippedqueries.RulesFile, monitoringv1.PrometheusRuleKind)
 	alerts := 0
 	for _, group := range rules.Spec.Groups {
 		for _, rule := range group.Rules {
@@ -128,7 +128,7 @@ func TestRules(t *testing.T) {
 // TestAlerts: promtool plays the rules with the values in testdata.
 func TestAlerts(t *testing.T) {
 	promtool := prometheus.NeedTool(t)
-	groups, err := monitored.RuleGroups(read(t, monitored.RulesFile))
+	groups, err := shippedqueries.RuleGroups(read(t, shippedqueries.RulesFile))
 	require.NoError(t, err)
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), groups, 0o600))
@@ -160,7 +160,7 @@ func TestDashboard(t *testing.T) {
 			} `json:"gridPos"`
 		} `json:"panels"`
 	}
-	require.NoError(t, json.Unmarshal(read(t, monitored.DashboardFile), &dashboard))
+	require.NoError(t, json.Unmarshal(read(t, shippedqueries.DashboardFile), &dashboard))
 	assert.Equal(t, "minicluster", dashboard.UID)
 	taken := map[[2]int]string{}
 	ids := map[int]bool{}

@@ -7,18 +7,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"minicluster.internal/operator/test/monitored"
+	"minicluster.internal/operator/test/framework/shippedqueries"
 )
 
 // root is that of the repository.
 var root = filepath.Join("..", "..")
 
-func newTestChecker(t *testing.T) (*checker, []monitored.Query) {
+func newTestChecker(t *testing.T) (*checker, []shippedqueries.Query) {
 	t.Helper()
-	metrics, err := monitored.Metrics(root)
+	metrics, err := shippedqueries.Metrics(root)
 	require.NoError(t, err)
 	c := newChecker(metrics)
-	queries, err := monitored.Queries(root)
+	queries, err := shippedqueries.Queries(root)
 	require.NoError(t, err)
 	for _, q := range queries {
 		if q.Record != "" {
@@ -58,9 +58,9 @@ func TestCheckComplains(t *testing.T) {
 		`minicluster:sync_errors:ratio_rate5m`:                                                          "there is no metric minicluster:sync_errors:ratio_rate5m",
 		`minicluster:sync_errors:ratio_rate10m{result="done"}`:                                          "has no label result",
 	} {
-		assert.ErrorContains(t, c.check(monitored.Query{Where: "here", Text: text}), want)
+		assert.ErrorContains(t, c.check(shippedqueries.Query{Where: "here", Text: text}), want)
 	}
-	require.ErrorContains(t, c.check(monitored.Query{Where: "panel Nodes", Text: "sum(flux_nodes_up)", Legend: "{{pod}}"}),
+	require.ErrorContains(t, c.check(shippedqueries.Query{Where: "panel Nodes", Text: "sum(flux_nodes_up)", Legend: "{{pod}}"}),
 		"panel Nodes: sum(flux_nodes_up): there is no label pod")
 
 	// A metric that is renamed in a program is renamed in its documentation, and then all that names it is found.

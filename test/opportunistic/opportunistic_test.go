@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
 // story is a load that doubles after a minute, for the half that follows it at once and for one that never rests.

@@ -20,9 +20,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/cluster/process"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // The halves of the cluster, by the label of their nodes and the namespace of what runs on them. They are named after the

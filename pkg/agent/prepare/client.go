@@ -8,7 +8,7 @@ import (
 	"path"
 	"syscall"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // Command is a program that is ready to be executed.

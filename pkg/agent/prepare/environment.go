@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // defaultPath is searched where the image has no PATH, as execvp(3) does.

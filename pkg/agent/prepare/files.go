@@ -12,7 +12,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // ownName is the directory that a broker has to itself below one that it can't own.

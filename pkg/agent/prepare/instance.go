@@ -4,7 +4,7 @@ import (
 	"syscall"
 	"time"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // Options are facts about the pod that the plan does not have.

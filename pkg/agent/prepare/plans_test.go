@@ -1,7 +1,7 @@
 package prepare
 
 import (
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // systemPlan is that of a MiniCluster of v1alpha1.

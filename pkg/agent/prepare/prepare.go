@@ -8,7 +8,7 @@ import (
 	"path"
 	"strconv"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // Prepare makes a pod ready for its broker. It can be called again, in a container

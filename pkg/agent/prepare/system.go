@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // system is the container: its file system and who the agent is in it.

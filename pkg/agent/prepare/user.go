@@ -13,7 +13,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // fallbackUser is the name of a user that the image does not know, and

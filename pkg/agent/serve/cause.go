@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/flux"
 )
 

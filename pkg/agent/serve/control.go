@@ -9,7 +9,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/agentapi/control"
 )
 
 // maxRequest bounds the body of a request, in bytes.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/flux"
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )

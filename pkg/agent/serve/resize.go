@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/flux"
 )
 

@@ -14,8 +14,8 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/agent/control"
-	"minicluster.internal/operator/pkg/agent/plan"
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 const (

@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"minicluster.internal/operator/pkg/agent/control"
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/flux"
 	"minicluster.internal/operator/pkg/flux/fluxtest"
-	"minicluster.internal/operator/test/golden"
+	"minicluster.internal/operator/test/framework/golden"
 )
 
 // patience is how long something may take that surely comes, on a machine with much else to do.

@@ -5,13 +5,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"minicluster.internal/operator/pkg/process"
+	"minicluster.internal/operator/pkg/cmdutil"
 )
 
 // NewCommand makes the command of the controller.
 func NewCommand() *cobra.Command {
 	o := NewOptions()
-	cmd := process.NewCommand(&cobra.Command{
+	cmd := cmdutil.NewCommand(&cobra.Command{
 		Use:   "minicluster-controller",
 		Short: "Keeps MiniClusters: elastic Flux clusters in Kubernetes",
 		Long: `minicluster-controller turns MiniClusters into Secrets, ConfigMaps, Services

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+	"minicluster.internal/operator/pkg/validation"
 )
 
 // document is a MiniCluster that was read from a file.

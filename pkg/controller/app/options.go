@@ -15,15 +15,15 @@ import (
 	componentconfig "k8s.io/component-base/config"
 	leaderoptions "k8s.io/component-base/config/options"
 
+	"minicluster.internal/operator/pkg/cmdutil"
 	"minicluster.internal/operator/pkg/controller"
 	"minicluster.internal/operator/pkg/fluxconfig"
-	"minicluster.internal/operator/pkg/process"
 )
 
 // Options are the settings of the process.
 type Options struct {
 	// ClientOptions are about the API server.
-	process.ClientOptions
+	cmdutil.ClientOptions
 	// Namespaces are the only ones in which MiniClusters are looked after; all where
 	// there are none.
 	Namespaces []string
@@ -60,7 +60,7 @@ type Options struct {
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	return &Options{
-		ClientOptions:  process.NewClientOptions(),
+		ClientOptions:  cmdutil.NewClientOptions(),
 		Workers:        10,
 		HealthAddress:  ":8081",
 		MetricsAddress: ":8080",
@@ -127,7 +127,7 @@ func (o *Options) site() controller.Site {
 
 // Validate returns all that is wrong with the settings, by flag.
 func (o *Options) Validate() error {
-	var errs process.FlagErrors
+	var errs cmdutil.FlagErrors
 	add := errs.Add
 	o.ValidateClient(&errs)
 	for _, problem := range namespaceProblems(o.Namespaces) {

@@ -14,10 +14,10 @@ import (
 	"k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/cmdutil"
 	"minicluster.internal/operator/pkg/controller"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
-	"minicluster.internal/operator/pkg/process"
 )
 
 // Run runs the process until the context ends or something fails for good, for
@@ -32,8 +32,8 @@ func Run(ctx context.Context, o *Options) error {
 
 // RunWith is Run with clients of the given configuration.
 func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
-	config = process.Patient(ctx, config)
-	kube, err := kubernetes.NewForConfig(process.Compact(config))
+	config = cmdutil.Patient(ctx, config)
+	kube, err := kubernetes.NewForConfig(cmdutil.Compact(config))
 	if err != nil {
 		return fmt.Errorf("making the Kubernetes client: %w", err)
 	}
@@ -75,9 +75,9 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return process.Serve(ctx, "health", o.HealthAddress, healthHandler(elector.check, c.Synced))
+		return cmdutil.Serve(ctx, "health", o.HealthAddress, healthHandler(elector.check, c.Synced))
 	})
-	group.Go(func() error { return process.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
+	group.Go(func() error { return cmdutil.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
 	group.Go(func() error {
 		// A standby fills its caches too, so that it can take over at once.
 		for _, i := range informers {

@@ -5,13 +5,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"minicluster.internal/operator/pkg/process"
+	"minicluster.internal/operator/pkg/cmdutil"
 )
 
 // NewCommand makes the command of the metrics API server.
 func NewCommand() *cobra.Command {
 	o := NewOptions()
-	return process.NewCommand(&cobra.Command{
+	return cmdutil.NewCommand(&cobra.Command{
 		Use:   "minicluster-metrics",
 		Short: "Serves metrics of MiniClusters to autoscalers",
 		Long: `minicluster-metrics serves custom.metrics.k8s.io and external.metrics.k8s.io:

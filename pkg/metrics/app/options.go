@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 
-	"minicluster.internal/operator/pkg/process"
+	"minicluster.internal/operator/pkg/cmdutil"
 )
 
 // The APIs that can be served.
@@ -22,7 +22,7 @@ const (
 // Options are the settings of the process.
 type Options struct {
 	// ClientOptions are about the API server.
-	process.ClientOptions
+	cmdutil.ClientOptions
 	// APIs are those to serve and to register: custom, external.
 	APIs []string
 	// BindAddress and SecurePort are where the API is served.
@@ -64,7 +64,7 @@ type Options struct {
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	return &Options{
-		ClientOptions: process.NewClientOptions(),
+		ClientOptions: cmdutil.NewClientOptions(),
 		APIs:          []string{apiCustom, apiExternal},
 		BindAddress:   "0.0.0.0", SecurePort: 6443, MetricsAddress: ":8080",
 		Namespace: "minicluster-system", ServiceName: "minicluster-metrics", ServicePort: 443,
@@ -101,7 +101,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 
 // Validate returns all that is wrong with the settings, by flag.
 func (o *Options) Validate() error {
-	var errs process.FlagErrors
+	var errs cmdutil.FlagErrors
 	add := errs.Add
 	o.ValidateClient(&errs)
 	if len(o.APIs) == 0 {

@@ -10,11 +10,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 	componentmetrics "k8s.io/component-base/metrics"
 
+	"minicluster.internal/operator/pkg/cmdutil"
 	fluxlisters "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics"
 	"minicluster.internal/operator/pkg/metrics/capacity"
 	"minicluster.internal/operator/pkg/metrics/promsource"
-	"minicluster.internal/operator/pkg/process"
 )
 
 // PrometheusOptions are about queries of Prometheus.
@@ -41,7 +41,7 @@ func (o *PrometheusOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Queries, "prometheus-queries", o.Queries, "ConfigMap in the namespace of this program that has the queries.")
 }
 
-func (o *PrometheusOptions) validate(errs *process.FlagErrors) {
+func (o *PrometheusOptions) validate(errs *cmdutil.FlagErrors) {
 	if o.Timeout <= 0 {
 		errs.Add("prometheus-timeout", "%s: must be more than 0", o.Timeout)
 	} else if _, err := model.ParseDuration(o.Timeout.String()); err != nil {

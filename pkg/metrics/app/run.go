@@ -18,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/cmdutil"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
 	"minicluster.internal/operator/pkg/metrics"
@@ -25,7 +26,6 @@ import (
 	"minicluster.internal/operator/pkg/metrics/fluxsource"
 	"minicluster.internal/operator/pkg/metrics/page"
 	"minicluster.internal/operator/pkg/metrics/serving"
-	"minicluster.internal/operator/pkg/process"
 
 	_ "k8s.io/component-base/metrics/prometheus/restclient" // requests to the API server
 	_ "k8s.io/component-base/metrics/prometheus/version"    // build information
@@ -38,8 +38,8 @@ func Run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	config = process.Patient(ctx, config)
-	kube, err := kubernetes.NewForConfig(process.Compact(config))
+	config = cmdutil.Patient(ctx, config)
+	kube, err := kubernetes.NewForConfig(cmdutil.Compact(config))
 	if err != nil {
 		return fmt.Errorf("making the Kubernetes client: %w", err)
 	}
@@ -61,7 +61,7 @@ func Run(ctx context.Context, o *Options) error {
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return process.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
+	group.Go(func() error { return cmdutil.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
 	group.Go(func() error { return keeper.Run(ctx) })
 	group.Go(func() error {
 		start(ctx)

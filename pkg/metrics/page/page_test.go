@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/html"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/golden"
+	"minicluster.internal/operator/test/framework/golden"
 )
 
 func written(t testing.TB, v View) string {

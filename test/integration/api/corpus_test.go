@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+	"minicluster.internal/operator/pkg/validation"
 )
 
 // TestCorpus applies the documents that users of flux-operator have. Each applies

@@ -19,10 +19,10 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
 	"minicluster.internal/operator/pkg/controller"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
-	"minicluster.internal/operator/test/randomspec"
+	"minicluster.internal/operator/pkg/validation"
+	"minicluster.internal/operator/test/framework/randomspec"
 )
 
 var (

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
 func manifest(t *testing.T, path string) string {

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/apis/fluxframework/validation"
+	"minicluster.internal/operator/pkg/validation"
 )
 
 // TestRules: what is wrong is told when a document is applied, with the field and

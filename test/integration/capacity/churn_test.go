@@ -21,9 +21,9 @@ import (
 
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics/capacity"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/cluster/process"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // Pods come and go on all nodes, 50 a second; once they rest, the numbers are exact.

@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/pkg/metrics/capacity"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/process"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // program is the metrics API server as a process of its own, to see what it costs.

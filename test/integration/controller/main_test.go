@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/pkg/controller/app"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/cluster/process"
-	"minicluster.internal/operator/test/integration/programs"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/programs"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 var (

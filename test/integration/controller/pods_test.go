@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/framework/cluster"
 )
 
 // brokers follows the pods of a MiniCluster by watch; the function that it returns

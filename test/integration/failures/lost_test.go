@@ -12,10 +12,10 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/app"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/integration/programs"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/programs"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // A node that sends no heartbeat any more is named, deleting its pod by force brings no other one, and saying that the

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"minicluster.internal/operator/pkg/controller/app"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/integration/programs"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/programs"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // slowStart is shorter than by default, for the tests' sake.

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/framework/faults"
 )
 
 // withBeside adds one of all that is made beside a Job. Sidecars get different names,

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/framework/faults"
 )
 
 // The objects of a MiniCluster vanish when it is deleted. A controller that hears of

@@ -21,10 +21,10 @@ import (
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/faults"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/faults"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // fixture is a namespace of a test's own that is followed by watch.

@@ -11,9 +11,9 @@ import (
 	"k8s.io/component-base/cli"
 
 	"minicluster.internal/operator/pkg/controller/app"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 var (

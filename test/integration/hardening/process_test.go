@@ -19,10 +19,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/controller/app"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/faults"
-	"minicluster.internal/operator/test/integration/programs"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/faults"
+	"minicluster.internal/operator/test/framework/programs"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // Lease times of these tests: short, so that a lost leader is missed soon, and long enough for a busy machine to renew

@@ -15,7 +15,7 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller"
-	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/framework/faults"
 )
 
 var (

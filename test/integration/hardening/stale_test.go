@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/framework/faults"
 )
 
 // life takes a MiniCluster through all that can happen to its size, and checks each

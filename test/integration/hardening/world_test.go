@@ -24,7 +24,7 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // patience is how long a test waits for something that should happen soon. It is

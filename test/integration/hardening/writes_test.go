@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/faults"
+	"minicluster.internal/operator/test/framework/faults"
 )
 
 // mode is a way in which a write goes wrong.

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/framework/cluster"
 )
 
 // An autoscaler whose bounds are wider than the cluster's: what it asks for beyond them is denied, and the Job never sees

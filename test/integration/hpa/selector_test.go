@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster"
+	"minicluster.internal/operator/test/framework/cluster"
 )
 
 // withHelper gives a MiniCluster a sidecar and a services pod, each with a name that tells what it is.

@@ -17,7 +17,7 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics/app"
-	"minicluster.internal/operator/test/integration/programs"
+	"minicluster.internal/operator/test/framework/programs"
 )
 
 // TestAccess: real tokens, through the API server and past it.

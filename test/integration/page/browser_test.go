@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/browser"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/browser"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // contrast is WCAG's, of all texts of the page with what is behind them: the worst ones.

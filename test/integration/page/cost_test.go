@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"minicluster.internal/operator/pkg/metrics/app"
-	"minicluster.internal/operator/test/cluster/process"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 var (

@@ -15,8 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/browser"
-	"minicluster.internal/operator/test/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/browser"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
 var picture = flag.String("picture", "", "file for a picture of the page, such as docs/images/page.png; takes six minutes")

@@ -22,7 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
-	"minicluster.internal/operator/test/cluster/process"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 func listen() (net.Listener, error) {

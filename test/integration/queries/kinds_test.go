@@ -22,10 +22,10 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics/app"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/integration/programs"
-	"minicluster.internal/operator/test/integration/user"
-	"minicluster.internal/operator/test/prometheus"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/programs"
+	"minicluster.internal/operator/test/framework/promserver"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // queriesName is the ConfigMap of queries.
@@ -125,14 +125,14 @@ func (f *fixture) active(name string, is corev1.ConditionStatus, message string)
 // MiniCluster, the other one that is nobody's. Then what the queries are is changed, is wrong,
 // is gone, and may not be read.
 func TestMiniClustersAndExternal(t *testing.T) {
-	prometheus.Need(t)
+	promserver.Need(t)
 	kube := suite.Cluster(t)
 	f := &fixture{T: t, Clients: user.In(t, kube, clustertest.Namespace(t, kube)), kube: kube}
 	shown := &exporter{namespace: f.Namespace}
 	shown.set(5, 12)
 	scraped := httptest.NewServer(shown)
 	t.Cleanup(scraped.Close)
-	server := prometheus.Start(t, prometheus.Options{Config: prometheus.Static(time.Second, strings.TrimPrefix(scraped.URL, "http://"))})
+	server := promserver.Start(t, promserver.Options{Config: promserver.Static(time.Second, strings.TrimPrefix(scraped.URL, "http://"))})
 	gate.open(server.URL())
 	t.Cleanup(func() { gate.open("") })
 

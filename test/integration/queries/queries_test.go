@@ -14,11 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/cluster/kubebin"
-	"minicluster.internal/operator/test/integration/user"
-	"minicluster.internal/operator/test/prometheus"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/promserver"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const (
@@ -117,7 +117,7 @@ func (f *fixture) scaling(want string) {
 // are 8, of the application by the average over its pods, and of a MiniCluster by the rate of
 // its Service. Then the load ends.
 func TestHTTPRequests(t *testing.T) {
-	prometheus.Need(t)
+	promserver.Need(t)
 	kube := suite.Cluster(t)
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
@@ -126,7 +126,7 @@ func TestHTTPRequests(t *testing.T) {
 	f.apply("app.yaml")
 	f.apply("minicluster.yaml")
 	application := startApplication(t, f.Kube, f.Namespace, root)
-	server := prometheus.Start(t, prometheus.Options{Config: fmt.Sprintf(`global: {scrape_interval: 1s, scrape_timeout: 1s}
+	server := promserver.Start(t, promserver.Options{Config: fmt.Sprintf(`global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
   - {job_name: sample-metrics-app, file_sd_configs: [{files: [%q], refresh_interval: 1s}]}
 `, filepath.Join(application.dir, "targets.json"))})

@@ -13,8 +13,8 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // One MiniCluster from its creation to its deletion, request by request.

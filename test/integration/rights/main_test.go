@@ -13,9 +13,9 @@ import (
 	"os"
 	"testing"
 
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/cluster/clustertest"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 var suite = clustertest.New(

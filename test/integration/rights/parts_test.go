@@ -19,8 +19,8 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/integration/user"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // part is something that a user sees the controller do.

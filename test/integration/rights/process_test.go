@@ -17,8 +17,8 @@ import (
 	"k8s.io/klog/v2/textlogger"
 
 	"minicluster.internal/operator/pkg/controller/app"
-	"minicluster.internal/operator/test/cluster"
-	"minicluster.internal/operator/test/integration/programs"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/programs"
 )
 
 // process is a controller.

@@ -1,0 +1,170 @@
+// Package reaper starts child processes and reaps all that become children, as
+// the first process of a container has to.
+//
+// A Table reaps with wait4(2) for any child, so everything in the agent that
+// starts a process while the table reaps starts it through the table. Code that
+// uses os/exec runs under Hold.
+package reaper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// prSetChildSubreaper is an option of prctl(2).
+const prSetChildSubreaper = 36
+
+// Command is what to start.
+type Command struct {
+	// Path of the program.
+	Path string
+	// Args are its arguments, without the name of the program.
+	Args []string
+	// Env is its whole environment.
+	Env []string
+	// Dir is its working directory; empty: that of the agent.
+	Dir string
+	// Credential is whom it runs as; nil: as the agent.
+	Credential *syscall.Credential
+	// Stdin, Stdout and Stderr; nil is /dev/null.
+	Stdin, Stdout, Stderr *os.File
+}
+
+// Table is the children of this process.
+type Table struct {
+	null *os.File
+
+	// mu makes starting, signalling and reaping exclude each other: a process ID that
+	// was reaped may belong to something else.
+	mu       sync.Mutex
+	children map[int]*Process
+	held     bool
+	wake     chan struct{}
+}
+
+// NewTable makes this process the reaper of its orphaned descendants (also where it
+// is not the first process of its namespace), and reaps until ctx ends.
+func NewTable(ctx context.Context) (*Table, error) {
+	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0, 0, 0, 0); errno != 0 {
+		return nil, fmt.Errorf("becoming the reaper of orphaned processes: %w", errno)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening what takes the place of absent files: %w", err)
+	}
+	t := &Table{null: null, children: map[int]*Process{}, wake: make(chan struct{}, 1)}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGCHLD)
+	go func() {
+		defer signal.Stop(signals)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+			case <-t.wake:
+			}
+			t.reap()
+		}
+	}()
+	return t, nil
+}
+
+// Hold stops reaping until the returned function is called, for code that waits for
+// children of its own. Children that end meanwhile are reaped later.
+func (t *Table) Hold() (release func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held = true
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.held = false
+		select {
+		case t.wake <- struct{}{}:
+		default: // it is awake already
+		}
+	}
+}
+
+// reap takes the status of every child that has ended.
+func (t *Table) reap() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for !t.held {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		if p := t.children[pid]; p != nil {
+			delete(t.children, pid)
+			p.status = status
+			close(p.done)
+		}
+	}
+}
+
+// Start starts a process.
+func (t *Table) Start(c Command) (*Process, error) {
+	files := []*os.File{c.Stdin, c.Stdout, c.Stderr}
+	for i, f := range files {
+		if f == nil {
+			files[i] = t.null
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	started, err := os.StartProcess(c.Path, append([]string{c.Path}, c.Args...), &os.ProcAttr{
+		Dir: c.Dir, Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{Credential: c.Credential},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting a process: %w", err)
+	}
+	p := &Process{table: t, PID: started.Pid, done: make(chan struct{})}
+	t.children[p.PID] = p
+	_ = started.Release() // the table waits for it
+	return p, nil
+}
+
+// Adopted are the children that this process did not start itself: orphans of its
+// descendants.
+func (t *Table) Adopted() []int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []int
+	for _, pid := range childrenOf(os.Getpid()) {
+		if t.children[pid] == nil {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+// SignalAdopted sends a signal to an adopted child, and tells whether there was
+// still one.
+func (t *Table) SignalAdopted(pid int, sig syscall.Signal) bool {
+	t.mu.Lock() // nothing is reaped meanwhile, so the ID stays what it is
+	defer t.mu.Unlock()
+	if t.children[pid] != nil || parentOf(strconv.Itoa(pid)) != os.Getpid() {
+		return false
+	}
+	return syscall.Kill(pid, sig) == nil
+}
+
+// SignalAtParentsEnd makes the kernel send sig to this process when its parent ends.
+// A parent that has threads may still be ending then. It tells whether the parent
+// lives.
+func SignalAtParentsEnd(parent int, sig syscall.Signal) bool {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0, 0)
+	return errno == 0 && os.Getppid() == parent
+}

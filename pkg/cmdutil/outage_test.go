@@ -1,0 +1,105 @@
+package cmdutil
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/rest"
+)
+
+// server is an API server that can't be reached for the first requests.
+type server struct {
+	lack  int32 // requests that are still to fail
+	err   error
+	tries atomic.Int32
+	next  http.RoundTripper
+}
+
+func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.tries.Add(1) <= s.lack {
+		if r.Body != nil {
+			_, _ = io.ReadAll(r.Body)
+			_ = r.Body.Close()
+		}
+		return nil, s.err
+	}
+	return s.next.RoundTrip(r)
+}
+
+func refused() error { return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} }
+
+func clientOf(ctx context.Context, t *testing.T, s *server) (client *http.Client, url string) {
+	t.Helper()
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	t.Cleanup(echo.Close)
+	config := &rest.Config{Host: echo.URL}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		s.next = next
+		return s
+	})
+	client, err := rest.HTTPClientFor(Patient(ctx, config))
+	require.NoError(t, err)
+	return client, echo.URL
+}
+
+func TestRequestsSitAnOutageOut(t *testing.T) {
+	for name, body := range map[string]io.Reader{"without a body": nil, "with a body": strings.NewReader("hello")} {
+		t.Run(name, func(t *testing.T) {
+			s := &server{lack: 3, err: refused()}
+			client, url := clientOf(t.Context(), t, s)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+			require.NoError(t, err)
+			response, err := client.Do(r)
+			require.NoError(t, err)
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			if body != nil {
+				assert.Equal(t, "hello", string(text))
+			}
+			assert.Equal(t, int32(4), s.tries.Load())
+		})
+	}
+}
+
+func TestRequestsThatDoNotWait(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	for _, tc := range []struct {
+		name    string
+		err     error
+		process context.Context
+		request context.Context
+		body    io.Reader
+		tries   int32 // 0: some
+	}{
+		{"it may have been sent", syscall.ECONNRESET, t.Context(), t.Context(), nil, 1},
+		{"the process ends", refused(), ended, t.Context(), nil, 1},
+		{"the request has no more time", refused(), t.Context(), short, nil, 0},
+		{"the body can't be read again", refused(), t.Context(), t.Context(), io.MultiReader(strings.NewReader("hello")), 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := &server{lack: 1 << 20, err: tc.err}
+			client, url := clientOf(tc.process, t, s)
+			r, err := http.NewRequestWithContext(tc.request, http.MethodPost, url, tc.body)
+			require.NoError(t, err)
+			_, err = client.Do(r) //nolint:bodyclose // there is no response
+			require.ErrorIs(t, err, tc.err, "the answer is the error of the connection")
+			if tc.tries > 0 {
+				assert.Equal(t, tc.tries, s.tries.Load())
+			}
+		})
+	}
+}

@@ -1,4 +1,0 @@
-// Package process is what the long-running programs of the project share around
-// their work: commands and their flags, clients that sit an outage of the API server
-// out, logs without bodies, small HTTP servers.
-package process

@@ -1,0 +1,116 @@
+package validation
+
+import (
+	"cmp"
+	"path"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// Names that pods have for themselves.
+const (
+	// AgentContainer brings the agent into a pod.
+	AgentContainer = "minicluster-agent"
+
+	// SharedVolume is what all containers of a pod share.
+	SharedVolume = "minicluster-shared"
+	// ConfigVolume is the ConfigMap.
+	ConfigVolume = "minicluster-config"
+	// CurveVolume is the Secret.
+	CurveVolume = "minicluster-curve"
+	// ViewImageVolume is the image of the view, where that is mounted.
+	ViewImageVolume = "minicluster-view-image"
+	// MemoryVolume is the shared memory of the Flux container.
+	MemoryVolume = "minicluster-shm"
+	// MungeVolume is the Secret of the MUNGE key.
+	MungeVolume = "minicluster-munge"
+	// StateVolume is the claim for the lead's state.
+	StateVolume = "minicluster-state"
+)
+
+// reserved are the names and places of a pod's own volumes.
+type reserved struct {
+	names map[string]bool
+	// everywhere are directories that are taken in all containers, flux those that are
+	// in the Flux container only.
+	everywhere, flux map[string]bool
+}
+
+// reservedBy tells what the pods of a MiniCluster have for themselves. What its own
+// volumes are a mere convenience for (the shared memory, the state directory, the run
+// directory), a user may mount.
+func reservedBy(spec *v1alpha2.MiniClusterSpec) *reserved {
+	r := &reserved{
+		names: map[string]bool{
+			SharedVolume: true, ConfigVolume: true, CurveVolume: true, ViewImageVolume: true,
+			MemoryVolume: true, MungeVolume: true, StateVolume: true,
+		},
+		everywhere: map[string]bool{plan.SharedDir: true, plan.ConfigDir: true, plan.ViewImageDir: true},
+		flux:       map[string]bool{plan.CertificateDir: true},
+	}
+	if fluxconfig.LayoutOf(spec) == fluxconfig.LayoutView {
+		r.names[viewName(spec)] = true
+		r.everywhere[path.Clean(fluxconfig.MountPath(spec))] = true
+	} else {
+		for _, dir := range []string{"/etc/flux/config", "/etc/flux/system", "/etc/curve"} {
+			r.flux[dir] = true
+		}
+	}
+	if flux := spec.Flux; flux != nil {
+		r.flux[plan.MungeDir] = flux.MungeSecret != ""
+		r.flux[plan.StateVolumeDir] = flux.State != nil
+	}
+	return r
+}
+
+// check refuses a volume of a user of a name, or at a directory, that is taken.
+func (r *reserved) check(name, dir string, runsFlux bool, path *field.Path) field.ErrorList {
+	if r == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if r.names[name] {
+		errs = append(errs, invalidf(path, name, "is the name of a volume that every pod has: choose another name"))
+	}
+	if r.takes(dir, runsFlux) {
+		errs = append(errs, invalidf(path.Child("path"), dir, "is where Flux has files of its own: choose another directory"))
+	}
+	return errs
+}
+
+func (r *reserved) takes(dir string, runsFlux bool) bool {
+	dir = path.Clean(dir)
+	return r.everywhere[dir] || runsFlux && r.flux[dir]
+}
+
+func viewName(spec *v1alpha2.MiniClusterSpec) string {
+	if flux := spec.Flux; flux != nil && flux.Container != nil {
+		return cmp.Or(flux.Container.Name, v1alpha2.DefaultViewName)
+	}
+	return v1alpha2.DefaultViewName
+}
+
+// validateViewPlace sees to it that the view's container, volume and directory are
+// none that pods have anyway.
+func validateViewPlace(mc *v1alpha2.MiniCluster, at *field.Path) field.ErrorList {
+	if fluxconfig.LayoutOf(&mc.Spec) != fluxconfig.LayoutView || mc.Spec.Flux == nil || mc.Spec.Flux.Container == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	// Without its own directory, which is of course taken.
+	system := mc.Spec.DeepCopy()
+	system.Flux.InstallRoot = "/usr"
+	others, name := reservedBy(system), viewName(&mc.Spec)
+	if others.names[name] || name == AgentContainer || name == mc.Name {
+		errs = append(errs, invalidf(at.Child("name"), name, "is the name of another container or volume of every pod: choose another name"))
+	}
+	dir := fluxconfig.MountPath(&mc.Spec)
+	if clean := path.Clean(dir); others.takes(dir, true) || clean == sharedMemory || clean == plan.SoftwareDir {
+		errs = append(errs, invalidf(at.Child("mountPath"), dir, "is needed for something else in every pod: choose another directory"))
+	}
+	return errs
+}

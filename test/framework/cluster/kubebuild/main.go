@@ -1,0 +1,40 @@
+// Command kubebuild builds the programs of the local Kubernetes into bin/, or finds that they are up to date. With
+// --node it builds those of a real node as well.
+// hack/build-kube.sh calls it; tests that need a cluster do the same by themselves.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	node := flag.Bool("node", false, "build the programs of a real node too")
+	flag.Parse()
+	err := run(ctx, *node)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, node bool) error {
+	root, err := kubebin.Root(".")
+	if err != nil {
+		return err
+	}
+	// Standard output stays empty, so that "make kube-up" prints nothing there but what a shell can evaluate.
+	if _, err := kubebin.Ensure(ctx, root, os.Stderr); err != nil || !node {
+		return err
+	}
+	_, err = kubebin.EnsureNode(ctx, root, os.Stderr)
+	return err
+}

@@ -1,0 +1,186 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/pelletier/go-toml/v2"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/hack/ociimage"
+	"minicluster.internal/operator/test/framework/cluster/process"
+)
+
+const (
+	// pauseImage keeps the namespaces of a pod.
+	pauseImage = "minicluster.test/pause:1"
+	// ImageNamespace is containerd's namespace for what the kubelet runs.
+	ImageNamespace = "k8s.io"
+
+	containerdTimeout = 30 * time.Second
+)
+
+type object = map[string]any
+
+// Socket is where containerd answers for a node with the given directory.
+func Socket(dir string) string { return filepath.Join(dir, "containerd.sock") }
+
+func (n *Node) socket() string { return Socket(n.dir) }
+
+// startContainerd returns when containerd answers.
+func (n *Node) startContainerd(ctx context.Context) error {
+	if err := n.writeNetworkConfig(); err != nil {
+		return err
+	}
+	config, err := toml.Marshal(n.containerdConfig())
+	if err != nil {
+		return fmt.Errorf("encoding containerd's configuration: %w", err)
+	}
+	if err := os.WriteFile(n.path("containerd.toml"), config, 0o600); err != nil {
+		return fmt.Errorf("writing containerd's configuration: %w", err)
+	}
+	path, err := exec.LookPath("containerd")
+	if err != nil {
+		return fmt.Errorf("starting containerd: %w", err)
+	}
+	p, err := n.launch("containerd", path, false, "--config="+n.path("containerd.toml"))
+	if err != nil {
+		return err
+	}
+	return p.During(ctx, func(ctx context.Context) error {
+		var last error
+		err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, containerdTimeout, true, func(ctx context.Context) (bool, error) {
+			_, last = n.ctr(ctx, nil, "version")
+			return last == nil, nil
+		})
+		if err != nil {
+			return fmt.Errorf("waiting for containerd: %w", errors.Join(err, last))
+		}
+		return nil
+	})
+}
+
+// containerdConfig is in the format of version 1 of containerd, which version 2 reads as well.
+func (n *Node) containerdConfig() object {
+	return object{
+		"version": 2,
+		"root":    n.path("containerd"),
+		"state":   "/run/containerd",
+		"grpc":    object{"address": n.socket()},
+		"plugins": object{
+			"io.containerd.internal.v1.opt": object{"path": n.path("containerd-opt")},
+			"io.containerd.grpc.v1.cri": object{
+				"sandbox_image": pauseImage,
+				// Not every root may make a process less likely to be killed than root itself.
+				"restrict_oom_score_adj": true,
+				"cni": object{
+					"bin_dir":  cniDir(),
+					"conf_dir": n.path("cni"),
+				},
+			},
+		},
+	}
+}
+
+// writeNetworkConfig tells how pods get their network: from a bridge that leads nowhere else.
+func (n *Node) writeNetworkConfig() error {
+	config, err := json.Marshal(object{
+		"cniVersion": "1.0.0",
+		"name":       "pods",
+		"plugins": []object{
+			{
+				"type":        "bridge",
+				"bridge":      "pods0",
+				"isGateway":   true,
+				"hairpinMode": true,
+				"ipam": object{
+					"type":    "host-local",
+					"dataDir": n.path("cni-addresses"),
+					"ranges":  [][]object{{{"subnet": podCIDR}}},
+					"routes":  []object{{"dst": "0.0.0.0/0"}},
+				},
+			},
+			{"type": "portmap", "capabilities": object{"portMappings": true}},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding the network's configuration: %w", err)
+	}
+	if err := os.MkdirAll(n.path("cni"), 0o700); err != nil {
+		return fmt.Errorf("making a directory for the network's configuration: %w", err)
+	}
+	if err := os.WriteFile(n.path("cni", "10-pods.conflist"), config, 0o600); err != nil {
+		return fmt.Errorf("writing the network's configuration: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) importFirstImages(ctx context.Context) error {
+	pause := n.path("pause.tar")
+	file, err := os.Create(pause)
+	if err != nil {
+		return fmt.Errorf("making the image of pods: %w", err)
+	}
+	defer file.Close()
+	_, err = ociimage.Write(file, []string{pauseImage}, ociimage.Image{
+		Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Config:   v1.ImageConfig{Entrypoint: []string{"/nodeinit", "pause"}},
+		Files:    []ociimage.File{ociimage.Program("/nodeinit", n.binaries.Init)},
+	})
+	if err != nil {
+		return fmt.Errorf("making the image of pods: %w", err)
+	}
+	for _, image := range append([]string{pause}, n.options.Images...) {
+		if err := n.Import(ctx, image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Import gives the node the images in an archive, as if it had pulled them. What is called "latest" in it has to be used
+// with a pull policy other than Always.
+func (n *Node) Import(ctx context.Context, archive string) error {
+	file, err := os.Open(archive)
+	if err != nil {
+		return fmt.Errorf("importing an image: %w", err)
+	}
+	defer file.Close()
+	if _, err := n.ctr(ctx, file, "--namespace="+ImageNamespace, "images", "import", "-"); err != nil {
+		return fmt.Errorf("importing the images in %s: %w", archive, err)
+	}
+	return nil
+}
+
+func (n *Node) ctr(ctx context.Context, stdin *os.File, args ...string) (string, error) {
+	return n.Run(ctx, stdin, "ctr", append([]string{"--address=" + n.socket()}, args...)...)
+}
+
+// Run runs a program of this machine in the namespaces of the node and returns what it prints. The error holds what it
+// complains about.
+func (n *Node) Run(ctx context.Context, stdin *os.File, name string, args ...string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("running %s on the node: %w", name, err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
+	if err := process.RunFrom(n.sandbox.enter, cmd); err != nil {
+		return stdout.String(), fmt.Errorf("running %s %s on the node: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}

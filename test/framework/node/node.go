@@ -1,0 +1,201 @@
+// Package node starts a Kubernetes with a real node on this machine, for end-to-end tests: containers run, names
+// resolve, Services answer. Everything that belongs to it lives in namespaces of its own (network, mounts, process IDs)
+// whose first process it is to end for all of it to be gone. There is no way out of its network, and any number of
+// nodes can run side by side.
+//
+// It needs root, and containerd, runc, CNI plugins and iptables on the machine, see Missing. The control plane is that
+// of package test/framework/cluster; a Node can do what a Cluster can.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/cluster/process"
+)
+
+// Addresses inside. They are the same for every node: their networks have nothing to do with each other.
+const (
+	// Name is what the node is called.
+	Name = "node-0"
+	// Address is the node's, and also where DNS is served.
+	Address = "10.240.0.1"
+
+	addressWithMask = Address + "/24"
+	podCIDR         = "10.241.0.0/16"
+	serviceCIDR     = "10.96.0.0/16"
+	clusterDomain   = "cluster.local"
+)
+
+// readyLine is what programs of ours print when they are.
+const readyLine = "ready"
+
+const startTimeout = 2 * time.Minute
+
+// Options say what kind of node to start. The zero value is one in a temporary directory.
+type Options struct {
+	// Cluster are the options of the control plane. Its directory is the node's as well.
+	Cluster cluster.Options
+	// Images are archives to import before any pod is started, see Import.
+	Images []string
+	// MetricsServer has resource usage measured, for "kubectl top" and for autoscaling on CPU.
+	MetricsServer bool
+}
+
+// Node is a Kubernetes with a real node that runs. Its methods may be called concurrently.
+type Node struct {
+	*cluster.Cluster
+
+	options   Options
+	binaries  kubebin.NodeBinaries
+	dir       string
+	temporary bool
+	sandbox   *sandbox
+	initPID   int
+
+	mu        sync.Mutex
+	processes []*process.Process
+}
+
+// Start returns when pods run and names resolve. If necessary it builds Kubernetes first. The context is only for
+// starting: a node runs until Stop, or until the process that started it ends.
+func Start(ctx context.Context, options Options) (*Node, error) {
+	if options.Cluster.Log == nil {
+		options.Cluster.Log = io.Discard
+	}
+	if missing := Missing(); len(missing) > 0 {
+		return nil, fmt.Errorf("starting a node: %w", errors.Join(missing...))
+	}
+	removeLeftovers(options.Cluster.Log)
+	root, err := kubebin.Root(".")
+	if err != nil {
+		return nil, err
+	}
+	binaries, err := kubebin.EnsureNode(ctx, root, options.Cluster.Log)
+	if err != nil {
+		return nil, err
+	}
+	// Here rather than inside, for building it can take long.
+	if _, err := kubebin.Ensure(ctx, root, options.Cluster.Log); err != nil {
+		return nil, err
+	}
+	n := &Node{options: options, binaries: binaries}
+	if err := n.prepareDir(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting a node in %s: %w", n.dir, err), n.Stop())
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) error {
+	begin := time.Now()
+	sandbox, err := startSandbox(ctx, n.binaries.Init, n.dir, n.options.Cluster.Detached)
+	n.sandbox = sandbox
+	if sandbox != nil {
+		n.initPID = sandbox.pid()
+	}
+	if err != nil {
+		return err
+	}
+	if err := sandbox.makeCgroups(); err != nil {
+		return err
+	}
+	n.options.Cluster.Dir = n.dir
+	n.options.Cluster.Inside = &cluster.Inside{Enter: sandbox.enter, Address: Address}
+
+	// Containers need no API server, so containerd gets ready while that one does.
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		kube, err := cluster.Start(groupCtx, n.options.Cluster)
+		n.Cluster = kube
+		return err
+	})
+	group.Go(func() error {
+		if err := n.startContainerd(groupCtx); err != nil {
+			return err
+		}
+		return n.importFirstImages(groupCtx)
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, start := range []func(context.Context) error{n.startKubelet, n.startKubeProxy, n.startDNS, n.startMetricsServer, n.waitForNode} {
+		if err := start(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(n.options.Cluster.Log, "A node is ready after %.1f s\n", time.Since(begin).Seconds())
+	return nil
+}
+
+// Stop ends the node and all of its containers, and removes what was made for it. It may be called more than once.
+func (n *Node) Stop() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var errs []error
+	if n.sandbox != nil {
+		errs = append(errs, n.sandbox.stop())
+	}
+	// All that these still do is to notice that their processes have ended.
+	for _, p := range n.processes {
+		errs = append(errs, p.Stop())
+	}
+	if n.Cluster != nil {
+		errs = append(errs, n.Cluster.Stop())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("stopping the node in %s: %w", n.dir, err)
+	}
+	n.sandbox, n.processes = nil, nil
+	if n.temporary {
+		if err := os.RemoveAll(n.dir); err != nil {
+			return fmt.Errorf("removing the node's directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// launch starts a program of the node in its namespaces.
+func (n *Node) launch(name, path string, lines bool, args ...string) (*process.Process, error) {
+	p, err := process.Start(process.Command{
+		Name:     name,
+		Path:     path,
+		Args:     args,
+		Log:      n.path(name + ".log"),
+		Lines:    lines,
+		Detached: n.options.Cluster.Detached,
+		Enter:    n.sandbox.enter,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.processes = append(n.processes, p)
+	return p, nil
+}
+
+// Enter moves the calling thread to where the node is: pods can be reached from there. It is for process.Command, and
+// process.Within.
+func (n *Node) Enter() error { return n.sandbox.enter() }
+
+// InitPID is the process ID of the node's first process: "nsenter --target PID --net --mount --pid" enters it.
+func (n *Node) InitPID() int { return n.initPID }
+
+func (n *Node) path(names ...string) string {
+	return filepath.Join(append([]string{n.dir}, names...)...)
+}

@@ -1,0 +1,47 @@
+package programs
+
+import (
+	"context"
+
+	"minicluster.internal/operator/pkg/controller/app"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/user"
+)
+
+// ControllerOptions are those of a controller on simulated nodes, whose pods have no agents to drain ranks.
+func ControllerOptions(changes ...func(*app.Options)) *app.Options {
+	o := app.NewOptions()
+	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
+	o.DrainPatience = 0
+	o.LeaderElection.ResourceNamespace = user.SystemNamespace
+	for _, change := range changes {
+		change(o)
+	}
+	return o
+}
+
+// WithAgents has agents answer for those of simulated pods, so that ranks are drained as usual.
+func WithAgents(agents *user.Agents) func(*app.Options) {
+	patience := app.NewOptions().DrainPatience
+	return func(o *app.Options) { o.NewAgent, o.DrainPatience = agents.Connect, patience }
+}
+
+// Controller starts the controller that the tests of a package share.
+func Controller(changes ...func(*app.Options)) clustertest.Setup {
+	return func(ctx context.Context, kube *cluster.Cluster) error {
+		_, err := StartController(ctx, kube, changes...)
+		return err
+	}
+}
+
+// StartController starts a controller for all namespaces.
+func StartController(ctx context.Context, kube *cluster.Cluster, changes ...func(*app.Options)) (*Program, error) {
+	kubeconfig, err := kube.KubeconfigFor(user.Controller, user.SystemGroups...)
+	if err != nil {
+		return nil, err
+	}
+	o := ControllerOptions(changes...)
+	o.Kubeconfig = kubeconfig
+	return Start(ctx, "the controller", func(ctx context.Context) error { return app.Run(ctx, o) }), nil
+}

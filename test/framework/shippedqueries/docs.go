@@ -1,0 +1,116 @@
+// Package shippedqueries knows what the repository says about metrics: those that are documented, and the queries of the
+// dashboard and of the rules in manifests/monitoring.
+package shippedqueries
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Metric is one that the documentation says a program has. That it says so of those that exist, and of no others, is
+// checked by hack/verify-docs.sh.
+type Metric struct {
+	// Type is gauge, counter or histogram.
+	Type string
+	// Labels are its names of labels, without those of a scrape.
+	Labels []string
+}
+
+// tables are where metrics are documented: files and headings.
+func tables() map[string][]string {
+	return map[string][]string{
+		"docs/operations.md":    {"## Metrics", "## Health and metrics of Flux"},
+		"docs/metrics.md":       {"## Its own metrics"},
+		"docs/opportunistic.md": {"## Metrics"},
+	}
+}
+
+// Metrics reads the tables of metrics below the root of the repository. Tables without a column for labels are about
+// something else.
+func Metrics(root string) (map[string]Metric, error) {
+	all := map[string]Metric{}
+	for file, headings := range tables() {
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file)))
+		if err != nil {
+			return nil, fmt.Errorf("reading the documented metrics: %w", err)
+		}
+		for _, heading := range headings {
+			found := readTables(section(string(text), heading))
+			if len(found) == 0 {
+				return nil, fmt.Errorf("%s: no table of metrics below %q", file, heading)
+			}
+			for name, metric := range found {
+				all[name] = metric
+			}
+		}
+	}
+	return all, nil
+}
+
+// section is the text below a heading.
+func section(text, heading string) string {
+	var lines []string
+	inside := false
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			inside = strings.TrimSpace(line) == heading
+		}
+		if inside {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+var (
+	quoted = regexp.MustCompile("`([^`]+)`")
+	// aside is what is said about a label.
+	aside = regexp.MustCompile(`\([^)]*\)|:.*`)
+	name  = regexp.MustCompile(`^[a-z][a-z_]+$`)
+)
+
+// readTables reads tables with the columns metric (also: metric of Flux), labels and perhaps type.
+func readTables(text string) map[string]Metric {
+	metrics := map[string]Metric{}
+	var header []string
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "|") {
+			header = nil
+			continue
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if header == nil {
+			header = cells
+			continue
+		}
+		labels := slices.Index(header, "labels")
+		if labels < 0 || !strings.HasPrefix(header[0], "metric") {
+			continue
+		}
+		metric := Metric{Type: "gauge", Labels: names(aside.ReplaceAllString(cells[labels], ""))}
+		if kind := slices.Index(header, "type"); kind >= 0 {
+			metric.Type = cells[kind]
+		}
+		for _, one := range names(cells[0]) {
+			metrics[one] = metric
+		}
+	}
+	return metrics
+}
+
+func names(cell string) []string {
+	var found []string
+	for _, match := range quoted.FindAllStringSubmatch(cell, -1) {
+		if name.MatchString(match[1]) {
+			found = append(found, match[1])
+		}
+	}
+	return found
+}

@@ -1,0 +1,131 @@
+package user
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/flux"
+)
+
+// Agents answer a controller in the place of the agents of simulated pods, which have
+// addresses where nobody is: over TLS, with the certificates of each cluster's Secret.
+type Agents struct {
+	mu     sync.Mutex
+	agents map[string]*Agent
+}
+
+// Agent is what answers for the clusters of one name.
+type Agent struct {
+	mu sync.Mutex
+	// busy are jobs on the ranks from one on; refuse is the answer to everything.
+	busy   uint32
+	refuse string
+	sizes  []int
+	from   uint32 // the lowest rank that is drained
+}
+
+// drainedNone is more than any rank.
+const drainedNone = 1 << 20
+
+// Of returns the agent of the clusters of a name.
+func (a *Agents) Of(name string) *Agent {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.agents == nil {
+		a.agents = map[string]*Agent{}
+	}
+	if a.agents[name] == nil {
+		a.agents[name] = &Agent{from: drainedNone}
+	}
+	return a.agents[name]
+}
+
+// Busy has a job run on the ranks from one on; 0 ends it.
+func (a *Agent) Busy(rank uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.busy = rank
+}
+
+// Refuse has everything refused, until it is called with "".
+func (a *Agent) Refuse(why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refuse = why
+}
+
+// Sizes are the sizes that were asked about, repetitions left out.
+func (a *Agent) Sizes() []int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]int(nil), a.sizes...)
+}
+
+// Connect is controller.Options.NewAgent.
+func (a *Agents) Connect(data map[string][]byte, host string) (controller.Agent, error) {
+	client, err := control.NewClient(data, host)
+	if err != nil {
+		return nil, err
+	}
+	config, err := control.ServerTLS(data)
+	if err != nil {
+		return nil, err
+	}
+	return &elsewhere{client: client, serve: func() (net.Listener, error) {
+		server := &http.Server{Handler: a.Of(strings.TrimSuffix(host, "-0")), TLSConfig: config, ReadHeaderTimeout: time.Minute}
+		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		if err == nil {
+			go func() { _ = server.ServeTLS(listener, "", "") }()
+		}
+		return listener, err
+	}}, nil
+}
+
+// elsewhere asks an agent that is not where its pod is. It listens while it is asked.
+type elsewhere struct {
+	client *control.Client
+	serve  func() (net.Listener, error)
+}
+
+// Resize implements controller.Agent.
+func (e *elsewhere) Resize(ctx context.Context, _ string, _, size int) (control.State, error) {
+	listener, err := e.serve()
+	if err != nil {
+		return control.State{}, err
+	}
+	defer listener.Close()
+	address := listener.Addr().(*net.TCPAddr)
+	return e.client.Resize(ctx, address.IP.String(), address.Port, size)
+}
+
+// ServeHTTP implements http.Handler.
+func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var in control.Resize
+	switch err := json.NewDecoder(r.Body).Decode(&in); {
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	case a.refuse != "":
+		http.Error(w, a.refuse, http.StatusServiceUnavailable)
+		return
+	}
+	if n := len(a.sizes); n == 0 || a.sizes[n-1] != in.Size {
+		a.sizes = append(a.sizes, in.Size)
+	}
+	size := uint32(in.Size)
+	state := control.State{Leaving: flux.IDs(size), Idle: a.from <= size}
+	a.from = size
+	if a.busy > 0 {
+		state.Busy, state.Jobs, state.Idle = flux.IDs(max(size, a.busy)), 1, false
+	}
+	_ = json.NewEncoder(w).Encode(state)
+}

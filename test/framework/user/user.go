@@ -1,0 +1,124 @@
+// Package user does what the users of MiniClusters do, for the integration tests.
+package user
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
+	client "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+)
+
+// SystemNamespace is where the programs have their service accounts and leases.
+const SystemNamespace = "minicluster-system"
+
+// The programs as the API server knows them, and what has to be applied for the controller.
+var (
+	Controller   = cluster.ServiceAccountUser(SystemNamespace, "minicluster-controller")
+	Metrics      = cluster.ServiceAccountUser(SystemNamespace, "minicluster-metrics")
+	SystemGroups = []string{"system:serviceaccounts", "system:serviceaccounts:" + SystemNamespace}
+	Manifests    = clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac")
+)
+
+// Clients are the clients of a user in a namespace.
+type Clients struct {
+	Flux      clientset.Interface
+	Kube      kubernetes.Interface
+	Namespace string
+}
+
+// In makes the clients of a user of a cluster.
+func In(t testing.TB, kube *cluster.Cluster, namespace string) Clients {
+	t.Helper()
+	flux, err := clientset.NewForConfig(kube.Config())
+	require.NoError(t, err)
+	return Clients{Flux: flux, Kube: kube.Client(), Namespace: namespace}
+}
+
+// MiniClusters is the client for the MiniClusters of the namespace.
+func (c Clients) MiniClusters() client.MiniClusterInterface {
+	return c.Flux.FluxFrameworkV1alpha2().MiniClusters(c.Namespace)
+}
+
+// New is a MiniCluster of the tutorial's shape.
+func New(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
+	mc := &v1alpha2.MiniCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha2.MiniClusterSpec{
+			Size: &size, Interactive: true,
+			Containers: []v1alpha2.MiniClusterContainer{{Image: "flux:test"}},
+		},
+	}
+	for _, mod := range mods {
+		mod(mc)
+	}
+	return mc
+}
+
+// MaxSize sets spec.maxSize.
+func MaxSize(n int32) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = n }
+}
+
+// Create makes a MiniCluster of the tutorial's shape.
+func (c Clients) Create(t testing.TB, name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
+	t.Helper()
+	mc, err := c.MiniClusters().Create(t.Context(), New(name, size, mods...), metav1.CreateOptions{})
+	require.NoError(t, err)
+	return mc
+}
+
+// Patch merges something into a MiniCluster.
+func (c Clients) Patch(t testing.TB, name string, patch map[string]any) *v1alpha2.MiniCluster {
+	t.Helper()
+	text, err := json.Marshal(patch)
+	require.NoError(t, err)
+	mc, err := c.MiniClusters().Patch(t.Context(), name, types.MergePatchType, text, metav1.PatchOptions{})
+	require.NoError(t, err)
+	return mc
+}
+
+// SetSize writes spec.size.
+func (c Clients) SetSize(t testing.TB, name string, size int32) *v1alpha2.MiniCluster {
+	t.Helper()
+	return c.Patch(t, name, map[string]any{"spec": map[string]any{"size": size}})
+}
+
+// LeadPod is the name of a MiniCluster's pod 0.
+func (c Clients) LeadPod(t testing.TB, name string) string {
+	t.Helper()
+	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(t.Context(), metav1.ListOptions{
+		LabelSelector: fmt.Sprintf("hpa-selector=%s,%s=0", name, batchv1.JobCompletionIndexAnnotation),
+	})
+	require.NoError(t, err)
+	require.Len(t, pods.Items, 1)
+	return pods.Items[0].Name
+}
+
+// Eventually waits until a check returns "", and fails with the last answer.
+func Eventually(t testing.TB, patience time.Duration, what string, check func(context.Context) (string, error)) {
+	t.Helper()
+	var last string
+	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		answer, err := check(ctx)
+		if err != nil {
+			answer = err.Error()
+		}
+		last = answer
+		return answer == "", nil
+	})
+	require.NoError(t, err, "%s: %s", what, last)
+}
