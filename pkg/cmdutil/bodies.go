@@ -5,9 +5,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// WithoutBodies keeps the bodies of requests and responses out of a log. client-go
+// RedactBodies keeps the bodies of requests and responses out of a log. client-go
 // logs them at high verbosity, and they carry certificates and passwords.
-func WithoutBodies(logger klog.Logger) klog.Logger {
+func RedactBodies(logger klog.Logger) klog.Logger {
 	sink := logger.GetSink()
 	if sink == nil {
 		return logger

@@ -53,9 +53,9 @@ func (o *ClientOptions) ClientConfig(name string) (*rest.Config, error) {
 	return rest.AddUserAgent(config, name), nil
 }
 
-// Compact makes a client of Kubernetes' own types speak protobuf, which is cheaper
+// UseProtobuf makes a client of Kubernetes' own types speak protobuf, which is cheaper
 // than JSON at both ends; MiniClusters exist in JSON only.
-func Compact(config *rest.Config) *rest.Config {
+func UseProtobuf(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON

@@ -32,9 +32,9 @@ type outage struct {
 	down   atomic.Bool
 }
 
-// Patient makes the clients of a configuration sit an outage out, until the context
+// WithConnectRetry makes the clients of a configuration sit an outage out, until the context
 // ends.
-func Patient(ctx context.Context, config *rest.Config) *rest.Config {
+func WithConnectRetry(ctx context.Context, config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	o := &outage{end: ctx.Done(), logger: klog.FromContext(ctx)}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &outageTransport{outage: o, next: next} })

@@ -47,7 +47,7 @@ func clientOf(ctx context.Context, t *testing.T, s *server) (client *http.Client
 		s.next = next
 		return s
 	})
-	client, err := rest.HTTPClientFor(Patient(ctx, config))
+	client, err := rest.HTTPClientFor(WithConnectRetry(ctx, config))
 	require.NoError(t, err)
 	return client, echo.URL
 }

@@ -115,7 +115,7 @@ func TestScaleOnTheQueue(t *testing.T) {
 	eventuallyPods(t, kube, first, selector("flux-sample"), hpaPatience, areReady(4))
 	t.Logf("4 pods are ready %.1f s after 4 jobs were submitted", time.Since(begin).Seconds())
 	pods := eventuallyPods(t, kube, second, selector("flux-sample"), hpaPatience, areReady(3))
-	value, err := metricOf(t.Context(), kube, second, "nodes_demanded")
+	value, err := metricOf(t.Context(), kube, second, "size_demanded")
 	require.NoError(t, err)
 	assert.Equal(t, "3", value, "not more than there may be")
 
@@ -132,7 +132,7 @@ func TestScaleOnTheQueue(t *testing.T) {
 	t.Logf("1 pod is left %.1f s after the last job was seen to have ended", time.Since(ended).Seconds())
 	// The jobs of the lost lead are gone with it.
 	eventuallyPods(t, kube, second, selector("flux-sample"), hpaPatience, areReady(1))
-	eventuallyMetric(t, kube, second, "nodes_demanded", "1") // not less than there may be
+	eventuallyMetric(t, kube, second, "size_demanded", "1") // not less than there may be
 	eventuallyMetric(t, kube, second, "job_queue_state_run_count", "0")
 }
 

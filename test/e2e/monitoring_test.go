@@ -76,7 +76,7 @@ func TestPrometheus(t *testing.T) {
 		`sum by (state) (flux_jobs{state="sched", namespace="` + namespace + `"})`: 1,
 		`sum(leader_election_master_status{job="minicluster-controller"})`:         1,
 		`max(minicluster_nodes{nodes="all"})`:                                      1,
-		`count(minicluster_pods_fitting` + own + `)`:                               2, // one of each replica
+		`count(minicluster_size_fitting` + own + `)`:                               2, // one of each replica
 	} {
 		server.Eventually(t, expression, want)
 	}
@@ -108,7 +108,7 @@ func conditionsAgree(t *testing.T, kube *node.Node, server *promserver.Server) {
 	t.Helper()
 	client, err := versioned.NewForConfig(kube.Config())
 	require.NoError(t, err)
-	server.EventuallyVector(t, `max(minicluster_clusters{condition="Ready", status="True", reason="Ready"})`, func(v model.Vector) string {
+	server.EventuallyVector(t, `max(minicluster_status_condition{condition="Ready", status="True", reason="Ready"})`, func(v model.Vector) string {
 		list, err := client.FluxFrameworkV1alpha2().MiniClusters(metav1.NamespaceAll).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			return err.Error()

@@ -79,7 +79,7 @@ func TestPage(t *testing.T) {
 	for range 3 { // of which one waits
 		flux(t, kube, pods[0], "submit", "-N1", "sleep", "600")
 	}
-	eventuallyMetric(t, kube, namespace, "nodes_demanded", "3")
+	eventuallyMetric(t, kube, namespace, "size_demanded", "3")
 	proxy := startProxy(t, kube)
 	address := proxy + pages + "namespaces/" + namespace + "/miniclusters"
 
@@ -89,15 +89,15 @@ func TestPage(t *testing.T) {
 	err := wait.PollUntilContextTimeout(t.Context(), 10*pollInterval, hpaPatience, true, func(ctx context.Context) (bool, error) {
 		page, problem = fetchPage(ctx, address)
 		shown = figuresOf(page, namespace, "flux-sample")
-		return problem == nil && shown["nodes_demanded"] == "3", nil
+		return problem == nil && shown["size_demanded"] == "3", nil
 	})
 	require.NoError(t, err, "%v: %v", problem, shown)
-	for _, metric := range []string{"nodes_demanded", "job_queue_state_run_count", "job_queue_state_sched_count"} {
+	for _, metric := range []string{"size_demanded", "job_queue_state_run_count", "job_queue_state_sched_count"} {
 		value, err := metricOf(t.Context(), kube, namespace, metric)
 		require.NoError(t, err)
 		assert.Equal(t, value, shown[metric], metric)
 	}
-	assert.Contains(t, shown, "pods_fitting", "what others leave changes all the time")
+	assert.Contains(t, shown, "size_fitting", "what others leave changes all the time")
 	columns, err := kube.Kubectl(t.Context(), "get", "minicluster", "flux-sample", "--namespace="+namespace,
 		"--output=custom-columns=:.spec.size,:.status.size,:.status.readySize,:.spec.minSize,:.status.maximumSize", "--no-headers")
 	require.NoError(t, err)
@@ -139,7 +139,7 @@ func TestPage(t *testing.T) {
 		scale(t, kube, namespace, "flux-sample", 4)
 		say(row+"[data-of=wanted]", "4")
 		say(row+"[data-of=ready]", "4")
-		say(row+"[data-metric=nodes_demanded]", "3")
+		say(row+"[data-metric=size_demanded]", "3")
 		assert.Empty(t, b.Complaints())
 	})
 }

@@ -32,8 +32,8 @@ func Run(ctx context.Context, o *Options) error {
 
 // RunWith is Run with clients of the given configuration.
 func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
-	config = cmdutil.Patient(ctx, config)
-	kube, err := kubernetes.NewForConfig(cmdutil.Compact(config))
+	config = cmdutil.WithConnectRetry(ctx, config)
+	kube, err := kubernetes.NewForConfig(cmdutil.UseProtobuf(config))
 	if err != nil {
 		return fmt.Errorf("making the Kubernetes client: %w", err)
 	}

@@ -15,13 +15,13 @@ import (
 // Flags about what is free.
 const (
 	flagReserve = "capacity-reserve"
-	flagPools   = "capacity-pools"
+	flagNodePools   = "capacity-node-pools"
 )
 
 func (o *Options) addCapacityFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.CapacityReserve, flagReserve, o.CapacityReserve,
 		"What MiniClusters leave free that have no annotation about it, such as 30 (cores), 15% or cpu=30,memory=10%.")
-	fs.StringArrayVar(&o.CapacityPools, flagPools, o.CapacityPools,
+	fs.StringArrayVar(&o.CapacityNodePools, flagNodePools, o.CapacityNodePools,
 		"Nodes whose capacity is shown at /metrics by itself: NAME=SELECTOR, with a selector of labels. May be given several times.")
 }
 
@@ -32,19 +32,19 @@ func (o *Options) capacity() (capacity.Options, error) {
 		return capacity.Options{}, fmt.Errorf("--%s: %w", flagReserve, err)
 	}
 	pools := map[string]labels.Selector{}
-	for _, pool := range o.CapacityPools {
+	for _, pool := range o.CapacityNodePools {
 		name, text, _ := strings.Cut(pool, "=")
 		selector, err := labels.Parse(text)
 		problems := validation.IsDNS1123Label(name)
 		switch {
 		case err != nil:
-			return capacity.Options{}, fmt.Errorf("--%s: %q: %w", flagPools, pool, err)
+			return capacity.Options{}, fmt.Errorf("--%s: %q: %w", flagNodePools, pool, err)
 		case len(problems) > 0:
-			return capacity.Options{}, fmt.Errorf("--%s: %q: the name %q: %s", flagPools, pool, name, problems[0])
+			return capacity.Options{}, fmt.Errorf("--%s: %q: the name %q: %s", flagNodePools, pool, name, problems[0])
 		case selector.Empty(), name == capacity.AllNodes:
-			return capacity.Options{}, fmt.Errorf("--%s: %q: must be NAME=SELECTOR; all nodes are there as %s", flagPools, pool, capacity.AllNodes)
+			return capacity.Options{}, fmt.Errorf("--%s: %q: must be NAME=SELECTOR; all nodes are there as %s", flagNodePools, pool, capacity.AllNodes)
 		case pools[name] != nil:
-			return capacity.Options{}, fmt.Errorf("--%s: %q: %s is there twice", flagPools, pool, name)
+			return capacity.Options{}, fmt.Errorf("--%s: %q: %s is there twice", flagNodePools, pool, name)
 		}
 		pools[name] = selector
 	}

@@ -13,7 +13,7 @@ import (
 func TestCapacityOptions(t *testing.T) {
 	o := NewOptions()
 	o.CapacityReserve = "cpu=15%"
-	o.CapacityPools = []string{"gpu=nvidia.com/gpu.present=true", "batch=pool in (a,b),!old"}
+	o.CapacityNodePools = []string{"gpu=nvidia.com/gpu.present=true", "batch=pool in (a,b),!old"}
 	got, err := o.capacity()
 	require.NoError(t, err)
 	assert.Equal(t, reserve.Reserve{"cpu": {Percent: 15_000}}, got.Reserve)
@@ -22,11 +22,11 @@ func TestCapacityOptions(t *testing.T) {
 
 	for want, set := range map[string]func(*Options){
 		`--capacity-reserve: "-1" is less than nothing: use 0 or more`:                            func(o *Options) { o.CapacityReserve = "-1" },
-		`--capacity-pools: "gpu": must be NAME=SELECTOR; all nodes are there as all`:              func(o *Options) { o.CapacityPools = []string{"gpu"} },
-		`--capacity-pools: "all=a=b": must be NAME=SELECTOR; all nodes are there as all`:          func(o *Options) { o.CapacityPools = []string{"all=a=b"} },
-		`--capacity-pools: "a=x=1": a is there twice`:                                             func(o *Options) { o.CapacityPools = []string{"a=y", "a=x=1"} },
-		`--capacity-pools: "A=x": the name "A": a lowercase RFC 1123 label must consist of lower`: func(o *Options) { o.CapacityPools = []string{"A=x"} },
-		`--capacity-pools: "a=x in": `:                                                            func(o *Options) { o.CapacityPools = []string{"a=x in"} },
+		`--capacity-node-pools: "gpu": must be NAME=SELECTOR; all nodes are there as all`:              func(o *Options) { o.CapacityNodePools = []string{"gpu"} },
+		`--capacity-node-pools: "all=a=b": must be NAME=SELECTOR; all nodes are there as all`:          func(o *Options) { o.CapacityNodePools = []string{"all=a=b"} },
+		`--capacity-node-pools: "a=x=1": a is there twice`:                                             func(o *Options) { o.CapacityNodePools = []string{"a=y", "a=x=1"} },
+		`--capacity-node-pools: "A=x": the name "A": a lowercase RFC 1123 label must consist of lower`: func(o *Options) { o.CapacityNodePools = []string{"A=x"} },
+		`--capacity-node-pools: "a=x in": `:                                                            func(o *Options) { o.CapacityNodePools = []string{"a=x in"} },
 	} {
 		o := NewOptions()
 		set(o)

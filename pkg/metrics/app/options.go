@@ -48,8 +48,8 @@ type Options struct {
 	MaxAge             time.Duration
 	// CapacityReserve is what MiniClusters leave free that have no annotation about it.
 	CapacityReserve string
-	// CapacityPools are nodes with metrics of their own: NAME=SELECTOR.
-	CapacityPools []string
+	// CapacityNodePools are nodes with metrics of their own: NAME=SELECTOR.
+	CapacityNodePools []string
 	// Page serves the page of what is measured.
 	Page bool
 	// Prometheus is about queries.
@@ -93,7 +93,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.CollectInterval, "collect-interval", o.CollectInterval, "Time from one round, in which every agent is asked, to the next, and for which an answer of Prometheus is used.")
 	fs.DurationVar(&o.CollectTimeout, "collect-timeout", o.CollectTimeout, "Time that an agent has to answer.")
 	fs.IntVar(&o.CollectConcurrency, "collect-concurrency", o.CollectConcurrency, "Agents that are asked at the same time.")
-	fs.DurationVar(&o.MaxAge, "max-age", o.MaxAge, "Age from which on numbers are not given out.")
+	fs.DurationVar(&o.MaxAge, "metric-max-age", o.MaxAge, "Age from which on numbers are not given out.")
 	o.addCapacityFlags(fs)
 	o.addPageFlags(fs)
 	o.Prometheus.addFlags(fs)
@@ -126,13 +126,13 @@ func (o *Options) Validate() error {
 	if slices.Contains(files, "") && o.CertFile+o.KeyFile+o.CAFile != "" {
 		add("tls-cert-file", "goes with --tls-private-key-file and --tls-ca-file")
 	}
-	for flag, d := range map[string]time.Duration{"collect-interval": o.CollectInterval, "collect-timeout": o.CollectTimeout, "max-age": o.MaxAge} {
+	for flag, d := range map[string]time.Duration{"collect-interval": o.CollectInterval, "collect-timeout": o.CollectTimeout, "metric-max-age": o.MaxAge} {
 		if d <= 0 {
 			add(flag, "%s: must be more than 0", d)
 		}
 	}
 	if o.MaxAge < 2*o.CollectInterval {
-		add("max-age", "%s: must be at least twice --collect-interval (%s)", o.MaxAge, o.CollectInterval)
+		add("metric-max-age", "%s: must be at least twice --collect-interval (%s)", o.MaxAge, o.CollectInterval)
 	}
 	if o.CollectConcurrency < 1 {
 		add("collect-concurrency", "%d: must be at least 1", o.CollectConcurrency)

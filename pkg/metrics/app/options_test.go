@@ -25,7 +25,7 @@ func TestOptions(t *testing.T) {
 		{[]string{"--metrics-bind-address="}, ""},
 		{[]string{"--tls-cert-file=a"}, "--tls-cert-file"},
 		{[]string{"--tls-cert-file=a", "--tls-private-key-file=b", "--tls-ca-file=c"}, ""},
-		{[]string{"--collect-interval=20s"}, "--max-age"},
+		{[]string{"--collect-interval=20s"}, "--metric-max-age"},
 		{[]string{"--collect-timeout=0s"}, "--collect-timeout"},
 		{[]string{"--collect-concurrency=0"}, "--collect-concurrency"},
 		{[]string{"--kube-api-qps=5", "--kube-api-burst=0"}, "--kube-api-burst"},

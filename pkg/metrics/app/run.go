@@ -38,8 +38,8 @@ func Run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	config = cmdutil.Patient(ctx, config)
-	kube, err := kubernetes.NewForConfig(cmdutil.Compact(config))
+	config = cmdutil.WithConnectRetry(ctx, config)
+	kube, err := kubernetes.NewForConfig(cmdutil.UseProtobuf(config))
 	if err != nil {
 		return fmt.Errorf("making the Kubernetes client: %w", err)
 	}

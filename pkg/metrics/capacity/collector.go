@@ -41,10 +41,10 @@ func NewCollector(source *Source) *Collector {
 	c.cluster[kindRequests] = desc("minicluster_nodes_requests", "What the pods on these nodes hold.", of)
 	c.cluster[kindRemaining] = desc("minicluster_nodes_remaining", "What may still be requested on these nodes.", of)
 	c.nodes = desc("minicluster_nodes", "Nodes that are ready and not cordoned.", of[:1])
-	c.miniClusters[kindAllocatable] = desc("minicluster_seen_allocatable", "What pods may request on the nodes that the MiniCluster may use.", seen)
-	c.miniClusters[kindRequests] = desc("minicluster_seen_requests", "What everything but the MiniCluster holds there.", seen)
-	c.miniClusters[kindRemaining] = desc("minicluster_seen_remaining", "What is left to the MiniCluster there, with what it holds, without the reserve.", seen)
-	c.fitting = desc("minicluster_pods_fitting", "Pods that the MiniCluster could have, those that it has among them.", seen[:2])
+	c.miniClusters[kindAllocatable] = desc("minicluster_eligible_nodes_allocatable", "What pods may request on the nodes that the MiniCluster may use.", seen)
+	c.miniClusters[kindRequests] = desc("minicluster_eligible_nodes_requests", "What everything but the MiniCluster holds there.", seen)
+	c.miniClusters[kindRemaining] = desc("minicluster_eligible_nodes_remaining", "What is left to the MiniCluster there, with what it holds, without the reserve.", seen)
+	c.fitting = desc("minicluster_size_fitting", "Pods that the MiniCluster could have, those that it has among them.", seen[:2])
 	for _, kind := range []string{kindCapacity, kindAllocatable, kindRequests, kindRemaining} {
 		for resource, unit := range map[corev1.ResourceName]string{
 			corev1.ResourceCPU: "in thousandths of a core", corev1.ResourceMemory: "in KiB", corev1.ResourcePods: "in pods",

@@ -10,8 +10,8 @@ import (
 
 // Names of metrics that stand for one number of one kind only.
 const (
-	// MetricPodsFitting is how many pods a MiniCluster could have.
-	MetricPodsFitting = "pods_fitting"
+	// MetricSizeFitting is how many pods a MiniCluster could have.
+	MetricSizeFitting = "size_fitting"
 	// MetricNodes is how many nodes count.
 	MetricNodes = "nodes"
 )
@@ -45,7 +45,7 @@ func (s *Sums) Figures() Figures {
 func (v *View) Figures() Figures {
 	f := Figures{
 		MetricNodes:       *resource.NewQuantity(int64(v.Nodes), resource.DecimalSI),
-		MetricPodsFitting: *resource.NewQuantity(v.Fitting, resource.DecimalSI),
+		MetricSizeFitting: *resource.NewQuantity(v.Fitting, resource.DecimalSI),
 	}
 	f.add(kindCapacity, v.Names, &v.Capacity)
 	f.add(kindAllocatable, v.Names, &v.Allocatable)

@@ -90,7 +90,7 @@ func (s *Source) Pods(namespace string, selector labels.Selector) []string {
 func (s *Source) Custom() []metrics.Info {
 	sums := s.Cluster(labels.Everything())
 	names := slices.Collect(maps.Keys(sums.Figures()))
-	infos := []metrics.Info{{Resource: miniClusters, Metric: MetricPodsFitting}}
+	infos := []metrics.Info{{Resource: miniClusters, Metric: MetricSizeFitting}}
 	for _, name := range names {
 		infos = append(infos, metrics.Info{Resource: services, Metric: name}, metrics.Info{Resource: miniClusters, Metric: name})
 	}
@@ -150,7 +150,7 @@ func (s *Source) miniClusterValues(q metrics.Query) ([]metrics.Value, error) {
 		if !ok {
 			continue
 		}
-		if q.Metric == MetricPodsFitting && len(view.Uncounted) > 0 {
+		if q.Metric == MetricSizeFitting && len(view.Uncounted) > 0 {
 			errs = append(errs, fmt.Errorf("no %s of MiniCluster %s/%s: %w: %s", q.Metric, mc.Namespace, mc.Name, ErrUncounted, view.Uncounted))
 			continue
 		}

@@ -153,7 +153,7 @@ func TestSource(t *testing.T) {
 		assert.Equal(t, want, r.value(t, "services", DefaultService, metric), metric)
 	}
 	for metric, want := range map[string]string{
-		"cpu_remaining": "47500m", "cpu_capacity_remaining": "47500", "cpu_requests": "3500m", "pods_fitting": "11", "nodes": "2",
+		"cpu_remaining": "47500m", "cpu_capacity_remaining": "47500", "cpu_requests": "3500m", "size_fitting": "11", "nodes": "2",
 	} {
 		assert.Equal(t, want, r.value(t, "miniclusters", "m", metric), metric)
 	}
@@ -187,20 +187,20 @@ func TestSourceSelects(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, values)
 
-	values, err = r.ask(t, "miniclusters", "", "pods_fitting", nil)
+	values, err = r.ask(t, "miniclusters", "", "size_fitting", nil)
 	require.NoError(t, err)
 	assert.Len(t, values, 2)
 	values, err = r.source.CustomValues(t.Context(), metrics.Query{
-		Info: metrics.Info{Resource: miniClusters, Metric: MetricPodsFitting}, Namespace: "ns",
+		Info: metrics.Info{Resource: miniClusters, Metric: MetricSizeFitting}, Namespace: "ns",
 		Selector: labels.SelectorFromSet(labels.Set{"kind": "8"}),
 	})
 	require.NoError(t, err)
 	require.Len(t, values, 1)
 	assert.Equal(t, "n", values[0].Name)
-	values, err = r.ask(t, "miniclusters", "none", "pods_fitting", nil)
+	values, err = r.ask(t, "miniclusters", "none", "size_fitting", nil)
 	require.NoError(t, err)
 	assert.Empty(t, values)
-	_, err = r.ask(t, "miniclusters", "m", "pods_fitting", web)
+	_, err = r.ask(t, "miniclusters", "m", "size_fitting", web)
 	assert.True(t, apierrors.IsBadRequest(err), "%v", err)
 	assert.Empty(t, r.source.External())
 }
@@ -215,11 +215,11 @@ func TestFittingWithinBounds(t *testing.T) {
 		mc.Spec.MinSize, mc.Status.MaximumSize = minSize, maximum
 		require.NoError(t, r.miniClusters.Update(mc))
 	}
-	assert.Equal(t, "11", r.value(t, "miniclusters", "m", MetricPodsFitting))
+	assert.Equal(t, "11", r.value(t, "miniclusters", "m", MetricSizeFitting))
 	bounded(0, 8)
-	assert.Equal(t, "8", r.value(t, "miniclusters", "m", MetricPodsFitting), "its maximum")
+	assert.Equal(t, "8", r.value(t, "miniclusters", "m", MetricSizeFitting), "its maximum")
 	bounded(13, 20)
-	assert.Equal(t, "13", r.value(t, "miniclusters", "m", MetricPodsFitting), "its minimum")
+	assert.Equal(t, "13", r.value(t, "miniclusters", "m", MetricSizeFitting), "its minimum")
 	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"), "what is left is what is left")
 }
 
@@ -231,10 +231,10 @@ func TestSourceErrors(t *testing.T) {
 	r.add(t, "early", "", "")
 	r.add(t, "wrong", "4", "a lot")
 	r.run(t)
-	_, err = r.ask(t, "miniclusters", "early", "pods_fitting", nil)
+	_, err = r.ask(t, "miniclusters", "early", "size_fitting", nil)
 	require.ErrorIs(t, err, ErrNoJob)
 	assert.EqualError(t, err, "looking for the pods of ns/early: the MiniCluster has no Job yet")
-	_, err = r.ask(t, "miniclusters", "wrong", "pods_fitting", nil)
+	_, err = r.ask(t, "miniclusters", "wrong", "size_fitting", nil)
 	assert.True(t, apierrors.IsBadRequest(err), "%v", err)
 	assert.EqualError(t, err, `annotation flux-framework.org/capacity-reserve of MiniCluster ns/wrong: `+
 		`"a lot" is neither a quantity, such as 30 or 64Gi, nor a percentage, such as 15%`)
@@ -243,7 +243,7 @@ func TestSourceErrors(t *testing.T) {
 	r.add(t, "again", "4", "")
 	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "again", UID: "new"}}
 	require.NoError(t, r.miniClusters.Update(mc))
-	_, err = r.ask(t, "miniclusters", "again", "pods_fitting", nil)
+	_, err = r.ask(t, "miniclusters", "again", "size_fitting", nil)
 	assert.ErrorIs(t, err, ErrNoJob)
 }
 
@@ -283,12 +283,12 @@ func TestAllNumbersAgree(t *testing.T) {
 				continue
 			}
 			for _, name := range []string{"m", "n"} {
-				agree(fmt.Sprintf("minicluster_seen_%s minicluster=%s namespace=ns resource=%s", kind, name, label), "miniclusters", name, prefix+"_"+kind, nil)
+				agree(fmt.Sprintf("minicluster_eligible_nodes_%s minicluster=%s namespace=ns resource=%s", kind, name, label), "miniclusters", name, prefix+"_"+kind, nil)
 			}
 		}
 	}
 	for _, name := range []string{"m", "n"} {
-		agree("minicluster_pods_fitting minicluster="+name+" namespace=ns", "miniclusters", name, MetricPodsFitting, nil)
+		agree("minicluster_size_fitting minicluster="+name+" namespace=ns", "miniclusters", name, MetricSizeFitting, nil)
 	}
 	agree("minicluster_nodes nodes=all", "services", DefaultService, MetricNodes, nil)
 	for _, info := range r.source.Custom() {
@@ -361,14 +361,14 @@ func TestResourceOfNoNode(t *testing.T) {
 		p.Spec.Containers[0].Resources.Requests = list("cpu", "4", "example.com/gpu", "1")
 	})
 	require.Eventually(t, func() bool {
-		_, err := r.ask(t, "miniclusters", "m", MetricPodsFitting, nil)
+		_, err := r.ask(t, "miniclusters", "m", MetricSizeFitting, nil)
 		return errors.Is(err, ErrUncounted)
 	}, patience, time.Millisecond)
-	_, err := r.ask(t, "miniclusters", "m", MetricPodsFitting, nil)
-	assert.EqualError(t, err, "no pods_fitting of MiniCluster ns/m: no node that counts says how much it has of what its pods hold: [example.com/gpu]")
+	_, err := r.ask(t, "miniclusters", "m", MetricSizeFitting, nil)
+	assert.EqualError(t, err, "no size_fitting of MiniCluster ns/m: no node that counts says how much it has of what its pods hold: [example.com/gpu]")
 	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"))
-	assert.Len(t, r.gather(t)["minicluster_pods_fitting"], 1, "that of the other one")
-	values, err := r.ask(t, "miniclusters", "", MetricPodsFitting, nil)
+	assert.Len(t, r.gather(t)["minicluster_size_fitting"], 1, "that of the other one")
+	values, err := r.ask(t, "miniclusters", "", MetricSizeFitting, nil)
 	require.NoError(t, err)
 	assert.Len(t, values, 1)
 }

@@ -17,9 +17,9 @@ type metric struct {
 // up.
 const Uncounted = "jobs_uncounted_count"
 
-// Demanded is the size that a MiniCluster wants, within its bounds: an autoscaler that
+// MetricSizeDemanded is the size that a MiniCluster wants, within its bounds: an autoscaler that
 // asked for another would be denied each time.
-const Demanded = "nodes_demanded"
+const MetricSizeDemanded = "size_demanded"
 
 // table lists the metrics. The first ones have the names of flux-metrics-api, which
 // the tutorial uses, and the others follow them.
@@ -34,7 +34,7 @@ func table() []metric {
 		metrics = append(metrics, metric{name: "job_queue_state_" + state + "_count", family: "flux_jobs", state: state})
 	}
 	metrics = append(metrics,
-		metric{name: Demanded, family: "flux_nodes_demanded", size: true, demand: true},
+		metric{name: MetricSizeDemanded, family: "flux_nodes_demanded", size: true, demand: true},
 		metric{name: "nodes_pending", family: "flux_nodes_pending", demand: true},
 		metric{name: "cores_pending", family: "flux_cores_pending", demand: true},
 		metric{name: "gpus_pending", family: "flux_gpus_pending", demand: true},

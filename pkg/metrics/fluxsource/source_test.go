@@ -106,13 +106,13 @@ func (w *world) get(t testing.TB, resource string, metric, name string) (string,
 func TestValuesOfOne(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, "a", "svc", says("flux_nodes_up 3\nflux_nodes_demanded 21\nflux_jobs{state=\"run\"} 2"))
-	_, err := w.get(t, "", Demanded, "a")
-	require.ErrorContains(t, err, "no nodes_demanded of MiniCluster ns/a: its agent was not asked yet")
+	_, err := w.get(t, "", MetricSizeDemanded, "a")
+	require.ErrorContains(t, err, "no size_demanded of MiniCluster ns/a: its agent was not asked yet")
 	w.collector.round(t.Context())
 	for _, tc := range []struct{ resource, metric, name, want string }{
 		{"", "node_up_count", "a", "MiniCluster a=3"},
 		{"", "job_queue_state_run_count", "a", "MiniCluster a=2"},
-		{"", Demanded, "a", "MiniCluster a=8"}, // at most the maximum
+		{"", MetricSizeDemanded, "a", "MiniCluster a=8"}, // at most the maximum
 		{"services", "node_up_count", "svc", "Service svc=3"},
 		{"services", "node_up_count", TutorialService, "Service custom-metrics-apiserver=3"},
 		{"services", "node_up_count", "else", ""},
@@ -138,14 +138,14 @@ func TestUncountedJobs(t *testing.T) {
 	w.add(t, "all", "svc-all", says(demand, 0), func(mc *v1alpha2.MiniCluster, _ *corev1.Pod) { mc.Status.Size = 6 })
 	w.collector.round(t.Context())
 	for _, tc := range []struct{ name, metric, want string }{
-		{"less", Demanded, "5"},
-		{"same", Demanded, "5"},
-		{"more", Demanded, ""},
+		{"less", MetricSizeDemanded, "5"},
+		{"same", MetricSizeDemanded, "5"},
+		{"more", MetricSizeDemanded, ""},
 		{"less", "nodes_pending", ""},
 		{"less", "cores_pending", ""},
 		{"less", "node_up_count", "1"},
 		{"less", Uncounted, "70"},
-		{"all", Demanded, "5"},
+		{"all", MetricSizeDemanded, "5"},
 		{"all", "nodes_pending", "4"},
 		{"all", "cores_pending", "16"},
 	} {
@@ -164,7 +164,7 @@ func TestDemandedAtLeastTheMinimum(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, "idle", "svc", says("flux_nodes_demanded 1\nflux_nodes_up 1"), func(mc *v1alpha2.MiniCluster, _ *corev1.Pod) { mc.Spec.MinSize = 3 })
 	w.collector.round(t.Context())
-	for metric, want := range map[string]string{Demanded: "MiniCluster idle=3", "node_up_count": "MiniCluster idle=1"} {
+	for metric, want := range map[string]string{MetricSizeDemanded: "MiniCluster idle=3", "node_up_count": "MiniCluster idle=1"} {
 		got, err := w.get(t, "", metric, "idle")
 		require.NoError(t, err)
 		assert.Equal(t, want, got)

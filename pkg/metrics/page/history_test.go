@@ -47,10 +47,10 @@ func TestHistory(t *testing.T) {
 	again := cluster("ns", "mc", 2, 4)
 	again.UID = "another"
 	w.put(t, again)
-	delete(w.numbers, "ns/mc/nodes_demanded")
+	delete(w.numbers, "ns/mc/size_demanded")
 	w.after(5 * time.Second)
 	assert.Len(t, w.ordered[0].history, 1)
-	assert.Equal(t, []string{"No nodes_demanded: its agent does not answer <in time>"}, w.ordered[0].state.notes)
+	assert.Equal(t, []string{"No size_demanded: its agent does not answer <in time>"}, w.ordered[0].state.notes)
 	assert.Equal(t, unknown, w.ordered[0].demanded)
 	assert.Equal(t, "Made again, with size 2", w.changes["ns"][len(w.changes["ns"])-1].text)
 }

@@ -209,16 +209,16 @@ func (r *Recorder) take(ctx context.Context, mc *v1alpha2.MiniCluster) record {
 		now.maximum = mc.Status.MaximumSize
 	}
 	now.state = stateOf(mc)
-	now.demanded = r.ask(ctx, r.options.Flux, &now, fluxsource.Demanded)
+	now.demanded = r.ask(ctx, r.options.Flux, &now, fluxsource.MetricSizeDemanded)
 	if now.demanded != unknown {
 		now.running = r.ask(ctx, r.options.Flux, &now, metricRunning)
 		now.waiting = r.ask(ctx, r.options.Flux, &now, metricWaiting)
 	}
-	now.fitting = r.ask(ctx, r.options.Capacity, &now, capacity.MetricPodsFitting)
+	now.fitting = r.ask(ctx, r.options.Capacity, &now, capacity.MetricSizeFitting)
 	return now
 }
 
-// Metrics of Flux that the page shows besides nodes_demanded.
+// Metrics of Flux that the page shows besides size_demanded.
 const (
 	metricRunning = "job_queue_state_run_count"
 	metricWaiting = "job_queue_state_sched_count"

@@ -240,7 +240,7 @@ func (of *record) row(q query, over span) Row {
 		State: of.state.word, Tone: of.state.tone, Notes: of.state.notes,
 		Size: countOf("", of.size), Wanted: countOf("", of.wanted), Ready: countOf("", of.ready),
 		Minimum: countOf("", of.minimum), Maximum: countOf("", of.maximum),
-		Demanded: countOf(fluxsource.Demanded, of.demanded), Fitting: countOf(capacity.MetricPodsFitting, of.fitting),
+		Demanded: countOf(fluxsource.MetricSizeDemanded, of.demanded), Fitting: countOf(capacity.MetricSizeFitting, of.fitting),
 		Running: countOf(metricRunning, of.running), Waiting: countOf(metricWaiting, of.waiting),
 		Spark: spark(over, of.line("", "", number{}, func(s sizes) int32 { return s.size })),
 	}
@@ -262,11 +262,11 @@ func (of *record) line(class, label string, now number, get func(sizes) int32) s
 func (of *record) chart(over span) Chart {
 	size := of.line("s-size", "Size", countOf("", of.size), func(s sizes) int32 { return s.size })
 	size.area = true
-	fitting := of.line("s-fitting", "Would fit", countOf(capacity.MetricPodsFitting, of.fitting), func(s sizes) int32 { return s.fitting })
+	fitting := of.line("s-fitting", "Would fit", countOf(capacity.MetricSizeFitting, of.fitting), func(s sizes) int32 { return s.fitting })
 	fitting.over = true
 	return newChart("chart/"+of.String(), of.String(), unitPods, over, []series{
 		size,
-		of.line("s-demand", "Demanded", countOf(fluxsource.Demanded, of.demanded), func(s sizes) int32 { return s.demanded }),
+		of.line("s-demand", "Demanded", countOf(fluxsource.MetricSizeDemanded, of.demanded), func(s sizes) int32 { return s.demanded }),
 		fitting,
 		of.line("s-bound", "Max", countOf("", of.maximum), func(s sizes) int32 { return s.maximum }),
 		of.line("s-bound", "Min", countOf("", of.minimum), func(s sizes) int32 { return s.minimum }),

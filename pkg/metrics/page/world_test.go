@@ -83,7 +83,7 @@ func (w *world) after(d time.Duration) {
 }
 
 func (w *world) say(cluster string, demanded, running, waiting, fitting int64) {
-	for metric, n := range map[string]int64{"nodes_demanded": demanded, metricRunning: running, metricWaiting: waiting, "pods_fitting": fitting} {
+	for metric, n := range map[string]int64{"size_demanded": demanded, metricRunning: running, metricWaiting: waiting, "size_fitting": fitting} {
 		w.numbers[cluster+"/"+metric] = n
 	}
 }

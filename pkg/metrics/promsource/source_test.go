@@ -149,9 +149,9 @@ func newWorld(t testing.TB) *world {
 type builtin struct{ metrics.Source }
 
 func (builtin) Custom() []metrics.Info {
-	return []metrics.Info{{Resource: miniClusters.resource(), Metric: "nodes_demanded"}, {Resource: services.resource(), Metric: "nodes_demanded"}}
+	return []metrics.Info{{Resource: miniClusters.resource(), Metric: "size_demanded"}, {Resource: services.resource(), Metric: "size_demanded"}}
 }
-func (builtin) External() []string { return []string{"nodes_demanded"} }
+func (builtin) External() []string { return []string{"size_demanded"} }
 
 // ask asks for a metric: of RESOURCE/NAME or RESOURCE/*, of external without either.
 func (w *world) ask(t testing.TB, path, metric, selector, metricSelector string) (string, error) {
@@ -446,11 +446,11 @@ func TestWrongEntriesSkipOnlyThemselves(t *testing.T) {
 		"a-good":         "query: good\nobject: pods",
 		"broken":         "sum(up",
 		"half":           "query: good\nobject: external\ninterval: 3s",
-		"nodes_demanded": "query: good\nobject: miniclusters",
-		"free":           "query: good\nobject: pods\nmetric: nodes_demanded",
+		"size_demanded": "query: good\nobject: miniclusters",
+		"free":           "query: good\nobject: pods\nmetric: size_demanded",
 		"second":         "query: good\nobject: pods\nmetric: a-good",
 	}, map[string][]byte{"binary": {1}})
-	for _, metric := range []string{"a-good", "nodes_demanded"} {
+	for _, metric := range []string{"a-good", "size_demanded"} {
 		got, err := w.ask(t, "pods/a", metric, "", "")
 		require.NoError(t, err)
 		assert.Equal(t, "Pod a=1", got)
@@ -465,14 +465,14 @@ func TestWrongEntriesSkipOnlyThemselves(t *testing.T) {
 		_, err := w.ask(t, tc.path, tc.metric, "", "")
 		require.ErrorContains(t, err, tc.want)
 	}
-	require.ErrorContains(t, w.queries["nodes_demanded"].wrong, "there is a metric nodes_demanded of miniclusters without it")
+	require.ErrorContains(t, w.queries["size_demanded"].wrong, "there is a metric size_demanded of miniclusters without it")
 	require.ErrorContains(t, w.queries["second"].wrong, "entry a-good defines metric a-good of pods already")
-	got, err := w.ask(t, "miniclusters/one", "nodes_demanded", "", "")
+	got, err := w.ask(t, "miniclusters/one", "size_demanded", "", "")
 	require.NoError(t, err)
 	assert.Empty(t, got, "what others have is left to them")
 	assert.Contains(t, w.state(t), "invalid 5")
 	assert.ElementsMatch(t, []metrics.Info{
-		{Resource: pods.resource(), Metric: "a-good"}, {Resource: pods.resource(), Metric: "nodes_demanded"},
+		{Resource: pods.resource(), Metric: "a-good"}, {Resource: pods.resource(), Metric: "size_demanded"},
 		{Resource: pods.resource(), Metric: "broken"}, {Resource: services.resource(), Metric: "broken"}, {Resource: miniClusters.resource(), Metric: "broken"},
 		{Resource: pods.resource(), Metric: "binary"}, {Resource: services.resource(), Metric: "binary"}, {Resource: miniClusters.resource(), Metric: "binary"},
 	}, w.Custom())

@@ -64,7 +64,7 @@ func TestShrinkWaitsForJobs(t *testing.T) {
 		assert.Contains(t, []int32{4, 1}, n, "a size that the Job saw")
 	}
 	assert.Regexp(t, `minicluster_drains_total{result="idle"} [1-9]`, running.exposed(t))
-	assert.Regexp(t, `minicluster_clusters{condition="Ready",reason="Ready",status="True"} [1-9]`, running.exposed(t))
+	assert.Regexp(t, `minicluster_status_condition{condition="Ready",reason="Ready",status="True"} [1-9]`, running.exposed(t))
 	assert.NotContains(t, f.job("waits").Annotations, v1alpha2.AnnotationDrainedFrom)
 }
 

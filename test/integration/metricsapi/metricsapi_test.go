@@ -100,7 +100,7 @@ func TestServed(t *testing.T) {
 	f.agent("one").Say("flux_nodes_up 1", "flux_nodes_demanded 9", `flux_jobs{state="run"} 2`)
 	f.agent("two").Say("flux_nodes_up 3")
 
-	answer := f.value(f.custom("v1beta2", "miniclusters.flux-framework.org/one/nodes_demanded"), `"value":"4"`)
+	answer := f.value(f.custom("v1beta2", "miniclusters.flux-framework.org/one/size_demanded"), `"value":"4"`)
 	var list struct {
 		Kind  string
 		Items []struct {
@@ -146,7 +146,7 @@ func TestServed(t *testing.T) {
 	for _, r := range resources.APIResources {
 		names[r.Name] = true
 	}
-	assert.True(t, names["miniclusters.flux-framework.org/nodes_demanded"] && names["services/node_up_count"], "%v", names)
+	assert.True(t, names["miniclusters.flux-framework.org/size_demanded"] && names["services/node_up_count"], "%v", names)
 
 	f.agent("one").Fail()
 	f.eventually("an error", func(ctx context.Context) (string, error) {

@@ -75,13 +75,13 @@ func TestAgree(t *testing.T) {
 	// Nothing was equal for being absent.
 	of := f.Namespace + "/"
 	for name, want := range map[string]float64{
-		"cluster/nodes": 6, "cluster/cpu_capacity": 384, of + "first/nodes_demanded": 7, of + "second/nodes_demanded": 9,
+		"cluster/nodes": 6, "cluster/cpu_capacity": 384, of + "first/size_demanded": 7, of + "second/size_demanded": 9,
 		of + "first/job_queue_state_run_count": 3, of + "first/job_queue_state_sched_count": 4,
 		of + "first/size": 3, of + "first/maximum": 9, of + "second/ready": 2,
 	} {
 		assert.InDelta(t, want, page[name], 0, name)
 	}
-	for _, name := range []string{"cluster/cpu_remaining", "cluster/mem_requests", "cluster/pod_allocatable", of + "first/pods_fitting"} {
+	for _, name := range []string{"cluster/cpu_remaining", "cluster/mem_requests", "cluster/pod_allocatable", of + "first/size_fitting"} {
 		assert.Contains(t, page, name)
 		assert.Contains(t, prometheus, name)
 	}
@@ -240,7 +240,7 @@ func (f *fixture) exposed(ctx context.Context) (figures, error) {
 				about = labels["namespace"] + "/" + labels["minicluster"]
 			}
 			kind, ofNodes := strings.CutPrefix(name, "minicluster_nodes_")
-			seen, ofSeen := strings.CutPrefix(name, "minicluster_seen_")
+			seen, ofSeen := strings.CutPrefix(name, "minicluster_eligible_nodes_")
 			value := m.GetGauge().GetValue()
 			switch {
 			case about != "cluster" && labels["namespace"] != f.Namespace:
@@ -250,8 +250,8 @@ func (f *fixture) exposed(ctx context.Context) (figures, error) {
 				out[about+"/"+prefix+"_"+seen] = value
 			case name == "minicluster_nodes":
 				out["cluster/nodes"] = value
-			case name == "minicluster_pods_fitting":
-				out[about+"/pods_fitting"] = value
+			case name == "minicluster_size_fitting":
+				out[about+"/size_fitting"] = value
 			case strings.HasPrefix(name, "cpu_"), strings.HasPrefix(name, "mem_"), strings.HasPrefix(name, "pod_"):
 				out["cluster/"+name] = value
 			}

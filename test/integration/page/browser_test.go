@@ -58,7 +58,7 @@ func TestBrowser(t *testing.T) {
 	agents.say(name, 5, 1, 4)
 	at := root + "namespaces/" + f.Namespace + "/miniclusters"
 	viewer := f.token("viewer", f.in(f.Namespace, "view"))
-	f.page(f.kube.Config(), "", at, `data-metric="nodes_demanded">5<`)
+	f.page(f.kube.Config(), "", at, `data-metric="size_demanded">5<`)
 	address, hangUp := f.proxy(viewer)
 
 	b.Size(1280, 1000)
@@ -69,7 +69,7 @@ func TestBrowser(t *testing.T) {
 	row := fmt.Sprintf(`tr[id="row/%s"] `, name)
 	cell := func(of string) string { return b.Text(row + of) }
 	assert.Equal(t, "1", cell(`[data-of=size]`))
-	assert.Equal(t, "5", cell(`[data-metric=nodes_demanded]`))
+	assert.Equal(t, "5", cell(`[data-metric=size_demanded]`))
 	assert.Equal(t, "Ready", cell(`.state`))
 
 	// A script of somebody else, however it gets in, does not run.

@@ -103,7 +103,7 @@ func (f *fixture) measure(name, kubeconfig, agents, token string, readers int) {
 	})
 	way := &rest.Config{Host: "https://" + address, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
 	if readers >= 0 {
-		f.page(way, token, root+"miniclusters", fmt.Sprintf("of %d.", *cost), `data-metric="nodes_demanded">`)
+		f.page(way, token, root+"miniclusters", fmt.Sprintf("of %d.", *cost), `data-metric="size_demanded">`)
 	}
 	var updates, size, first atomic.Int64
 	for range readers {
