@@ -9,11 +9,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // newArchivePod is a pod with an archive, whose fake jobs are what is in it.
-func newArchivePod(t *testing.T) *pod {
+func newArchivePod(t *testing.T) *testPod {
 	p := newPod(t)
 	require.NoError(t, os.Mkdir(p.path("volume"), 0o755))
 	p.plan.Archive.Path = "/volume/archive.tar.gz"
@@ -51,7 +52,7 @@ func TestArchiveIsRestoredOnlyIntoNothing(t *testing.T) {
 		{"only a predecessor", []string{"volume/archive.tar.gz.previous"}, "volume/archive.tar.gz.previous"},
 		{"state", []string{"volume/archive.tar.gz", "var/lib/flux/content.sqlite"}, ""},
 		{"other files", []string{"volume/archive.tar.gz", "var/lib/flux/lost+found"}, "volume/archive.tar.gz"},
-		{"restored in part", []string{"volume/archive.tar.gz", "var/lib/flux/content.sqlite", "var/lib/flux/" + fileRestoring}, "volume/archive.tar.gz"},
+		{"restored in part", []string{"volume/archive.tar.gz", "var/lib/flux/content.sqlite", "var/lib/flux/" + "minicluster.restoring"}, "volume/archive.tar.gz"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +67,7 @@ func TestArchiveIsRestoredOnlyIntoNothing(t *testing.T) {
 			}
 			assert.Contains(t, p.fluxLog(), "-Scontent.restore="+p.path(test.restore)+" ")
 			assert.NoFileExists(t, p.path("var/lib/flux/content.sqlite"), "it was removed before")
-			assert.NoFileExists(t, p.path("var/lib/flux", fileRestoring))
+			assert.NoFileExists(t, p.path("var/lib/flux", "minicluster.restoring"))
 		})
 	}
 }
@@ -77,7 +78,7 @@ func TestArchiveOnAFullVolume(t *testing.T) {
 	p.env = append(p.env, "FAKE_FULL=1")
 	assert.Equal(t, 3, p.run("run"), "the program's own code")
 	assert.Contains(t, p.stderr.String(), "No space left on device")
-	assert.Contains(t, p.read(terminationLog), "not saved")
+	assert.Contains(t, p.read(fileTermination), "not saved")
 	assert.Equal(t, "old", p.read("volume/archive.tar.gz"))
 }
 
@@ -93,7 +94,7 @@ func TestArchiveWhenStopped(t *testing.T) {
 				p.write("jobs/job", "")
 			}
 			// From the first archive on it is ready to be stopped.
-			p.eventually("an archive", func() bool { return exists(p.path("volume/archive.tar.gz")) })
+			p.eventually("an archive", func() bool { return pod.Exists(p.path("volume/archive.tar.gz")) })
 			p.write("jobs/later", "")
 			assert.Equal(t, plan.ExitStopped, p.terminate())
 			assert.Equal(t, "job\nlater\n", p.read("volume/archive.tar.gz"))
@@ -107,7 +108,7 @@ func TestArchiveOfJobsThatDoNotEnd(t *testing.T) {
 	assert.Equal(t, 3, p.run("run"), "the program's own code")
 	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
 	assert.Equal(t, 1, strings.Count(p.fluxLog(), "\ndump "), "only from before they were cancelled")
-	assert.Contains(t, p.stderr.String(), "saved as they ran")
+	assert.Contains(t, p.stderr.String(), "contains them as running")
 }
 
 func TestArchivePeriodically(t *testing.T) {
@@ -126,11 +127,6 @@ func TestArchivePeriodically(t *testing.T) {
 	assert.Eventually(t, archived, patience, time.Millisecond)
 }
 
-func TestArchiveNames(t *testing.T) {
-	assert.Equal(t, "/a/x.tar.gz.previous", previousArchive("/a/x.tar.gz"))
-	assert.Equal(t, "/a/.partial-idle-x.tar.gz", partialArchive("/a/x.tar.gz", "idle"), "flux dump goes by the ending")
-}
-
 func TestStateVolumeHasOneLead(t *testing.T) {
 	first, second := newPod(t), newPod(t)
 	first.plan.StateVolume = "/volume"
@@ -141,7 +137,9 @@ func TestStateVolumeHasOneLead(t *testing.T) {
 	first.eventually("a broker", func() bool { return first.brokers() == 1 })
 	assert.Contains(t, first.fluxLog(), "-Sstatedir=/volume")
 	second.start("run")
-	second.eventually("a message", func() bool { return strings.Contains(second.stderr.String(), "Another lead has the volume") })
+	second.eventually("a message", func() bool {
+		return strings.Contains(second.stderr.String(), "Waiting for another lead that uses the volume")
+	})
 	assert.Zero(t, second.brokers())
 	assert.Equal(t, plan.ExitStopped, first.terminate())
 	second.eventually("a broker", func() bool { return second.brokers() == 1 })

@@ -3,7 +3,6 @@ package agent
 import (
 	"fmt"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -64,7 +63,7 @@ var nastyCommands = []string{
 // printed is what a command prints in a shell.
 func printed(t *testing.T, command string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), shell, "-c", command).Output()
+	out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", command).Output()
 	require.NoError(t, err, "%q", command)
 	return string(out)
 }
@@ -116,77 +115,16 @@ func TestScriptHonoursItsInterpreter(t *testing.T) {
 	assert.Equal(t, "awk\n", p.stdout.String())
 }
 
-func TestNodeFlags(t *testing.T) {
-	for _, test := range []struct {
-		size, tasks int32
-		want        string
-	}{
-		{2, 0, "-N2"}, {4, 1, "-n1"}, {4, 3, "-n3"}, {4, 4, "-N4 -n4"}, {4, 8, "-N4 -n8"}, {1, 1, "-N1 -n1"},
-	} {
-		assert.Equal(t, test.want, strings.Join(nodeFlags(&plan.Plan{Size: test.size, Lead: plan.Program{Tasks: test.tasks}}), " "))
-	}
-}
-
-func TestProgramWords(t *testing.T) {
-	const env = "WORD=from the environment"
-	for _, test := range []struct {
-		name string
-		lead plan.Program
-		log  plan.Logging
-		want []string
-	}{
-		{"submit", plan.Program{Mode: plan.ModeSubmit, Command: "a 'b c'", Tasks: 1}, plan.Logging{},
-			[]string{"flux", "submit", "-n1", "--quiet", "--watch", "a", "b c"}},
-		{"submit in a shell", plan.Program{Mode: plan.ModeSubmit, Command: "a && b", Tasks: 2}, plan.Logging{Debug: true},
-			[]string{"flux", "submit", "-N2", "-n2", "-vvv", "--quiet", "--watch", "/bin/sh", "-c", "a && b"}},
-		{"options", plan.Program{Mode: plan.ModeSubmit, Command: "a", Tasks: 1, OptionFlags: `-o mpi=none --env="X=$WORD" '-c 2'`}, plan.Logging{},
-			[]string{"flux", "submit", "-n1", "-o", "mpi=none", "--env=X=from the environment", "-c 2", "--quiet", "--watch", "a"}},
-		{"submit command", plan.Program{Mode: plan.ModeSubmit, Command: "a", Tasks: 1, SubmitCommand: "flux  run -v"}, plan.Logging{},
-			[]string{"flux", "run", "-v", "-n1", "--quiet", "--watch", "a"}},
-		{"launcher", plan.Program{Mode: plan.ModeLauncher, Command: "a b", Prefix: "nice -n 5"}, plan.Logging{}, []string{"nice", "-n", "5", "a", "b"}},
-		{"launcher in a shell", plan.Program{Mode: plan.ModeLauncher, Command: "a; b"}, plan.Logging{}, []string{"/bin/sh", "-c", "a; b"}},
-		{"script", plan.Program{Mode: plan.ModeLauncher, Command: "a", Script: "b"}, plan.Logging{}, []string{"/opt/minicluster/run/script"}},
-		{"none", plan.Program{Mode: plan.ModeNone, Command: "a"}, plan.Logging{}, nil},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			a := &agent{root: "/", environ: []string{env}, plan: &plan.Plan{Size: 2, Lead: test.lead, Logging: test.log}}
-			words, err := a.programWords(t.Context())
-			require.NoError(t, err)
-			assert.Equal(t, test.want, words)
-		})
-	}
-	a := &agent{root: "/", plan: &plan.Plan{Lead: plan.Program{Mode: plan.ModeSubmit, OptionFlags: "'"}}}
-	_, err := a.programWords(t.Context())
-	assert.ErrorContains(t, err, "flux.optionFlags")
-}
-
-func TestBatchScript(t *testing.T) {
+func TestBatch(t *testing.T) {
 	p := newPod(t)
 	p.plan.Lead = plan.Program{
 		Mode: plan.ModeBatch, Tasks: 1, Logs: "/logs",
 		Command: "echo 'a  b'\n\n# a comment\nsh -c 'exit 3'\necho $((1 + 1))\n",
 	}
-	script := string((&agent{plan: p.plan}).batchScript())
-	assert.Equal(t, []string{
-		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-0.err --output="${FLUX_OUTPUT_DIR}"/job-0.out echo 'a  b'`,
-		`# a comment`,
-		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-3.err --output="${FLUX_OUTPUT_DIR}"/job-3.out sh -c 'exit 3'`,
-		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-4.err --output="${FLUX_OUTPUT_DIR}"/job-4.out echo $((1 + 1))`,
-		`flux queue idle`, `flux jobs -a`, `flux job wait --all`,
-	}, lines(script)[1:])
 	assert.Equal(t, 0, p.run("run"))
 	assert.Equal(t, "f123\n", p.stdout.String(), "the job's number")
 	assert.DirExists(t, p.path("logs"))
 
 	p.plan.Lead = plan.Program{Mode: plan.ModeBatch, Tasks: 1, BatchRaw: true, Command: "exit 4"}
 	assert.Equal(t, 4, p.run("run"), "the script's own code")
-}
-
-func TestWallTime(t *testing.T) {
-	for _, test := range []struct {
-		milliseconds int64
-		want         string
-	}{{0, "0:00.00"}, {1239, "0:01.23"}, {65_000, "1:05.00"}, {3_600_000, "1:00:00"}, {3_725_900, "1:02:05"}} {
-		assert.Equal(t, test.want, wallTime(milliseconds(test.milliseconds)))
-	}
 }

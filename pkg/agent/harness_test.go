@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -35,9 +36,12 @@ func TestMain(m *testing.M) {
 // patience is how long something may take that surely comes, on a machine with much else to do.
 const patience = 2 * time.Minute
 
-// pod is a directory that stands for the file system of a pod, in which the agent
+// fileTermination is where Kubernetes reads the termination message.
+const fileTermination = "dev/termination-log"
+
+// testPod is a directory that stands for the file system of a pod, in which the agent
 // runs with a script in the place of flux.
-type pod struct {
+type testPod struct {
 	t    *testing.T
 	root string
 	plan *plan.Plan
@@ -58,7 +62,12 @@ func (o *output) String() string {
 	return string(text)
 }
 
-func newPod(t *testing.T) *pod {
+// newAgent returns an agent in a directory that replaces /.
+func newAgent(root string) *agent {
+	return &agent{&pod.Pod{Root: root, Program: os.Args[0]}}
+}
+
+func newPod(t *testing.T) *testPod {
 	t.Helper()
 	root := t.TempDir()
 	require.NoError(t, os.Chmod(root, 0o755))
@@ -69,7 +78,7 @@ func newPod(t *testing.T) *pod {
 	script, err := os.ReadFile("testdata/flux")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "flux"), script, 0o755))
-	p := &pod{t: t, root: root, plan: &plan.Plan{
+	p := &testPod{t: t, root: root, plan: &plan.Plan{
 		Name: "flux-sample", Namespace: "default", Domain: "flux-service.default.svc.cluster.local",
 		Hosts: "flux-sample-[0-3]", HostCount: 4, Size: 2, System: true, InstallRoot: "/usr",
 		GracePeriodSeconds: 8, Broker: plan.Broker{LogLevel: 6},
@@ -80,28 +89,28 @@ func newPod(t *testing.T) *pod {
 		},
 		Lead: plan.Program{Mode: plan.ModeNone, Tasks: 1, Logs: filepath.Join(root, "logs")},
 	}}
-	p.env = append(os.Environ(), envMain+"=1", quickExit, envIndex+"=0", "FAKE_LOG="+p.path("flux.log"), "FAKE_JOBS="+p.path("jobs"), "FAKE_ROOT="+root,
+	p.env = append(os.Environ(), envMain+"=1", quickExit, "JOB_COMPLETION_INDEX=0", "FAKE_LOG="+p.path("flux.log"), "FAKE_JOBS="+p.path("jobs"), "FAKE_ROOT="+root,
 		"PATH="+bin+":"+os.Getenv("PATH"))
 	p.write(plan.ConfigDir+"/"+plan.FileQuorum, "2\n")
 	p.write(plan.ConfigDir+"/"+plan.FileBrokerTOML, "")
 	p.write(plan.CertificateDir+"/"+plan.FileCertificate, "curve\n")
-	p.write(terminationLog, "")
-	p.write(fileHostname, "flux-sample-0\n")
-	require.NoError(t, (&agent{root: root, program: os.Args[0]}).install())
+	p.write(fileTermination, "")
+	p.write("etc/hostname", "flux-sample-0\n")
+	require.NoError(t, newAgent(root).install())
 	return p
 }
 
-func (p *pod) path(elem ...string) string {
+func (p *testPod) path(elem ...string) string {
 	return filepath.Join(append([]string{p.root}, elem...)...)
 }
 
-func (p *pod) write(name, text string) {
+func (p *testPod) write(name, text string) {
 	p.t.Helper()
 	require.NoError(p.t, os.MkdirAll(filepath.Dir(p.path(name)), 0o755))
 	require.NoError(p.t, os.WriteFile(p.path(name), []byte(text), 0o644))
 }
 
-func (p *pod) read(name string) string {
+func (p *testPod) read(name string) string {
 	p.t.Helper()
 	text, err := os.ReadFile(p.path(name))
 	require.NoError(p.t, err)
@@ -109,13 +118,13 @@ func (p *pod) read(name string) string {
 }
 
 // follower makes it the pod of index 1.
-func (p *pod) follower() {
-	p.env = append(p.env, envIndex+"=1")
-	p.write(fileHostname, "flux-sample-1\n")
+func (p *testPod) follower() {
+	p.env = append(p.env, "JOB_COMPLETION_INDEX=1")
+	p.write("etc/hostname", "flux-sample-1\n")
 }
 
 // start starts the agent with a subcommand.
-func (p *pod) start(args ...string) {
+func (p *testPod) start(args ...string) {
 	p.t.Helper()
 	text, err := json.Marshal(p.plan)
 	require.NoError(p.t, err)
@@ -146,7 +155,7 @@ func (p *pod) start(args ...string) {
 }
 
 // killAll ends what was started in this pod and lives still: a container's end would.
-func (p *pod) killAll() {
+func (p *testPod) killAll() {
 	own := []byte("FAKE_LOG=" + p.path("flux.log") + "\x00")
 	for range 10 {
 		dirs, err := filepath.Glob("/proc/[0-9]*")
@@ -166,10 +175,10 @@ func (p *pod) killAll() {
 	}
 }
 
-func (p *pod) output(name string) *output { return &output{file: p.path(name)} }
+func (p *testPod) output(name string) *output { return &output{file: p.path(name)} }
 
 // wait is the exit code of the agent.
-func (p *pod) wait() int {
+func (p *testPod) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.ended:
@@ -182,31 +191,31 @@ func (p *pod) wait() int {
 }
 
 // terminate tells the agent to stop, and returns its exit code.
-func (p *pod) terminate() int {
+func (p *testPod) terminate() int {
 	p.t.Helper()
 	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
 	return p.wait()
 }
 
-func (p *pod) run(args ...string) int {
+func (p *testPod) run(args ...string) int {
 	p.t.Helper()
 	p.start(args...)
 	return p.wait()
 }
 
 // fluxLog has the flux commands that were run.
-func (p *pod) fluxLog() string {
+func (p *testPod) fluxLog() string {
 	text, _ := os.ReadFile(p.path("flux.log"))
 	return string(text)
 }
 
 // brokers counts the starts of brokers.
-func (p *pod) brokers() int {
+func (p *testPod) brokers() int {
 	return strings.Count("\n"+p.fluxLog(), "\nbroker ")
 }
 
 // eventually waits for a condition, as long as the agent lives.
-func (p *pod) eventually(what string, condition func() bool) {
+func (p *testPod) eventually(what string, condition func() bool) {
 	p.t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -222,7 +231,7 @@ func (p *pod) eventually(what string, condition func() bool) {
 }
 
 // jobs are the active jobs of the stand-in.
-func (p *pod) jobs() []string {
+func (p *testPod) jobs() []string {
 	p.t.Helper()
 	entries, err := os.ReadDir(p.path("jobs"))
 	require.NoError(p.t, err)
@@ -254,7 +263,5 @@ func TestInstall(t *testing.T) {
 		assert.Equal(t, mode, info.Mode(), dir)
 	}
 	// Again, in a pod whose init containers run again.
-	require.NoError(t, (&agent{root: p.root, program: os.Args[0]}).install())
+	require.NoError(t, newAgent(p.root).install())
 }
-
-func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

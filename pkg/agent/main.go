@@ -6,13 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/agent/initial"
+	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/sidecar"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -24,67 +26,58 @@ For people, in the container that runs Flux:
 
 For the pods themselves:
   install                    copy this program to the directory that the containers of the pod share
-  view [--image DIR]         bring Flux to the directory that the containers of the pod share
+  view [--image DIR]         copy Flux to the directory that the containers of the pod share
   run                        prepare, start, supervise and stop the Flux broker
-  initial                    what the lead broker runs first
-  sidecar --container NAME   run the command of a container beside Flux, as long as Flux runs
+  initial                    the initial program of the lead broker
+  sidecar --container NAME   run the command of a container beside Flux, until Flux ends
 `
 
-// commands are those of usage.
-var commands = []string{"flux", "install", "view", "run", "initial", "sidecar"}
+// exitUsage is the exit code of a wrong command line.
+const exitUsage = 2
 
 // agent is one run of the program.
 type agent struct {
-	// root stands for / where the agent looks for its own files: plan, certificate,
-	// markers. It is "/" in a pod, and another directory in tests.
-	root string
-	// program is the path of this program.
-	program string
-	plan    *plan.Plan
-	environ []string
-
-	stdin, stdout, stderr *os.File
+	*pod.Pod
 }
 
 // options are the flags of subcommands.
 type options struct {
 	container, image string
-	// Facts that the initial program is told: the state directory, the MiniCluster,
-	// whether there was an instance's content before, or an archive of one.
-	state, cluster  string
-	fresh, restored bool
+	initial          initial.Options
+}
+
+// commands returns the subcommands of usage.
+func commands() []string {
+	return []string{"flux", "install", "view", "run", initial.Subcommand, "sidecar"}
 }
 
 // Main runs the agent with the arguments after its name, and returns its exit code.
 func Main(args []string) int {
-	a := &agent{environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a := &agent{&pod.Pod{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}}
 	if len(args) == 0 {
-		fmt.Fprint(a.stderr, usage)
+		fmt.Fprint(a.Stderr, usage)
 		return exitUsage
 	}
 	name, args := args[0], args[1:]
 	switch {
 	case slices.Contains([]string{"help", "-h", "-help", "--help"}, name):
-		fmt.Fprint(a.stdout, usage)
+		fmt.Fprint(a.Stdout, usage)
 		return 0
-	case !slices.Contains(commands, name):
-		fmt.Fprintf(a.stderr, "minicluster-agent: there is no command %q: use one of %s\n", name, strings.Join(commands, ", "))
+	case !slices.Contains(commands(), name):
+		fmt.Fprintf(a.Stderr, "minicluster-agent: unknown command %q: use one of %s\n", name, strings.Join(commands(), ", "))
 		return exitUsage
 	}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(a.stderr)
-	flags.StringVar(&a.root, "root", "/", "a directory that stands for /, for tests")
+	flags.SetOutput(a.Stderr)
+	flags.StringVar(&a.Root, "root", "/", "a directory that replaces /, for tests")
 	var o options
 	switch name {
 	case "sidecar":
 		flags.StringVar(&o.container, "container", "", "name of the container")
 	case "view":
 		flags.StringVar(&o.image, "image", "", "where the image of the view is mounted")
-	case "initial":
-		flags.StringVar(&o.state, "state", "", "the state directory")
-		flags.StringVar(&o.cluster, "cluster", "", "identifies the MiniCluster")
-		flags.BoolVar(&o.fresh, "fresh", false, "the instance is new")
-		flags.BoolVar(&o.restored, "restored", false, "the instance was restored from an archive")
+	case initial.Subcommand:
+		o.initial.AddFlags(flags)
 	}
 	if err := flags.Parse(args); err != nil {
 		return exitUsage
@@ -93,30 +86,33 @@ func Main(args []string) int {
 }
 
 func (a *agent) command(ctx context.Context, name string, args []string, o options) int {
-	program, err := os.Executable()
-	if err != nil {
-		return a.fatal(ctx, exit(plan.ExitPrepare, fmt.Errorf("finding this program: %w", err)))
+	var err error
+	if a.Program, err = os.Executable(); err != nil {
+		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, fmt.Errorf("finding this program: %w", err)))
 	}
-	a.program = program
 	if name == "install" {
 		if err := a.install(); err != nil {
-			return a.fatal(ctx, exit(1, err))
+			return a.fatal(ctx, pod.Exit(1, err))
 		}
 		return 0
 	}
 	if err := a.readPlan(); err != nil {
-		return a.fatal(ctx, exit(plan.ExitPrepare, err))
+		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, err))
 	}
-	if a.plan.Logging.Quiet {
+	if a.Plan.Logging.Quiet {
 		ctx = klog.NewContext(ctx, logr.Discard())
 	}
 	switch name {
 	case "run":
 		return a.run(ctx)
-	case "initial":
-		return a.initial(ctx, o)
+	case initial.Subcommand:
+		return initial.Run(ctx, a.Pod, o.initial)
 	case "sidecar":
-		return a.sidecar(ctx, o.container)
+		code, err := sidecar.Run(ctx, a.Pod, o.container)
+		if err != nil {
+			return a.fatal(ctx, err)
+		}
+		return code
 	case "view":
 		return a.view(ctx, o.image)
 	case "flux":
@@ -126,40 +122,26 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 	}
 }
 
-// path is where a file of the agent is.
-func (a *agent) path(elem ...string) string {
-	return filepath.Join(append([]string{a.root}, elem...)...)
-}
-
 func (a *agent) readPlan() error {
-	text, err := os.ReadFile(a.path(plan.ConfigDir, plan.FilePlan))
+	text, err := os.ReadFile(a.Path(plan.ConfigDir, plan.FilePlan))
 	if err != nil {
 		return fmt.Errorf("reading the agent's plan: %w", err)
 	}
-	a.plan, err = plan.Parse(text)
+	a.Plan, err = plan.Parse(text)
 	return err
 }
 
-// self is a command line of this program.
-func (a *agent) self(args ...string) []string {
-	out := []string{a.program, args[0]}
-	if a.root != "/" {
-		out = append(out, "--root", a.root)
-	}
-	return append(out, args[1:]...)
-}
-
-// fatal tells why the agent ends, and how. In quiet mode the log belongs to the
-// application, so only Kubernetes is told.
+// fatal reports why the agent ends, and returns the exit code. In quiet mode the log belongs to the application, and
+// the reason goes to Kubernetes only.
 func (a *agent) fatal(ctx context.Context, err error) int {
 	code := plan.ExitPrepare
-	var e *exitError
+	var e *pod.ExitError
 	if errors.As(err, &e) {
-		code = e.code
+		code = e.Code
 	}
-	if !e.toldAlready() {
-		klog.FromContext(ctx).Error(err, "The agent ends", "exitCode", code)
-		a.terminationMessage(err.Error())
+	if e == nil || e.Err != nil {
+		klog.FromContext(ctx).Error(err, "The agent failed", "exitCode", code)
+		a.TerminationMessage(err.Error())
 	}
 	return code
 }

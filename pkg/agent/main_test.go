@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCommandLine: help goes to the standard output and is no failure; a command that there is not gets one line.
+// TestCommandLine: help goes to the standard output and is no failure; an unknown command gets one line.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -24,7 +24,7 @@ func TestCommandLine(t *testing.T) {
 		{name: "no command", stderr: usage, code: exitUsage},
 		{
 			name: "unknown command", args: []string{"flx", "--", "jobs"}, code: exitUsage,
-			stderr: "minicluster-agent: there is no command \"flx\": use one of flux, install, view, run, initial, sidecar\n",
+			stderr: "minicluster-agent: unknown command \"flx\": use one of flux, install, view, run, initial, sidecar\n",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

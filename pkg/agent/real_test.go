@@ -9,10 +9,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/shellsplit"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// envRealFlux tells the test that it is the initial program of a real instance.
+// envRealFlux is set when the test is the initial program of a real instance.
 const envRealFlux = "AGENT_TEST_IN_FLUX"
 
 // TestNastyCommandsWithFlux runs them in every mode in a real instance of Flux.
@@ -36,21 +38,15 @@ func TestNastyCommandsWithFlux(t *testing.T) {
 
 func nastyInFlux(t *testing.T) {
 	p := newPod(t)
-	stop := &stop{Done: make(chan struct{})} // never
+	p.env = append(os.Environ(), envMain+"=1", quickExit)
 	run := func(lead plan.Program) (string, int) {
 		lead.Tasks = 1
-		a := &agent{root: p.root, environ: os.Environ(), plan: &plan.Plan{Size: 1, Lead: lead, Logging: plan.Logging{Quiet: true}}}
+		p.plan.Size, p.plan.Lead, p.plan.Logging.Quiet = 1, lead, true
 		if lead.Script != "" {
-			require.NoError(t, a.leave(markerScript, a.scriptText(lead.Script), 0o755))
+			require.NoError(t, newAgent(p.root).WriteFile(pod.FileScript, shellsplit.Script(lead.Script), 0o755))
 		}
-		out, err := os.Create(p.path("output"))
-		require.NoError(t, err)
-		defer out.Close()
-		a.stdout, a.stderr = out, out
-		words, err := a.programWords(t.Context())
-		require.NoError(t, err)
-		code := a.runWords(t.Context(), stop, words)
-		return p.read("output"), code
+		code := p.run("initial", "--state", t.TempDir(), "--cluster", "x", "--fresh")
+		return p.stdout.String(), code
 	}
 	t.Chdir(p.root)
 	for _, command := range nastyCommands {
@@ -77,13 +73,13 @@ func nastyInFlux(t *testing.T) {
 		_, code := run(plan.Program{Mode: mode, Command: "exit 3"})
 		assert.Equal(t, want, code)
 	}
-	// A job of each line, which fails if one of them does.
-	t.Setenv(envOutputDir, p.path("out"))
+	// Each line is a job; the batch job fails if one of them fails.
+	p.env = append(p.env, "FLUX_OUTPUT_DIR="+p.path("out"))
 	require.NoError(t, os.Mkdir(p.path("out"), 0o755))
 	_, code := run(plan.Program{Mode: plan.ModeBatch, Command: "echo 'a  b'\n\necho $FLUX_TASK_RANK"})
 	assert.Zero(t, code)
 	assert.Equal(t, "a  b\n", p.read("out/job-0.out"))
-	assert.Equal(t, "\n", p.read("out/job-2.out"), "a line is one of a script")
+	assert.Equal(t, "\n", p.read("out/job-2.out"), "a line is part of a script")
 	_, code = run(plan.Program{Mode: plan.ModeBatch, Command: "true\nfalse\ntrue"})
 	assert.Equal(t, 1, code)
 	_, code = run(plan.Program{Mode: plan.ModeBatch, BatchRaw: true, Command: "exit 6"})

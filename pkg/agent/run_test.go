@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -36,7 +37,7 @@ func TestLeadProgramDecidesTheExitCode(t *testing.T) {
 			assert.Equal(t, test.code, p.run("run"))
 			assert.Equal(t, test.stdout, p.stdout.String())
 			assert.Equal(t, 1, p.brokers())
-			assert.FileExists(t, p.path(plan.MarkerDir, markerFinished))
+			assert.FileExists(t, p.path(plan.MarkerDir, pod.FileFinished))
 		})
 	}
 }
@@ -99,7 +100,7 @@ func TestStrictHooks(t *testing.T) {
 			assert.Equal(t, test.code, p.run("run"))
 			assert.Equal(t, test.starts, p.brokers())
 			if test.starts == 0 {
-				assert.Contains(t, p.read(terminationLog), "hook")
+				assert.Contains(t, p.read(fileTermination), "hook")
 			}
 		})
 	}
@@ -142,8 +143,8 @@ func TestStopLead(t *testing.T) {
 }
 
 // running tells whether the initial program has become ready.
-func (p *pod) running() bool {
-	_, err := os.Stat(p.path("var/lib/flux", fileHistory))
+func (p *testPod) running() bool {
+	_, err := os.Stat(p.path("var/lib/flux", "minicluster.json"))
 	return err == nil
 }
 
@@ -210,21 +211,21 @@ func TestLeadGivesUp(t *testing.T) {
 	p.env = append(p.env, "FAKE_BROKER="+p.path("broker.sh"))
 	p.write("broker.sh", "exit 1")
 	assert.Equal(t, plan.ExitBroker, p.run("run"))
-	assert.Equal(t, leadAttempts, p.brokers())
-	assert.Contains(t, p.read(terminationLog), "5 times in a row")
+	assert.Equal(t, 5, p.brokers())
+	assert.Contains(t, p.read(fileTermination), "5 times in a row")
 }
 
 func TestNotPrepared(t *testing.T) {
-	for name, spoil := range map[string]func(p *pod){
-		"no certificate": func(p *pod) { require.NoError(t, os.Remove(p.path(plan.CertificateDir, plan.FileCertificate))) },
-		"no index":       func(p *pod) { p.env = append(p.env, envIndex+"=x") },
-		"no markers":     func(p *pod) { require.NoError(t, os.RemoveAll(p.path(plan.MarkerDir))) },
+	for name, spoil := range map[string]func(p *testPod){
+		"no certificate": func(p *testPod) { require.NoError(t, os.Remove(p.path(plan.CertificateDir, plan.FileCertificate))) },
+		"no index":       func(p *testPod) { p.env = append(p.env, "JOB_COMPLETION_INDEX=x") },
+		"no markers":     func(p *testPod) { require.NoError(t, os.RemoveAll(p.path(plan.MarkerDir))) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t)
 			spoil(p)
 			assert.Equal(t, plan.ExitPrepare, p.run("run"))
-			assert.NotEmpty(t, p.read(terminationLog))
+			assert.NotEmpty(t, p.read(fileTermination))
 			assert.Zero(t, p.brokers())
 		})
 	}

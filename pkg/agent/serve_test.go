@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/prepare"
+	"minicluster.internal/operator/pkg/agent/supervise"
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
@@ -18,7 +20,8 @@ import (
 func TestServeOptions(t *testing.T) {
 	root := t.TempDir()
 	lead := &runner{
-		agent: &agent{root: root, plan: &plan.Plan{HTTPPort: 9562}},
+		agent:  &agent{&pod.Pod{Root: root, Plan: &plan.Plan{HTTPPort: 9562}}},
+		broker: &supervise.Supervisor{},
 		instance: &prepare.Instance{
 			Lead: true, Files: plan.Files{Socket: "/run/flux/local"}, Credential: &syscall.Credential{Uid: 1234},
 		},
@@ -40,7 +43,7 @@ func TestServeOptions(t *testing.T) {
 	assert.Equal(t, ":9563", o.ControlAddr)
 	assert.Len(t, o.Credentials, 3, "and not those of the controller")
 
-	follower := &runner{agent: lead.agent, instance: &prepare.Instance{Files: plan.Files{Socket: "/run/flux/local"}}}
+	follower := &runner{agent: lead.agent, broker: &supervise.Supervisor{}, instance: &prepare.Instance{Files: plan.Files{Socket: "/run/flux/local"}}}
 	o = follower.serveOptions(t.Context())
 	assert.Equal(t, -1, o.User)
 	assert.Empty(t, o.ControlAddr)

@@ -9,7 +9,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-func newSidecarPod(t *testing.T, car plan.Sidecar) *pod {
+func newSidecarPod(t *testing.T, car plan.Sidecar) *testPod {
 	p := newPod(t)
 	car.Name = "nginx"
 	p.plan.Sidecars = []plan.Sidecar{car}
@@ -22,7 +22,7 @@ func TestSidecarEndsWithFlux(t *testing.T) {
 	})
 	p.start("sidecar", "--container", "nginx")
 	p.eventually("it runs", func() bool { return p.stdout.String() == "init\nservicePre\nstarted\n" })
-	(&agent{root: p.root}).finished(t.Context())
+	newAgent(p.root).finished(t.Context())
 	assert.Equal(t, 0, p.wait())
 	assert.Equal(t, "init\nservicePre\nstarted\npost\n", p.stdout.String())
 }
@@ -38,7 +38,7 @@ func TestSidecarWaitsForTheSocket(t *testing.T) {
 
 func TestSidecarEndsBeforeTheSocket(t *testing.T) {
 	p := newSidecarPod(t, plan.Sidecar{WaitSocket: true, Command: "echo started"})
-	(&agent{root: p.root}).finished(t.Context())
+	newAgent(p.root).finished(t.Context())
 	assert.Equal(t, 0, p.run("sidecar", "--container", "nginx"))
 	assert.Empty(t, p.stdout.String())
 }
@@ -71,15 +71,15 @@ func TestStopSidecar(t *testing.T) {
 
 func TestFluxContainerIsWatched(t *testing.T) {
 	p := newPod(t)
-	a := &agent{root: p.root, plan: p.plan}
-	started, lives := a.fluxContainer()
+	a := newAgent(p.root)
+	started, lives := a.FluxContainer()
 	assert.False(t, started || lives)
 	p.start("run")
-	p.eventually("it lives", func() bool { started, lives = a.fluxContainer(); return started && lives })
+	p.eventually("it lives", func() bool { started, lives = a.FluxContainer(); return started && lives })
 	p.eventually("a broker", func() bool { return p.brokers() == 1 })
 	require.NoError(t, p.cmd.Process.Kill())
 	p.wait()
-	started, lives = a.fluxContainer()
+	started, lives = a.FluxContainer()
 	assert.True(t, started)
 	assert.False(t, lives, "whatever ended it")
 }

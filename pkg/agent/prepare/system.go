@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"minicluster.internal/operator/pkg/agent/atomicfile"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -59,29 +60,12 @@ func (s system) mkdir(path string, o owner, mode fs.FileMode) error {
 	return nil
 }
 
-// write writes a file whole or not at all, in a directory that it makes if it must.
-// Until it has its owner and its mode nobody else can read it.
+// write writes a file atomically, in a directory that it makes if necessary.
 func (s system) write(path string, content []byte, o owner, mode fs.FileMode) error {
-	dir := filepath.Dir(s.at(path))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(s.at(path)), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".minicluster-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(f.Name()) // in vain once it is renamed
-	_, err = f.Write(content)
-	if err == nil && (o.uid != s.uid || o.gid != s.gid) {
-		err = f.Chown(o.uid, o.gid)
-	}
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), s.at(path))
+	return atomicfile.Write(s.at(path), content, mode, &atomicfile.Owner{UID: o.uid, GID: o.gid})
 }
 
 // read reads a file of the container.

@@ -16,17 +16,17 @@ import (
 // of so many takes the broker some 50 ms. How many more there are is a number of its own.
 const maxWaiting = 10_000
 
-// wantAttrs are what has to be known of a job that waits, and no more: a list is
+// requestAttrs are what has to be known of a job that waits, and no more: a list is
 // mostly the writing and reading of it. A job that is held has priority 0, whatever
 // its urgency was set to.
-var wantAttrs = [...]string{"queue", "priority", "nnodes", "ncores", "ntasks"}
+var requestAttrs = [...]string{"queue", "priority", "nnodes", "ncores", "ntasks"}
 
 // collector collects the numbers over one connection.
 type collector struct {
 	client  *flux.Client
 	version string
 	// jobs are those that wait; nil where they have to be listed.
-	jobs *waitingJobs
+	jobs *pendingJobs
 	// refused is when there was no journal although this version of Flux has one.
 	refused time.Time
 }
@@ -42,7 +42,7 @@ func newCollector(ctx context.Context, client *flux.Client, journal bool) (*coll
 	}
 	c := &collector{client: client, version: version}
 	if journal && hasJournal(version) {
-		c.jobs = newWaitingJobs()
+		c.jobs = newPendingJobs()
 		if err := client.Journal(ctx, c.jobs, journalEvents[:]...); err != nil {
 			return nil, fmt.Errorf("collect metrics: %w", err)
 		}
@@ -130,7 +130,7 @@ func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 }
 
 // settle asks for what nodes are in use and which jobs wait, once more.
-func (c *collector) settle(ctx context.Context, s *snapshot) (map[want]int, error) {
+func (c *collector) settle(ctx context.Context, s *snapshot) (map[jobRequest]int, error) {
 	var err error
 	if s.sched, err = c.client.SchedStatus(ctx); err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (c *collector) settle(ctx context.Context, s *snapshot) (map[want]int, erro
 }
 
 // waiting counts the jobs that wait, and those that are not in the counts.
-func (c *collector) waiting(ctx context.Context, s *snapshot) (map[want]int, error) {
+func (c *collector) waiting(ctx context.Context, s *snapshot) (map[jobRequest]int, error) {
 	if c.jobs != nil {
 		counts, err := c.jobs.await(ctx, c.client.Done())
 		if err == nil || ctx.Err() != nil || c.client.Err() != nil {
@@ -155,22 +155,22 @@ func (c *collector) waiting(ctx context.Context, s *snapshot) (map[want]int, err
 	if s.stats.States.Sched == 0 {
 		return nil, nil
 	}
-	jobs, err := c.client.Jobs(ctx, flux.JobSched, maxWaiting, wantAttrs[:]...)
+	jobs, err := c.client.Jobs(ctx, flux.JobSched, maxWaiting, requestAttrs[:]...)
 	if err != nil {
 		return nil, err
 	}
 	if len(jobs) == maxWaiting {
 		s.uncounted = max(0, s.stats.States.Sched-maxWaiting)
 	}
-	return countWants(jobs), nil
+	return countRequests(jobs), nil
 }
 
-// countWants counts what listed jobs want.
-func countWants(jobs []flux.Job) map[want]int {
-	counts := map[want]int{}
+// countRequests counts what listed jobs want.
+func countRequests(jobs []flux.Job) map[jobRequest]int {
+	counts := map[jobRequest]int{}
 	for _, job := range jobs {
 		if !job.Held() {
-			counts[wantOfJob(job)]++
+			counts[requestOfJob(job)]++
 		}
 	}
 	return counts

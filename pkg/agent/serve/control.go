@@ -16,7 +16,7 @@ import (
 const maxRequest = 4 << 10
 
 // controlHandler answers the controller. Who gets here has shown its certificate.
-func controlHandler(broker *link) http.Handler {
+func controlHandler(broker *conn) http.Handler {
 	turn := make(chan struct{}, 1) // one request at a time
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+control.PathResize, func(w http.ResponseWriter, r *http.Request) {

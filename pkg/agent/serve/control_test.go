@@ -118,7 +118,7 @@ func TestExcludedRanksLeave(t *testing.T) {
 // What was drained a moment ago may just have been given a job.
 func TestIdleOnlyAfterAMoment(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 2})
-	client, err := newLink(i.URI(), -1).client(t.Context())
+	client, err := newConn(i.URI(), -1).client(t.Context())
 	require.NoError(t, err)
 	defer client.Close()
 	idleAt := func(now time.Time) bool {

@@ -15,7 +15,7 @@ type situation struct {
 	all, allocated flux.Resources
 	// waiting counts jobs by what they want that wait for resources and are not
 	// held.
-	waiting map[want]int
+	waiting map[jobRequest]int
 	// stopped are the names of the queues that run no jobs; "" is the queue of
 	// an instance that has none with a name.
 	stopped map[string]bool
@@ -49,7 +49,7 @@ func demandOf(s situation) demand {
 	m := newMatcher(s.all)
 	wanted := satisfiable(m, s)
 	d := pending(wanted)
-	p := newPlaces(m.all, s)
+	p := newPlacement(m.all, s)
 	for _, w := range wanted {
 		if w.nodes > 0 {
 			p.placeNodes(w)
@@ -62,8 +62,8 @@ func demandOf(s situation) demand {
 }
 
 // wanted is what a number of jobs want that could run.
-type wanted struct {
-	want
+type wantedJobs struct {
+	jobRequest
 	count int
 	fit
 }
@@ -80,14 +80,14 @@ type fit struct {
 
 // satisfiable leaves out what can't run, and sorts the rest: first what fits on the
 // fewest ranks, then nodes before slots, and large slots before small ones.
-func satisfiable(m *matcher, s situation) []wanted {
+func satisfiable(m *matcher, s situation) []wantedJobs {
 	type kind struct {
 		requires string
 		perNode  amount
 		nodes    bool
 	}
 	fits := map[kind]fit{}
-	var out []wanted
+	var out []wantedJobs
 	for w, count := range s.waiting {
 		if s.stopped[w.queue] {
 			continue
@@ -101,9 +101,9 @@ func satisfiable(m *matcher, s situation) []wanted {
 		if needed := max(w.nodes, 1); f.total < needed || (w.nodes == 0 && f.total < w.slots) {
 			continue
 		}
-		out = append(out, wanted{w, count, f})
+		out = append(out, wantedJobs{w, count, f})
 	}
-	slices.SortFunc(out, func(a, b wanted) int {
+	slices.SortFunc(out, func(a, b wantedJobs) int {
 		return cmp.Or(
 			cmp.Compare(a.ranks.Count(), b.ranks.Count()), cmp.Compare(min(b.nodes, 1), min(a.nodes, 1)),
 			cmp.Compare(b.gpus, a.gpus), cmp.Compare(b.cores, a.cores),
@@ -116,7 +116,7 @@ func satisfiable(m *matcher, s situation) []wanted {
 
 // fitOf finds where a job could run. A constraint that can't be read restricts nothing:
 // Flux refuses such a job, or knows more than we do.
-func fitOf(m *matcher, w want) fit {
+func fitOf(m *matcher, w jobRequest) fit {
 	eligible := m.all
 	if w.requires != "" {
 		if ranks, err := m.match(json.RawMessage(w.requires)); err == nil {
@@ -147,7 +147,7 @@ func amountOf(node flux.NodeResources) amount {
 }
 
 // pending adds up what is wanted.
-func pending(all []wanted) demand {
+func pending(all []wantedJobs) demand {
 	var d demand
 	shares := 0.0 // of nodes, by slots that go anywhere
 	for _, w := range all {

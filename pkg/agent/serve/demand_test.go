@@ -94,7 +94,7 @@ func TestDemand(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := demandOf(situation{
-				all: nodes(t, "0-7", 4), allocated: test.busy, waiting: countWants(test.waiting),
+				all: nodes(t, "0-7", 4), allocated: test.busy, waiting: countRequests(test.waiting),
 				stopped: map[string]bool{test.stopped: test.stopped != ""},
 				drained: set(t, test.drained), broken: set(t, test.broken),
 			})
@@ -104,37 +104,37 @@ func TestDemand(t *testing.T) {
 }
 
 func TestDemandWithoutResources(t *testing.T) {
-	assert.Equal(t, demand{}, demandOf(situation{waiting: countWants([]flux.Job{onNodes(1), onCores(1)})}))
+	assert.Equal(t, demand{}, demandOf(situation{waiting: countRequests([]flux.Job{onNodes(1), onCores(1)})}))
 }
 
 // A rank 0 that is excluded from running jobs needs a pod nevertheless.
 func TestDemandAboveAnExcludedRank(t *testing.T) {
-	got := demandOf(situation{all: nodes(t, "1-7", 4), waiting: countWants([]flux.Job{onNodes(2)})})
+	got := demandOf(situation{all: nodes(t, "1-7", 4), waiting: countRequests([]flux.Job{onNodes(2)})})
 	assert.Equal(t, 3, got.nodes)
 }
 
 func TestDemandOfJobspecs(t *testing.T) {
-	slot := want{slots: 1, cores: 1}
-	gpu := want{slots: 1, cores: 1, gpus: 1}
-	node := want{nodes: 1, exclusive: true, slots: 1, cores: 1}
-	on := func(w want, constraint string) want {
+	slot := jobRequest{slots: 1, cores: 1}
+	gpu := jobRequest{slots: 1, cores: 1, gpus: 1}
+	node := jobRequest{nodes: 1, exclusive: true, slots: 1, cores: 1}
+	on := func(w jobRequest, constraint string) jobRequest {
 		w.requires = constraint
 		return w
 	}
-	slots := func(w want, n int) want {
+	slots := func(w jobRequest, n int) jobRequest {
 		w.slots = n
 		return w
 	}
-	big := func(w want, cores int) want {
+	big := func(w jobRequest, cores int) jobRequest {
 		w.cores = cores
 		return w
 	}
-	onNodes := func(w want, n int) want {
+	onNodes := func(w jobRequest, n int) jobRequest {
 		w.nodes = n
 		return w
 	}
 	const rank5, fast, slow = `{"ranks":["5"]}`, `{"properties":["fast"]}`, `{"properties":["^fast"]}`
-	type wants = map[want]int
+	type wants = map[jobRequest]int
 	for _, test := range []struct {
 		name    string
 		waiting wants

@@ -34,7 +34,7 @@ type snapshot struct {
 // exporter serves the metrics.
 type exporter struct {
 	// broker is for it alone.
-	broker *link
+	broker *conn
 	// interval is how long a snapshot is good.
 	interval time.Duration
 	// turn holds the last snapshot, nil for none. Who takes it out collects
@@ -46,7 +46,7 @@ type exporter struct {
 	listing bool
 }
 
-func newExporter(broker *link) *exporter {
+func newExporter(broker *conn) *exporter {
 	e := &exporter{broker: broker, interval: minInterval, turn: make(chan *snapshot, 1)}
 	e.turn <- nil
 	return e

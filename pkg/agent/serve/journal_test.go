@@ -56,7 +56,7 @@ func again(t *testing.T, e *exporter) (*snapshot, error) {
 
 func newExporterOf(t *testing.T, i *fluxtest.Instance) *exporter {
 	t.Helper()
-	broker := newLink(i.URI(), -1)
+	broker := newConn(i.URI(), -1)
 	t.Cleanup(broker.close)
 	return newExporter(broker)
 }

@@ -15,7 +15,7 @@ import (
 // Only the pod's own broker is asked. It leaves these states by itself when it
 // loses its parent, and a probe in each pod every second would be much for the
 // lead.
-func online(ctx context.Context, broker *link) error {
+func online(ctx context.Context, broker *conn) error {
 	client, err := broker.client(ctx)
 	if err != nil {
 		return fmt.Errorf("there is no broker: %w", err)

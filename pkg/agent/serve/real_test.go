@@ -69,7 +69,7 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	require.NoError(t, err)
 	eventually("flux_nodes_pending", 0)
 
-	broker := newLink(r.URI(), -1)
+	broker := newConn(r.URI(), -1)
 	defer broker.close()
 	client, err := broker.client(t.Context())
 	require.NoError(t, err)

@@ -65,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 
 // run serves on listeners, which it closes; forController may be nil.
 func run(ctx context.Context, o Options, listener, forController net.Listener) error {
-	broker := newLink(o.Socket, o.User)
+	broker := newConn(o.Socket, o.User)
 	defer broker.close()
 	ctx, cancel := context.WithCancel(ctx)
 	var servers sync.WaitGroup
@@ -85,7 +85,7 @@ func run(ctx context.Context, o Options, listener, forController net.Listener) e
 		}
 	}
 	// What is heard of jobs comes over a connection of its own: a probe does not wait for it.
-	metrics := newLink(o.Socket, o.User)
+	metrics := newConn(o.Socket, o.User)
 	defer metrics.close()
 	return serve(ctx, listener, handler(broker, metrics, o))
 }
@@ -129,9 +129,9 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 	return fmt.Errorf("serve HTTP: %w", err)
 }
 
-func handler(broker, metrics *link, o Options) http.Handler {
+func handler(broker, metrics *conn, o Options) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+plan.PathCause, &causes{broker: broker, ended: o.Ended})
+	mux.Handle("GET "+plan.PathCause, &joinDiagnosis{broker: broker, ended: o.Ended})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), askTimeout)

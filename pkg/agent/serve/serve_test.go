@@ -247,7 +247,7 @@ func TestMetricsWithoutJournal(t *testing.T) {
 		"old":     func(r *fluxtest.Request) { r.Respond(map[string]any{"events": []any{}}) },
 	} {
 		i.Handle("job-manager.events-journal", answer)
-		broker := newLink(i.URI(), -1)
+		broker := newConn(i.URI(), -1)
 		e := newExporter(broker)
 		s, err := e.snapshot(t.Context())
 		require.NoError(t, err, name)
@@ -264,7 +264,7 @@ func TestMetricsAfterTheJournalHasEnded(t *testing.T) {
 		r.Respond(map[string]any{"id": -1, "events": []any{}})
 		r.Error(syscall.ENODATA, "")
 	})
-	broker := newLink(i.URI(), -1)
+	broker := newConn(i.URI(), -1)
 	defer broker.close()
 	e := newExporter(broker)
 	for n := range 3 {
@@ -298,7 +298,7 @@ func TestMetricsAreFresh(t *testing.T) {
 		asked++
 		r.Respond(map[string]string{"state": "run"})
 	})
-	broker := newLink(i.URI(), -1)
+	broker := newConn(i.URI(), -1)
 	defer broker.close()
 	e := newExporter(broker)
 	e.interval = time.Hour // however long it takes

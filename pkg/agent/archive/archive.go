@@ -1,0 +1,149 @@
+// Package archive saves the content of a Flux instance to a file, and decides when a lead starts from that file.
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/shutdown"
+)
+
+// previous returns where the predecessor of an archive is kept.
+func previous(file string) string {
+	return file + ".previous"
+}
+
+// partial returns the name of an archive until it is complete. flux dump derives the format from the extension.
+func partial(file, part string) string {
+	dir, name := filepath.Split(file)
+	return filepath.Join(dir, ".partial-"+part+"-"+name)
+}
+
+// Saver saves the content of the instance.
+type Saver struct {
+	// File is the archive, "" for none.
+	File string
+	// Period between two archives; 0: only at the end.
+	Period time.Duration
+	// Flux runs a flux command.
+	Flux func(ctx context.Context, args ...string) error
+}
+
+// Periodically saves the instance while it runs, if there is a period, until the returned function is called.
+func (v *Saver) Periodically(ctx context.Context) (stop func()) {
+	if v.File == "" || v.Period <= 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ticker := time.NewTicker(v.Period)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := v.save(ctx); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Failed to save the instance; retrying", "archive", v.File)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// SaveAtEnd saves the instance after the program has ended. It cancels running jobs first, as Flux does when it stops.
+// A job whose broker hangs does not end. The archive must not contain a job while it ends, because Flux cannot restore
+// that: in this case the archive from before the cancellation stays.
+func (v *Saver) SaveAtEnd(ctx context.Context, s *shutdown.Shutdown) error {
+	if v.File == "" {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.Expired(ctx.Done(), s.Grace()/4):
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := v.Flux(ctx, "queue", "stop", "--quiet", "--all"); err != nil {
+		return err
+	}
+	running, errRunning := v.dump(ctx, "running")
+	defer os.RemoveAll(running)
+	if err := v.quiesce(ctx, s.Grace()/5); err != nil {
+		if errRunning != nil {
+			return errRunning
+		}
+		klog.FromContext(ctx).Error(err, "Jobs do not end; the archive contains them as running")
+		return v.publish(running)
+	}
+	return v.save(ctx)
+}
+
+// quiesce cancels running jobs and waits for their end.
+func (v *Saver) quiesce(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := v.Flux(ctx, "cancel", "--user=all", "--quiet", "--states=RUN"); err != nil {
+		return err
+	}
+	return v.Flux(ctx, "queue", "idle", "--quiet")
+}
+
+// save writes an archive and publishes it.
+func (v *Saver) save(ctx context.Context) error {
+	file, err := v.dump(ctx, "idle")
+	defer os.RemoveAll(file)
+	if err != nil {
+		return err
+	}
+	return v.publish(file)
+}
+
+// dump writes an archive beside the current one, and returns its name.
+func (v *Saver) dump(ctx context.Context, part string) (string, error) {
+	file := partial(v.File, part)
+	if err := v.Flux(ctx, "dump", "--quiet", file); err != nil {
+		return file, err
+	}
+	if err := syncFile(file); err != nil {
+		return file, fmt.Errorf("writing the archive: %w", err)
+	}
+	return file, nil
+}
+
+// publish gives a complete archive its final name. One predecessor is kept.
+func (v *Saver) publish(file string) error {
+	if err := os.Rename(v.File, previous(v.File)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("keeping the previous archive: %w", err)
+	}
+	if err := os.Rename(file, v.File); err != nil {
+		return fmt.Errorf("publishing the archive: %w", err)
+	}
+	return nil
+}
+
+// syncFile writes a file to disk: a network file system may report only then that it is full.
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

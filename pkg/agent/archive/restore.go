@@ -1,0 +1,67 @@
+package archive
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"minicluster.internal/operator/pkg/agent/atomicfile"
+	"minicluster.internal/operator/pkg/agent/pod"
+)
+
+// fileRestoring exists in the state directory while an archive is restored into it.
+const fileRestoring = "minicluster.restoring"
+
+// ToRestore returns the archive from which the lead starts, "" for none. An archive is restored only into an empty state
+// directory: otherwise finished jobs would be pending again. An interrupted restore is repeated. The files that it
+// writes get the owner.
+func ToRestore(file, stateDir string, owner *atomicfile.Owner) (string, error) {
+	if !pod.Exists(file) {
+		// The agent may have ended after it renamed the old archive and before it renamed the new one.
+		file = previous(file)
+	}
+	if !pod.Exists(file) {
+		return "", nil
+	}
+	found, err := contentFiles(stateDir)
+	if err != nil {
+		return "", err
+	}
+	marker := filepath.Join(stateDir, fileRestoring)
+	if len(found) > 0 && !pod.Exists(marker) {
+		return "", nil
+	}
+	for _, name := range found {
+		if err := os.Remove(name); err != nil {
+			return "", fmt.Errorf("removing a partial restore: %w", err)
+		}
+	}
+	if err := atomicfile.Write(marker, nil, 0o600, owner); err != nil {
+		return "", fmt.Errorf("recording the start of a restore: %w", err)
+	}
+	return file, nil
+}
+
+// Restored records that the archive was restored.
+func Restored(stateDir string) error {
+	if err := os.Remove(filepath.Join(stateDir, fileRestoring)); err != nil {
+		return fmt.Errorf("recording the end of a restore: %w", err)
+	}
+	return nil
+}
+
+// HasContent reports whether a state directory has the content of an instance.
+func HasContent(stateDir string) (bool, error) {
+	found, err := contentFiles(stateDir)
+	return len(found) > 0, err
+}
+
+// contentFiles returns the files in a state directory that store the content of an instance.
+func contentFiles(stateDir string) ([]string, error) {
+	// A missing directory is found when the broker starts.
+	found, err := filepath.Glob(filepath.Join(stateDir, "content.sqlite*"))
+	if err != nil {
+		return nil, fmt.Errorf("listing the state directory: %w", err)
+	}
+	return found, nil
+}

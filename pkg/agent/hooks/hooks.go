@@ -1,0 +1,135 @@
+// Package hooks runs the user's shell commands around Flux, each in a shell of its own.
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agent/shellsplit"
+	"minicluster.internal/operator/pkg/agent/shutdown"
+	"minicluster.internal/operator/pkg/agentapi/plan"
+)
+
+// stopTimeout is how long a hook may take to end when the pod stops.
+const stopTimeout = 5 * time.Second
+
+// Hook is a shell command.
+type Hook struct {
+	// Name of the hook in logs.
+	Name string
+	// Command is run by a shell; an empty one does nothing.
+	Command string
+	// Env is its environment.
+	Env []string
+	// Strict: a failure ends the pod, and so does a failure of any command in the hook that a shell detects with -e.
+	Strict bool
+	// Hidden: the output is discarded.
+	Hidden bool
+}
+
+// Runner runs hooks.
+type Runner struct {
+	// Table starts the shells.
+	Table *reaper.Table
+	// Shutdown stops them.
+	Shutdown *shutdown.Shutdown
+	// Stdout and Stderr get their output.
+	Stdout, Stderr *os.File
+}
+
+// BeforeBroker returns the hooks that run between the preparation of the pod and the start of the broker, in order.
+func BeforeBroker(p *plan.Plan, lead bool, env []string) []Hook {
+	list := []Hook{{Name: "preCommand", Command: p.Hooks.PreCommand}, {Name: "pre", Command: p.Hooks.Pre}}
+	if lead {
+		list = append(list, Hook{Name: "brokerPre", Command: p.Hooks.BrokerPre})
+	} else {
+		list = append(list, Hook{Name: "workerPre", Command: p.Hooks.WorkerPre})
+	}
+	for i := range list {
+		list[i].Env, list[i].Strict, list[i].Hidden = env, p.Logging.Strict, p.Logging.Quiet
+	}
+	return list
+}
+
+// Run runs a hook. It returns an error if a strict hook failed or if the pod was asked to stop; it logs other failures.
+func (r *Runner) Run(ctx context.Context, h Hook) error {
+	if h.Command == "" {
+		return nil
+	}
+	p, err := r.start(h)
+	if err != nil {
+		return failed(ctx, h, ExitNotStarted(err), err)
+	}
+	select {
+	case <-p.Done():
+	case <-r.Shutdown.Done():
+		p.Stop(ctx, min(stopTimeout, r.Shutdown.Remaining(0)))
+		return pod.Exit(plan.ExitStopped, nil)
+	}
+	if status := p.Status(); status.Code() != 0 {
+		return failed(ctx, h, status.Code(), fmt.Errorf("it ended with %s", status))
+	}
+	return nil
+}
+
+func (r *Runner) start(h Hook) (*reaper.Process, error) {
+	args := []string{"-c", h.Command}
+	if h.Strict {
+		args = append([]string{"-e"}, args...)
+	}
+	c := reaper.Command{Path: shellsplit.Shell, Args: args, Env: h.Env, Stdout: r.Stdout, Stderr: r.Stderr}
+	if h.Hidden {
+		c.Stdout, c.Stderr = nil, nil
+	}
+	return r.Table.Start(c)
+}
+
+func failed(ctx context.Context, h Hook, code int, err error) error {
+	if h.Strict {
+		return pod.Exit(code, fmt.Errorf("hook %s: %w", h.Name, err))
+	}
+	klog.FromContext(ctx).Error(err, "Hook failed", "hook", h.Name)
+	return nil
+}
+
+// ExitNotStarted returns the exit code with which a shell reports a command that it cannot start.
+func ExitNotStarted(err error) int {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
+		return 127
+	}
+	return 126
+}
+
+// RunPost runs the hook after Flux, also while the pod stops, for at most the rest of the grace period. Its failure is
+// only logged: the result of the work does not change.
+func (r *Runner) RunPost(ctx context.Context, h Hook) {
+	if h.Command == "" {
+		return
+	}
+	p, err := r.start(h)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Hook failed", "hook", h.Name)
+		return
+	}
+	<-r.Shutdown.Expired(p.Done(), time.Second)
+	select {
+	case <-p.Done():
+	default:
+		klog.FromContext(ctx).Info("Hook exceeds the grace period and is stopped", "hook", h.Name)
+		p.Signal(syscall.SIGTERM)
+		p.Stop(ctx, 500*time.Millisecond)
+	}
+	if status := p.Status(); status.Code() != 0 {
+		klog.FromContext(ctx).Error(nil, "Hook failed", "hook", h.Name, "status", status.String())
+	}
+}

@@ -1,0 +1,130 @@
+// Package initial is the initial program of the lead broker: it prepares the instance for the user's program, runs that
+// program, records how it ended, and saves the instance.
+//
+// The broker asks it to stop with SIGHUP, and waits for it before Flux stops any service: until then jobs can be listed
+// and saved.
+package initial
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/archive"
+	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agent/shutdown"
+	"minicluster.internal/operator/pkg/agentapi/plan"
+)
+
+// Subcommand is the subcommand of the agent that calls Run.
+const Subcommand = "initial"
+
+// ProgramTimeout is how long the user's program may take to end when it is asked to stop.
+const ProgramTimeout = 10 * time.Second
+
+// parentDeathSignal arrives when the broker has ended.
+const parentDeathSignal = syscall.SIGUSR2
+
+// Options are what the agent that starts the broker passes to the initial program.
+type Options struct {
+	// State is the state directory.
+	State string
+	// Cluster identifies the MiniCluster.
+	Cluster string
+	// Fresh: the instance is new.
+	Fresh bool
+	// Restored: the instance was restored from an archive.
+	Restored bool
+}
+
+// AddFlags adds the options to a set of flags.
+func (o *Options) AddFlags(flags *flag.FlagSet) {
+	flags.StringVar(&o.State, "state", "", "the state directory")
+	flags.StringVar(&o.Cluster, "cluster", "", "identifies the MiniCluster")
+	flags.BoolVar(&o.Fresh, "fresh", false, "the instance is new")
+	flags.BoolVar(&o.Restored, "restored", false, "the instance was restored from an archive")
+}
+
+// Args returns the options as arguments.
+func (o *Options) Args() []string {
+	args := []string{"--state", o.State, "--cluster", o.Cluster}
+	if o.Fresh {
+		args = append(args, "--fresh")
+	}
+	if o.Restored {
+		args = append(args, "--restored")
+	}
+	return args
+}
+
+// runner runs the user's program.
+type runner struct {
+	*pod.Pod
+}
+
+// Run runs the initial program, and returns its exit code.
+func Run(ctx context.Context, p *pod.Pod, o Options) int {
+	grace := time.Duration(p.Plan.GracePeriodSeconds) * time.Second
+	s := shutdown.Listen(ctx, grace, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, parentDeathSignal)
+	// A killed broker leaves this process without an instance.
+	if !reaper.SignalAtParentsEnd(os.Getppid(), parentDeathSignal) {
+		return plan.ExitBroker
+	}
+	r := &runner{p}
+	if err := r.readyInstance(ctx, o); err != nil {
+		klog.FromContext(ctx).Error(err, "Failed to prepare the instance for the program")
+	}
+	saver := r.newSaver()
+	stopSaving := saver.Periodically(ctx)
+	out := r.runProgram(ctx, s)
+	stopSaving()
+	if r.brokerLost(ctx, s, out) {
+		return plan.ExitBroker
+	}
+	out.Saving = p.Plan.Archive.Path != ""
+	r.recordOutcome(ctx, out)
+	if err := saver.SaveAtEnd(ctx, s); err != nil {
+		klog.FromContext(ctx).Error(err, "Failed to save the instance", "archive", p.Plan.Archive.Path)
+		p.TerminationMessage(fmt.Sprintf("the instance was not saved to %s: %v", p.Plan.Archive.Path, err))
+	}
+	out.Saving = false
+	r.recordOutcome(ctx, out)
+	return out.Code
+}
+
+// newSaver makes the saver of the plan's archive.
+func (r *runner) newSaver() *archive.Saver {
+	v := &archive.Saver{Period: time.Duration(r.Plan.Archive.PeriodSeconds) * time.Second, Flux: r.fluxCommand}
+	if file := r.Plan.Archive.Path; file != "" {
+		v.File = r.Path(file)
+	}
+	return v
+}
+
+// recordOutcome records how the program ended, for the agent that started the broker.
+func (r *runner) recordOutcome(ctx context.Context, out pod.Outcome) {
+	if err := r.WriteOutcome(out); err != nil {
+		klog.FromContext(ctx).Error(err, "Failed to record the exit code of the program", "exitCode", out.Code)
+		r.TerminationMessage(fmt.Sprintf("failed to record the exit code of the program, %d: %v", out.Code, err))
+	}
+}
+
+// brokerLost reports whether the program ended because its broker did: that says nothing about the work. A program that
+// succeeds without a broker has done its work.
+func (r *runner) brokerLost(ctx context.Context, s *shutdown.Shutdown, out pod.Outcome) bool {
+	if s.Signal() == parentDeathSignal {
+		return true
+	}
+	if out.Code == 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return r.fluxCommand(ctx, "getattr", "rank") != nil
+}

@@ -1,0 +1,118 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"syscall"
+	"time"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/flux"
+)
+
+const (
+	// parentTimeout bounds each of two: asking for the parent's name, and connecting.
+	parentTimeout = 500 * time.Millisecond
+	// causeAge is how long a cause is told again without looking: anybody may ask.
+	causeAge = time.Second
+)
+
+// joinDiagnosis finds out why the broker is not online. It asks more than a probe may: the
+// resolver, and the network.
+type joinDiagnosis struct {
+	broker *conn
+	// ended says how the broker ended last, "" where none has.
+	ended func() string
+
+	mu   sync.Mutex
+	last plan.Cause
+	at   time.Time
+}
+
+func (c *joinDiagnosis) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	text, err := json.Marshal(c.cause(r.Context()))
+	if err != nil {
+		answer(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	fmt.Fprintln(w, string(text))
+}
+
+func (c *joinDiagnosis) cause(ctx context.Context) plan.Cause {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at.IsZero() || time.Since(c.at) > causeAge {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		c.last = c.find(ctx)
+		c.at = time.Now()
+	}
+	return c.last
+}
+
+func (c *joinDiagnosis) find(ctx context.Context) plan.Cause {
+	offline := online(ctx, c.broker)
+	if offline == nil {
+		return plan.Cause{Kind: plan.CauseNone}
+	}
+	cause := plan.Cause{Kind: plan.CauseBroker, Message: offline.Error()}
+	if c.ended != nil {
+		if ended := c.ended(); ended != "" {
+			cause.Message += "; " + ended
+		}
+	}
+	client, err := c.broker.client(ctx)
+	if err != nil {
+		return cause
+	}
+	if state, err := client.State(ctx); err != nil || state != flux.StateJoin {
+		return cause
+	}
+	// The broker's own word for whom it tries to join; flux-broker-attributes(7).
+	endpoint, err := client.Attr(ctx, "tbon.parent-endpoint")
+	parent, parseErr := url.Parse(endpoint)
+	if err != nil || parseErr != nil || parent.Scheme != "tcp" || parent.Port() == "" {
+		return cause
+	}
+	return reach(ctx, parent.Hostname(), parent.Port())
+}
+
+// reach tries to get to a broker that does not let ours join.
+func reach(ctx context.Context, host, port string) plan.Cause {
+	resolving, cancel := context.WithTimeout(ctx, parentTimeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupHost(resolving, host)
+	if err != nil {
+		return plan.Cause{Kind: plan.CauseName, Message: fmt.Sprintf(
+			"the host name of the broker to join, %s, does not resolve (%v): is its pod there, does its headless Service select it, does DNS work in this pod?", host, nameError(err))}
+	}
+	address := net.JoinHostPort(addresses[0], port)
+	dialer := net.Dialer{Timeout: parentTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return plan.Cause{Kind: plan.CauseNetwork, Message: fmt.Sprintf("the pod of the broker to join, %s (%s), is reached, and no broker listens there yet", host, address)}
+	case err != nil:
+		return plan.Cause{Kind: plan.CauseNetwork, Message: fmt.Sprintf("the broker to join, %s, can't be reached (%v): network policies and firewalls between nodes must let pods through", host, err)}
+	}
+	conn.Close()
+	return plan.Cause{Kind: plan.CauseLead, Message: fmt.Sprintf(
+		"the broker to join, %s (%s), is reached, and does not let this one in: it starts, or has another certificate or host list; the log of its pod says more", host, address)}
+}
+
+// nameError leaves out the servers that were asked, and what differs each time.
+func nameError(err error) error {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return errors.New(dns.Err)
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+// Package sidecar runs the command of a container beside Flux, and stops it when Flux has ended.
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/hooks"
+	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agent/shellsplit"
+	"minicluster.internal/operator/pkg/agent/shutdown"
+	"minicluster.internal/operator/pkg/agentapi/plan"
+)
+
+const (
+	// pollInterval is how often a sidecar reads the state of the Flux container.
+	pollInterval = 500 * time.Millisecond
+	// stopTimeout is how long the program of a sidecar may take to end.
+	stopTimeout = 5 * time.Second
+	// lostTimeout is how long the Flux container may be down, for example while it restarts, before its sidecars end.
+	lostTimeout = 30 * time.Second
+)
+
+// Run runs the sidecar of a container, and returns its exit code.
+func Run(ctx context.Context, p *pod.Pod, name string) (int, error) {
+	config := p.Plan.Sidecar(name)
+	if config == nil {
+		return 0, pod.Exit(plan.ExitPrepare, fmt.Errorf("the plan has no container %q", name))
+	}
+	s := shutdown.Listen(ctx, time.Duration(p.Plan.GracePeriodSeconds)*time.Second, shutdown.PodSignals()...)
+	table, err := reaper.NewTable(ctx)
+	if err != nil {
+		return 0, pod.Exit(plan.ExitPrepare, err)
+	}
+	r := &runner{Pod: p, table: table, shutdown: s}
+	return r.run(ctx, config)
+}
+
+type runner struct {
+	*pod.Pod
+	table    *reaper.Table
+	shutdown *shutdown.Shutdown
+}
+
+func (r *runner) run(ctx context.Context, config *plan.Sidecar) (int, error) {
+	run := hooks.Runner{Table: r.table, Shutdown: r.shutdown, Stdout: r.Stdout, Stderr: r.Stderr}
+	for _, h := range []hooks.Hook{
+		{Name: "init", Command: config.Init, Env: r.Environ},
+		{Name: "servicePre", Command: config.ServicePre, Env: r.Environ, Strict: r.Plan.Logging.Strict},
+	} {
+		if err := run.Run(ctx, h); err != nil {
+			return 0, err
+		}
+	}
+	ended := r.watch(ctx)
+	if config.WaitSocket && !r.waitForSocket(ended) {
+		return r.codeAtEnd(), nil
+	}
+	words, err := r.words(config)
+	if err != nil {
+		return 0, pod.Exit(plan.ExitPrepare, err)
+	}
+	code, err := r.program(ctx, words, ended)
+	if config.Post != "" {
+		run.Shutdown = shutdown.Never(r.shutdown.Grace())
+		if err := run.Run(ctx, hooks.Hook{Name: "post", Command: config.Post, Env: r.Environ}); err != nil {
+			return 0, err
+		}
+	}
+	return code, err
+}
+
+func (r *runner) words(config *plan.Sidecar) ([]string, error) {
+	if config.Script == "" {
+		return shellsplit.Command(config.Command), nil
+	}
+	name := pod.FileScript + "-" + config.Name
+	if err := r.WriteFile(name, shellsplit.Script(config.Script), 0o755); err != nil {
+		return nil, err
+	}
+	return []string{r.File(name)}, nil
+}
+
+// program runs the program of the sidecar. If it ends by itself, so does the container. When Flux has ended the program
+// is stopped, which is not a failure.
+func (r *runner) program(ctx context.Context, words []string, ended <-chan struct{}) (int, error) {
+	file, err := exec.LookPath(words[0])
+	if err != nil {
+		return 0, pod.Exit(hooks.ExitNotStarted(err), fmt.Errorf("starting the command of the container: %w", err))
+	}
+	p, err := r.table.Start(reaper.Command{
+		Path: file, Args: words[1:], Env: r.Environ, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
+	})
+	if err != nil {
+		return 0, pod.Exit(hooks.ExitNotStarted(err), err)
+	}
+	select {
+	case <-p.Done():
+		return p.Status().Code(), nil
+	case <-ended:
+	}
+	p.Stop(ctx, min(stopTimeout, r.shutdown.Remaining(time.Second)))
+	return r.codeAtEnd(), nil
+}
+
+// codeAtEnd returns the exit code of a sidecar that was stopped.
+func (r *runner) codeAtEnd() int {
+	if r.shutdown.Requested() {
+		return plan.ExitStopped
+	}
+	return 0
+}
+
+// watch returns a channel that is closed when Flux has ended, or when the pod is asked to stop.
+func (r *runner) watch(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		var lost time.Time
+		for r.shutdown.Sleep(pollInterval) {
+			if pod.Exists(r.File(pod.FileFinished)) {
+				return
+			}
+			started, running := r.FluxContainer()
+			switch {
+			case !started || running:
+				lost = time.Time{}
+			case lost.IsZero():
+				lost = time.Now()
+			case time.Since(lost) > lostTimeout:
+				klog.FromContext(ctx).Info("The Flux container does not run any more; this container ends")
+				return
+			}
+		}
+	}()
+	return ended
+}
+
+// waitForSocket waits for the broker's socket, and reports whether it appeared before Flux ended.
+func (r *runner) waitForSocket(ended <-chan struct{}) bool {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		if pod.Exists(r.Path(r.Plan.Files.Socket)) {
+			return true
+		}
+		select {
+		case <-ended:
+			return false
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"minicluster.internal/operator/pkg/agent/prepare"
+	"minicluster.internal/operator/pkg/agent/reaper"
+)
+
+// brokerReserve is the part of the grace period that remains for the end of the agent, with the hook after Flux, when a
+// broker that does not stop is killed.
+func brokerReserve(grace time.Duration) time.Duration {
+	return min(3*time.Second, grace/5)
+}
+
+// startBroker starts a broker.
+func (v *Supervisor) startBroker(run prepare.BrokerRun) (*reaper.Process, error) {
+	args, err := v.instance.BrokerArgs(run)
+	if err != nil {
+		return nil, fmt.Errorf("making the command line of the broker: %w", err)
+	}
+	p, err := v.table.Start(reaper.Command{
+		Path: v.Path(args[0]), Args: args[1:], Env: v.instance.Env, Credential: v.instance.Credential,
+		Stdin: v.Stdin, Stdout: v.Stdout, Stderr: v.Stderr,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting the broker: %w", err)
+	}
+	return p, nil
+}
+
+// stopBroker stops a broker so that Flux sees it leave at once, and kills it when it does not stop in time.
+func (v *Supervisor) stopBroker(ctx context.Context, p *reaper.Process) {
+	p.Stop(ctx, v.shutdown.Remaining(brokerReserve(v.shutdown.Grace())))
+}
+
+// backoff is the delay before a broker is restarted.
+type backoff struct {
+	delay time.Duration
+	// early counts consecutive brokers that ended early.
+	early int
+}
+
+const (
+	backoffMin = 500 * time.Millisecond
+	backoffMax = 8 * time.Second
+	// earlyEnd is the lifetime below which a broker counts as unable to start. Machines may be busy.
+	earlyEnd = time.Minute
+	// stable is the lifetime above which the next broker starts after the minimal delay.
+	stable = 10 * time.Second
+)
+
+// next returns the delay after a broker with this lifetime.
+func (b *backoff) next(lifetime time.Duration) time.Duration {
+	if lifetime > stable {
+		b.delay = 0
+	}
+	if lifetime > earlyEnd {
+		b.early = 0
+	}
+	b.early++
+	b.delay = min(max(backoffMin, 2*b.delay), backoffMax)
+	return b.delay
+}

@@ -1,0 +1,179 @@
+package supervise
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/agent/archive"
+	"minicluster.internal/operator/pkg/agent/initial"
+	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/prepare"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agentapi/plan"
+)
+
+// leadAttempts is how many consecutive brokers may end early, without having started the initial program, before the
+// pod fails.
+const leadAttempts = 5
+
+// lead runs the lead broker until its program has ended, or until the pod is asked to stop. A broker that ends earlier
+// is restarted with the same state.
+func (v *Supervisor) lead(ctx context.Context) (int, error) {
+	lock, err := v.lockState(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Close()
+	var wait backoff
+	for !v.shutdown.Requested() {
+		begin := time.Now()
+		p, err := v.startLead()
+		if err != nil {
+			return 0, pod.Exit(plan.ExitBroker, err)
+		}
+		outcome := v.awaitLead(ctx, p)
+		if code, done := v.leadCode(ctx, p.Status(), outcome); done {
+			return code, nil
+		}
+		v.stopOrphans(ctx)
+		delay := wait.next(time.Since(begin))
+		v.brokerEnded(p.Status(), wait.early)
+		if wait.early >= leadAttempts {
+			return 0, pod.Exit(plan.ExitBroker, fmt.Errorf("the broker ended %d times in a row, the last time with %s", wait.early, p.Status()))
+		}
+		klog.FromContext(ctx).Info("Restarting the lead broker, which ended before its program", "status", p.Status().String(), "delay", delay)
+		v.shutdown.Sleep(delay)
+	}
+	return plan.ExitStopped, nil
+}
+
+// startLead starts the lead broker.
+func (v *Supervisor) startLead() (*reaper.Process, error) {
+	run, err := v.leadRun()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.RemoveFiles(pod.FileOutcome); err != nil {
+		return nil, err
+	}
+	return v.startBroker(run)
+}
+
+// leadRun describes one run of the lead broker.
+func (v *Supervisor) leadRun() (prepare.BrokerRun, error) {
+	grace := v.shutdown.Grace()
+	run := prepare.BrokerRun{CleanupTimeout: grace / 5, ShutdownTimeout: grace / 5}
+	var err error
+	if run.Quorum, err = v.quorum(); err != nil {
+		return run, err
+	}
+	if run.Restore, err = v.archiveToRestore(); err != nil {
+		return run, err
+	}
+	if v.Plan.Lead.Mode == plan.ModeNone && v.Plan.Archive.Path == "" {
+		run.Interactive = true
+		return run, nil
+	}
+	run.Program, err = v.initialCommand(run.Restore != "")
+	return run, err
+}
+
+// archiveToRestore returns the archive from which the broker starts, "" for none.
+func (v *Supervisor) archiveToRestore() (string, error) {
+	if v.Plan.Archive.Path == "" {
+		return "", nil
+	}
+	return archive.ToRestore(v.Path(v.Plan.Archive.Path), v.stateDir(), v.brokerOwner())
+}
+
+// initialCommand returns the command line of the initial program.
+func (v *Supervisor) initialCommand(restored bool) ([]string, error) {
+	certificate, err := os.ReadFile(v.Path(plan.CertificateDir, plan.FileCertificate))
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate: %w", err)
+	}
+	content, err := archive.HasContent(v.stateDir())
+	if err != nil {
+		return nil, err
+	}
+	o := initial.Options{State: v.stateDir(), Cluster: clusterID(certificate), Fresh: !content && !restored, Restored: restored}
+	return v.SelfCommand(append([]string{initial.Subcommand}, o.Args()...)...), nil
+}
+
+// clusterID identifies the MiniCluster: all its pods have the same certificate, and no other MiniCluster has it. The ID
+// reveals nothing about the key.
+func clusterID(certificate []byte) string {
+	sum := sha256.Sum256(append([]byte("minicluster\n"), certificate...))
+	return hex.EncodeToString(sum[:8])
+}
+
+// quorum returns the number of brokers for which the lead waits. A shrink lowers it while the cluster runs, so it is
+// read before each start.
+func (v *Supervisor) quorum() (int32, error) {
+	text, err := os.ReadFile(v.Path(plan.ConfigDir, plan.FileQuorum))
+	if err != nil {
+		return 0, fmt.Errorf("reading the quorum: %w", err)
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 32)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("reading the quorum: %q: must be a number of at least 1", text)
+	}
+	return int32(n), nil
+}
+
+// awaitLead waits for the end of the lead broker. It stops the broker when the pod is asked to stop, or when the
+// program has ended and the broker does not end by itself. It returns the outcome of the program as it was known before
+// the request to stop.
+func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) *pod.Outcome {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	var programEnd time.Time
+	for {
+		select {
+		case <-p.Done():
+			return v.ReadOutcome()
+		case <-v.shutdown.Done():
+			before := v.ReadOutcome()
+			v.stopBroker(ctx, p)
+			return before
+		case <-ticker.C:
+		}
+		if out := v.ReadOutcome(); out == nil || out.Saving {
+			continue
+		}
+		if programEnd.IsZero() {
+			programEnd = time.Now()
+		}
+		if time.Since(programEnd) > v.shutdown.Grace() {
+			klog.FromContext(ctx).Info("Stopping the broker, which does not end after its program")
+			p.Stop(ctx, brokerReserve(v.shutdown.Grace()))
+			return v.ReadOutcome()
+		}
+	}
+}
+
+// leadCode returns the exit code of the lead's pod after the end of its broker, and whether there is nothing left to
+// do. The code is that of the program: a failure while Flux stops does not change the result of the work.
+func (v *Supervisor) leadCode(ctx context.Context, broker reaper.Status, out *pod.Outcome) (code int, done bool) {
+	switch {
+	case out != nil && (!out.Stopped || !v.shutdown.Requested()):
+		if broker.Code() != out.Code {
+			klog.FromContext(ctx).Info("The broker and its program ended differently", "broker", broker.String(), "program", out.Code)
+		}
+		return out.Code, true
+	case v.shutdown.Requested():
+		return plan.ExitStopped, true
+	case v.Plan.Lead.Mode == plan.ModeNone && broker.Code() == 0:
+		return 0, true // flux shutdown
+	default:
+		return 0, false
+	}
+}
