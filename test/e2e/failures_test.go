@@ -321,7 +321,7 @@ func TestFollowerWithoutLead(t *testing.T) {
 	}{
 		{"lost", "tcp://nowhere.invalid:8050", v1alpha2.ReasonNameNotResolved, []string{"nowhere.invalid, does not resolve"}},
 		{"deaf", "tcp://%h.flux-service:8051", v1alpha2.ReasonLeadUnreachable, []string{"deaf-0.flux-service", "no broker listens there yet"}},
-		{"barred", "tcp://%h.flux-service:9560", v1alpha2.ReasonBrokerOffline, []string{"barred-0.flux-service", "does not let this one in"}},
+		{"barred", "tcp://%h.flux-service:9560", v1alpha2.ReasonBrokerOffline, []string{"barred-0.flux-service", "does not accept this one"}},
 	}
 	begin := time.Now()
 	for _, tc := range cases {

@@ -15,7 +15,7 @@ const (
 	shadowFile = "/etc/shadow"
 )
 
-// account is a line of passwd(5).
+// account is an entry of passwd(5).
 type account struct {
 	name     string
 	uid, gid int
@@ -28,14 +28,14 @@ type accounts struct {
 	groups []group
 }
 
-// group is a line of group(5).
+// group is an entry of group(5).
 type group struct {
 	name    string
 	gid     int
 	members []string
 }
 
-// accounts reads passwd and group. An image without them has no users.
+// accounts reads passwd and group. An image without these files has no users.
 func (s system) accounts() (accounts, error) {
 	var out accounts
 	passwd, err := s.read(passwdFile)
@@ -50,7 +50,7 @@ func (s system) accounts() (accounts, error) {
 	return out, nil
 }
 
-// parsePasswd reads passwd(5). A line that is broken is no user.
+// parsePasswd reads passwd(5). Malformed lines are skipped.
 func parsePasswd(text []byte) []account {
 	var out []account
 	for line := range bytes.Lines(text) {
@@ -85,7 +85,7 @@ func parseGroups(text []byte) []group {
 	return out
 }
 
-// user finds a user by name.
+// user returns the user with a name.
 func (a accounts) user(name string) (account, bool) {
 	for _, u := range a.users {
 		if u.name == name {
@@ -95,7 +95,7 @@ func (a accounts) user(name string) (account, bool) {
 	return account{}, false
 }
 
-// uid finds a user by number.
+// uid returns the user with an ID.
 func (a accounts) uid(uid int) (account, bool) {
 	for _, u := range a.users {
 		if u.uid == uid {
@@ -105,7 +105,7 @@ func (a accounts) uid(uid int) (account, bool) {
 	return account{}, false
 }
 
-// group finds a group by name.
+// group returns the group with a name.
 func (a accounts) group(name string) (group, bool) {
 	for _, g := range a.groups {
 		if g.name == name {
@@ -115,7 +115,7 @@ func (a accounts) group(name string) (group, bool) {
 	return group{}, false
 }
 
-// supplementary are the groups that a user is a member of.
+// supplementary returns the groups of which a user is a member.
 func (a accounts) supplementary(u account) []uint32 {
 	var out []uint32
 	for _, g := range a.groups {
@@ -128,7 +128,7 @@ func (a accounts) supplementary(u account) []uint32 {
 	return out
 }
 
-// freeUID is the first number from want on that no user has.
+// freeUID returns the first unused user ID of at least want.
 func (a accounts) freeUID(want int) int {
 	for {
 		if _, taken := a.uid(want); !taken {
@@ -138,7 +138,7 @@ func (a accounts) freeUID(want int) int {
 	}
 }
 
-// freeGID is the first number from want on that no group has.
+// freeGID returns the first unused group ID of at least want.
 func (a accounts) freeGID(want int) int {
 	taken := map[int]bool{}
 	for _, g := range a.groups {

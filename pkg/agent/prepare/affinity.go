@@ -10,16 +10,14 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// exclusive tells whether the CPUs that the container may use are its own: it asked
-// for cores, may use exactly as many, and the machine has others. So it is where the
-// kubelet's static CPU manager gives a container its cores. Otherwise all pods of a
-// node see the same CPUs, each numbers them from 0 on, and processes that were bound
-// to them would share the first ones.
+// exclusive reports whether the container has CPUs of its own: it requests cores, may use exactly that many, and the
+// machine has more. The kubelet's static CPU manager assigns CPUs like this. Otherwise all pods of a node see the
+// same CPUs, each pod numbers them from 0, and bound processes of all pods would share the first ones.
 func exclusive(cores int, allowed, online cpuset) bool {
 	return cores > 0 && len(allowed) == cores && len(allowed) < len(online)
 }
 
-// cpuset is a set of CPUs by number.
+// cpuset is a set of CPU numbers.
 type cpuset map[int]bool
 
 // parseCPUs reads a list of CPUs, cpuset(7): 0-3,8.
@@ -33,12 +31,12 @@ func parseCPUs(text string) (cpuset, error) {
 		var first, last int
 		if _, err := fmt.Sscanf(part, "%d-%d", &first, &last); err != nil {
 			if _, err := fmt.Sscanf(part, "%d", &first); err != nil {
-				return nil, fmt.Errorf("%q is no list of CPUs", text)
+				return nil, fmt.Errorf("%q is not a list of CPUs", text)
 			}
 			last = first
 		}
 		if first < 0 || last < first || last >= maxCPUs {
-			return nil, fmt.Errorf("%q is no list of CPUs", text)
+			return nil, fmt.Errorf("%q is not a list of CPUs", text)
 		}
 		for n := first; n <= last; n++ {
 			out[n] = true
@@ -47,10 +45,10 @@ func parseCPUs(text string) (cpuset, error) {
 	return out, nil
 }
 
-// maxCPUs is more than Linux knows.
+// maxCPUs is larger than the number of CPUs that Linux supports.
 const maxCPUs = 1 << 16
 
-// exclusiveCPUs looks at the CPUs of the container and of the machine.
+// exclusiveCPUs reports whether the CPUs of the container are exclusive, see exclusive.
 func (i *Instance) exclusiveCPUs(sys system) (bool, error) {
 	status, err := sys.read("/proc/self/status")
 	if err != nil {
@@ -75,8 +73,8 @@ func (i *Instance) exclusiveCPUs(sys system) (bool, error) {
 	return exclusive(i.plan.Resources.Cores, allowed, online), nil
 }
 
-// shellInitrcText is a flux-shell-initrc(5): jobs run where the kernel puts them
-// unless they ask for something else, and all else is as Flux has it.
+// shellInitrcText is a flux-shell-initrc(5): the kernel viewPaths jobs unless they request an affinity. Everything else
+// is Flux's default.
 func shellInitrcText(builtin string) string {
 	return `-- The CPUs are shared with other pods: tasks are not bound to some of them.
 if shell.options["cpu-affinity"] == nil then
@@ -86,23 +84,23 @@ source_if_exists ("` + luaEscape(builtin) + `")
 `
 }
 
-// luaEscape makes a text fit between quotes in Lua.
+// luaEscape escapes a text for a quoted Lua string.
 func luaEscape(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(text)
 }
 
-// rcInitrcText is a script of rc1.d: it says the same to instances inside jobs (flux
-// batch, flux alloc), which don't inherit what a broker was told.
+// rcInitrcText is a script of rc1.d that configures the same in instances inside of jobs (flux batch, flux alloc),
+// which do not inherit the attributes of a broker.
 func rcInitrcText(initrc string) string {
 	return "#!/bin/sh\nflux setattr conf.shell_initrc " + shellQuote(initrc) + " || true\n"
 }
 
-// affinity keeps jobs of a container with shared CPUs from binding themselves to
-// them. It writes a script for the directory that FLUX_RC_EXTRA names.
+// affinity prevents that jobs of a container with shared CPUs bind themselves to CPUs. It writes a script for the
+// directory in FLUX_RC_EXTRA.
 func (i *Instance) affinity(ctx context.Context, sys system, rcExtra string) error {
 	own, err := i.exclusiveCPUs(sys)
 	if err != nil {
-		klog.FromContext(ctx).V(1).Info("The CPUs count as shared", "reason", err.Error())
+		klog.FromContext(ctx).V(1).Info("Assuming that CPUs are shared", "reason", err.Error())
 	}
 	if own {
 		return nil

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// BrokerArgs is the command line of a broker: its program first.
+// BrokerArgs returns the command line of a broker, with the program first.
 //
-// flux start is used where the plan wraps the broker. It looks at options up to the
-// first word that is none, and passes the others on: they are the same ones.
+// If the plan wraps the broker, the command line is that of flux start. It interprets options up to the first
+// argument that is not an option, and passes the others to the broker.
 func (i *Instance) BrokerArgs(run BrokerRun) ([]string, error) {
 	if run.Interactive && len(run.Program) > 0 {
 		return nil, errors.New("a broker without an initial program was given one")
@@ -34,9 +34,8 @@ func (i *Instance) BrokerArgs(run BrokerRun) ([]string, error) {
 	return args, nil
 }
 
-// attributes are those of flux-broker-attributes(7) that differ from Flux's
-// defaults. Flux before 0.82 takes those that it does not know for new ones, later
-// versions don't start.
+// attributes returns the attributes of flux-broker-attributes(7) that differ from the defaults of Flux. Flux before
+// 0.82 accepts unknown attributes; later versions do not start with them.
 func (i *Instance) attributes(run BrokerRun) map[string]string {
 	set := map[string]string{
 		"cron.directory":   i.Files.CronDir,
@@ -47,7 +46,7 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 		"log-stderr-mode":  "local",
 	}
 	if level := i.logLevel(); level <= 0 {
-		// Flux prints what is critical whatever the level.
+		// Flux prints critical messages at any level.
 		set["log-critical-level"] = strconv.Itoa(level)
 	}
 	if run.StateDir != "" {
@@ -80,13 +79,12 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 	return set
 }
 
-// logLevel is the most verbose severity that a broker prints, syslog(3). Flux before
-// 0.82 knows no level below 0, at which it prints what makes a system unusable: of
-// itself it never says that.
+// logLevel returns the most verbose severity that a broker prints, syslog(3). The lowest level of Flux before 0.82 is
+// 0, at which it prints emergencies only. Flux itself never logs an emergency.
 func (i *Instance) logLevel() int {
 	level := int(i.plan.Broker.LogLevel)
 	if i.plan.Logging.Quiet {
-		level = -1 // nothing
+		level = -1 // prints nothing
 	}
 	if i.Version.AtLeast(82) {
 		return max(-1, level)
@@ -94,8 +92,8 @@ func (i *Instance) logLevel() int {
 	return max(0, level)
 }
 
-// quorum is the value of the attribute broker.quorum: a number, or for Flux before
-// 0.51 the ranks themselves (RFC 22 idset).
+// quorum returns the value of the attribute broker.quorum: a number, or for Flux before 0.51 the ranks (RFC 22
+// idset).
 func (v Version) quorum(n int32) string {
 	switch {
 	case v.AtLeast(51):
@@ -107,7 +105,7 @@ func (v Version) quorum(n int32) string {
 	}
 }
 
-// seconds is a duration as Flux writes them (RFC 23).
+// seconds formats a duration for Flux (RFC 23).
 func seconds(d time.Duration) string {
 	return strings.TrimSuffix(strconv.FormatFloat(d.Seconds(), 'f', 3, 64), ".000") + "s"
 }

@@ -11,27 +11,27 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// Command is a program that is ready to be executed.
+// Command is a program that can be executed.
 type Command struct {
 	// Path of the program.
 	Path string
-	// Args are its arguments, its name first.
+	// Args are its arguments; the first one is its name.
 	Args []string
 	// Env is its environment.
 	Env []string
-	// Credential is its user, nil for the agent's own.
+	// Credential is its user; nil for the user of the agent.
 	Credential *syscall.Credential
 }
 
-// FluxCommand is a flux command against the broker of this pod: of the broker's user,
-// with its PATH and its FLUX_URI, in either layout. It changes nothing in the pod.
+// FluxCommand returns a flux command for the broker of this pod: with the user, the PATH and the FLUX_URI of the
+// broker, in either layout. It changes nothing in the pod.
 func FluxCommand(_ context.Context, p *plan.Plan, o Options, args []string) (*Command, error) {
 	sys := newSystem(o.Root)
 	i := newInstance(p, o)
 	if err := i.recognize(sys, o.Environ); err != nil {
 		return nil, err
 	}
-	env := environment(p, sys.places(p.View), o.Environ)
+	env := environment(p, sys.viewPaths(p.View), o.Environ)
 	if err := i.locate(sys, env); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func FluxCommand(_ context.Context, p *plan.Plan, o Options, args []string) (*Co
 	}, nil
 }
 
-// recognize finds the user that owns the broker: that of its run directory.
+// recognize finds the user of the broker, who owns its run directory.
 func (i *Instance) recognize(sys system, environ []string) error {
 	known, err := sys.accounts()
 	if err != nil {
@@ -66,7 +66,7 @@ func (i *Instance) recognize(sys system, environ []string) error {
 	return nil
 }
 
-// findSocket looks for the broker's socket where directories puts it.
+// findSocket finds the broker's socket in the directories where the method directories viewPaths it.
 func (i *Instance) findSocket(sys system) {
 	usual := i.Files.Socket
 	candidates := []string{usual}
@@ -82,10 +82,10 @@ func (i *Instance) findSocket(sys system) {
 			return
 		}
 	}
-	i.setSocket(candidates[0]) // flux will say that nothing is there
+	i.setSocket(candidates[0]) // flux reports that there is no socket
 }
 
-// Exec becomes the command. It returns only if that fails.
+// Exec replaces this process by the command. It returns only if that fails.
 func (c *Command) Exec() error {
 	if cred := c.Credential; cred != nil {
 		groups := make([]int, len(cred.Groups))
@@ -93,13 +93,13 @@ func (c *Command) Exec() error {
 			groups[n] = int(g)
 		}
 		if err := syscall.Setgroups(groups); err != nil {
-			return fmt.Errorf("becoming user %d: %w", cred.Uid, err)
+			return fmt.Errorf("switching to user %d: %w", cred.Uid, err)
 		}
 		if err := syscall.Setgid(int(cred.Gid)); err != nil {
-			return fmt.Errorf("becoming user %d: %w", cred.Uid, err)
+			return fmt.Errorf("switching to user %d: %w", cred.Uid, err)
 		}
 		if err := syscall.Setuid(int(cred.Uid)); err != nil {
-			return fmt.Errorf("becoming user %d: %w", cred.Uid, err)
+			return fmt.Errorf("switching to user %d: %w", cred.Uid, err)
 		}
 	}
 	if err := syscall.Exec(c.Path, c.Args, c.Env); err != nil {

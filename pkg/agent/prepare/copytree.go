@@ -15,18 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// treeCopy copies directories with all that is in them: modes, times, symbolic and
-// hard links. What an earlier copy that broke off has left is taken over, as far as it
-// is whole. A file is whole when it has its time, which it gets last.
+// treeCopy copies directories with their content: modes, times, symbolic links and hard links. It continues an
+// interrupted copy: a file is complete when it has its modification time, which is set last.
 type treeCopy struct {
-	// workers is the number of files that are copied at the same time.
+	// workers is the number of files that are copied concurrently.
 	workers int
 	// rewrite changes the targets of symbolic links.
 	rewrite func(target string) string
 
 	jobs chan copyJob
 	mu   sync.Mutex
-	// links are the hard links to be made, by the file that they are links to.
+	// links are the hard links to make, by the file to which they link.
 	links map[inode][]string
 	errs  []error
 }
@@ -39,14 +38,13 @@ type copyJob struct {
 // inode is the identity of a file.
 type inode struct{ dev, ino uint64 }
 
-// madeDir is a directory whose mode and time are set when nothing is written into it
-// any more.
+// madeDir is a directory whose mode and time are set when its content is complete.
 type madeDir struct {
 	path string
 	info fs.FileInfo
 }
 
-// copy copies what is in the directory from into the directory to.
+// copy copies the content of the directory from into the directory to.
 func (c *treeCopy) copy(ctx context.Context, from, to string) error {
 	c.jobs = make(chan copyJob, 4*c.workers)
 	c.links = map[inode][]string{}
@@ -63,7 +61,7 @@ func (c *treeCopy) copy(ctx context.Context, from, to string) error {
 	if err := c.link(); err != nil {
 		return err
 	}
-	// The innermost first: what its parents get is not changed by it.
+	// The innermost directory first: a change in a directory changes the time of its parent.
 	for _, dir := range slices.Backward(dirs) {
 		if err := finish(dir.path, dir.info); err != nil {
 			return err
@@ -72,7 +70,7 @@ func (c *treeCopy) copy(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// walk makes directories and symbolic links, and gives files to the workers.
+// walk makes directories and symbolic links, and passes files to the workers.
 func (c *treeCopy) walk(ctx context.Context, from, to string) ([]madeDir, error) {
 	var dirs []madeDir
 	err := filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
@@ -100,13 +98,13 @@ func (c *treeCopy) walk(ctx context.Context, from, to string) ([]madeDir, error)
 			c.jobs <- copyJob{name, target, info}
 			return nil
 		default:
-			return nil // sockets, devices: nothing that a view needs
+			return nil // sockets and devices: a view does not need them
 		}
 	})
 	return dirs, err
 }
 
-// makeDir makes a directory that can be written to, or makes it so.
+// makeDir makes a writable directory, or makes an existing one writable.
 func makeDir(path string) error {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
@@ -129,7 +127,7 @@ func (c *treeCopy) symlink(from, to string) error {
 	return os.Symlink(target, to)
 }
 
-// hardlink notes a further name of a file. The first one is copied.
+// hardlink records a further name of a file. The first name is copied.
 func (c *treeCopy) hardlink(info fs.FileInfo, to string) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || stat.Nlink < 2 {
@@ -162,7 +160,7 @@ func (c *treeCopy) link() error {
 	return nil
 }
 
-// work copies files until there are no more.
+// work copies files until the channel is closed.
 func (c *treeCopy) work() {
 	for job := range c.jobs {
 		if err := copyFile(job); err != nil {
@@ -173,14 +171,14 @@ func (c *treeCopy) work() {
 	}
 }
 
-// copyFile copies a file, unless it has been copied. The kernel copies the content, on
-// a file system that can share blocks without moving any (copy_file_range(2)).
+// copyFile copies a file unless its copy is complete. The kernel copies the content, without moving data if the file
+// system can share blocks (copy_file_range(2)).
 func copyFile(job copyJob) error {
 	if old, err := os.Lstat(job.to); err == nil {
 		if old.Mode().IsRegular() && old.Size() == job.info.Size() && old.ModTime().Equal(job.info.ModTime()) {
 			return nil
 		}
-		// Not written to: it may be a link to another file.
+		// The old file is removed and not overwritten: it may be a link to another file.
 		if err := os.RemoveAll(job.to); err != nil {
 			return err
 		}
@@ -201,8 +199,8 @@ func copyFile(job copyJob) error {
 	return finish(job.to, job.info)
 }
 
-// finish gives a copy its mode and then its time. It gets no setuid bit: its owner is
-// not the original's.
+// finish sets the mode of a copy and then its time. It drops the setuid bit, because the owner differs from that of
+// the original.
 func finish(path string, info fs.FileInfo) error {
 	if err := os.Chmod(path, info.Mode().Perm()); err != nil {
 		return err

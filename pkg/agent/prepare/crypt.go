@@ -5,21 +5,20 @@ import (
 	"strings"
 )
 
-// cryptAlphabet is that of crypt(5), which is not base64's.
+// cryptAlphabet is the alphabet of crypt(5), which differs from that of base64.
 const cryptAlphabet = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// cryptRounds is the number that holds where a hash does not name one.
+// cryptRounds is the default number of rounds.
 const cryptRounds = 5000
 
-// cryptSHA512 hashes a password as crypt(3) does with the prefix $6$: "Unix crypt
-// using SHA-256 and SHA-512", version 0.6, by U. Drepper. The salt has up to 16
-// characters.
+// cryptSHA512 hashes a password like crypt(3) with the prefix $6$: "Unix crypt using SHA-256 and SHA-512", version
+// 0.6, by U. Drepper. The salt has up to 16 characters.
 func cryptSHA512(password, salt string) string {
 	salt = salt[:min(len(salt), 16)]
 	p, s := []byte(password), []byte(salt)
 	sum := cryptDigest(p, s)
 
-	// Strings of the length of the password and of the salt, made from their digests.
+	// Strings of the length of the password and of the salt, derived from their digests.
 	var many []byte
 	for range len(p) {
 		many = append(many, p...)
@@ -37,7 +36,7 @@ func cryptSHA512(password, salt string) string {
 	return "$6$" + salt + "$" + cryptEncode(sum)
 }
 
-// cryptDigest is the digest that the rounds start from.
+// cryptDigest returns the digest with which the rounds start.
 func cryptDigest(p, s []byte) [sha512.Size]byte {
 	var in []byte
 	in = append(append(append(in, p...), s...), p...)
@@ -54,7 +53,7 @@ func cryptDigest(p, s []byte) [sha512.Size]byte {
 	return sha512.Sum512(in)
 }
 
-// cryptRound mixes the digest of the round before with password and salt.
+// cryptRound mixes the digest of the previous round with password and salt.
 func cryptRound(round int, sum [sha512.Size]byte, p, s []byte) [sha512.Size]byte {
 	var in []byte
 	if round&1 != 0 {
@@ -85,9 +84,8 @@ func stretch(sum [sha512.Size]byte, n int) []byte {
 	return out[:n]
 }
 
-// cryptEncode writes a digest in the order and the alphabet of crypt(3): three
-// bytes, a third of the digest apart and turned by one each time, make four
-// characters.
+// cryptEncode encodes a digest with the order and the alphabet of crypt(3): three bytes, a third of the digest apart
+// and rotated by one each time, become four characters.
 func cryptEncode(sum [sha512.Size]byte) string {
 	var out strings.Builder
 	put := func(w uint32, n int) {

@@ -10,29 +10,29 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// defaultPath is searched where the image has no PATH, as execvp(3) does.
+// defaultPath is the search path for images without PATH, as in execvp(3).
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// places are those of a view's parts in a pod, empty where it has none.
-type places struct {
+// viewPaths are the paths of the parts of a view in a pod, empty for missing parts.
+type viewPaths struct {
 	bin, lib, python string
 }
 
-// viewDir is where a view is found: the directory view of flux-operator.
+// viewDir returns the path of a view: the directory view, as in flux-operator.
 func viewDir(v *plan.View) string { return path.Join(v.MountPath, "view") }
 
-// softwareDir is where the packages are that a view links to.
+// softwareDir returns the directory of the packages to which a view links.
 func softwareDir(v *plan.View) string { return path.Join(v.MountPath, plan.SoftwareSubPath) }
 
-// places finds the parts of the view.
-func (s system) places(v *plan.View) places {
+// viewPaths finds the parts of the view.
+func (s system) viewPaths(v *plan.View) viewPaths {
 	if v == nil || !v.Copied {
-		return places{}
+		return viewPaths{}
 	}
 	dir := viewDir(v)
-	out := places{bin: path.Join(dir, "bin"), lib: path.Join(dir, "lib"), python: v.PythonPath}
+	out := viewPaths{bin: path.Join(dir, "bin"), lib: path.Join(dir, "lib"), python: v.PythonPath}
 	if out.python == "" {
-		// The newest, should there be several.
+		// The newest one, if there are several.
 		found, _ := filepath.Glob(s.at(path.Join(dir, "lib/python3*")))
 		if len(found) > 0 {
 			slices.SortFunc(found, comparePythons)
@@ -42,7 +42,7 @@ func (s system) places(v *plan.View) places {
 	return out
 }
 
-// comparePythons orders python3.9 before python3.11.
+// comparePythons sorts python3.9 before python3.11.
 func comparePythons(a, b string) int {
 	a, b = filepath.Base(a), filepath.Base(b)
 	if len(a) != len(b) {
@@ -51,20 +51,19 @@ func comparePythons(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// environment is that of everything in the pod that has to do with Flux: the
-// container's own, and what makes Flux found. It is in no place set for the
-// container, and no value that is set here has white space in it, unless the spec's
-// own has: commands like sudo -E $(env) work.
-func environment(p *plan.Plan, v places, environ []string) map[string]string {
+// environment returns the environment of all programs that use Flux: that of the container, and what is needed to
+// find Flux. The container itself does not get these variables. Values that are set here have no white space, except
+// for values from the spec, so that commands like sudo -E $(env) work.
+func environment(p *plan.Plan, v viewPaths, environ []string) map[string]string {
 	env := parseEnviron(environ)
-	// What belongs to another instance, in which the agent may have been started.
+	// Variables of another instance in which the agent may have been started.
 	for _, name := range []string{"FLUX_URI", "FLUX_JOB_ID", "FLUX_JOB_ID_PATH", "FLUX_KVS_NAMESPACE", "FLUX_ENCLOSING_ID"} {
 		delete(env, name)
 	}
 	if env["PATH"] == "" {
 		env["PATH"] = defaultPath
 	}
-	// At the end: a program that the image has too is the image's.
+	// At the end, so that programs of the image take precedence.
 	if p.System {
 		env["PATH"] = withDir(env["PATH"], path.Join(p.InstallRoot, "bin"))
 	} else {
@@ -88,7 +87,7 @@ func environment(p *plan.Plan, v places, environ []string) map[string]string {
 	return env
 }
 
-// withDir puts a directory at the end of a list like PATH, if it is not in it.
+// withDir appends a directory to a list like PATH, unless the list contains it.
 func withDir(list, dir string) string {
 	switch {
 	case dir == "" || slices.Contains(strings.Split(list, ":"), dir):
@@ -100,8 +99,7 @@ func withDir(list, dir string) string {
 	}
 }
 
-// parseEnviron is an environment as a map; where a name is in it twice, the last
-// counts.
+// parseEnviron returns an environment as a map. The last value of a repeated name counts.
 func parseEnviron(environ []string) map[string]string {
 	out := make(map[string]string, len(environ))
 	for _, entry := range environ {
@@ -112,12 +110,12 @@ func parseEnviron(environ []string) map[string]string {
 	return out
 }
 
-// lookupEnv is the value of a variable, empty if there is none.
+// lookupEnv returns the value of a variable, "" if it is not set.
 func lookupEnv(environ []string, name string) string {
 	return parseEnviron(environ)[name]
 }
 
-// list is an environment for execve(2), sorted.
+// list returns an environment for execve(2), sorted.
 func list(env map[string]string) []string {
 	out := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -126,7 +124,7 @@ func list(env map[string]string) []string {
 	return out
 }
 
-// find looks for a program in a list of directories.
+// find searches a list of directories for a program.
 func (s system) find(program, directories string) (string, bool) {
 	for dir := range strings.SplitSeq(directories, ":") {
 		if file := path.Join(dir, program); path.IsAbs(dir) && s.executable(file) {

@@ -15,17 +15,17 @@ import (
 )
 
 func TestEnvironment(t *testing.T) {
-	view := places{bin: "/mnt/flux/view/bin", python: "/mnt/flux/view/lib/python3.11/site-packages"}
+	view := viewPaths{bin: "/mnt/flux/view/bin", python: "/mnt/flux/view/lib/python3.11/site-packages"}
 	for name, test := range map[string]struct {
-		plan    *plan.Plan
-		places  places
-		environ string
-		want    map[string]string
+		plan      *plan.Plan
+		viewPaths viewPaths
+		environ   string
+		want      map[string]string
 	}{
-		"system layout": {systemPlan(), places{}, "PATH=/bin:/usr/bin A=b", map[string]string{
+		"system layout": {systemPlan(), viewPaths{}, "PATH=/bin:/usr/bin A=b", map[string]string{
 			"PATH": "/bin:/usr/bin", "A": "b", "fluxsocket": "local:///run/flux/local", "FLUX_OUTPUT_DIR": "/tmp/fluxout",
 		}},
-		"another prefix": {systemPlan(func(p *plan.Plan) { p.InstallRoot = "/opt/flux"; p.Lead.OptionFlags = "-o x" }), places{}, "PATH=/bin", map[string]string{
+		"another prefix": {systemPlan(func(p *plan.Plan) { p.InstallRoot = "/opt/flux"; p.Lead.OptionFlags = "-o x" }), viewPaths{}, "PATH=/bin", map[string]string{
 			"PATH": "/bin:/opt/flux/bin", "fluxsocket": "local:///run/flux/local", "FLUX_OUTPUT_DIR": "/tmp/fluxout", "FLUX_OPTION_FLAGS": "-o x",
 		}},
 		"view": {viewPlan(), view, "PATH=/bin PYTHONPATH=/a", map[string]string{
@@ -39,10 +39,10 @@ func TestEnvironment(t *testing.T) {
 		"of the user": {viewPlan(func(p *plan.Plan) {
 			p.Broker.DisableSocket, p.Lead.Logs = true, "/logs"
 			p.Broker.Environment = map[string]string{"PATH": "/mine", "E": ""}
-		}), places{}, "PATH=/bin E=1 PYTHONPATH=", map[string]string{"PATH": "/mine", "E": "", "FLUX_OUTPUT_DIR": "/logs"}},
+		}), viewPaths{}, "PATH=/bin E=1 PYTHONPATH=", map[string]string{"PATH": "/mine", "E": "", "FLUX_OUTPUT_DIR": "/logs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, test.want, environment(test.plan, test.places, strings.Fields(test.environ)))
+			assert.Equal(t, test.want, environment(test.plan, test.viewPaths, strings.Fields(test.environ)))
 		})
 	}
 }
@@ -50,11 +50,11 @@ func TestEnvironment(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	root := image(t, map[string]string{"/mnt/flux/view/lib/python3.9/": "", "/mnt/flux/view/lib/python3.10/": ""})
 	sys := newSystem(root)
-	assert.Equal(t, places{}, sys.places(nil))
-	assert.Equal(t, places{}, sys.places(&plan.View{MountPath: "/mnt/flux"}))
-	assert.Equal(t, places{"/mnt/flux/view/bin", "/mnt/flux/view/lib", "/mnt/flux/view/lib/python3.10/site-packages"}, sys.places(viewOf()))
-	assert.Equal(t, "/py", sys.places(&plan.View{Copied: true, MountPath: "/mnt/flux", PythonPath: "/py"}).python)
-	assert.Empty(t, sys.places(&plan.View{Copied: true, MountPath: "/none"}).python)
+	assert.Equal(t, viewPaths{}, sys.viewPaths(nil))
+	assert.Equal(t, viewPaths{}, sys.viewPaths(&plan.View{MountPath: "/mnt/flux"}))
+	assert.Equal(t, viewPaths{"/mnt/flux/view/bin", "/mnt/flux/view/lib", "/mnt/flux/view/lib/python3.10/site-packages"}, sys.viewPaths(viewOf()))
+	assert.Equal(t, "/py", sys.viewPaths(&plan.View{Copied: true, MountPath: "/mnt/flux", PythonPath: "/py"}).python)
+	assert.Empty(t, sys.viewPaths(&plan.View{Copied: true, MountPath: "/none"}).python)
 }
 
 // The scripts say to a shell what they are to say.

@@ -15,22 +15,21 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// ownName is the directory that a broker has to itself below one that it can't own.
+// ownName is the directory of a broker below a directory that its user cannot own.
 const ownName = "broker"
 
-// privateName is the directory of a socket that is not for users.
+// privateName is the directory of a socket that is hidden from users.
 const privateName = "agent"
 
 // directories makes the directories of the broker.
 //
-// A broker starts only if it owns its rundir, its statedir and the directory of its
-// socket (and Flux from 0.8x on makes another rundir below one with the sticky
-// bit). Those may be mounts, which belong to whoever made them: the agent of root
-// takes them over, any other makes directories of its own below them, and a link
-// where the socket is looked for.
+// A broker starts only if its user owns its rundir, its statedir and the directory of its socket (and recent versions
+// of Flux make another rundir below one with the sticky bit). These directories may be mounts with another owner. An
+// agent that runs as root takes them over; any other agent makes its own directories below them, and a symbolic link
+// at the documented path of the socket.
 func (i *Instance) directories(ctx context.Context, sys system) error {
 	o := i.owner()
-	// That of the database of jobs, too: the state may be elsewhere.
+	// The directory of the job database too: the state may be in another directory.
 	for _, dir := range []string{i.Files.ConfigDir, path.Dir(i.Files.R), i.Files.CronDir, path.Dir(i.Files.CurveCert), path.Dir(i.Files.JobArchive)} {
 		if err := sys.mkdir(dir, o, 0o755); err != nil {
 			return fmt.Errorf("making the directory %s: %w", dir, err)
@@ -40,8 +39,7 @@ func (i *Instance) directories(ctx context.Context, sys system) error {
 	if i.Files.RunDir, err = i.ownDirectory(sys, i.Files.RunDir, 0o755); err != nil {
 		return err
 	}
-	// Other users of the pod have no business in it: jobs and their environment are
-	// in its database.
+	// Other users of the pod must not read the database, which contains jobs and their environment.
 	stateDir := i.Files.StateDir
 	if i.Lead && i.plan.StateVolume != "" {
 		stateDir = i.plan.StateVolume
@@ -58,7 +56,7 @@ func (i *Instance) directories(ctx context.Context, sys system) error {
 	return i.outputDirectory(ctx, sys)
 }
 
-// homeDirectory makes the home, or another one where the image can't be written to.
+// homeDirectory makes the home directory, or another one if the image is read-only.
 func (i *Instance) homeDirectory(sys system) error {
 	if sys.isDir(i.Home) {
 		return nil
@@ -73,14 +71,13 @@ func (i *Instance) homeDirectory(sys system) error {
 	return nil
 }
 
-// ownDirectory is a directory that belongs to the broker's user: dir, or else one
-// below it.
+// ownDirectory returns a directory that belongs to the broker's user: dir, or a directory below it.
 func (i *Instance) ownDirectory(sys system, dir string, mode fs.FileMode) (string, error) {
 	o := i.owner()
 	foreign := sys.isDir(dir) && !sys.owns(dir, o)
 	err := sys.mkdir(dir, o, mode)
 	if err == nil && foreign && sys.owns(dir, o) {
-		err = sys.giveAll(dir, o)
+		err = sys.chownAll(dir, o)
 	}
 	if err == nil && !sys.owns(dir, o) {
 		dir = path.Join(dir, ownName)
@@ -95,7 +92,7 @@ func (i *Instance) ownDirectory(sys system, dir string, mode fs.FileMode) (strin
 	return dir, nil
 }
 
-// owns tells whether Flux would take a directory for the user's own.
+// owns reports whether Flux accepts a directory as the user's own.
 func (s system) owns(dir string, o owner) bool {
 	info, err := os.Stat(s.at(dir))
 	if err != nil || !info.IsDir() {
@@ -105,9 +102,8 @@ func (s system) owns(dir string, o owner) bool {
 	return ok && int(stat.Uid) == o.uid && info.Mode().Perm()&0o700 == 0o700 && info.Mode()&fs.ModeSticky == 0
 }
 
-// giveAll gives what is in a directory to the user that the directory was given to:
-// a state that another user left.
-func (s system) giveAll(dir string, o owner) error {
+// chownAll changes the owner of the content of a directory, for example of a state that another user wrote.
+func (s system) chownAll(dir string, o owner) error {
 	return filepath.WalkDir(s.at(dir), func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -116,8 +112,8 @@ func (s system) giveAll(dir string, o owner) error {
 	})
 }
 
-// placeSocket decides where the broker's socket is. One that users are not to have
-// is in a directory that only the broker's user and the agent can enter.
+// placeSocket decides where the broker's socket is. A socket that is hidden from users is in a directory that only
+// the broker's user and the agent can enter.
 func (i *Instance) placeSocket(sys system) error {
 	usual := i.Files.Socket
 	if i.plan.Broker.DisableSocket {
@@ -147,7 +143,7 @@ func (i *Instance) setSocket(socket string) {
 	i.Files.SocketURI = "local://" + socket
 }
 
-// symlink makes a symbolic link, in place of one that is there.
+// symlink makes a symbolic link, or replaces it.
 func (s system) symlink(target, name string) error {
 	if old, err := os.Readlink(s.at(name)); err == nil && old == target {
 		return nil
@@ -162,11 +158,11 @@ func (s system) symlink(target, name string) error {
 	return os.Rename(temporary, s.at(name))
 }
 
-// outputDirectory makes the directory for the output of batch jobs. Others do without.
+// outputDirectory makes the directory for the output of batch jobs. Other modes work without it.
 func (i *Instance) outputDirectory(ctx context.Context, sys system) error {
 	dir := i.outputDir()
 	if sys.isDir(dir) {
-		return nil // a volume, with an owner of its own
+		return nil // a volume keeps its owner
 	}
 	err := sys.mkdir(dir, i.owner(), 0o755)
 	switch {
@@ -175,12 +171,12 @@ func (i *Instance) outputDirectory(ctx context.Context, sys system) error {
 	case i.plan.Lead.Mode == plan.ModeBatch:
 		return fmt.Errorf("making the directory %s for the output of jobs: %w", dir, err)
 	default:
-		klog.FromContext(ctx).V(1).Info("There is no directory for the output of jobs", "directory", dir, "reason", err.Error())
+		klog.FromContext(ctx).V(1).Info("Failed to make the directory for the output of jobs", "directory", dir, "reason", err.Error())
 		return nil
 	}
 }
 
-// defaultOutputDir is flux-operator's.
+// defaultOutputDir is the directory that flux-operator uses.
 const defaultOutputDir = "/tmp/fluxout"
 
 func (i *Instance) outputDir() string {
@@ -207,7 +203,7 @@ func (i *Instance) configuration(sys system) error {
 		mode    fs.FileMode
 	}{
 		{i.Files.BrokerTOML, config, 0o644},
-		// Flux refuses a secret key that others than its owner can read.
+		// Flux rejects a secret key that other users can read.
 		{i.Files.CurveCert, certificate, 0o600},
 		{i.Files.Hostlist, []byte(i.plan.Hosts + "\n"), 0o644},
 	} {

@@ -183,7 +183,7 @@ func TestCapabilities(t *testing.T) {
 	_, err = parseCapabilities([]byte("CapEff:\tno\n"))
 	require.Error(t, err)
 	_, err = parseCapabilities(nil)
-	require.ErrorContains(t, err, "no capabilities")
+	require.ErrorContains(t, err, "no CapEff line")
 	assert.False(t, system{uid: 1000}.mayBecomeAnother())
 }
 
@@ -208,7 +208,7 @@ func TestFluxCommand(t *testing.T) {
 	assert.Contains(t, c.Env, "FLUX_URI="+i.Files.SocketURI)
 
 	_, err = FluxCommand(t.Context(), p, Options{Root: root, Environ: []string{"PATH=/none"}}, nil)
-	assert.ErrorContains(t, err, "there is no command flux")
+	assert.ErrorContains(t, err, "no command flux")
 }
 
 func TestFluxCommandBecomesTheUser(t *testing.T) {

@@ -7,13 +7,13 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// Options are facts about the pod that the plan does not have.
+// Options describe the pod where the plan does not.
 type Options struct {
-	// Root is a directory that stands for / (tests); empty in a pod.
+	// Root replaces / in tests; empty in a pod.
 	Root string
-	// Index is the Job's completion index of this pod.
+	// Index is the completion index of this pod in the Job.
 	Index int
-	// Hostname is the host name that the broker will know itself by.
+	// Hostname is the host name by which the broker identifies itself.
 	Hostname string
 	// Environ is the environment of the agent (os.Environ).
 	Environ []string
@@ -25,45 +25,42 @@ type Instance struct {
 	Flux string
 	// Version of Flux.
 	Version Version
-	// User and Home are the name and the home directory of the broker's user. The
-	// name is empty where that user has none.
+	// User and Home are the name and the home directory of the broker's user. The name is empty if the user has none.
 	User, Home string
-	// UID and GID are the broker's user.
+	// UID and GID identify the broker's user.
 	UID, GID uint32
-	// Credential is what processes of the broker's user are started with, nil where
-	// that is the agent's own user.
+	// Credential starts processes as the broker's user; nil if that is the user of the agent.
 	Credential *syscall.Credential
-	// Env is the environment of the broker, and of what is started as its user.
+	// Env is the environment of the broker and of its children.
 	Env []string
-	// HookEnv is the environment of what is started as the agent's own user: Env, but
-	// for its home directory and name.
+	// HookEnv is the environment of processes that run as the user of the agent: Env, except for the home directory
+	// and the name.
 	HookEnv []string
-	// Files are the places of the broker's files. They are the plan's, but for the
-	// directories that a broker must own and can't: its own lie below them then.
+	// Files are the paths of the broker's files. They are those of the plan, except for directories that the broker's
+	// user cannot own: these are below the paths of the plan.
 	Files plan.Files
 	// Lead: this pod runs the lead broker.
 	Lead bool
 
 	plan *plan.Plan
 	root string
-	// shellInitrc is the file that Flux's shell reads first, empty: Flux's own.
+	// shellInitrc is the file that the Flux shell reads first; empty for the default of Flux.
 	shellInitrc string
 }
 
-// BrokerRun is one start of a broker.
+// BrokerRun describes one start of a broker.
 type BrokerRun struct {
-	// Quorum is the number of brokers that the lead waits for; 0 in a follower.
+	// Quorum is the number of brokers for which the lead waits; 0 in a follower.
 	Quorum int32
-	// Restore is an archive to restore the content from; the state directory must be
-	// empty.
+	// Restore is the archive from which the content is restored; the state directory must be empty.
 	Restore string
-	// StateDir takes the place of Files.StateDir.
+	// StateDir replaces Files.StateDir.
 	StateDir string
-	// Interactive: no initial program; the broker waits for others to submit work.
+	// Interactive: there is no initial program; users submit work.
 	Interactive bool
 	// Program is the initial program and its arguments.
 	Program []string
-	// CleanupTimeout and ShutdownTimeout are how long Flux waits for jobs to end, and
-	// for followers to leave, when it is stopped; 0: as long as Flux does by default.
+	// CleanupTimeout and ShutdownTimeout limit how long a stopping Flux waits for the end of jobs and for followers;
+	// 0 is the default of Flux.
 	CleanupTimeout, ShutdownTimeout time.Duration
 }

@@ -16,27 +16,27 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// sudoersFile lets the broker's user become others without a password, as
-// flux-operator does. Names with a dot are not read.
+// sudoersFile lets the broker's user become any other user without a password, as in flux-operator. sudo ignores file
+// names with a dot.
 const sudoersFile = "/etc/sudoers.d/minicluster"
 
-// sudoersText is sudoers(5). SETENV: tutorials pass their environment on (sudo -E).
+// sudoersText is a sudoers(5) file. SETENV: tutorials pass their environment (sudo -E).
 func sudoersText(user string) string {
 	return "root ALL=(ALL:ALL) NOPASSWD:SETENV: ALL\n" + user + " ALL=(ALL:ALL) NOPASSWD:SETENV: ALL\n"
 }
 
-// sudoers writes it where sudo is installed. Without it everything else works.
+// sudoers writes the file if sudo is installed. Nothing else depends on it.
 func (i *Instance) sudoers(ctx context.Context, sys system) {
 	if sys.uid != 0 || !i.plan.System || i.Credential == nil || !sys.isDir(path.Dir(sudoersFile)) {
 		return
 	}
 	if err := sys.write(sudoersFile, []byte(sudoersText(i.User)), owner{0, 0}, 0o440); err != nil {
-		klog.FromContext(ctx).Info("sudo asks for passwords", "file", sudoersFile, "reason", err.Error())
+		klog.FromContext(ctx).Info("Failed to configure sudo; it asks for passwords", "file", sudoersFile, "reason", err.Error())
 	}
 }
 
-// imp makes flux-imp(8) start jobs of other users. It is needed where broker.toml
-// names it: with users or a MUNGE key.
+// imp configures flux-imp(8) to start jobs of other users. broker.toml names it if there are further users or a MUNGE
+// key.
 func (i *Instance) imp(ctx context.Context, sys system) error {
 	if !i.plan.System || (len(i.plan.Users) == 0 && !sys.hasMungeKey()) {
 		return nil
@@ -51,7 +51,7 @@ func (i *Instance) imp(ctx context.Context, sys system) error {
 		log.Info("Jobs of other users can't run: the image has no flux-imp (package flux-security)", "looked for", imp)
 		return nil
 	}
-	// It must be setuid to start processes of others, and root's for that.
+	// It must be setuid root to start processes of other users.
 	if err := os.Chmod(sys.at(imp), fs.ModeSetuid|0o755); err != nil {
 		return fmt.Errorf("making %s setuid: %w", imp, err)
 	}
@@ -72,7 +72,7 @@ func impText(user, shell string) string {
 	return "[exec]\nallowed-users = [" + strconv.Quote(user) + "]\nallowed-shells = [" + strconv.Quote(shell) + "]\n"
 }
 
-// sysconfDir is where an installation keeps its configuration.
+// sysconfDir returns the configuration directory of an installation.
 func sysconfDir(installRoot string) string {
 	if path.Clean(installRoot) == "/usr" {
 		return "/etc"
@@ -80,7 +80,7 @@ func sysconfDir(installRoot string) string {
 	return path.Join(installRoot, "etc")
 }
 
-// Where munged(8) of Debian and Red Hat has its things.
+// Paths of munged(8) in Debian and Red Hat.
 const (
 	mungeUser   = "munge"
 	mungeSocket = "/run/munge/munge.socket.2"
@@ -94,9 +94,8 @@ func (s system) hasMungeKey() bool {
 	return err == nil
 }
 
-// munge starts munged(8) where a key is mounted, as the user munge where the image
-// has one. It refuses a key that others may read and directories that others may
-// write, as mounted ones are, and so gets a copy.
+// munge starts munged(8) if a key is mounted, as the user munge if the image has one. munged rejects keys that others
+// can read and directories that others can write, as mounts are. Therefore it gets a copy of the key.
 func (i *Instance) munge(ctx context.Context, sys system) error {
 	if !sys.hasMungeKey() {
 		return nil
@@ -104,8 +103,8 @@ func (i *Instance) munge(ctx context.Context, sys system) error {
 	env := parseEnviron(i.HookEnv)
 	daemon, ok := sys.find("munged", env["PATH"]+":/usr/sbin:/sbin")
 	if !ok {
-		// Not an error: the owner's own jobs need no MUNGE.
-		klog.FromContext(ctx).Info("A MUNGE key is mounted, but the image has no munged: other users can't submit jobs")
+		// Not an error: the owner's own jobs do not need MUNGE.
+		klog.FromContext(ctx).Info("A MUNGE key is mounted, but the image has no munged: other users cannot submit jobs")
 		return nil
 	}
 	key, err := sys.read(mungeKey())
@@ -132,8 +131,8 @@ func (i *Instance) munge(ctx context.Context, sys system) error {
 	if err := sys.write(mungeOwnKey, key, o, 0o400); err != nil {
 		return fmt.Errorf("copying the MUNGE key: %w", err)
 	}
-	// Its first process ends once the daemon answers, or with what went wrong. --force:
-	// it takes over the socket that an earlier container left.
+	// The first process ends when the daemon responds, or reports what went wrong. --force: it replaces the socket of
+	// an earlier container.
 	cmd := exec.CommandContext(ctx, sys.at(daemon), "--force", "--key-file="+mungeOwnKey, "--socket="+mungeSocket)
 	cmd.Env = i.HookEnv
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
@@ -144,7 +143,7 @@ func (i *Instance) munge(ctx context.Context, sys system) error {
 	}
 	defer os.RemoveAll(errs.Name())
 	defer errs.Close()
-	// A file, not a pipe: the daemon keeps it open, and a pipe would be waited for.
+	// A file instead of a pipe: the daemon keeps it open, and waiting for the end of a pipe would block.
 	cmd.Stderr = errs
 	if err := cmd.Run(); err != nil {
 		if text, readErr := os.ReadFile(errs.Name()); readErr == nil {

@@ -11,26 +11,25 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// Prepare makes a pod ready for its broker. It can be called again, in a container
-// that was started again for example.
+// Prepare makes a pod ready for its broker. It can be repeated, for example after a restart of the container.
 func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
-	// A broker finds its rank by its host name.
+	// A broker derives its rank from its host name.
 	if want := p.Name + "-" + strconv.Itoa(o.Index); o.Hostname != want {
-		return nil, fmt.Errorf("the pod has the host name %q, and the brokers know it as %q", o.Hostname, want)
+		return nil, fmt.Errorf("the host name of the pod is %q; the brokers expect %q", o.Hostname, want)
 	}
 	sys := newSystem(o.Root)
 	i := newInstance(p, o)
 	if err := i.identify(ctx, sys, o.Environ); err != nil {
-		return nil, fmt.Errorf("the user of Flux: %w", err)
+		return nil, fmt.Errorf("identifying the user of Flux: %w", err)
 	}
 	if err := i.directories(ctx, sys); err != nil {
 		return nil, err
 	}
-	env := environment(p, sys.places(p.View), o.Environ)
+	env := environment(p, sys.viewPaths(p.View), o.Environ)
 	if err := i.locate(sys, env); err != nil {
 		return nil, err
 	}
-	if err := i.extras(sys, env); err != nil {
+	if err := i.viewPackages(sys, env); err != nil {
 		return nil, err
 	}
 	i.setEnvironment(env)
@@ -56,9 +55,9 @@ func newInstance(p *plan.Plan, o Options) *Instance {
 	return &Instance{plan: p, root: o.Root, Files: p.Files, Lead: o.Index == 0 && !p.Child}
 }
 
-// locate finds Flux: that of the view, also where the image has another one.
+// locate finds Flux. The view takes precedence over the image.
 func (i *Instance) locate(sys system, env map[string]string) error {
-	flux, ok := sys.find("flux", sys.places(i.plan.View).bin)
+	flux, ok := sys.find("flux", sys.viewPaths(i.plan.View).bin)
 	if !ok && i.plan.System {
 		flux, ok = sys.find("flux", path.Join(i.plan.InstallRoot, "bin"))
 	}
@@ -66,13 +65,13 @@ func (i *Instance) locate(sys system, env map[string]string) error {
 		flux, ok = sys.find("flux", env["PATH"])
 	}
 	if !ok {
-		return errors.New("there is no command flux in the PATH of the container: " + env["PATH"])
+		return errors.New("no command flux in the PATH of the container: " + env["PATH"])
 	}
 	i.Flux = flux
 	return nil
 }
 
-// setEnvironment makes the lists of variables.
+// setEnvironment makes the environments of the broker and of hooks.
 func (i *Instance) setEnvironment(env map[string]string) {
 	env["FLUX_RC_EXTRA"] = withDir(env["FLUX_RC_EXTRA"], i.rcExtraDir())
 	i.HookEnv = list(env)
@@ -81,7 +80,7 @@ func (i *Instance) setEnvironment(env map[string]string) {
 	i.Env = list(own)
 }
 
-// ask finds out about this Flux, and with its help about this host.
+// ask determines the version of Flux, and with its help the resources of this host.
 func (i *Instance) ask(ctx context.Context, sys system) error {
 	var err error
 	if i.Version, err = i.version(ctx); err != nil {
@@ -95,7 +94,7 @@ func (i *Instance) ask(ctx context.Context, sys system) error {
 		err = sys.write(i.Files.R, []byte(r), i.owner(), 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("the resources of the instance: %w", err)
+		return fmt.Errorf("writing the resources of the instance: %w", err)
 	}
 	return nil
 }

@@ -50,8 +50,8 @@ func TestRealFlux(t *testing.T) {
 				t.Skip("needs " + test.Needs)
 			}
 			mount := "/run/mnt/flux"
-			places := strings.NewReplacer("MOUNT", mount, "ALLCPUS", strings.TrimSpace(string(cpus)))
-			test.Script, test.Want = places.Replace(test.Script), places.Replace(test.Want)
+			viewPaths := strings.NewReplacer("MOUNT", mount, "ALLCPUS", strings.TrimSpace(string(cpus)))
+			test.Script, test.Want = viewPaths.Replace(test.Script), viewPaths.Replace(test.Want)
 			curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
 			require.NoError(t, err)
 			test.Stage, test.Curve = stageNet, string(curve.Text())

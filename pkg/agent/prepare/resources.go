@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// encodeR asks Flux for R (RFC 20): what each host of the instance has.
+// encodeR makes R (RFC 20) with Flux: the resources of each host of the instance.
 func (i *Instance) encodeR(ctx context.Context) (string, error) {
 	var cores, gpus string
 	if n := i.plan.Resources.Cores; n > 0 {
@@ -18,7 +18,7 @@ func (i *Instance) encodeR(ctx context.Context) (string, error) {
 		gpus = idset(n)
 	}
 	if cores == "" && gpus != "" {
-		// Flux states either what it sees or what it is told.
+		// Flux reports either the detected resources or the requested ones.
 		local, err := i.runREncode(ctx, "", "")
 		if err != nil {
 			return "", err
@@ -45,12 +45,12 @@ func (i *Instance) runREncode(ctx context.Context, cores, gpus string) (string, 
 		return "", fmt.Errorf("flux R encode: %w", err)
 	}
 	if !json.Valid([]byte(out)) {
-		return "", fmt.Errorf("flux R encode printed no JSON: %q", firstLine(out))
+		return "", fmt.Errorf("flux R encode did not print JSON: %q", firstLine(out))
 	}
 	return out, nil
 }
 
-// idset is the set of the first n numbers (RFC 22).
+// idset returns the set of the first n numbers (RFC 22).
 func idset(n int) string {
 	if n == 1 {
 		return "0"
@@ -58,7 +58,7 @@ func idset(n int) string {
 	return "0-" + strconv.Itoa(n-1)
 }
 
-// coresOfR are the cores of the first host of R.
+// coresOfR returns the cores of the first host in R.
 func coresOfR(text string) (string, error) {
 	var r struct {
 		Execution struct {
@@ -73,7 +73,7 @@ func coresOfR(text string) (string, error) {
 		return "", fmt.Errorf("reading R: %w", err)
 	}
 	if len(r.Execution.RLite) == 0 || r.Execution.RLite[0].Children.Core == "" {
-		return "", errors.New("reading R: no cores in it")
+		return "", errors.New("reading R: it has no cores")
 	}
 	return r.Execution.RLite[0].Children.Core, nil
 }

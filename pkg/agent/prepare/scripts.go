@@ -8,14 +8,13 @@ import (
 	"strings"
 )
 
-// shellQuote makes a text one word of a POSIX shell.
+// shellQuote quotes a text as one word of a POSIX shell.
 func shellQuote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// scripts writes the files that flux-operator puts at the mount path of the view, for
-// users to source: they keep the places and the names of variables that documents and
-// tools of flux-operator know.
+// scripts writes the files that flux-operator puts into the mount path of the view for users to source. Paths and
+// variable names are those that documents and tools of flux-operator use.
 func (i *Instance) scripts(sys system, env map[string]string) error {
 	if i.plan.View == nil {
 		return nil
@@ -33,12 +32,11 @@ func (i *Instance) scripts(sys system, env map[string]string) error {
 	return nil
 }
 
-// viewVariables are those of flux-view.sh.
+// viewVariables returns the variables of flux-view.sh.
 func viewVariables() []string { return []string{"PATH", "PYTHONPATH", "fluxsocket"} }
 
-// fluxViewText sets the environment in which flux commands work. The libraries of the
-// view are there only for those who source it: programs of the image may not work with
-// them, and those of the view find theirs anyway.
+// fluxViewText returns a script that sets the environment for flux commands. Only a shell that sources it uses the
+// libraries of the view: programs of the image may not work with them, and programs of the view find them anyway.
 func fluxViewText(copied bool, view string, env, user map[string]string) string {
 	var out strings.Builder
 	out.WriteString("#!/bin/sh\n# To be sourced: . flux-view.sh\n")
@@ -56,7 +54,7 @@ func fluxViewText(copied bool, view string, env, user map[string]string) string 
 	return out.String()
 }
 
-// fluxConnectText connects to the broker, with a shell of its own.
+// fluxConnectText returns a script that connects to the broker in a new shell.
 func fluxConnectText(view string) string {
 	return "#!/bin/sh\n. " + shellQuote(view) + `
 if command -v bash >/dev/null 2>&1; then

@@ -20,7 +20,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// system is the container: its file system and who the agent is in it.
+// system is the container: its file system and the user of the agent.
 type system struct {
 	root string
 	uid  int
@@ -31,7 +31,7 @@ func newSystem(root string) system {
 	return system{root: root, uid: os.Geteuid(), gid: os.Getegid()}
 }
 
-// at is where a path of the container is.
+// at returns the path of a file of the container.
 func (s system) at(path string) string {
 	if s.root == "" {
 		return path
@@ -39,14 +39,13 @@ func (s system) at(path string) string {
 	return filepath.Join(s.root, path)
 }
 
-// owner is a user that files are given to.
+// owner is the owner of a file.
 type owner struct {
 	uid, gid int
 }
 
-// mkdir makes a directory with its parents, or takes one that is there, and gives
-// it to its owner as far as the agent may do that. What the agent may not do shows
-// when the directory is used.
+// mkdir makes a directory with its parents, or uses an existing one, and sets its owner and mode if the agent may do
+// that. A missing permission shows when the directory is used.
 func (s system) mkdir(path string, o owner, mode fs.FileMode) error {
 	if err := os.MkdirAll(s.at(path), 0o755); err != nil {
 		return err
@@ -73,19 +72,19 @@ func (s system) read(path string) ([]byte, error) {
 	return os.ReadFile(s.at(path))
 }
 
-// executable tells whether a path is a program.
+// executable reports whether a path is a program.
 func (s system) executable(path string) bool {
 	info, err := os.Stat(s.at(path))
 	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
 }
 
-// isDir tells whether a path is a directory.
+// isDir reports whether a path is a directory.
 func (s system) isDir(path string) bool {
 	info, err := os.Stat(s.at(path))
 	return err == nil && info.IsDir()
 }
 
-// output runs a program of the container to its end and returns what it printed.
+// output runs a program of the container and returns its output.
 func (i *Instance) output(ctx context.Context, args ...string) (string, error) {
 	sys := newSystem(i.root)
 	cmd := exec.CommandContext(ctx, sys.at(args[0]), args[1:]...)
@@ -103,22 +102,22 @@ func (i *Instance) output(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// source is a file that the controller put into the pod.
+// source returns the path of a file that the controller mounts into the pod.
 func source(dir, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// brokerTOML reads the configuration that the controller made.
+// brokerTOML reads the configuration from the controller.
 func (s system) brokerTOML() ([]byte, error) {
 	return s.read(source(plan.ConfigDir, plan.FileBrokerTOML))
 }
 
-// writable tells whether a path is a directory in which the agent can make files.
+// writable reports whether a path is a directory in which the agent can create files.
 func (s system) writable(path string) bool {
 	return s.isDir(path) && unix.Access(s.at(path), unix.W_OK|unix.X_OK) == nil
 }
 
-// appendLine puts a line at the end of a file that is there.
+// appendLine appends a line to an existing file.
 func (s system) appendLine(path, line string) error {
 	f, err := os.OpenFile(s.at(path), os.O_RDWR, 0)
 	if err != nil {
@@ -144,7 +143,7 @@ func (s system) appendLine(path, line string) error {
 	return f.Close()
 }
 
-// rewrite replaces the content of a file that is there, whose owner and mode stay.
+// rewrite replaces the content of an existing file, and keeps its owner and mode.
 func (s system) rewrite(path, content string) error {
 	info, err := os.Stat(s.at(path))
 	if err != nil {
@@ -157,8 +156,8 @@ func (s system) rewrite(path, content string) error {
 	return s.write(path, []byte(content), o, info.Mode().Perm())
 }
 
-// mayBecomeAnother tells whether the agent can start processes of another user and
-// give files to it: root can, unless its capabilities were taken away.
+// mayBecomeAnother reports whether the agent can start processes as another user and change the owner of files. root
+// can, unless the container drops its capabilities.
 func (s system) mayBecomeAnother() bool {
 	if s.uid != 0 {
 		return false
@@ -172,12 +171,12 @@ func (s system) mayBecomeAnother() bool {
 	return err != nil || caps&need == need
 }
 
-// parseCapabilities finds the effective capabilities in proc_pid_status(5).
+// parseCapabilities returns the effective capabilities in proc_pid_status(5).
 func parseCapabilities(status []byte) (uint64, error) {
 	for line := range bytes.Lines(status) {
 		if value, ok := bytes.CutPrefix(line, []byte("CapEff:")); ok {
 			return strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
 		}
 	}
-	return 0, errors.New("no capabilities")
+	return 0, errors.New("no CapEff line")
 }

@@ -16,23 +16,22 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// fallbackUser is the name of a user that the image does not know, and
-// fallbackHome its home: those of flux-operator, which mounts a volume there.
+// fallbackUser is the name of a user that the image does not have, and fallbackHome the home directory. flux-operator
+// uses the same and mounts a volume there.
 const (
 	fallbackUser = "flux-operator"
 	fallbackHome = "/home/flux-operator"
 )
 
-// accountName is what useradd(8) accepts. Names go into files with a line a user.
+// accountName matches names that useradd(8) accepts. Names are written into files with one line for each user.
 var accountName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 
-// owner is the user that files of the broker belong to.
+// owner returns the owner of the broker's files.
 func (i *Instance) owner() owner {
 	return owner{uid: int(i.UID), gid: int(i.GID)}
 }
 
-// identify decides which user the broker runs as, and makes it if the image lacks
-// it.
+// identify decides as which user the broker runs, and adds the user if the image lacks it.
 func (i *Instance) identify(ctx context.Context, sys system, environ []string) error {
 	known, err := sys.accounts()
 	if err != nil {
@@ -41,12 +40,12 @@ func (i *Instance) identify(ctx context.Context, sys system, environ []string) e
 	want := i.plan.User
 	if want.Name == "" || !sys.mayBecomeAnother() {
 		if want.Name != "" && sys.uid == 0 {
-			klog.FromContext(ctx).Info("Keeping root: the container may not become another user", "user", want.Name)
+			klog.FromContext(ctx).Info("Running the broker as root, because the container cannot switch to another user", "user", want.Name)
 		}
-		return i.stay(ctx, sys, known, environ)
+		return i.keepUser(ctx, sys, known, environ)
 	}
 	if !accountName.MatchString(want.Name) {
-		return fmt.Errorf("%q is no name for a user", want.Name)
+		return fmt.Errorf("%q is not a valid user name", want.Name)
 	}
 	user, ok := known.user(want.Name)
 	if !ok {
@@ -60,17 +59,17 @@ func (i *Instance) identify(ctx context.Context, sys system, environ []string) e
 	return nil
 }
 
-// become makes a user the broker's.
+// become makes a user the user of the broker.
 func (i *Instance) become(known accounts, user account) {
 	if user.uid == 0 {
-		return // named, but root all the same
+		return // another name for root
 	}
 	i.UID, i.GID = id(user.uid), id(user.gid)
 	i.Credential = &syscall.Credential{Uid: i.UID, Gid: i.GID, Groups: known.supplementary(user)}
 }
 
-// homeOf is the home of a user that the agent becomes. One that does not exist is
-// made where documents of flux-operator look for it.
+// homeOf returns the home directory of the broker's user. A missing one is made where documents of flux-operator
+// expect it.
 func homeOf(sys system, user account) string {
 	if usableHome(user.home) && sys.isDir(user.home) {
 		return user.home
@@ -78,7 +77,7 @@ func homeOf(sys system, user account) string {
 	return path.Join("/home", user.name)
 }
 
-// id is a user's or a group's number for the kernel. What does not fit is nobody.
+// id converts a user or group ID for the kernel. An ID out of range becomes nobody.
 func id(n int) uint32 {
 	if n < 0 || n > math.MaxInt32 {
 		return 65534
@@ -86,16 +85,16 @@ func id(n int) uint32 {
 	return uint32(n)
 }
 
-// stay keeps the agent's own user. One that the image does not know gets a name
-// where that can be: many programs ask for it.
-func (i *Instance) stay(ctx context.Context, sys system, known accounts, environ []string) error {
+// keepUser keeps the user of the agent. A user that the image does not have gets a name if possible, because many
+// programs need one.
+func (i *Instance) keepUser(ctx context.Context, sys system, known accounts, environ []string) error {
 	i.UID, i.GID = id(sys.uid), id(sys.gid)
 	user, ok := known.uid(sys.uid)
 	if !ok {
 		user = account{name: fallbackUser, uid: sys.uid, gid: sys.gid, home: fallbackHome}
 		err := sys.appendLine(passwdFile, passwdLine(user, "/bin/sh"))
 		if err != nil {
-			klog.FromContext(ctx).V(1).Info("The user has no name", "uid", sys.uid, "reason", err.Error())
+			klog.FromContext(ctx).V(1).Info("Failed to add a name for the user", "uid", sys.uid, "reason", err.Error())
 			user.name = ""
 		}
 	}
@@ -104,8 +103,7 @@ func (i *Instance) stay(ctx context.Context, sys system, known accounts, environ
 	return nil
 }
 
-// findHome is a home directory that can be written to: the one that the
-// environment or the image names, flux-operator's, or one of our own.
+// findHome returns a writable home directory: that of the environment, of the image, of flux-operator, or a new one.
 func (i *Instance) findHome(sys system, user account, environ []string) string {
 	for _, home := range []string{lookupEnv(environ, "HOME"), user.home, fallbackHome} {
 		if usableHome(home) && sys.writable(home) {
@@ -115,25 +113,24 @@ func (i *Instance) findHome(sys system, user account, environ []string) string {
 	return path.Join(i.plan.Files.RunDir, "home")
 }
 
-// usableHome tells whether a directory can be a home at all.
+// usableHome reports whether a path can be a home directory.
 func usableHome(home string) bool {
 	return path.IsAbs(home) && path.Clean(home) != "/" && home != "/nonexistent"
 }
 
-// newUser is a user to be added.
+// newUser is a user to add.
 type newUser struct {
 	name string
-	// uid is wanted, but given up where another user has it.
+	// uid is the preferred ID; another one is used if a user has it.
 	uid int
-	// hash of the password, crypt(5); empty: none can log in with one.
+	// hash is the hash of the password, crypt(5); empty: no login with a password.
 	hash string
 }
 
-// addUser adds a user with a group of its own and a home, as useradd(8) does. The
-// image may have no such program.
+// addUser adds a user with a group and a home directory, like useradd(8), which the image may not have.
 func (s system) addUser(known *accounts, u newUser) (account, error) {
 	if !accountName.MatchString(u.name) {
-		return account{}, fmt.Errorf("%q is no name for a user", u.name)
+		return account{}, fmt.Errorf("%q is not a valid user name", u.name)
 	}
 	uid := known.freeUID(max(1, u.uid))
 	own, ok := known.group(u.name)
@@ -153,17 +150,17 @@ func (s system) addUser(known *accounts, u newUser) (account, error) {
 		return account{}, err
 	}
 	if s.isDir(user.home) {
-		return user, nil // from the image or a volume: with what is in it
+		return user, nil // from the image or a volume: keep its content
 	}
 	return user, s.mkdir(user.home, owner{user.uid, user.gid}, 0o755)
 }
 
-// passwdLine is a user's line of passwd(5).
+// passwdLine returns the entry of a user in passwd(5).
 func passwdLine(u account, shell string) string {
 	return fmt.Sprintf("%s:x:%d:%d::%s:%s", u.name, u.uid, u.gid, u.home, shell)
 }
 
-// loginShell is the best shell of the image.
+// loginShell returns the best shell of the image.
 func (s system) loginShell() string {
 	if s.executable("/bin/bash") {
 		return "/bin/bash"
@@ -171,8 +168,8 @@ func (s system) loginShell() string {
 	return "/bin/sh"
 }
 
-// setPassword puts the hash of a password into shadow(5), in place of the one that
-// was there. An image without that file has no passwords.
+// setPassword writes the hash of a password to shadow(5), in place of the old one. An image without that file has no
+// passwords.
 func (s system) setPassword(name, hash string) error {
 	text, err := s.read(shadowFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -190,7 +187,7 @@ func (s system) setPassword(name, hash string) error {
 			out.WriteString(strings.TrimRight(line, "\n") + "\n")
 		}
 	}
-	// The day of the change is a fixed one: an expiry of passwords is not wanted.
+	// The day of the change is fixed: passwords must not expire.
 	out.WriteString(name + ":" + hash + ":19000:0:99999:7:::\n")
 	return s.rewrite(shadowFile, out.String())
 }
@@ -201,7 +198,7 @@ func (i *Instance) addUsers(ctx context.Context, sys system) error {
 		return nil
 	}
 	if sys.uid != 0 {
-		klog.FromContext(ctx).Info("Further users are not added: the container does not run as root", "users", len(i.plan.Users))
+		klog.FromContext(ctx).Info("Not adding further users, because the container does not run as root", "users", len(i.plan.Users))
 		return nil
 	}
 	passwords, err := sys.passwords()
@@ -229,12 +226,11 @@ func (i *Instance) addUsers(ctx context.Context, sys system) error {
 	return nil
 }
 
-// firstUserUID is where the numbers of users begin (login.defs(5)). All pods count
-// the same users from the same image, and so come to the same numbers, by which
-// Flux knows them.
+// firstUserUID is the first ID of regular users (login.defs(5)). All pods add the same users to the same image, and
+// so assign the same IDs, by which Flux identifies users.
 const firstUserUID = 1001
 
-// environmentOf is what tells programs who runs them.
+// environmentOf returns the variables that identify the user of a program.
 func environmentOf(name, home string) map[string]string {
 	if name == "" {
 		name = fallbackUser
@@ -242,7 +238,7 @@ func environmentOf(name, home string) map[string]string {
 	return map[string]string{"HOME": home, "USER": name, "LOGNAME": name}
 }
 
-// passwords are those of the plan's users.
+// passwords returns the passwords of the plan's users.
 func (s system) passwords() (map[string]string, error) {
 	text, err := s.read(source(plan.CertificateDir, plan.FilePasswords))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -52,9 +52,9 @@ func TestIdentifyRefusesNames(t *testing.T) {
 	for _, name := range []string{"a:0:0", "a\nroot2:x:0:0", "-a", "A", "a b", strings.Repeat("a", 33)} {
 		root := image(t, nil)
 		i := newInstance(systemPlan(func(p *plan.Plan) { p.User.Name = name }), options(root))
-		require.ErrorContains(t, i.identify(t.Context(), newSystem(root), nil), "is no name for a user")
+		require.ErrorContains(t, i.identify(t.Context(), newSystem(root), nil), "is not a valid user name")
 		p := systemPlan(func(p *plan.Plan) { p.Users = []string{name} })
-		require.ErrorContains(t, newInstance(p, options(root)).addUsers(t.Context(), newSystem(root)), "is no name for a user")
+		require.ErrorContains(t, newInstance(p, options(root)).addUsers(t.Context(), newSystem(root)), "is not a valid user name")
 	}
 }
 

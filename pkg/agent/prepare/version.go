@@ -8,15 +8,14 @@ import (
 	"strings"
 )
 
-// Version of Flux.
+// Version is a version of Flux.
 type Version struct {
 	Major, Minor, Patch int
 	// Text is the whole version, for example 0.61.2-12-g5a1c0b3.
 	Text string
 }
 
-// AtLeast tells whether Flux is of version 0.minor or later. Flux has been 0.x from
-// 2014 on.
+// AtLeast reports whether Flux has version 0.minor or later. The major version of Flux has been 0 since 2014.
 func (v Version) AtLeast(minor int) bool {
 	return v.Major > 0 || v.Minor >= minor
 }
@@ -26,8 +25,8 @@ func (v Version) String() string {
 	return v.Text
 }
 
-// parseVersion finds the version of flux-core in what flux version prints: lines of
-// a component and its version, the first of which is "commands:".
+// parseVersion finds the version of flux-core in the output of flux version: lines with a component and its version,
+// the first of which is "commands:".
 func parseVersion(output string) (Version, error) {
 	for line := range strings.Lines(output) {
 		component, text, ok := strings.Cut(strings.TrimSpace(line), ":")
@@ -43,7 +42,7 @@ func parseVersionText(text string) (Version, error) {
 	number, _, _ := strings.Cut(strings.TrimPrefix(text, "v"), "-")
 	parts := strings.Split(number, ".")
 	if len(parts) < 2 {
-		return Version{}, fmt.Errorf("%q is no version of flux-core", text)
+		return Version{}, fmt.Errorf("%q is not a version of flux-core", text)
 	}
 	v := Version{Text: text}
 	for i, into := range []*int{&v.Major, &v.Minor, &v.Patch} {
@@ -52,18 +51,18 @@ func parseVersionText(text string) (Version, error) {
 		}
 		n, err := strconv.ParseUint(parts[i], 10, 16)
 		if err != nil {
-			return Version{}, fmt.Errorf("%q is no version of flux-core", text)
+			return Version{}, fmt.Errorf("%q is not a version of flux-core", text)
 		}
 		*into = int(n)
 	}
 	return v, nil
 }
 
-// version asks flux for its version.
+// version returns the version of flux.
 func (i *Instance) version(ctx context.Context) (Version, error) {
 	out, err := i.output(ctx, i.Flux, "version")
 	if err != nil {
-		return Version{}, fmt.Errorf("asking %s for its version: %w", i.Flux, err)
+		return Version{}, fmt.Errorf("determining the version of %s: %w", i.Flux, err)
 	}
 	v, err := parseVersion(out)
 	if err != nil {
@@ -75,7 +74,7 @@ func (i *Instance) version(ctx context.Context) (Version, error) {
 	return v, nil
 }
 
-// oldestMinor is the oldest version 0.x that is known to work.
+// oldestMinor is the oldest supported version 0.x.
 const oldestMinor = 49
 
 func firstLine(text string) string {

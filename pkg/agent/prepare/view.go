@@ -17,28 +17,27 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// Where an image of a view has its parts: spack's places.
+// Paths of the parts of a view in its image, as spack uses them.
 const (
 	viewsDir  = "/opt/views/._view"
 	viewLink  = "/opt/view"
 	viewLeast = "bin/flux"
 )
 
-// doneMarker tells that a view is complete. It is flux-operator's.
+// doneMarker exists when a view is complete. flux-operator uses the same name.
 const doneMarker = "flux-operator-done.txt"
 
-// ViewOptions are facts about the container that brings the view.
+// ViewOptions describe the container that copies the view.
 type ViewOptions struct {
-	// Root is a directory that stands for / (tests); empty in a pod.
+	// Root replaces / in tests; empty in a pod.
 	Root string
-	// Image is where the image of the view is mounted, if it is: then links to it are
-	// made instead of copies. Otherwise it is the container's own.
+	// Image is where the image of the view is mounted, if it is: then the view consists of links instead of copies.
+	// Otherwise the view is in the image of the container.
 	Image string
 }
 
-// View brings the Flux of a view's image to the directory that the containers of the
-// pod share. It can be called again after it broke off, and does nothing after it
-// succeeded.
+// View copies the Flux of a view's image to the directory that the containers of the pod share. After an interruption
+// it can be repeated, and it does nothing once it has succeeded.
 func View(ctx context.Context, v *plan.View, o ViewOptions) error {
 	sys := newSystem(o.Root)
 	if err := makeShared(sys.at(path.Join(v.MountPath, plan.SoftwareSubPath))); err != nil {
@@ -65,13 +64,13 @@ func View(ctx context.Context, v *plan.View, o ViewOptions) error {
 		return err
 	}
 	if err := os.WriteFile(marker, []byte(from+"\n"), 0o644); err != nil {
-		return fmt.Errorf("noting that the view is complete: %w", err)
+		return fmt.Errorf("recording that the view is complete: %w", err)
 	}
-	klog.FromContext(ctx).Info("The view is complete", "from", from, "at", viewDir(v), "took", time.Since(start).Round(time.Millisecond))
+	klog.FromContext(ctx).Info("Copied the view", "from", from, "at", viewDir(v), "took", time.Since(start).Round(time.Millisecond))
 	return nil
 }
 
-// makeShared makes a directory in which containers of any user may make files.
+// makeShared makes a directory in which containers of any user can create files.
 func makeShared(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -82,8 +81,7 @@ func makeShared(dir string) error {
 	return nil
 }
 
-// findView is the directory of the view in its image: the one that /opt/view is a link
-// to, or the only one.
+// findView returns the directory of the view in its image: the target of the link /opt/view, or the only directory.
 func findView(sys system, image string) (string, error) {
 	at := func(p string) string { return sys.at(path.Join("/", image, p)) }
 	var candidates []string
@@ -95,7 +93,7 @@ func findView(sys system, image string) (string, error) {
 	}
 	entries, err := os.ReadDir(at(viewsDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("looking for the view: %w", err)
+		return "", fmt.Errorf("finding the view: %w", err)
 	}
 	for _, entry := range entries {
 		candidates = append(candidates, path.Join(viewsDir, entry.Name()))
@@ -105,10 +103,10 @@ func findView(sys system, image string) (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("there is no view with Flux in the image: no %s in a directory of %s, nor in %s", viewLeast, viewsDir, viewLink)
+	return "", fmt.Errorf("no view with Flux in the image: there is no %s in a directory of %s, nor in %s", viewLeast, viewsDir, viewLink)
 }
 
-// copyView copies the view and the packages that it is made of.
+// copyView copies the view and the packages of which it consists.
 func copyView(ctx context.Context, sys system, v *plan.View, from string) error {
 	to := viewDir(v)
 	tree := &treeCopy{workers: 2 * runtime.GOMAXPROCS(0), rewrite: rewriteTargets(from, to)}
@@ -123,8 +121,8 @@ func copyView(ctx context.Context, sys system, v *plan.View, from string) error 
 	return linkPython(sys, to)
 }
 
-// rewriteTargets makes absolute links into the view links into its copy: where it was
-// in its image there is nothing in other containers. The packages stay where they are.
+// rewriteTargets changes absolute links into the view so that they point into its copy: the original path does not
+// exist in other containers. The paths of packages do not change.
 func rewriteTargets(from, to string) func(string) string {
 	return func(target string) string {
 		for _, prefix := range []string{from, viewLink} {
@@ -136,12 +134,12 @@ func rewriteTargets(from, to string) func(string) string {
 	}
 }
 
-// linkPython gives the view a python3, if it has one under another name only: links
-// of views into the prefix of their Python may lead nowhere.
+// linkPython adds a python3 to the view if it has one under another name only: links of views into the prefix of
+// their Python may be broken.
 func linkPython(sys system, view string) error {
 	for _, name := range []string{"python3", "python"} {
 		link := path.Join(view, "bin", name)
-		if _, err := os.Stat(sys.at(link)); err == nil || leadsElsewhere(sys, link) {
+		if _, err := os.Stat(sys.at(link)); err == nil || pointsToPackage(sys, link) {
 			continue
 		}
 		found, err := filepath.Glob(sys.at(path.Join(view, "bin/python3.[0-9]*")))
@@ -161,9 +159,9 @@ func linkPython(sys system, view string) error {
 	return nil
 }
 
-// leadsElsewhere tells whether a link leads to a package, which other containers have
-// at a place where this one may not.
-func leadsElsewhere(sys system, link string) bool {
+// pointsToPackage reports whether a link points to a package whose path exists in other containers but not in this
+// one.
+func pointsToPackage(sys system, link string) bool {
 	target, err := os.Readlink(sys.at(link))
 	if err != nil {
 		return false
@@ -176,7 +174,7 @@ func leadsElsewhere(sys system, link string) bool {
 	return err == nil
 }
 
-// linkView makes links to a view that is mounted.
+// linkView makes links to a mounted view.
 func linkView(sys system, v *plan.View, from, image string) error {
 	if err := sys.symlink(path.Join(image, from), viewDir(v)); err != nil {
 		return fmt.Errorf("linking the view: %w", err)

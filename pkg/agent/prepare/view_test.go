@@ -89,7 +89,7 @@ func TestFindView(t *testing.T) {
 			got, err := findView(newSystem(image(t, test.files)), "")
 			assert.Equal(t, test.want, got)
 			if test.want == "" {
-				assert.ErrorContains(t, err, "there is no view with Flux in the image")
+				assert.ErrorContains(t, err, "no view with Flux in the image")
 			} else {
 				assert.NoError(t, err)
 			}

@@ -10,24 +10,23 @@ import (
 	"strings"
 )
 
-// rcExtraDir is the directory that FLUX_RC_EXTRA names: with rc1.d and rc3.d, which
-// Flux runs after its own.
+// rcExtraDir returns the directory of FLUX_RC_EXTRA, with rc1.d and rc3.d, which Flux runs after its own scripts.
 func (i *Instance) rcExtraDir() string {
 	return path.Join(path.Dir(i.Files.R), "extra")
 }
 
-// extras are the parts of a view that come from other packages than flux-core, such
-// as the scheduler Fluxion. Flux looks for such things below its own prefix; in a
-// view each package has a prefix of its own, and the view is a tree of links to them.
+// viewPackages adds the parts of a view that other packages than flux-core provide, such as the scheduler Fluxion. Flux
+// searches for them below its own prefix. In a view each package has its own prefix, and the view is a tree of links
+// to the packages.
 //
-// Only what is not flux-core's is linked: its own scripts would run twice.
-func (i *Instance) extras(sys system, env map[string]string) error {
+// Only files that do not belong to flux-core are linked: its own scripts would run twice.
+func (i *Instance) viewPackages(sys system, env map[string]string) error {
 	if i.plan.View == nil || i.plan.Broker.SimpleScheduler {
 		return nil
 	}
 	view := viewDir(i.plan.View)
 	if i.Flux != path.Join(view, "bin/flux") {
-		return nil // Flux is the image's own
+		return nil // Flux is part of the image
 	}
 	core, err := filepath.EvalSymlinks(sys.at(path.Join(view, "bin/flux")))
 	if err != nil {
@@ -40,8 +39,8 @@ func (i *Instance) extras(sys system, env map[string]string) error {
 			return err
 		}
 	}
-	// flux-modprobe(1), from Flux 0.77 on, has the data of packages in one place, and
-	// what an administrator may change in another.
+	// flux-modprobe(1), since Flux 0.77, reads the configuration of packages from one directory and that of
+	// administrators from another.
 	modprobe := false
 	for _, base := range []string{"libexec/flux/modprobe", "share/flux/modprobe", "etc/flux/modprobe"} {
 		for _, dir := range []string{"modprobe.d", "rc1.d", "rc3.d"} {
@@ -64,8 +63,8 @@ func (i *Instance) extras(sys system, env map[string]string) error {
 	return nil
 }
 
-// linkForeign makes links to those files of a directory that do not belong to the
-// package with the prefix core, and says how many there are.
+// linkForeign links the files of a directory that do not belong to the package with the prefix core, and returns
+// their number.
 func (i *Instance) linkForeign(sys system, from, into, core string) (int, error) {
 	names, err := sys.foreign(from, core)
 	if err != nil || len(names) == 0 {
@@ -82,8 +81,7 @@ func (i *Instance) linkForeign(sys system, from, into, core string) (int, error)
 	return len(names), nil
 }
 
-// foreign are the names of the files of a directory that do not belong to the package
-// with the prefix core.
+// foreign returns the names of the files of a directory that do not belong to the package with the prefix core.
 func (s system) foreign(dir, core string) ([]string, error) {
 	entries, err := os.ReadDir(s.at(dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,7 +94,7 @@ func (s system) foreign(dir, core string) ([]string, error) {
 	for _, entry := range entries {
 		file, err := filepath.EvalSymlinks(s.at(path.Join(dir, entry.Name())))
 		if err != nil {
-			continue // a link to a package that is not there
+			continue // a link to a missing package
 		}
 		if !strings.HasPrefix(file, core) {
 			out = append(out, entry.Name())

@@ -9,7 +9,7 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// childrenOf finds the children of a process, proc_pid_stat(5).
+// childrenOf returns the children of a process, proc_pid_stat(5).
 func childrenOf(parent int) []int {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -25,13 +25,13 @@ func childrenOf(parent int) []int {
 	return out
 }
 
-// parentOf is the parent of a process that has not ended, 0 where there is none.
+// parentOf returns the parent of a process that has not ended, 0 if there is none.
 func parentOf(pid string) int {
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
 		return 0
 	}
-	// The name before it is in parentheses, and may have some too.
+	// The name in front of these fields is in parentheses, and may contain parentheses.
 	text := string(stat)
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 	if len(fields) < 2 || fields[0] == "Z" || fields[0] == "X" {

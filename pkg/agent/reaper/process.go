@@ -16,7 +16,7 @@ type Process struct {
 	status syscall.WaitStatus // set before done is closed
 }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} {
 	return p.done
 }
@@ -30,16 +30,15 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
-// Status is how the process ended. It must be done.
+// Status returns how the process ended. It must have ended.
 func (p *Process) Status() Status {
 	return Status(p.status)
 }
 
-// Stop ends the process: SIGTERM, and SIGKILL when it is not done after patience or
-// when ctx ends.
-func (p *Process) Stop(ctx context.Context, patience time.Duration) Status {
+// Stop stops the process: with SIGTERM, and with SIGKILL if it has not ended after timeout or when ctx ends.
+func (p *Process) Stop(ctx context.Context, timeout time.Duration) Status {
 	p.Signal(syscall.SIGTERM)
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-p.done:
@@ -55,8 +54,8 @@ func (p *Process) Stop(ctx context.Context, patience time.Duration) Status {
 // Status is how a process ended.
 type Status syscall.WaitStatus
 
-// Code is the exit code as a shell tells it: 128 and the number of the signal for a
-// process that one ended.
+// Code returns the exit code as a shell reports it: 128 and the number of the signal for a process that a signal
+// killed.
 func (s Status) Code() int {
 	status := syscall.WaitStatus(s)
 	if status.Signaled() {
@@ -65,7 +64,7 @@ func (s Status) Code() int {
 	return status.ExitStatus()
 }
 
-// String says how the process ended.
+// String describes how the process ended.
 func (s Status) String() string {
 	status := syscall.WaitStatus(s)
 	if status.Signaled() {

@@ -1,9 +1,8 @@
-// Package reaper starts child processes and reaps all that become children, as
-// the first process of a container has to.
+// Package reaper starts child processes and reaps all that become children, as the first process of a container has
+// to.
 //
-// A Table reaps with wait4(2) for any child, so everything in the agent that
-// starts a process while the table reaps starts it through the table. Code that
-// uses os/exec runs under Hold.
+// A Table reaps with wait4(2) for any child. Therefore everything in the agent that starts a process while the table
+// reaps starts it through the table. Code that uses os/exec runs under Hold.
 package reaper
 
 import (
@@ -20,7 +19,7 @@ import (
 // prSetChildSubreaper is an option of prctl(2).
 const prSetChildSubreaper = 36
 
-// Command is what to start.
+// Command describes a process to start.
 type Command struct {
 	// Path of the program.
 	Path string
@@ -30,33 +29,32 @@ type Command struct {
 	Env []string
 	// Dir is its working directory; empty: that of the agent.
 	Dir string
-	// Credential is whom it runs as; nil: as the agent.
+	// Credential is its user; nil: that of the agent.
 	Credential *syscall.Credential
-	// Stdin, Stdout and Stderr; nil is /dev/null.
+	// Stdin, Stdout and Stderr are its standard streams; nil is /dev/null.
 	Stdin, Stdout, Stderr *os.File
 }
 
-// Table is the children of this process.
+// Table contains the children of this process.
 type Table struct {
 	null *os.File
 
-	// mu makes starting, signalling and reaping exclude each other: a process ID that
-	// was reaped may belong to something else.
+	// mu serializes starting, signalling and reaping: another process may get the ID of a reaped one.
 	mu       sync.Mutex
 	children map[int]*Process
 	held     bool
 	wake     chan struct{}
 }
 
-// NewTable makes this process the reaper of its orphaned descendants (also where it
-// is not the first process of its namespace), and reaps until ctx ends.
+// NewTable makes this process the reaper of its orphaned descendants, even if it is not the first process of its
+// namespace, and reaps until ctx ends.
 func NewTable(ctx context.Context) (*Table, error) {
 	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0, 0, 0, 0); errno != 0 {
 		return nil, fmt.Errorf("becoming the reaper of orphaned processes: %w", errno)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening what takes the place of absent files: %w", err)
+		return nil, fmt.Errorf("opening the null device: %w", err)
 	}
 	t := &Table{null: null, children: map[int]*Process{}, wake: make(chan struct{}, 1)}
 	signals := make(chan os.Signal, 1)
@@ -76,8 +74,8 @@ func NewTable(ctx context.Context) (*Table, error) {
 	return t, nil
 }
 
-// Hold stops reaping until the returned function is called, for code that waits for
-// children of its own. Children that end meanwhile are reaped later.
+// Hold suspends reaping until the returned function is called, for code that waits for its own children. Children
+// that end in between are reaped later.
 func (t *Table) Hold() (release func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,12 +86,12 @@ func (t *Table) Hold() (release func()) {
 		t.held = false
 		select {
 		case t.wake <- struct{}{}:
-		default: // it is awake already
+		default: // a wake-up is pending
 		}
 	}
 }
 
-// reap takes the status of every child that has ended.
+// reap reaps every child that has ended.
 func (t *Table) reap() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,8 +134,7 @@ func (t *Table) Start(c Command) (*Process, error) {
 	return p, nil
 }
 
-// Adopted are the children that this process did not start itself: orphans of its
-// descendants.
+// Adopted returns the children that this process did not start itself: orphans of its descendants.
 func (t *Table) Adopted() []int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -150,10 +147,9 @@ func (t *Table) Adopted() []int {
 	return out
 }
 
-// SignalAdopted sends a signal to an adopted child, and tells whether there was
-// still one.
+// SignalAdopted sends a signal to an adopted child, and reports whether the child existed.
 func (t *Table) SignalAdopted(pid int, sig syscall.Signal) bool {
-	t.mu.Lock() // nothing is reaped meanwhile, so the ID stays what it is
+	t.mu.Lock() // nothing is reaped in between, so the ID stays valid
 	defer t.mu.Unlock()
 	if t.children[pid] != nil || parentOf(strconv.Itoa(pid)) != os.Getpid() {
 		return false
@@ -161,9 +157,8 @@ func (t *Table) SignalAdopted(pid int, sig syscall.Signal) bool {
 	return syscall.Kill(pid, sig) == nil
 }
 
-// SignalAtParentsEnd makes the kernel send sig to this process when its parent ends.
-// A parent that has threads may still be ending then. It tells whether the parent
-// lives.
+// SignalAtParentsEnd makes the kernel send sig to this process when its parent ends. A parent with threads may not
+// have ended completely when the signal arrives. It reports whether the parent is alive.
 func SignalAtParentsEnd(parent int, sig syscall.Signal) bool {
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0, 0)
 	return errno == 0 && os.Getppid() == parent

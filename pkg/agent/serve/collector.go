@@ -12,29 +12,28 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// maxWaiting bounds the jobs whose demand is added up where they have to be listed: a list
-// of so many takes the broker some 50 ms. How many more there are is a number of its own.
+// maxWaiting limits the number of jobs in the demand if jobs have to be listed: such a list takes the broker about 50
+// ms. The number of further jobs is a metric of its own.
 const maxWaiting = 10_000
 
-// requestAttrs are what has to be known of a job that waits, and no more: a list is
-// mostly the writing and reading of it. A job that is held has priority 0, whatever
-// its urgency was set to.
+// requestAttrs are the attributes that are needed of a pending job, and no more: the cost of a list is mostly its
+// encoding. A held job has priority 0, whatever its urgency was.
 var requestAttrs = [...]string{"queue", "priority", "nnodes", "ncores", "ntasks"}
 
 // collector collects the numbers over one connection.
 type collector struct {
 	client  *flux.Client
 	version string
-	// jobs are those that wait; nil where they have to be listed.
+	// jobs are the pending ones; nil if they have to be listed.
 	jobs *pendingJobs
-	// refused is when there was no journal although this version of Flux has one.
+	// refused is when the journal was refused although this version of Flux has one.
 	refused time.Time
 }
 
-// journalAgain is how long jobs are listed before a journal that was refused is asked for again.
+// journalAgain is how long jobs are listed before a refused journal is requested again.
 const journalAgain = time.Minute
 
-// newCollector makes a collector, which reads the journal of jobs if it may, and if there is one.
+// newCollector makes a collector, which reads the journal of jobs if journal is set and Flux has one.
 func newCollector(ctx context.Context, client *flux.Client, journal bool) (*collector, error) {
 	version, err := client.Attr(ctx, "version")
 	if err != nil {
@@ -50,15 +49,14 @@ func newCollector(ctx context.Context, client *flux.Client, journal bool) (*coll
 	return c, nil
 }
 
-// hasJournal says whether that version of Flux has a journal of jobs that says what they
-// ask for.
+// hasJournal reports whether a version of Flux has a journal that contains jobspecs.
 func hasJournal(version string) bool {
 	var major, minor int
 	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
 	return err == nil && (major > 0 || minor >= 61)
 }
 
-// isStale tells whether a new collector is needed.
+// isStale reports whether a new collector is needed.
 func (c *collector) isStale() bool {
 	if c.jobs != nil {
 		return c.jobs.isStale()
@@ -66,7 +64,7 @@ func (c *collector) isStale() bool {
 	return !c.refused.IsZero() && time.Since(c.refused) > journalAgain
 }
 
-// allocations is how many jobs were heard of that got resources.
+// allocations returns how many jobs got resources according to the journal.
 func (c *collector) allocations() int {
 	if c.jobs == nil {
 		return 0
@@ -74,11 +72,11 @@ func (c *collector) allocations() int {
 	return c.jobs.allocations()
 }
 
-// settlings is how often the numbers of nodes and of jobs are looked at again, because a job has
-// gone from one to the other in between: it would be in neither.
+// settlings is how often the numbers of nodes and of jobs are read again because a job got resources in between: it
+// would be in neither.
 const settlings = 3
 
-// collect asks everything at once.
+// collect queries everything concurrently.
 func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 	s := &snapshot{at: time.Now(), version: c.version}
 	var queues []flux.QueueStatus
@@ -100,7 +98,7 @@ func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 	if err := all.Wait(); err != nil {
 		return nil, fmt.Errorf("collect metrics: %w", err)
 	}
-	// The job manager has answered: whatever it knew of jobs when it was asked was heard.
+	// The job manager has responded: the follower knows everything that the job manager knew before.
 	waiting, err := c.waiting(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("collect metrics: %w", err)
@@ -129,27 +127,27 @@ func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 	return s, nil
 }
 
-// settle asks for what nodes are in use and which jobs wait, once more.
+// settle reads the allocated nodes and the pending jobs once more.
 func (c *collector) settle(ctx context.Context, s *snapshot) (map[jobRequest]int, error) {
 	var err error
 	if s.sched, err = c.client.SchedStatus(ctx); err != nil {
 		return nil, err
 	}
-	// When it has answered, all was heard that the scheduler had done until then.
+	// After this response the follower knows everything that the scheduler had done before.
 	if _, err = c.client.KnownJobs(ctx); err != nil {
 		return nil, err
 	}
 	return c.waiting(ctx, s)
 }
 
-// waiting counts the jobs that wait, and those that are not in the counts.
+// waiting counts the pending jobs, and those that the counts do not include.
 func (c *collector) waiting(ctx context.Context, s *snapshot) (map[jobRequest]int, error) {
 	if c.jobs != nil {
 		counts, err := c.jobs.await(ctx, c.client.Done())
 		if err == nil || ctx.Err() != nil || c.client.Err() != nil {
 			return counts, err
 		}
-		klog.FromContext(ctx).Info("Jobs are listed to find what they want", "reason", err.Error())
+		klog.FromContext(ctx).Info("Listing jobs instead of reading the journal", "reason", err.Error())
 		c.jobs, c.refused = nil, time.Now()
 	}
 	if s.stats.States.Sched == 0 {
@@ -165,7 +163,7 @@ func (c *collector) waiting(ctx context.Context, s *snapshot) (map[jobRequest]in
 	return countRequests(jobs), nil
 }
 
-// countRequests counts what listed jobs want.
+// countRequests counts listed jobs by their request.
 func countRequests(jobs []flux.Job) map[jobRequest]int {
 	counts := map[jobRequest]int{}
 	for _, job := range jobs {

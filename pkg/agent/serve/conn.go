@@ -6,12 +6,11 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// link is a connection to a broker that comes and goes.
+// conn is a connection to a broker that may restart.
 type conn struct {
 	socket string
 	user   int
-	// turn holds the client, nil when there is none. Who takes it out has it
-	// alone, and puts one back.
+	// turn holds the client, nil if there is none. Whoever takes the client uses it exclusively, and returns one.
 	turn chan *flux.Client
 }
 
@@ -21,8 +20,7 @@ func newConn(socket string, user int) *conn {
 	return l
 }
 
-// client is a client that was connected a moment ago: that of the last time,
-// or a new one where that has broken.
+// client returns a connected client: the current one, or a new one if its connection is broken.
 func (l *conn) client(ctx context.Context) (*flux.Client, error) {
 	var client *flux.Client
 	select {

@@ -8,24 +8,24 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// matcher finds the ranks of a resource set that meet a constraint of RFC 31, as the
-// scheduler does. A rank that is down meets it as well as one that is up.
+// matcher finds the ranks of a resource set that match a constraint of RFC 31, like the scheduler does. A rank may
+// match while it is down.
 type matcher struct {
 	resources flux.Resources
 	all       flux.IDSet
-	hosts     map[string]uint32 // made when a name is looked for
-	names     int               // of hosts, which the constraint that is looked at has had so far
+	hosts     map[string]uint32 // made at the first lookup of a name
+	names     int               // number of host names in the current constraint so far
 }
 
-// maxDepth bounds how deep a constraint may be nested, and [flux.MaxNodes] how many names of hosts
-// it may have: who may submit jobs must not be able to keep the agent of the lead busy.
+// maxDepth limits the nesting of a constraint, and [flux.MaxNodes] its number of host names: users who may submit
+// jobs must not be able to keep the agent of the lead busy.
 const maxDepth = 64
 
 func newMatcher(r flux.Resources) *matcher {
 	return &matcher{resources: r, all: r.Ranks()}
 }
 
-// match returns the ranks that meet a constraint. One that can't be read is an error.
+// match returns the ranks that match a constraint. An unreadable one is an error.
 func (m *matcher) match(constraint json.RawMessage) (flux.IDSet, error) {
 	m.names = 0
 	return m.meet(constraint, maxDepth)
@@ -33,14 +33,14 @@ func (m *matcher) match(constraint json.RawMessage) (flux.IDSet, error) {
 
 func (m *matcher) meet(constraint json.RawMessage, depth int) (flux.IDSet, error) {
 	if depth == 0 {
-		return flux.IDSet{}, fmt.Errorf("constraint: it is nested more than %d deep", maxDepth)
+		return flux.IDSet{}, fmt.Errorf("constraint: nested more than %d levels deep", maxDepth)
 	}
 	var operation map[string]json.RawMessage
 	if err := json.Unmarshal(constraint, &operation); err != nil {
 		return flux.IDSet{}, fmt.Errorf("constraint: %w", err)
 	}
 	if len(operation) > 1 {
-		return flux.IDSet{}, fmt.Errorf("constraint: %d operators where one may be", len(operation))
+		return flux.IDSet{}, fmt.Errorf("constraint: %d operators instead of one", len(operation))
 	}
 	for operator, values := range operation {
 		return m.apply(operator, values, depth)
@@ -58,7 +58,7 @@ func (m *matcher) apply(operator string, values json.RawMessage, depth int) (flu
 		return m.combine(operator, operands, depth)
 	case "properties", "hostlist", "ranks":
 	default:
-		return flux.IDSet{}, fmt.Errorf("constraint: there is no operator %.40q", operator)
+		return flux.IDSet{}, fmt.Errorf("constraint: unknown operator %.40q", operator)
 	}
 	var texts []string
 	if err := json.Unmarshal(values, &texts); err != nil {
@@ -66,7 +66,7 @@ func (m *matcher) apply(operator string, values json.RawMessage, depth int) (flu
 	}
 	out := flux.IDSet{}
 	if operator == "properties" {
-		out = m.all // all of them have to be there; of the others, one
+		out = m.all // all properties must match; one of the others
 	}
 	for _, text := range texts {
 		switch operator {
@@ -78,7 +78,7 @@ func (m *matcher) apply(operator string, values json.RawMessage, depth int) (flu
 				return flux.IDSet{}, fmt.Errorf("constraint: %w", err)
 			}
 			if m.names += len(hosts); m.names > flux.MaxNodes {
-				return flux.IDSet{}, fmt.Errorf("constraint: more than %d names of hosts", flux.MaxNodes)
+				return flux.IDSet{}, fmt.Errorf("constraint: more than %d host names", flux.MaxNodes)
 			}
 			out = out.Union(m.named(hosts...))
 		case "ranks":
@@ -92,8 +92,7 @@ func (m *matcher) apply(operator string, values json.RawMessage, depth int) (flu
 	return out, nil
 }
 
-// combine is and, or, and the negation of and. An operator without operands is met by
-// all ranks, but for not.
+// combine computes and, or, and the negation of and. All ranks match an operator without operands, except for not.
 func (m *matcher) combine(operator string, operands []json.RawMessage, depth int) (flux.IDSet, error) {
 	both, either := m.all, flux.IDSet{}
 	for _, operand := range operands {
@@ -112,8 +111,8 @@ func (m *matcher) combine(operator string, operands []json.RawMessage, depth int
 	return both, nil
 }
 
-// having are the ranks with a property, or without it if ^ is before it. The name of
-// a host is a property of it.
+// having returns the ranks with a property, or without it if it starts with ^. The name of a host is a property of
+// it.
 func (m *matcher) having(property string) flux.IDSet {
 	name, negated := strings.CutPrefix(property, "^")
 	ranks, ok := m.resources.Properties[name]
@@ -126,7 +125,7 @@ func (m *matcher) having(property string) flux.IDSet {
 	return ranks
 }
 
-// named are the ranks of hosts.
+// named returns the ranks of hosts.
 func (m *matcher) named(hosts ...string) flux.IDSet {
 	if m.hosts == nil {
 		m.hosts = map[string]uint32{}

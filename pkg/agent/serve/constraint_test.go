@@ -56,7 +56,7 @@ func TestConstraints(t *testing.T) {
 	for constraint, message := range map[string]string{
 		`7`:                        "constraint: ",
 		`{"ranks":["0"],"and":[]}`: "2 operators",
-		`{"nosuch":[]}`:            `no operator "nosuch"`,
+		`{"nosuch":[]}`:            `unknown operator "nosuch"`,
 		`{"ranks":["x"]}`:          `"x" is not a number`,
 		`{"ranks":"0"}`:            "values of ranks",
 		`{"hostlist":["a["]}`:      "host list",

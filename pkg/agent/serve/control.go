@@ -12,17 +12,17 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/control"
 )
 
-// maxRequest bounds the body of a request, in bytes.
+// maxRequest limits the body of a request, in bytes.
 const maxRequest = 4 << 10
 
-// controlHandler answers the controller. Who gets here has shown its certificate.
+// controlHandler serves the controller, which has authenticated itself with its certificate.
 func controlHandler(broker *conn) http.Handler {
 	turn := make(chan struct{}, 1) // one request at a time
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+control.PathResize, func(w http.ResponseWriter, r *http.Request) {
 		var in control.Resize
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
-			answer(w, http.StatusBadRequest, "the request is no JSON: "+err.Error())
+			answer(w, http.StatusBadRequest, "the request is not valid JSON: "+err.Error())
 			return
 		}
 		if in.Size < 1 {
@@ -49,7 +49,7 @@ func controlHandler(broker *conn) http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		if err := json.NewEncoder(w).Encode(state); err != nil {
-			log.V(1).Info("The controller has gone", "reason", err.Error())
+			log.V(1).Info("The controller closed the connection", "reason", err.Error())
 		}
 	})
 	return mux
@@ -61,6 +61,6 @@ func takeTurn(ctx context.Context, turn chan struct{}, f func() (control.State, 
 		defer func() { <-turn }()
 		return f()
 	case <-ctx.Done():
-		return control.State{}, errors.New("another request is under way")
+		return control.State{}, errors.New("another request is in progress")
 	}
 }

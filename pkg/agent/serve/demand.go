@@ -9,42 +9,35 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// situation is what the demand of an instance follows from.
+// situation is the input of the demand of an instance.
 type situation struct {
-	// all is what may run jobs, allocated what jobs have of it.
+	// all is what may run jobs, allocated the part of it that jobs have.
 	all, allocated flux.Resources
-	// waiting counts jobs by what they want that wait for resources and are not
-	// held.
+	// waiting counts the jobs by request that wait for resources and are not held.
 	waiting map[jobRequest]int
-	// stopped are the names of the queues that run no jobs; "" is the queue of
-	// an instance that has none with a name.
+	// stopped are the names of the queues that run no jobs; "" is the queue of an instance without named queues.
 	stopped map[string]bool
-	// drained are the ranks that run no new jobs now, broken those of
-	// them that will not when the cluster grows either: somebody
-	// else than we drained them.
+	// drained are the ranks that run no new jobs now, broken those of them that will not when the cluster grows
+	// either: somebody other than the agent drained them.
 	drained, broken flux.IDSet
 }
 
-// demand is what an instance wants.
+// demand is what an instance needs.
 type demand struct {
-	// pendingNodes, pendingCores and pendingGPUs are what the jobs want that wait, and
-	// could run if there were enough of it: all cores of a node that a job wants for
-	// itself, but only the GPUs that it asks for.
+	// pendingNodes, pendingCores and pendingGPUs are what pending jobs request that could run if there were enough
+	// resources: all cores of an exclusive node, but only the requested GPUs.
 	pendingNodes, pendingCores, pendingGPUs int
-	// nodes is the number of pods with which all that runs can go on and all
-	// that waits and can run does run: pods beyond it may go. It is not
-	// capped.
+	// nodes is the number of pods that suffice to continue everything that runs and to run everything that is pending
+	// and can run. It is not limited to the maximum size.
 	nodes int
 }
 
-// demandOf computes the demand. Not the sum of nodes in use decides, but the
-// highest rank in use: a cluster shrinks from the top. A job that can never run here, or
-// is in a stopped queue wants nothing.
+// demandOf computes the demand. It depends on the highest rank in use, not on the number of nodes in use: a cluster
+// shrinks from the top. A job that can never run here, or is in a stopped queue, adds nothing.
 //
-// What waits is placed as a scheduler might: on the lowest ranks that it can have, and
-// first what has the least choice. That is exact unless jobs have constraints that
-// overlap without one being part of the other; the demand may be too large then, but not
-// too small.
+// Pending jobs are placed like a scheduler might: on the lowest eligible ranks, the most constrained jobs first. This
+// is exact unless constraints of jobs overlap without one including the other. Then the demand may be too large, but
+// not too small.
 func demandOf(s situation) demand {
 	m := newMatcher(s.all)
 	wanted := satisfiable(m, s)
@@ -61,25 +54,25 @@ func demandOf(s situation) demand {
 	return d
 }
 
-// wanted is what a number of jobs want that could run.
+// wantedJobs is a number of jobs with the same request that could run.
 type wantedJobs struct {
 	jobRequest
 	count int
 	fit
 }
 
-// fit is where a job could run, were nothing else there.
+// fit is where a job could run if the instance were empty.
 type fit struct {
-	// ranks are those that have enough for a node, or a slot, of the job.
+	// ranks are those with enough resources for a node, or a slot, of the job.
 	ranks flux.IDSet
-	// total is how many nodes, or slots, they have for it.
+	// total is the number of nodes, or slots, that they have for it.
 	total int
 	// best is what the largest of them has.
 	best amount
 }
 
-// satisfiable leaves out what can't run, and sorts the rest: first what fits on the
-// fewest ranks, then nodes before slots, and large slots before small ones.
+// satisfiable drops what cannot run, and sorts the rest: first what fits on the fewest ranks, then nodes before
+// slots, and large slots before small ones.
 func satisfiable(m *matcher, s situation) []wantedJobs {
 	type kind struct {
 		requires string
@@ -107,15 +100,15 @@ func satisfiable(m *matcher, s situation) []wantedJobs {
 		return cmp.Or(
 			cmp.Compare(a.ranks.Count(), b.ranks.Count()), cmp.Compare(min(b.nodes, 1), min(a.nodes, 1)),
 			cmp.Compare(b.gpus, a.gpus), cmp.Compare(b.cores, a.cores),
-			// So that the answer depends on nothing else than the jobs.
+			// The result must depend on nothing but the jobs.
 			cmp.Compare(a.requires, b.requires), cmp.Compare(a.slots, b.slots), cmp.Compare(a.nodes, b.nodes),
 		)
 	})
 	return out
 }
 
-// fitOf finds where a job could run. A constraint that can't be read restricts nothing:
-// Flux refuses such a job, or knows more than we do.
+// fitOf finds where a job could run. An unreadable constraint restricts nothing: Flux rejects such a job, or supports
+// more than the agent does.
 func fitOf(m *matcher, w jobRequest) fit {
 	eligible := m.all
 	if w.requires != "" {
@@ -146,10 +139,10 @@ func amountOf(node flux.NodeResources) amount {
 	return amount{cores: node.Cores.Count(), gpus: node.GPUs.Count()}
 }
 
-// pending adds up what is wanted.
+// pending sums up what is requested.
 func pending(all []wantedJobs) demand {
 	var d demand
-	shares := 0.0 // of nodes, by slots that go anywhere
+	shares := 0.0 // of nodes, by slots that may run anywhere
 	for _, w := range all {
 		cores := w.slots * w.cores
 		if w.exclusive {
@@ -164,7 +157,7 @@ func pending(all []wantedJobs) demand {
 			shares += float64(w.count*w.slots) / float64(w.perNode().times(w.best))
 		}
 	}
-	// Three thirds are one, whatever sum of them a computer comes to.
+	// Three thirds are one, in spite of rounding errors.
 	d.pendingNodes += int(math.Ceil(shares - 1e-6))
 	return d
 }

@@ -1,11 +1,10 @@
-// Package serve is what an agent answers over HTTP: whether it is alive, whether
-// the broker of its pod is online, and, in the lead's pod, what the Flux
-// instance has and wants, for Prometheus.
+// Package serve is the HTTP server of the agent: whether the agent is alive, whether the broker of its pod is online,
+// and, in the lead's pod, the resources and the demand of the Flux instance for Prometheus, and the requests of the
+// controller.
 //
-// It asks the broker through one connection to its local socket, which is made
-// again when the broker was. Nothing waits longer than a bounded time for a
-// broker that does not answer.
+// It queries the broker over one connection to its local socket, which it reopens after a restart of the broker. No
+// request waits longer than a fixed time for a broker that does not respond.
 //
-// The text format is written here: a library for it would cost the agent, which
-// runs in every pod, more memory than all the rest of it.
+// The package writes the text format of Prometheus itself: a library would cost the agent, which runs in every pod,
+// more memory than everything else in it.
 package serve

@@ -11,10 +11,10 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// minInterval is how long numbers are good, for scrapers that come together.
+// minInterval is how long numbers are valid, for several scrapers.
 const minInterval = time.Second
 
-// snapshot is what the metrics say, as of one moment.
+// snapshot is the content of the metrics at one moment.
 type snapshot struct {
 	at      time.Time
 	version string
@@ -23,26 +23,24 @@ type snapshot struct {
 	status  flux.ResourceStatus
 	sched   flux.SchedStatus
 	stats   flux.JobStats
-	// fresh are jobs that the broker has taken in, in none of the states of stats
-	// yet.
+	// fresh is the number of jobs that the broker has accepted and that are in no state of stats yet.
 	fresh int
-	// uncounted are waiting jobs that are not in the demand.
+	// uncounted is the number of pending jobs that the demand does not include.
 	uncounted int
 	demand    demand
 }
 
 // exporter serves the metrics.
 type exporter struct {
-	// broker is for it alone.
+	// broker is used by the exporter only.
 	broker *conn
-	// interval is how long a snapshot is good.
+	// interval is how long a snapshot is valid.
 	interval time.Duration
-	// turn holds the last snapshot, nil for none. Who takes it out collects
-	// alone, and puts one back.
+	// turn holds the last snapshot, nil for none. Whoever takes it collects exclusively, and returns one.
 	turn chan *snapshot
-	// collector is the last one, nil for none. Who has the turn may use it.
+	// collector is the last one, nil for none. Whoever has the turn may use it.
 	collector *collector
-	// listing says that the journal of jobs can't be read, for its length.
+	// listing: the journal of jobs cannot be read because an entry is too long.
 	listing bool
 }
 
@@ -52,8 +50,8 @@ func newExporter(broker *conn) *exporter {
 	return e
 }
 
-// ServeHTTP answers with numbers of this moment, or, when the broker does not tell
-// them, that there are none: never with old ones.
+// ServeHTTP responds with current numbers, or with flux_up 0 if the broker does not provide them: never with old
+// ones.
 func (e *exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
@@ -62,11 +60,11 @@ func (e *exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		klog.FromContext(ctx).V(2).Info("No metrics", "reason", err.Error())
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	// A client that has gone needs no answer.
+	// A client that has disconnected needs no response.
 	_, _ = w.Write(exposition(s))
 }
 
-// snapshot returns what was collected a moment ago, or collects.
+// snapshot returns the last snapshot if it is recent, or collects a new one.
 func (e *exporter) snapshot(ctx context.Context) (*snapshot, error) {
 	var last *snapshot
 	select {
@@ -87,7 +85,7 @@ func (e *exporter) snapshot(ctx context.Context) (*snapshot, error) {
 	return last, err
 }
 
-// connect sees to it that there is a collector that works.
+// connect ensures that there is a working collector.
 func (e *exporter) connect(ctx context.Context) error {
 	client, err := e.broker.client(ctx)
 	if err != nil {
@@ -97,15 +95,15 @@ func (e *exporter) connect(ctx context.Context) error {
 		if !e.collector.isStale() {
 			return nil
 		}
-		client.Close() // so that the broker forgets what we listen to
+		client.Close() // ends the journal in the broker
 		if client, err = e.broker.client(ctx); err != nil {
 			return err
 		}
 	}
-	// A jobspec with files in it may be too long to be read, and would be sent again.
+	// A jobspec with files in it may exceed the limit, and would be sent again.
 	if e.collector != nil && errors.Is(e.collector.client.Err(), flux.ErrTooLarge) && !e.listing {
 		e.listing = true
-		klog.FromContext(ctx).Info("Jobs are listed to find what they want", "reason", e.collector.client.Err().Error())
+		klog.FromContext(ctx).Info("Listing jobs instead of reading the journal", "reason", e.collector.client.Err().Error())
 	}
 	e.collector, err = newCollector(ctx, client, !e.listing)
 	return err

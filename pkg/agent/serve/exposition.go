@@ -9,10 +9,10 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// text is the format of Prometheus, version 0.0.4.
+// text is in the format of Prometheus, version 0.0.4.
 type text struct{ bytes.Buffer }
 
-// family begins a metric; all are gauges.
+// family starts a metric; all are gauges.
 func (t *text) family(name, help string) {
 	fmt.Fprintf(t, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
 }
@@ -22,7 +22,7 @@ func (t *text) gauge(name, help string, value int) {
 	fmt.Fprintf(t, "%s %d\n", name, value)
 }
 
-// labelled are the values of a metric by a label, in the order given.
+// labelled writes the values of a metric by a label, in the given order.
 func (t *text) labelled(name, help, label string, values ...labelled) {
 	t.family(name, help)
 	for _, v := range values {
@@ -35,8 +35,8 @@ type labelled struct {
 	value int
 }
 
-// oneOf are the values of a metric that says which of some states it is. One that is
-// not among them comes after them: versions of Flux differ.
+// oneOf returns the values of a metric for a state: 1 for the current one. A state that is not among the known ones
+// is appended, because versions of Flux differ.
 func oneOf(is string, states ...string) []labelled {
 	out := make([]labelled, 0, len(states)+1)
 	if !slices.Contains(states, is) {
@@ -52,31 +52,31 @@ func oneOf(is string, states ...string) []labelled {
 	return out
 }
 
-// exposition writes a snapshot; nil when the broker did not tell.
+// exposition writes a snapshot; nil if the broker did not respond.
 func exposition(s *snapshot) []byte {
 	var t text
 	up := 0
 	if s != nil {
 		up = 1
 	}
-	t.gauge("flux_up", "Whether the lead broker answered; without that there are no other metrics.", up)
+	t.gauge("flux_up", "Whether the lead broker responded; otherwise there are no other metrics.", up)
 	if s == nil {
 		return t.Bytes()
 	}
 	t.family("flux_last_update_timestamp_seconds", "When these numbers were collected, in seconds since 1970.")
 	fmt.Fprintf(&t, "flux_last_update_timestamp_seconds %.3f\n", float64(s.at.UnixMilli())/1000)
 	t.labelled("flux_info", "The version of Flux.", "version", labelled{s.version, 1})
-	t.labelled("flux_broker_state", "The state of the lead broker: 1 for that which it is in.", "state",
+	t.labelled("flux_broker_state", "The state of the lead broker: 1 for the current one.", "state",
 		oneOf(s.state, flux.StateJoin, "init", flux.StateQuorum, flux.StateRun, flux.StateCleanup, flux.StateShutdown)...)
-	t.labelled("flux_overlay_health", "The health of the tree of brokers: 1 for that which it is in.", "status",
+	t.labelled("flux_overlay_health", "The health of the tree of brokers: 1 for the current one.", "status",
 		oneOf(s.health, flux.HealthFull, flux.HealthPartial, flux.HealthDegraded, flux.HealthLost, flux.HealthOffline)...)
 	s.resources(&t)
 	s.jobs(&t)
-	t.gauge("flux_nodes_pending", "Nodes that waiting jobs want which could run if there were enough.", s.demand.pendingNodes)
-	t.gauge("flux_cores_pending", "Cores that waiting jobs want which could run if there were enough.", s.demand.pendingCores)
-	t.gauge("flux_gpus_pending", "GPUs that waiting jobs want which could run if there were enough.", s.demand.pendingGPUs)
-	t.gauge("flux_jobs_uncounted", fmt.Sprintf("Waiting jobs after the first %d, which are not in what is pending and demanded.", maxWaiting), s.uncounted)
-	t.gauge("flux_nodes_demanded", "Pods with which everything that runs goes on and everything that could run runs.", s.demand.nodes)
+	t.gauge("flux_nodes_pending", "Nodes requested by pending jobs that could run if there were enough.", s.demand.pendingNodes)
+	t.gauge("flux_cores_pending", "Cores requested by pending jobs that could run if there were enough.", s.demand.pendingCores)
+	t.gauge("flux_gpus_pending", "GPUs requested by pending jobs that could run if there were enough.", s.demand.pendingGPUs)
+	t.gauge("flux_jobs_uncounted", fmt.Sprintf("Pending jobs after the first %d, which the pending and demanded resources do not include.", maxWaiting), s.uncounted)
+	t.gauge("flux_nodes_demanded", "Pods that suffice for all running jobs and all pending jobs that could run.", s.demand.nodes)
 	return t.Bytes()
 }
 
@@ -91,11 +91,11 @@ func (s *snapshot) resources(t *text) {
 		suffix, what string
 		totals       flux.Totals
 	}{
-		{"", "the maximum size has", all},
-		{"_up", "jobs can run on", up},
-		{"_free", "could be given to a job now", free},
-		{"_allocated", "jobs have", allocated},
-		{"_drained", "get no new jobs, because they are drained", drainedSet},
+		{"", "exist at the maximum size", all},
+		{"_up", "can run jobs", up},
+		{"_free", "are free", free},
+		{"_allocated", "are allocated to jobs", allocated},
+		{"_drained", "are drained and get no new jobs", drainedSet},
 		{"_offline", "have no broker", offline},
 	} {
 		t.gauge("flux_nodes"+m.suffix, "Nodes that "+m.what+".", m.totals.Nodes)

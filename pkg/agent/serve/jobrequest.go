@@ -4,20 +4,20 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// want is what a job asks for that waits. Jobs that ask for the same are equal.
+// jobRequest is what a pending job requests. Jobs with the same request are equal.
 type jobRequest struct {
 	queue string
-	// nodes is how many nodes it asks for, as such; 0 for slots wherever they are.
+	// nodes is the number of nodes; 0 for slots on any nodes.
 	nodes int
-	// exclusive says that it gets all that those nodes have.
+	// exclusive: the job gets all resources of these nodes.
 	exclusive bool
-	// slots of each node, or in all, with that many cores and GPUs each.
+	// slots for each node, or in total, with this many cores and GPUs each.
 	slots, cores, gpus int
 	// requires is the constraint on its nodes, "" for none.
 	requires string
 }
 
-// requestOfSpec is what a jobspec says.
+// requestOfSpec returns the request of a jobspec.
 func requestOfSpec(j flux.Jobspec) jobRequest {
 	return jobRequest{
 		queue: j.Queue, nodes: j.Nodes, exclusive: j.Exclusive,
@@ -25,8 +25,8 @@ func requestOfSpec(j flux.Jobspec) jobRequest {
 	}
 }
 
-// requestOfJob is what a list of jobs says, where there is no better source: neither GPUs
-// nor constraints, nor which cores have to be of one node.
+// requestOfJob returns the request of a listed job, for lack of a better source: without GPUs and constraints, and
+// without knowing which cores must be on one node.
 func requestOfJob(job flux.Job) jobRequest {
 	w := jobRequest{queue: job.Queue, nodes: job.Nodes, slots: 1, cores: 1}
 	switch {
@@ -40,8 +40,8 @@ func requestOfJob(job flux.Job) jobRequest {
 	return w
 }
 
-// perNode is what it needs of one node: all its slots there, or one. Of a node that it
-// gets for itself Flux wants no more, either.
+// perNode returns the resources that it needs on one node: those of all its slots there, or of one slot. Flux
+// requires no more of an exclusive node either.
 func (w jobRequest) perNode() amount {
 	if w.nodes > 0 && !w.exclusive {
 		return amount{cores: w.slots * w.cores, gpus: w.slots * w.gpus}
@@ -49,10 +49,10 @@ func (w jobRequest) perNode() amount {
 	return amount{cores: w.cores, gpus: w.gpus}
 }
 
-// amount is an amount of what nodes have.
+// amount is an amount of resources.
 type amount struct{ cores, gpus int }
 
-// times is how often a fits into b; an amount of nothing fits once.
+// times returns how often a fits into b; an empty amount fits once.
 func (a amount) times(b amount) int {
 	switch {
 	case a.cores == 0 && a.gpus == 0:
@@ -65,7 +65,7 @@ func (a amount) times(b amount) int {
 	return min(b.cores/a.cores, b.gpus/a.gpus)
 }
 
-// less is a without n times b.
+// less returns a without n times b.
 func (a amount) less(n int, b amount) amount {
 	return amount{cores: a.cores - n*b.cores, gpus: a.gpus - n*b.gpus}
 }

@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// parentTimeout bounds each of two: asking for the parent's name, and connecting.
+	// parentTimeout limits each of two steps: resolving the name of the parent, and connecting to it.
 	parentTimeout = 500 * time.Millisecond
-	// causeAge is how long a cause is told again without looking: anybody may ask.
+	// causeAge is how long a cause is cached, because anybody may request it.
 	causeAge = time.Second
 )
 
-// joinDiagnosis finds out why the broker is not online. It asks more than a probe may: the
-// resolver, and the network.
+// joinDiagnosis finds out why the broker is not online. It does more than a probe may: it uses the resolver and the
+// network.
 type joinDiagnosis struct {
 	broker *conn
-	// ended says how the broker ended last, "" where none has.
+	// ended describes how the broker ended last, "" if it never did.
 	ended func() string
 
 	mu   sync.Mutex
@@ -76,7 +76,7 @@ func (c *joinDiagnosis) find(ctx context.Context) plan.Cause {
 	if state, err := client.State(ctx); err != nil || state != flux.StateJoin {
 		return cause
 	}
-	// The broker's own word for whom it tries to join; flux-broker-attributes(7).
+	// The endpoint that the broker tries to join; flux-broker-attributes(7).
 	endpoint, err := client.Attr(ctx, "tbon.parent-endpoint")
 	parent, parseErr := url.Parse(endpoint)
 	if err != nil || parseErr != nil || parent.Scheme != "tcp" || parent.Port() == "" {
@@ -85,7 +85,7 @@ func (c *joinDiagnosis) find(ctx context.Context) plan.Cause {
 	return reach(ctx, parent.Hostname(), parent.Port())
 }
 
-// reach tries to get to a broker that does not let ours join.
+// reach connects to the parent of a broker that cannot join.
 func reach(ctx context.Context, host, port string) plan.Cause {
 	resolving, cancel := context.WithTimeout(ctx, parentTimeout)
 	defer cancel()
@@ -99,16 +99,16 @@ func reach(ctx context.Context, host, port string) plan.Cause {
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return plan.Cause{Kind: plan.CauseNetwork, Message: fmt.Sprintf("the pod of the broker to join, %s (%s), is reached, and no broker listens there yet", host, address)}
+		return plan.Cause{Kind: plan.CauseNetwork, Message: fmt.Sprintf("the pod of the broker to join, %s (%s), is reachable, but no broker listens there yet", host, address)}
 	case err != nil:
-		return plan.Cause{Kind: plan.CauseNetwork, Message: fmt.Sprintf("the broker to join, %s, can't be reached (%v): network policies and firewalls between nodes must let pods through", host, err)}
+		return plan.Cause{Kind: plan.CauseNetwork, Message: fmt.Sprintf("the broker to join, %s, cannot be reached (%v): network policies and firewalls between nodes must allow traffic between pods", host, err)}
 	}
 	conn.Close()
 	return plan.Cause{Kind: plan.CauseLead, Message: fmt.Sprintf(
-		"the broker to join, %s (%s), is reached, and does not let this one in: it starts, or has another certificate or host list; the log of its pod says more", host, address)}
+		"the broker to join, %s (%s), is reachable, but does not accept this one: it is starting, or has another certificate or host list; see the log of its pod", host, address)}
 }
 
-// nameError leaves out the servers that were asked, and what differs each time.
+// nameError removes the addresses of resolvers and other text that changes between attempts.
 func nameError(err error) error {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {

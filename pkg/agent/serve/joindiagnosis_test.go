@@ -65,6 +65,6 @@ func TestCauseWithoutBroker(t *testing.T) {
 	socket := (&url.URL{Scheme: "local", Path: filepath.Join(t.TempDir(), "local")}).String()
 	cause := askCause(t, Options{Socket: socket, User: -1, Ended: func() string { return "it ended with exit code 1" }})
 	assert.Equal(t, plan.CauseBroker, cause.Kind)
-	assert.Contains(t, cause.Message, "there is no broker")
+	assert.Contains(t, cause.Message, "no connection to the broker")
 	assert.Contains(t, cause.Message, "it ended with exit code 1")
 }

@@ -160,10 +160,10 @@ func TestConstraintsAreBounded(t *testing.T) {
 	_, err = m.match(json.RawMessage(`{"hostlist":[` + all + `]}`))
 	require.NoError(t, err, "and so many again the next time")
 	for constraint, want := range map[string]string{
-		nested(maxDepth):                                         "nested more than 64 deep",
-		`{"hostlist":[` + all + `,"b"]}`:                         "names of hosts",
+		nested(maxDepth):                                         "nested more than 64 levels deep",
+		`{"hostlist":[` + all + `,"b"]}`:                         "host names",
 		`{"hostlist":["a[00000000000-1]"]}`:                      "more than 10 digits",
-		`{"or":[{"hostlist":[` + all + `]},{"hostlist":["b"]}]}`: "names of hosts",
+		`{"or":[{"hostlist":[` + all + `]},{"hostlist":["b"]}]}`: "host names",
 	} {
 		_, err := m.match(json.RawMessage(constraint))
 		assert.ErrorContains(t, err, want)

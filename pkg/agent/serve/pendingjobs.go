@@ -12,40 +12,39 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// journalEvents are those that change what waits, or what for, and those with which the jobspec
-// comes: before Flux 0.63 that is validate.
+// journalEvents are the events that change which jobs are pending and what they request, and those that carry the
+// jobspec: before Flux 0.63 that is validate.
 var journalEvents = [...]string{
 	"submit", "validate", "depend", "priority", "urgency", "jobspec-update", "flux-restart", "alloc", "exception", "clean", "invalidate",
 }
 
-// pendingJobs counts the jobs that wait for resources by what they want. It hears of each
-// change, so that nobody has to list them: that takes a broker the longer the more there
-// are. It is a [flux.Follower].
+// pendingJobs counts the jobs that wait for resources by their request. It follows every change, because listing jobs
+// loads a broker in proportion to their number. It is a [flux.Follower].
 type pendingJobs struct {
-	// caughtUp is closed when all jobs are known, and ended when that ends.
+	// caughtUp is closed when all jobs are known, and ended when the journal has ended.
 	caughtUp, ended chan struct{}
 
 	mu sync.Mutex
-	// jobs are those that have no resources yet.
+	// jobs are the jobs without resources.
 	jobs map[flux.JobID]*pendingJob
-	// counts are of those that wait for them and are not held.
+	// counts are those of the jobs that wait for resources and are not held.
 	counts map[jobRequest]int
-	// allocs is how many jobs have got resources.
+	// allocs is the number of jobs that got resources.
 	allocs int
-	// err is why there is no such journal.
+	// err is why there is no journal.
 	err error
-	// stale says that not everything is known any more: it has to be read anew.
+	// stale: the counts are incomplete, and the journal has to be read again.
 	stale bool
 }
 
-// pendingJob is a job that has no resources yet.
+// pendingJob is a job without resources.
 type pendingJob struct {
 	request  jobRequest
 	state    flux.JobState
 	priority int64
 }
 
-// counted says that it could run if there were resources.
+// counted reports whether the job would run if there were enough resources.
 func (j *pendingJob) counted() bool { return j.state == flux.JobSched && j.priority > 0 }
 
 func newPendingJobs() *pendingJobs {
@@ -55,8 +54,7 @@ func newPendingJobs() *pendingJobs {
 	}
 }
 
-// await waits until all jobs are known, or the connection is lost, and returns the counts
-// of that moment.
+// await waits until all jobs are known, or until the connection is lost, and returns the current counts.
 func (w *pendingJobs) await(ctx context.Context, lost <-chan struct{}) (map[jobRequest]int, error) {
 	select {
 	case <-w.caughtUp:
@@ -72,21 +70,21 @@ func (w *pendingJobs) await(ctx context.Context, lost <-chan struct{}) (map[jobR
 	}
 }
 
-// isStale says that what will be returned is not all that there is to know.
+// isStale reports whether the counts are incomplete.
 func (w *pendingJobs) isStale() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.stale
 }
 
-// allocations is how many jobs have got resources since the journal is read.
+// allocations returns how many jobs got resources since the journal was opened.
 func (w *pendingJobs) allocations() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.allocs
 }
 
-// CaughtUp is told that all jobs are known.
+// CaughtUp records that all jobs are known.
 func (w *pendingJobs) CaughtUp() {
 	if !w.isCaughtUp() {
 		close(w.caughtUp)
@@ -102,12 +100,11 @@ func (w *pendingJobs) isCaughtUp() bool {
 	}
 }
 
-// Ended is told that no more is heard.
+// Ended records that the journal has ended.
 func (w *pendingJobs) Ended(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// Should it be asked again, it is by a new one: a broker that begins answers before it has a
-	// job manager.
+	// The next attempt needs a new follower: a starting broker answers before it has a job manager.
 	w.stale = true
 	if w.isCaughtUp() {
 		return
@@ -116,27 +113,27 @@ func (w *pendingJobs) Ended(err error) {
 	close(w.ended)
 }
 
-// Entry is told what has happened to a job (RFC 21).
+// Entry applies an entry of the journal (RFC 21).
 func (w *pendingJobs) Entry(e flux.JournalEntry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	job := w.jobs[e.ID]
 	if job == nil {
 		if len(e.Jobspec) == 0 {
-			return // it has resources, or has had them
+			return // it has or had resources
 		}
 		job = &pendingJob{request: requestOfJob(flux.Job{}), state: flux.JobNew}
 		var spec flux.Jobspec
 		if json.Unmarshal(e.Jobspec, &spec) == nil {
 			job.request = requestOfSpec(spec)
-		} else { // it wants something
+		} else { // its resources are unknown
 			job.request.queue, job.request.requires = spec.Queue, spec.Requires
 		}
 	} else {
 		w.count(job, -1)
 	}
 	for _, event := range e.Events {
-		// The jobspec that comes with the past has all changes made.
+		// The jobspec of a past entry contains all updates.
 		if event.Name == "jobspec-update" && w.isCaughtUp() && !job.request.update(event.Context) {
 			w.stale = true
 		}
@@ -162,7 +159,7 @@ func (w *pendingJobs) count(job *pendingJob, n int) {
 	}
 }
 
-// apply is what an event does to a job, as far as that matters until it runs.
+// apply applies an event to a job, as far as it matters before the job runs.
 func (j *pendingJob) apply(event flux.JobEvent) {
 	var context struct {
 		Priority int64
@@ -199,8 +196,7 @@ func (j *pendingJob) apply(event flux.JobEvent) {
 	}
 }
 
-// update applies changes to a jobspec: values by their paths. It returns false where it
-// can't, and they matter.
+// update applies changes to a jobspec: values by their paths. It returns false if it cannot apply a relevant change.
 func (w *jobRequest) update(context json.RawMessage) bool {
 	var changes map[string]json.RawMessage
 	if json.Unmarshal(context, &changes) != nil {

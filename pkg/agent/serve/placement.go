@@ -7,15 +7,14 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// places are the nodes of an instance while what waits is placed on them.
+// placement is the nodes of an instance while pending jobs are placed on them.
 type placement struct {
 	all flux.Resources
-	// usable are the ranks on which something could be placed, taken those of them on
-	// which there is.
+	// usable are the ranks that accept jobs, and taken those of them that have a job.
 	usable, taken flux.IDSet
-	// room is what is left of ranks that are taken, but for those that take no more.
+	// room is what remains on ranks that are taken, except for ranks that accept no more.
 	room map[uint32]amount
-	// beyond is how many nodes are missing.
+	// beyond is the number of missing nodes.
 	beyond int
 }
 
@@ -28,7 +27,7 @@ func newPlacement(ranks flux.IDSet, s situation) *placement {
 	return p
 }
 
-// placeNodes gives nodes to jobs that ask for them.
+// placeNodes assigns nodes to jobs that request nodes.
 func (p *placement) placeNodes(w wantedJobs) {
 	n := w.count * w.nodes
 	got := w.ranks.Intersect(p.usable).Without(p.taken).First(n)
@@ -36,7 +35,7 @@ func (p *placement) placeNodes(w wantedJobs) {
 	p.lacks(w, n-got.Count())
 }
 
-// placeSlots gives slots to jobs: on nodes that are in use already, then on others.
+// placeSlots assigns slots to jobs: first on nodes in use, then on others.
 func (p *placement) placeSlots(w wantedJobs) {
 	n := w.count * w.slots
 	for _, rank := range slices.Sorted(maps.Keys(p.room)) {
@@ -59,7 +58,7 @@ func (p *placement) placeSlots(w wantedJobs) {
 	p.lacks(w, (n+most-1)/most)
 }
 
-// fill places at most n slots on a rank, and returns how many.
+// fill places at most n slots on a rank, and returns their number.
 func (p *placement) fill(rank uint32, n int, slot amount) int {
 	n = min(n, slot.times(p.room[rank]))
 	if p.room[rank] = p.room[rank].less(n, slot); p.room[rank] == (amount{}) {
@@ -68,15 +67,14 @@ func (p *placement) fill(rank uint32, n int, slot amount) int {
 	return n
 }
 
-// lacks notes that nodes are missing, unless others than those that there are could not
-// help.
+// lacks records missing nodes, unless additional nodes could not help.
 func (p *placement) lacks(w wantedJobs, nodes int) {
 	if w.requires == "" {
 		p.beyond += nodes
 	}
 }
 
-// pods is how many pods are needed for all that was placed, and all that is missing.
+// pods returns how many pods are needed for everything that was placed and everything that is missing.
 func (p *placement) pods() int {
 	needed := p.taken
 	if p.beyond > 0 {

@@ -10,20 +10,19 @@ import (
 )
 
 const (
-	// settle is how long ranks have to be drained before they count as idle: the
-	// scheduler hears of it a moment later, and may just have placed a job there.
-	settle = 500 * time.Millisecond
-	// maxRunning bounds the jobs that are looked through.
+	// settleTime is how long ranks have to be drained before they count as idle: the scheduler learns of a drain with
+	// a delay, and may place a job there until then.
+	settleTime = 500 * time.Millisecond
+	// maxRunning limits the number of inspected jobs.
 	maxRunning = 10_000
 )
 
-// resize brings drains in line with a size: the ranks that are to go get no new
-// jobs, those that stay are given back if it was us who drained them. It may be
-// repeated, by whoever comes next.
+// resize adjusts drains to a size: the ranks to remove get no new jobs, and the ranks that stay are undrained if the
+// agent drained them. It is idempotent.
 func resize(ctx context.Context, client *flux.Client, size int, now time.Time) (control.State, error) {
 	status, err := client.ResourceStatus(ctx)
 	if err != nil {
-		return control.State{}, fmt.Errorf("find what is drained: %w", err)
+		return control.State{}, fmt.Errorf("reading drained ranks: %w", err)
 	}
 	stay := flux.IDRange(0, uint32(size-1))
 	state := control.State{Leaving: status.Online.Without(stay)}
@@ -34,7 +33,7 @@ func resize(ctx context.Context, client *flux.Client, size int, now time.Time) (
 	}
 	if !status.DrainedFor(control.Reason).Intersect(stay).Empty() {
 		if state.Returned, err = client.Undrain(ctx, stay, control.Reason); err != nil {
-			return control.State{}, fmt.Errorf("give ranks below %d back: %w", size, err)
+			return control.State{}, fmt.Errorf("undrain ranks below %d: %w", size, err)
 		}
 	}
 	if state.Leaving.Empty() {
@@ -48,8 +47,7 @@ func resize(ctx context.Context, client *flux.Client, size int, now time.Time) (
 	return state, nil
 }
 
-// findBusy finds what runs on the ranks that are to go: what the scheduler has given
-// away, and what jobs say of themselves.
+// findBusy finds what runs on the ranks to remove: allocations of the scheduler, and running jobs.
 func findBusy(ctx context.Context, client *flux.Client, state *control.State) error {
 	sched, err := client.SchedStatus(ctx)
 	if err != nil {
@@ -69,10 +67,10 @@ func findBusy(ctx context.Context, client *flux.Client, state *control.State) er
 	return nil
 }
 
-// settled says whether all drains of these ranks are old enough.
+// settled reports whether all drains of these ranks are old enough.
 func settled(status flux.ResourceStatus, ranks flux.IDSet, now time.Time) bool {
 	for _, d := range status.Drained {
-		if !d.Ranks.Intersect(ranks).Empty() && now.Sub(d.Since) < settle {
+		if !d.Ranks.Intersect(ranks).Empty() && now.Sub(d.Since) < settleTime {
 			return false
 		}
 	}

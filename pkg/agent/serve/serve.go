@@ -19,36 +19,34 @@ import (
 )
 
 const (
-	// askTimeout bounds what a request may wait for the broker. The kubelet
-	// waits three seconds for an answer.
+	// askTimeout limits how long a request may wait for the broker. The kubelet waits three seconds for a response.
 	askTimeout = 2 * time.Second
 	// maxHeaderBytes is enough for a kubelet and a Prometheus.
 	maxHeaderBytes = 16 << 10
-	// shutdownTimeout bounds the wait for requests under way at the end.
+	// shutdownTimeout limits the wait for active requests at the end.
 	shutdownTimeout = control.Timeout + time.Second
 )
 
-// Options say what to serve.
+// Options configure the server.
 type Options struct {
-	// Addr is where to listen, for example ":9560".
+	// Addr is the address to listen on, for example ":9560".
 	Addr string
 	// Socket is the path or URI of the broker's local socket.
 	Socket string
-	// User is the user id to connect as, the broker's; -1 for our own.
+	// User is the user ID to connect as, that of the broker; -1 for that of the agent.
 	User int
-	// Ended says how the broker ended last, "" where none has; nil for never.
+	// Ended describes how the broker ended last, "" if it never did; nil for never.
 	Ended func() string
-	// Lead: this is the pod of rank 0, which serves metrics, and the controller.
+	// Lead: this is the pod of rank 0, which serves metrics and the controller.
 	Lead bool
-	// ControlAddr is where a lead listens for the controller; "" for nowhere.
+	// ControlAddr is where a lead listens for the controller; "" to not listen.
 	ControlAddr string
-	// Credentials are the certificates to listen there with, as in the Secret of
-	// the cluster.
+	// Credentials are the certificates for ControlAddr, as in the Secret of the cluster.
 	Credentials map[string][]byte
 }
 
-// Run serves until ctx ends. It returns an error when it cannot serve health and
-// metrics. That it cannot serve the controller is only logged: the pod works without.
+// Run serves until ctx ends. It returns an error if it cannot serve health and metrics. If it cannot serve the
+// controller it only logs that, because the pod works without.
 func Run(ctx context.Context, o Options) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Addr)
 	if err != nil {
@@ -84,19 +82,19 @@ func run(ctx context.Context, o Options, listener, forController net.Listener) e
 			})
 		}
 	}
-	// What is heard of jobs comes over a connection of its own: a probe does not wait for it.
+	// The journal of jobs has a connection of its own, so that probes do not wait for it.
 	metrics := newConn(o.Socket, o.User)
 	defer metrics.close()
 	return serve(ctx, listener, handler(broker, metrics, o))
 }
 
 func notServed(ctx context.Context, err error) {
-	klog.FromContext(ctx).Error(err, "The controller cannot drain ranks before they go")
+	klog.FromContext(ctx).Error(err, "Failed to serve the controller, which cannot drain ranks before they are removed")
 }
 
-// serve serves until ctx ends, and lets requests under way finish.
+// serve serves until ctx ends, and lets active requests finish.
 func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
-	// Requests outlive ctx for a moment, but not what they have to wait for.
+	// Requests continue for a moment after ctx has ended, with their own timeouts.
 	requests := context.WithoutCancel(ctx)
 	server := &http.Server{
 		Handler:           h,
@@ -106,8 +104,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return requests },
-		// The output of this process is the application's; those who knock at
-		// the wrong door don't belong there.
+		// The output of this process belongs to the application. Errors of clients are not logged there.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	stopped := make(chan struct{})
@@ -116,7 +113,7 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 		ctx, cancel := context.WithTimeout(requests, shutdownTimeout)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
-			klog.FromContext(ctx).V(1).Info("Requests were cut off", "reason", err.Error())
+			klog.FromContext(ctx).V(1).Info("Aborted active requests", "reason", err.Error())
 		}
 	})
 	err := server.Serve(listener)

@@ -115,7 +115,7 @@ func TestReadyFollowsTheBroker(t *testing.T) {
 	ready := func() int { code, _ := get(t, url+"/readyz"); return code }
 	code, text := get(t, url+"/readyz")
 	assert.Equal(t, 503, code)
-	assert.Contains(t, text, "there is no broker")
+	assert.Contains(t, text, "no connection to the broker")
 
 	for range 3 {
 		b, err := fluxtest.Listen(path)
@@ -148,7 +148,7 @@ func TestBrokerThatHangs(t *testing.T) {
 		wg.Go(func() {
 			code, text := get(t, url+"/readyz")
 			assert.Equal(t, 503, code)
-			assert.Contains(t, text, "the broker does not answer")
+			assert.Contains(t, text, "the broker does not respond")
 		})
 		wg.Go(func() {
 			code, text := get(t, url+"/metrics")
