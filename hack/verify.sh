@@ -27,7 +27,7 @@ step "generated files are fresh"
 hack/verify-codegen.sh
 
 step "documentation agrees with the code"
-hack/verify-docs.sh
+CGO_ENABLED=0 go test -count=1 -vet=off ./test/documentation
 
 step "lint"
 hack/lint.sh

@@ -1,5 +1,7 @@
-// Package documentation_test compares what the documentation names with what there is: fields, flags, metrics, labels,
-// files, make targets, tests and environment variables. hack/verify-docs.sh compares the tables of the reference.
+// Package documentation_test checks the repository's texts: links resolve; what is documented exists, and what exists
+// is documented; outputs, language and line lengths follow the rules of CONTRIBUTING.md.
+//
+// A check reads the tables of a page by their headings. Names in the tables are in backquotes.
 package documentation_test
 
 import (
@@ -10,21 +12,23 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	controllerapp "minicluster.internal/operator/pkg/controller/app"
-	metricsapp "minicluster.internal/operator/pkg/metrics/app"
 )
 
 const root = "../.."
 
+// Pages with tables that the tests read.
+const (
+	concepts      = "docs/concepts.md"
+	operations    = "docs/operations.md"
+	metricsAPI    = "docs/metrics.md"
+	opportunistic = "docs/opportunistic.md"
+	contributing  = "docs/contributing.md"
+)
+
 var (
-	fences  = regexp.MustCompile("(?ms)^```.*?^```")
-	spans   = regexp.MustCompile("`([^`\n]+)`")
-	indexes = regexp.MustCompile(`\[\d*\]`)
+	fences = regexp.MustCompile("(?ms)^```.*?^```")
+	spans  = regexp.MustCompile("`([^`\n]+)`")
 )
 
 // page is a Markdown file.
@@ -35,14 +39,12 @@ type page struct {
 	spans []string
 }
 
-// pages are all Markdown files of the repository but the changelog, which also names what no longer exists.
+// pages returns all Markdown files but the changelog, which also names what no longer exists.
 func pages(t *testing.T) []page {
 	t.Helper()
 	var all []page
 	for _, name := range listed(t, "*.md", ":!CHANGELOG.md") {
-		content, err := os.ReadFile(filepath.Join(root, name))
-		require.NoError(t, err)
-		p := page{name: name, text: string(content)}
+		p := page{name: name, text: read(t, name)}
 		for _, match := range spans.FindAllStringSubmatch(fences.ReplaceAllString(p.text, ""), -1) {
 			p.spans = append(p.spans, match[1])
 		}
@@ -52,10 +54,11 @@ func pages(t *testing.T) []page {
 	return all
 }
 
-// listed are the files of the repository that match, sorted.
+// listed returns the files of the repository that match patterns of git, sorted. It includes new files.
 func listed(t *testing.T, patterns ...string) []string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "git", append([]string{"ls-files", "--cached", "--others", "--exclude-standard", "--"}, patterns...)...)
+	command := exec.CommandContext(t.Context(), "git",
+		append([]string{"ls-files", "--cached", "--others", "--exclude-standard", "--"}, patterns...)...)
 	command.Dir = root
 	out, err := command.Output()
 	if err != nil {
@@ -64,7 +67,7 @@ func listed(t *testing.T, patterns ...string) []string {
 	var names []string
 	for name := range strings.Lines(string(out)) {
 		name = strings.TrimSpace(name)
-		if _, err := os.Stat(filepath.Join(root, name)); err == nil {
+		if info, err := os.Stat(filepath.Join(root, name)); err == nil && info.Mode().IsRegular() {
 			names = append(names, name)
 		}
 	}
@@ -74,252 +77,22 @@ func listed(t *testing.T, patterns ...string) []string {
 // read returns a file of the repository.
 func read(t *testing.T, name string) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, name))
+	return readFile(t, filepath.Join(root, name))
+}
+
+// readFile returns a file.
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return string(content)
 }
 
-// set has what the first group of an expression matches in a text.
+// set returns what the first group of an expression matches in a text.
 func set(expression, text string) map[string]bool {
 	found := map[string]bool{}
 	for _, match := range regexp.MustCompile(expression).FindAllStringSubmatch(text, -1) {
 		found[match[1]] = true
 	}
 	return found
-}
-
-// TestFields: each field of a MiniCluster that is named by its whole path exists. The reference is generated from the types.
-func TestFields(t *testing.T) {
-	t.Parallel()
-	known := set("(?m)^\\| `((?:spec|status)[^`]*)`", read(t, "docs/reference/api.md"))
-	require.Contains(t, known, "spec.size")
-	field := regexp.MustCompile(`(?:^|[^\w./-])((?:spec|status)\.[A-Za-z][\w.\[\]]*)`)
-	for _, p := range pages(t) {
-		for _, span := range p.spans {
-			for _, match := range field.FindAllStringSubmatch(span, -1) {
-				if name := match[1]; name != "status.go" {
-					assert.True(t, known[strings.TrimSuffix(indexes.ReplaceAllString(name, "[]"), "[]")], "%s: there is no field %s", p.name, name)
-				}
-			}
-		}
-	}
-}
-
-// othersFlags are flags of other programs that a piece of code begins with.
-var othersFlags = map[string]bool{
-	"horizontal-pod-autoscaler-tolerance": true, // kube-controller-manager
-	"env":                                 true, // flux submit
-}
-
-// TestFlags: flags that stand for themselves, and those of command lines of our programs, exist.
-func TestFlags(t *testing.T) {
-	t.Parallel()
-	known := map[string]bool{"help": true, "version": true}
-	for _, command := range []*cobra.Command{controllerapp.NewCommand(), metricsapp.NewCommand()} {
-		for _, c := range append(command.Commands(), command) {
-			c.Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
-		}
-	}
-	ours := regexp.MustCompile(`minicluster-(?:controller|metrics)((?: +[^ |]+)+)`)
-	flag := regexp.MustCompile(`(?:^|\s)--([a-z][a-z-]*)`)
-	// Programs for tests and measurements have flags, too.
-	var defined strings.Builder
-	for _, name := range listed(t, "test/*.go", "hack/*.go") {
-		defined.WriteString(read(t, name))
-	}
-	tools := set(`Var(?:P)?\([^"\n]*"([a-z][a-z-]*)"`, defined.String())
-	for _, p := range pages(t) {
-		for _, span := range p.spans {
-			if match := flag.FindStringSubmatch(span); match != nil && strings.HasPrefix(span, "--") {
-				assert.True(t, known[match[1]] || tools[match[1]] || othersFlags[match[1]], "%s: there is no flag --%s", p.name, match[1])
-			}
-		}
-		for line := range strings.Lines(p.text) {
-			command := ours.FindString(line)
-			if strings.Contains(line, "kubectl") && !strings.Contains(line, "| minicluster") {
-				continue // the name of an object
-			}
-			for _, match := range flag.FindAllStringSubmatch(command, -1) {
-				assert.True(t, known[match[1]], "%s: there is no flag --%s: %s", p.name, match[1], line)
-			}
-		}
-	}
-}
-
-// TestMetrics: each metric of ours that is named has a place in a table of the reference. That those are right is
-// checked where the tables are.
-func TestMetrics(t *testing.T) {
-	t.Parallel()
-	known := map[string]bool{}
-	for _, name := range []string{"docs/operations.md", "docs/metrics.md", "docs/opportunistic.md"} {
-		for line := range strings.Lines(read(t, name)) {
-			if strings.HasPrefix(line, "|") {
-				for metric := range set("`((?:minicluster|flux)_[a-z_]+)`", line) {
-					known[metric] = true
-				}
-			}
-		}
-	}
-	require.Contains(t, known, "flux_nodes_demanded")
-	for _, p := range pages(t) {
-		for _, span := range p.spans {
-			for metric := range set(`^((?:minicluster|flux)_[a-z_]+[a-z])(?:\{.*\})?$`, span) {
-				assert.True(t, known[metric], "%s: metric %s is in no table", p.name, metric)
-			}
-		}
-	}
-}
-
-// TestLabels: all labels and annotations of ours are in the reference, and no others.
-func TestLabels(t *testing.T) {
-	t.Parallel()
-	var source strings.Builder
-	for _, name := range listed(t, "pkg/apis/fluxframework/v1alpha2/wellknown.go", "pkg/controller/build_*.go") {
-		if !strings.HasSuffix(name, "_test.go") {
-			source.WriteString(read(t, name))
-		}
-	}
-	code := set(`(?m)^\s*(?:const )?\w*(?:Label|Annotation|annotation|Finalizer)\w* *= "([a-z.-]+(?:/[a-z-]+)?)"`, source.String())
-	text := read(t, "docs/reference/labels.md")
-	documented := set("(?m)^\\| `([a-z.-]+/[a-z-]+|hpa-selector)`", text)
-	require.Contains(t, code, "hpa-selector")
-	assert.Equal(t, code, documented)
-}
-
-// TestFiles: paths in the repository that are named exist.
-func TestFiles(t *testing.T) {
-	t.Parallel()
-	path := regexp.MustCompile(`(?:^|[^\w./-])((?:pkg|test|manifests|docs|hack|examples|cmd|\.ci)/[\w./*-]*\w)`)
-	for _, p := range pages(t) {
-		for _, match := range path.FindAllStringSubmatch(p.text, -1) {
-			found, err := filepath.Glob(filepath.Join(root, match[1]))
-			require.NoError(t, err)
-			if len(found) == 0 {
-				found, err = filepath.Glob(filepath.Join(root, filepath.Dir(p.name), match[1]))
-				require.NoError(t, err)
-			}
-			assert.NotEmpty(t, found, "%s: there is no %s", p.name, match[1])
-		}
-	}
-}
-
-// TestTargets: targets of make that are named exist, and variables for them.
-func TestTargets(t *testing.T) {
-	t.Parallel()
-	makefile := read(t, "Makefile")
-	targets, variables := set(`(?m)^([a-z0-9-]+):`, makefile), set(`\$\(([A-Z_]+)\)`, makefile)
-	for name := range set(`\(([A-Z]+)=`, makefile) { // a script looks at it
-		variables[name] = true
-	}
-	command := regexp.MustCompile(`^(?:[$#] )?make ([a-z][a-z0-9-]*)((?: [A-Z_]+=\S+)*)`)
-	for _, p := range pages(t) {
-		lines := append(strings.Split(p.text, "\n"), p.spans...)
-		for _, line := range lines {
-			match := command.FindStringSubmatch(line)
-			if match == nil || (line[0] == 'm' && !assertable(p, line)) {
-				continue
-			}
-			assert.True(t, targets[match[1]], "%s: there is no target %s", p.name, match[1])
-			for variable := range set(`([A-Z_]+)=`, match[2]) {
-				assert.True(t, variables[variable], "%s: make %s knows no variable %s", p.name, match[1], variable)
-			}
-		}
-	}
-}
-
-// assertable tells a command from a line of text that begins with the word make.
-func assertable(p page, line string) bool {
-	for _, span := range p.spans {
-		if span == line {
-			return true
-		}
-	}
-	for _, fence := range fences.FindAllString(p.text, -1) {
-		if strings.Contains(fence, "\n"+line+"\n") {
-			return true
-		}
-	}
-	return false
-}
-
-// TestTests: tests that are named exist, and environment variables that they look at.
-func TestTests(t *testing.T) {
-	t.Parallel()
-	var source strings.Builder
-	for _, name := range listed(t, "*.go", "*.sh", ".ci/*", "Makefile") {
-		if !strings.HasPrefix(name, "test/documentation/") {
-			source.WriteString(read(t, name))
-		}
-	}
-	tests, variables := set(`(?m)^func (Test\w+)\(`, source.String()), set(`\b(MINICLUSTER_[A-Z0-9_]+)\b`, source.String())
-	for _, p := range pages(t) {
-		for name := range set(`\b(Test[A-Z]\w+)`, fences.ReplaceAllString(p.text, "")) {
-			assert.True(t, tests[name], "%s: there is no test %s", p.name, name)
-		}
-		for name := range set(`\b(MINICLUSTER_[A-Z0-9_]+)\b`, p.text) {
-			assert.True(t, variables[name], "%s: nothing looks at %s", p.name, name)
-		}
-	}
-	contributing := read(t, "docs/contributing.md")
-	for name := range variables {
-		if !strings.HasPrefix(name, "MINICLUSTER_TEST_") { // of a test that starts itself
-			assert.Contains(t, contributing, name, "an environment variable")
-		}
-	}
-}
-
-// TestContents: a page that begins with a list of its parts has them all, in their order; and each page is linked from
-// the README, or from one that is.
-func TestContents(t *testing.T) {
-	t.Parallel()
-	link := regexp.MustCompile(`(?m)^(?:- |\d+\. )\[([^\]]+)\]\(#[^)]*\)$`)
-	heading := regexp.MustCompile(`(?m)^## (.+)$`)
-	reached := map[string]bool{"README.md": true}
-	all := pages(t)
-	for range 3 {
-		for _, p := range all {
-			if !reached[p.name] {
-				continue
-			}
-			for target := range set(`\]\(([^)#:]+\.md)(?:#[^)]*)?\)`, p.text) {
-				reached[filepath.Join(filepath.Dir(p.name), target)] = true
-			}
-		}
-	}
-	for _, p := range all {
-		if strings.HasPrefix(p.name, "docs/") || strings.HasPrefix(p.name, "examples/") {
-			assert.True(t, reached[p.name], "nothing leads to %s", p.name)
-		}
-		var parts, contents []string
-		text := fences.ReplaceAllString(p.text, "")
-		for _, match := range heading.FindAllStringSubmatch(text, -1) {
-			parts = append(parts, match[1])
-		}
-		for _, match := range link.FindAllStringSubmatch(text, -1) {
-			contents = append(contents, strings.NewReplacer("`", "").Replace(match[1]))
-		}
-		if len(contents) == 0 {
-			continue
-		}
-		for i := range parts {
-			parts[i] = strings.TrimLeft(parts[i], "0123456789. ")
-		}
-		assert.Equal(t, parts, contents, p.name)
-	}
-}
-
-// TestExamples: each file of an example is named by a page beside it or above.
-func TestExamples(t *testing.T) {
-	t.Parallel()
-	for _, name := range listed(t, "examples/*.yaml", "examples/*.sh") {
-		if filepath.Base(name) == "kustomization.yaml" {
-			continue
-		}
-		named := false
-		for dir := filepath.Dir(name); dir != "."; dir = filepath.Dir(dir) {
-			text, err := os.ReadFile(filepath.Join(root, dir, "README.md"))
-			named = named || err == nil && strings.Contains(string(text), filepath.Base(name))
-		}
-		assert.True(t, named, "no page names %s", name)
-	}
 }

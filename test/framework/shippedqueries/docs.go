@@ -12,7 +12,7 @@ import (
 )
 
 // Metric is one that the documentation says a program has. That it says so of those that exist, and of no others, is
-// checked by hack/verify-docs.sh.
+// checked by test/documentation.
 type Metric struct {
 	// Type is gauge, counter or histogram.
 	Type string
