@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/fluxconfig"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 )
@@ -32,7 +33,7 @@ type Options struct {
 	Metrics *Metrics
 	// Site is where the controller works. An empty ClusterDomain is cluster.local; the
 	// version of the server is found out.
-	Site Site
+	Environment resources.Environment
 	// SlowStart is the time that pods have to become ready before they are looked at,
 	// for what keeps them; they never are where it is 0 or less.
 	SlowStart time.Duration
@@ -58,7 +59,7 @@ type Controller struct {
 	clock   clock.WithTicker
 	random  io.Reader
 
-	site Site
+	environment resources.Environment
 
 	// caches are those of each namespace, or of all under the name "".
 	caches map[string]*caches
@@ -97,12 +98,12 @@ func New(o Options) (*Controller, error) {
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
-	if o.Site.ClusterDomain == "" {
-		o.Site.ClusterDomain = fluxconfig.DefaultClusterDomain
+	if o.Environment.ClusterDomain == "" {
+		o.Environment.ClusterDomain = fluxconfig.DefaultClusterDomain
 	}
 	c := &Controller{
 		kube: o.Kube, flux: o.Flux, events: shortNotes{o.Events}, metrics: o.Metrics,
-		clock: o.Clock, random: o.Random, site: o.Site,
+		clock: o.Clock, random: o.Random, environment: o.Environment,
 		caches: map[string]*caches{},
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryBase, retryMax),
@@ -145,7 +146,7 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 		logger.Info("Stopped before the version of the API server was known")
 		return nil
 	}
-	c.site.ServerMinor = minor
+	c.environment.ServerMinor = minor
 	logger.Info("Started", "workers", workers, "serverMinorVersion", minor)
 	// A sync that has begun is finished: only the next one is not started.
 	working := context.WithoutCancel(ctx)

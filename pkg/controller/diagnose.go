@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"strings"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
@@ -23,9 +22,9 @@ import (
 // longer than usual. Nothing depends on it but what is reported, so that what it can't
 // find out is no failure of the sync. A cluster that is well costs no request.
 func (c *Controller) look(ctx context.Context, s *syncState) {
-	end := failedCondition(s.job)
+	end := resources.FailedCondition(s.job)
 	switch {
-	case s.job == nil || s.mc.Status.Finished() || !lacksPods(s.job):
+	case s.job == nil || s.mc.Status.Finished() || !resources.LacksPods(s.job):
 		c.slow.forget(s.key)
 	case end != nil:
 		c.slow.forget(s.key)
@@ -40,34 +39,12 @@ func (c *Controller) look(ctx context.Context, s *syncState) {
 	}
 }
 
-func failedCondition(job *batchv1.Job) *batchv1.JobCondition {
-	if job == nil {
-		return nil
-	}
-	if end := jobFinished(job); end != nil && end.Type == batchv1.JobFailed {
-		return end
-	}
-	return nil
-}
-
-// lacksPods tells whether a Job has fewer pods that are ready than it should have, or
-// others that don't end. Indexes that have completed come never back.
-func lacksPods(job *batchv1.Job) bool {
-	if end := jobFinished(job); end != nil {
-		return end.Type == batchv1.JobFailed
-	}
-	if suspended(job) || job.DeletionTimestamp != nil || leadDone(job) {
-		return false
-	}
-	return ptr.Deref(job.Status.Ready, 0) < parallelism(job)-job.Status.Succeeded || terminating(job) > 0
-}
-
 // lookForProblem looks at the pods when it is time to, and keeps what was found until
 // the next time.
 func (c *Controller) lookForProblem(ctx context.Context, s *syncState) {
 	before := meta.FindStatusCondition(s.mc.Status.Conditions, v1alpha2.ConditionProgressing)
 	known := before != nil && weight(before.Reason) > weight(v1alpha2.ReasonPodsNotReady)
-	wait, last := c.slow.due(s.key, s.job.UID, parallelism(s.job), known)
+	wait, last := c.slow.due(s.key, s.job.UID, resources.Parallelism(s.job), known)
 	s.seen.problem = last
 	if wait == 0 {
 		found, err := c.findProblem(ctx, s)
@@ -87,9 +64,9 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*problem, e
 	if err != nil {
 		return nil, err
 	}
-	e := examiner{flux: s.mc.Name, size: parallelism(s.job), now: c.clock.Now()}
+	e := examiner{flux: s.mc.Name, size: resources.Parallelism(s.job), now: c.clock.Now()}
 	p := e.worst(pods)
-	if s.job.Status.Active+terminating(s.job)+s.job.Status.Succeeded < e.size {
+	if s.job.Status.Active+resources.Terminating(s.job)+s.job.Status.Succeeded < e.size {
 		if refused := c.refusal(ctx, s); refused != nil && (p == nil || weight(refused.reason) > weight(p.reason)) {
 			return refused, nil
 		}
@@ -110,7 +87,7 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*problem, e
 
 // podsOf lists the pods of a Job.
 func (c *Controller) podsOf(ctx context.Context, s *syncState) ([]corev1.Pod, error) {
-	all, err := c.listPods(ctx, s.mc, podSelector(s.mc))
+	all, err := c.listPods(ctx, s.mc, resources.PodSelector(s.mc))
 	var pods []corev1.Pod
 	for _, pod := range all {
 		if metav1.IsControlledBy(&pod, s.job) {
@@ -135,7 +112,7 @@ func (c *Controller) refusal(ctx context.Context, s *syncState) *problem {
 		klog.FromContext(ctx).V(2).Info("Why pods are not made is not known", "reason", err.Error())
 		return nil
 	}
-	lack := fmt.Sprintf("%d pods can't be made: %s", parallelism(s.job)-s.job.Status.Active-s.job.Status.Succeeded, sentence(err.Error()))
+	lack := fmt.Sprintf("%d pods can't be made: %s", resources.Parallelism(s.job)-s.job.Status.Active-s.job.Status.Succeeded, sentence(err.Error()))
 	switch {
 	case strings.Contains(err.Error(), "quota"):
 		return &problem{reason: v1alpha2.ReasonQuotaExceeded, text: lack + "; have the quota raised, ask for less in resources, or lower spec.size"}
@@ -149,8 +126,8 @@ func (c *Controller) refusal(ctx context.Context, s *syncState) *problem {
 // certificateProblem says what is wrong with the user's own certificate, nil when there
 // is none or nothing is. Brokers tell no more than that theirs is invalid.
 func (c *Controller) certificateProblem(ctx context.Context, s *syncState) *problem {
-	name := certificateSecret(s.mc)
-	if name == SecretName(s.mc) || !madeByUs(s.job) {
+	name := resources.CertificateSecretName(s.mc)
+	if name == resources.SecretName(s.mc) || !resources.CreatedByController(s.job) {
 		return nil
 	}
 	is := func(what string) *problem {
@@ -184,7 +161,7 @@ func (c *Controller) whyOffline(ctx context.Context, s *syncState, p *problem) *
 	} else if text := policyProblem(policies.Items, p.pod); text != "" {
 		return &problem{reason: v1alpha2.ReasonNetworkPolicy, text: p.text + ". " + text, pod: p.pod, others: p.others}
 	}
-	if !madeByUs(s.job) {
+	if !resources.CreatedByController(s.job) {
 		return p
 	}
 	cause, ok := c.agents.cause(ctx, p.pod.Status.PodIP, fluxconfig.HTTPPort(s.mc))

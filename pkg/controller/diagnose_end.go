@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // failureCause says which pod made a Job fail, and why; "" where none is known to have.
@@ -117,7 +118,7 @@ func describeTerminated(t *corev1.ContainerStateTerminated) string {
 		return fmt.Sprintf("was killed for lack of memory (%s, exit code %d); raise the memory limit in its resources", t.Reason, t.ExitCode)
 	case t.ExitCode == int32(plan.ExitStopped):
 		text = "was stopped (exit code 143)"
-	case t.ExitCode == exitSIGKILL:
+	case t.ExitCode == resources.ExitKilled:
 		text = "was killed (exit code 137)"
 	case t.ExitCode == int32(plan.ExitPrepare):
 		text = "could not be made ready for Flux (exit code 210)"
@@ -141,5 +142,5 @@ const maxQuote = 1024
 // bounded length, without the full stop.
 func sentence(message string) string {
 	message = strings.Join(strings.FieldsFunc(message, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }), " ")
-	return shorten(strings.TrimSuffix(message, "."), maxQuote)
+	return resources.Shorten(strings.TrimSuffix(message, "."), maxQuote)
 }

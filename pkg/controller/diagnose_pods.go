@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // problem is why a cluster does not become ready, as far as can be seen.
@@ -93,7 +94,7 @@ func (e examiner) worst(pods []corev1.Pod) *problem {
 func byIndex(pods []corev1.Pod) (live, failed map[int32][]*corev1.Pod) {
 	live, failed = map[int32][]*corev1.Pod{}, map[int32][]*corev1.Pod{}
 	for i := range pods {
-		index, ok := podIndex(&pods[i])
+		index, ok := resources.PodIndex(&pods[i])
 		if !ok {
 			continue
 		}
@@ -237,7 +238,7 @@ func pullMessage(waiting *corev1.ContainerStateWaiting) string {
 }
 
 func imageAdvice(container string) string {
-	if container == agentContainer {
+	if container == resources.AgentContainer {
 		return "it is the controller's own --agent-image, which the nodes have to be able to pull"
 	}
 	return "check its name, the registry, and imagePullSecret of that container"

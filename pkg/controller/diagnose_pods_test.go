@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/test/framework/golden"
 )
 
@@ -31,7 +32,7 @@ func aPod(index int, mods ...func(*corev1.Pod)) corev1.Pod {
 		Spec: corev1.PodSpec{
 			NodeName: "node-1", SchedulerName: "default-scheduler",
 			InitContainers: []corev1.Container{
-				{Name: agentContainer, Image: "minicluster:v1"},
+				{Name: resources.AgentContainer, Image: "minicluster:v1"},
 				{Name: "web", Image: "nginx", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)},
 			},
 			Containers: []corev1.Container{{Name: "flux-sample", Image: "flux:1"}, {Name: "side", Image: "side:1"}},
@@ -43,7 +44,7 @@ func aPod(index int, mods ...func(*corev1.Pod)) corev1.Pod {
 				{Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "ContainersNotReady"},
 			},
 			InitContainerStatuses: []corev1.ContainerStatus{
-				{Name: agentContainer, State: terminated(0, "Completed")},
+				{Name: resources.AgentContainer, State: terminated(0, "Completed")},
 				{Name: "web", Ready: true, State: runs()},
 			},
 			ContainerStatuses: []corev1.ContainerStatus{

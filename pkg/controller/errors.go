@@ -71,6 +71,7 @@ type besideError struct {
 }
 
 func (e *besideError) Error() string { return e.err.Error() }
+
 func (e *besideError) Unwrap() error { return e.err }
 
 // isBeside tells whether an error is about an object beside the Job only.

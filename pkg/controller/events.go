@@ -2,7 +2,6 @@ package controller
 
 import (
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -11,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // event is an event about a MiniCluster.
@@ -29,16 +29,7 @@ type shortNotes struct{ events.EventRecorder }
 
 // Eventf records an event.
 func (r shortNotes) Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any) {
-	r.EventRecorder.Eventf(regarding, related, kind, reason, action, "%s", shorten(fmt.Sprintf(note, args...), maxNote))
-}
-
-// shorten makes a text fit into a number of bytes.
-func shorten(text string, most int) string {
-	const more = "..."
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most-len(more)], "") + more
+	r.EventRecorder.Eventf(regarding, related, kind, reason, action, "%s", resources.Shorten(fmt.Sprintf(note, args...), maxNote))
 }
 
 // statusEvents are the events that a change of the status stands for.

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"minicluster.internal/operator/test/framework/sample"
 )
 
 // notes keeps what events say.
@@ -22,8 +24,8 @@ func TestNotesAreShort(t *testing.T) {
 	long := strings.Repeat("ä 100% ", maxNote)
 	var told notes
 	events := shortNotes{&told}
-	events.Eventf(makeMiniCluster(), nil, corev1.EventTypeWarning, "Reason", "Action", "%s", long)
-	events.Eventf(makeMiniCluster(), nil, corev1.EventTypeWarning, "Reason", "Action", "%d of %d", 1, 2)
+	events.Eventf(sample.MiniCluster(), nil, corev1.EventTypeWarning, "Reason", "Action", "%s", long)
+	events.Eventf(sample.MiniCluster(), nil, corev1.EventTypeWarning, "Reason", "Action", "%d of %d", 1, 2)
 	assert.Len(t, told, 2)
 	assert.LessOrEqual(t, len(told[0]), maxNote)
 	assert.Greater(t, len(told[0]), maxNote-10)

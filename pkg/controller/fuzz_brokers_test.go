@@ -16,6 +16,7 @@ import (
 
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/flux"
 )
 
@@ -61,7 +62,7 @@ func (p *play) newAgent(data map[string][]byte, host string) (Agent, error) {
 func (p *play) lead(job string) *corev1.Pod {
 	for _, o := range p.all(podObjects) {
 		pod := o.(*corev1.Pod)
-		index, ok := podIndex(pod)
+		index, ok := resources.PodIndex(pod)
 		if ok && index == 0 && pod.Labels[batchv1.JobNameLabel] == job && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning {
 			return pod
 		}
@@ -87,7 +88,7 @@ func (a simAgent) Resize(_ context.Context, ip string, _, size int) (control.Sta
 	}
 	drained, state := b.drained[lead.UID], control.State{}
 	for _, o := range p.all(podObjects) {
-		index, ok := podIndex(o.(*corev1.Pod))
+		index, ok := resources.PodIndex(o.(*corev1.Pod))
 		if ok && o.GetLabels()[batchv1.JobNameLabel] == a.job && index >= int32(size) && o.(*corev1.Pod).Status.Phase == corev1.PodRunning {
 			state.Leaving = state.Leaving.Union(flux.IDs(uint32(index)))
 			if !drained[index] {
@@ -120,17 +121,17 @@ func (a simAgent) Resize(_ context.Context, ip string, _, size int) (control.Sta
 // reviewShrink checks that a Job does not shrink while jobs run on ranks that go, where
 // the agent can be reached.
 func (p *play) reviewShrink(before, after *batchv1.Job) {
-	b, size := p.brokers, parallelism(after)
+	b, size := p.brokers, resources.Parallelism(after)
 	mc, lead := p.cluster(after.Name), p.lead(after.Name)
-	if b.patience == 0 || !b.reliable || b.busy == 0 || p.disturbed || size >= parallelism(before) || mc == nil || lead == nil {
+	if b.patience == 0 || !b.reliable || b.busy == 0 || p.disturbed || size >= resources.Parallelism(before) || mc == nil || lead == nil {
 		return
 	}
-	if mc.Spec.ScaleDown != nil || p.lost[mc.Name] || suspended(before) || before.Status.Active == 0 || leadDone(before) || !madeByUs(before) {
+	if mc.Spec.ScaleDown != nil || p.lost[mc.Name] || resources.Suspended(before) || before.Status.Active == 0 || resources.LeadCompleted(before) || !resources.CreatedByController(before) {
 		return
 	}
 	for _, o := range p.all(podObjects) {
 		pod := o.(*corev1.Pod)
-		if index, ok := podIndex(pod); ok && pod.Labels[batchv1.JobNameLabel] == after.Name && index >= max(size, b.busy) &&
+		if index, ok := resources.PodIndex(pod); ok && pod.Labels[batchv1.JobNameLabel] == after.Name && index >= max(size, b.busy) &&
 			pod.Status.Phase == corev1.PodRunning && b.drained[lead.UID][index] {
 			p.violated("Job %s shrinks to %d while a job runs on rank %d", after.Name, size, index)
 		}
@@ -140,16 +141,16 @@ func (p *play) reviewShrink(before, after *batchv1.Job) {
 // checkDrains checks that no rank that stays is drained by us once all is settled.
 func (p *play) checkDrains(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 	lead := p.lead(mc.Name)
-	if p.brokers.patience == 0 || job == nil || lead == nil || suspended(job) || leadDone(job) || !madeByUs(job) ||
-		p.objects[secretObjects][SecretName(mc)] == nil {
+	if p.brokers.patience == 0 || job == nil || lead == nil || resources.Suspended(job) || resources.LeadCompleted(job) || !resources.CreatedByController(job) ||
+		p.objects[secretObjects][resources.SecretName(mc)] == nil {
 		return
 	}
 	if mc.Status.Drain != nil {
 		p.violated("%s has settled and drains: %+v", mc.Name, mc.Status.Drain)
 	}
 	for rank := range p.brokers.drained[lead.UID] {
-		if rank < parallelism(job) {
-			p.violated("%s has settled at size %d with rank %d drained", mc.Name, parallelism(job), rank)
+		if rank < resources.Parallelism(job) {
+			p.violated("%s has settled at size %d with rank %d drained", mc.Name, resources.Parallelism(job), rank)
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/test/framework/sample"
 )
 
 // collectGarbage does one round of the garbage collector.
@@ -71,14 +73,14 @@ func (w *world) runJobs() {
 
 func (w *world) runJob(job *batchv1.Job) {
 	mine := w.podsOf(job)
-	ended := jobFinished(job) != nil || suspended(job)
+	ended := resources.FinishedCondition(job) != nil || resources.Suspended(job)
 	held := map[int32]bool{}
 	var active, ready, terminating, kept int32
 	for _, pod := range mine {
-		index, _ := podIndex(pod)
+		index, _ := resources.PodIndex(pod)
 		switch {
 		case pod.DeletionTimestamp != nil:
-		case ended, index >= completions(job), kept >= parallelism(job):
+		case ended, index >= resources.Completions(job), kept >= resources.Parallelism(job):
 			w.terminate(pod.Name)
 		default:
 			kept++
@@ -87,12 +89,12 @@ func (w *world) runJob(job *batchv1.Job) {
 	mine = w.podsOf(job)
 	waits := ptr.Deref(job.Spec.PodReplacementPolicy, "") == batchv1.Failed
 	for _, pod := range mine {
-		index, _ := podIndex(pod)
+		index, _ := resources.PodIndex(pod)
 		if pod.DeletionTimestamp == nil || waits {
 			held[index] = true
 		}
 	}
-	for i := int32(0); !ended && i < completions(job) && kept < parallelism(job); i++ {
+	for i := int32(0); !ended && i < resources.Completions(job) && kept < resources.Parallelism(job); i++ {
 		if !held[i] {
 			w.makePod(job, i)
 			kept++
@@ -104,7 +106,7 @@ func (w *world) runJob(job *batchv1.Job) {
 		case pod.DeletionTimestamp != nil:
 			terminating++
 		case pod.Status.Phase == corev1.PodSucceeded:
-			if index, _ := podIndex(pod); index == 0 {
+			if index, _ := resources.PodIndex(pod); index == 0 {
 				first = "0"
 			}
 		default:
@@ -117,9 +119,9 @@ func (w *world) runJob(job *batchv1.Job) {
 	edit(w, jobs, job.Name, func(j *batchv1.Job) {
 		j.Status.Active, j.Status.Ready, j.Status.Terminating = active, &ready, &terminating
 		switch {
-		case jobFinished(j) != nil:
-		case first != "" && j.Spec.SuccessPolicy != nil, first != "" && completions(j) == 1:
-			endedJob(batchv1.JobComplete, "", "")(j)
+		case resources.FinishedCondition(j) != nil:
+		case first != "" && j.Spec.SuccessPolicy != nil, first != "" && resources.Completions(j) == 1:
+			sample.EndedJob(batchv1.JobComplete, "", "")(j)
 		case first != "":
 			j.Status.CompletedIndexes = first
 		}
@@ -174,7 +176,7 @@ func (w *world) deleteJob(name string, orphan bool) {
 func (w *world) endPod(job string) {
 	for _, o := range w.all(podObjects) {
 		pod := o.(*corev1.Pod)
-		if index, ok := podIndex(pod); ok && index == 0 && pod.Labels[batchv1.JobNameLabel] == job && pod.DeletionTimestamp == nil {
+		if index, ok := resources.PodIndex(pod); ok && index == 0 && pod.Labels[batchv1.JobNameLabel] == job && pod.DeletionTimestamp == nil {
 			edit(w, podObjects, pod.Name, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded })
 		}
 	}
@@ -183,7 +185,7 @@ func (w *world) endPod(job string) {
 // makeIncumbent makes a Job as another operator did for a MiniCluster.
 func (w *world) makeIncumbent(mc *v1alpha2.MiniCluster, size int32) {
 	_, _ = w.create(jobs, &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{Name: mc.Name, Namespace: mc.Namespace, OwnerReferences: []metav1.OwnerReference{*controllerReference(mc)}},
+		ObjectMeta: metav1.ObjectMeta{Name: mc.Name, Namespace: mc.Namespace, OwnerReferences: []metav1.OwnerReference{*resources.ControllerReference(mc)}},
 		Spec: batchv1.JobSpec{
 			CompletionMode: new(batchv1.IndexedCompletion), Parallelism: &size, Completions: &size, PodReplacementPolicy: new(batchv1.TerminatingOrFailed),
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{v1alpha2.LabelHPASelector: mc.Name}}},

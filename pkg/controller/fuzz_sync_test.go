@@ -27,6 +27,8 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/test/framework/sample"
 )
 
 var (
@@ -152,8 +154,8 @@ func (p *play) start() {
 	informers := NewInformers(p.kube, p.flux)
 	c, err := New(Options{
 		Kube: p.kube, Flux: p.flux, Informers: informers,
-		Events: recorder{p}, Metrics: testMetrics, Clock: p.clock, Random: zeroes{},
-		Site:          Site{AllowHostPathVolumes: true},
+		Events: recorder{p}, Metrics: testMetrics, Clock: p.clock, Random: sample.Zeroes{},
+		Environment:   resources.Environment{AllowHostPathVolumes: true},
 		DrainPatience: p.brokers.patience,
 		NewAgent:      p.newAgent,
 	})
@@ -214,7 +216,7 @@ func (p *play) work(n int) {
 		clear(p.lost)
 		for _, o := range p.all(miniclusters) {
 			mc := o.(*v1alpha2.MiniCluster)
-			p.lost[mc.Name] = p.objects[secretObjects][SecretName(mc)] == nil
+			p.lost[mc.Name] = p.objects[secretObjects][resources.SecretName(mc)] == nil
 		}
 		p.logf("sync")
 		p.controller.processNext(ctx)
@@ -294,7 +296,7 @@ var disturbances = []operation{
 			p.remove(services, "shared")
 		case 3:
 			if mc := p.cluster(name); mc != nil {
-				p.remove(secretObjects, SecretName(mc))
+				p.remove(secretObjects, resources.SecretName(mc))
 			}
 		}
 		switch {
@@ -321,8 +323,8 @@ var disturbances = []operation{
 	{"the lead's program ends", func(p *play, name string, _ byte) { p.endPod(name) }},
 	{"the Job fails", func(p *play, name string, _ byte) {
 		edit(p.world, jobs, name, func(job *batchv1.Job) {
-			if jobFinished(job) == nil {
-				endedJob(batchv1.JobFailed, "PodFailurePolicy", "exit code 3")(job)
+			if resources.FinishedCondition(job) == nil {
+				sample.EndedJob(batchv1.JobFailed, "PodFailurePolicy", "exit code 3")(job)
 			}
 		})
 	}},
@@ -434,7 +436,7 @@ func (p *play) makeForeign(name string, arg byte) {
 		if mc == nil {
 			return
 		}
-		m.Name = SecretName(mc)
+		m.Name = resources.SecretName(mc)
 		r, obj = secretObjects, &corev1.Secret{ObjectMeta: m}
 	}
 	p.plant(r, obj)
@@ -509,9 +511,9 @@ func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
 	if was, ok := before.(*batchv1.Job); ok && equality.Semantic.DeepEqual(was.Spec, job.Spec) {
 		return
 	}
-	maximum, ok := sizeAnnotation(job.Annotations, v1alpha2.AnnotationMaximumSize)
-	if n := parallelism(job); !ok || n != completions(job) || n < 1 || n > maximum {
-		p.violated("%s of Job %s: parallelism %d, completions %d, maximum %d", verb, job.Name, n, completions(job), maximum)
+	maximum, ok := resources.SizeAnnotation(job.Annotations, v1alpha2.AnnotationMaximumSize)
+	if n := resources.Parallelism(job); !ok || n != resources.Completions(job) || n < 1 || n > maximum {
+		p.violated("%s of Job %s: parallelism %d, completions %d, maximum %d", verb, job.Name, n, resources.Completions(job), maximum)
 	}
 	owner := metav1.GetControllerOf(job)
 	if verb == "patch" && before != nil {
@@ -528,10 +530,10 @@ func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
 		return // deleted meanwhile: the garbage collector sees to it
 	}
 	p.clusters[job.UID] = mc.UID
-	if conf, ok := p.objects[configmaps][ConfigMapName(mc)].(*corev1.ConfigMap); ok {
-		p.configs[job.UID] = conf.Data[keyBrokerConfig]
+	if conf, ok := p.objects[configmaps][resources.ConfigMapName(mc)].(*corev1.ConfigMap); ok {
+		p.configs[job.UID] = conf.Data[resources.KeyBrokerConfig]
 	}
-	secret := p.objects[secretObjects][SecretName(mc)]
+	secret := p.objects[secretObjects][resources.SecretName(mc)]
 	switch {
 	case secret != nil:
 		p.certificates[job.UID] = secret.GetUID()
@@ -563,7 +565,7 @@ func (p *play) reviewConfig(verb string, conf *corev1.ConfigMap) {
 	if !ok || metav1.GetControllerOf(job) == nil || metav1.GetControllerOf(job).UID != owner.UID {
 		return
 	}
-	if first, ok := p.configs[job.UID]; ok && first != conf.Data[keyBrokerConfig] {
+	if first, ok := p.configs[job.UID]; ok && first != conf.Data[resources.KeyBrokerConfig] {
 		p.violated("%s of ConfigMap %s, which is another than that of the Job", verb, conf.Name)
 	}
 }
@@ -585,12 +587,12 @@ func (p *play) checkObjects() {
 			if o == nil || !metav1.IsControlledBy(o, mc) {
 				return
 			}
-			if n, ok := sizeAnnotation(o.GetAnnotations(), v1alpha2.AnnotationMaximumSize); ok {
+			if n, ok := resources.SizeAnnotation(o.GetAnnotations(), v1alpha2.AnnotationMaximumSize); ok {
 				registered[what] = n
 			}
 		}
-		note("Job", p.objects[jobs][JobName(mc)])
-		note("ConfigMap", p.objects[configmaps][ConfigMapName(mc)])
+		note("Job", p.objects[jobs][resources.JobName(mc)])
+		note("ConfigMap", p.objects[configmaps][resources.ConfigMapName(mc)])
 		if mc.Status.MaximumSize > 0 {
 			registered["status"] = mc.Status.MaximumSize
 		}
@@ -599,7 +601,7 @@ func (p *play) checkObjects() {
 				p.violated("the maximum of %s is %d for its Job and %d for its %s", mc.Name, job, n, what)
 			}
 		}
-		job, secret := p.objects[jobs][JobName(mc)], p.objects[secretObjects][SecretName(mc)]
+		job, secret := p.objects[jobs][resources.JobName(mc)], p.objects[secretObjects][resources.SecretName(mc)]
 		if job != nil && metav1.IsControlledBy(job, mc) && secret != nil && !p.foreign[secret.GetUID()] {
 			if first, ok := p.certificates[job.GetUID()]; ok && first != secret.GetUID() {
 				p.violated("the certificate of %s changed while its Job existed", mc.Name)
@@ -663,11 +665,11 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	if p.version != writes {
 		p.violated("%s has settled, and its sync writes", mc.Name)
 	}
-	job, _ := p.objects[jobs][JobName(mc)].(*batchv1.Job)
+	job, _ := p.objects[jobs][resources.JobName(mc)].(*batchv1.Job)
 	status := mc.Status
 	switch {
 	case status.Finished():
-		if p.objects[pods][servicesPodName(mc)] != nil {
+		if p.objects[pods][resources.ServicesPodName(mc)] != nil {
 			p.violated("%s has ended and its services pod has not", mc.Name)
 		}
 		return
@@ -684,17 +686,17 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	}
 	// A denied size, a lost certificate and a Job resized by others are reported.
 	limited := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionScalingLimited)
-	if !limited && (parallelism(job) != mc.RequestedSize() || completions(job) != mc.RequestedSize()) && !leadDone(job) {
-		p.violated("%s has settled: spec.size is %d and the Job's parallelism %d, completions %d", mc.Name, mc.RequestedSize(), parallelism(job), completions(job))
+	if !limited && (resources.Parallelism(job) != mc.RequestedSize() || resources.Completions(job) != mc.RequestedSize()) && !resources.LeadCompleted(job) {
+		p.violated("%s has settled: spec.size is %d and the Job's parallelism %d, completions %d", mc.Name, mc.RequestedSize(), resources.Parallelism(job), resources.Completions(job))
 	}
 	if status.Size != job.Status.Active || status.ReadySize != *job.Status.Ready || status.JobID != string(job.UID) ||
 		status.ObservedGeneration != mc.Generation {
 		p.violated("%s has settled: status %+v and the Job's %+v disagree", mc.Name, status, job.Status)
 	}
-	if ready := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionReady); ready && (status.ReadySize < parallelism(job) || suspended(job)) {
-		p.violated("%s says that it is ready with %d of %d pods", mc.Name, status.ReadySize, parallelism(job))
+	if ready := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionReady); ready && (status.ReadySize < resources.Parallelism(job) || resources.Suspended(job)) {
+		p.violated("%s says that it is ready with %d of %d pods", mc.Name, status.ReadySize, resources.Parallelism(job))
 	}
-	if !madeByUs(job) {
+	if !resources.CreatedByController(job) {
 		return
 	}
 	if name := job.Spec.Template.Spec.Subdomain; p.objects[services][name] == nil {
@@ -703,10 +705,10 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha2.ConditionReady)
 	accepted := meta.FindStatusCondition(status.Conditions, v1alpha2.ConditionAccepted)
 	excused := slices.Contains([]string{v1alpha2.ReasonConfigLost, v1alpha2.ReasonCertificateLost}, ready.Reason) && accepted.Reason != v1alpha2.ReasonValid
-	if p.objects[configmaps][ConfigMapName(mc)] == nil && !excused {
+	if p.objects[configmaps][resources.ConfigMapName(mc)] == nil && !excused {
 		p.violated("%s has settled without its ConfigMap", mc.Name)
 	}
-	if madeByUs(job) {
+	if resources.CreatedByController(job) {
 		p.checkBeside(mc, job)
 	}
 }
@@ -721,15 +723,15 @@ func (p *play) heldByNeighbour(mc *v1alpha2.MiniCluster, err error) bool {
 
 // checkBeside checks what lives beside the Job of a MiniCluster that runs.
 func (p *play) checkBeside(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
-	if len(sidecarsOf(mc, job)) > 0 && p.objects[services]["nginx"] == nil {
+	if len(resources.SidecarsOf(mc, job)) > 0 && p.objects[services]["nginx"] == nil {
 		p.violated("%s has settled without the Service of its sidecar", mc.Name)
 	}
-	pod := p.objects[pods][servicesPodName(mc)]
-	if wanted := len(mc.Spec.Services) > 0 && !suspended(job); wanted != (pod != nil) {
+	pod := p.objects[pods][resources.ServicesPodName(mc)]
+	if wanted := len(mc.Spec.Services) > 0 && !resources.Suspended(job); wanted != (pod != nil) {
 		p.violated("%s has settled with services pod %v", mc.Name, pod)
 	}
 	for key := range mc.Spec.Volumes {
-		if p.objects[claimObjects][volumeClaimName(mc, key)] == nil || p.objects[volumeObjects][persistentVolumeName(mc, key)] == nil {
+		if p.objects[claimObjects][resources.VolumeClaimName(mc, key)] == nil || p.objects[volumeObjects][resources.PersistentVolumeName(mc, key)] == nil {
 			p.violated("%s has settled without volume %s", mc.Name, key)
 		}
 	}
@@ -760,7 +762,7 @@ func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note s
 	case "Created", "Resized", "DrainSkipped", "DrainTimedOut":
 		job, ok := p.objects[jobs][mc.Name].(*batchv1.Job)
 		told := related.(*batchv1.Job)
-		if !ok || job.UID != told.UID || parallelism(job) != parallelism(told) {
+		if !ok || job.UID != told.UID || resources.Parallelism(job) != resources.Parallelism(told) {
 			p.violated("event %s before its write: %s", reason, message)
 		}
 	case "VolumesNotDeleted":
@@ -806,13 +808,19 @@ func (q *simQueue) AddRateLimited(key cache.ObjectName) {
 	q.failures[key]++
 }
 
-func (q *simQueue) Forget(key cache.ObjectName)          { delete(q.failures, key) }
+func (q *simQueue) Forget(key cache.ObjectName) { delete(q.failures, key) }
+
 func (q *simQueue) NumRequeues(key cache.ObjectName) int { return q.failures[key] }
-func (q *simQueue) Len() int                             { return len(q.ready) }
-func (q *simQueue) Done(cache.ObjectName)                {}
-func (q *simQueue) ShutDown()                            { q.shut = true }
-func (q *simQueue) ShutDownWithDrain()                   { q.shut = true }
-func (q *simQueue) ShuttingDown() bool                   { return q.shut }
+
+func (q *simQueue) Len() int { return len(q.ready) }
+
+func (q *simQueue) Done(cache.ObjectName) {}
+
+func (q *simQueue) ShutDown() { q.shut = true }
+
+func (q *simQueue) ShutDownWithDrain() { q.shut = true }
+
+func (q *simQueue) ShuttingDown() bool { return q.shut }
 
 // due is the number of keys whose time has come.
 func (q *simQueue) due() int {

@@ -27,6 +27,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 	fluxfake "minicluster.internal/operator/pkg/generated/clientset/versioned/fake"
 )
 
@@ -418,7 +419,7 @@ func forbiddenChange(old, obj apiObject) string {
 	if !equality.Semantic.DeepEqual(was.Spec.Template, is.Spec.Template) {
 		return "the template is immutable"
 	}
-	if completions(was) != completions(is) && completions(is) != parallelism(is) {
+	if resources.Completions(was) != resources.Completions(is) && resources.Completions(is) != resources.Parallelism(is) {
 		return "completions may change only together with parallelism"
 	}
 	return ""

@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // newStatus makes the status of a MiniCluster from what a sync saw and from the
@@ -21,12 +21,12 @@ import (
 func newStatus(s *syncState, err error) v1alpha2.MiniClusterStatus {
 	status := *s.mc.Status.DeepCopy()
 	status.ObservedGeneration = s.mc.Generation
-	status.Selector = Selector(s.mc)
+	status.Selector = resources.Selector(s.mc)
 	status.Size, status.ReadySize = 0, 0
 	status.Conditions = slices.DeleteFunc(status.Conditions, notOurs)
 	var terminal *terminalError
 	if !errors.As(err, &terminal) || s.job != nil {
-		status.MaximumSize = s.facts.Maximum
+		status.MaximumSize = s.fixed.Maximum
 	}
 	if s.job != nil {
 		status.JobID = string(s.job.UID)
@@ -83,7 +83,7 @@ func endCondition(job *batchv1.Job, cause string) *metav1.Condition {
 	if job == nil {
 		return nil
 	}
-	end := jobFinished(job)
+	end := resources.FinishedCondition(job)
 	switch {
 	case end == nil:
 		return nil
@@ -109,8 +109,8 @@ func acceptedCondition(s *syncState, err error) *metav1.Condition {
 			"ignored: %s changed after creation; only size, minSize, scaleDown and cleanup may change, so make the MiniCluster again for this to take effect",
 			strings.Join(s.seen.edited, ", ")))
 	}
-	if lines := FieldsWithoutEffect(s.mc, s.facts); len(lines) > 0 {
-		return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonFieldsWithoutEffect, withoutEffectMessage(lines))
+	if lines := resources.IneffectiveFields(s.mc, s.fixed, s.environment); len(lines) > 0 {
+		return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonFieldsWithoutEffect, resources.IneffectiveMessage(lines))
 	}
 	return condition(v1alpha2.ConditionAccepted, true, v1alpha2.ReasonValid, "the spec is valid")
 }
@@ -135,12 +135,12 @@ func readyCondition(s *syncState, err error, status *v1alpha2.MiniClusterStatus,
 	case s.seen.certificateLost:
 		return no(v1alpha2.ReasonCertificateLost, fmt.Sprintf(
 			"Secret %q with the certificate of the running brokers is gone, and no pod can join them any more; delete Job %q to start again with a new certificate",
-			SecretName(s.mc), JobName(s.mc)))
+			resources.SecretName(s.mc), resources.JobName(s.mc)))
 	case s.seen.configLost:
 		return no(v1alpha2.ReasonConfigLost, s.configLostMessage())
 	case s.job == nil:
 		return no(v1alpha2.ReasonPodsNotReady, "the Job does not exist yet")
-	case suspended(s.job):
+	case resources.Suspended(s.job):
 		return no(v1alpha2.ReasonSuspended, "the Job is suspended")
 	case status.ReadySize >= s.quorum():
 		return condition(v1alpha2.ConditionReady, true, v1alpha2.ReasonPodsReady, readyMessage(s.job, status))
@@ -155,11 +155,11 @@ func readyCondition(s *syncState, err error, status *v1alpha2.MiniClusterStatus,
 // before it starts its program. It is never more than the Job's size; of a Job that we
 // only took over we don't know it.
 func (s *syncState) quorum() int32 {
-	size := parallelism(s.job)
-	if s.conf == nil || !madeByUs(s.job) {
+	size := resources.Parallelism(s.job)
+	if s.conf == nil || !resources.CreatedByController(s.job) {
 		return size
 	}
-	recorded, err := strconv.ParseInt(s.conf.Data[keyQuorum], 10, 32)
+	recorded, err := strconv.ParseInt(s.conf.Data[resources.KeyQuorum], 10, 32)
 	if err != nil || recorded < 1 {
 		return size
 	}
@@ -167,7 +167,7 @@ func (s *syncState) quorum() int32 {
 }
 
 func readyMessage(job *batchv1.Job, status *v1alpha2.MiniClusterStatus) string {
-	return fmt.Sprintf("%d of %d pods are ready", status.ReadySize, parallelism(job))
+	return fmt.Sprintf("%d of %d pods are ready", status.ReadySize, resources.Parallelism(job))
 }
 
 func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterStatus, done bool) *metav1.Condition {
@@ -194,15 +194,15 @@ func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterS
 		return is(true, v1alpha2.ReasonRetrying, err.Error())
 	case s.job == nil:
 		return is(true, v1alpha2.ReasonPodsNotReady, "the Job does not exist yet")
-	case suspended(s.job):
+	case resources.Suspended(s.job):
 		return is(false, v1alpha2.ReasonSuspended, "the Job is suspended")
 	case s.seen.draining != "":
 		return is(true, v1alpha2.ReasonDraining, s.seen.draining)
 	case s.seen.problem != nil:
 		return is(true, s.seen.problem.reason, readyMessage(s.job, status)+"; "+s.seen.problem.message())
-	case status.Size != parallelism(s.job) || terminating(s.job) > 0:
+	case status.Size != resources.Parallelism(s.job) || resources.Terminating(s.job) > 0:
 		return is(true, v1alpha2.ReasonResizing, resizingMessage(s.job, status))
-	case status.ReadySize < parallelism(s.job):
+	case status.ReadySize < resources.Parallelism(s.job):
 		return is(true, v1alpha2.ReasonPodsNotReady, readyMessage(s.job, status))
 	default:
 		return is(false, v1alpha2.ReasonStable, readyMessage(s.job, status))
@@ -210,8 +210,8 @@ func progressingCondition(s *syncState, err error, status *v1alpha2.MiniClusterS
 }
 
 func resizingMessage(job *batchv1.Job, status *v1alpha2.MiniClusterStatus) string {
-	message := fmt.Sprintf("%d of %d pods exist", status.Size, parallelism(job))
-	if n := terminating(job); n > 0 {
+	message := fmt.Sprintf("%d of %d pods exist", status.Size, resources.Parallelism(job))
+	if n := resources.Terminating(job); n > 0 {
 		message += fmt.Sprintf(", and %d more that are being stopped", n)
 	}
 	return message
@@ -222,12 +222,12 @@ func limitedCondition(s *syncState, status *v1alpha2.MiniClusterStatus) *metav1.
 		return condition(v1alpha2.ConditionScalingLimited, true, reason, message)
 	}
 	requested := s.mc.RequestedSize()
-	denied := deniedSize(s.mc)
+	denied := resources.RecordedRejection(s.mc)
 	switch {
 	case lateWish(s, status):
 		return is(v1alpha2.ReasonFinished, fmt.Sprintf("size %d was asked for after the work of the cluster had ended", requested))
 	case denied != nil:
-		return is(denied.Reason, denied.message())
+		return is(denied.Reason, denied.Message())
 	case s.seen.growthRefused:
 		return is(v1alpha2.ReasonCertificateLost, fmt.Sprintf("size %d is refused: new pods can't join brokers whose certificate is gone", requested))
 	case s.seen.elsewhere != "":
@@ -250,7 +250,7 @@ func lateWish(s *syncState, status *v1alpha2.MiniClusterStatus) bool {
 		return false
 	}
 	if s.job != nil {
-		applied, known := sizeAnnotation(s.job.Annotations, v1alpha2.AnnotationAppliedSize)
+		applied, known := resources.SizeAnnotation(s.job.Annotations, v1alpha2.AnnotationAppliedSize)
 		return known && applied != s.mc.RequestedSize()
 	}
 	before := meta.FindStatusCondition(s.mc.Status.Conditions, v1alpha2.ConditionScalingLimited)
@@ -258,26 +258,10 @@ func lateWish(s *syncState, status *v1alpha2.MiniClusterStatus) bool {
 }
 
 func suspendedCondition(job *batchv1.Job) *metav1.Condition {
-	if job != nil && suspended(job) {
+	if job != nil && resources.Suspended(job) {
 		return condition(v1alpha2.ConditionSuspended, true, v1alpha2.ReasonSuspended, "the Job is suspended")
 	}
 	return condition(v1alpha2.ConditionSuspended, false, v1alpha2.ReasonNotSuspended, "the Job is not suspended")
-}
-
-func suspended(job *batchv1.Job) bool {
-	for _, c := range job.Status.Conditions {
-		if c.Type == batchv1.JobSuspended && c.Status == corev1.ConditionTrue {
-			return true
-		}
-	}
-	return job.Spec.Suspend != nil && *job.Spec.Suspend
-}
-
-func terminating(job *batchv1.Job) int32 {
-	if job.Status.Terminating == nil {
-		return 0
-	}
-	return *job.Status.Terminating
 }
 
 // maxMessage is the longest message that a condition may have.
@@ -288,5 +272,5 @@ func condition(kind string, status bool, reason, message string) *metav1.Conditi
 	if status {
 		value = metav1.ConditionTrue
 	}
-	return &metav1.Condition{Type: kind, Status: value, Reason: reason, Message: shorten(message, maxMessage)}
+	return &metav1.Condition{Type: kind, Status: value, Reason: reason, Message: resources.Shorten(message, maxMessage)}
 }

@@ -12,7 +12,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/test/framework/sample"
 )
+
+// TestWithoutEffectIsReported: the spec is accepted, and the message says what is not done.
+func TestWithoutEffectIsReported(t *testing.T) {
+	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) { mc.Spec.FluxRestful = &v1alpha2.FluxRestful{} })
+	s := makeState(t, mc, 4)
+	before, after := mc.Status, newStatus(s, nil)
+	accepted := meta.FindStatusCondition(after.Conditions, v1alpha2.ConditionAccepted)
+	assert.Equal(t, v1alpha2.ReasonFieldsWithoutEffect, accepted.Reason)
+	assert.True(t, meta.IsStatusConditionTrue(after.Conditions, v1alpha2.ConditionAccepted))
+	assert.Contains(t, accepted.Message, "spec.fluxRestful: ")
+	events := statusEvents(before, after)
+	require.Len(t, events, 1)
+	assert.Equal(t, corev1.EventTypeWarning, events[0].kind)
+}
 
 func TestNewStatus(t *testing.T) {
 	type conditions map[string]string // type -> "True/Reason"
@@ -32,36 +48,36 @@ func TestNewStatus(t *testing.T) {
 			want: conditions{"Accepted": "True/Valid", "Ready": "False/Starting", "Progressing": "True/Resizing", "ScalingLimited": "False/WithinBounds", "Suspended": "False/NotSuspended"},
 		},
 		{
-			name: "coming up", job: []func(*batchv1.Job){runningJob(4, 2)}, size: 4, ready: 2,
+			name: "coming up", job: []func(*batchv1.Job){sample.RunningJob(4, 2)}, size: 4, ready: 2,
 			want: conditions{"Ready": "False/Starting", "Progressing": "True/Starting"},
 		},
 		{
-			name: "up", job: []func(*batchv1.Job){runningJob(4, 4)}, size: 4, ready: 4,
+			name: "up", job: []func(*batchv1.Job){sample.RunningJob(4, 4)}, size: 4, ready: 4,
 			want: conditions{"Ready": "True/Ready", "Progressing": "False/Stable"},
 		},
 		{
-			name: "the quorum is up", job: []func(*batchv1.Job){runningJob(4, 3)}, size: 4, ready: 3,
-			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{keyQuorum: "3"}} },
+			name: "the quorum is up", job: []func(*batchv1.Job){sample.RunningJob(4, 3)}, size: 4, ready: 3,
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{resources.KeyQuorum: "3"}} },
 			want:    conditions{"Ready": "True/Ready", "Progressing": "True/Starting"},
 		},
 		{
-			name: "the quorum is not up", job: []func(*batchv1.Job){runningJob(4, 2)}, size: 4, ready: 2,
-			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{keyQuorum: "3"}} },
+			name: "the quorum is not up", job: []func(*batchv1.Job){sample.RunningJob(4, 2)}, size: 4, ready: 2,
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{resources.KeyQuorum: "3"}} },
 			want:    conditions{"Ready": "False/Starting"},
 		},
 		{
-			name: "a quorum that nobody can read", job: []func(*batchv1.Job){runningJob(4, 3)}, size: 4, ready: 3,
-			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{keyQuorum: "?"}} },
+			name: "a quorum that nobody can read", job: []func(*batchv1.Job){sample.RunningJob(4, 3)}, size: 4, ready: 3,
+			prepare: func(s *syncState) { s.conf = &corev1.ConfigMap{Data: map[string]string{resources.KeyQuorum: "?"}} },
 			want:    conditions{"Ready": "False/Starting"},
 		},
 		{
-			name: "an image can't be pulled", job: []func(*batchv1.Job){runningJob(4, 3)}, size: 4, ready: 3,
+			name: "an image can't be pulled", job: []func(*batchv1.Job){sample.RunningJob(4, 3)}, size: 4, ready: 3,
 			prepare: func(s *syncState) { s.seen.problem = &problem{reason: v1alpha2.ReasonImagePullFailed, text: "x"} },
 			want:    conditions{"Ready": "False/ImagePullFailed", "Progressing": "True/ImagePullFailed"},
 		},
 		{
 			name: "shrinking", size: 4, ready: 4,
-			job:  []func(*batchv1.Job){runningJob(4, 4), func(j *batchv1.Job) { j.Status.Terminating = new(int32(1)) }},
+			job:  []func(*batchv1.Job){sample.RunningJob(4, 4), func(j *batchv1.Job) { j.Status.Terminating = new(int32(1)) }},
 			want: conditions{"Ready": "True/Ready", "Progressing": "True/Resizing"},
 		},
 		{
@@ -69,11 +85,11 @@ func TestNewStatus(t *testing.T) {
 			want: conditions{"Ready": "False/Suspended", "Progressing": "False/Suspended", "Suspended": "True/Suspended"},
 		},
 		{
-			name: "complete", job: []func(*batchv1.Job){endedJob(batchv1.JobComplete, "SuccessPolicy", "")},
+			name: "complete", job: []func(*batchv1.Job){sample.EndedJob(batchv1.JobComplete, "SuccessPolicy", "")},
 			want: conditions{"Complete": "True/Complete", "Ready": "False/Complete", "Progressing": "False/Finished", "ScalingLimited": "False/WithinBounds"},
 		},
 		{
-			name: "failed", job: []func(*batchv1.Job){endedJob(batchv1.JobFailed, "PodFailurePolicy", "exit code 3")},
+			name: "failed", job: []func(*batchv1.Job){sample.EndedJob(batchv1.JobFailed, "PodFailurePolicy", "exit code 3")},
 			want: conditions{"Failed": "True/Failed", "Ready": "False/Failed", "Progressing": "False/Finished"},
 		},
 		{
@@ -131,7 +147,7 @@ func TestNewStatus(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := makeState(t, makeMiniCluster(), 4)
+			s := makeState(t, sample.MiniCluster(), 4)
 			for _, mod := range tc.job {
 				mod(s.job)
 			}
@@ -163,11 +179,11 @@ func end(s *syncState, kind string) {
 }
 
 func TestStatusEvents(t *testing.T) {
-	denied := makeMiniCluster(withSize(5))
-	d := deny(denied, 4, 4)
-	text, err := d.annotation()
+	denied := sample.MiniCluster(sample.WithSize(5))
+	d := resources.CheckSize(denied, 4, 4)
+	text, err := d.Annotation()
 	require.NoError(t, err)
-	mc := makeMiniCluster()
+	mc := sample.MiniCluster()
 	before := newStatus(makeState(t, mc, 4), nil)
 
 	mc.Annotations = map[string]string{v1alpha2.AnnotationDeniedSize: text}
@@ -183,7 +199,7 @@ func TestStatusEvents(t *testing.T) {
 
 	// The same wish again is denied, and told, again.
 	d.Generation = 3
-	text, err = d.annotation()
+	text, err = d.Annotation()
 	require.NoError(t, err)
 	mc.Annotations[v1alpha2.AnnotationDeniedSize] = text
 	mc.Generation = 4
@@ -193,7 +209,7 @@ func TestStatusEvents(t *testing.T) {
 
 // TestProblemEvents: a problem is told once, whatever else its message says later.
 func TestProblemEvents(t *testing.T) {
-	s := makeState(t, makeMiniCluster(), 4)
+	s := makeState(t, sample.MiniCluster(), 4)
 	var told []string
 	for _, p := range []*problem{
 		nil, {reason: v1alpha2.ReasonPulling, text: "a"}, {reason: v1alpha2.ReasonImagePullFailed, text: "b"}, {reason: v1alpha2.ReasonImagePullFailed, text: "c"}, nil,
@@ -209,11 +225,11 @@ func TestProblemEvents(t *testing.T) {
 }
 
 func TestUrgent(t *testing.T) {
-	s := makeState(t, makeMiniCluster(), 4)
+	s := makeState(t, sample.MiniCluster(), 4)
 	before := newStatus(s, nil)
 	s.mc.Status = before
-	runningJob(4, 4)(s.job)
+	sample.RunningJob(4, 4)(s.job)
 	assert.False(t, urgent(before, newStatus(s, nil)), "readiness can wait")
-	endedJob(batchv1.JobComplete, "", "")(s.job)
+	sample.EndedJob(batchv1.JobComplete, "", "")(s.job)
 	assert.True(t, urgent(before, newStatus(s, nil)), "the end can not")
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // step is a part of a sync. Each looks at what the steps before it left in the
@@ -44,7 +45,9 @@ type syncState struct {
 	// mc is a copy with all defaults set.
 	mc *v1alpha2.MiniCluster
 	// facts were decided when the cluster was made.
-	facts Facts
+	fixed resources.Fixed
+	// environment is that of the controller.
+	environment resources.Environment
 
 	// Objects that belong to mc; nil where they don't exist.
 	job     *batchv1.Job
@@ -157,11 +160,11 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if stale != nil {
 		return nil, stale
 	}
-	s := &syncState{key: key}
+	s := &syncState{key: key, environment: c.environment}
 	s.set(mc)
 	s.seen.drain = s.mc.Status.Drain.DeepCopy()
 
-	job, err := c.cached(key.Namespace).jobs.Jobs(key.Namespace).Get(JobName(mc))
+	job, err := c.cached(key.Namespace).jobs.Jobs(key.Namespace).Get(resources.JobName(mc))
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the Job from the cache: %w", err)
 	}
@@ -169,7 +172,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if outdated(mc, s.job) {
 		return nil, &staleError{what: string(miniclusters)}
 	}
-	conf, err := c.cached(key.Namespace).configmaps.ConfigMaps(key.Namespace).Get(ConfigMapName(mc))
+	conf, err := c.cached(key.Namespace).configmaps.ConfigMaps(key.Namespace).Get(resources.ConfigMapName(mc))
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the ConfigMap from the cache: %w", err)
 	}
@@ -179,13 +182,13 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if err := c.adopt(ctx, s); err != nil {
 		return nil, err
 	}
-	s.facts = decide(s.mc, s.job, s.conf, c.site)
+	s.fixed = resources.ResolveFixed(s.mc, s.job, s.conf)
 
-	s.service, err = c.cached(key.Namespace).services.Services(key.Namespace).Get(s.facts.Headless)
+	s.service, err = c.cached(key.Namespace).services.Services(key.Namespace).Get(s.fixed.Headless)
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the Service from the cache: %w", err)
 	}
-	s.servicesPod, err = c.cached(key.Namespace).pods.Pods(key.Namespace).Get(servicesPodName(mc))
+	s.servicesPod, err = c.cached(key.Namespace).pods.Pods(key.Namespace).Get(resources.ServicesPodName(mc))
 	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("reading the services pod from the cache: %w", err)
 	}
@@ -213,11 +216,6 @@ func ours[T interface {
 	default:
 		return none, o
 	}
-}
-
-// madeByUs tells a Job that we made from one that we only took over.
-func madeByUs(job *batchv1.Job) bool {
-	return job.Annotations[v1alpha2.AnnotationSpecHash] != ""
 }
 
 func ignoreNotFound(err error) error {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // calm lets everything that is due happen, until nothing is left to do now.
@@ -84,7 +85,7 @@ func TestSecretIsBroughtBack(t *testing.T) {
 	}
 	assert.Zero(t, p.requests(minutes(3)), "requests while all is well")
 
-	secret := p.objects[secretObjects][SecretName(p.cluster("a"))].DeepCopyObject().(*corev1.Secret)
+	secret := p.objects[secretObjects][resources.SecretName(p.cluster("a"))].DeepCopyObject().(*corev1.Secret)
 	p.remove(secretObjects, secret.Name)
 	p.calm()
 	require.Equal(t, v1alpha2.ReasonCertificateLost, p.condition("a", v1alpha2.ConditionReady).Reason)
@@ -171,7 +172,7 @@ func TestLostConfigMap(t *testing.T) {
 				c, _ := p.objects[configmaps]["a-config"].(*corev1.ConfigMap)
 				return c
 			}
-			was := conf().Data[keyBrokerConfig]
+			was := conf().Data[resources.KeyBrokerConfig]
 			original := p.cluster("a").Spec.DeepCopy()
 			edit(p.world, miniclusters, "a", tc.edit)
 			p.remove(configmaps, "a-config")
@@ -186,7 +187,7 @@ func TestLostConfigMap(t *testing.T) {
 				p.calm()
 			}
 			require.NotNil(t, conf())
-			assert.Equal(t, was, conf().Data[keyBrokerConfig])
+			assert.Equal(t, was, conf().Data[resources.KeyBrokerConfig])
 			assert.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 		})
 	}

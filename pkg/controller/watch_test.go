@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // minute lets a minute pass in which something does not end, with a look each 100 ms, and counts the requests.
@@ -131,6 +132,6 @@ func TestQuorumOfAJobResizedElsewhere(t *testing.T) {
 	edit(p.world, jobs, "a", func(job *batchv1.Job) { job.Spec.Parallelism = new(int32(2)) })
 	p.calm()
 	require.Equal(t, v1alpha2.ReasonJobResizedElsewhere, p.condition("a", v1alpha2.ConditionScalingLimited).Reason)
-	assert.Equal(t, "2", p.objects[configmaps]["a-config"].(*corev1.ConfigMap).Data[keyQuorum])
+	assert.Equal(t, "2", p.objects[configmaps]["a-config"].(*corev1.ConfigMap).Data[resources.KeyQuorum])
 	assert.Zero(t, p.minute(), "requests when that is done")
 }

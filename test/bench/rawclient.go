@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/fluxconfig"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 )
@@ -143,20 +143,20 @@ func (c *rawClient) run(ctx context.Context, e errand) error {
 
 // create makes the objects that the operator makes, in its order.
 func (c *rawClient) create(ctx context.Context, mc *v1alpha2.MiniCluster, size int32) error {
-	facts := factsOf(mc)
-	secret, err := controller.BuildSecret(mc, rand.Reader, time.Now())
+	fixed, env := fixedOf(mc), environment()
+	secret, err := resources.BuildSecret(mc, rand.Reader, time.Now())
 	if err != nil {
 		return err
 	}
-	conf, err := controller.BuildConfigMap(mc, facts, size, nil)
+	conf, err := resources.BuildConfigMap(mc, fixed, env, size, nil)
 	if err != nil {
 		return err
 	}
-	job, err := controller.BuildJob(mc, facts, size)
+	job, err := resources.BuildJob(mc, fixed, env, size)
 	if err != nil {
 		return err
 	}
-	if _, err := c.kube.CoreV1().Services(mc.Namespace).Create(ctx, controller.BuildHeadlessService(mc, facts), metav1.CreateOptions{}); err != nil {
+	if _, err := c.kube.CoreV1().Services(mc.Namespace).Create(ctx, resources.BuildHeadlessService(mc, fixed), metav1.CreateOptions{}); err != nil {
 		return err
 	}
 	if _, err := c.kube.CoreV1().Secrets(mc.Namespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
@@ -182,7 +182,7 @@ func bareJob(namespace, name string, size int32) (*batchv1.Job, error) {
 		return nil, fmt.Errorf("reading a spec: %w", err)
 	}
 	v1alpha2.SetDefaults(mc)
-	job, err := controller.BuildJob(mc, factsOf(mc), size)
+	job, err := resources.BuildJob(mc, fixedOf(mc), environment(), size)
 	if err != nil {
 		return nil, err
 	}
@@ -191,11 +191,15 @@ func bareJob(namespace, name string, size int32) (*batchv1.Job, error) {
 	return job, nil
 }
 
-func factsOf(mc *v1alpha2.MiniCluster) controller.Facts {
+func fixedOf(mc *v1alpha2.MiniCluster) resources.Fixed {
 	layout := fluxconfig.LayoutOf(&mc.Spec)
-	return controller.Facts{
-		Layout: layout, Maximum: mc.Spec.MaxSize, Headless: fluxconfig.HeadlessService(mc, layout), Site: controller.Site{ClusterDomain: "cluster.local"},
+	return resources.Fixed{
+		Layout: layout, Maximum: mc.Spec.MaxSize, Headless: fluxconfig.HeadlessService(mc, layout),
 	}
+}
+
+func environment() resources.Environment {
+	return resources.Environment{ClusterDomain: "cluster.local"}
 }
 
 // resizeJob is the one write that resizes a Job.

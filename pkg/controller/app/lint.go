@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // fileFlags are those of the commands that read documents.
@@ -19,13 +19,13 @@ type fileFlags struct {
 }
 
 // complete makes a command that reads documents of one that has its texts.
-func (o *fileFlags) complete(cmd *cobra.Command, options *Options, run func(documents []document, site controller.Site) error) {
+func (o *fileFlags) complete(cmd *cobra.Command, options *Options, run func(documents []document, environment resources.Environment) error) {
 	cmd.Args = cobra.NoArgs
 	cmd.SilenceUsage = true
 	// In place of the one that starts the log: errors are for people.
 	cmd.PersistentPreRun = func(*cobra.Command, []string) {}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		site, err := o.site(options)
+		environment, err := o.environment(options)
 		if err != nil {
 			return err
 		}
@@ -33,7 +33,7 @@ func (o *fileFlags) complete(cmd *cobra.Command, options *Options, run func(docu
 		if err != nil {
 			return err
 		}
-		return run(documents, site)
+		return run(documents, environment)
 	}
 	fs := cmd.Flags()
 	fs.StringSliceVarP(&o.files, "filename", "f", nil, "Files with MiniClusters, of one document or several; - is the standard input.")
@@ -55,13 +55,13 @@ ends with an error if a document is not valid.`,
 		Example: `  minicluster-controller lint -f minicluster.yaml
   kubectl get miniclusters -A -o yaml | minicluster-controller lint -f -`,
 	}
-	(&fileFlags{}).complete(cmd, NewOptions(), func(documents []document, site controller.Site) error {
-		return lint(cmd.OutOrStdout(), documents, site)
+	(&fileFlags{}).complete(cmd, NewOptions(), func(documents []document, environment resources.Environment) error {
+		return lint(cmd.OutOrStdout(), documents, environment)
 	})
 	return cmd
 }
 
-func lint(out io.Writer, documents []document, site controller.Site) error {
+func lint(out io.Writer, documents []document, environment resources.Environment) error {
 	wrong := 0
 	for _, d := range documents {
 		for _, problem := range d.problems {
@@ -80,7 +80,7 @@ func lint(out io.Writer, documents []document, site controller.Site) error {
 					d.where, name)
 			}
 		}
-		for _, line := range controller.FieldsWithoutEffect(d.mc, controller.NewFacts(d.mc, site)) {
+		for _, line := range resources.IneffectiveFields(d.mc, resources.NewFixed(d.mc), environment) {
 			fmt.Fprintf(out, "%s: without effect: %s\n", d.where, line)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"minicluster.internal/operator/pkg/cmdutil"
 	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
@@ -65,7 +66,7 @@ func NewOptions() *Options {
 		HealthAddress:  ":8081",
 		MetricsAddress: ":8080",
 		ClusterDomain:  fluxconfig.DefaultClusterDomain,
-		AgentImage:     controller.DefaultAgentImage,
+		AgentImage:     resources.DefaultAgentImage,
 		SlowStart:      10 * time.Second,
 		DrainPatience:  controller.DefaultDrainPatience,
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
@@ -109,11 +110,11 @@ func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 		"Make PersistentVolumes of directories of the nodes, for spec.volumes of the storage class hostpath. They bypass Pod Security.")
 }
 
-// site is what the controller has to know of them.
-func (o *Options) site() controller.Site {
-	return controller.Site{
+// environment is what the controller has to know of them.
+func (o *Options) environment() resources.Environment {
+	return resources.Environment{
 		ClusterDomain: o.ClusterDomain,
-		Agent: controller.AgentImage{
+		Agent: resources.AgentImage{
 			Image:       o.AgentImage,
 			PullPolicy:  corev1.PullPolicy(o.AgentImagePullPolicy),
 			PullSecrets: o.AgentImagePullSecrets,

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // newRenderCommand makes the command that prints what MiniClusters become.
@@ -31,33 +31,33 @@ controller would make of them. It needs no Kubernetes cluster. Keys and password
 replaced by a note. A document that is not valid is reported, the others are
 printed, and the command ends with an error.`,
 	}
-	(&fileFlags{}).complete(cmd, options, func(documents []document, site controller.Site) error {
-		return render(cmd.OutOrStdout(), cmd.ErrOrStderr(), documents, site)
+	(&fileFlags{}).complete(cmd, options, func(documents []document, environment resources.Environment) error {
+		return render(cmd.OutOrStdout(), cmd.ErrOrStderr(), documents, environment)
 	})
 	options.addSiteFlags(cmd.Flags())
 	return cmd
 }
 
-// site is where the MiniClusters would be.
-func (o *fileFlags) site(options *Options) (controller.Site, error) {
+// environment is where the MiniClusters would be.
+func (o *fileFlags) environment(options *Options) (resources.Environment, error) {
 	if err := options.Validate(); err != nil {
-		return controller.Site{}, err
+		return resources.Environment{}, err
 	}
-	site := options.site()
+	environment := options.environment()
 	if o.server == "" {
-		return site, nil
+		return environment, nil
 	}
 	text, ok := strings.CutPrefix(strings.TrimPrefix(o.server, "v"), "1.")
 	text, _, _ = strings.Cut(text, ".")
 	minor, err := strconv.Atoi(text)
 	if !ok || err != nil || minor < 1 {
-		return site, fmt.Errorf("--kubernetes-version: %q: must be like 1.29", o.server)
+		return environment, fmt.Errorf("--kubernetes-version: %q: must be like 1.29", o.server)
 	}
-	site.ServerMinor = minor
-	return site, nil
+	environment.ServerMinor = minor
+	return environment, nil
 }
 
-func render(out, problems io.Writer, documents []document, site controller.Site) error {
+func render(out, problems io.Writer, documents []document, environment resources.Environment) error {
 	var failed []error
 	for _, d := range documents {
 		if len(d.problems) > 0 {
@@ -67,7 +67,7 @@ func render(out, problems io.Writer, documents []document, site controller.Site)
 			failed = append(failed, fmt.Errorf("%s: not valid", d.where))
 			continue
 		}
-		if err := renderObjects(out, d.mc, site); err != nil {
+		if err := renderObjects(out, d.mc, environment); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", d.where, err))
 		}
 	}
@@ -77,7 +77,7 @@ func render(out, problems io.Writer, documents []document, site controller.Site)
 // unknownUID stands for the UID of a MiniCluster that does not exist yet.
 const unknownUID = "00000000-0000-0000-0000-000000000000"
 
-func renderObjects(out io.Writer, mc *v1alpha2.MiniCluster, site controller.Site) error {
+func renderObjects(out io.Writer, mc *v1alpha2.MiniCluster, environment resources.Environment) error {
 	mc = mc.DeepCopy()
 	if mc.Name == "" {
 		mc.Name = mc.GenerateName + "xxxxx" // as the API server would end it
@@ -86,7 +86,7 @@ func renderObjects(out io.Writer, mc *v1alpha2.MiniCluster, site controller.Site
 	if !exists {
 		mc.UID = unknownUID
 	}
-	objects, err := controller.Objects(mc, controller.NewFacts(mc, site), rand.Reader, time.Now())
+	objects, err := resources.Objects(mc, resources.NewFixed(mc), environment, rand.Reader, time.Now())
 	if err != nil {
 		return err
 	}

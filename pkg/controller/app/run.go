@@ -54,13 +54,13 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	informers := controller.NewInformers(kube, flux, o.Namespaces...)
 	registry.RawMustRegister(controller.NewFleet(informers))
 	c, err := controller.New(controller.Options{
-		Kube:      kube,
-		Flux:      flux,
-		Informers: informers,
-		Events:    broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
-		Metrics:   controller.NewMetrics(registry),
-		Site:      o.site(),
-		SlowStart: o.SlowStart,
+		Kube:        kube,
+		Flux:        flux,
+		Informers:   informers,
+		Events:      broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
+		Metrics:     controller.NewMetrics(registry),
+		Environment: o.environment(),
+		SlowStart:   o.SlowStart,
 
 		DrainPatience: o.DrainPatience,
 		NewAgent:      o.NewAgent,

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/controller/resources"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	"minicluster.internal/operator/pkg/validation"
 	"minicluster.internal/operator/test/framework/randomspec"
@@ -84,8 +84,8 @@ func (n *namespace) tryObjects(seed uint64) string {
 
 // createObjects makes all objects of a MiniCluster, and asks the API server about each.
 func (n *namespace) createObjects(mc *v1alpha2.MiniCluster, options metav1.CreateOptions) error {
-	site := controller.Site{ClusterDomain: "cluster.local"}
-	objects, err := controller.Objects(mc, controller.NewFacts(mc, site), rand.Reader, time.Now())
+	site := resources.Environment{ClusterDomain: "cluster.local"}
+	objects, err := resources.Objects(mc, resources.NewFixed(mc), site, rand.Reader, time.Now())
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/test/framework/faults"
 )
 
@@ -190,13 +190,13 @@ func (s *schedule) versions(mc *v1alpha2.MiniCluster) map[string]string {
 	}
 	now, err := s.user.MiniClusters().Get(ctx, mc.Name, o)
 	note("MiniCluster", now, err)
-	secret, err := s.kube.CoreV1().Secrets(s.namespace).Get(ctx, controller.SecretName(mc), o)
+	secret, err := s.kube.CoreV1().Secrets(s.namespace).Get(ctx, resources.SecretName(mc), o)
 	note("Secret", secret, err)
-	conf, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(ctx, controller.ConfigMapName(mc), o)
+	conf, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(ctx, resources.ConfigMapName(mc), o)
 	note("ConfigMap", conf, err)
 	service, err := s.kube.CoreV1().Services(s.namespace).Get(ctx, mc.Name, o)
 	note("Service", service, err)
-	job, err := s.kube.BatchV1().Jobs(s.namespace).Get(ctx, controller.JobName(mc), o)
+	job, err := s.kube.BatchV1().Jobs(s.namespace).Get(ctx, resources.JobName(mc), o)
 	require.NoError(s, err)
 	out["Job"] = fmt.Sprint(job.Generation, job.Annotations)
 	return out

@@ -1,0 +1,69 @@
+package resources
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+	"minicluster.internal/operator/pkg/validation"
+)
+
+const (
+	// AgentContainer brings the agent into a pod.
+	AgentContainer = validation.AgentContainer
+	// agentInImage is where the image of the agent has it.
+	agentInImage = "/minicluster-agent"
+	// agentPort is the name of the agent's port, for monitors.
+	agentPort = "agent"
+	// agentUser runs what needs no rights.
+	agentUser int64 = 65532
+)
+
+// agentInit copies the agent to where all containers of a pod find it.
+func agentInit(env Environment, resources corev1.ResourceRequirements) corev1.Container {
+	return corev1.Container{
+		Name:            AgentContainer,
+		Image:           cmp.Or(env.Agent.Image, DefaultAgentImage),
+		ImagePullPolicy: env.Agent.PullPolicy,
+		Command:         []string{agentInImage, "install"},
+		Resources:       resources,
+		VolumeMounts:    []corev1.VolumeMount{{Name: sharedVolume, MountPath: plan.SharedDir}},
+		SecurityContext: restricted(),
+	}
+}
+
+// restricted passes the strictest level of Kubernetes' Pod Security. The user is
+// numeric, since a kubelet can't tell of a name that it is not root's.
+func restricted() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		RunAsNonRoot:             new(true),
+		RunAsUser:                new(agentUser),
+		RunAsGroup:               new(agentUser),
+		AllowPrivilegeEscalation: new(false),
+		ReadOnlyRootFilesystem:   new(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+}
+
+// readiness asks the agent whether its broker is online. There is no limit to how
+// long that may take: a follower waits for its lead. A second is the shortest period
+// that Kubernetes has.
+//
+// There is no liveness probe: the agent itself starts a broker again that ends, with
+// its state, while a kubelet that kills the container would lose the jobs.
+func readiness(mc *v1alpha2.MiniCluster) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+			Path: "/readyz", Port: intstr.FromInt32(fluxconfig.HTTPPort(mc)), Scheme: corev1.URISchemeHTTP,
+		}},
+		PeriodSeconds:    1,
+		TimeoutSeconds:   3,
+		SuccessThreshold: 1,
+		FailureThreshold: 3,
+	}
+}

@@ -1,0 +1,124 @@
+package resources
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// StorageHostPath is the storage class of a volume in a directory of the nodes.
+const StorageHostPath = "hostpath"
+
+func isHostPath(v *v1alpha2.MiniClusterVolume) bool {
+	return v.StorageClass == "" || v.StorageClass == StorageHostPath
+}
+
+// BuildPersistentVolume makes the PersistentVolume of a volume of spec.volumes, for
+// its claim and no other.
+//
+// Its reclaim policy is Retain, also where the volume is deleted with the MiniCluster:
+// that deletes the object and not the data. Kubernetes would empty a directory below
+// /tmp, on whichever machine its controller manager runs, and knows no way to delete
+// other volumes that it did not provide.
+func BuildPersistentVolume(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentVolume, error) {
+	v := mc.Spec.Volumes[key]
+	capacity, err := resource.ParseQuantity(v.Capacity)
+	if err != nil {
+		return nil, fmt.Errorf("reading the capacity %q of volume %q: %w", v.Capacity, key, err)
+	}
+	pv := &corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        PersistentVolumeName(mc, key),
+			Labels:      withLabels(v.Labels, mc),
+			Annotations: maps.Clone(v.Annotations),
+		},
+		Spec: corev1.PersistentVolumeSpec{
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: capacity},
+			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany},
+			VolumeMode:                    new(corev1.PersistentVolumeFilesystem),
+			StorageClassName:              cmp.Or(v.StorageClass, StorageHostPath),
+			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
+			ClaimRef: &corev1.ObjectReference{
+				APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: mc.Namespace, Name: VolumeClaimName(mc, key),
+			},
+			PersistentVolumeSource: persistentVolumeSource(&v),
+		},
+	}
+	pv.Labels[v1alpha2.LabelMiniClusterUID] = string(mc.UID)
+	if !ptr.Deref(v.Delete, true) {
+		if pv.Annotations == nil {
+			pv.Annotations = map[string]string{}
+		}
+		pv.Annotations[v1alpha2.AnnotationKeepVolume] = "true"
+	}
+	return pv, nil
+}
+
+func persistentVolumeSource(v *v1alpha2.MiniClusterVolume) corev1.PersistentVolumeSource {
+	if isHostPath(v) {
+		return corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{
+			Path: v.Path, Type: new(corev1.HostPathDirectoryOrCreate),
+		}}
+	}
+	csi := &corev1.CSIPersistentVolumeSource{
+		Driver:           v.Driver,
+		VolumeHandle:     cmp.Or(v.VolumeHandle, v.StorageClass),
+		VolumeAttributes: maps.Clone(v.Attributes),
+	}
+	if v.Secret != "" {
+		secret := corev1.SecretReference{Name: v.Secret, Namespace: v.SecretNamespace}
+		csi.ControllerPublishSecretRef = &secret
+		csi.NodeStageSecretRef = &secret
+		csi.NodePublishSecretRef = &secret
+	}
+	return corev1.PersistentVolumeSource{CSI: csi}
+}
+
+// BuildVolumeClaim makes the claim of a volume of spec.volumes.
+func BuildVolumeClaim(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentVolumeClaim, error) {
+	v := mc.Spec.Volumes[key]
+	capacity, err := resource.ParseQuantity(v.Capacity)
+	if err != nil {
+		return nil, fmt.Errorf("reading the capacity %q of volume %q: %w", v.Capacity, key, err)
+	}
+	claim := &corev1.PersistentVolumeClaim{
+		ObjectMeta: objectMeta(mc, VolumeClaimName(mc, key)),
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany},
+			VolumeMode:       new(corev1.PersistentVolumeFilesystem),
+			StorageClassName: new(cmp.Or(v.StorageClass, StorageHostPath)),
+			VolumeName:       PersistentVolumeName(mc, key),
+			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: capacity}},
+		},
+	}
+	claim.Annotations = maps.Clone(v.ClaimAnnotations)
+	return claim, nil
+}
+
+// withLabels adds our labels to the user's; ours take precedence.
+func withLabels(users map[string]string, mc *v1alpha2.MiniCluster) map[string]string {
+	labels := map[string]string{}
+	maps.Copy(labels, users)
+	labels[v1alpha2.LabelManagedBy] = v1alpha2.ManagedBy
+	labels[v1alpha2.LabelName] = mc.Name
+	return labels
+}
+
+// HostPathVolume names a volume of spec.volumes in a directory of the nodes, "" when
+// there is none.
+func HostPathVolume(mc *v1alpha2.MiniCluster) string {
+	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
+		if v := mc.Spec.Volumes[key]; isHostPath(&v) {
+			return key
+		}
+	}
+	return ""
+}

@@ -1,0 +1,136 @@
+package resources
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// role is what a container is for in the pods of a MiniCluster.
+type role int
+
+const (
+	// roleFlux runs the agent, and it Flux.
+	roleFlux role = iota
+	// roleWrapped is a sidecar that the agent runs.
+	roleWrapped
+	// roleUnwrapped is a sidecar that runs its image's entrypoint.
+	roleUnwrapped
+)
+
+// roleOf is the role of a container of the spec.
+func roleOf(mc *v1alpha2.MiniCluster, index int) role {
+	switch {
+	case index == mc.FluxContainerIndex():
+		return roleFlux
+	case fluxconfig.Wrapped(&mc.Spec.Containers[index]):
+		return roleWrapped
+	default:
+		return roleUnwrapped
+	}
+}
+
+// buildContainer makes one container of a MiniCluster's pods. The one that runs Flux
+// has the MiniCluster's name.
+func buildContainer(mc *v1alpha2.MiniCluster, f Fixed, env Environment, index int) corev1.Container {
+	in := &mc.Spec.Containers[index]
+	out := baseContainer(in)
+	part := roleOf(mc, index)
+	switch part {
+	case roleFlux:
+		out.Name = mc.Name
+		out.Command = []string{plan.AgentPath, "run"}
+		out.ReadinessProbe = readiness(mc)
+		out.Ports = append(out.Ports, corev1.ContainerPort{
+			Name: agentPort, ContainerPort: fluxconfig.HTTPPort(mc), Protocol: corev1.ProtocolTCP,
+		})
+	case roleWrapped:
+		out.Command = []string{plan.AgentPath, "sidecar", "--container", in.Name}
+	case roleUnwrapped: // its image's entrypoint
+	}
+	out.VolumeMounts = slices.Concat(fluxVolumeMounts(mc, f, env, part, in), userMounts(in))
+	return out
+}
+
+// baseContainer is what all kinds of containers have in common. Neither has a
+// terminal: it would change what the log has of a program's output.
+func baseContainer(in *v1alpha2.MiniClusterContainer) corev1.Container {
+	out := corev1.Container{
+		Name:            in.Name,
+		Image:           in.Image,
+		ImagePullPolicy: pullPolicy(in),
+		WorkingDir:      in.WorkingDir,
+		Env:             environment(in),
+		Lifecycle:       lifecycle(in.LifeCycle),
+		SecurityContext: securityContext(in.SecurityContext),
+	}
+	if in.Resources != nil {
+		out.Resources = *in.Resources.DeepCopy()
+	}
+	for _, port := range in.Ports {
+		out.Ports = append(out.Ports, corev1.ContainerPort{ContainerPort: port, Protocol: corev1.ProtocolTCP})
+	}
+	return out
+}
+
+// lifecycle gives hooks to a shell: they are commands as one would type them.
+func lifecycle(in *v1alpha2.LifeCycle) *corev1.Lifecycle {
+	if in == nil || *in == (v1alpha2.LifeCycle{}) {
+		return nil
+	}
+	return &corev1.Lifecycle{PostStart: shellHook(in.PostStartExec), PreStop: shellHook(in.PreStopExec)}
+}
+
+func shellHook(command string) *corev1.LifecycleHandler {
+	if command == "" {
+		return nil
+	}
+	return &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/bin/sh", "-c", command}}}
+}
+
+func pullPolicy(c *v1alpha2.MiniClusterContainer) corev1.PullPolicy {
+	switch {
+	case c.PullAlways:
+		return corev1.PullAlways
+	case c.ImagePullPolicy != "":
+		return c.ImagePullPolicy
+	default:
+		return corev1.PullIfNotPresent
+	}
+}
+
+// environment lists variables in the order of their names, so that the same spec
+// always makes the same pods.
+func environment(c *v1alpha2.MiniClusterContainer) []corev1.EnvVar {
+	var env []corev1.EnvVar
+	for _, name := range slices.Sorted(maps.Keys(c.Environment)) {
+		env = append(env, corev1.EnvVar{Name: name, Value: c.Environment[name]})
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		key := c.Secrets[name]
+		env = append(env, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: key.Name}, Key: key.Key,
+		}}})
+	}
+	return env
+}
+
+// securityContext adds the capabilities of v1alpha1's own field to Kubernetes'.
+func securityContext(in *v1alpha2.SecurityContext) *corev1.SecurityContext {
+	if in == nil {
+		return nil
+	}
+	out := in.SecurityContext.DeepCopy()
+	if len(in.AddCapabilities) > 0 {
+		if out.Capabilities == nil {
+			out.Capabilities = &corev1.Capabilities{}
+		}
+		out.Capabilities.Add = append(out.Capabilities.Add, in.AddCapabilities...)
+	}
+	return out
+}

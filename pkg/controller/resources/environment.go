@@ -1,0 +1,55 @@
+package resources
+
+import (
+	corev1 "k8s.io/api/core/v1"
+)
+
+// DefaultAgentImage is the image that holds the agent, as manifests and the makefile
+// name it.
+const DefaultAgentImage = "minicluster:latest"
+
+// Site is what all MiniClusters of a controller have in common: where it works, and
+// what it was told on its command line.
+type Environment struct {
+	// ClusterDomain is the DNS domain of the Kubernetes cluster.
+	ClusterDomain string
+	// Agent is where pods get the agent from.
+	Agent AgentImage
+	// ViewImageVolumes mounts the image of the view instead of copying it, where the
+	// server can.
+	ViewImageVolumes bool
+	// AllowHostPathVolumes lets spec.volumes name directories of the nodes. The
+	// PersistentVolumes that are made of them bypass Pod Security: who may make a
+	// MiniCluster may then read and write the nodes' files.
+	AllowHostPathVolumes bool
+	// NoClusterVolumes refuses spec.volumes: a controller whose rights are those of some
+	// namespaces can't make PersistentVolumes, which lie in none.
+	NoClusterVolumes bool
+	// ServerMinor is the minor version of the API server, 29 for Kubernetes 1.29; 0
+	// stands for the newest.
+	ServerMinor int
+}
+
+// AgentImage is where pods get the agent from.
+type AgentImage struct {
+	// Image holds the agent; DefaultAgentImage where empty.
+	Image string
+	// PullPolicy says when to pull it; Kubernetes' own default where empty.
+	PullPolicy corev1.PullPolicy
+	// PullSecrets are names of Secrets, in the namespace of each MiniCluster, to pull it
+	// with.
+	PullSecrets []string
+}
+
+// Minor versions of Kubernetes from which on a server has, without being told to:
+const (
+	// containers that run beside the others and end after them,
+	minorNativeSidecars = 29
+	// volumes that are images,
+	minorImageVolumes = 31
+	// and requests of a pod as a whole.
+	minorPodResources = 34
+)
+
+// has tells whether the server is of a minor version or newer.
+func (s Environment) AtLeast(minor int) bool { return s.ServerMinor == 0 || s.ServerMinor >= minor }

@@ -1,0 +1,83 @@
+package resources
+
+import (
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// Facts are decisions about a MiniCluster that stand for its whole life, because
+// running brokers depend on them. They are recorded on the objects that were made
+// from them and taken from there ever after, whatever the spec says later.
+type Fixed struct {
+	// Layout says where Flux lies in the pods.
+	Layout fluxconfig.Layout
+	// Maximum is the number of hosts that the brokers know.
+	Maximum int32
+	// Headless is the name of the headless Service.
+	Headless string
+}
+
+// NewFixed makes the facts of a MiniCluster of which nothing has been made yet.
+func NewFixed(mc *v1alpha2.MiniCluster) Fixed {
+	return ResolveFixed(mc, nil, nil)
+}
+
+// ResolveFixed makes the facts of a MiniCluster: those on record on its Job or its
+// ConfigMap, else (when both are gone) the maximum that was reported last, else
+// what the spec says now.
+func ResolveFixed(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.ConfigMap) Fixed {
+	f := Fixed{Layout: fluxconfig.LayoutOf(&mc.Spec)}
+	f.Maximum = mc.Spec.MaxSize
+	if f.Maximum < 1 {
+		f.Maximum = max(mc.RequestedSize(), mc.MinimumSize())
+	}
+	if mc.Status.MaximumSize > 0 {
+		f.Maximum = mc.Status.MaximumSize
+	}
+	if config != nil {
+		f.read(config.Annotations)
+	}
+	if job != nil {
+		f.read(job.Annotations)
+	}
+	f.Headless = fluxconfig.HeadlessService(mc, f.Layout)
+	if job != nil && job.Spec.Template.Spec.Subdomain != "" {
+		f.Headless = job.Spec.Template.Spec.Subdomain
+	}
+	return f
+}
+
+func (f *Fixed) read(annotations map[string]string) {
+	switch l := fluxconfig.Layout(annotations[v1alpha2.AnnotationLayout]); l {
+	case fluxconfig.LayoutSystem, fluxconfig.LayoutView:
+		f.Layout = l
+	}
+	if n, ok := SizeAnnotation(annotations, v1alpha2.AnnotationMaximumSize); ok {
+		f.Maximum = n
+	}
+}
+
+func (f *Fixed) annotations() map[string]string {
+	return map[string]string{
+		v1alpha2.AnnotationLayout:      string(f.Layout),
+		v1alpha2.AnnotationMaximumSize: FormatSize(f.Maximum),
+	}
+}
+
+// SizeAnnotation reads a positive size from an annotation.
+func SizeAnnotation(annotations map[string]string, key string) (int32, bool) {
+	n, err := strconv.ParseInt(annotations[key], 10, 32)
+	if err != nil || n < 1 {
+		return 0, false
+	}
+	return int32(n), true
+}
+
+func FormatSize(n int32) string { return strconv.FormatInt(int64(n), 10) }
+
+func FormatGeneration(n int64) string { return strconv.FormatInt(n, 10) }

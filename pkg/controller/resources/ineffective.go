@@ -1,0 +1,119 @@
+package resources
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// ineffective collects fields that are valid and have no effect, and why.
+type ineffective struct{ lines []string }
+
+func (e *ineffective) add(set bool, path *field.Path, why string) {
+	if set {
+		e.lines = append(e.lines, path.String()+": "+why)
+	}
+}
+
+// IneffectiveFields names the fields of a valid MiniCluster that do nothing, or not
+// all that they say, each with the reason. Nothing that a user wrote is ignored without
+// a word.
+func IneffectiveFields(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []string {
+	var e ineffective
+	path := field.NewPath("spec")
+	e.add(mc.Spec.FluxRestful != nil, path.Child("fluxRestful"), "there is no RESTful server any more; run one as a sidecar")
+	e.ofFlux(mc, f, path.Child("flux"))
+	for i := range mc.Spec.Containers {
+		at := path.Child("containers").Index(i)
+		if c := &mc.Spec.Containers[i]; i == mc.FluxContainerIndex() {
+			e.ofFluxContainer(mc, f, c, at)
+		} else {
+			e.ofSidecar(c, env, at)
+		}
+	}
+	for i := range mc.Spec.Services {
+		at := path.Child("services").Index(i)
+		e.ofFluxOnly(&mc.Spec.Services[i], at)
+		e.hooks(mc.Spec.Services[i].Commands, at, "containers of the services pod run their command only", "init", "servicePre", "post", "script")
+	}
+	for _, name := range distributePodResources(mc, env).unused {
+		e.add(true, path.Child("pod", "resources").Key(string(name)), "the containers ask for this resource, or for more of it, themselves")
+	}
+	return e.lines
+}
+
+func (e *ineffective) ofFlux(mc *v1alpha2.MiniCluster, f Fixed, path *field.Path) {
+	flux := mc.Spec.Flux
+	if flux == nil {
+		return
+	}
+	e.add(flux.Arch != "", path.Child("arch"), "an image says itself which machines it is for")
+	e.add(flux.CurveCert != "" && flux.CurveCertSecret != "", path.Child("curveCert"), "curveCertSecret takes precedence")
+	e.add(flux.Container != nil && f.Layout == fluxconfig.LayoutSystem, path.Child("container"),
+		"in the system layout (installRoot) Flux is in the image of the Flux container")
+	e.add(flux.BrokerConfig != "" && flux.Scheduler != nil && flux.Scheduler.QueuePolicy != "",
+		path.Child("scheduler", "queuePolicy"), "brokerConfig takes the place of the whole configuration")
+}
+
+func (e *ineffective) ofFluxContainer(mc *v1alpha2.MiniCluster, f Fixed, c *v1alpha2.MiniClusterContainer, path *field.Path) {
+	program := c.Command != "" || (c.Commands != nil && c.Commands.Script != "")
+	e.add(program && mc.Spec.Interactive, path.Child("command"), "an interactive cluster runs no program")
+	e.add(program && c.Diagnostics && !mc.Spec.Interactive, path.Child("command"), "diagnostics runs no program")
+	e.add(c.BatchRaw && !c.Batch, path.Child("batchRaw"), "needs batch")
+	e.add(c.NoWrapEntrypoint, path.Child("noWrapEntrypoint"), "the container that runs Flux runs the agent")
+	e.hooks(c.Commands, path, "is for sidecars", "servicePre")
+	if f.Layout == fluxconfig.LayoutView {
+		const why = "in the view layout Flux runs as the user of its container"
+		e.add(c.FluxUser != nil, path.Child("fluxUser"), why)
+		e.add(c.Commands != nil && c.Commands.RunFluxAsRoot, path.Child("commands", "runFluxAsRoot"), why)
+	}
+}
+
+func (e *ineffective) ofSidecar(c *v1alpha2.MiniClusterContainer, env Environment, path *field.Path) {
+	e.ofFluxOnly(c, path)
+	if fluxconfig.Wrapped(c) {
+		return
+	}
+	const why = "the container runs its image's own entrypoint"
+	e.add(c.Command != "", path.Child("command"), why)
+	e.hooks(c.Commands, path, why, "init", "servicePre", "post", "script")
+	e.add(!env.AtLeast(minorNativeSidecars), path,
+		"Kubernetes before 1.29 can't end a container with Flux that has no command; it keeps the pod, and so the cluster, from ending")
+}
+
+// ofFluxOnly is about fields that only the Flux container has a use for.
+func (e *ineffective) ofFluxOnly(c *v1alpha2.MiniClusterContainer, path *field.Path) {
+	const why = "only the container that runs Flux has it"
+	e.add(c.Launcher, path.Child("launcher"), why)
+	e.add(c.Batch, path.Child("batch"), why)
+	e.add(c.BatchRaw, path.Child("batchRaw"), why)
+	e.add(c.Logs != "", path.Child("logs"), why)
+	e.add(c.Diagnostics, path.Child("diagnostics"), why)
+	e.add(c.Cores != 0, path.Child("cores"), why)
+	e.add(c.FluxUser != nil, path.Child("fluxUser"), why)
+	e.add(c.PreCommand != "", path.Child("preCommand"), why)
+	e.hooks(c.Commands, path, why, "pre", "brokerPre", "workerPre", "prefix")
+	e.add(c.Commands != nil && c.Commands.RunFluxAsRoot, path.Child("commands", "runFluxAsRoot"), why)
+}
+
+// hooks is about those of the named hooks that are given.
+func (e *ineffective) hooks(c *v1alpha2.Commands, path *field.Path, why string, names ...string) {
+	if c == nil {
+		return
+	}
+	given := map[string]string{
+		"init": c.Init, "pre": c.Pre, "brokerPre": c.BrokerPre, "workerPre": c.WorkerPre,
+		"servicePre": c.ServicePre, "post": c.Post, "prefix": c.Prefix, "script": c.Script,
+	}
+	for _, name := range names {
+		e.add(given[name] != "", path.Child("commands", name), why)
+	}
+}
+
+func IneffectiveMessage(lines []string) string {
+	return fmt.Sprintf("the spec is valid; without effect: %s", strings.Join(lines, "; "))
+}

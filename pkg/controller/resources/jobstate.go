@@ -1,0 +1,129 @@
+package resources
+
+import (
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// ControlPort is where the agent of a Job's lead listens, 0 where the pods have none:
+// another controller made the Job.
+func ControlPort(job *batchv1.Job) int32 {
+	for _, container := range job.Spec.Template.Spec.Containers {
+		for _, port := range container.Ports {
+			if port.Name == agentPort {
+				return control.Port(port.ContainerPort)
+			}
+		}
+	}
+	return 0
+}
+
+func FailedCondition(job *batchv1.Job) *batchv1.JobCondition {
+	if job == nil {
+		return nil
+	}
+	if end := FinishedCondition(job); end != nil && end.Type == batchv1.JobFailed {
+		return end
+	}
+	return nil
+}
+
+// LacksPods tells whether a Job has fewer pods that are ready than it should have, or
+// others that don't end. Indexes that have completed come never back.
+func LacksPods(job *batchv1.Job) bool {
+	if end := FinishedCondition(job); end != nil {
+		return end.Type == batchv1.JobFailed
+	}
+	if Suspended(job) || job.DeletionTimestamp != nil || LeadCompleted(job) {
+		return false
+	}
+	return ptr.Deref(job.Status.Ready, 0) < Parallelism(job)-job.Status.Succeeded || Terminating(job) > 0
+}
+
+func Suspended(job *batchv1.Job) bool {
+	for _, c := range job.Status.Conditions {
+		if c.Type == batchv1.JobSuspended && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return job.Spec.Suspend != nil && *job.Spec.Suspend
+}
+
+func Terminating(job *batchv1.Job) int32 {
+	if job.Status.Terminating == nil {
+		return 0
+	}
+	return *job.Status.Terminating
+}
+
+// MountsSecret tells whether the pods of a Job have files from a Secret. Those that were
+// made with a certificate of the user's own, before they had anything else in ours,
+// have not.
+func MountsSecret(job *batchv1.Job, name string) bool {
+	return slices.ContainsFunc(job.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool {
+		if v.Projected == nil {
+			return v.Secret != nil && v.Secret.SecretName == name
+		}
+		return slices.ContainsFunc(v.Projected.Sources, func(p corev1.VolumeProjection) bool { return p.Secret != nil && p.Secret.Name == name })
+	})
+}
+
+// ForeignJobLayout reads the layout of a Job that flux-operator made: in the view layout an
+// init container brings Flux.
+func ForeignJobLayout(job *batchv1.Job) fluxconfig.Layout {
+	if len(job.Spec.Template.Spec.InitContainers) > 0 {
+		return fluxconfig.LayoutView
+	}
+	return fluxconfig.LayoutSystem
+}
+
+// Parallelism is the size of a Job; Kubernetes defaults it to 1.
+func Parallelism(job *batchv1.Job) int32 {
+	if job.Spec.Parallelism == nil {
+		return 1
+	}
+	return *job.Spec.Parallelism
+}
+
+// Completions is the number of indexes of a Job.
+func Completions(job *batchv1.Job) int32 {
+	if job.Spec.Completions == nil {
+		return 1
+	}
+	return *job.Spec.Completions
+}
+
+// LeadCompleted tells whether index 0, the lead broker, has succeeded in a Job whose
+// server knows no success policy.
+func LeadCompleted(job *batchv1.Job) bool {
+	if job.Spec.SuccessPolicy != nil {
+		return false
+	}
+	first, _, _ := strings.Cut(job.Status.CompletedIndexes, ",")
+	first, _, _ = strings.Cut(first, "-")
+	return first == "0"
+}
+
+// FinishedCondition returns the condition that ended a Job, nil while it runs.
+func FinishedCondition(job *batchv1.Job) *batchv1.JobCondition {
+	for i := range job.Status.Conditions {
+		condition := &job.Status.Conditions[i]
+		if (condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed) && condition.Status == corev1.ConditionTrue {
+			return condition
+		}
+	}
+	return nil
+}
+
+// CreatedByController tells a Job that we made from one that we only took over.
+func CreatedByController(job *batchv1.Job) bool {
+	return job.Annotations[v1alpha2.AnnotationSpecHash] != ""
+}

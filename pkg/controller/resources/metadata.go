@@ -1,0 +1,60 @@
+package resources
+
+import (
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// objectMeta is the metadata of an object that is made for one MiniCluster and goes
+// with it.
+func objectMeta(mc *v1alpha2.MiniCluster, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name:            name,
+		Namespace:       mc.Namespace,
+		Labels:          map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy, v1alpha2.LabelName: mc.Name},
+		OwnerReferences: []metav1.OwnerReference{*ControllerReference(mc)},
+	}
+}
+
+// HasManagedLabel tells whether an object has our label, so that the caches show it.
+func HasManagedLabel(o metav1.Object) bool {
+	return o.GetLabels()[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy
+}
+
+// RelabelPatch is a patch of the metadata of an object of ours that has lost our
+// label.
+func RelabelPatch(o metav1.Object) map[string]any {
+	return map[string]any{"uid": o.GetUID(), "labels": map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}}
+}
+
+func ControllerReference(mc *v1alpha2.MiniCluster) *metav1.OwnerReference {
+	return metav1.NewControllerRef(mc, v1alpha2.MiniClusterKind)
+}
+
+// SharedOwnerReference is the reference of one of several owners: none of them is the
+// controller, and the object goes when the last of them has gone.
+func SharedOwnerReference(mc *v1alpha2.MiniCluster) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1alpha2.SchemeGroupVersion.String(),
+		Kind:       v1alpha2.MiniClusterKind.Kind,
+		Name:       mc.Name,
+		UID:        mc.UID,
+	}
+}
+
+// podLabels are the labels of a MiniCluster's pods. Those of the user come first:
+// ours take precedence, since selectors depend on them.
+func podLabels(mc *v1alpha2.MiniCluster, f Fixed) map[string]string {
+	labels := map[string]string{}
+	if mc.Spec.Pod != nil {
+		maps.Copy(labels, mc.Spec.Pod.Labels)
+	}
+	labels[v1alpha2.LabelName] = mc.Name
+	labels[v1alpha2.LabelHPASelector] = mc.Name
+	labels[v1alpha2.LabelHeadlessService] = f.Headless
+	labels["namespace"] = mc.Namespace
+	return labels
+}

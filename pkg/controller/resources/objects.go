@@ -1,0 +1,77 @@
+package resources
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// Objects are all objects that a new MiniCluster becomes, in the order in which they
+// are made, with their kinds. Defaults must be set. The Secret has a new key.
+func Objects(mc *v1alpha2.MiniCluster, f Fixed, env Environment, random io.Reader, now time.Time) ([]runtime.Object, error) {
+	secret, err := BuildSecret(mc, random, now)
+	if err != nil {
+		return nil, err
+	}
+	objects := []runtime.Object{BuildHeadlessService(mc, f), secret}
+	size := max(mc.RequestedSize(), mc.MinimumSize())
+	// The Secret that is to be its second owner has no UID yet.
+	conf, err := BuildConfigMap(mc, f, env, size, nil)
+	if err != nil {
+		return nil, err
+	}
+	job, err := BuildJob(mc, f, env, size)
+	if err != nil {
+		return nil, err
+	}
+	objects = append(objects, conf)
+	volumes, err := buildClusterVolumes(mc)
+	if err != nil {
+		return nil, err
+	}
+	objects = append(append(objects, volumes...), job)
+	for _, sidecar := range Sidecars(mc) {
+		objects = append(objects, BuildSidecarService(mc, sidecar))
+	}
+	if len(mc.Spec.Services) > 0 {
+		objects = append(objects, BuildServicesPod(mc, f))
+	}
+	return objects, setKinds(objects)
+}
+
+// buildClusterVolumes are the volumes of spec.volumes and their claims, in the order of
+// their names.
+func buildClusterVolumes(mc *v1alpha2.MiniCluster) ([]runtime.Object, error) {
+	var objects []runtime.Object
+	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
+		volume, err := BuildPersistentVolume(mc, key)
+		if err != nil {
+			return nil, err
+		}
+		claim, err := BuildVolumeClaim(mc, key)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, volume, claim)
+	}
+	return objects, nil
+}
+
+// setKinds writes into objects what they are, as documents have it.
+func setKinds(objects []runtime.Object) error {
+	for _, o := range objects {
+		kinds, _, err := scheme.Scheme.ObjectKinds(o)
+		if err != nil {
+			return fmt.Errorf("finding the kind of an object: %w", err)
+		}
+		o.GetObjectKind().SetGroupVersionKind(kinds[0])
+	}
+	return nil
+}

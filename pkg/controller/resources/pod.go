@@ -1,0 +1,155 @@
+package resources
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// Seconds that a pod has to stop; more when it has an archive to write.
+const (
+	gracePeriod        int64 = 30
+	gracePeriodArchive int64 = 120
+)
+
+// buildPodSpec makes the pods of a MiniCluster.
+func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.PodSpec {
+	pod := mc.Spec.Pod
+	if pod == nil {
+		pod = &v1alpha2.PodSpec{}
+	}
+	spec := corev1.PodSpec{
+		Subdomain:                     f.Headless,
+		SetHostnameAsFQDN:             new(false),
+		RestartPolicy:                 restartPolicy(mc),
+		ImagePullSecrets:              imagePullSecrets(mc, f, env),
+		ServiceAccountName:            pod.ServiceAccountName,
+		AutomountServiceAccountToken:  pod.AutomountServiceAccountToken,
+		SchedulerName:                 pod.SchedulerName,
+		PriorityClassName:             pod.PriorityClassName,
+		DNSPolicy:                     pod.DNSPolicy,
+		HostIPC:                       pod.HostIPC,
+		HostPID:                       pod.HostPID,
+		NodeSelector:                  maps.Clone(pod.NodeSelector),
+		Tolerations:                   slices.Clone(pod.Tolerations),
+		SecurityContext:               pod.SecurityContext.DeepCopy(),
+		Affinity:                      affinity(mc),
+		TerminationGracePeriodSeconds: new(gracePeriodOf(mc)),
+		Volumes:                       slices.Concat(fluxVolumes(mc, f, env), userVolumes(mc, mc.Spec.Containers)),
+	}
+	if pod.RuntimeClassName != "" {
+		spec.RuntimeClassName = new(pod.RuntimeClassName)
+	}
+	if mc.Spec.ShareProcessNamespace {
+		spec.ShareProcessNamespace = new(true)
+	}
+	addContainers(&spec, mc, f, env)
+	applyPodResources(&spec, mc, env)
+	return spec
+}
+
+// addContainers puts first what has to have ended before Flux starts, then sidecars
+// that run their image's entrypoint: they end when all others have, and so keep no
+// finished cluster alive. Servers that don't know such containers get usual ones.
+func addContainers(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, f Fixed, env Environment) {
+	resources := initResources(mc)
+	spec.InitContainers = append(spec.InitContainers, agentInit(env, resources))
+	if bringsView(mc, f) {
+		spec.InitContainers = append(spec.InitContainers, viewInit(mc, f, env, *resources.DeepCopy()))
+	}
+	for i := range mc.Spec.Containers {
+		container := buildContainer(mc, f, env, i)
+		if roleOf(mc, i) == roleUnwrapped && env.AtLeast(minorNativeSidecars) {
+			container.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+			spec.InitContainers = append(spec.InitContainers, container)
+			continue
+		}
+		spec.Containers = append(spec.Containers, container)
+	}
+}
+
+func restartPolicy(mc *v1alpha2.MiniCluster) corev1.RestartPolicy {
+	if mc.Spec.Pod != nil && mc.Spec.Pod.RestartPolicy != "" {
+		return mc.Spec.Pod.RestartPolicy
+	}
+	return corev1.RestartPolicyNever
+}
+
+func gracePeriodOf(mc *v1alpha2.MiniCluster) int64 {
+	switch {
+	case mc.Spec.Pod != nil && mc.Spec.Pod.TerminationGracePeriodSeconds != nil:
+		return *mc.Spec.Pod.TerminationGracePeriodSeconds
+	case mc.Spec.Archive != nil && mc.Spec.Archive.Path != "":
+		return gracePeriodArchive
+	default:
+		return gracePeriod
+	}
+}
+
+// CertificateSecretName is the name of the Secret with the CURVE certificate: the
+// user's own or ours.
+func CertificateSecretName(mc *v1alpha2.MiniCluster) string {
+	if mc.Spec.Flux != nil && mc.Spec.Flux.CurveCertSecret != "" {
+		return mc.Spec.Flux.CurveCertSecret
+	}
+	return SecretName(mc)
+}
+
+// imagePullSecrets are those of all images of a pod.
+func imagePullSecrets(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.LocalObjectReference {
+	var others []string
+	if bringsView(mc, f) {
+		others = append(others, view(mc).ImagePullSecret)
+	}
+	return pullSecretsOf(mc.Spec.Containers, append(others, env.Agent.PullSecrets...)...)
+}
+
+// pullSecretsOf are the Secrets to pull the images of some containers with, and others.
+func pullSecretsOf(containers []v1alpha2.MiniClusterContainer, others ...string) []corev1.LocalObjectReference {
+	var names []string
+	for i := range containers {
+		names = append(names, containers[i].ImagePullSecret)
+	}
+	var refs []corev1.LocalObjectReference
+	for _, name := range append(names, others...) {
+		ref := corev1.LocalObjectReference{Name: name}
+		if name != "" && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// affinity spreads the pods over nodes and keeps them in one zone, both softly,
+// and requires the node labels that the user names.
+func affinity(mc *v1alpha2.MiniCluster) *corev1.Affinity {
+	var a corev1.Affinity
+	if mc.Spec.Network == nil || !mc.Spec.Network.DisableAffinity {
+		same := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha2.LabelName: mc.Name}}
+		a.PodAffinity = &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
+			{Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: same, TopologyKey: corev1.LabelTopologyZone}},
+		}}
+		a.PodAntiAffinity = &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
+			{Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: same, TopologyKey: corev1.LabelHostname}},
+		}}
+	}
+	if mc.Spec.Pod != nil && len(mc.Spec.Pod.NodeAffinity) > 0 {
+		var wanted []corev1.NodeSelectorRequirement
+		for _, label := range slices.Sorted(maps.Keys(mc.Spec.Pod.NodeAffinity)) {
+			wanted = append(wanted, corev1.NodeSelectorRequirement{
+				Key: label, Operator: corev1.NodeSelectorOpIn, Values: slices.Clone(mc.Spec.Pod.NodeAffinity[label]),
+			})
+		}
+		a.NodeAffinity = &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: wanted}},
+		}}
+	}
+	if a == (corev1.Affinity{}) {
+		return nil
+	}
+	return &a
+}

@@ -1,0 +1,282 @@
+package resources
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/sample"
+)
+
+// podOf makes the pods of a MiniCluster at a env, and checks what holds for all.
+func podOf(t *testing.T, env Environment, mods ...func(*v1alpha2.MiniCluster)) corev1.PodSpec {
+	t.Helper()
+	mc := sample.MiniCluster(mods...)
+	spec := buildPodSpec(mc, NewFixed(mc), env)
+	checkPod(t, mc, &spec)
+	return spec
+}
+
+// checkPod checks what an API server refuses, or users would stumble over, in every
+// pod: names and directories that are there twice, mounts of no volume, volumes that
+// nothing mounts, containers that are not there to run Flux.
+func checkPod(t require.TestingT, mc *v1alpha2.MiniCluster, spec *corev1.PodSpec) {
+	volumes := map[string]bool{}
+	for _, v := range spec.Volumes {
+		require.NotContains(t, volumes, v.Name, "two volumes of a name")
+		volumes[v.Name] = false
+	}
+	containers := map[string]bool{}
+	for _, c := range append(append([]corev1.Container{}, spec.InitContainers...), spec.Containers...) {
+		require.NotContains(t, containers, c.Name, "two containers of a name")
+		containers[c.Name] = true
+		dirs := map[string]bool{}
+		for _, m := range c.VolumeMounts {
+			require.Contains(t, volumes, m.Name, "container %s mounts what is no volume", c.Name)
+			require.NotContains(t, dirs, m.MountPath, "container %s mounts two volumes there", c.Name)
+			volumes[m.Name], dirs[m.MountPath] = true, true
+		}
+		if ready := c.ReadinessProbe; ready != nil {
+			require.Equal(t, mc.Name, c.Name, "only Flux tells of the broker")
+		}
+	}
+	for name, mounted := range volumes {
+		require.True(t, mounted, "nothing mounts volume %s", name)
+	}
+	require.True(t, containers[mc.Name], "no container runs Flux")
+	require.Nil(t, spec.Overhead, "no pod without a runtime class may have any")
+}
+
+func container(t *testing.T, spec corev1.PodSpec, name string) corev1.Container {
+	t.Helper()
+	for _, c := range append(spec.InitContainers, spec.Containers...) {
+		if c.Name == name {
+			return c
+		}
+	}
+	require.Failf(t, "there is no such container", "%s", name)
+	return corev1.Container{}
+}
+
+func mountsOf(c corev1.Container) map[string]string {
+	mounts := map[string]string{}
+	for _, m := range c.VolumeMounts {
+		mounts[m.MountPath] = m.Name
+	}
+	return mounts
+}
+
+func withSidecars(mc *v1alpha2.MiniCluster) {
+	mc.Spec.Containers[0].RunFlux = true
+	mc.Spec.Containers = append(mc.Spec.Containers,
+		v1alpha2.MiniClusterContainer{Name: "wrapped", Image: "a", Command: "serve", Ports: []int32{plan.DefaultHTTPPort}},
+		v1alpha2.MiniClusterContainer{Name: "own", Image: "nginx", ImagePullSecret: "nginx", LifeCycle: &v1alpha2.LifeCycle{PreStopExec: "nginx -s quit"}},
+	)
+}
+
+func withView(view v1alpha2.FluxContainer) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{Container: &view} }
+}
+
+func TestAgentInit(t *testing.T) {
+	env := Environment{Agent: AgentImage{Image: "registry/agent:1", PullPolicy: corev1.PullNever, PullSecrets: []string{"registry", "other"}}}
+	spec := podOf(t, env, sample.WithInstallRoot, func(mc *v1alpha2.MiniCluster) { mc.Spec.Containers[0].ImagePullSecret = "registry" })
+	require.Len(t, spec.InitContainers, 1, "in the system layout Flux is in the image")
+	agent := spec.InitContainers[0]
+	assert.Equal(t, "registry/agent:1", agent.Image)
+	assert.Equal(t, corev1.PullNever, agent.ImagePullPolicy)
+	assert.Equal(t, []string{"/minicluster-agent", "install"}, agent.Command)
+	assert.Equal(t, agent.Resources.Requests, agent.Resources.Limits, "a Guaranteed pod stays Guaranteed")
+	assert.Equal(t, map[string]string{plan.SharedDir: sharedVolume}, mountsOf(agent), "it needs no secret")
+	assert.True(t, *agent.SecurityContext.RunAsNonRoot && *agent.SecurityContext.RunAsUser > 0 && *agent.SecurityContext.ReadOnlyRootFilesystem)
+	assert.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}, {Name: "other"}}, spec.ImagePullSecrets, "each once")
+	assert.Equal(t, DefaultAgentImage, podOf(t, Environment{}).InitContainers[0].Image)
+
+	flux := container(t, spec, "flux-sample")
+	assert.Equal(t, []string{plan.AgentPath, "run"}, flux.Command)
+	assert.False(t, flux.TTY || flux.Stdin, "a terminal would change the output")
+	assert.Nil(t, flux.LivenessProbe)
+	assert.Equal(t, int32(1), flux.ReadinessProbe.PeriodSeconds)
+	assert.Zero(t, flux.ReadinessProbe.InitialDelaySeconds)
+}
+
+// TestSystemLayoutMounts: /etc/flux itself stays the image's, and is not covered.
+func TestSystemLayoutMounts(t *testing.T) {
+	spec := podOf(t, testEnvironment, sample.WithInstallRoot, withSidecars)
+	flux := mountsOf(container(t, spec, "flux-sample"))
+	for _, dir := range []string{"/etc/flux/config", "/etc/flux/system", "/etc/curve", "/run/flux", "/var/lib/flux"} {
+		assert.Equal(t, sharedVolume, flux[dir], dir)
+	}
+	assert.NotContains(t, flux, "/etc/flux")
+	assert.Equal(t, curveVolume, flux[plan.CertificateDir])
+	for _, sidecar := range []string{"wrapped", "own"} {
+		mounts := mountsOf(container(t, spec, sidecar))
+		assert.Equal(t, sharedVolume, mounts["/run/flux"], "the broker's socket")
+		assert.NotContains(t, mounts, plan.CertificateDir, "no sidecar has the certificate")
+		assert.NotContains(t, mounts, "/var/lib/flux")
+	}
+
+	own := podOf(t, testEnvironment, sample.WithInstallRoot, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"state": {Path: "/var/lib/flux/", ClaimName: "c"}}
+	})
+	assert.NotContains(t, mountsOf(container(t, own, "flux-sample")), "/var/lib/flux", "the user's own volume is there")
+}
+
+func TestViewLayout(t *testing.T) {
+	spec := podOf(t, testEnvironment, withSidecars, withView(v1alpha2.FluxContainer{
+		Image: "view:1", Name: "my-view", MountPath: "/opt/flux", PullAlways: true, ImagePullSecret: "view-registry", WorkingDir: "/work",
+		SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(7))},
+	}))
+	require.Len(t, spec.InitContainers, 3)
+	v := spec.InitContainers[1]
+	assert.Equal(t, "my-view", v.Name)
+	assert.Equal(t, "view:1", v.Image)
+	assert.Equal(t, corev1.PullAlways, v.ImagePullPolicy)
+	assert.Equal(t, "/work", v.WorkingDir)
+	assert.Equal(t, int64(7), *v.SecurityContext.RunAsUser)
+	assert.Equal(t, []string{plan.AgentPath, "view"}, v.Command, "no shell is needed")
+	assert.Equal(t, "my-view", mountsOf(v)["/opt/flux"])
+	assert.Contains(t, spec.ImagePullSecrets, corev1.LocalObjectReference{Name: "view-registry"})
+	for _, name := range []string{"flux-sample", "wrapped", "own"} {
+		mounts := mountsOf(container(t, spec, name))
+		assert.Equal(t, "my-view", mounts["/opt/flux"], name)
+		assert.Equal(t, "my-view", mounts[plan.SoftwareDir], name)
+		assert.NotContains(t, mounts, "/run/flux", name)
+	}
+
+	for _, mod := range []func(*v1alpha2.MiniCluster){
+		func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Pod = &v1alpha2.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true)}}
+		},
+		func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Containers[0].SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsNonRoot: new(true)}}
+		},
+	} {
+		assert.Equal(t, restricted(), podOf(t, testEnvironment, mod).InitContainers[1].SecurityContext, "the image's own user is root")
+	}
+	assert.Nil(t, podOf(t, testEnvironment).InitContainers[1].SecurityContext)
+
+	disabled := podOf(t, testEnvironment, withView(v1alpha2.FluxContainer{Disable: true}))
+	assert.Len(t, disabled.InitContainers, 1)
+	mounts := mountsOf(container(t, disabled, "flux-sample"))
+	assert.Equal(t, "flux-view", mounts["/mnt/flux"], "the brokers' files are there")
+	assert.NotContains(t, mounts, plan.SoftwareDir, "the image has its own")
+}
+
+// TestViewImageVolume: the image is mounted, and never run.
+func TestViewImageVolume(t *testing.T) {
+	env := testEnvironment
+	env.ViewImageVolumes = true
+	mod := withView(v1alpha2.FluxContainer{Image: "view:1", PullAlways: true})
+	spec := podOf(t, env, mod)
+	v := spec.InitContainers[1]
+	assert.Equal(t, env.Agent.Image, v.Image)
+	assert.Equal(t, []string{plan.AgentPath, "view", "--image", plan.ViewImageDir}, v.Command)
+	assert.True(t, *v.SecurityContext.RunAsNonRoot)
+	var image *corev1.ImageVolumeSource
+	for _, volume := range spec.Volumes {
+		if volume.Name == viewImageVolume {
+			image = volume.Image
+		}
+	}
+	assert.Equal(t, &corev1.ImageVolumeSource{Reference: "view:1", PullPolicy: corev1.PullAlways}, image)
+	assert.Equal(t, viewImageVolume, mountsOf(container(t, spec, "flux-sample"))[plan.ViewImageDir])
+
+	env.ServerMinor = minorImageVolumes - 1
+	assert.Equal(t, "view:1", podOf(t, env, mod).InitContainers[1].Image, "copied where the server has no image volumes")
+}
+
+// TestSidecars: those with a command are wrapped, the others end after the cluster.
+func TestSidecars(t *testing.T) {
+	spec := podOf(t, testEnvironment, sample.WithInstallRoot, withSidecars)
+	require.Len(t, spec.Containers, 2)
+	wrapped := spec.Containers[1]
+	assert.Equal(t, []string{plan.AgentPath, "sidecar", "--container", "wrapped"}, wrapped.Command)
+	assert.Equal(t, plan.DefaultHTTPPort+2, spec.Containers[0].ReadinessProbe.HTTPGet.Port.IntVal, "a sidecar has the usual port")
+	own := spec.InitContainers[1]
+	assert.Equal(t, "own", own.Name)
+	assert.Equal(t, corev1.ContainerRestartPolicyAlways, *own.RestartPolicy)
+	assert.Empty(t, own.Command, "its image's entrypoint")
+	assert.Equal(t, []string{"/bin/sh", "-c", "nginx -s quit"}, own.Lifecycle.PreStop.Exec.Command, "one word of flux-operator's")
+	assert.Nil(t, own.Lifecycle.PostStart)
+
+	old := podOf(t, Environment{ServerMinor: minorNativeSidecars - 1}, sample.WithInstallRoot, withSidecars)
+	assert.Len(t, old.Containers, 3, "an older server would ignore what makes it a sidecar, and wait for its end")
+	assert.Nil(t, old.Containers[2].RestartPolicy)
+}
+
+func TestSharedMemory(t *testing.T) {
+	flux := func(mods ...func(*v1alpha2.MiniCluster)) map[string]string {
+		return mountsOf(container(t, podOf(t, testEnvironment, mods...), "flux-sample"))
+	}
+	assert.Equal(t, memoryVolume, flux()["/dev/shm"])
+	own := func(v v1alpha2.ContainerVolume) func(*v1alpha2.MiniCluster) {
+		return func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"own": v}
+		}
+	}
+	assert.Equal(t, "own", flux(own(v1alpha2.ContainerVolume{EmptyDir: true}))["/dev/shm"], "the place where flux-operator mounts it")
+	assert.Equal(t, "own", flux(own(v1alpha2.ContainerVolume{EmptyDir: true, Path: "/dev/shm"}))["/dev/shm"])
+	elsewhere := flux(own(v1alpha2.ContainerVolume{EmptyDir: true, Path: "/scratch"}))
+	assert.Equal(t, "own", elsewhere["/scratch"], "its path counts")
+	assert.Equal(t, memoryVolume, elsewhere["/dev/shm"])
+	assert.NotContains(t, flux(func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{HostIPC: true} }), "/dev/shm", "the host's")
+}
+
+func TestMungeAndState(t *testing.T) {
+	spec := podOf(t, testEnvironment, withSidecars, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Flux = &v1alpha2.FluxSpec{MungeSecret: "munge", State: &v1alpha2.FluxState{ClaimName: "state", SubPath: "a"}}
+	})
+	flux := container(t, spec, "flux-sample")
+	assert.Equal(t, mungeVolume, mountsOf(flux)["/etc/munge"])
+	assert.Equal(t, stateVolume, mountsOf(flux)[plan.StateVolumeDir])
+	assert.Equal(t, "a", flux.VolumeMounts[len(flux.VolumeMounts)-1].SubPath)
+	assert.NotContains(t, mountsOf(container(t, spec, "own")), "/etc/munge")
+}
+
+func TestPodAnnotations(t *testing.T) {
+	mc := sample.MiniCluster()
+	assert.Equal(t, map[string]string{
+		"kubectl.kubernetes.io/default-container":        "flux-sample",
+		"cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+		"karpenter.sh/do-not-disrupt":                    "true",
+	}, podAnnotations(mc))
+	mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{
+		"kubectl.kubernetes.io/default-container":        "own",
+		"cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+		"karpenter.sh/do-not-disrupt":                    "false",
+		"a":                                              "b",
+	}}
+	assert.Equal(t, mc.Spec.Pod.Annotations, podAnnotations(mc), "the user's own")
+}
+
+// TestExitCodes: what the agent reserves is none of the application's. Kubernetes
+// wants the codes in order.
+func TestExitCodes(t *testing.T) {
+	rules := podFailurePolicy(sample.MiniCluster()).Rules
+	assert.Equal(t, batchv1.PodFailurePolicyActionCount, rules[1].Action)
+	assert.Equal(t, []int32{137, plan.ExitStopped, plan.ExitPrepare, plan.ExitBroker, plan.ExitHook}, rules[1].OnExitCodes.Values)
+	assert.IsIncreasing(t, rules[1].OnExitCodes.Values)
+}
+
+// TestSecurityContext: the whole of it, not only fsGroup.
+func TestSecurityContext(t *testing.T) {
+	want := &corev1.PodSecurityContext{RunAsUser: new(int64(1000)), RunAsNonRoot: new(true), FSGroup: new(int64(5)), SupplementalGroups: []int64{6}}
+	spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{SecurityContext: want} })
+	assert.Equal(t, want, spec.SecurityContext)
+}
+
+// TestNodeAffinityStays: without the spread over nodes, what the user requires counts.
+func TestNodeAffinityStays(t *testing.T) {
+	spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Network = &v1alpha2.Network{DisableAffinity: true}
+		mc.Spec.Pod = &v1alpha2.PodSpec{NodeAffinity: map[string][]string{"a": {"b"}}}
+	})
+	assert.Nil(t, spec.Affinity.PodAffinity)
+	assert.NotNil(t, spec.Affinity.NodeAffinity)
+}

@@ -1,0 +1,124 @@
+package resources
+
+import (
+	"fmt"
+	"slices"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// BuildHeadlessService makes the Service that gives the pods their host names.
+// MiniClusters of a namespace may share it: it selects by its own name, which the
+// pods carry in a label, and each of them is an owner.
+//
+// With flux.minimalService it is no headless one: it has an address of its own, and
+// gives a host name to the lead brokers' pods only.
+func BuildHeadlessService(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Service {
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            f.Headless,
+			Namespace:       mc.Namespace,
+			Labels:          map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy},
+			OwnerReferences: []metav1.OwnerReference{SharedOwnerReference(mc)},
+		},
+		Spec: corev1.ServiceSpec{
+			ClusterIP: corev1.ClusterIPNone,
+			Selector:  map[string]string{v1alpha2.LabelHeadlessService: f.Headless},
+			// Brokers look each other up before any of them is ready.
+			PublishNotReadyAddresses: true,
+		},
+	}
+	if minimalService(mc) {
+		service.Spec.ClusterIP = ""
+		service.Spec.Selector[batchv1.JobCompletionIndexAnnotation] = "0"
+		service.Spec.Ports = servicePorts([]int32{v1alpha2.DefaultBrokerPort})
+	}
+	return service
+}
+
+func minimalService(mc *v1alpha2.MiniCluster) bool {
+	return mc.Spec.Flux != nil && mc.Spec.Flux.MinimalService
+}
+
+// IsMinimal tells the Service of flux.minimalService from a headless one.
+func IsMinimal(service *corev1.Service) bool {
+	return service.Spec.Selector[batchv1.JobCompletionIndexAnnotation] != ""
+}
+
+// Sidecar is a container beside Flux that gets a Service of its name.
+type Sidecar struct {
+	Name string
+	// Ports are TCP ports, of the container and of the Service.
+	Ports []int32
+}
+
+// Sidecars are the containers beside Flux that have ports.
+func Sidecars(mc *v1alpha2.MiniCluster) []Sidecar {
+	var sidecars []Sidecar
+	flux := mc.FluxContainerIndex()
+	for i := range mc.Spec.Containers {
+		if c := &mc.Spec.Containers[i]; i != flux && len(c.Ports) > 0 {
+			sidecars = append(sidecars, Sidecar{Name: c.Name, Ports: slices.Clone(c.Ports)})
+		}
+	}
+	return sidecars
+}
+
+// SidecarsOf are the sidecars of a Job that exists, which later edits of the spec
+// don't change.
+func SidecarsOf(mc *v1alpha2.MiniCluster, job *batchv1.Job) []Sidecar {
+	var sidecars []Sidecar
+	pod := &job.Spec.Template.Spec
+	for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
+		if c.Name == mc.Name || len(c.Ports) == 0 {
+			continue
+		}
+		sidecar := Sidecar{Name: c.Name}
+		for _, port := range c.Ports {
+			sidecar.Ports = append(sidecar.Ports, port.ContainerPort)
+		}
+		sidecars = append(sidecars, sidecar)
+	}
+	return sidecars
+}
+
+// BuildSidecarService makes the Service of a sidecar, which all pods of the
+// MiniCluster stand behind.
+func BuildSidecarService(mc *v1alpha2.MiniCluster, sidecar Sidecar) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: objectMeta(mc, sidecar.Name),
+		Spec: corev1.ServiceSpec{
+			Selector: map[string]string{v1alpha2.LabelHPASelector: mc.Name},
+			Ports:    servicePorts(sidecar.Ports),
+			// Whether a pod is ready tells of its broker and not of the sidecar.
+			PublishNotReadyAddresses: true,
+		},
+	}
+}
+
+// servicePorts lead to the same ports of the pods. With several, each needs a name.
+func servicePorts(numbers []int32) []corev1.ServicePort {
+	ports := make([]corev1.ServicePort, 0, len(numbers))
+	for _, n := range numbers {
+		ports = append(ports, corev1.ServicePort{
+			Name: fmt.Sprintf("tcp-%d", n), Protocol: corev1.ProtocolTCP, Port: n, TargetPort: intstr.FromInt32(n),
+		})
+	}
+	return ports
+}
+
+// IsShareable tells a Service of ours that gives pods their host names, and that a
+// MiniCluster may share, from any other Service. One for lead brokers only is too
+// little for a MiniCluster whose pods all need a name.
+func IsShareable(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {
+	return service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name && (minimalService(mc) || !IsMinimal(service))
+}
+
+func IsOwner(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {
+	return slices.ContainsFunc(service.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == mc.UID })
+}

@@ -1,0 +1,72 @@
+package resources
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// BuildServicesPod makes the pod of spec.services, which lives beside the cluster and
+// has a host name in its domain. Nothing that selects pods of the cluster selects it.
+func BuildServicesPod(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Pod {
+	settings := mc.Spec.Pod
+	if settings == nil {
+		settings = &v1alpha2.PodSpec{}
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: objectMeta(mc, ServicesPodName(mc)),
+		Spec: corev1.PodSpec{
+			Hostname:  ServicesPodName(mc),
+			Subdomain: f.Headless,
+			// One that ends by itself with success has done what it was for.
+			RestartPolicy:                corev1.RestartPolicyOnFailure,
+			ImagePullSecrets:             pullSecretsOf(mc.Spec.Services),
+			ServiceAccountName:           settings.ServiceAccountName,
+			AutomountServiceAccountToken: settings.AutomountServiceAccountToken,
+			SchedulerName:                settings.SchedulerName,
+			PriorityClassName:            settings.PriorityClassName,
+			DNSPolicy:                    settings.DNSPolicy,
+			NodeSelector:                 maps.Clone(settings.NodeSelector),
+			Tolerations:                  slices.Clone(settings.Tolerations),
+			SecurityContext:              settings.SecurityContext.DeepCopy(),
+			Volumes:                      userVolumes(mc, mc.Spec.Services),
+		},
+	}
+	if settings.RuntimeClassName != "" {
+		pod.Spec.RuntimeClassName = new(settings.RuntimeClassName)
+	}
+	pod.Labels = servicesPodLabels(mc, f)
+	pod.Annotations = maps.Clone(settings.Annotations)
+	for i := range mc.Spec.Services {
+		pod.Spec.Containers = append(pod.Spec.Containers, serviceContainer(&mc.Spec.Services[i]))
+	}
+	return pod
+}
+
+// servicesPodLabels leave out what finds pods of the cluster: the user's labels apply
+// to both.
+func servicesPodLabels(mc *v1alpha2.MiniCluster, f Fixed) map[string]string {
+	labels := map[string]string{}
+	if mc.Spec.Pod != nil {
+		maps.Copy(labels, mc.Spec.Pod.Labels)
+	}
+	delete(labels, v1alpha2.LabelHPASelector)
+	labels[v1alpha2.LabelManagedBy] = v1alpha2.ManagedBy
+	labels[v1alpha2.LabelName] = ServicesPodName(mc)
+	labels[v1alpha2.LabelHeadlessService] = f.Headless
+	return labels
+}
+
+// serviceContainer makes a container of the services pod. Its command, if any, is run
+// by a shell.
+func serviceContainer(in *v1alpha2.MiniClusterContainer) corev1.Container {
+	out := baseContainer(in)
+	if in.Command != "" {
+		out.Command = []string{"/bin/sh", "-c", in.Command}
+	}
+	out.VolumeMounts = userMounts(in)
+	return out
+}

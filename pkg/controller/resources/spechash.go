@@ -1,0 +1,135 @@
+package resources
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// mutableFields are the fields of the spec that may change after creation.
+var mutableFields = []string{"size", "minSize", "scaleDown", "cleanup"}
+
+// fieldHashes maps each field of the spec that is fixed at creation to a hash of
+// its value; the fields of objects (flux, pod, ...) count one by one. It is kept
+// on the Job so that a later edit can be named. Passwords, tokens and keys are
+// left out: a short secret could be guessed from its hash.
+func fieldHashes(mc *v1alpha2.MiniCluster) (map[string]string, error) {
+	mc = mc.DeepCopy()
+	v1alpha2.SetDefaults(mc)
+	dropSecrets(&mc.Spec)
+	dropLayout(&mc.Spec)
+
+	fields, err := rawFields(mc.Spec)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range mutableFields {
+		delete(fields, name)
+	}
+	hashes := map[string]string{}
+	for name, value := range fields {
+		var nested map[string]json.RawMessage
+		if json.Unmarshal(value, &nested) != nil {
+			hashes[name] = hash(value)
+			continue
+		}
+		for inner, value := range nested {
+			hashes[name+"."+inner] = hash(value)
+		}
+	}
+	return hashes, nil
+}
+
+func rawFields(v any) (map[string]json.RawMessage, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the spec: %w", err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return nil, fmt.Errorf("decoding the spec: %w", err)
+	}
+	return fields, nil
+}
+
+func hash(value []byte) string {
+	sum := sha256.Sum256(value)
+	return hex.EncodeToString(sum[:5])
+}
+
+// dropSecrets blanks values that must not leave a trace, not even a hash.
+func dropSecrets(s *v1alpha2.MiniClusterSpec) {
+	if s.Flux != nil {
+		s.Flux.CurveCert = ""
+	}
+	for i := range s.Users {
+		s.Users[i].Password = ""
+	}
+	if s.FluxRestful != nil {
+		s.FluxRestful.SecretKey, s.FluxRestful.Token = "", ""
+	}
+}
+
+// dropLayout blanks the layout: a write through v1alpha1 brings that version's
+// default of installRoot into an object that was made without it, and that is no
+// edit by the user. The layout itself is on record (Facts).
+func dropLayout(s *v1alpha2.MiniClusterSpec) {
+	if s.Flux == nil {
+		return
+	}
+	s.Flux.InstallRoot = ""
+	defaulted := v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Flux: &v1alpha2.FluxSpec{}}}
+	v1alpha2.SetDefaults(&defaulted)
+	if equality.Semantic.DeepEqual(s.Flux, defaulted.Spec.Flux) {
+		s.Flux = nil
+	}
+}
+
+// specHash is the value of AnnotationSpecHash.
+func specHash(mc *v1alpha2.MiniCluster) (string, error) {
+	hashes, err := fieldHashes(mc)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(hashes)
+	if err != nil {
+		return "", fmt.Errorf("encoding the hashes of the spec: %w", err)
+	}
+	return string(text), nil
+}
+
+// EditedFields names, sorted, the fields that were fixed at creation and differ
+// from what the recorded hashes say. No record, no difference: a Job that we did
+// not make carries none.
+func EditedFields(mc *v1alpha2.MiniCluster, record string) ([]string, error) {
+	if record == "" {
+		return nil, nil
+	}
+	var before map[string]string
+	if err := json.Unmarshal([]byte(record), &before); err != nil {
+		return nil, nil //nolint:nilerr // somebody damaged the record: there is nothing to compare with
+	}
+	now, err := fieldHashes(mc)
+	if err != nil {
+		return nil, err
+	}
+	var edited []string
+	for field, value := range now {
+		if before[field] != value {
+			edited = append(edited, "spec."+field)
+		}
+	}
+	for field := range before {
+		if _, ok := now[field]; !ok {
+			edited = append(edited, "spec."+field)
+		}
+	}
+	slices.Sort(edited)
+	return edited, nil
+}

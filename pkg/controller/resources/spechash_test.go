@@ -1,0 +1,74 @@
+package resources
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/sample"
+)
+
+func TestEditedFields(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		edit func(*v1alpha2.MiniCluster)
+		want []string
+	}{
+		{"nothing", func(*v1alpha2.MiniCluster) {}, nil},
+		{"what may change", func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Size, mc.Spec.MinSize, mc.Spec.Cleanup = new(int32(2)), 1, true
+			mc.Spec.ScaleDown = &v1alpha2.ScaleDown{}
+		}, nil},
+		{"the image", func(mc *v1alpha2.MiniCluster) { mc.Spec.Containers[0].Image = "other" }, []string{"spec.containers"}},
+		{"maxSize and a field of pod", func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.MaxSize = 9
+			mc.Spec.Pod = &v1alpha2.PodSpec{SchedulerName: "fluence"}
+		}, []string{"spec.maxSize", "spec.pod.schedulerName"}},
+		{"the default of v1alpha1, written by a patch through that version", func(mc *v1alpha2.MiniCluster) {
+			sample.WithInstallRoot(mc)
+			v1alpha2.SetDefaults(mc)
+		}, nil},
+		{"a real edit of flux beside it", func(mc *v1alpha2.MiniCluster) {
+			sample.WithInstallRoot(mc)
+			mc.Spec.Flux.LogLevel = new(int32(7))
+		}, []string{"spec.flux.connectTimeout", "spec.flux.logLevel"}},
+		{"an empty parent", func(mc *v1alpha2.MiniCluster) { mc.Spec.Logging = &v1alpha2.LoggingSpec{} }, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			record, err := specHash(sample.MiniCluster())
+			require.NoError(t, err)
+			mc := sample.MiniCluster()
+			tc.edit(mc)
+			got, err := EditedFields(mc, record)
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, got)
+		})
+	}
+}
+
+func TestSpecHashHidesSecrets(t *testing.T) {
+	secret := func(value string) *v1alpha2.MiniCluster {
+		return sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Users = []v1alpha2.MiniClusterUser{{Name: "peach", Password: value}}
+			mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCert: value}
+			mc.Spec.FluxRestful = &v1alpha2.FluxRestful{Token: value, SecretKey: value}
+		})
+	}
+	one, err := specHash(secret("one"))
+	require.NoError(t, err)
+	other, err := specHash(secret("other"))
+	require.NoError(t, err)
+	assert.Equal(t, one, other)
+}
+
+func TestEditedFieldsWithoutRecord(t *testing.T) {
+	for _, record := range []string{"", "nonsense", "null"} {
+		got, err := EditedFields(sample.MiniCluster(), record)
+		require.NoError(t, err)
+		if record != "null" {
+			assert.Empty(t, got)
+		}
+	}
+}

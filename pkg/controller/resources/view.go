@@ -1,0 +1,118 @@
+package resources
+
+import (
+	"cmp"
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// view is spec.flux.container, with its defaults also where it is left out.
+func view(mc *v1alpha2.MiniCluster) v1alpha2.FluxContainer {
+	var v v1alpha2.FluxContainer
+	if mc.Spec.Flux != nil && mc.Spec.Flux.Container != nil {
+		v = *mc.Spec.Flux.Container
+	}
+	v.Image = cmp.Or(v.Image, v1alpha2.DefaultViewImage)
+	v.MountPath = cmp.Or(v.MountPath, v1alpha2.DefaultMountPath)
+	v.Name = cmp.Or(v.Name, v1alpha2.DefaultViewName)
+	return v
+}
+
+// bringsView tells whether Flux comes from a view's image.
+func bringsView(mc *v1alpha2.MiniCluster, f Fixed) bool {
+	return f.Layout == fluxconfig.LayoutView && !view(mc).Disable
+}
+
+// mountsView tells whether the view's image is mounted instead of being copied.
+func mountsView(mc *v1alpha2.MiniCluster, f Fixed, env Environment) bool {
+	return env.ViewImageVolumes && env.AtLeast(minorImageVolumes) && bringsView(mc, f)
+}
+
+// viewInit brings Flux into the view's directory: the agent, in the view's own image,
+// copies it from there. Where the image is a volume, the agent makes links into it,
+// and needs nothing of the image to run.
+func viewInit(mc *v1alpha2.MiniCluster, f Fixed, env Environment, resources corev1.ResourceRequirements) corev1.Container {
+	v := view(mc)
+	out := corev1.Container{
+		Name:            v.Name,
+		Image:           v.Image,
+		ImagePullPolicy: viewPullPolicy(&v),
+		Command:         []string{plan.AgentPath, "view"},
+		WorkingDir:      v.WorkingDir,
+		Resources:       resources,
+		SecurityContext: v.SecurityContext.DeepCopy(),
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: sharedVolume, MountPath: plan.SharedDir},
+			configMount(),
+			{Name: v.Name, MountPath: v.MountPath},
+		},
+	}
+	if v.Resources != nil {
+		out.Resources = *v.Resources.DeepCopy()
+	}
+	if mountsView(mc, f, env) {
+		out.Image, out.ImagePullPolicy = cmp.Or(env.Agent.Image, DefaultAgentImage), env.Agent.PullPolicy
+		out.Command = append(out.Command, "--image", plan.ViewImageDir)
+		out.VolumeMounts = append(out.VolumeMounts, viewImageMount())
+	}
+	if out.SecurityContext == nil && (mountsView(mc, f, env) || nonRoot(mc)) {
+		out.SecurityContext = restricted()
+	}
+	return out
+}
+
+// nonRoot tells whether the user wants that nothing runs as root. A view's image does
+// so by default, and then a kubelet, or Pod Security, would refuse the pod.
+func nonRoot(mc *v1alpha2.MiniCluster) bool {
+	if pod := mc.Spec.Pod; pod != nil && pod.SecurityContext != nil && ptr.Deref(pod.SecurityContext.RunAsNonRoot, false) {
+		return true
+	}
+	i := mc.FluxContainerIndex()
+	return i >= 0 && mc.Spec.Containers[i].SecurityContext != nil && ptr.Deref(mc.Spec.Containers[i].SecurityContext.RunAsNonRoot, false)
+}
+
+func viewPullPolicy(v *v1alpha2.FluxContainer) corev1.PullPolicy {
+	if v.PullAlways {
+		return corev1.PullAlways
+	}
+	return corev1.PullIfNotPresent
+}
+
+// viewVolumes are the view's directory and, where it is mounted, its image.
+func viewVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Volume {
+	if f.Layout != fluxconfig.LayoutView {
+		return nil
+	}
+	v := view(mc)
+	volumes := []corev1.Volume{emptyDir(v.Name, "")}
+	if mountsView(mc, f, env) {
+		volumes = append(volumes, corev1.Volume{Name: viewImageVolume, VolumeSource: corev1.VolumeSource{
+			Image: &corev1.ImageVolumeSource{Reference: v.Image, PullPolicy: viewPullPolicy(&v)},
+		}})
+	}
+	return volumes
+}
+
+// viewMounts are where a container of the view layout sees Flux and the broker's
+// socket.
+func viewMounts(mc *v1alpha2.MiniCluster, f Fixed, env Environment, taken func(string) bool) []corev1.VolumeMount {
+	v := view(mc)
+	mounts := []corev1.VolumeMount{{Name: v.Name, MountPath: v.MountPath}}
+	if bringsView(mc, f) && !taken(plan.SoftwareDir) && path.Clean(v.MountPath) != plan.SoftwareDir {
+		mounts = append(mounts, corev1.VolumeMount{Name: v.Name, MountPath: plan.SoftwareDir, SubPath: plan.SoftwareSubPath})
+	}
+	if mountsView(mc, f, env) {
+		mounts = append(mounts, viewImageMount())
+	}
+	return mounts
+}
+
+func viewImageMount() corev1.VolumeMount {
+	return corev1.VolumeMount{Name: viewImageVolume, MountPath: plan.ViewImageDir, ReadOnly: true}
+}
