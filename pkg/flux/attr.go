@@ -6,9 +6,8 @@ import (
 	"strconv"
 )
 
-// Attr is the value of an attribute of the broker that the client is connected
-// to: service attr.get, open to guests. One that does not exist is the error
-// ENOENT.
+// Attr returns the value of an attribute of the connected broker: service attr.get, open to guests. An unknown
+// attribute is the error ENOENT.
 func (c *Client) Attr(ctx context.Context, name string) (string, error) {
 	var out struct {
 		Value string `json:"value"`
@@ -19,8 +18,7 @@ func (c *Client) Attr(ctx context.Context, name string) (string, error) {
 	return out.Value, nil
 }
 
-// Rank is the rank of the broker that the client is connected to: its attribute
-// rank.
+// Rank returns the rank of the connected broker: its attribute rank.
 func (c *Client) Rank(ctx context.Context) (uint32, error) {
 	text, err := c.Attr(ctx, "rank")
 	if err != nil {

@@ -9,21 +9,18 @@ import (
 	"syscall"
 )
 
-// call is a request under way.
+// call is a request in progress.
 type call struct {
 	streaming bool
 	queue     *queue
-	// handle gets the responses instead of queue, in the goroutine that reads them,
-	// unless it is nil.
+	// handle gets the responses instead of queue, in the goroutine that reads them, unless it is nil.
 	handle func(*Message)
 }
 
-// Call sends a request to a method of a service, on the broker node, and waits
-// for its response. Unless in is nil, it is sent as JSON; unless out is nil,
-// the response is decoded into it. An answer that is an error is an [*Error].
+// Call sends a request to a method of a service on the broker node, and waits for its response. Unless in is nil, it
+// is sent as JSON; unless out is nil, the response is decoded into it. An error response is an [*Error].
 //
-// When ctx ends first, its error is returned, and a response that still comes
-// is dropped; what was asked for may happen nevertheless.
+// If ctx ends first, Call returns its error and drops a later response. The broker may still process the request.
 func (c *Client) Call(ctx context.Context, topic string, node Node, in, out any) error {
 	s, err := c.request(ctx, topic, node, 0, in, nil)
 	if err != nil {
@@ -37,7 +34,7 @@ func (c *Client) Call(ctx context.Context, topic string, node Node, in, out any)
 	return decode(topic, m, out)
 }
 
-// Stream is a request that is answered more than once.
+// Stream is a request with several responses.
 type Stream struct {
 	client *Client
 	topic  string
@@ -50,9 +47,8 @@ func (c *Client) Stream(ctx context.Context, topic string, node Node, in any) (*
 	return c.request(ctx, topic, node, FlagStreaming, in, nil)
 }
 
-// Next waits for a response and decodes it into out, unless that is nil. The
-// error is io.EOF after the last one, [ErrOverflow] when responses were
-// lost because they were read too slowly.
+// Next waits for a response and decodes it into out, unless that is nil. The error is io.EOF after the last response,
+// and [ErrOverflow] if responses were lost because they were read too slowly.
 func (s *Stream) Next(ctx context.Context, out any) error {
 	m, err := s.message(ctx)
 	if err != nil {
@@ -65,8 +61,8 @@ func (s *Stream) Next(ctx context.Context, out any) error {
 	return decode(s.topic, m, out)
 }
 
-// Close drops the responses that still come. There is no common way to tell a
-// service to send no more; the broker stops when the client is closed.
+// Close drops further responses. There is no common way to stop a service; the broker stops it when the client is
+// closed.
 func (s *Stream) Close() { s.client.forget(s.tag) }
 
 func (s *Stream) message(ctx context.Context) (*Message, error) {

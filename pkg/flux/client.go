@@ -10,14 +10,13 @@ import (
 	"sync"
 )
 
-// Client is a connection to a broker. Its methods may be called by any number
-// of goroutines at once. When the connection breaks, all calls fail and
-// [Client.Done] is closed; a client does not connect again.
+// Client is a connection to a broker. Its methods may be called by several goroutines. When the connection breaks,
+// all calls fail and [Client.Done] is closed; a client does not reconnect.
 type Client struct {
 	conn       net.Conn
 	maxMessage int
 
-	writing chan struct{} // holds one token while a message is written
+	writing chan struct{} // contains a token while a message is written
 	done    chan struct{} // closed after err is set
 
 	mu      sync.Mutex
@@ -38,11 +37,10 @@ func newClient(conn net.Conn, maxMessage int) *Client {
 	return c
 }
 
-// Done is closed when the connection has ended, for whatever reason.
+// Done returns a channel that is closed when the connection has ended, for any reason.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err is why the connection ended; nil while it has not. After [Client.Close]
-// it is [ErrClosed].
+// Err returns why the connection ended; nil while it has not. After [Client.Close] it is [ErrClosed].
 func (c *Client) Err() error {
 	select {
 	case <-c.done:
@@ -52,11 +50,11 @@ func (c *Client) Err() error {
 	}
 }
 
-// Close ends the connection, and with it all calls that are under way. The
-// broker then forgets the streams and subscriptions of this client.
+// Close ends the connection, and with it all calls in progress. The broker then drops the streams and subscriptions
+// of this client.
 func (c *Client) Close() { c.fail(ErrClosed) }
 
-// fail ends the connection, for the first reason that is given.
+// fail ends the connection. The first reason counts.
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,8 +66,7 @@ func (c *Client) fail(err error) {
 	c.conn.Close()
 }
 
-// receive hands out what the broker sends, until the connection ends. It never
-// waits for a reader.
+// receive distributes what the broker sends until the connection ends. It never waits for a reader.
 func (c *Client) receive() {
 	r := bufio.NewReader(c.conn)
 	for {
@@ -81,14 +78,13 @@ func (c *Client) receive() {
 			c.fail(fmt.Errorf("connection to the broker: %w", err))
 			return
 		}
-		if m.Type == TypeResponse { // events are not asked for, services not offered
+		if m.Type == TypeResponse { // the client neither subscribes to events nor offers services
 			c.answer(m)
 		}
 	}
 }
 
-// answer hands a response to its call. One that nobody waits for any more,
-// because its context ended, is dropped.
+// answer passes a response to its call. A response to a call whose context has ended is dropped.
 func (c *Client) answer(m *Message) {
 	c.mu.Lock()
 	pending, ok := c.calls[m.Tag()]
@@ -105,7 +101,7 @@ func (c *Client) answer(m *Message) {
 	}
 }
 
-// start registers a call under a tag that no other call has.
+// start registers a call under a unique tag.
 func (c *Client) start(pending *call) (tag uint32, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,8 +124,7 @@ func (c *Client) forget(tag uint32) {
 	delete(c.calls, tag)
 }
 
-// send writes a message. Ending ctx interrupts it; a message of which a part is
-// already written takes the connection with it.
+// send writes a message. The end of ctx interrupts it; a partially written message breaks the connection.
 func (c *Client) send(ctx context.Context, m *Message) error {
 	data := appendWire(nil, m)
 	select {

@@ -6,19 +6,19 @@ import (
 	"fmt"
 )
 
-// maxRoutes bounds the frames of a message: one identity for each hop of the
-// tree, which is never deep, and one for each client behind another.
+// maxRoutes limits the frames of a message: one identity for each hop of the tree, which is never deep, and one for
+// each nested client.
 const maxRoutes = 64
 
-// ErrMalformed is what an error of decoding wraps.
+// ErrMalformed is wrapped by decoding errors.
 var ErrMalformed = errors.New("malformed message")
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// frames splits b, without copying. Frames that no message can have are an
-// error before they are collected, so what is allocated is bounded.
+// frames splits b without copying. It returns an error for more frames than a message can have, so that memory is
+// bounded.
 func frames(b []byte) ([][]byte, error) {
 	var out [][]byte
 	for len(b) > 0 {
@@ -43,8 +43,7 @@ func frames(b []byte) ([][]byte, error) {
 	return out, nil
 }
 
-// DecodeMessage decodes one message, which b is all of. The payload is part of
-// b; nothing else is. An error wraps [ErrMalformed].
+// DecodeMessage decodes b as one message. The payload aliases b; nothing else does. An error wraps [ErrMalformed].
 func DecodeMessage(b []byte) (*Message, error) {
 	fs, err := frames(b)
 	if err != nil {

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// busyRetry is the pause before a socket is tried again whose short queue of
-// waiting connections (five) was full.
+// busyRetry is the delay before the next attempt if the short queue of the socket (five connections) was full.
 const busyRetry = 10 * time.Millisecond
 
 type options struct {
@@ -20,20 +19,18 @@ type options struct {
 	uid        int
 }
 
-// Option changes how [Dial] connects.
+// Option configures [Dial].
 type Option func(*options)
 
-// MaxMessage bounds the size, in bytes, of the messages that are received.
+// MaxMessage limits the size of received messages, in bytes.
 func MaxMessage(n int) Option { return func(o *options) { o.maxMessage = n } }
 
-// AsUser connects as the user with that id. The broker decides by the user
-// who connects what is allowed, and root is not its owner when it
-// runs as another. The calling process must be root or that user.
+// AsUser connects as the user with that ID. The broker authorizes the user who connects, and root is not the owner of
+// a broker that runs as another user. The calling process must run as root or as that user.
 func AsUser(uid int) Option { return func(o *options) { o.uid = uid } }
 
-// Dial connects to the local socket of a broker, a path or a local:// URI, and
-// waits until the broker has accepted the connection, or ctx ends. A broker
-// that refuses answers with an errno, mostly EPERM.
+// Dial connects to the local socket of a broker, a path or a local:// URI, and waits until the broker has accepted
+// the connection, or ctx ends. A broker that refuses responds with an errno, mostly EPERM.
 func Dial(ctx context.Context, socket string, opts ...Option) (*Client, error) {
 	o := options{maxMessage: DefaultMaxMessage, uid: -1}
 	for _, opt := range opts {
@@ -74,7 +71,7 @@ func connect(ctx context.Context, path string, uid int) (net.Conn, error) {
 		switch {
 		case errors.Is(err, syscall.EAGAIN):
 			busy = err
-		case busy != nil && errors.Is(err, context.DeadlineExceeded): // as ctx, in a moment
+		case busy != nil && errors.Is(err, context.DeadlineExceeded): // ctx is about to end too
 		default:
 			return conn, err
 		}
@@ -86,16 +83,16 @@ func connect(ctx context.Context, path string, uid int) (net.Conn, error) {
 	}
 }
 
-// awaitAccept reads the one byte that the broker sends first: 0, or an errno.
+// awaitAccept reads the first byte from the broker: 0, or an errno.
 func awaitAccept(ctx context.Context, conn net.Conn) error {
 	stop := interruptible(ctx, conn.SetReadDeadline)
 	var answer [1]byte
 	_, err := io.ReadFull(conn, answer[:])
 	if stop(); err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("no answer: %w", ctx.Err())
+			return fmt.Errorf("no response: %w", ctx.Err())
 		}
-		return fmt.Errorf("no answer: %w", err)
+		return fmt.Errorf("no response: %w", err)
 	}
 	if answer[0] != 0 {
 		return fmt.Errorf("refused: %w", syscall.Errno(answer[0]))
@@ -103,12 +100,11 @@ func awaitAccept(ctx context.Context, conn net.Conn) error {
 	return nil
 }
 
-// interruptible makes what waits for a deadline return when ctx ends. The
-// function that it returns takes that back, and waits until nothing of ctx can
-// touch the deadline any more.
+// interruptible interrupts I/O with a deadline when ctx ends. The returned function undoes that, and waits until
+// nothing can change the deadline any more.
 func interruptible(ctx context.Context, setDeadline func(time.Time) error) (stop func()) {
 	fired := make(chan struct{})
-	// An error means that the connection is closed, which ends the wait too.
+	// An error means that the connection is closed, which ends the I/O too.
 	_ = setDeadline(time.Time{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(fired)

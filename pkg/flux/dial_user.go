@@ -6,9 +6,8 @@ import (
 	"syscall"
 )
 
-// asUser runs f while the effective user of this thread, and of no other, is
-// uid: Linux tells the server the effective user of the thread that connects. A
-// negative uid means that there is nothing to change.
+// asUser runs f while the effective user of this thread, and of no other, is uid: Linux reports the effective user of
+// the connecting thread to the server. A negative uid changes nothing.
 func asUser(uid int, f func() error) error {
 	own := syscall.Geteuid()
 	if uid < 0 || uid == own {
@@ -17,19 +16,18 @@ func asUser(uid int, f func() error) error {
 	runtime.LockOSThread()
 	if err := setThreadUser(uid); err != nil {
 		runtime.UnlockOSThread()
-		return fmt.Errorf("become user %d: %w", uid, err)
+		return fmt.Errorf("switch to user %d: %w", uid, err)
 	}
 	err := f()
 	if back := setThreadUser(own); back != nil {
 		// The thread stays locked, and so ends with its goroutine.
-		return fmt.Errorf("become user %d again: %w", own, back)
+		return fmt.Errorf("switch back to user %d: %w", own, back)
 	}
 	runtime.UnlockOSThread()
 	return err
 }
 
-// setThreadUser is the bare system call: syscall.Setresuid would change all
-// threads of the process.
+// setThreadUser is the plain system call: syscall.Setresuid would change all threads of the process.
 func setThreadUser(uid int) error {
 	const keep = ^uintptr(0)
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {

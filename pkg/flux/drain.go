@@ -12,17 +12,15 @@ type drainRequest struct {
 	Mode    string `json:"mode,omitempty"`
 }
 
-// undrainAttempts bounds how often an undrain is tried that others interfere
-// with.
+// undrainAttempts limits the attempts of an undrain that conflicts with others.
 const undrainAttempts = 3
 
-// drainUpdate makes a request apply to the ranks that it changes something for,
-// instead of refusing all if there is one that it does not.
+// drainUpdate is the mode that applies a request to the ranks that it changes, instead of rejecting the whole request
+// if it does not change all of them.
 const drainUpdate = "update"
 
-// Drain keeps new jobs off ranks; those that run there go on: service
-// resource.drain, owner only. A rank that is drained already stays so, with the
-// reason that it has, so that doing it twice is doing it once.
+// Drain stops new jobs on ranks; running jobs continue: service resource.drain, owner only. A drained rank keeps its
+// reason, so the call is idempotent.
 func (c *Client) Drain(ctx context.Context, ranks IDSet, reason string) error {
 	if ranks.Empty() {
 		return nil
@@ -30,9 +28,8 @@ func (c *Client) Drain(ctx context.Context, ranks IDSet, reason string) error {
 	return c.Call(ctx, "resource.drain", Leader, drainRequest{ranks, reason, drainUpdate}, nil)
 }
 
-// Undrain gives those of the ranks that are drained for this reason back to the
-// scheduler, and leaves others as they are: services resource.status and
-// resource.undrain, owner only. It returns the ranks that it gave back.
+// Undrain undrains those of the ranks that are drained for this reason, and does not change others: services
+// resource.status and resource.undrain, owner only. It returns the ranks that it undrained.
 func (c *Client) Undrain(ctx context.Context, ranks IDSet, reason string) (IDSet, error) {
 	for attempt := 0; ; attempt++ {
 		status, err := c.ResourceStatus(ctx)
@@ -43,8 +40,8 @@ func (c *Client) Undrain(ctx context.Context, ranks IDSet, reason string) (IDSet
 		if ours.Empty() {
 			return IDSet{}, nil
 		}
-		// Without mode: that one of them is not drained any more means that
-		// somebody else is at it. Old versions have no such mode anyway.
+		// Without a mode: if one of the ranks is no longer drained, somebody else is changing them. Old versions do
+		// not have that mode.
 		err = c.Call(ctx, "resource.undrain", Leader, drainRequest{Targets: ours}, nil)
 		if raced := errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EINVAL); raced && attempt < undrainAttempts-1 {
 			continue

@@ -2,7 +2,7 @@ package flux
 
 import "encoding/binary"
 
-// longFrame marks a frame whose length, four bytes, follows.
+// longFrame marks a frame with a length of four bytes.
 const longFrame = 0xff
 
 func appendFrame[T string | []byte](b []byte, frame T) []byte {
@@ -14,8 +14,8 @@ func appendFrame[T string | []byte](b []byte, frame T) []byte {
 	return append(b, frame...)
 }
 
-// AppendMessage appends the encoding of m to b: its frames, the one with the
-// fixed header last. What the flags do not announce is left out.
+// AppendMessage appends the encoding of m to b: its frames, with the frame of the fixed header last. Parts without
+// their flag are omitted.
 func AppendMessage(b []byte, m *Message) []byte {
 	if m.Flags&FlagRoute != 0 {
 		for _, route := range m.Routes {

@@ -10,20 +10,19 @@ import (
 var ErrClosed = errors.New("the connection to the broker is closed")
 
 // ErrOverflow ends a stream whose reader fell behind.
-var ErrOverflow = errors.New("messages came faster than they were read")
+var ErrOverflow = errors.New("messages arrived faster than they were read")
 
-// Error is what a broker answered to a request that failed. errors.Is compares
-// it with an errno: errors.Is(err, syscall.ENOSYS).
+// Error is an error response of a broker. errors.Is compares it with an errno: errors.Is(err, syscall.ENOSYS).
 type Error struct {
-	// Topic is the service and the method that was called.
+	// Topic is the service and the method.
 	Topic string
 	// Errno is the error number, never 0.
 	Errno syscall.Errno
-	// Text is the broker's explanation, if it gave one.
+	// Text is the explanation of the broker, if any.
 	Text string
 }
 
-// Error names the method, the errno and the text.
+// Error returns the method, the errno and the text.
 func (e *Error) Error() string {
 	if e.Text == "" {
 		return fmt.Sprintf("%s: %v", e.Topic, e.Errno)
@@ -34,8 +33,8 @@ func (e *Error) Error() string {
 // Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Errno }
 
-// NotOffered says that err is a broker's answer that it has no such service:
-// an old version, or a module that is not loaded (yet).
+// NotOffered reports whether err says that the broker has no such service: an old version, or a module that is not
+// loaded (yet).
 func NotOffered(err error) bool {
 	var answer *Error
 	return errors.As(err, &answer) && answer.Errno == syscall.ENOSYS

@@ -9,8 +9,7 @@ type group struct {
 	Members IDSet `json:"members"`
 }
 
-// Group is the ranks of the brokers that are in a group, as rank 0 knows:
-// service groups.get, open to guests.
+// Group returns the ranks of the brokers in a group, as rank 0 knows it: service groups.get, open to guests.
 func (c *Client) Group(ctx context.Context, name string) (IDSet, error) {
 	var out group
 	err := c.Call(ctx, "groups.get", Leader, nameRequest{name}, &out)

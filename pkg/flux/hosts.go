@@ -6,13 +6,11 @@ import (
 	"strings"
 )
 
-// maxDigits bounds the numbers in a host list: as many as those of 32 bits have. Each name is as
-// long as its number is padded.
+// maxDigits limits the numbers in a host list to the digits of 32 bits. Names are as long as their padded number.
 const maxDigits = 10
 
-// ParseHosts reads a host list (RFC 29): names, each with a set of numbers in
-// brackets at most, separated by commas. More than [MaxNodes] names are an error, and so are
-// numbers of more than ten digits.
+// ParseHosts parses a host list (RFC 29): names, each with at most one set of numbers in brackets, separated by
+// commas. More than [MaxNodes] names are an error, and so are numbers of more than ten digits.
 func ParseHosts(list string) ([]string, error) {
 	var out []string
 	depth := 0
@@ -35,7 +33,7 @@ func ParseHosts(list string) ([]string, error) {
 		}
 		numbers, suffix, closed := strings.Cut(rest, "]")
 		if !closed || strings.ContainsAny(suffix, "[]") {
-			return nil, fmt.Errorf("host list %.40q: one pair of brackets is read in a name", list)
+			return nil, fmt.Errorf("host list %.40q: a name has more than one pair of brackets", list)
 		}
 		for part := range strings.SplitSeq(numbers, ",") {
 			first, _, _ := strings.Cut(part, "-")
@@ -49,7 +47,7 @@ func ParseHosts(list string) ([]string, error) {
 			if len(out)+ids.Count() > MaxNodes {
 				return nil, fmt.Errorf("host list %.40q: more than %d names", list, MaxNodes)
 			}
-			for id := range ids.All() { // padded as the first of them is
+			for id := range ids.All() { // padded like the first of them
 				number := strconv.FormatUint(uint64(id), 10)
 				padding := strings.Repeat("0", max(0, len(first)-len(number)))
 				out = append(out, prefix+padding+number+suffix)

@@ -8,20 +8,18 @@ import (
 	"strings"
 )
 
-// MaxID is the largest number that an [IDSet] may hold.
+// MaxID is the largest number in an [IDSet].
 const MaxID = 1<<31 - 1
 
-// IDSet is a set of numbers, mostly ranks or cores (RFC 22). The zero value is
-// empty. It is kept as ranges, so that a set takes memory for what its text
-// says and not for how many numbers that stands for. It is not changed by its
-// methods.
+// IDSet is a set of numbers, mostly ranks or cores (RFC 22). The zero value is empty. It stores ranges, so its memory
+// depends on the length of its text and not on how many numbers that means. Its methods do not change it.
 type IDSet struct {
 	ranges []idRange // sorted, with gaps between them
 }
 
 type idRange struct{ first, last uint32 }
 
-// IDs is the set of the numbers given. Those above [MaxID] are left out.
+// IDs returns the set of the given numbers. Numbers above [MaxID] are dropped.
 func IDs(ids ...uint32) IDSet {
 	ranges := make([]idRange, 0, len(ids))
 	for _, id := range ids {
@@ -32,8 +30,7 @@ func IDs(ids ...uint32) IDSet {
 	return normalized(ranges)
 }
 
-// IDRange is the set of the numbers first to last, empty when last is smaller.
-// It ends at [MaxID].
+// IDRange returns the set of the numbers first to last, empty if last is smaller. It ends at [MaxID].
 func IDRange(first, last uint32) IDSet {
 	if last = min(last, MaxID); first > last {
 		return IDSet{}
@@ -41,13 +38,13 @@ func IDRange(first, last uint32) IDSet {
 	return IDSet{ranges: []idRange{{first, last}}}
 }
 
-// ParseIDSet parses the text of RFC 22: "", "3", "0-2,5", with or without
-// brackets around it. Numbers may come in any order and more than once.
+// ParseIDSet parses the format of RFC 22: "", "3", "0-2,5", with or without enclosing brackets. Numbers may have any
+// order and may be repeated.
 func ParseIDSet(s string) (IDSet, error) {
 	text := s
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		if text, ok = strings.CutSuffix(inner, "]"); !ok {
-			return IDSet{}, fmt.Errorf("set %.40q: a bracket is not closed", s)
+			return IDSet{}, fmt.Errorf("set %.40q: unterminated bracket", s)
 		}
 	}
 	if text == "" {
@@ -65,7 +62,7 @@ func ParseIDSet(s string) (IDSet, error) {
 			return IDSet{}, fmt.Errorf("set %.40q: %w", s, err)
 		}
 		if last < first {
-			return IDSet{}, fmt.Errorf("set %.40q: the range %.40q runs backwards", s, part)
+			return IDSet{}, fmt.Errorf("set %.40q: the range %.40q is reversed", s, part)
 		}
 		ranges = append(ranges, idRange{first, last})
 	}
@@ -73,7 +70,7 @@ func ParseIDSet(s string) (IDSet, error) {
 }
 
 func parseID(s string) (uint32, error) {
-	if s == "" || s[0] < '0' || s[0] > '9' { // ParseUint takes no sign, but says so poorly
+	if s == "" || s[0] < '0' || s[0] > '9' { // ParseUint rejects a sign with an unclear error
 		return 0, fmt.Errorf("%.40q is not a number", s)
 	}
 	n, err := strconv.ParseUint(s, 10, 31)
@@ -83,7 +80,7 @@ func parseID(s string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// normalized sorts ranges and joins those that overlap or touch. It uses them.
+// normalized sorts ranges and joins those that overlap or touch. It modifies its argument.
 func normalized(ranges []idRange) IDSet {
 	slices.SortFunc(ranges, func(a, b idRange) int { return int(a.first) - int(b.first) })
 	out := ranges[:0]
@@ -97,7 +94,7 @@ func normalized(ranges []idRange) IDSet {
 	return IDSet{ranges: out}
 }
 
-// String is the text of RFC 22, without brackets.
+// String returns the format of RFC 22, without brackets.
 func (s IDSet) String() string {
 	var b []byte
 	for i, r := range s.ranges {
@@ -124,7 +121,7 @@ func (s *IDSet) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Count is how many numbers there are.
+// Count returns the number of elements.
 func (s IDSet) Count() int {
 	n := 0
 	for _, r := range s.ranges {
@@ -133,10 +130,10 @@ func (s IDSet) Count() int {
 	return n
 }
 
-// Empty says that there are none.
+// Empty reports whether the set is empty.
 func (s IDSet) Empty() bool { return len(s.ranges) == 0 }
 
-// Max is the largest number; ok is false if there is none.
+// Max returns the largest number; ok is false if the set is empty.
 func (s IDSet) Max() (id uint32, ok bool) {
 	if s.Empty() {
 		return 0, false
@@ -144,7 +141,7 @@ func (s IDSet) Max() (id uint32, ok bool) {
 	return s.ranges[len(s.ranges)-1].last, true
 }
 
-// Contains says whether id is in the set.
+// Contains reports whether id is in the set.
 func (s IDSet) Contains(id uint32) bool {
 	_, found := slices.BinarySearchFunc(s.ranges, id, func(r idRange, id uint32) int {
 		switch {
@@ -158,7 +155,7 @@ func (s IDSet) Contains(id uint32) bool {
 	return found
 }
 
-// All are the numbers, in order.
+// All iterates over the numbers in order.
 func (s IDSet) All() iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		for _, r := range s.ranges {

@@ -2,12 +2,12 @@ package flux
 
 import "slices"
 
-// Union is what is in s, in t or in both.
+// Union returns what is in s, in t or in both.
 func (s IDSet) Union(t IDSet) IDSet {
 	return normalized(slices.Concat(s.ranges, t.ranges))
 }
 
-// Intersect is what is in both s and t.
+// Intersect returns what is in both s and t.
 func (s IDSet) Intersect(t IDSet) IDSet {
 	var out []idRange
 	for i, j := 0, 0; i < len(s.ranges) && j < len(t.ranges); {
@@ -24,7 +24,7 @@ func (s IDSet) Intersect(t IDSet) IDSet {
 	return IDSet{ranges: out}
 }
 
-// Without is what is in s and not in t.
+// Without returns what is in s and not in t.
 func (s IDSet) Without(t IDSet) IDSet {
 	var out []idRange
 	j := 0
@@ -32,7 +32,7 @@ func (s IDSet) Without(t IDSet) IDSet {
 		for j < len(t.ranges) && t.ranges[j].last < r.first {
 			j++
 		}
-		next := r.first // the smallest number of r that is not decided yet
+		next := r.first // the smallest number of r that is not processed yet
 		for k := j; k < len(t.ranges) && t.ranges[k].first <= r.last; k++ {
 			if cut := t.ranges[k]; cut.first > next {
 				out = append(out, idRange{next, cut.first - 1})
@@ -46,10 +46,10 @@ func (s IDSet) Without(t IDSet) IDSet {
 	return IDSet{ranges: out}
 }
 
-// Equal says whether s and t hold the same numbers.
+// Equal reports whether s and t contain the same numbers.
 func (s IDSet) Equal(t IDSet) bool { return slices.Equal(s.ranges, t.ranges) }
 
-// First is the smallest n of the numbers of s, or all where there are fewer.
+// First returns the smallest n numbers of s, or all if there are fewer.
 func (s IDSet) First(n int) IDSet {
 	var out []idRange
 	for _, r := range s.ranges {

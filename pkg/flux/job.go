@@ -11,11 +11,11 @@ type JobState uint32
 // The states of a job, and sets of them.
 const (
 	JobNew      JobState = 1
-	JobDepend   JobState = 2  // waits for what it depends on
+	JobDepend   JobState = 2  // waits for its dependencies
 	JobPriority JobState = 4  // waits for a priority
 	JobSched    JobState = 8  // waits for resources
 	JobRun      JobState = 16 // has resources
-	JobCleanup  JobState = 32 // gives them back
+	JobCleanup  JobState = 32 // releases its resources
 	JobInactive JobState = 64 // has ended
 
 	JobPending = JobDepend | JobPriority | JobSched
@@ -25,7 +25,7 @@ const (
 
 var jobStateNames = [...]string{"new", "depend", "priority", "sched", "run", "cleanup", "inactive"}
 
-// String is the name of a state in small letters.
+// String returns the name of a state in lower case.
 func (s JobState) String() string {
 	if i := bits.TrailingZeros32(uint32(s)); bits.OnesCount32(uint32(s)) == 1 && i < len(jobStateNames) {
 		return jobStateNames[i]
@@ -33,7 +33,7 @@ func (s JobState) String() string {
 	return fmt.Sprintf("state %#x", uint32(s))
 }
 
-// Names are the names of the states of a set.
+// Names returns the names of the states of a set.
 func (s JobState) Names() []string {
 	var names []string
 	for i, name := range jobStateNames {
@@ -44,12 +44,12 @@ func (s JobState) Names() []string {
 	return names
 }
 
-// JobID names a job within an instance.
+// JobID identifies a job within an instance.
 type JobID uint64
 
 const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
-// String is the form that commands print: ƒ and the number in base 58 (RFC 19).
+// String returns the format that commands print: ƒ and the number in base 58 (RFC 19).
 func (id JobID) String() string {
 	digits := make([]byte, 0, 12)
 	for n := uint64(id); n > 0 || len(digits) == 0; n /= 58 {
@@ -62,31 +62,29 @@ func (id JobID) String() string {
 	return string(out)
 }
 
-// Job is what a list says of a job. What is not known is zero, or nil where
-// zero means something else.
+// Job is an entry of a list of jobs. Unknown values are zero, or nil where zero has a meaning.
 type Job struct {
 	ID    JobID    `json:"id"`
 	State JobState `json:"state"`
 	Name  string   `json:"name,omitempty"`
 	Queue string   `json:"queue,omitempty"`
-	// UserID is who submitted it.
+	// UserID is the user who submitted it.
 	UserID uint32 `json:"userid"`
-	// Urgency is what the user set: 0 holds the job.
+	// Urgency is the value that the user set: 0 holds the job.
 	Urgency *int `json:"urgency,omitempty"`
-	// Priority is what the scheduler goes by: 0 holds the job.
+	// Priority is the value that the scheduler uses: 0 holds the job.
 	Priority *int64 `json:"priority,omitempty"`
-	// Nodes, Cores and Tasks are what it wants, where it asked for them,
-	// or has.
+	// Nodes, Cores and Tasks are what it requests, or has.
 	Nodes int `json:"nnodes,omitempty"`
 	Cores int `json:"ncores,omitempty"`
 	Tasks int `json:"ntasks,omitempty"`
-	// Ranks it runs on, or ran on.
+	// Ranks are those that run it, or ran it.
 	Ranks IDSet `json:"ranks,omitzero"`
-	// Submitted is when, in seconds since 1970.
+	// Submitted is the time of submission, in seconds since 1970.
 	Submitted float64 `json:"t_submit"`
 }
 
-// Held says that the job runs only after somebody raised its urgency.
+// Held reports whether the job runs only after somebody raises its urgency.
 func (j Job) Held() bool {
 	return (j.Urgency != nil && *j.Urgency == 0) || (j.Priority != nil && *j.Priority == 0)
 }

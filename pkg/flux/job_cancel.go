@@ -4,9 +4,8 @@ import "context"
 
 const severityFatal = 0
 
-// Raise raises a fatal exception of a type, such as "cancel", on a job, with a
-// note that its user will read: service job-manager.raise, open to the job's
-// user. A job that has ended is the error ENOENT.
+// Raise raises a fatal exception of a type, such as "cancel", on a job, with a note for its user: service
+// job-manager.raise, open to the job's user. A job that has ended is the error ENOENT.
 func (c *Client) Raise(ctx context.Context, id JobID, exception, note string) error {
 	return c.Call(ctx, "job-manager.raise", Leader, struct {
 		ID       JobID  `json:"id"`
@@ -16,9 +15,8 @@ func (c *Client) Raise(ctx context.Context, id JobID, exception, note string) er
 	}{id, severityFatal, exception, note}, nil)
 }
 
-// CancelAll cancels the jobs of all users that are in one of the states given:
-// service job-manager.raiseall, owner only. It returns how many those
-// were. They may still be ending when it returns.
+// CancelAll cancels the jobs of all users in the given states: service job-manager.raiseall, owner only. It returns
+// their number. They may not have ended when it returns.
 func (c *Client) CancelAll(ctx context.Context, states JobState, note string) (int, error) {
 	in := struct {
 		DryRun   bool     `json:"dry_run"`

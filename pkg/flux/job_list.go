@@ -2,20 +2,18 @@ package flux
 
 import "context"
 
-// jobAttrs are asked for; all are known since Flux 0.49.
+// jobAttrs are the requested attributes; Flux 0.49 knows all of them.
 var jobAttrs = [...]string{
 	"state", "name", "queue", "userid", "urgency", "priority", "nnodes", "ncores", "ntasks", "ranks", "t_submit",
 }
 
-// anyResult is the set of the four results that a job can end with.
+// anyResult is the set of the four results of a job.
 const anyResult = 15
 
-// Jobs lists the jobs of all users in the states given, the pending ones in the
-// order of their priority, the running ones from the latest: service
-// job-list.list, open to guests. At most limit come, and all if it is 0.
+// Jobs lists the jobs of all users in the given states, pending jobs by priority, running jobs from the latest:
+// service job-list.list, open to guests. It returns at most limit jobs, or all if that is 0.
 //
-// Where attributes are named, nothing but those is known of the jobs, and their ids:
-// that is what makes a long list cheap.
+// If attributes are named, the jobs have only these and their IDs, which makes a long list cheap.
 func (c *Client) Jobs(ctx context.Context, states JobState, limit int, attrs ...string) ([]Job, error) {
 	type constraint struct {
 		States []string `json:"states"`
@@ -27,7 +25,7 @@ func (c *Client) Jobs(ctx context.Context, states JobState, limit int, attrs ...
 		Limit      int        `json:"max_entries"`
 		Attrs      []string   `json:"attrs"`
 		Constraint constraint `json:"constraint"`
-		// Before Flux 0.53 there are no constraints; these are ignored since.
+		// Before Flux 0.53 there are no constraints; later versions ignore these fields.
 		UserID  uint32   `json:"userid"`
 		States  JobState `json:"states"`
 		Results int      `json:"results"`

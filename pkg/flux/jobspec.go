@@ -6,30 +6,27 @@ import (
 	"fmt"
 )
 
-// maxCount bounds what a jobspec may ask for of anything, so that sums of it are
-// numbers.
+// maxCount limits every count in a jobspec, so that sums do not overflow.
 const maxCount = 1 << 24
 
-// Jobspec is what a job asks for, of what RFC 25 and RFC 31 say. The form is that which
-// Flux itself writes and reads: nodes with slots, or slots wherever there is room, with
-// cores and GPUs in each.
+// Jobspec is what a job requests, as far as RFC 25 and RFC 31 are supported. The form is that which Flux itself
+// writes and reads: nodes with slots, or slots on any nodes, with cores and GPUs in each.
 type Jobspec struct {
-	// Nodes is how many nodes it wants; 0 if it does not care which nodes its slots
-	// are on.
+	// Nodes is the number of nodes; 0 if its slots may be on any nodes.
 	Nodes int
-	// Exclusive says that nobody else may have anything of its nodes.
+	// Exclusive: no other job may use its nodes.
 	Exclusive bool
-	// Slots is how many it wants on each node, or in all if it does not care.
+	// Slots is the number on each node, or in total if they may be on any nodes.
 	Slots int
 	// Cores and GPUs are those of a slot.
 	Cores, GPUs int
 	// Queue is the name of its queue, if it has one.
 	Queue string
-	// Requires is the constraint that its nodes have to meet, as JSON; "" for none.
+	// Requires is the constraint on its nodes, as JSON; "" for none.
 	Requires string
 }
 
-// vertex is a node of the tree of resources of a jobspec.
+// vertex is a node in the resource tree of a jobspec.
 type vertex struct {
 	Type      string
 	Count     count
@@ -37,11 +34,10 @@ type vertex struct {
 	With      []vertex
 }
 
-// count is a number, or the smallest of a range of them.
+// count is a number, or the minimum of a range.
 type count int
 
-// UnmarshalJSON reads a number, an object that has the smallest as "min", or a range as text, such
-// as 2-4 or 2+ (RFC 14).
+// UnmarshalJSON parses a number, an object with the minimum as "min", or a range as text, such as 2-4 or 2+ (RFC 14).
 func (c *count) UnmarshalJSON(data []byte) error {
 	var n int
 	if err := json.Unmarshal(data, &n); err != nil {
@@ -50,7 +46,7 @@ func (c *count) UnmarshalJSON(data []byte) error {
 		switch {
 		case json.Unmarshal(data, &text) == nil:
 			if _, err := fmt.Sscanf(text, "%d", &n); err != nil {
-				return fmt.Errorf("count %.40s does not begin with a number", data)
+				return fmt.Errorf("count %.40s does not start with a number", data)
 			}
 		case json.Unmarshal(data, &span) == nil:
 			n = span.Min
@@ -65,9 +61,8 @@ func (c *count) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads a jobspec. What it has of types that are not known here is left
-// out, as Flux does. Of one whose resources can't be read, queue and constraint are known
-// beside the error.
+// UnmarshalJSON parses a jobspec. It ignores unknown types, as Flux does. If the resources are unreadable it returns
+// an error, and sets queue and constraint nevertheless.
 func (j *Jobspec) UnmarshalJSON(data []byte) error {
 	var wire struct {
 		Resources  json.RawMessage
@@ -96,7 +91,7 @@ func (j *Jobspec) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("jobspec: %w", err)
 	}
 	if out.Slots == 0 {
-		return errors.New("jobspec: it has no slots")
+		return errors.New("jobspec: no slots")
 	}
 	*j = out
 	return nil
@@ -106,7 +101,7 @@ func (j *Jobspec) add(level []vertex) error {
 	for _, v := range level {
 		n := int(v.Count)
 		if n == 0 && (v.Type == "node" || v.Type == "slot" || v.Type == "core") {
-			return fmt.Errorf("there is no count of %q, or it is 0", v.Type)
+			return fmt.Errorf("the count of %q is missing or 0", v.Type)
 		}
 		switch v.Type {
 		case "node":

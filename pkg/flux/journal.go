@@ -6,40 +6,36 @@ import (
 	"syscall"
 )
 
-// JournalEntry is what the journal of the job manager says of a job: all that has
-// happened to it so far, or one thing more.
+// JournalEntry is what the journal of the job manager reports about a job: all past events of the job, or one new
+// event.
 type JournalEntry struct {
 	ID     JobID
 	Events []JobEvent
-	// Jobspec is what the job asks for, in its first entry; with all changes made to
-	// it, if that entry is of the past.
+	// Jobspec is what the job requests, in its first entry; with all updates applied if that entry is of the past.
 	Jobspec json.RawMessage
 }
 
-// JobEvent is something that has happened to a job (RFC 21).
+// JobEvent is an event of a job (RFC 21).
 type JobEvent struct {
 	Name    string
 	Context json.RawMessage
 }
 
-// Follower is told what the journal says. Its methods are called one after the other,
-// and before the answer is handed out to any request that the job manager answered
-// later: they must not wait.
+// Follower receives the journal. Its methods are called sequentially, and before the client delivers any response
+// that the job manager sent later: they must not block.
 type Follower interface {
 	// Entry is called for each entry.
 	Entry(JournalEntry)
-	// CaughtUp is called once, after the entries of all jobs that were there when the
-	// journal was asked for.
+	// CaughtUp is called once, after the entries of all jobs that existed when the journal was requested.
 	CaughtUp()
-	// Ended is called when nothing more will come although the client is connected: an
-	// [*Error], or what could not be read.
+	// Ended is called when the journal has ended while the client is connected: with an [*Error], or with a decoding
+	// error.
 	Ended(error)
 }
 
-// Journal follows what happens to jobs, from those that are active now: service
-// job-manager.events-journal, for the owner only, as Flux offers it since 0.61. Only the
-// events of these names are told, and entries may have none. It goes on until the client
-// is closed.
+// Journal follows the events of jobs, starting with those that are active: service job-manager.events-journal, owner
+// only, as Flux offers it since 0.61. Only events with these names are reported, and entries may have none. The
+// journal ends when the client is closed.
 func (c *Client) Journal(ctx context.Context, f Follower, events ...string) error {
 	const topic = "job-manager.events-journal"
 	allow := map[string]int{}
@@ -69,7 +65,7 @@ func (c *Client) Journal(ctx context.Context, f Follower, events ...string) erro
 		case err != nil:
 			end(err)
 		case entry.ID == nil:
-			// As it was before there was one entry a job.
+			// The old form, with one entry for each job, has no CaughtUp.
 			end(&Error{Topic: topic, Errno: syscall.ENOSYS, Text: "this is an old journal"})
 		case *entry.ID == -1:
 			f.CaughtUp()

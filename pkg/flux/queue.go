@@ -5,27 +5,25 @@ import (
 	"sync"
 )
 
-// maxQueued bounds the messages that wait for a reader, and maxQueuedBytes
-// their payloads, so that one that does not read costs no more than that.
+// maxQueued limits the number of messages that wait for a reader, and maxQueuedBytes their payloads, so that a slow
+// reader costs no more memory than that.
 const (
 	maxQueued      = 4096
 	maxQueuedBytes = DefaultMaxMessage
 )
 
-// queue holds messages between the connection, which must not wait, and a
-// reader.
+// queue stores messages between the connection, which must not block, and a reader.
 type queue struct {
 	mu       sync.Mutex
 	messages []*Message
 	bytes    int
 	overflow bool
-	ready    chan struct{} // holds a token while there may be something
+	ready    chan struct{} // contains a token while there may be messages
 }
 
 func newQueue() *queue { return &queue{ready: make(chan struct{}, 1)} }
 
-// put reports false once there are too many; later messages are lost. A first
-// message always has room.
+// put returns false if the queue is full; later messages are lost. There is always room for the first message.
 func (q *queue) put(m *Message) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -41,8 +39,7 @@ func (q *queue) put(m *Message) bool {
 	return !q.overflow
 }
 
-// take removes the first message. It returns nil when there is none, and an
-// error when none follows because others were lost.
+// take removes the first message. It returns nil if there is none, and an error if the next message was lost.
 func (q *queue) take() (*Message, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -59,8 +56,7 @@ func (q *queue) take() (*Message, error) {
 	return m, nil
 }
 
-// next waits for a message. What came before the connection ended is
-// returned before its error.
+// next waits for a message. It returns queued messages before the error of the connection.
 func (q *queue) next(ctx context.Context, c *Client) (*Message, error) {
 	for {
 		ended := false

@@ -5,21 +5,20 @@ import (
 	"fmt"
 )
 
-// QueueStatus is what a queue does with jobs.
+// QueueStatus is the state of a queue.
 type QueueStatus struct {
-	// Name is empty for the queue of an instance without named ones.
+	// Name is empty for the queue of an instance without named queues.
 	Name string `json:"-"`
-	// Enabled says that jobs may be submitted, Started that they are run.
+	// Enabled: jobs may be submitted. Started: jobs are run.
 	Enabled bool `json:"enable"`
 	Started bool `json:"start"`
-	// DisableReason and StopReason are why not, where somebody said so.
+	// DisableReason and StopReason are the reasons, if an administrator set one.
 	DisableReason string `json:"disable_reason,omitempty"`
 	StopReason    string `json:"stop_reason,omitempty"`
 }
 
-// Queues are all queues of the instance: services job-manager.queue-list and
-// job-manager.queue-status, open to guests. An instance without named queues has
-// one without a name.
+// Queues returns all queues of the instance: services job-manager.queue-list and job-manager.queue-status, open to
+// guests. An instance without named queues has one without a name.
 func (c *Client) Queues(ctx context.Context) ([]QueueStatus, error) {
 	var list struct {
 		Queues []string `json:"queues"`

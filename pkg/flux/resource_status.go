@@ -16,29 +16,28 @@ type Drained struct {
 	Reason string
 }
 
-// ResourceStatus is what the resource module knows of an instance's nodes.
+// ResourceStatus is the state of the nodes of an instance, as the resource module reports it.
 type ResourceStatus struct {
-	// All is the configured resources, those of excluded nodes too.
+	// All are the configured resources, including those of excluded nodes.
 	All Resources
-	// Drained are the ranks that get no new jobs, on- or offline.
+	// Drained are the ranks that get no new jobs, online or offline.
 	Drained []Drained
-	// Online and Offline are the ranks whose broker is, and is not, there.
+	// Online and Offline are the ranks by the state of their broker.
 	Online, Offline IDSet
-	// Exclude is the ranks that never run jobs, by configuration.
+	// Exclude are the ranks that never run jobs, by configuration.
 	Exclude IDSet
-	// Torpid is the ranks that are online but do not answer; older versions
-	// do not tell.
+	// Torpid are the ranks that are online but do not respond; empty in older versions.
 	Torpid IDSet
 }
 
-// ResourceStatus asks rank 0: service resource.status, open to guests.
+// ResourceStatus queries rank 0: service resource.status, open to guests.
 func (c *Client) ResourceStatus(ctx context.Context) (ResourceStatus, error) {
 	var out ResourceStatus
 	err := c.Call(ctx, "resource.status", Leader, nil, &out)
 	return out, err
 }
 
-// UnmarshalJSON reads the response of resource.status.
+// UnmarshalJSON parses the response of resource.status.
 func (s *ResourceStatus) UnmarshalJSON(data []byte) error {
 	var wire struct {
 		R     Resources
@@ -65,7 +64,7 @@ func (s *ResourceStatus) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// DrainedRanks are the ranks that are drained, for any reason.
+// DrainedRanks returns the ranks that are drained for any reason.
 func (s ResourceStatus) DrainedRanks() IDSet {
 	var all IDSet
 	for _, d := range s.Drained {
@@ -74,7 +73,7 @@ func (s ResourceStatus) DrainedRanks() IDSet {
 	return all
 }
 
-// DrainedFor are the ranks that are drained for exactly this reason.
+// DrainedFor returns the ranks that are drained for exactly this reason.
 func (s ResourceStatus) DrainedFor(reason string) IDSet {
 	var all IDSet
 	for _, d := range s.Drained {
@@ -85,7 +84,7 @@ func (s ResourceStatus) DrainedFor(reason string) IDSet {
 	return all
 }
 
-// unixTime converts seconds since 1970, as Flux writes them.
+// unixTime converts seconds since 1970, the format of Flux.
 func unixTime(seconds float64) time.Time {
 	return time.UnixMicro(int64(seconds * 1e6))
 }

@@ -7,30 +7,28 @@ import (
 	"slices"
 )
 
-// MaxNodes bounds the nodes of a resource set that is read.
+// MaxNodes limits the nodes of a resource set.
 const MaxNodes = 1 << 18
 
-// NodeResources are what a resource set has of one node.
+// NodeResources are the resources of one node in a resource set.
 type NodeResources struct {
 	// Rank is the rank of the node's broker.
 	Rank uint32
-	// Cores and GPUs are the numbers of those that are in the set.
+	// Cores and GPUs are the IDs of those in the set.
 	Cores, GPUs IDSet
 }
 
-// Resources are a resource set (R, RFC 20), in the order of the ranks, each
-// rank once. The zero value is empty.
+// Resources are a resource set (R, RFC 20), sorted by rank, with each rank once. The zero value is empty.
 type Resources struct {
-	// Nodes are the nodes of which the set has something.
+	// Nodes are the nodes with resources in the set.
 	Nodes []NodeResources
-	// Hosts is the compact list of the nodes' names, in pieces, in the order of the
-	// ranks.
+	// Hosts are the pieces of the compact list of the host names, in the order of the ranks.
 	Hosts []string
 	// Properties are the ranks that have each property.
 	Properties map[string]IDSet
 }
 
-// Totals count what is in a resource set.
+// Totals are the numbers of resources in a set.
 type Totals struct{ Nodes, Cores, GPUs int }
 
 type wireResources struct {
@@ -48,8 +46,7 @@ type wireResources struct {
 	} `json:"execution"`
 }
 
-// UnmarshalJSON reads version 1 of RFC 20. null, and an object without
-// resources, are the empty set.
+// UnmarshalJSON parses version 1 of RFC 20. null, and an object without resources, are the empty set.
 func (r *Resources) UnmarshalJSON(data []byte) error {
 	var wire wireResources
 	if err := json.Unmarshal(data, &wire); err != nil {
@@ -74,7 +71,7 @@ func (r *Resources) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// mergeNodes sorts nodes and joins what a set says in several places about one.
+// mergeNodes sorts nodes and merges the entries of a node.
 func mergeNodes(nodes []NodeResources) []NodeResources {
 	slices.SortStableFunc(nodes, func(a, b NodeResources) int { return cmp.Compare(a.Rank, b.Rank) })
 	out := nodes[:0]
@@ -89,7 +86,7 @@ func mergeNodes(nodes []NodeResources) []NodeResources {
 	return out
 }
 
-// Ranks are the ranks of the nodes.
+// Ranks returns the ranks of the nodes.
 func (r Resources) Ranks() IDSet {
 	ranks := make([]idRange, 0, len(r.Nodes))
 	for _, node := range r.Nodes {
@@ -98,7 +95,7 @@ func (r Resources) Ranks() IDSet {
 	return normalized(ranks)
 }
 
-// Totals counts.
+// Totals returns the numbers of resources.
 func (r Resources) Totals() Totals {
 	t := Totals{Nodes: len(r.Nodes)}
 	for _, node := range r.Nodes {
@@ -108,7 +105,7 @@ func (r Resources) Totals() Totals {
 	return t
 }
 
-// Node is what there is of the node of a rank; ok is false if it has nothing.
+// Node returns the resources of a rank; ok is false if it has none.
 func (r Resources) Node(rank uint32) (node NodeResources, ok bool) {
 	i, ok := slices.BinarySearchFunc(r.Nodes, rank, func(n NodeResources, rank uint32) int {
 		return cmp.Compare(n.Rank, rank)
@@ -119,8 +116,7 @@ func (r Resources) Node(rank uint32) (node NodeResources, ok bool) {
 	return r.Nodes[i], true
 }
 
-// Without is r less what is in taken. A node that has neither a core nor a GPU
-// left is not in it.
+// Without returns r without the resources in taken. A node without remaining cores and GPUs is dropped.
 func (r Resources) Without(taken Resources) Resources {
 	var out Resources
 	for _, node := range r.Nodes {
@@ -136,7 +132,7 @@ func (r Resources) Without(taken Resources) Resources {
 	return out
 }
 
-// On is what r has on the nodes of the ranks given.
+// On returns the resources of r on the given ranks.
 func (r Resources) On(ranks IDSet) Resources {
 	var out Resources
 	for _, node := range r.Nodes {

@@ -2,18 +2,16 @@ package flux
 
 import "context"
 
-// States of a broker that others act on. There are more, and they differ
-// between versions.
+// States of a broker that the project uses. There are more, and they differ between versions.
 const (
-	StateJoin     = "join"     // looks for its parent
-	StateQuorum   = "quorum"   // waits until enough have joined
-	StateRun      = "run"      // works
-	StateCleanup  = "cleanup"  // ends what still runs
+	StateJoin     = "join"     // connects to its parent
+	StateQuorum   = "quorum"   // waits for the quorum
+	StateRun      = "run"      // runs
+	StateCleanup  = "cleanup"  // stops running jobs
 	StateShutdown = "shutdown" // waits until its children have left
 )
 
-// State is the state of the broker that the client is connected to, "run" while
-// it works: service state-machine.get, open to guests.
+// State returns the state of the connected broker, "run" while it runs: service state-machine.get, open to guests.
 func (c *Client) State(ctx context.Context) (string, error) {
 	var out struct {
 		State string `json:"state"`

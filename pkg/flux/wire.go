@@ -9,18 +9,17 @@ import (
 )
 
 const (
-	// DefaultMaxMessage is the size, in bytes, above which a message is
-	// refused, where a client sets no other. A list of ten thousand jobs
-	// is a tenth of it.
+	// DefaultMaxMessage is the default limit of a message, in bytes. A list of ten thousand jobs has a tenth of this
+	// size.
 	DefaultMaxMessage = 16 << 20
 
-	// wireMagic begins each message on a local socket, in the byte order of
-	// the machine; the size that follows it is big endian.
+	// wireMagic starts each message on a local socket, in the byte order of the machine; the size that follows is big
+	// endian.
 	wireMagic  = 0xffee0012
 	wireHeader = 8
 )
 
-// ErrTooLarge is what is returned for a message above the limit.
+// ErrTooLarge is the error for a message above the limit.
 var ErrTooLarge = errors.New("message too large")
 
 // WriteMessage writes m to a local socket, in one write.
@@ -37,9 +36,8 @@ func appendWire(b []byte, m *Message) []byte {
 	return b
 }
 
-// ReadMessage reads one message of at most limit bytes from a local socket. A
-// size that is announced but does not come costs no memory. The error is io.EOF
-// if the stream ends between two messages.
+// ReadMessage reads one message of at most limit bytes from a local socket. It does not allocate memory for announced
+// bytes before they arrive. The error is io.EOF if the stream ends between two messages.
 func ReadMessage(r io.Reader, limit int) (*Message, error) {
 	var header [wireHeader]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {

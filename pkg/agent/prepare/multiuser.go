@@ -48,7 +48,7 @@ func (i *Instance) imp(ctx context.Context, sys system) error {
 		log.Info("Jobs of other users can't run: the container does not run as root")
 		return nil
 	case !sys.executable(imp):
-		log.Info("Jobs of other users can't run: the image has no flux-imp (package flux-security)", "looked for", imp)
+		log.Info("Jobs of other users cannot run, because the image has no flux-imp (package flux-security)", "path", imp)
 		return nil
 	}
 	// It must be setuid root to start processes of other users.

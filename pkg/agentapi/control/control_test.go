@@ -87,18 +87,18 @@ func TestResizeFails(t *testing.T) {
 			func(w http.ResponseWriter, _ *http.Request) {
 				http.Error(w, "there is no broker", http.StatusServiceUnavailable)
 			},
-			true, "the agent answered 503: there is no broker",
+			true, "the agent responded with 503: there is no broker",
 		},
 		"redirected": {
 			func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "https://elsewhere/", http.StatusFound)
 			},
-			true, "the agent answered 302",
+			true, "the agent responded with 302",
 		},
-		"no JSON": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, false, "the agent's answer is no state"},
+		"no JSON": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, false, "the response of the agent is malformed"},
 		"too long": {
 			func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat(" ", 1<<20), "{}") },
-			false, "the agent's answer is no state",
+			false, "the response of the agent is malformed",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,8 +16,7 @@ import (
 	"time"
 )
 
-// Keys of the certificates in the Secret of a cluster. The pods need the first
-// three only.
+// Keys of the certificates in the Secret of a cluster. The pods get the first three only.
 const (
 	KeyCA         = "control-ca.crt"
 	KeyServerCert = "control-server.crt"
@@ -27,15 +26,15 @@ const (
 )
 
 const (
-	// lifetime is that of the certificates. The Secret they are in cannot be
-	// changed, so it has to be longer than that of any cluster.
+	// lifetime of the certificates. The Secret that contains them is immutable, so it exceeds the lifetime of any
+	// cluster.
 	lifetime = 20 * 365 * 24 * time.Hour
-	// skew is how far the clocks of machines may differ.
+	// skew is the maximal difference between the clocks of machines.
 	skew = 24 * time.Hour
 )
 
-// NewCredentials makes the certificates of a cluster, by their keys in its Secret.
-// host is the name of the lead's host, as in NAME-0.
+// NewCredentials makes the certificates of a cluster, by their keys in its Secret. host is the host name of the lead,
+// as in NAME-0.
 func NewCredentials(host string, now time.Time) (map[string][]byte, error) {
 	template := func(serial int64, name string) *x509.Certificate {
 		return &x509.Certificate{
@@ -77,8 +76,8 @@ func NewCredentials(host string, now time.Time) (map[string][]byte, error) {
 	return data, nil
 }
 
-// ReadServerCredentials reads what the agent needs of them from a directory where
-// the Secret is mounted. The error is [ErrNoCredentials] when they are not there.
+// ReadServerCredentials reads the credentials of the agent from the directory where the Secret is mounted. The error
+// is [ErrNoCredentials] if they do not exist.
 func ReadServerCredentials(dir string) (map[string][]byte, error) {
 	data := map[string][]byte{}
 	for _, name := range []string{KeyCA, KeyServerCert, KeyServerKey} {
@@ -94,7 +93,7 @@ func ReadServerCredentials(dir string) (map[string][]byte, error) {
 	return data, nil
 }
 
-// sign makes a certificate for key, or for a new one, and returns both as PEM.
+// sign makes a certificate for key, or for a new key, and returns both as PEM.
 func sign(template *x509.Certificate, key *ecdsa.PrivateKey, parent *x509.Certificate, by *ecdsa.PrivateKey) (cert, private []byte, err error) {
 	if key == nil {
 		if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {

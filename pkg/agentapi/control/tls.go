@@ -7,12 +7,11 @@ import (
 	"fmt"
 )
 
-// ErrNoCredentials says that there are no certificates to use: those of a
-// cluster that was made before there were any.
+// ErrNoCredentials: there are no certificates, because the cluster is older than they are.
 var ErrNoCredentials = errors.New("there are no certificates for the control endpoint")
 
-// ServerTLS is the configuration of the agent's side, with the certificates of
-// the cluster's Secret: only who shows that of the controller gets in.
+// ServerTLS returns the configuration of the agent, with the certificates of the cluster's Secret: only the
+// certificate of the controller is accepted.
 func ServerTLS(data map[string][]byte) (*tls.Config, error) {
 	pool, cert, err := load(data, KeyServerCert, KeyServerKey)
 	if err != nil {
@@ -24,7 +23,7 @@ func ServerTLS(data map[string][]byte) (*tls.Config, error) {
 	}, nil
 }
 
-// clientTLS is the configuration of the controller's side.
+// clientTLS returns the configuration of the controller.
 func clientTLS(data map[string][]byte, host string) (*tls.Config, error) {
 	pool, cert, err := load(data, KeyClientCert, KeyClientKey)
 	if err != nil {
@@ -36,7 +35,7 @@ func clientTLS(data map[string][]byte, host string) (*tls.Config, error) {
 	}, nil
 }
 
-// load reads what one side needs. Errors name keys of the Secret, never values.
+// load parses the credentials of one side. Errors name keys of the Secret, never values.
 func load(data map[string][]byte, certName, keyName string) (*x509.CertPool, tls.Certificate, error) {
 	for _, name := range []string{KeyCA, certName, keyName} {
 		if len(data[name]) == 0 {
@@ -45,7 +44,7 @@ func load(data map[string][]byte, certName, keyName string) (*x509.CertPool, tls
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data[KeyCA]) {
-		return nil, tls.Certificate{}, fmt.Errorf("%s holds no certificate", KeyCA)
+		return nil, tls.Certificate{}, fmt.Errorf("%s contains no certificate", KeyCA)
 	}
 	cert, err := tls.X509KeyPair(data[certName], data[keyName])
 	if err != nil {

@@ -1,27 +1,27 @@
 package plan
 
-// PathCause is where an agent tells, beside health and metrics, why its broker is not
-// online: a Cause as JSON.
+// PathCause is the path, beside health and metrics, where an agent reports why its broker is not online: a Cause as
+// JSON.
 const PathCause = "/cause"
 
 // Kinds of causes.
 const (
 	// CauseNone: the broker is online.
 	CauseNone = ""
-	// CauseBroker: the broker does not run, or does not tell more.
+	// CauseBroker: the broker does not run, or does not report more.
 	CauseBroker = "broker"
-	// CauseName: the name of the lead's host does not resolve.
+	// CauseName: the host name of the lead does not resolve.
 	CauseName = "name"
-	// CauseNetwork: the lead's broker can't be reached.
+	// CauseNetwork: the broker of the lead cannot be reached.
 	CauseNetwork = "network"
-	// CauseLead: the lead's broker is reached, and does not let this one join.
+	// CauseLead: the broker of the lead is reachable, but does not accept this one.
 	CauseLead = "lead"
 )
 
 // Cause is why a broker is not online.
 type Cause struct {
-	// Kind is one of those above; others count as CauseBroker.
+	// Kind is one of the constants above; unknown kinds count as CauseBroker.
 	Kind string `json:"kind"`
-	// Message says more.
+	// Message contains details.
 	Message string `json:"message,omitempty"`
 }

@@ -1,15 +1,14 @@
 package plan
 
-// Files are the places of a broker's files in a pod. Users of flux-operator look
-// for them there.
+// Files are the paths of a broker's files in a pod. They are those of flux-operator.
 type Files struct {
 	// ConfigDir is the directory that brokers read (flux broker --config-path).
 	ConfigDir string `json:"configDir"`
 	// BrokerTOML is the configuration in it.
 	BrokerTOML string `json:"brokerTOML"`
-	// CurveCert is the certificate: of the broker's user, mode 0600.
+	// CurveCert is the certificate, which belongs to the broker's user and has mode 0600.
 	CurveCert string `json:"curveCert"`
-	// R is the file of the instance's resources (Flux RFC 20).
+	// R is the file with the resources of the instance (Flux RFC 20).
 	R string `json:"r"`
 	// Hostlist is the file with the host list of R.
 	Hostlist string `json:"hostlist"`
@@ -23,6 +22,6 @@ type Files struct {
 	Socket string `json:"socket"`
 	// SocketURI is the broker attribute local-uri, and FLUX_URI of a client.
 	SocketURI string `json:"socketURI"`
-	// JobArchive is the database of finished jobs that Flux before 0.70 keeps.
+	// JobArchive is the database of finished jobs of Flux before 0.70.
 	JobArchive string `json:"jobArchive"`
 }

@@ -1,10 +1,8 @@
-// Package plan is the contract between the controller and the agent: what a pod
-// is to do, as data. The controller makes a plan from a MiniCluster
-// (fluxconfig.AgentPlan) and puts it into the ConfigMap beside broker.toml; the
-// agent of every pod reads it. Commands of users travel in it as they were
-// written, and are never pasted into a script.
+// Package plan is the contract between the controller and the agent: the task of a pod, as data. The controller
+// derives a plan from a MiniCluster (fluxconfig.AgentPlan) and writes it to the ConfigMap beside broker.toml; the
+// agent of every pod reads it. Commands of users are stored as written, and never pasted into a script.
 //
-// It imports nothing but the standard library, so that the agent stays small.
+// It imports only the standard library, so that the agent stays small.
 package plan
 
 import (
@@ -14,97 +12,91 @@ import (
 	"fmt"
 )
 
-// Plan is what the agents of a MiniCluster do. It is the same in all its pods:
-// the completion index of the Job tells each its part.
+// Plan is the task of the agents of a MiniCluster. All pods have the same plan; the completion index of the Job
+// selects the part of each pod.
 type Plan struct {
-	// Name is the MiniCluster's. The pod of index I has the host name NAME-I.
+	// Name is the name of the MiniCluster. The pod of index I has the host name NAME-I.
 	Name string `json:"name"`
-	// Namespace is where its pods are.
+	// Namespace is the namespace of its pods.
 	Namespace string `json:"namespace"`
-	// Domain is what follows a host's name in its full name:
-	// SERVICE.NAMESPACE.svc.CLUSTERDOMAIN.
+	// Domain is the suffix of a host name in its full name: SERVICE.NAMESPACE.svc.CLUSTERDOMAIN.
 	Domain string `json:"domain"`
-	// Hosts is the host list of the whole instance, by rank (Flux RFC 29): that of
-	// broker.toml and of R.
+	// Hosts is the host list of the whole instance, by rank (Flux RFC 29), as in broker.toml and R.
 	Hosts string `json:"hosts"`
 	// HostCount is the number of hosts in it.
 	HostCount int `json:"hostCount"`
-	// Size is the number of pods at creation; commands are submitted for as many
-	// nodes.
+	// Size is the number of pods at creation; commands are submitted for this number of nodes.
 	Size int32 `json:"size"`
-	// Child: the lead broker is in another cluster (spec.flux.bursting.leadBroker),
-	// and all pods here are followers.
+	// Child: the lead broker is in another cluster (spec.flux.bursting.leadBroker), and all pods of this one are
+	// followers.
 	Child bool `json:"child,omitempty"`
-	// System: Flux is installed in the image, and its files are where a system
-	// instance has them. Otherwise they are in the view.
+	// System: Flux is installed in the image, and its files are where a system instance has them. Otherwise they are
+	// in the view.
 	System bool `json:"system,omitempty"`
 	// InstallRoot is the prefix of Flux in the system layout.
 	InstallRoot string `json:"installRoot,omitempty"`
-	// View says where Flux comes from in the view layout.
+	// View describes the origin of Flux in the view layout.
 	View *View `json:"view,omitempty"`
-	// Files are the places of the broker's files.
+	// Files are the paths of the broker's files.
 	Files Files `json:"files"`
-	// Broker holds settings of every broker.
+	// Broker contains the settings of every broker.
 	Broker Broker `json:"broker"`
-	// Resources are what R says of every host.
+	// Resources describes every host in R.
 	Resources Resources `json:"resources,omitzero"`
 	// User owns the instance.
 	User User `json:"user,omitzero"`
-	// Users are further users of the instance, by name. Their passwords are in the
-	// Secret (FilePasswords).
+	// Users are the names of further users of the instance. Their passwords are in the Secret (FilePasswords).
 	Users []string `json:"users,omitempty"`
-	// Lead is what the lead broker runs.
+	// Lead is the program of the lead broker.
 	Lead Program `json:"lead"`
 	// Hooks are the user's commands around Flux.
 	Hooks Hooks `json:"hooks,omitzero"`
-	// Logging says what is printed.
+	// Logging configures the output.
 	Logging Logging `json:"logging,omitzero"`
-	// Archive says where the content of the instance is saved and restored from.
+	// Archive configures where the content of the instance is saved and restored from.
 	Archive Archive `json:"archive,omitzero"`
-	// StateVolume is the directory of a volume on which the lead keeps its state;
-	// empty: the state goes with the pod.
+	// StateVolume is the directory of the volume with the state of the lead; empty: the state has the lifetime of the
+	// pod.
 	StateVolume string `json:"stateVolume,omitempty"`
 	// CompleteWorkers: a follower's pod completes when its broker ends.
 	CompleteWorkers bool `json:"completeWorkers,omitempty"`
-	// GracePeriodSeconds is the time from SIGTERM to SIGKILL.
+	// GracePeriodSeconds is the time between SIGTERM and SIGKILL.
 	GracePeriodSeconds int64 `json:"gracePeriodSeconds"`
 	// Sidecars are the containers beside Flux that the agent runs.
 	Sidecars []Sidecar `json:"sidecars,omitempty"`
-	// HTTPPort is where the agent answers health and metrics.
+	// HTTPPort is the port for health and metrics.
 	HTTPPort int32 `json:"httpPort"`
 }
 
-// View is a copy of Flux that an init container brings.
+// View is a Flux installation that an init container provides.
 type View struct {
-	// Copied: an init container copies or mounts it. Otherwise the image of the Flux
-	// container has Flux already, and only files are kept at MountPath.
+	// Copied: an init container copies or mounts it. Otherwise the image of the Flux container has Flux, and
+	// MountPath contains only files of the agent.
 	Copied bool `json:"copied,omitempty"`
 	// MountPath is the directory that all containers share.
 	MountPath string `json:"mountPath"`
-	// PythonPath takes the place of the view's own, if set.
+	// PythonPath replaces that of the view, if set.
 	PythonPath string `json:"pythonPath,omitempty"`
 }
 
 // Broker holds settings of every broker.
 type Broker struct {
-	// LogLevel is the severity that is printed (log-stderr-level); nothing when
-	// negative.
+	// LogLevel is the severity that is printed (log-stderr-level); a negative level prints nothing.
 	LogLevel int32 `json:"logLevel"`
-	// Wrap is a command in front of the broker, in the words of flux start --wrap.
+	// Wrap is a command in front of the broker, in the syntax of flux start --wrap.
 	Wrap string `json:"wrap,omitempty"`
-	// Attributes are set on the command line, flux-broker-attributes(7): what
-	// broker.toml would say, where that is the user's own.
+	// Attributes are set on the command line, flux-broker-attributes(7): what broker.toml contains, if the user
+	// provides that file.
 	Attributes map[string]string `json:"attributes,omitempty"`
-	// Environment is set for brokers and what they start.
+	// Environment is set for brokers and their children.
 	Environment map[string]string `json:"environment,omitempty"`
-	// DisableSocket: no socket at its usual place.
+	// DisableSocket: no socket at the documented path.
 	DisableSocket bool `json:"disableSocket,omitempty"`
-	// SimpleScheduler: sched-simple even where Fluxion is installed.
+	// SimpleScheduler: use sched-simple even if Fluxion is installed.
 	SimpleScheduler bool `json:"simpleScheduler,omitempty"`
 }
 
-// Resources are what R (Flux RFC 20) says of every host; what is 0 is found out on
-// the host.
+// Resources describes every host in R (Flux RFC 20); values of 0 are detected on the host.
 type Resources struct {
 	// Cores of a host.
 	Cores int `json:"cores,omitempty"`
@@ -114,18 +106,17 @@ type Resources struct {
 
 // User owns the instance.
 type User struct {
-	// Name of the user, to become when the container runs as root; empty: keep the
-	// container's own user.
+	// Name of the user to switch to if the container runs as root; empty: keep the user of the container.
 	Name string `json:"name,omitempty"`
 	// UID is used when the image has no such user.
 	UID int64 `json:"uid,omitempty"`
 }
 
-// Mode is how the lead's command is run.
+// Mode is how the command of the lead is run.
 type Mode string
 
 const (
-	// ModeNone starts the broker and waits for others to submit work.
+	// ModeNone starts the broker and waits for users to submit work.
 	ModeNone Mode = "none"
 	// ModeSubmit submits the command as a job, and waits for it.
 	ModeSubmit Mode = "submit"
@@ -133,17 +124,17 @@ const (
 	ModeLauncher Mode = "launcher"
 	// ModeBatch submits the lines of the command as a batch script.
 	ModeBatch Mode = "batch"
-	// ModeDiagnostics prints what the broker knows of itself, and waits.
+	// ModeDiagnostics prints the state of the broker, and waits.
 	ModeDiagnostics Mode = "diagnostics"
 )
 
-// Program is what the lead broker runs.
+// Program is the program of the lead broker.
 type Program struct {
 	// Mode is how it is run.
 	Mode Mode `json:"mode"`
-	// Command is the user's, as written.
+	// Command is the command of the user, as written.
 	Command string `json:"command,omitempty"`
-	// Script takes the place of Command; it is a whole script.
+	// Script replaces Command; it is a whole script.
 	Script string `json:"script,omitempty"`
 	// Prefix are words in front of the initial program.
 	Prefix string `json:"prefix,omitempty"`
@@ -151,9 +142,9 @@ type Program struct {
 	Tasks int32 `json:"tasks"`
 	// OptionFlags are further options of flux submit or flux batch, as words.
 	OptionFlags string `json:"optionFlags,omitempty"`
-	// SubmitCommand takes the place of flux submit, as words.
+	// SubmitCommand replaces flux submit, as words.
 	SubmitCommand string `json:"submitCommand,omitempty"`
-	// BatchRaw: the lines are the batch script as they are, not a job each.
+	// BatchRaw: the lines are the batch script, instead of one job each.
 	BatchRaw bool `json:"batchRaw,omitempty"`
 	// Logs is the directory of the output and error files of batch jobs.
 	Logs string `json:"logs,omitempty"`
@@ -175,9 +166,9 @@ type Hooks struct {
 	Post string `json:"post,omitempty"`
 }
 
-// Logging says what is printed.
+// Logging configures the output.
 type Logging struct {
-	// Quiet: nothing but the output of the application.
+	// Quiet: print only the output of the application.
 	Quiet bool `json:"quiet,omitempty"`
 	// Strict: a hook that fails ends the pod.
 	Strict bool `json:"strict,omitempty"`
@@ -187,7 +178,7 @@ type Logging struct {
 	Debug bool `json:"debug,omitempty"`
 }
 
-// Archive says where the content of the instance is saved.
+// Archive configures where the content of the instance is saved.
 type Archive struct {
 	// Path of the archive (flux dump).
 	Path string `json:"path,omitempty"`
@@ -199,9 +190,9 @@ type Archive struct {
 type Sidecar struct {
 	// Name of the container.
 	Name string `json:"name"`
-	// Command is what it runs, as written.
+	// Command is the command of the container, as written.
 	Command string `json:"command,omitempty"`
-	// Script takes the place of Command.
+	// Script replaces Command.
 	Script string `json:"script,omitempty"`
 	// Init runs first.
 	Init string `json:"init,omitempty"`
@@ -209,11 +200,11 @@ type Sidecar struct {
 	ServicePre string `json:"servicePre,omitempty"`
 	// Post runs at the end.
 	Post string `json:"post,omitempty"`
-	// WaitSocket: start only when the broker's socket is there.
+	// WaitSocket: start the command when the broker's socket exists.
 	WaitSocket bool `json:"waitSocket,omitempty"`
 }
 
-// Sidecar finds a sidecar by the name of its container, nil where there is none.
+// Sidecar returns the sidecar of a container, nil if there is none.
 func (p *Plan) Sidecar(name string) *Sidecar {
 	for i := range p.Sidecars {
 		if p.Sidecars[i].Name == name {
@@ -223,7 +214,7 @@ func (p *Plan) Sidecar(name string) *Sidecar {
 	return nil
 }
 
-// Text is the plan as JSON, always the same for the same plan.
+// Text returns the plan as JSON. The same plan has the same text.
 func (p *Plan) Text() (string, error) {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -235,8 +226,7 @@ func (p *Plan) Text() (string, error) {
 	return text.String(), nil
 }
 
-// Parse reads a plan. Keys that it does not know are ignored, so that a newer
-// controller can tell an older agent more.
+// Parse reads a plan. It ignores unknown keys, so that a newer controller works with an older agent.
 func Parse(text []byte) (*Plan, error) {
 	var p Plan
 	if err := json.Unmarshal(text, &p); err != nil {
