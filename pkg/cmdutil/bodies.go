@@ -5,8 +5,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// RedactBodies keeps the bodies of requests and responses out of a log. client-go
-// logs them at high verbosity, and they carry certificates and passwords.
+// RedactBodies returns a logger that omits the bodies of requests and responses. client-go
+// logs them at high verbosity, and they contain certificates and passwords.
 func RedactBodies(logger klog.Logger) klog.Logger {
 	sink := logger.GetSink()
 	if sink == nil {
@@ -18,12 +18,12 @@ func RedactBodies(logger klog.Logger) klog.Logger {
 	return logger.WithSink(bodyFilter{sink})
 }
 
-// bodyFilter is a LogSink that drops what client-go says about bodies.
+// bodyFilter is a LogSink that drops client-go's messages about bodies.
 type bodyFilter struct {
 	logr.LogSink
 }
 
-// Info logs, unless the message is that of a body.
+// Info logs the message unless it contains a body.
 func (f bodyFilter) Info(level int, msg string, keysAndValues ...any) {
 	if msg == "Request Body" || msg == "Response Body" {
 		return
@@ -31,17 +31,17 @@ func (f bodyFilter) Info(level int, msg string, keysAndValues ...any) {
 	f.LogSink.Info(level, msg, keysAndValues...)
 }
 
-// WithValues keeps the filter on a derived sink.
+// WithValues returns a derived sink with the same filter.
 func (f bodyFilter) WithValues(keysAndValues ...any) logr.LogSink {
 	return bodyFilter{f.LogSink.WithValues(keysAndValues...)}
 }
 
-// WithName keeps the filter on a derived sink.
+// WithName returns a derived sink with the same filter.
 func (f bodyFilter) WithName(name string) logr.LogSink {
 	return bodyFilter{f.LogSink.WithName(name)}
 }
 
-// WithCallDepth keeps the filter on a derived sink.
+// WithCallDepth returns a derived sink with the same filter.
 func (f bodyFilter) WithCallDepth(depth int) logr.LogSink {
 	if s, ok := f.LogSink.(logr.CallDepthLogSink); ok {
 		return bodyFilter{s.WithCallDepth(depth)}

@@ -17,17 +17,17 @@ import (
 	_ "k8s.io/component-base/logs/json/register" // for --logging-format=json
 )
 
-// Settings are what a program is told by flags.
+// Settings are the options of a program that are set by flags.
 type Settings interface {
-	// AddFlags binds them to flags.
+	// AddFlags adds a flag for each option.
 	AddFlags(fs *pflag.FlagSet)
-	// Validate returns all that is wrong with them, by flag.
+	// Validate returns an error that lists every invalid flag.
 	Validate() error
 }
 
-// NewCommand completes the command of a program, of which cmd has the name and the
-// texts: the flags of its settings and those of the log, its version, and a run that
-// ends with SIGTERM or SIGINT. The context of run has the program's logger.
+// NewCommand completes a command that has a name and a description. It adds the flags of the
+// settings, the logging flags and the version, and calls run with a context that has a logger and
+// ends on SIGTERM or SIGINT.
 func NewCommand(cmd *cobra.Command, settings Settings, run func(context.Context) error) *cobra.Command {
 	logging := logsapi.NewLoggingConfiguration()
 	cmd.Args = cobra.NoArgs

@@ -6,20 +6,21 @@ import (
 	"net"
 )
 
-// FlagErrors collects what is wrong with flags.
+// FlagErrors collects errors about flags.
 type FlagErrors struct {
 	errs []error
 }
 
-// Add says what is wrong with a flag, of which name has no hyphens in front.
+// Add adds an error about the flag of a name, which has no leading hyphens.
 func (e *FlagErrors) Add(name, format string, args ...any) {
 	e.AddError(fmt.Errorf("--%s: "+format, append([]any{name}, args...)...))
 }
 
-// AddError adds what says by itself which flag it is about.
+// AddError adds an error that already names the flag.
 func (e *FlagErrors) AddError(err error) { e.errs = append(e.errs, err) }
 
-// AddAddress adds that the address to serve at is none. "" is one: nothing is served.
+// AddAddress adds an error if a listen address is invalid. The address "" is valid and disables the
+// server.
 func (e *FlagErrors) AddAddress(name, address string) {
 	if address == "" {
 		return
@@ -29,5 +30,5 @@ func (e *FlagErrors) AddAddress(name, address string) {
 	}
 }
 
-// Join is all of it as one error, nil where nothing is wrong.
+// Join returns all errors as one, or nil if there are none.
 func (e *FlagErrors) Join() error { return errors.Join(e.errs...) }

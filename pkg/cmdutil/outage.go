@@ -3,7 +3,6 @@ package cmdutil
 import (
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -14,26 +13,26 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Bounds of the pause before a request that could not be sent is tried again.
+// Limits of the delay before a request that could not be sent is retried.
 const (
 	outageRetryBase = 100 * time.Millisecond
 	outageRetryMax  = 2 * time.Second
 )
 
-// outage makes requests wait while no connection to the API server can be made. They
-// would fail otherwise, and be made again at intervals that grow to half a minute
-// (watches, by client-go) and a minute (syncs): long after the server is back. A
-// request that waits keeps its worker busy, so the longer the outage, the fewer tries.
-// Only what has not been sent at all is tried again.
+// outage makes requests wait while no connection to the API server can be established. Otherwise
+// they would fail, and their callers would retry with delays of up to 30 seconds (watches, by
+// client-go) or a minute (syncs), long after the server has become available again. A waiting
+// request blocks its worker, which limits the number of attempts. Only requests that have not been
+// sent are retried.
 type outage struct {
-	// end is closed when the process is to end: nothing waits any more.
+	// end is closed when the process shuts down. Requests then stop waiting.
 	end    <-chan struct{}
 	logger klog.Logger
 	down   atomic.Bool
 }
 
-// WithConnectRetry makes the clients of a configuration sit an outage out, until the context
-// ends.
+// WithConnectRetry returns a copy of a config whose clients retry until a connection can be
+// established or the context ends.
 func WithConnectRetry(ctx context.Context, config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	o := &outage{end: ctx.Done(), logger: klog.FromContext(ctx)}
@@ -46,18 +45,18 @@ type outageTransport struct {
 	next http.RoundTripper
 }
 
-// RoundTrip sends a request.
+// RoundTrip implements http.RoundTripper.
 func (t *outageTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	for pause := outageRetryBase; ; pause = min(2*pause, outageRetryMax) {
 		response, err := t.next.RoundTrip(r)
 		if !unsent(err) {
 			if err == nil && t.down.CompareAndSwap(true, false) {
-				t.logger.Info("The API server answers again")
+				t.logger.Info("Connected to the API server again")
 			}
 			return response, err
 		}
 		if t.down.CompareAndSwap(false, true) {
-			t.logger.Error(err, "The API server can't be reached, waiting until it answers")
+			t.logger.Error(err, "Failed to connect to the API server, retrying")
 		}
 		again, ok := rewound(r)
 		if !ok || !t.wait(r.Context(), pause) {
@@ -67,7 +66,7 @@ func (t *outageTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// wait tells whether it is worth while to try again.
+// wait reports whether the request should be retried.
 func (t *outageTransport) wait(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause/2 + rand.N(pause))
 	defer timer.Stop()
@@ -81,17 +80,16 @@ func (t *outageTransport) wait(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// WrappedRoundTripper lets client-go find the transport below.
+// WrappedRoundTripper returns the wrapped transport, as client-go expects.
 func (t *outageTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
-// unsent tells whether a request has certainly not been sent: there was no connection
-// to send it on.
+// unsent reports whether a request was certainly not sent, because no connection was established.
 func unsent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// rewound is a request once more. The transport has closed the body of the first.
+// rewound returns a copy of a request with a new body: the transport has closed the previous one.
 func rewound(r *http.Request) (*http.Request, bool) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return r, true
@@ -99,7 +97,6 @@ func rewound(r *http.Request) (*http.Request, bool) {
 	if r.GetBody == nil {
 		return nil, false
 	}
-	var body io.ReadCloser
 	body, err := r.GetBody()
 	if err != nil {
 		return nil, false

@@ -11,18 +11,18 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Limits of our HTTP servers, which anybody may knock at: their requests and answers are small.
+// Limits of the HTTP servers. They protect against slow clients: requests and responses are small.
 const (
 	readTimeout    = 5 * time.Second
 	writeTimeout   = 30 * time.Second
-	idleTimeout    = 2 * time.Minute // longer than monitors pause
+	idleTimeout    = 2 * time.Minute // longer than a scrape interval
 	maxHeaderBytes = 16 << 10
 
 	shutdownTimeout = 5 * time.Second
 )
 
-// Serve serves a handler at an address until the context ends; an
-// empty address serves nothing.
+// Serve serves a handler at an address until the context ends. It returns at once if the address is
+// empty.
 func Serve(ctx context.Context, name, address string, handler http.Handler) error {
 	if address == "" {
 		return nil

@@ -1,8 +1,10 @@
-// Package metrics is what the metrics API server of the project is made of: sources
-// of values that autoscalers ask for, and what shows them to Kubernetes as
-// custom.metrics.k8s.io and external.metrics.k8s.io.
+// Package metrics defines the sources of metrics for autoscalers, and the Provider that serves them
+// as custom.metrics.k8s.io and external.metrics.k8s.io.
 //
-// A Source knows some metrics; its values describe objects (custom metrics) or
-// nothing of the cluster (external metrics). The Provider puts sources together.
-// Packages below this one are the sources and the process around them.
+// A custom metric describes an object in the cluster; an external metric does not. The packages
+// below this one implement the sources (fluxsource, capacity, promsource), the web page (page), the
+// registration with the API server (serving) and the process (app).
+//
+// Imports point in one direction: app imports page and serving, these import the sources, and the
+// sources import this package. Sources do not import each other. The linter enforces it.
 package metrics

@@ -16,18 +16,18 @@ import (
 	"sigs.k8s.io/custom-metrics-apiserver/pkg/provider"
 )
 
-// Provider shows sources to the metrics API server.
+// Provider serves the metrics of several sources.
 type Provider struct {
 	sources []Source
 }
 
 var _ provider.MetricsProvider = (*Provider)(nil)
 
-// NewProvider puts sources together. Where several know a metric of the same object,
-// the first of them is asked.
+// NewProvider returns a Provider of some sources. If several have the same metric of the same object,
+// the first one takes precedence.
 func NewProvider(sources ...Source) *Provider { return &Provider{sources: sources} }
 
-// ListAllMetrics lists the custom metrics of all sources, in order.
+// ListAllMetrics returns the custom metrics of all sources, sorted.
 func (p *Provider) ListAllMetrics() []provider.CustomMetricInfo {
 	var infos []provider.CustomMetricInfo
 	for _, s := range p.sources {
@@ -39,7 +39,7 @@ func (p *Provider) ListAllMetrics() []provider.CustomMetricInfo {
 	return slices.Compact(infos)
 }
 
-// ListAllExternalMetrics lists the external metrics of all sources, in order.
+// ListAllExternalMetrics returns the external metrics of all sources, sorted.
 func (p *Provider) ListAllExternalMetrics() []provider.ExternalMetricInfo {
 	var infos []provider.ExternalMetricInfo
 	for _, s := range p.sources {
@@ -51,7 +51,7 @@ func (p *Provider) ListAllExternalMetrics() []provider.ExternalMetricInfo {
 	return slices.Compact(infos)
 }
 
-// GetMetricByName is the value of a metric of one object.
+// GetMetricByName returns the value of a metric of one object.
 func (p *Provider) GetMetricByName(ctx context.Context, name types.NamespacedName, info provider.CustomMetricInfo, metricSelector labels.Selector) (*custom_metrics.MetricValue, error) {
 	values, err := p.custom(ctx, Query{
 		Info: Info{Resource: info.GroupResource, Metric: info.Metric}, Namespace: name.Namespace, Name: name.Name,
@@ -66,8 +66,8 @@ func (p *Provider) GetMetricByName(ctx context.Context, name types.NamespacedNam
 	return new(customValue(info.Metric, metricSelector, values[0])), nil
 }
 
-// GetMetricBySelector are the values of a metric of all objects that are selected, in the order of their names: the caches
-// that sources look in have none.
+// GetMetricBySelector returns the values of a metric of all selected objects, sorted by name because the caches of the
+// sources are unordered.
 func (p *Provider) GetMetricBySelector(ctx context.Context, namespace string, selector labels.Selector, info provider.CustomMetricInfo, metricSelector labels.Selector) (*custom_metrics.MetricValueList, error) {
 	values, err := p.custom(ctx, Query{
 		Info: Info{Resource: info.GroupResource, Metric: info.Metric}, Namespace: namespace,
@@ -84,7 +84,7 @@ func (p *Provider) GetMetricBySelector(ctx context.Context, namespace string, se
 	return list, nil
 }
 
-// custom asks all sources that know the metric.
+// custom queries all sources that have the metric.
 func (p *Provider) custom(ctx context.Context, q Query) ([]Value, error) {
 	var values []Value
 	var errs []error
@@ -112,7 +112,7 @@ func (p *Provider) custom(ctx context.Context, q Query) ([]Value, error) {
 	return values, nil
 }
 
-// GetExternalMetric are the values of an external metric.
+// GetExternalMetric returns the values of an external metric.
 func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, selector labels.Selector, info provider.ExternalMetricInfo) (*external_metrics.ExternalMetricValueList, error) {
 	list := &external_metrics.ExternalMetricValueList{Items: []external_metrics.ExternalMetricValue{}}
 	known := false
@@ -149,7 +149,7 @@ func customValue(metric string, selector labels.Selector, v Value) custom_metric
 		Value:         v.Quantity,
 	}
 	if selector != nil && !selector.Empty() {
-		// What was asked with is part of what the metric is (its identifier).
+		// The selector is a part of the metric's identifier.
 		if parsed, err := metav1.ParseToLabelSelector(selector.String()); err == nil {
 			out.Metric.Selector = parsed
 		}
@@ -159,7 +159,7 @@ func customValue(metric string, selector labels.Selector, v Value) custom_metric
 
 func (v Value) windowSeconds() *int64 { return new(int64(v.Window / time.Second)) }
 
-// status makes one answer of what sources complained of; nil when of nothing.
+// status combines the errors of sources into one API status, or returns nil if there are none.
 func status(errs []error) error {
 	err := errors.Join(errs...)
 	if err == nil {

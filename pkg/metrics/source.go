@@ -9,81 +9,84 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Info is a custom metric: the resource of the objects that it describes, which lie
-// in namespaces, and its name.
+// Info identifies a custom metric by its name and the resource of the objects that it describes.
+// The resource is namespaced.
 type Info struct {
 	Resource schema.GroupResource
 	Metric   string
 }
 
-// Query asks for a custom metric of one object, or of all that a selector selects.
+// Query selects values of a custom metric: that of one object, or those of all objects that match a selector.
 type Query struct {
 	Info
-	// Namespace is that of the objects.
+	// Namespace of the objects.
 	Namespace string
-	// Name is the name of the one object; "" asks for all that Selector selects.
+	// Name of the object; "" selects all objects that match Selector.
 	Name string
-	// Selector selects objects by their labels, where Name is "".
+	// Selector matches the labels of objects if Name is "".
 	Selector labels.Selector
-	// MetricSelector selects values by the labels of the metric (Value.Labels).
+	// MetricSelector matches the labels of the metric (Value.Labels).
 	MetricSelector labels.Selector
 }
 
-// ExternalQuery asks for an external metric.
+// ExternalQuery selects values of an external metric.
 type ExternalQuery struct {
-	// Namespace is that of the autoscaler that asks.
+	// Namespace of the autoscaler that sends the query.
 	Namespace string
 	Metric    string
-	// Selector selects values by the labels of the metric (Value.Labels).
+	// Selector matches the labels of the metric (Value.Labels).
 	Selector labels.Selector
 }
 
-// Value is what a metric was at one moment.
+// MaxValue is the largest absolute value of a metric that sources return. Autoscalers count in
+// thousandths in 64 bits and add up values, so a larger value would overflow.
+const MaxValue = 1e15
+
+// Value is the value of a metric at one time.
 type Value struct {
-	// Kind, Namespace and Name are those of the object that a custom metric
-	// describes; an external metric describes none.
+	// Kind, Namespace and Name identify the object that a custom metric describes. They are empty
+	// for an external metric.
 	Kind      schema.GroupVersionKind
 	Namespace string
 	Name      string
-	// Labels are those of the metric, which selectors of metrics are matched with.
+	// Labels of the metric, which metric selectors match.
 	Labels labels.Set
 	// Quantity is the value, in the metric's unit.
 	Quantity resource.Quantity
-	// At is when it was so. A source never gives out a value without it.
+	// At is the time at which the value was measured. It is always set.
 	At time.Time
-	// Window is the time that a rate was taken over; 0 for a value of the moment.
+	// Window is the time over which a rate was measured; 0 for an instantaneous value.
 	Window time.Duration
 }
 
-// Source knows metrics. Its methods are called concurrently, for every request: they
-// answer from what was collected before, or soon.
+// Source provides metrics. Its methods are called concurrently for every request, so they return
+// values that have been collected before, or return soon.
 //
-// Errors that are API statuses (k8s.io/apimachinery/pkg/api/errors) are answered as
-// they are, others as 503 with their text, which autoscalers show in their
-// conditions: it should say which object is meant and what is wrong with it. What is
-// not known, too old or can't be reached is an error and never an old value. No value
-// and no error means that there is no such object, or none was selected.
+// Errors that are API statuses (k8s.io/apimachinery/pkg/api/errors) are returned to the client
+// unchanged. Others become status 503 with their text, which autoscalers show in their conditions:
+// it should name the object and the problem. A source returns an error instead of a stale value. If
+// it returns neither values nor an error, no object matches the query.
 //
 // A source may also be a Runner.
 type Source interface {
-	// Custom lists the custom metrics that there are now. Two sources may list the
-	// same one, and know it of different objects.
+	// Custom returns the custom metrics that are available now. Several sources may return the
+	// same one and provide it for different objects.
 	Custom() []Info
-	// CustomValues returns values of one of them. For a query by selector it leaves
-	// out objects whose value is not known, and is an error only if that are all.
+	// CustomValues returns values of a custom metric. For a query by selector it omits objects whose
+	// value is unknown, and returns an error only if that applies to all of them.
 	CustomValues(ctx context.Context, q Query) ([]Value, error)
-	// External lists the names of the external metrics that there are now.
+	// External returns the names of the external metrics that are available now.
 	External() []string
-	// ExternalValues returns values of one of them. Autoscalers add them up, so it
-	// is an error if one of them is not known.
+	// ExternalValues returns values of an external metric. Because autoscalers add them up, it
+	// returns an error if any of them is unknown.
 	ExternalValues(ctx context.Context, q ExternalQuery) ([]Value, error)
 }
 
-// Runner is a source that has something to do in the background.
+// Runner is a source that works in the background.
 type Runner interface {
-	// Run works until the context ends, which is no error.
+	// Run runs until the context ends, which is not an error.
 	Run(ctx context.Context) error
-	// Synced tells whether the source can answer: its caches are filled. The
-	// process is ready when all sources are.
+	// Synced reports whether the caches of the source are synced. The process is ready when all
+	// sources are.
 	Synced() bool
 }

@@ -12,20 +12,20 @@ import (
 	"minicluster.internal/operator/pkg/metrics/capacity"
 )
 
-// Flags about what is free.
+// Flags of the capacity metrics.
 const (
-	flagReserve = "capacity-reserve"
-	flagNodePools   = "capacity-node-pools"
+	flagReserve   = "capacity-reserve"
+	flagNodePools = "capacity-node-pools"
 )
 
 func (o *Options) addCapacityFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.CapacityReserve, flagReserve, o.CapacityReserve,
-		"What MiniClusters leave free that have no annotation about it, such as 30 (cores), 15% or cpu=30,memory=10%.")
+		"Resources to keep free by MiniClusters that set no reserve, such as 30 (cores), 15% or cpu=30,memory=10%.")
 	fs.StringArrayVar(&o.CapacityNodePools, flagNodePools, o.CapacityNodePools,
-		"Nodes whose capacity is shown at /metrics by itself: NAME=SELECTOR, with a selector of labels. May be given several times.")
+		"Node pool with capacity metrics of its own at /metrics: NAME=SELECTOR, with a label selector. Can be repeated.")
 }
 
-// capacity reads the flags.
+// capacity parses the flags of the capacity metrics.
 func (o *Options) capacity() (capacity.Options, error) {
 	left, err := reserve.Parse(o.CapacityReserve)
 	if err != nil {
@@ -42,9 +42,9 @@ func (o *Options) capacity() (capacity.Options, error) {
 		case len(problems) > 0:
 			return capacity.Options{}, fmt.Errorf("--%s: %q: the name %q: %s", flagNodePools, pool, name, problems[0])
 		case selector.Empty(), name == capacity.AllNodes:
-			return capacity.Options{}, fmt.Errorf("--%s: %q: must be NAME=SELECTOR; all nodes are there as %s", flagNodePools, pool, capacity.AllNodes)
+			return capacity.Options{}, fmt.Errorf("--%s: %q: must be NAME=SELECTOR, and the name %s is reserved for all nodes", flagNodePools, pool, capacity.AllNodes)
 		case pools[name] != nil:
-			return capacity.Options{}, fmt.Errorf("--%s: %q: %s is there twice", flagNodePools, pool, name)
+			return capacity.Options{}, fmt.Errorf("--%s: %q: duplicate name %s", flagNodePools, pool, name)
 		}
 		pools[name] = selector
 	}

@@ -21,12 +21,12 @@ func TestCapacityOptions(t *testing.T) {
 	assert.True(t, got.Pools["batch"].Matches(labels.Set{"pool": "b"}))
 
 	for want, set := range map[string]func(*Options){
-		`--capacity-reserve: "-1" is less than nothing: use 0 or more`:                            func(o *Options) { o.CapacityReserve = "-1" },
-		`--capacity-node-pools: "gpu": must be NAME=SELECTOR; all nodes are there as all`:              func(o *Options) { o.CapacityNodePools = []string{"gpu"} },
-		`--capacity-node-pools: "all=a=b": must be NAME=SELECTOR; all nodes are there as all`:          func(o *Options) { o.CapacityNodePools = []string{"all=a=b"} },
-		`--capacity-node-pools: "a=x=1": a is there twice`:                                             func(o *Options) { o.CapacityNodePools = []string{"a=y", "a=x=1"} },
-		`--capacity-node-pools: "A=x": the name "A": a lowercase RFC 1123 label must consist of lower`: func(o *Options) { o.CapacityNodePools = []string{"A=x"} },
-		`--capacity-node-pools: "a=x in": `:                                                            func(o *Options) { o.CapacityNodePools = []string{"a=x in"} },
+		`--capacity-reserve: "-1" is less than nothing: use 0 or more`:                                        func(o *Options) { o.CapacityReserve = "-1" },
+		`--capacity-node-pools: "gpu": must be NAME=SELECTOR, and the name all is reserved for all nodes`:     func(o *Options) { o.CapacityNodePools = []string{"gpu"} },
+		`--capacity-node-pools: "all=a=b": must be NAME=SELECTOR, and the name all is reserved for all nodes`: func(o *Options) { o.CapacityNodePools = []string{"all=a=b"} },
+		`--capacity-node-pools: "a=x=1": duplicate name a`:                                                    func(o *Options) { o.CapacityNodePools = []string{"a=y", "a=x=1"} },
+		`--capacity-node-pools: "A=x": the name "A": a lowercase RFC 1123 label must consist of lower`:        func(o *Options) { o.CapacityNodePools = []string{"A=x"} },
+		`--capacity-node-pools: "a=x in": `:                                                                   func(o *Options) { o.CapacityNodePools = []string{"a=x in"} },
 	} {
 		o := NewOptions()
 		set(o)

@@ -1,5 +1,7 @@
-// Package app is the process around the metrics API server: flags, clients, sources,
-// TLS, delegated authentication and authorization, health and metrics.
+// Package app builds and runs the minicluster-metrics process: flags, clients, metric sources, TLS,
+// delegated authentication and authorization, health checks and its own metrics.
+//
+// It is the only package below pkg/metrics that knows all the others. No other package may import it.
 package app
 
 import (
@@ -13,7 +15,7 @@ import (
 	"minicluster.internal/operator/pkg/cmdutil"
 )
 
-// The APIs that can be served.
+// Names of the APIs that can be served.
 const (
 	apiCustom   = "custom"
 	apiExternal = "external"
@@ -21,43 +23,43 @@ const (
 
 // Options are the settings of the process.
 type Options struct {
-	// ClientOptions are about the API server.
+	// ClientOptions configure the connection to the API server of Kubernetes.
 	cmdutil.ClientOptions
-	// APIs are those to serve and to register: custom, external.
+	// APIs to serve and register: custom, external.
 	APIs []string
-	// BindAddress and SecurePort are where the API is served.
+	// BindAddress and SecurePort are the listen address of the API.
 	BindAddress string
 	SecurePort  int
-	// MetricsAddress serves /metrics; "" serves nothing.
+	// MetricsAddress is the listen address of /metrics; "" disables it.
 	MetricsAddress string
-	// Namespace, ServiceName and ServicePort are the Service that leads here.
+	// Namespace, ServiceName and ServicePort identify the Service of this process.
 	Namespace   string
 	ServiceName string
 	ServicePort int32
-	// SecretName is the Secret in which replicas share a certificate that they make.
+	// SecretName is the Secret with the generated serving certificate, which all replicas share.
 	SecretName string
-	// CertFile, KeyFile and CAFile are used instead, if set.
+	// CertFile, KeyFile and CAFile, if set, are used instead of a generated certificate.
 	CertFile, KeyFile, CAFile string
-	// APIServiceOwner is the ClusterRole with which the APIServices go.
+	// APIServiceOwner is the ClusterRole that owns the APIServices.
 	APIServiceOwner string
-	// CollectInterval, CollectTimeout, CollectConcurrency and MaxAge say how agents
-	// are asked.
+	// CollectInterval, CollectTimeout, CollectConcurrency and MaxAge configure how metrics are
+	// collected from agents.
 	CollectInterval    time.Duration
 	CollectTimeout     time.Duration
 	CollectConcurrency int
 	MaxAge             time.Duration
-	// CapacityReserve is what MiniClusters leave free that have no annotation about it.
+	// CapacityReserve applies to MiniClusters that set no reserve.
 	CapacityReserve string
-	// CapacityNodePools are nodes with metrics of their own: NAME=SELECTOR.
+	// CapacityNodePools are node pools with metrics of their own: NAME=SELECTOR.
 	CapacityNodePools []string
-	// Page serves the page of what is measured.
+	// Page enables the web page.
 	Page bool
-	// Prometheus is about queries.
+	// Prometheus configures queries to Prometheus.
 	Prometheus PrometheusOptions
 
-	// Address is where the agent of a lead pod is; nil for its own address.
+	// Address returns the address of the agent of a lead pod; nil selects the default.
 	Address func(*corev1.Pod) (string, error)
-	// Listener is served on, instead of BindAddress and SecurePort, if set.
+	// Listener, if set, is used instead of BindAddress and SecurePort.
 	Listener net.Listener
 }
 
@@ -75,31 +77,31 @@ func NewOptions() *Options {
 	}
 }
 
-// AddFlags binds the settings to flags.
+// AddFlags adds a flag for each option.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.AddClientFlags(fs)
 	fs.StringSliceVar(&o.APIs, "apis", o.APIs, "APIs to serve and register: custom (custom.metrics.k8s.io), external (external.metrics.k8s.io).")
-	fs.StringVar(&o.BindAddress, "bind-address", o.BindAddress, "IP address of the API.")
-	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port of the API, HTTPS.")
-	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)
-	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of this program: of its Service and its Secret.")
-	fs.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Service that leads to the API.")
-	fs.Int32Var(&o.ServicePort, "service-port", o.ServicePort, "Port of that Service.")
-	fs.StringVar(&o.SecretName, "serving-secret", o.SecretName, "Secret in which replicas share the serving certificate that they make.")
-	fs.StringVar(&o.CertFile, "tls-cert-file", o.CertFile, "Serving certificate to use instead; read again each minute.")
-	fs.StringVar(&o.KeyFile, "tls-private-key-file", o.KeyFile, "Its key.")
-	fs.StringVar(&o.CAFile, "tls-ca-file", o.CAFile, "What clients are to trust with it.")
-	fs.StringVar(&o.APIServiceOwner, "apiservice-owner", o.APIServiceOwner, `ClusterRole that owns the APIServices: they are deleted with it. "" for none.`)
-	fs.DurationVar(&o.CollectInterval, "collect-interval", o.CollectInterval, "Time from one round, in which every agent is asked, to the next, and for which an answer of Prometheus is used.")
-	fs.DurationVar(&o.CollectTimeout, "collect-timeout", o.CollectTimeout, "Time that an agent has to answer.")
-	fs.IntVar(&o.CollectConcurrency, "collect-concurrency", o.CollectConcurrency, "Agents that are asked at the same time.")
-	fs.DurationVar(&o.MaxAge, "metric-max-age", o.MaxAge, "Age from which on numbers are not given out.")
+	fs.StringVar(&o.BindAddress, "bind-address", o.BindAddress, "IP address on which to serve the API.")
+	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port on which to serve the API over HTTPS.")
+	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address on which to serve /metrics. "" disables it.`)
+	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the Service, the Secret and the ConfigMap of this process.")
+	fs.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Service of this process, to which the APIServices refer.")
+	fs.Int32Var(&o.ServicePort, "service-port", o.ServicePort, "Port of the Service.")
+	fs.StringVar(&o.SecretName, "serving-secret", o.SecretName, "Secret that stores the generated serving certificate, which all replicas share.")
+	fs.StringVar(&o.CertFile, "tls-cert-file", o.CertFile, "File with a serving certificate, which is used instead of a generated one and reloaded every minute.")
+	fs.StringVar(&o.KeyFile, "tls-private-key-file", o.KeyFile, "File with the private key of the serving certificate.")
+	fs.StringVar(&o.CAFile, "tls-ca-file", o.CAFile, "File with the certificate authorities of the serving certificate.")
+	fs.StringVar(&o.APIServiceOwner, "apiservice-owner", o.APIServiceOwner, `ClusterRole that owns the APIServices, which are deleted with it. "" sets no owner.`)
+	fs.DurationVar(&o.CollectInterval, "collect-interval", o.CollectInterval, "Interval at which agents are queried and capacity is computed, and for which a result of Prometheus is reused.")
+	fs.DurationVar(&o.CollectTimeout, "collect-timeout", o.CollectTimeout, "Timeout of a request to an agent.")
+	fs.IntVar(&o.CollectConcurrency, "collect-concurrency", o.CollectConcurrency, "Maximum number of agents that are queried at the same time.")
+	fs.DurationVar(&o.MaxAge, "metric-max-age", o.MaxAge, "Maximum age of a metric of Flux. Older ones are not served.")
 	o.addCapacityFlags(fs)
 	o.addPageFlags(fs)
 	o.Prometheus.addFlags(fs)
 }
 
-// Validate returns all that is wrong with the settings, by flag.
+// Validate returns an error that lists every invalid flag.
 func (o *Options) Validate() error {
 	var errs cmdutil.FlagErrors
 	add := errs.Add
@@ -124,7 +126,7 @@ func (o *Options) Validate() error {
 	errs.AddAddress("metrics-bind-address", o.MetricsAddress)
 	files := []string{o.CertFile, o.KeyFile, o.CAFile}
 	if slices.Contains(files, "") && o.CertFile+o.KeyFile+o.CAFile != "" {
-		add("tls-cert-file", "goes with --tls-private-key-file and --tls-ca-file")
+		add("tls-cert-file", "requires --tls-private-key-file and --tls-ca-file, and they require it")
 	}
 	for flag, d := range map[string]time.Duration{"collect-interval": o.CollectInterval, "collect-timeout": o.CollectTimeout, "metric-max-age": o.MaxAge} {
 		if d <= 0 {

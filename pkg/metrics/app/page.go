@@ -12,15 +12,15 @@ import (
 )
 
 func (o *Options) addPageFlags(fs *pflag.FlagSet) {
-	fs.BoolVar(&o.Page, "page", o.Page, "Serve a page of what is measured, and register it: /apis/"+page.GroupVersion().String()+"/miniclusters.")
+	fs.BoolVar(&o.Page, "page", o.Page, "Serve a web page that shows the metrics, and register it as /apis/"+page.GroupVersion().String()+"/miniclusters.")
 }
 
-// newRecorder makes what records for the page; nil if there is to be none.
+// newRecorder returns the recorder of the page, or nil if the page is disabled.
 func (o *Options) newRecorder(miniClusters fluxinformers.MiniClusterInformer, flux *fluxsource.Source, free *capacity.Source) (*page.Recorder, error) {
 	if !o.Page {
 		return nil, nil
 	}
-	replica, err := os.Hostname() // the name of its pod
+	replica, err := os.Hostname() // the name of the pod
 	if err != nil {
 		replica = ""
 	}

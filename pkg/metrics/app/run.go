@@ -31,8 +31,8 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/version"    // build information
 )
 
-// Run runs the process until the context ends or something fails for good, for
-// example when an APIService is somebody else's.
+// Run runs the process until the context ends or a permanent error occurs, for example because an
+// APIService belongs to another server.
 func Run(ctx context.Context, o *Options) error {
 	config, err := o.ClientConfig("minicluster-metrics")
 	if err != nil {
@@ -41,7 +41,7 @@ func Run(ctx context.Context, o *Options) error {
 	config = cmdutil.WithConnectRetry(ctx, config)
 	kube, err := kubernetes.NewForConfig(cmdutil.UseProtobuf(config))
 	if err != nil {
-		return fmt.Errorf("making the Kubernetes client: %w", err)
+		return fmt.Errorf("creating the Kubernetes client: %w", err)
 	}
 	registry := componentmetrics.NewKubeRegistry()
 	sources, recorder, start, err := newSources(ctx, o, config, kube, registry)
@@ -93,7 +93,7 @@ func Run(ctx context.Context, o *Options) error {
 func newSources(ctx context.Context, o *Options, config *rest.Config, kube kubernetes.Interface, registry componentmetrics.KubeRegistry) ([]metrics.Source, *page.Recorder, func(context.Context), error) {
 	client, err := clientset.NewForConfig(config)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("making the MiniCluster client: %w", err)
+		return nil, nil, nil, fmt.Errorf("creating the MiniCluster client: %w", err)
 	}
 	informers := fluxinformers.NewSharedInformerFactoryWithOptions(client, 0, fluxinformers.WithTransform(strip))
 	flux, err := fluxsource.New(fluxsource.Options{
@@ -108,7 +108,7 @@ func newSources(ctx context.Context, o *Options, config *rest.Config, kube kuber
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	options.PodLabels = o.Prometheus.URL != ""
+	options.Interval, options.PodLabels = o.CollectInterval, o.Prometheus.URL != ""
 	miniClusters := informers.FluxFramework().V1alpha2().MiniClusters()
 	free, err := capacity.NewSource(kube, miniClusters.Lister(), miniClusters.Informer().HasSynced, options)
 	if err != nil {
@@ -135,7 +135,8 @@ func newSources(ctx context.Context, o *Options, config *rest.Config, kube kuber
 	return sources, recorder, start, nil
 }
 
-// strip drops what nobody here reads and what often outweighs the rest of an object.
+// strip removes managed fields and annotations, which this process does not read and which are often
+// larger than the rest of an object.
 func strip(obj any) (any, error) {
 	if o, err := meta.Accessor(obj); err == nil {
 		o.SetManagedFields(nil)
@@ -151,7 +152,7 @@ func strip(obj any) (any, error) {
 func newKeeper(o *Options, config *rest.Config, kube kubernetes.Interface) (*serving.Keeper, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("making the client of APIServices: %w", err)
+		return nil, fmt.Errorf("creating the client of APIServices: %w", err)
 	}
 	var versions []schema.GroupVersion
 	if o.serves(apiCustom) {
@@ -171,7 +172,7 @@ func newKeeper(o *Options, config *rest.Config, kube kubernetes.Interface) (*ser
 	}), nil
 }
 
-// synced tells whether all sources can answer.
+// synced returns a function that reports whether the caches of all sources are synced.
 func synced(sources []metrics.Source) func() bool {
 	return func() bool {
 		return !slices.ContainsFunc(sources, func(s metrics.Source) bool {
@@ -181,7 +182,7 @@ func synced(sources []metrics.Source) func() bool {
 	}
 }
 
-// metricsHandler answers /metrics with our own metrics and those of the libraries.
+// metricsHandler serves the metrics of this process and of its libraries at /metrics.
 func metricsHandler(own componentmetrics.KubeRegistry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", componentmetrics.HandlerFor(prometheus.Gatherers{own, legacyregistry.DefaultGatherer}, componentmetrics.HandlerOpts{}))

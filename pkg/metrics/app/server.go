@@ -24,14 +24,14 @@ import (
 	"minicluster.internal/operator/pkg/metrics/page"
 )
 
-// newServer makes the API server, with the page if it is recorded for. Who asks, and whether they may, the API server of
-// Kubernetes decides.
+// newServer returns the API server, with the page unless recorder is nil. It delegates authentication and authorization
+// to the API server of Kubernetes.
 func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.CertKeyContentProvider, values provider.MetricsProvider, ready func() bool, recorder *page.Recorder) (*apiserver.CustomMetricsAdapterServer, error) {
 	options := serveroptions.NewCustomMetricsAdapterServerOptions()
 	options.SecureServing.BindAddress = net.ParseIP(o.BindAddress)
 	options.SecureServing.BindPort = o.SecurePort
 	options.SecureServing.Listener = o.Listener
-	options.SecureServing.ServerCert.CertDirectory = "" // nothing is written to the disk
+	options.SecureServing.ServerCert.CertDirectory = "" // writes no files
 	options.Authentication.RemoteKubeConfigFile = o.Kubeconfig
 	options.Authorization.RemoteKubeConfigFile = o.Kubeconfig
 	options.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, openapinamer.NewDefinitionNamer(apiserver.Scheme))
@@ -51,7 +51,7 @@ func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.
 	config.SecureServing.Cert = certificate
 	config.AddReadyzChecks(healthz.NamedCheck("sources", func(*http.Request) error {
 		if !ready() {
-			return errors.New("the caches are not filled yet")
+			return errors.New("caches are not synced")
 		}
 		return nil
 	}))
@@ -66,17 +66,17 @@ func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.
 	}
 	server, err := complete.New("minicluster-metrics", custom, external)
 	if err != nil {
-		return nil, fmt.Errorf("making the API server: %w", err)
+		return nil, fmt.Errorf("creating the API server: %w", err)
 	}
 	if recorder != nil {
 		if err := page.Install(server.GenericAPIServer, recorder, apiserver.Codecs); err != nil {
-			return nil, err //nolint:wrapcheck // it says all there is to say
+			return nil, err //nolint:wrapcheck // it is wrapped already
 		}
 	}
 	return server, nil
 }
 
-// definitions describe the types of all APIs.
+// definitions returns the OpenAPI definitions of all APIs.
 func definitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	all := openapicore.GetOpenAPIDefinitions(ref)
 	maps.Copy(all, openapicustom.GetOpenAPIDefinitions(ref))

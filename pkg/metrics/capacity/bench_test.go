@@ -29,10 +29,10 @@ func BenchmarkScrape(b *testing.B) {
 		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: fmt.Sprintf("%d,memory=5%%", i%10)}
 		require.NoError(b, miniClusters.Add(mc))
 		pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("a", "cpu", fmt.Sprint(1+i%10))}}}
-		app := Application{
-			Job: types.NamespacedName{Namespace: "ns", Name: meta.Name}, Requests: PodRequests(&pod), Placement: NewPlacement(&pod.Spec),
+		w := workload{
+			Job: types.NamespacedName{Namespace: "ns", Name: meta.Name}, Requests: podRequests(&pod), Placement: newPlacement(&pod.Spec),
 		}
-		require.NoError(b, source.watcher.jobs.Add(&template{ObjectMeta: meta, owner: meta.UID, app: app}))
+		require.NoError(b, source.watcher.jobs.Add(&jobRecord{ObjectMeta: meta, owner: meta.UID, workload: w}))
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(NewCollector(source))

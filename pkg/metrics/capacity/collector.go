@@ -12,7 +12,7 @@ import (
 // AllNodes is the value of the label "nodes" for all nodes.
 const AllNodes = "all"
 
-// Collector is a source's Prometheus metrics. It computes them when they are asked for.
+// Collector provides the Prometheus metrics of a source. It computes them when they are collected.
 type Collector struct {
 	source *Source
 	pools  map[string]labels.Selector
@@ -24,7 +24,7 @@ type Collector struct {
 	tutorial     map[string]*prometheus.Desc
 }
 
-// NewCollector makes a collector for all nodes and for the source's pools of nodes.
+// NewCollector returns a collector for all nodes and for the node pools of a source.
 func NewCollector(source *Source) *Collector {
 	c := &Collector{
 		source: source, pools: map[string]labels.Selector{AllNodes: labels.Everything()},
@@ -32,19 +32,19 @@ func NewCollector(source *Source) *Collector {
 	}
 	maps.Copy(c.pools, source.options.Pools)
 	of := []string{"nodes", "resource", "unit"}
-	seen := []string{"namespace", "minicluster", "resource", "unit"}
+	ofMiniCluster := []string{"namespace", "minicluster", "resource", "unit"}
 	desc := func(name, help string, labels []string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
-	c.cluster[kindCapacity] = desc("minicluster_nodes_capacity", "What the nodes have that are ready and not cordoned.", of)
-	c.cluster[kindAllocatable] = desc("minicluster_nodes_allocatable", "What of it pods may request.", of)
-	c.cluster[kindRequests] = desc("minicluster_nodes_requests", "What the pods on these nodes hold.", of)
-	c.cluster[kindRemaining] = desc("minicluster_nodes_remaining", "What may still be requested on these nodes.", of)
-	c.nodes = desc("minicluster_nodes", "Nodes that are ready and not cordoned.", of[:1])
-	c.miniClusters[kindAllocatable] = desc("minicluster_eligible_nodes_allocatable", "What pods may request on the nodes that the MiniCluster may use.", seen)
-	c.miniClusters[kindRequests] = desc("minicluster_eligible_nodes_requests", "What everything but the MiniCluster holds there.", seen)
-	c.miniClusters[kindRemaining] = desc("minicluster_eligible_nodes_remaining", "What is left to the MiniCluster there, with what it holds, without the reserve.", seen)
-	c.fitting = desc("minicluster_size_fitting", "Pods that the MiniCluster could have, those that it has among them.", seen[:2])
+	c.cluster[kindCapacity] = desc("minicluster_nodes_capacity", "Capacity of the schedulable nodes, which are ready and not cordoned.", of)
+	c.cluster[kindAllocatable] = desc("minicluster_nodes_allocatable", "Allocatable resources of the schedulable nodes.", of)
+	c.cluster[kindRequests] = desc("minicluster_nodes_requests", "Requests of the pods on the schedulable nodes.", of)
+	c.cluster[kindRemaining] = desc("minicluster_nodes_remaining", "Resources that may still be requested on the schedulable nodes.", of)
+	c.nodes = desc("minicluster_nodes", "Number of schedulable nodes, which are ready and not cordoned.", of[:1])
+	c.miniClusters[kindAllocatable] = desc("minicluster_eligible_nodes_allocatable", "Allocatable resources of the nodes that the pods of the MiniCluster may use.", ofMiniCluster)
+	c.miniClusters[kindRequests] = desc("minicluster_eligible_nodes_requests", "Requests of other pods on these nodes.", ofMiniCluster)
+	c.miniClusters[kindRemaining] = desc("minicluster_eligible_nodes_remaining", "Resources that the MiniCluster may use on these nodes, including those that it uses, without the reserve.", ofMiniCluster)
+	c.fitting = desc("minicluster_size_fitting", "Size of the MiniCluster that fits, within its bounds.", ofMiniCluster[:2])
 	for _, kind := range []string{kindCapacity, kindAllocatable, kindRequests, kindRemaining} {
 		for resource, unit := range map[corev1.ResourceName]string{
 			corev1.ResourceCPU: "in thousandths of a core", corev1.ResourceMemory: "in KiB", corev1.ResourcePods: "in pods",
@@ -70,10 +70,11 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	if !c.source.Synced() {
-		return // with nodes and without their pods, everything would be free
+		return // without all pods, too much would appear to be free
 	}
+	snap := c.source.current()
 	for pool, selector := range c.pools {
-		sums := c.source.Cluster(selector)
+		sums := snap.sumsOf(selector)
 		remaining := sums.Remaining()
 		to <- gauge(c.nodes, float64(sums.Nodes), pool)
 		for kind, r := range map[string]*Resources{
@@ -84,36 +85,38 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		if pool != AllNodes {
 			continue
 		}
-		figures := sums.Figures()
+		all := sums.Metrics()
 		for name, desc := range c.tutorial {
-			value := figures[name]
+			value := all[name]
 			to <- gauge(desc, value.AsApproximateFloat64())
 		}
 	}
-	c.collectMiniClusters(to)
+	c.collectMiniClusters(to, snap)
 }
 
-// collectMiniClusters leaves out those that can't be answered for; who asks for their
-// metrics is told why.
-func (c *Collector) collectMiniClusters(to chan<- prometheus.Metric) {
+// collectMiniClusters omits MiniClusters whose headroom is unknown. The metrics API returns the reason.
+func (c *Collector) collectMiniClusters(to chan<- prometheus.Metric, snap *snapshot) {
 	all, err := c.source.miniClusters.List(labels.Everything())
 	if err != nil {
 		return
 	}
-	views, _ := c.source.views(all)
-	for mc, view := range views {
-		if len(view.Uncounted) == 0 {
-			to <- gauge(c.fitting, float64(view.Fitting), mc.Namespace, mc.Name)
+	for _, mc := range all {
+		headroom, err := c.source.headroom(snap, mc)
+		if err != nil {
+			continue
+		}
+		if fitting, err := sizeFitting(mc, headroom); err == nil {
+			to <- gauge(c.fitting, float64(fitting), mc.Namespace, mc.Name)
 		}
 		for kind, r := range map[string]*Resources{
-			kindAllocatable: &view.Allocatable, kindRequests: &view.Requests, kindRemaining: &view.Remaining,
+			kindAllocatable: &headroom.Allocatable, kindRequests: &headroom.Requests, kindRemaining: &headroom.Remaining,
 		} {
-			sendAll(to, c.miniClusters[kind], view.Names, r, mc.Namespace, mc.Name)
+			sendAll(to, c.miniClusters[kind], headroom.Names, r, mc.Namespace, mc.Name)
 		}
 	}
 }
 
-// sendAll sends an amount of each resource.
+// sendAll sends the amount of each resource.
 func sendAll(to chan<- prometheus.Metric, desc *prometheus.Desc, resources []corev1.ResourceName, r *Resources, labels ...string) {
 	for name := range distinct(resources) {
 		value := quantity(name, r.Get(name))

@@ -7,29 +7,26 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Node is what has to be known of a node. It stands in for the node in an informer's
-// cache.
-type Node struct {
-	// ObjectMeta has the name, the labels, the UID and the resource version, and nothing
-	// else.
+// nodeRecord contains the fields of a node that this package needs. It replaces the node in the cache of an informer.
+type nodeRecord struct {
+	// ObjectMeta has only the name, the labels, the UID and the resource version.
 	metav1.ObjectMeta
-	// Ready tells that the kubelet says so.
+	// Ready is the status of the condition Ready.
 	Ready bool
-	// Unschedulable tells that it is cordoned.
+	// Unschedulable is set on a cordoned node.
 	Unschedulable bool
-	// Taints that keep pods away.
+	// Taints that prevent scheduling.
 	Taints []corev1.Taint
-	// Capacity is what the node has; Allocatable is what of it pods may request.
+	// Capacity and Allocatable of the node.
 	Capacity, Allocatable Resources
 }
 
-// NewNode makes the record of a node.
-func NewNode(node *corev1.Node) *Node {
-	n := &Node{
+func newNodeRecord(node *corev1.Node) *nodeRecord {
+	n := &nodeRecord{
 		ObjectMeta:    identity(&node.ObjectMeta),
 		Unschedulable: node.Spec.Unschedulable,
-		Capacity:      FromList(node.Status.Capacity),
-		Allocatable:   FromList(node.Status.Allocatable),
+		Capacity:      fromList(node.Status.Capacity),
+		Allocatable:   fromList(node.Status.Allocatable),
 	}
 	n.Labels = node.Labels
 	for _, condition := range node.Status.Conditions {
@@ -38,33 +35,32 @@ func NewNode(node *corev1.Node) *Node {
 		}
 	}
 	for _, taint := range node.Spec.Taints {
-		if repels(&taint) {
+		if preventsScheduling(&taint) {
 			n.Taints = append(n.Taints, taint)
 		}
 	}
 	return n
 }
 
-// repels tells whether a taint keeps the scheduler from placing pods.
-func repels(taint *corev1.Taint) bool {
+// preventsScheduling reports whether a taint keeps the scheduler from placing pods.
+func preventsScheduling(taint *corev1.Taint) bool {
 	return taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectNoExecute
 }
 
-// usable tells whether the node counts: one that is cordoned or not ready offers
-// nothing, whatever its numbers say.
-func (n *Node) usable() bool { return n.Ready && !n.Unschedulable }
+// schedulable reports whether the node counts. A cordoned or unready node provides no capacity.
+func (n *nodeRecord) schedulable() bool { return n.Ready && !n.Unschedulable }
 
-// Admits tells whether pods of a placement may go to the node, room aside. A node affinity
-// that is not valid admits nothing, as in the scheduler.
-func (p *Placement) Admits(n *Node) bool {
-	if !n.usable() {
+// allows reports whether pods may run on a node, regardless of free resources. As in the scheduler, an invalid node
+// affinity allows no node.
+func (p *placement) allows(n *nodeRecord) bool {
+	if !n.schedulable() {
 		return false
 	}
-	if len(n.Taints) == 0 && !p.choosy {
+	if len(n.Taints) == 0 && !p.constrained {
 		return true
 	}
-	// What would be logged is about operators of tolerations that are not in use.
-	if _, repelled := schedulingcorev1.FindMatchingUntoleratedTaint(klog.Logger{}, n.Taints, p.tolerations, nil, false); repelled {
+	// It logs only about operators of tolerations that are not enabled.
+	if _, untolerated := schedulingcorev1.FindMatchingUntoleratedTaint(klog.Logger{}, n.Taints, p.tolerations, nil, false); untolerated {
 		return false
 	}
 	ok, err := p.affinity.Match(&corev1.Node{ObjectMeta: n.ObjectMeta})

@@ -19,7 +19,7 @@ func testNode(name string, allocatable ...string) *corev1.Node {
 	}
 }
 
-func TestAdmits(t *testing.T) {
+func TestPlacementAllows(t *testing.T) {
 	required := func(terms ...corev1.NodeSelectorTerm) *corev1.Affinity {
 		return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
 			RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: terms},
@@ -75,7 +75,7 @@ func TestAdmits(t *testing.T) {
 			if test.node != nil {
 				test.node(node)
 			}
-			assert.Equal(t, test.want, NewPlacement(&test.pod).Admits(NewNode(node)))
+			assert.Equal(t, test.want, newPlacement(&test.pod).allows(newNodeRecord(node)))
 		})
 	}
 }
@@ -85,12 +85,12 @@ func TestNewNode(t *testing.T) {
 	node.Status.Capacity = list("cpu", "24")
 	node.UID, node.ResourceVersion = "u", "9"
 	node.Annotations = map[string]string{"much": "text"}
-	assert.Equal(t, &Node{
+	assert.Equal(t, &nodeRecord{
 		ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u", ResourceVersion: "9", Labels: map[string]string{corev1.LabelHostname: "n"}},
 		Ready:      true,
 		Capacity:   Resources{CPU: 24000},
 		Allocatable: Resources{
 			CPU: 23900, Memory: 1 << 20, Pods: 110, Other: map[corev1.ResourceName]int64{"nvidia.com/gpu": 2},
 		},
-	}, NewNode(node))
+	}, newNodeRecord(node))
 }

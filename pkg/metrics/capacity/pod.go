@@ -1,6 +1,11 @@
 package capacity
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,72 +17,94 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Pod is what has to be known of a pod that holds resources or waits for some. It
-// stands in for the pod in an informer's cache, where there may be very many.
-type Pod struct {
-	// ObjectMeta has the name, the namespace, the UID and the resource version, the labels
-	// only if a Watcher is to keep them, and nothing else.
+// podRecord contains the fields of a pod that this package needs. It replaces the pod in the cache of an informer, which
+// may contain very many.
+type podRecord struct {
+	// ObjectMeta has only the name, the namespace, the UID and the resource version, and the labels if the watcher keeps
+	// them.
 	metav1.ObjectMeta
-	// Ended tells that its containers have ended for good, so that it holds nothing.
+	// Ended is set if the pod has succeeded or failed, and therefore holds no resources.
 	Ended bool
-	// Node is where the pod is bound; "" while it waits.
+	// Node on which the pod is scheduled; "" if it is pending.
 	Node string
-	// Job is the name of the Job that controls the pod; "" if none does.
+	// Job that controls the pod, or "".
 	Job string
-	// Elastic tells that it is one of a MiniCluster's pods, whose number follows what is
-	// free.
+	// Elastic is set on pods of a MiniCluster, whose number follows the free capacity.
 	Elastic bool
-	// Priority among waiting pods.
+	// Priority of the pod.
 	Priority int32
-	// Requests are what it holds, with itself as one of Pods.
+	// Requests of the pod, which counts itself as one of Pods.
 	Requests Resources
-	// Placement says where it may go; nil once it is bound.
-	Placement *Placement
+	// Placement is nil if the pod is scheduled.
+	Placement *placement
+
+	// shape is set if the pod is pending.
+	shape podShape
 }
 
-// Placement is what decides which nodes a pod may be on.
-type Placement struct {
-	// Nominated is the node on which room is being made for it; "" for none.
+// podShape is a digest of everything that matters of a pending pod, except for its name.
+type podShape [sha256.Size]byte
+
+// placement determines on which nodes a pod may run.
+type placement struct {
+	// Nominated is the node on which the scheduler preempts other pods for this one, or "".
 	Nominated string
-	// Gated tells that the scheduler does not take it: somebody still holds it back, or it is
-	// being deleted.
+	// Gated is set if the scheduler does not consider the pod, because of a scheduling gate or because it is being deleted.
 	Gated bool
 
-	// choosy tells that the pod says something about nodes.
-	choosy      bool
+	// constrained is set if the pod has a node selector or a node affinity.
+	constrained bool
 	affinity    nodeaffinity.RequiredNodeAffinity
 	tolerations []corev1.Toleration
+	key         placementKey
 }
 
-// NewPod makes the record of a pod.
-func NewPod(pod *corev1.Pod) *Pod {
-	p := &Pod{
+// placementKey is equal for placements that allow the same nodes.
+type placementKey [sha256.Size]byte
+
+func newPodRecord(pod *corev1.Pod) *podRecord {
+	p := &podRecord{
 		ObjectMeta: identity(&pod.ObjectMeta),
 		Ended:      pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
 		Node:       pod.Spec.NodeName,
 		Job:        controllingJob(pod),
 		Elastic:    pod.Labels[v1alpha2.LabelHPASelector] != "",
-		Requests:   PodRequests(pod),
+		Requests:   podRequests(pod),
 	}
 	if pod.Spec.Priority != nil {
 		p.Priority = *pod.Spec.Priority
 	}
 	if p.Node == "" {
-		p.Placement = NewPlacement(&pod.Spec)
+		p.Placement = newPlacement(&pod.Spec)
 		p.Placement.Nominated = pod.Status.NominatedNodeName
 		p.Placement.Gated = p.Placement.Gated || pod.DeletionTimestamp != nil
+		p.shape = p.digest()
 	}
 	return p
 }
 
-// PodRequests are what a pod holds by the scheduler's arithmetic: the larger of what its
-// containers and its init containers need, native sidecars with both, what it asks for as
-// a whole, its overhead; while it is resized in place, the larger of what it has and
-// what it is to get.
-func PodRequests(pod *corev1.Pod) Resources {
-	// Servers that don't know one of these leave the fields unset, so they can always be
-	// looked at.
-	r := FromList(resource.PodRequests(pod, resource.PodResourcesOptions{
+// digest returns the shape of a pending pod.
+func (p *podRecord) digest() podShape {
+	text := sha256.New()
+	fmt.Fprintf(text, "%s/%s %t %d %s %x", p.Namespace, p.Job, p.Elastic, p.Priority, p.Placement.Nominated, p.Placement.key)
+	p.Requests.write(text)
+	return podShape(text.Sum(nil))
+}
+
+// write writes a unique representation.
+func (r *Resources) write(to hash.Hash) {
+	fmt.Fprintf(to, " %d %d %d", r.CPU, r.Memory, r.Pods)
+	for _, name := range slices.Sorted(maps.Keys(r.Other)) {
+		fmt.Fprintf(to, " %s=%d", name, r.Other[name])
+	}
+}
+
+// podRequests returns the requests of a pod as the scheduler computes them: the maximum of its containers and its init
+// containers, including native sidecars, or its pod-level requests; its overhead; and during an in-place resize the
+// maximum of the current and the new requests.
+func podRequests(pod *corev1.Pod) Resources {
+	// Older servers leave these fields unset, so all of them can be enabled.
+	r := fromList(resource.PodRequests(pod, resource.PodResourcesOptions{
 		UseStatusResources: true,
 		InPlacePodLevelResourcesVerticalScalingEnabled: true,
 		UseDRANodeAllocatableResourceClaimStatus:       true,
@@ -86,14 +113,23 @@ func PodRequests(pod *corev1.Pod) Resources {
 	return r
 }
 
-// NewPlacement is what the spec of a pod says about nodes.
-func NewPlacement(spec *corev1.PodSpec) *Placement {
-	return &Placement{
+// newPlacement returns the placement of a pod spec.
+func newPlacement(spec *corev1.PodSpec) *placement {
+	p := &placement{
 		Gated:       len(spec.SchedulingGates) > 0,
-		choosy:      len(spec.NodeSelector) > 0 || spec.Affinity != nil && spec.Affinity.NodeAffinity != nil,
+		constrained: len(spec.NodeSelector) > 0 || spec.Affinity != nil && spec.Affinity.NodeAffinity != nil,
 		affinity:    nodeaffinity.NewRequiredNodeAffinity(spec.NodeSelector, spec.Affinity),
 		tolerations: slices.Clone(spec.Tolerations),
 	}
+	var required *corev1.NodeSelector
+	if spec.Affinity != nil && spec.Affinity.NodeAffinity != nil {
+		required = spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	}
+	text := sha256.New()
+	// Encoding these types does not fail, and writing to a hash neither.
+	_ = json.NewEncoder(text).Encode([]any{spec.NodeSelector, required, spec.Tolerations})
+	p.key = placementKey(text.Sum(nil))
+	return p
 }
 
 func controllingJob(pod *corev1.Pod) string {
@@ -103,16 +139,16 @@ func controllingJob(pod *corev1.Pod) string {
 	return ""
 }
 
-// identity is what an informer needs to know of an object.
+// identity returns the metadata that an informer needs.
 func identity(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: meta.Name, Namespace: meta.Namespace, UID: meta.UID, ResourceVersion: meta.ResourceVersion}
 }
 
-func (p *Pod) key() types.NamespacedName {
+func (p *podRecord) key() types.NamespacedName {
 	return types.NamespacedName{Namespace: p.Namespace, Name: p.Name}
 }
 
-// owner is the Job that controls the pod.
-func (p *Pod) owner() types.NamespacedName {
+// owner returns the Job that controls the pod.
+func (p *podRecord) owner() types.NamespacedName {
 	return types.NamespacedName{Namespace: p.Namespace, Name: p.Job}
 }

@@ -108,7 +108,7 @@ func TestPodRequests(t *testing.T) {
 			want: Resources{CPU: 1000, Pods: 1},
 		},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, PodRequests(&test.pod)) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, podRequests(&test.pod)) })
 	}
 }
 
@@ -129,7 +129,7 @@ func TestNewPod(t *testing.T) {
 		},
 		Status: corev1.PodStatus{Phase: corev1.PodPending, NominatedNodeName: "n"},
 	}
-	p := NewPod(&pod)
+	p := newPodRecord(&pod)
 	assert.Equal(t, metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u", ResourceVersion: "7"}, p.ObjectMeta)
 	assert.Equal(t, "m", p.Job)
 	assert.True(t, p.Elastic)
@@ -140,7 +140,7 @@ func TestNewPod(t *testing.T) {
 
 	pod.Spec.NodeName = "n"
 	pod.OwnerReferences[1].Kind = "ReplicaSet"
-	bound := NewPod(&pod)
+	bound := newPodRecord(&pod)
 	assert.Equal(t, "n", bound.Node)
 	assert.Empty(t, bound.Job, "only a Job makes pods that are counted together")
 	assert.Nil(t, bound.Placement, "a bound pod stays where it is")
@@ -149,10 +149,10 @@ func TestNewPod(t *testing.T) {
 		corev1.PodPending: true, corev1.PodRunning: true, corev1.PodUnknown: true, corev1.PodSucceeded: false, corev1.PodFailed: false,
 	} {
 		pod.Status.Phase = phase
-		assert.Equal(t, holds, !NewPod(&pod).Ended, phase)
+		assert.Equal(t, holds, !newPodRecord(&pod).Ended, phase)
 	}
 	pod.Status.Phase, pod.DeletionTimestamp = corev1.PodRunning, new(metav1.Now())
-	assert.False(t, NewPod(&pod).Ended, "a pod that is being stopped holds what it has")
+	assert.False(t, newPodRecord(&pod).Ended, "a pod that is being stopped holds what it has")
 }
 
 // The requests of a Job's pods are known before the first of them exists.
@@ -187,7 +187,7 @@ func TestTemplateRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			job := &batchv1.Job{Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: test.spec}}}
 			before := job.DeepCopy()
-			assert.Equal(t, test.want, newTemplate(job).app.Requests)
+			assert.Equal(t, test.want, newJobRecord(job).workload.Requests)
 			assert.Equal(t, before, job, "it is the cache's")
 		})
 	}

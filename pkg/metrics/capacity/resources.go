@@ -7,19 +7,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Resources is an amount of each resource, in whole units as the scheduler counts:
-// CPU in thousandths of a core, memory and storage in bytes, the others (pods, GPUs) in
-// pieces. Fractions are rounded up for each pod, so sums are exact.
+// Resources is an amount of each resource, in the integral units of the scheduler: CPU in thousandths of
+// a core, memory and storage in bytes, others (pods, GPUs) in pieces. Fractions are rounded up for each
+// pod, so sums are exact.
 type Resources struct {
 	CPU    int64
 	Memory int64
 	Pods   int64
-	// Other has all further resources, such as nvidia.com/gpu; nil where there are none.
+	// Other contains all other resources, such as nvidia.com/gpu. It is nil if there are none.
 	Other map[corev1.ResourceName]int64
 }
 
-// FromList converts a list of Kubernetes.
-func FromList(list corev1.ResourceList) Resources {
+// fromList converts a resource list.
+func fromList(list corev1.ResourceList) Resources {
 	var r Resources
 	for name, quantity := range list {
 		if name == corev1.ResourceCPU {
@@ -31,7 +31,7 @@ func FromList(list corev1.ResourceList) Resources {
 	return r
 }
 
-// Get is the amount of one resource.
+// Get returns the amount of a resource.
 func (r *Resources) Get(name corev1.ResourceName) int64 {
 	switch name {
 	case corev1.ResourceCPU:
@@ -45,7 +45,7 @@ func (r *Resources) Get(name corev1.ResourceName) int64 {
 	}
 }
 
-// Set sets the amount of one resource.
+// Set sets the amount of a resource.
 func (r *Resources) Set(name corev1.ResourceName, n int64) {
 	switch name {
 	case corev1.ResourceCPU:
@@ -66,10 +66,10 @@ func (r *Resources) Set(name corev1.ResourceName, n int64) {
 	}
 }
 
-// Add adds another amount.
+// Add adds amounts.
 func (r *Resources) Add(o *Resources) { r.add(o, 1) }
 
-// Sub takes another amount away; less than nothing may be left.
+// Sub subtracts amounts. The result may be negative.
 func (r *Resources) Sub(o *Resources) { r.add(o, -1) }
 
 func (r *Resources) add(o *Resources, times int64) {
@@ -81,24 +81,24 @@ func (r *Resources) add(o *Resources, times int64) {
 	}
 }
 
-// Clone is a copy that shares nothing.
+// Clone returns a deep copy.
 func (r *Resources) Clone() Resources {
 	c := *r
 	c.Other = maps.Clone(r.Other)
 	return c
 }
 
-// raise makes each amount at least that of another.
+// raise sets each amount to the maximum of both.
 func (r *Resources) raise(o *Resources) {
 	for name := range o.all() {
 		r.Set(name, max(r.Get(name), o.Get(name)))
 	}
 }
 
-// all goes through the resources of which there is something.
+// all iterates over the resources whose amount is not 0.
 func (r *Resources) all() iter.Seq2[corev1.ResourceName, int64] {
 	return func(yield func(corev1.ResourceName, int64) bool) {
-		for _, name := range everywhere() {
+		for _, name := range standardResources() {
 			if n := r.Get(name); n != 0 && !yield(name, n) {
 				return
 			}
@@ -111,7 +111,7 @@ func (r *Resources) all() iter.Seq2[corev1.ResourceName, int64] {
 	}
 }
 
-// everywhere are the resources that all nodes have.
-func everywhere() []corev1.ResourceName {
+// standardResources returns the resources that all nodes have.
+func standardResources() []corev1.ResourceName {
 	return []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods}
 }

@@ -1,171 +1,224 @@
 package capacity
 
 import (
+	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/metrics"
 )
 
-// snapshot is a state made ready for the views of many applications: what is the same for all of them
-// is worked out once. It is good only as long as the state is locked.
+// snapshot is the state of a cluster at one time. It computes results on demand and caches them. It is safe for
+// concurrent use.
 type snapshot struct {
-	state *State
-	// names are the resources of the nodes, in the order of vectors: CPU, memory, pods, others.
-	names []corev1.ResourceName
-	index map[corev1.ResourceName]int
-	// spots are the nodes that count, in the order of their names; at has them by name.
-	spots []spot
-	at    map[string]int
-	// waiting are the pods that wait, as the scheduler takes them.
-	waiting []waiter
+	at time.Time
+	// resources of the nodes, in the order of vectors: CPU, memory, pods, others.
+	resources []corev1.ResourceName
+	index     map[corev1.ResourceName]int
+	// nodes are the schedulable nodes, sorted by name; byName maps names to their indexes.
+	nodes  []nodeTotals
+	byName map[string]int
+	// pending are the pending pods in the order in which the scheduler takes them.
+	pending []*pendingPods
+	jobs    map[types.NamespacedName][]*podRecord
+
+	mu          sync.Mutex
+	sums        map[string]*Sums
+	infos       []metrics.Info
+	feasible    map[placementKey]*feasibleNodes
+	fits        map[fitKey]*fit
+	headroomsOf map[headroomKey]*headroom
 }
 
-// spot is a node that counts.
-type spot struct {
-	node *Node
-	// free is what nobody holds.
+// nodeTotals are the amounts of a node.
+type nodeTotals struct {
+	node *nodeRecord
+	// requests of the pods on the node.
+	requests *Resources
+	// free is what may still be requested.
 	capacity, allocatable, free vector
 }
 
-// waiter is a pod that waits.
-type waiter struct {
-	pod   *Pod
+// pendingPods is a number of equal pending pods.
+type pendingPods struct {
+	pod   *podRecord
+	count int64
 	needs needs
+	// candidates are the nodes on which a pod would fit now; nil until they have been computed.
+	candidates bitset
 }
 
-// vector is an amount of each resource of a snapshot.
-type vector []int64
+// maxCached limits the number of cached sums, whose selectors come from requests.
+const maxCached = 100
 
-// need is an amount of one resource: the one of an index, or one that no node has (-1).
-type need struct {
-	index  int
-	amount int64
-}
-
-// needs are what one pod asks for, without what it asks nothing of.
-type needs []need
-
-// snapshot must be called with the lock held.
-func (s *State) snapshot() *snapshot {
-	snap := &snapshot{state: s, names: s.resources(), index: map[corev1.ResourceName]int{}, at: make(map[string]int, len(s.places))}
-	for i, name := range snap.names {
-		snap.index[name] = i
+// newSnapshot copies the state of a cluster.
+func newSnapshot(state *clusterState) *snapshot {
+	c := state.copy()
+	s := &snapshot{
+		at: time.Now(), index: map[corev1.ResourceName]int{}, byName: make(map[string]int, len(c.nodes)), jobs: c.jobs,
+		sums: map[string]*Sums{}, feasible: map[placementKey]*feasibleNodes{}, fits: map[fitKey]*fit{}, headroomsOf: map[headroomKey]*headroom{},
 	}
-	places := make([]*place, 0, len(s.places))
-	for _, p := range s.places {
-		if p.node == nil || !p.node.usable() {
+	s.resources = resourcesOf(c.nodes)
+	for i, name := range s.resources {
+		s.index[name] = i
+	}
+	slices.SortFunc(c.nodes, func(a, b nodeState) int { return strings.Compare(a.node.Name, b.node.Name) })
+	s.nodes = make([]nodeTotals, len(c.nodes))
+	for i, n := range c.nodes {
+		s.nodes[i] = nodeTotals{node: n.node, requests: n.requests, capacity: s.vector(&n.node.Capacity), allocatable: s.vector(&n.node.Allocatable)}
+		s.nodes[i].free = slices.Clone(s.nodes[i].allocatable)
+		if n.requests != nil {
+			s.add(s.nodes[i].free, n.requests, -1)
+		}
+		s.byName[n.node.Name] = i
+	}
+	s.pending = make([]*pendingPods, 0, len(c.pending))
+	for _, group := range c.pending {
+		s.pending = append(s.pending, &pendingPods{pod: group.pod, count: group.count, needs: s.needs(&group.pod.Requests)})
+	}
+	slices.SortFunc(s.pending, comparePending)
+	return s
+}
+
+// comparePending sorts pods by priority, as the scheduler does. Among pods of the same priority the order is arbitrary
+// and the same in all replicas.
+func comparePending(a, b *pendingPods) int {
+	return cmp.Or(
+		cmp.Compare(b.pod.Priority, a.pod.Priority),
+		strings.Compare(a.pod.Namespace, b.pod.Namespace),
+		bytes.Compare(a.pod.shape[:], b.pod.shape[:]),
+	)
+}
+
+// resourcesOf returns the resources of nodes, in a fixed order. It ignores those that only pods request, of which there
+// could be any number.
+func resourcesOf(nodes []nodeState) []corev1.ResourceName {
+	others := map[corev1.ResourceName]bool{}
+	for _, n := range nodes {
+		for _, r := range []*Resources{&n.node.Capacity, &n.node.Allocatable} {
+			for name := range r.Other {
+				others[name] = true
+			}
+		}
+	}
+	return append(standardResources(), slices.Sorted(maps.Keys(others))...)
+}
+
+// sumsOf returns the sums of the nodes that a selector matches.
+func (s *snapshot) sumsOf(selector labels.Selector) *Sums {
+	key := selector.String()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sums := s.sums[key]; sums != nil {
+		return sums
+	}
+	sums := &Sums{Names: s.resources}
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		if !selector.Matches(labels.Set(n.node.Labels)) {
 			continue
 		}
-		places = append(places, p)
-	}
-	slices.SortFunc(places, func(a, b *place) int { return strings.Compare(a.node.Name, b.node.Name) })
-	for i, p := range places {
-		free := snap.vector(&p.node.Allocatable)
-		snap.add(free, &p.used, -1)
-		snap.spots = append(snap.spots, spot{
-			node: p.node, capacity: snap.vector(&p.node.Capacity), allocatable: snap.vector(&p.node.Allocatable), free: free,
-		})
-		snap.at[p.node.Name] = i
-	}
-	for _, p := range s.waiting {
-		if !p.Placement.Gated {
-			snap.waiting = append(snap.waiting, waiter{pod: p, needs: snap.needs(&p.Requests)})
+		sums.Nodes++
+		sums.Capacity.Add(&n.node.Capacity)
+		sums.Allocatable.Add(&n.node.Allocatable)
+		if n.requests != nil {
+			sums.Requests.Add(n.requests)
 		}
 	}
-	// As the scheduler takes them, and then in an order that is always the same.
-	slices.SortFunc(snap.waiting, func(a, b waiter) int {
-		return cmp.Or(cmp.Compare(b.pod.Priority, a.pod.Priority), cmp.Compare(a.pod.Namespace, b.pod.Namespace), cmp.Compare(a.pod.Name, b.pod.Name))
-	})
-	return snap
+	if len(s.sums) < maxCached {
+		s.sums[key] = sums
+	}
+	return sums
 }
 
-func (s *snapshot) vector(r *Resources) vector {
-	v := make(vector, len(s.names))
-	s.add(v, r, 1)
-	return v
-}
-
-// add adds an amount some times. What no node has doesn't count.
-func (s *snapshot) add(v vector, r *Resources, times int64) {
-	v[0] += times * r.CPU
-	v[1] += times * r.Memory
-	v[2] += times * r.Pods
-	for name, n := range r.Other {
-		if i, known := s.index[name]; known {
-			v[i] += times * n
+// metricInfos returns the metrics of the Service and of MiniClusters.
+func (s *snapshot) metricInfos() []metrics.Info {
+	sums := s.sumsOf(labels.Everything())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.infos == nil {
+		s.infos = []metrics.Info{{Resource: miniClusters, Metric: MetricSizeFitting}}
+		for name := range sums.Metrics() {
+			s.infos = append(s.infos, metrics.Info{Resource: services, Metric: name}, metrics.Info{Resource: miniClusters, Metric: name})
 		}
 	}
+	return s.infos
 }
 
-// needs are what an amount asks for.
-func (s *snapshot) needs(r *Resources) needs {
-	var all needs
-	for name, n := range r.all() {
-		if n <= 0 {
-			continue
-		}
-		i, known := s.index[name]
-		if !known {
-			i = -1
-		}
-		all = append(all, need{index: i, amount: n})
-	}
-	return all
+// feasibleNodes are the nodes that a placement allows, regardless of free resources.
+type feasibleNodes struct {
+	nodes bitset
+	count int
+	// capacity and allocatable are sums over these nodes, free is the sum of what may still be requested.
+	capacity, allocatable, free vector
 }
 
-// resources are what a vector stands for.
-func (s *snapshot) resources(v vector) Resources {
-	var r Resources
-	for i, name := range s.names {
-		r.Set(name, v[i])
+// feasibleFor returns the nodes that a placement allows. The caller holds the lock.
+func (s *snapshot) feasibleFor(p *placement) *feasibleNodes {
+	if found := s.feasible[p.key]; found != nil {
+		return found
 	}
-	return r
+	f := &feasibleNodes{
+		nodes: newBitset(len(s.nodes)), capacity: make(vector, len(s.resources)), allocatable: make(vector, len(s.resources)),
+		free: make(vector, len(s.resources)),
+	}
+	for i := range s.nodes {
+		if n := &s.nodes[i]; p.allows(n.node) {
+			f.nodes.set(i)
+			f.count++
+			f.capacity.plus(n.capacity)
+			f.allocatable.plus(n.allocatable)
+			f.free.plus(n.free)
+		}
+	}
+	s.feasible[p.key] = f
+	return f
 }
 
-// plus adds another vector.
-func (v vector) plus(o vector) {
-	for i, n := range o {
-		v[i] += n
-	}
+// fitKey identifies what pods of a placement with some requests need.
+type fitKey struct {
+	placement placementKey
+	needs     string
 }
 
-// minus takes away what is needed once.
-func (v vector) minus(all needs) {
-	for _, n := range all {
-		if n.index >= 0 {
-			v[n.index] -= n.amount
-		}
-	}
+// fit is how many pods would fit on each node, and in total.
+type fit struct {
+	nodes []int64
+	total int64
 }
 
-// holds tells whether something fits into what is free, with what is to be given way, if there is that.
-func (v vector) holds(all needs, with vector) bool {
-	for _, n := range all {
-		if n.index < 0 {
-			return false
-		}
-		free := v[n.index]
-		if with != nil {
-			free += with[n.index]
-		}
-		if free < n.amount {
-			return false
-		}
+// fitOf returns how many pods with some needs would fit on the nodes that a placement allows. The caller holds the lock.
+func (s *snapshot) fitOf(p *placement, all needs) *fit {
+	key := fitKey{p.key, all.String()}
+	if found := s.fits[key]; found != nil {
+		return found
 	}
-	return true
+	f := &fit{nodes: make([]int64, len(s.nodes))}
+	for i := range s.feasibleFor(p).nodes.all() {
+		f.nodes[i] = s.nodes[i].free.timesFit(all)
+		f.total += f.nodes[i]
+	}
+	s.fits[key] = f
+	return f
 }
 
-// times is how often something fits into what is free, never less than 0. What is not asked for doesn't count,
-// however overcommitted it is. Something that asks for nothing would fit without end.
-func (v vector) times(all needs) int64 {
-	fit := endless
-	for _, n := range all {
-		if n.index < 0 {
-			return 0
+// candidatesOf returns the nodes on which a pending pod would fit now. The caller holds the lock.
+func (s *snapshot) candidatesOf(p *pendingPods) bitset {
+	if p.candidates == nil {
+		p.candidates = newBitset(len(s.nodes))
+		for i := range s.feasibleFor(p.pod.Placement).nodes.all() {
+			if s.nodes[i].free.timesFit(p.needs) > 0 {
+				p.candidates.set(i)
+			}
 		}
-		fit = min(fit, max(0, v[n.index])/n.amount)
 	}
-	return fit
+	return p.candidates
 }

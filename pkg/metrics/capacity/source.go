@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"maps"
-	"slices"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,35 +20,38 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 )
 
-// DefaultService is the name of the Service that metrics of the cluster describe.
+// DefaultService is the name of the Service that the metrics of the cluster describe.
 const DefaultService = "cluster-metrics"
 
-// ErrNoJob is returned for a MiniCluster that has no Job, so that it isn't known yet what
-// its pods need.
-var ErrNoJob = errors.New("the MiniCluster has no Job yet")
+// errNoJob is returned for a MiniCluster without a Job, because the requests of its pods are unknown.
+var errNoJob = errors.New("the MiniCluster has no Job yet")
 
-// ErrUncounted is returned for the number of pods that fit where they hold something that no
-// node says it has.
-var ErrUncounted = errors.New("no node that counts says how much it has of what its pods hold")
+// errUncounted is returned for the number of pods that fit if they use resources that no node has.
+var errUncounted = errors.New("no schedulable node has a resource that its pods use")
 
-// Options are the settings of a source.
+// Options configure a Source.
 type Options struct {
-	// Reserve holds for MiniClusters that don't have the annotation.
+	// Interval for which a snapshot is used.
+	Interval time.Duration
+	// Reserve applies to MiniClusters without a reserve.
 	Reserve reserve.Reserve
-	// Pools are nodes that have Prometheus metrics of their own, by a name.
+	// Pools are node pools with Prometheus metrics of their own, by name.
 	Pools map[string]labels.Selector
-	// PodLabels has the labels of all pods kept, for Pods.
+	// PodLabels enables PodNames.
 	PodLabels bool
 }
 
-// Source has metrics of the cluster, which describe a Service, and of each MiniCluster.
-// The Service is DefaultService of any namespace, whether it exists or not: an autoscaler can
-// name objects of its own namespace only.
+// Source provides metrics of the cluster, which describe a Service, and of each MiniCluster. The Service is
+// DefaultService in any namespace and does not have to exist: an autoscaler can only refer to objects in its own
+// namespace.
 type Source struct {
 	options      Options
-	watcher      *Watcher
+	watcher      *watcher
 	miniClusters listers.MiniClusterLister
 	synced       func() bool
+
+	mu   sync.Mutex
+	last *snapshot
 }
 
 var (
@@ -61,10 +63,10 @@ var (
 	serviceKind  = schema.GroupVersionKind{Version: "v1", Kind: "Service"}
 )
 
-// NewSource makes a source that watches the cluster by itself, except for the MiniClusters:
-// their lister comes with a function that tells whether it is filled.
+// NewSource returns a source that watches the cluster, except for MiniClusters, which it reads from a lister. The
+// function synced reports whether the cache of the lister is synced.
 func NewSource(client kubernetes.Interface, miniClusters listers.MiniClusterLister, synced func() bool, options Options) (*Source, error) {
-	watcher, err := NewWatcher(client, options.PodLabels)
+	watcher, err := newWatcher(client, options.PodLabels)
 	if err != nil {
 		return nil, err
 	}
@@ -73,43 +75,50 @@ func NewSource(client kubernetes.Interface, miniClusters listers.MiniClusterList
 
 // Run watches until the context ends.
 func (s *Source) Run(ctx context.Context) error {
-	s.watcher.Run(ctx)
+	s.watcher.run(ctx)
 	return nil
 }
 
-// Synced tells whether all that exists is known.
-func (s *Source) Synced() bool { return s.watcher.HasSynced() && s.synced() }
+// Synced reports whether all caches are synced.
+func (s *Source) Synced() bool { return s.watcher.hasSynced() && s.synced() }
 
-// Pods returns the names of the pods of a namespace that have not ended and that a selector
-// selects. It needs the option PodLabels.
-func (s *Source) Pods(namespace string, selector labels.Selector) []string {
-	return s.watcher.Pods(namespace, selector)
+// PodNames returns the names of the pods in a namespace that have not ended and whose labels match a selector. It
+// requires Options.PodLabels.
+func (s *Source) PodNames(namespace string, selector labels.Selector) []string {
+	return s.watcher.podNames(namespace, selector)
 }
 
-// Custom lists the metrics of the Service and of MiniClusters.
-func (s *Source) Custom() []metrics.Info {
-	sums := s.Cluster(labels.Everything())
-	names := slices.Collect(maps.Keys(sums.Figures()))
-	infos := []metrics.Info{{Resource: miniClusters, Metric: MetricSizeFitting}}
-	for _, name := range names {
-		infos = append(infos, metrics.Info{Resource: services, Metric: name}, metrics.Info{Resource: miniClusters, Metric: name})
+// current returns a snapshot that is at most an interval old. It computes it outside of the lock of the state, so that
+// events do not wait.
+func (s *Source) current() *snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != nil && time.Since(s.last.at) < s.options.Interval {
+		return s.last
 	}
-	return infos
+	now := newSnapshot(s.watcher.state)
+	if s.Synced() {
+		s.last = now
+	}
+	return now
 }
 
-// External is empty: all metrics describe an object.
+// Custom returns the metrics of the Service and of MiniClusters.
+func (s *Source) Custom() []metrics.Info { return s.current().metricInfos() }
+
+// External returns nil: all metrics describe an object.
 func (s *Source) External() []string { return nil }
 
-// ExternalValues is never asked, as there are none.
+// ExternalValues returns nil, because there are no external metrics.
 func (s *Source) ExternalValues(context.Context, metrics.ExternalQuery) ([]metrics.Value, error) {
 	return nil, nil
 }
 
-// CustomValues answers for the Service, of the nodes whose labels the metric's selector
-// selects, and for MiniClusters.
+// CustomValues returns values of the Service, which count the nodes that match the selector of the metric, or of
+// MiniClusters.
 func (s *Source) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Value, error) {
 	if !s.Synced() {
-		return nil, apierrors.NewServiceUnavailable("nodes and pods have not been counted yet")
+		return nil, apierrors.NewServiceUnavailable("nodes and pods have not been listed yet")
 	}
 	if q.Resource == services {
 		return s.serviceValues(q), nil
@@ -118,7 +127,7 @@ func (s *Source) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Val
 }
 
 func (s *Source) serviceValues(q metrics.Query) []metrics.Value {
-	// Nothing is known of the Service's labels.
+	// The labels of the Service are unknown.
 	if q.Name != DefaultService && (q.Name != "" || !q.Selector.Empty()) {
 		return nil
 	}
@@ -126,49 +135,58 @@ func (s *Source) serviceValues(q metrics.Query) []metrics.Value {
 	if nodes == nil {
 		nodes = labels.Everything()
 	}
-	sums := s.Cluster(nodes)
-	value, ok := sums.Figures()[q.Metric]
+	snap := s.current()
+	value, ok := snap.sumsOf(nodes).Metrics()[q.Metric]
 	if !ok {
 		return nil
 	}
-	return []metrics.Value{{Kind: serviceKind, Namespace: q.Namespace, Name: DefaultService, Quantity: value, At: time.Now()}}
+	return []metrics.Value{{Kind: serviceKind, Namespace: q.Namespace, Name: DefaultService, Quantity: value, At: snap.at}}
 }
 
 func (s *Source) miniClusterValues(q metrics.Query) ([]metrics.Value, error) {
 	if q.MetricSelector != nil && !q.MetricSelector.Matches(labels.Set{}) {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf(
-			"metric %s of MiniClusters has no labels to select by: which nodes count follows from their pods", q.Metric))
+			"metric %s of MiniClusters has no labels: the nodes that count depend on their pods", q.Metric))
 	}
 	mcs, err := s.selected(q)
 	if err != nil {
 		return nil, err
 	}
 	var values []metrics.Value
-	views, errs := s.views(mcs)
-	for mc, view := range views {
-		value, ok := view.Figures()[q.Metric]
-		if !ok {
+	var errs []error
+	snap := s.current()
+	for _, mc := range mcs {
+		headroom, err := s.headroom(snap, mc)
+		if err != nil {
+			errs = append(errs, err)
 			continue
 		}
-		if q.Metric == MetricSizeFitting && len(view.Uncounted) > 0 {
-			errs = append(errs, fmt.Errorf("no %s of MiniCluster %s/%s: %w: %s", q.Metric, mc.Namespace, mc.Name, ErrUncounted, view.Uncounted))
-			continue
+		value, ok := headroom.metrics()[q.Metric]
+		if q.Metric == MetricSizeFitting {
+			fitting, err := sizeFitting(mc, headroom)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("no %s of MiniCluster %s/%s: %w", q.Metric, mc.Namespace, mc.Name, err))
+				continue
+			}
+			value, ok = *resource.NewQuantity(fitting, resource.DecimalSI), true
 		}
-		values = append(values, metrics.Value{
-			Kind: v1alpha2.SchemeGroupVersion.WithKind("MiniCluster"), Namespace: mc.Namespace, Name: mc.Name, Quantity: value, At: time.Now(),
-		})
+		if ok {
+			values = append(values, metrics.Value{
+				Kind: v1alpha2.MiniClusterKind, Namespace: mc.Namespace, Name: mc.Name, Quantity: value, At: snap.at,
+			})
+		}
 	}
 	switch {
 	case len(values) > 0 || len(errs) == 0:
 		return values, nil
 	case len(errs) == 1:
-		return nil, errs[0] // as it is: it may be a status of the API
+		return nil, errs[0] // unchanged, because it may be an API status
 	default:
 		return nil, errors.Join(errs...)
 	}
 }
 
-// selected are the MiniClusters that a query is about.
+// selected returns the MiniClusters that a query selects.
 func (s *Source) selected(q metrics.Query) ([]*v1alpha2.MiniCluster, error) {
 	if q.Name == "" {
 		mcs, err := s.miniClusters.MiniClusters(q.Namespace).List(q.Selector)
@@ -187,62 +205,53 @@ func (s *Source) selected(q metrics.Query) ([]*v1alpha2.MiniCluster, error) {
 	return []*v1alpha2.MiniCluster{mc}, nil
 }
 
-// Cluster has the sums of the nodes that a selector selects.
-func (s *Source) Cluster(nodes labels.Selector) Sums { return s.watcher.state.Sums(nodes) }
+// Cluster returns the sums of the nodes that a selector matches. The result must not be modified.
+func (s *Source) Cluster(nodes labels.Selector) *Sums { return s.current().sumsOf(nodes) }
 
-// views are what MiniClusters see, all at the same moment and in their order, with numbers
-// of pods that they would be granted. Those that can't be answered for are left out; the
-// errors say why.
-func (s *Source) views(mcs []*v1alpha2.MiniCluster) (iter.Seq2[*v1alpha2.MiniCluster, *View], []error) {
-	var errs []error
-	var answered []*v1alpha2.MiniCluster
-	var apps []*Application
-	for _, mc := range mcs {
-		app, err := s.application(mc)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		answered, apps = append(answered, mc), append(apps, app)
+// headroom returns the headroom of a MiniCluster in a snapshot.
+func (s *Source) headroom(snap *snapshot, mc *v1alpha2.MiniCluster) (*headroom, error) {
+	w, err := s.workload(mc)
+	if err != nil {
+		return nil, err
 	}
-	views := s.watcher.state.Views(apps)
-	return func(yield func(*v1alpha2.MiniCluster, *View) bool) {
-		for i, mc := range answered {
-			// Not what doesn't fit or is too much: an autoscaler that asked for it would be
-			// denied each time.
-			views[i].Fitting = mc.Granted(views[i].Fitting)
-			if !yield(mc, &views[i]) {
-				return
-			}
-		}
-	}, errs
+	return snap.headroom(w), nil
 }
 
-// application is what is known of a MiniCluster's pods, with its reserve.
-func (s *Source) application(mc *v1alpha2.MiniCluster) (*Application, error) {
-	name := types.NamespacedName{Namespace: mc.Namespace, Name: mc.Name}
-	app, err := s.watcher.application(mc)
-	if err != nil {
-		return nil, fmt.Errorf("looking for the pods of %s: %w", name, err)
+// sizeFitting returns the size that fits, within the bounds of a MiniCluster: the controller would reject any other size
+// that an autoscaler set.
+func sizeFitting(mc *v1alpha2.MiniCluster, h *headroom) (int64, error) {
+	if len(h.Uncounted) > 0 {
+		return 0, fmt.Errorf("%w: %s", errUncounted, h.Uncounted)
 	}
-	app.Reserve = s.options.Reserve
+	return mc.Granted(h.Fitting), nil
+}
+
+// workload returns the pods of a MiniCluster with its reserve.
+func (s *Source) workload(mc *v1alpha2.MiniCluster) (*workload, error) {
+	name := types.NamespacedName{Namespace: mc.Namespace, Name: mc.Name}
+	w, err := s.watcher.workload(mc)
+	if err != nil {
+		return nil, fmt.Errorf("getting the pods of %s: %w", name, err)
+	}
+	w.Reserve = s.options.Reserve
 	if text, ok := mc.Annotations[v1alpha2.AnnotationCapacityReserve]; ok {
-		if app.Reserve, err = reserve.Parse(text); err != nil {
+		if w.Reserve, err = reserve.Parse(text); err != nil {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("annotation %s of MiniCluster %s: %v", v1alpha2.AnnotationCapacityReserve, name, err))
 		}
+		w.ReserveText = "=" + text // differs from no annotation even if it is empty
 	}
-	return &app, nil
+	return &w, nil
 }
 
-// application is what the Job of a MiniCluster says about its pods.
-func (w *Watcher) application(mc *v1alpha2.MiniCluster) (Application, error) {
+// workload returns the pods of a MiniCluster according to its Job.
+func (w *watcher) workload(mc *v1alpha2.MiniCluster) (workload, error) {
 	obj, exists, err := w.jobs.GetByKey(mc.Namespace + "/" + mc.Name)
 	if err != nil {
-		return Application{}, fmt.Errorf("getting the Job: %w", err)
+		return workload{}, fmt.Errorf("getting the Job: %w", err)
 	}
-	job, ok := obj.(*template)
+	job, ok := obj.(*jobRecord)
 	if !exists || !ok || job.owner != mc.UID {
-		return Application{}, ErrNoJob
+		return workload{}, errNoJob
 	}
-	return job.app, nil
+	return job.workload, nil
 }

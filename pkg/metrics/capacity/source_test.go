@@ -232,8 +232,8 @@ func TestSourceErrors(t *testing.T) {
 	r.add(t, "wrong", "4", "a lot")
 	r.run(t)
 	_, err = r.ask(t, "miniclusters", "early", "size_fitting", nil)
-	require.ErrorIs(t, err, ErrNoJob)
-	assert.EqualError(t, err, "looking for the pods of ns/early: the MiniCluster has no Job yet")
+	require.ErrorIs(t, err, errNoJob)
+	assert.EqualError(t, err, "getting the pods of ns/early: the MiniCluster has no Job yet")
 	_, err = r.ask(t, "miniclusters", "wrong", "size_fitting", nil)
 	assert.True(t, apierrors.IsBadRequest(err), "%v", err)
 	assert.EqualError(t, err, `annotation flux-framework.org/capacity-reserve of MiniCluster ns/wrong: `+
@@ -244,7 +244,7 @@ func TestSourceErrors(t *testing.T) {
 	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "again", UID: "new"}}
 	require.NoError(t, r.miniClusters.Update(mc))
 	_, err = r.ask(t, "miniclusters", "again", "size_fitting", nil)
-	assert.ErrorIs(t, err, ErrNoJob)
+	assert.ErrorIs(t, err, errNoJob)
 }
 
 // What Prometheus is told and what autoscalers are told is the same.
@@ -362,10 +362,10 @@ func TestResourceOfNoNode(t *testing.T) {
 	})
 	require.Eventually(t, func() bool {
 		_, err := r.ask(t, "miniclusters", "m", MetricSizeFitting, nil)
-		return errors.Is(err, ErrUncounted)
+		return errors.Is(err, errUncounted)
 	}, patience, time.Millisecond)
 	_, err := r.ask(t, "miniclusters", "m", MetricSizeFitting, nil)
-	assert.EqualError(t, err, "no size_fitting of MiniCluster ns/m: no node that counts says how much it has of what its pods hold: [example.com/gpu]")
+	assert.EqualError(t, err, "no size_fitting of MiniCluster ns/m: no schedulable node has a resource that its pods use: [example.com/gpu]")
 	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"))
 	assert.Len(t, r.gather(t)["minicluster_size_fitting"], 1, "that of the other one")
 	values, err := r.ask(t, "miniclusters", "", MetricSizeFitting, nil)
@@ -376,6 +376,6 @@ func TestResourceOfNoNode(t *testing.T) {
 // Before the pods are known, all would be free.
 func TestNothingIsToldTooEarly(t *testing.T) {
 	r := newRig(t, Options{})
-	r.source.watcher.state.SetNode(NewNode(testNode("node-0", "cpu", "32")))
+	r.source.watcher.state.setNode(newNodeRecord(testNode("node-0", "cpu", "32")))
 	assert.Empty(t, r.gather(t))
 }

@@ -1,65 +1,72 @@
 package capacity
 
 import (
-	"maps"
-	"slices"
 	"sync"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// State is what is known of all nodes and of all pods that hold resources or wait for
-// some. An event changes it in a time that doesn't depend on how many there are, and
-// events of different objects may come in any order: a pod before its node, for
-// example. It may be used by several goroutines at a time.
-type State struct {
-	mu     sync.RWMutex
-	places map[string]*place
-	pods   map[types.NamespacedName]*Pod
-	// waiting are the pods that are not bound.
-	waiting map[types.NamespacedName]*Pod
+// clusterState records all nodes, and all pods that hold or need resources. Applying an event takes constant time, and
+// events of different objects may arrive in any order, for example a pod before its node. It is safe for concurrent use.
+type clusterState struct {
+	mu    sync.Mutex
+	nodes map[string]nodeState
+	pods  map[types.NamespacedName]*podRecord
+	// pending has the pods that the scheduler may place, grouped by shape.
+	pending map[podShape]pendingGroup
 	// jobs has the pods of each Job.
-	jobs map[types.NamespacedName]map[types.NamespacedName]*Pod
+	jobs map[types.NamespacedName]*jobState
 }
 
-// place is a node with what its pods hold. The node is nil while only its pods are known.
-type place struct {
-	node *Node
-	used Resources
+// nodeState is a node and the requests of its pods. The node is nil as long as only pods of it are known. What it
+// points to is never modified, so that a snapshot can share it.
+type nodeState struct {
+	node     *nodeRecord
+	requests *Resources
 }
 
-// NewState makes a state of an empty cluster.
-func NewState() *State {
-	return &State{
-		places:  map[string]*place{},
-		pods:    map[types.NamespacedName]*Pod{},
-		waiting: map[types.NamespacedName]*Pod{},
-		jobs:    map[types.NamespacedName]map[types.NamespacedName]*Pod{},
+// pendingGroup is a number of pending pods of equal shape: they differ only in their names.
+type pendingGroup struct {
+	pod   *podRecord
+	count int64
+}
+
+// jobState has the pods of a Job.
+type jobState struct {
+	pods map[types.NamespacedName]*podRecord
+	// list has the same pods. It is built for a snapshot and nil after a change.
+	list []*podRecord
+}
+
+func newClusterState() *clusterState {
+	return &clusterState{
+		nodes:   map[string]nodeState{},
+		pods:    map[types.NamespacedName]*podRecord{},
+		pending: map[podShape]pendingGroup{},
+		jobs:    map[types.NamespacedName]*jobState{},
 	}
 }
 
-// SetNode adds a node or replaces what was known of it. The record must not change
-// afterwards.
-func (s *State) SetNode(n *Node) {
+// setNode adds or replaces a node. The record must not be modified afterwards.
+func (s *clusterState) setNode(n *nodeRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.place(n.Name).node = n
+	s.nodes[n.Name] = nodeState{node: n, requests: s.nodes[n.Name].requests}
 }
 
-// DeleteNode forgets a node. Its pods stay until they are deleted, too.
-func (s *State) DeleteNode(name string) {
+// deleteNode removes a node. Its pods stay until they are deleted.
+func (s *clusterState) deleteNode(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.places[name]; p != nil {
-		p.node = nil
-		s.tidy(name, p)
+	if requests := s.nodes[name].requests; requests != nil {
+		s.nodes[name] = nodeState{requests: requests}
+	} else {
+		delete(s.nodes, name)
 	}
 }
 
-// SetPod adds a pod or replaces the one of the same name; one that has ended is
-// forgotten. The record must not change afterwards.
-func (s *State) SetPod(p *Pod) {
+// setPod adds or replaces a pod. A pod that has ended is removed. The record must not be modified afterwards.
+func (s *clusterState) setPod(p *podRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(p.key())
@@ -67,76 +74,112 @@ func (s *State) SetPod(p *Pod) {
 		return
 	}
 	s.pods[p.key()] = p
-	if p.Node == "" {
-		s.waiting[p.key()] = p
-	} else {
-		s.place(p.Node).used.Add(&p.Requests)
+	switch {
+	case p.Node != "":
+		s.addRequests(p, 1)
+	case !p.Placement.Gated:
+		group := s.pending[p.shape]
+		if group.pod == nil {
+			group.pod = p
+		}
+		group.count++
+		s.pending[p.shape] = group
 	}
 	if p.Job == "" {
 		return
 	}
-	if s.jobs[p.owner()] == nil {
-		s.jobs[p.owner()] = map[types.NamespacedName]*Pod{}
+	job := s.jobs[p.owner()]
+	if job == nil {
+		job = &jobState{pods: map[types.NamespacedName]*podRecord{}}
+		s.jobs[p.owner()] = job
 	}
-	s.jobs[p.owner()][p.key()] = p
+	job.pods[p.key()], job.list = p, nil
 }
 
-// DeletePod forgets a pod, which no longer holds anything.
-func (s *State) DeletePod(key types.NamespacedName) {
+// deletePod removes a pod.
+func (s *clusterState) deletePod(key types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(key)
 }
 
-func (s *State) remove(key types.NamespacedName) {
+func (s *clusterState) remove(key types.NamespacedName) {
 	p := s.pods[key]
 	if p == nil {
 		return
 	}
 	delete(s.pods, key)
-	delete(s.waiting, key)
-	if siblings := s.jobs[p.owner()]; siblings != nil {
-		delete(siblings, key)
-		if len(siblings) == 0 {
+	switch {
+	case p.Node != "":
+		s.addRequests(p, -1)
+	case !p.Placement.Gated:
+		group := s.pending[p.shape]
+		if group.count--; group.count == 0 {
+			delete(s.pending, p.shape)
+		} else {
+			s.pending[p.shape] = group
+		}
+	}
+	if job := s.jobs[p.owner()]; job != nil {
+		delete(job.pods, key)
+		job.list = nil
+		if len(job.pods) == 0 {
 			delete(s.jobs, p.owner())
 		}
 	}
-	if p.Node != "" {
-		on := s.place(p.Node)
-		on.used.Sub(&p.Requests)
-		s.tidy(p.Node, on)
-	}
 }
 
-func (s *State) place(name string) *place {
-	p := s.places[name]
-	if p == nil {
-		p = &place{}
-		s.places[name] = p
+// addRequests adds the requests of a pod to its node, some times. It replaces them, because snapshots share them.
+func (s *clusterState) addRequests(p *podRecord, times int64) {
+	state := s.nodes[p.Node]
+	var requests Resources
+	if state.requests != nil {
+		requests = state.requests.Clone()
 	}
-	return p
+	requests.add(&p.Requests, times)
+	state.requests = &requests
+	if requests.Pods == 0 {
+		state.requests = nil
+	}
+	if state.node == nil && state.requests == nil {
+		delete(s.nodes, p.Node)
+		return
+	}
+	s.nodes[p.Node] = state
 }
 
-// resources are those that nodes which count have, in an order that is always the same. What
-// only pods ask for is not among them: there would be no end to names.
-func (s *State) resources() []corev1.ResourceName {
-	others := map[corev1.ResourceName]bool{}
-	for _, p := range s.places {
-		if p.node == nil || !p.node.usable() {
-			continue
+// stateCopy is a copy of a clusterState, whose content does not change any more.
+type stateCopy struct {
+	nodes   []nodeState
+	pending []pendingGroup
+	jobs    map[types.NamespacedName][]*podRecord
+}
+
+// copy returns a copy of the parts that a snapshot needs. Events wait for it, so it copies pointers only.
+func (s *clusterState) copy() stateCopy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := stateCopy{
+		nodes:   make([]nodeState, 0, len(s.nodes)),
+		pending: make([]pendingGroup, 0, len(s.pending)),
+		jobs:    make(map[types.NamespacedName][]*podRecord, len(s.jobs)),
+	}
+	for _, n := range s.nodes {
+		if n.node != nil && n.node.schedulable() {
+			c.nodes = append(c.nodes, n)
 		}
-		for _, r := range []*Resources{&p.node.Capacity, &p.node.Allocatable} {
-			for name := range r.Other {
-				others[name] = true
+	}
+	for _, group := range s.pending {
+		c.pending = append(c.pending, group)
+	}
+	for name, job := range s.jobs {
+		if job.list == nil {
+			job.list = make([]*podRecord, 0, len(job.pods))
+			for _, p := range job.pods {
+				job.list = append(job.list, p)
 			}
 		}
+		c.jobs[name] = job.list
 	}
-	return append(everywhere(), slices.Sorted(maps.Keys(others))...)
-}
-
-// tidy forgets a place of which nothing is known any more.
-func (s *State) tidy(name string, p *place) {
-	if p.node == nil && p.used.Pods == 0 {
-		delete(s.places, name)
-	}
+	return c
 }

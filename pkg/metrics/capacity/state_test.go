@@ -19,14 +19,30 @@ type model struct {
 	pods   map[string]*corev1.Pod
 }
 
+func (s *clusterState) headroomFor(w *workload) *headroom { return newSnapshot(s).headroom(w) }
+
+func (s *clusterState) sumsFor(selector labels.Selector) Sums {
+	return *newSnapshot(s).sumsOf(selector)
+}
+
+// headrooms returns the headrooms of several workloads in one snapshot.
+func (s *clusterState) headrooms(workloads []*workload) []*headroom {
+	snap := newSnapshot(s)
+	var all []*headroom
+	for _, w := range workloads {
+		all = append(all, snap.headroom(w))
+	}
+	return all
+}
+
 // step changes the cluster and tells the state, as an informer would.
-func (m *model) step(s *State) {
+func (m *model) step(s *clusterState) {
 	node := fmt.Sprintf("node-%d", m.random.IntN(8))
 	name := fmt.Sprintf("pod-%d", m.random.IntN(60))
 	switch m.random.IntN(8) {
 	case 0:
 		delete(m.nodes, node)
-		s.DeleteNode(node)
+		s.deleteNode(node)
 	case 1, 2:
 		n := testNode(node, "cpu", fmt.Sprint(m.random.IntN(64)), "memory", "8Gi", "pods", "30", "nvidia.com/gpu", fmt.Sprint(m.random.IntN(3)))
 		n.Labels["pool"] = fmt.Sprint(m.random.IntN(2))
@@ -35,14 +51,14 @@ func (m *model) step(s *State) {
 			n.Status.Conditions[0].Status = corev1.ConditionFalse
 		}
 		m.nodes[node] = n
-		s.SetNode(NewNode(n))
+		s.setNode(newNodeRecord(n))
 	case 3:
 		delete(m.pods, name)
-		s.DeletePod(types.NamespacedName{Namespace: "ns", Name: name})
+		s.deletePod(types.NamespacedName{Namespace: "ns", Name: name})
 	default:
 		pod := m.newPod(name, node)
 		m.pods[name] = pod
-		s.SetPod(NewPod(pod))
+		s.setPod(newPodRecord(pod))
 	}
 }
 
@@ -71,13 +87,13 @@ func (m *model) newPod(name, node string) *corev1.Pod {
 }
 
 // state is one that has never seen anything but the cluster as it is.
-func (m *model) state() *State {
-	s := NewState()
+func (m *model) state() *clusterState {
+	s := newClusterState()
 	for _, node := range m.nodes {
-		s.SetNode(NewNode(node))
+		s.setNode(newNodeRecord(node))
 	}
 	for _, pod := range m.pods {
-		s.SetPod(NewPod(pod))
+		s.setPod(newPodRecord(pod))
 	}
 	return s
 }
@@ -90,12 +106,12 @@ func (m *model) sums(selector labels.Selector) Sums {
 			continue
 		}
 		sums.Nodes++
-		allocatable := FromList(node.Status.Allocatable)
+		allocatable := fromList(node.Status.Allocatable)
 		sums.Capacity.Add(&allocatable)
 		sums.Allocatable.Add(&allocatable)
 		for _, pod := range m.pods {
 			if pod.Spec.NodeName == node.Name && pod.Status.Phase != corev1.PodSucceeded {
-				requests := PodRequests(pod)
+				requests := podRequests(pod)
 				sums.Requests.Add(&requests)
 			}
 		}
@@ -107,34 +123,34 @@ func (m *model) sums(selector labels.Selector) Sums {
 func TestRandomEvents(t *testing.T) {
 	for seed := range uint64(50) {
 		m := &model{random: rand.New(rand.NewPCG(seed, 7)), nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{}}
-		s := NewState()
+		s := newClusterState()
 		for i := range 400 {
 			m.step(s)
 			if i%20 != 0 {
 				continue
 			}
 			for _, selector := range []labels.Selector{labels.Everything(), labels.SelectorFromSet(labels.Set{"pool": "1"})} {
-				if !assert.Equal(t, normal(m.sums(selector)), normal(s.Sums(selector)), "seed %d, event %d", seed, i) {
+				if !assert.Equal(t, normal(m.sums(selector)), normal(s.sumsFor(selector)), "seed %d, event %d", seed, i) {
 					return
 				}
 			}
-			app := application(t, "1500m", "10%,memory=1Gi")
-			if !assert.Equal(t, m.state().For(app), s.For(app), "seed %d, event %d", seed, i) {
+			app := testWorkload(t, "1500m", "10%,memory=1Gi")
+			if !assert.Equal(t, m.state().headroomFor(app), s.headroomFor(app), "seed %d, event %d", seed, i) {
 				return
 			}
-			small := application(t, "100m", "")
+			small := testWorkload(t, "100m", "")
 			small.Priority = 1
-			if !assert.Equal(t, []View{s.For(app), s.For(small), s.For(app)}, s.Views([]*Application{app, small, app}), "one view leaves nothing behind for the next") {
+			if !assert.Equal(t, []*headroom{s.headroomFor(app), s.headroomFor(small), s.headroomFor(app)}, s.headrooms([]*workload{app, small, app}), "one headroom leaves nothing behind for the next") {
 				return
 			}
 		}
 		for name := range m.pods {
-			s.DeletePod(types.NamespacedName{Namespace: "ns", Name: name})
+			s.deletePod(types.NamespacedName{Namespace: "ns", Name: name})
 		}
 		for name := range m.nodes {
-			s.DeleteNode(name)
+			s.deleteNode(name)
 		}
-		assert.Equal(t, NewState(), s, "nothing is kept of what is gone")
+		assert.Equal(t, newClusterState(), s, "nothing is kept of what is gone")
 	}
 }
 
@@ -150,10 +166,10 @@ func normal(s Sums) Sums {
 }
 
 // bigState is a cluster of 100 nodes and 5000 pods.
-func bigState() *State {
-	s := NewState()
+func bigState() *clusterState {
+	s := newClusterState()
 	for i := range 100 {
-		s.SetNode(NewNode(testNode(fmt.Sprintf("node-%d", i), "cpu", "64", "memory", "256Gi", "pods", "110", "nvidia.com/gpu", "8")))
+		s.setNode(newNodeRecord(testNode(fmt.Sprintf("node-%d", i), "cpu", "64", "memory", "256Gi", "pods", "110", "nvidia.com/gpu", "8")))
 	}
 	for i := range 5000 {
 		addPods(s, 1, fmt.Sprintf("node-%d", i%100), "500m")
@@ -171,7 +187,7 @@ func BenchmarkUpdate(b *testing.B) {
 		}},
 	}
 	for b.Loop() {
-		s.SetPod(NewPod(&pod))
+		s.setPod(newPodRecord(&pod))
 	}
 }
 
@@ -179,7 +195,7 @@ func BenchmarkUpdate(b *testing.B) {
 func BenchmarkSums(b *testing.B) {
 	s := bigState()
 	for b.Loop() {
-		s.Sums(labels.Everything())
+		s.sumsFor(labels.Everything())
 	}
 }
 
@@ -188,8 +204,8 @@ func BenchmarkFor(b *testing.B) {
 	s := bigState()
 	addPods(s, 50, "", "40")
 	pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("a", "cpu", "4")}}}
-	app := &Application{Requests: PodRequests(&pod), Placement: NewPlacement(&pod.Spec)}
+	app := &workload{Requests: podRequests(&pod), Placement: newPlacement(&pod.Spec)}
 	for b.Loop() {
-		s.For(app)
+		s.headroomFor(app)
 	}
 }

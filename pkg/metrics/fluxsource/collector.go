@@ -16,27 +16,27 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// maxExposition bounds what is read of an agent's answer, which has some 5 KB.
-// The image in that pod is a user's: what it may make us hold, fifty times at once, is bounded.
+// maxExposition limits the size of a response of an agent, which normally has 5 KB. The image of the
+// pod belongs to a user, so the memory that fifty concurrent responses take must be limited.
 const maxExposition = 32 << 10
 
-// target is an agent to ask.
+// target is an agent to query.
 type target struct {
 	cluster types.NamespacedName
 	pod     types.UID
 	address string
 }
 
-// sample is what one agent said last.
+// sample is the last result of querying an agent.
 type sample struct {
 	pod types.UID
-	// asked is when, by our clock; at is when the numbers were so.
+	// asked is the time of the query by the local clock; at is the time of the values.
 	asked, at time.Time
 	values    []float64
 	err       error
 }
 
-// collector asks agents in rounds. No round begins before the last one has ended.
+// collector queries agents in rounds, which do not overlap.
 type collector struct {
 	targets     func() []target
 	metrics     []metric
@@ -49,8 +49,8 @@ type collector struct {
 	samples map[types.NamespacedName]sample
 }
 
-// newClient is a client for agents: small buffers, since there may be thousands of
-// connections, no proxy, and no way to anywhere else.
+// newClient returns an HTTP client for agents. It has small buffers because there may be thousands of
+// connections, uses no proxy and follows no redirects.
 func newClient(concurrency int) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
@@ -68,7 +68,7 @@ func newClient(concurrency int) *http.Client {
 	}
 }
 
-// round asks every agent once and returns when all have answered or had their time.
+// round queries every agent once and returns when all have responded or timed out.
 func (c *collector) round(ctx context.Context) {
 	begin := time.Now()
 	targets := c.targets()
@@ -79,7 +79,7 @@ func (c *collector) round(ctx context.Context) {
 	for _, t := range targets {
 		known[t.cluster] = true
 		group.Go(func() error {
-			s := c.ask(ctx, t)
+			s := c.query(ctx, t)
 			if ctx.Err() == nil {
 				c.store(ctx, t, s)
 			}
@@ -97,8 +97,8 @@ func (c *collector) round(ctx context.Context) {
 	c.observe.round(len(targets), time.Since(begin))
 }
 
-// failedLast puts the agents last that had no answer: should they hang again, the numbers of the
-// others are not late for that.
+// failedLast moves the agents that failed in the last round to the end, so that they do not delay the
+// others if they hang again.
 func (c *collector) failedLast(targets []target) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -111,12 +111,12 @@ func (c *collector) failedLast(targets []target) {
 	slices.SortStableFunc(targets, func(a, b target) int { return failed(a) - failed(b) })
 }
 
-// ask has an agent's numbers, or why it has none.
-func (c *collector) ask(ctx context.Context, t target) sample {
+// query returns the values of an agent, or a sample with an error.
+func (c *collector) query(ctx context.Context, t target) sample {
 	s := sample{pod: t.pod, asked: time.Now()}
 	s.values, s.at, s.err = c.fetch(ctx, t.address)
-	// Clocks of nodes differ; ours is the one that staleness is measured by. The
-	// agent's own numbers are never older than a second.
+	// Clocks of nodes differ, and staleness is measured by the local one. The values of an agent
+	// are at most a second old.
 	if s.at.IsZero() || s.at.After(s.asked) {
 		s.at = s.asked
 	}
@@ -128,21 +128,21 @@ func (c *collector) fetch(ctx context.Context, address string) ([]float64, time.
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", http.NoBody)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("asking its agent: %w", err)
+		return nil, time.Time{}, fmt.Errorf("querying its agent: %w", err)
 	}
 	response, err := c.client.Do(request)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("its agent does not answer: %w", err)
+		return nil, time.Time{}, fmt.Errorf("failed to reach its agent: %w", err)
 	}
 	defer response.Body.Close()
 	body := io.LimitReader(response.Body, maxExposition)
 	if response.StatusCode != http.StatusOK {
 		_, _ = io.Copy(io.Discard, body)
-		return nil, time.Time{}, fmt.Errorf("its agent answers %s", response.Status)
+		return nil, time.Time{}, fmt.Errorf("its agent returned status %s", response.Status)
 	}
 	values, at, err := parse(body, c.metrics)
 	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("its agent does not answer in time: %w", err)
+		err = fmt.Errorf("its agent did not respond in time: %w", err)
 	}
 	return values, at, err
 }
@@ -156,16 +156,16 @@ func (c *collector) store(ctx context.Context, t target, s sample) {
 	logger := klog.FromContext(ctx).WithValues("minicluster", klog.KRef(t.cluster.Namespace, t.cluster.Name), "address", t.address)
 	switch {
 	case s.err != nil && before.err == nil:
-		logger.Info("No metrics", "reason", s.err.Error())
+		logger.Info("Failed to collect metrics", "reason", s.err.Error())
 	case s.err == nil && before.err != nil:
-		logger.Info("Metrics again")
+		logger.Info("Collecting metrics succeeded again")
 	}
 }
 
-// errNotYet: the lead pod is new, and no round has asked it.
-var errNotYet = errors.New("its agent was not asked yet")
+// errNotYet is returned for a new lead pod, which no round has queried.
+var errNotYet = errors.New("its agent has not been queried yet")
 
-// latest is what the agent in a pod said last, if that is not too long ago.
+// latest returns the last sample of the agent in a pod, or an error if it failed or is too old.
 func (c *collector) latest(cluster types.NamespacedName, pod types.UID, maxAge time.Duration) (sample, error) {
 	c.mu.RLock()
 	s, ok := c.samples[cluster]
@@ -176,7 +176,7 @@ func (c *collector) latest(cluster types.NamespacedName, pod types.UID, maxAge t
 	case s.err != nil:
 		return sample{}, s.err
 	case age > maxAge:
-		return sample{}, fmt.Errorf("its numbers are %s old", age.Round(time.Second))
+		return sample{}, fmt.Errorf("its values are %s old", age.Round(time.Second))
 	}
 	return s, nil
 }

@@ -16,14 +16,14 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// byCluster and byService are indexes of lead pods, by NAMESPACE/NAME.
+// byCluster and byService are indexes of lead pods by NAMESPACE/NAME of the MiniCluster and of the Service.
 const (
 	byCluster = "minicluster"
 	byService = "service"
 )
 
-// newLeadInformer sees the pods of index 0 of MiniClusters, and of them only what is
-// needed to ask their agents.
+// newLeadInformer returns an informer of the lead pods of MiniClusters. It stores only the fields that
+// are needed to query their agents.
 func newLeadInformer(client kubernetes.Interface) (cache.SharedIndexInformer, error) {
 	selector := labels.Set{batchv1.JobCompletionIndexAnnotation: "0"}.AsSelector().String() + "," + v1alpha2.LabelHPASelector
 	informer := coreinformers.NewFilteredPodInformer(client, metav1.NamespaceAll, 0, cache.Indexers{
@@ -46,8 +46,7 @@ func indexByLabel(label string) cache.IndexFunc {
 	}
 }
 
-// stripPod keeps who a pod is, whose, where, and the port at which its agent says that
-// the broker is ready.
+// stripPod keeps the identity, the owner, the address and the readiness probe of a lead pod.
 func stripPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {
@@ -76,15 +75,14 @@ func stripPod(obj any) (any, error) {
 	return kept, nil
 }
 
-// leadPod is the pod of a MiniCluster that has its lead broker. Labels are anybody's
-// to write; that the Job which the controller recorded owns the pod is not so easily
-// said.
+// leadPod returns the pod of a MiniCluster that runs its lead broker. Anybody who may create pods can
+// set the label, so the pod must also belong to the Job that the controller recorded.
 func leadPod(index cache.Indexer, mc *v1alpha2.MiniCluster) (*corev1.Pod, error) {
 	found, err := index.ByIndex(byCluster, mc.Namespace+"/"+mc.Name)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the lead pod: %w", err)
+		return nil, fmt.Errorf("getting the lead pod: %w", err)
 	}
-	why := errors.New("it has no lead pod")
+	reason := errors.New("it has no lead pod")
 	for _, obj := range found {
 		pod, ok := obj.(*corev1.Pod)
 		if !ok {
@@ -94,19 +92,19 @@ func leadPod(index cache.Indexer, mc *v1alpha2.MiniCluster) (*corev1.Pod, error)
 		switch {
 		case owner == nil || string(owner.UID) != mc.Status.JobID:
 		case pod.DeletionTimestamp != nil:
-			why = fmt.Errorf("its lead pod %s is going", pod.Name)
+			reason = fmt.Errorf("its lead pod %s is terminating", pod.Name)
 		case pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "":
-			why = fmt.Errorf("its lead pod %s does not run: %s", pod.Name, pod.Status.Phase)
+			reason = fmt.Errorf("its lead pod %s is not running: %s", pod.Name, pod.Status.Phase)
 		default:
 			return pod, nil
 		}
 	}
-	return nil, why
+	return nil, reason
 }
 
-// PodAddress is where the agent of a lead pod serves its metrics: where the kubelet
-// asks whether the pod is ready.
-func PodAddress(pod *corev1.Pod) (string, error) {
+// podAddress returns the address at which the agent of a lead pod serves its metrics, which is that of
+// the readiness probe.
+func podAddress(pod *corev1.Pod) (string, error) {
 	for _, c := range pod.Spec.Containers {
 		if p := c.ReadinessProbe; p != nil && p.HTTPGet != nil && p.HTTPGet.Path == "/readyz" {
 			return net.JoinHostPort(pod.Status.PodIP, p.HTTPGet.Port.String()), nil

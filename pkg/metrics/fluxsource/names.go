@@ -1,28 +1,25 @@
 package fluxsource
 
-// metric is one number of the metrics API, and where the agent's exposition has it.
+// metric maps a metric of the API to a metric of the agent.
 type metric struct {
-	// name is that of the metrics API.
+	// name in the metrics API.
 	name string
-	// family is the agent's metric, state the value of its only label, "" for none.
+	// family is the name of the agent's metric, state the value of its only label or "".
 	family, state string
-	// size tells that it is a size for the MiniCluster, which is then one that is granted.
+	// size marks a size of the MiniCluster, which is limited to its bounds.
 	size bool
-	// demand tells that it adds up what jobs want that wait. Where Uncounted is not 0
-	// it is a lower bound.
+	// demand marks a sum over pending jobs, which is a lower bound if metricUncounted is not 0.
 	demand bool
 }
 
-// Uncounted is the number of waiting jobs that come after those whose demand was added
-// up.
-const Uncounted = "jobs_uncounted_count"
+// metricUncounted is the number of pending jobs whose demand is not included.
+const metricUncounted = "jobs_uncounted_count"
 
-// MetricSizeDemanded is the size that a MiniCluster wants, within its bounds: an autoscaler that
-// asked for another would be denied each time.
+// MetricSizeDemanded is the size that the jobs of a MiniCluster need, within its bounds: the controller
+// would reject any other size that an autoscaler set.
 const MetricSizeDemanded = "size_demanded"
 
-// table lists the metrics. The first ones have the names of flux-metrics-api, which
-// the tutorial uses, and the others follow them.
+// table returns all metrics. The first ones have the names of flux-metrics-api, which the tutorial uses.
 func table() []metric {
 	metrics := []metric{
 		{name: "node_up_count", family: "flux_nodes_up"},
@@ -38,7 +35,7 @@ func table() []metric {
 		metric{name: "nodes_pending", family: "flux_nodes_pending", demand: true},
 		metric{name: "cores_pending", family: "flux_cores_pending", demand: true},
 		metric{name: "gpus_pending", family: "flux_gpus_pending", demand: true},
-		metric{name: Uncounted, family: "flux_jobs_uncounted"},
+		metric{name: metricUncounted, family: "flux_jobs_uncounted"},
 		metric{name: "node_gpus_up_count", family: "flux_gpus_up"},
 		metric{name: "node_gpus_free_count", family: "flux_gpus_free"},
 	)

@@ -7,7 +7,7 @@ import (
 	"k8s.io/component-base/metrics"
 )
 
-// observer counts what the collector does.
+// observer records metrics of the collector.
 type observer struct {
 	rounds   *metrics.Histogram
 	results  *metrics.CounterVec
@@ -18,23 +18,23 @@ func newObserver(registry metrics.KubeRegistry) *observer {
 	o := &observer{
 		rounds: metrics.NewHistogram(&metrics.HistogramOpts{
 			Namespace: "minicluster_metrics", Name: "round_duration_seconds",
-			Help:           "Time of one round, in which every agent is asked once.",
+			Help:           "Duration of a round, in which every agent is queried once.",
 			Buckets:        metrics.ExponentialBuckets(0.005, 4, 8),
 			StabilityLevel: metrics.ALPHA,
 		}),
 		results: metrics.NewCounterVec(&metrics.CounterOpts{
 			Namespace: "minicluster_metrics", Name: "collections_total",
-			Help:           "Agents that were asked, by answer: done, broker_silent, agent_silent.",
+			Help:           "Queries to agents by result: done, broker_silent, agent_silent.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"result"}),
 		clusters: metrics.NewGauge(&metrics.GaugeOpts{
 			Namespace: "minicluster_metrics", Name: "agents",
-			Help:           "Agents of lead brokers that the last round asked.",
+			Help:           "Agents of lead brokers that were queried in the last round.",
 			StabilityLevel: metrics.ALPHA,
 		}),
 	}
 	registry.MustRegister(o.rounds, o.results, o.clusters)
-	// What has not happened yet is there, as 0: for Prometheus, a counter that appears with 1 has not increased.
+	// Initialize all counters with 0: Prometheus sees no increase in a counter that appears with 1.
 	for _, result := range []string{"done", "broker_silent", "agent_silent"} {
 		o.results.WithLabelValues(result)
 	}

@@ -12,20 +12,20 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// errBrokerSilent: the agent answers, its broker does not.
-var errBrokerSilent = errors.New("its lead broker does not answer")
+// errBrokerSilent is returned if the agent responds and its broker does not.
+var errBrokerSilent = errors.New("its lead broker does not respond")
 
-// parse reads the exposition of an agent: the values of the table, in its order, and
-// when they were collected.
+// parse reads the metrics that an agent serves. It returns the values of the table, in its order, and
+// the time at which they were collected.
 func parse(r io.Reader, metrics []metric) (values []float64, at time.Time, err error) {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(r)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("the agent's metrics can't be read: %w", err)
+		return nil, time.Time{}, fmt.Errorf("parsing the metrics of its agent: %w", err)
 	}
 	up, ok := number(families["flux_up"], "")
 	if !ok {
-		return nil, time.Time{}, errors.New("what answers is no agent of a lead broker: it has no metric flux_up")
+		return nil, time.Time{}, errors.New("the response is not from an agent of a lead broker: metric flux_up is missing")
 	}
 	if up != 1 {
 		return nil, time.Time{}, errBrokerSilent
@@ -33,7 +33,7 @@ func parse(r io.Reader, metrics []metric) (values []float64, at time.Time, err e
 	values = make([]float64, len(metrics))
 	for i, m := range metrics {
 		if values[i], ok = number(families[m.family], m.state); !ok {
-			// An agent of another version than ours.
+			// The agent has another version.
 			values[i] = math.NaN()
 		}
 	}
@@ -43,7 +43,7 @@ func parse(r io.Reader, metrics []metric) (values []float64, at time.Time, err e
 	return values, at, nil
 }
 
-// number is the value of a family's metric without labels, or with one of that value.
+// number returns the value of the metric in a family that has no labels, or one label with a value.
 func number(family *dto.MetricFamily, label string) (float64, bool) {
 	for _, m := range family.GetMetric() {
 		switch labels := m.GetLabel(); {

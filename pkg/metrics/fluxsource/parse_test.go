@@ -24,11 +24,11 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                          "no agent of a lead broker",
-		"flux_up 0\n":               "lead broker does not answer",
-		"flux_up{a=\"b\"} 1\n":      "no agent of a lead broker",
-		"hello, this is not it\n":   "can't be read",
-		"flux_up 1\nflux_nodes_up{": "can't be read",
+		"":                          "not from an agent of a lead broker",
+		"flux_up 0\n":               "lead broker does not respond",
+		"flux_up{a=\"b\"} 1\n":      "not from an agent of a lead broker",
+		"hello, this is not it\n":   "parsing the metrics of its agent",
+		"flux_up 1\nflux_nodes_up{": "parsing the metrics of its agent",
 	} {
 		_, _, err := parse(strings.NewReader(text), table())
 		assert.ErrorContains(t, err, want, "%q", text)

@@ -15,24 +15,24 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 )
 
-// TutorialService is the Service that the custom-metrics tutorial of 2023 names. It
-// stands for the only MiniCluster of a namespace, whether it exists or not.
-const TutorialService = "custom-metrics-apiserver"
+// tutorialService is the Service that the custom-metrics tutorial of 2023 uses. It represents the only
+// MiniCluster of a namespace and does not have to exist.
+const tutorialService = "custom-metrics-apiserver"
 
-// CustomValues returns a metric of MiniClusters, or of Services that stand for one.
+// CustomValues returns values of a metric of MiniClusters, or of the Services that represent one.
 func (s *Source) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Value, error) {
 	switch {
 	case q.Resource == services && q.Name != "":
-		return s.ofService(q)
+		return s.serviceValues(q)
 	case q.Resource == services:
-		return s.ofServices(q)
+		return s.allServiceValues(q)
 	case q.Name != "":
 		mc, err := s.clusters.MiniClusters(q.Namespace).Get(q.Name)
 		if apierrors.IsNotFound(err) {
 			return nil, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("looking for the MiniCluster: %w", err)
+			return nil, fmt.Errorf("getting the MiniCluster: %w", err)
 		}
 		value, err := s.value(mc, q.Metric)
 		return one(value, err, q.MetricSelector)
@@ -44,16 +44,16 @@ func (s *Source) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Val
 	return s.values(clusters, q.Metric, q.MetricSelector)
 }
 
-// ExternalValues returns a metric of the MiniClusters of a namespace. Those that have ended want
-// nothing and have nothing.
+// ExternalValues returns values of a metric of the MiniClusters in a namespace. It omits finished ones,
+// which have no demand.
 func (s *Source) ExternalValues(_ context.Context, q metrics.ExternalQuery) ([]metrics.Value, error) {
 	clusters, err := s.clusters.MiniClusters(q.Namespace).List(labels.Everything())
 	if err != nil {
 		return nil, fmt.Errorf("listing MiniClusters: %w", err)
 	}
 	var values []metrics.Value
-	for _, mc := range ordered(clusters) {
-		if mc.Status.Finished() || !q.Selector.Matches(labels.Merge(mc.Labels, labels.Set{LabelMiniCluster: mc.Name})) {
+	for _, mc := range sorted(clusters) {
+		if mc.Status.Finished() || !q.Selector.Matches(labels.Merge(mc.Labels, labels.Set{labelMiniCluster: mc.Name})) {
 			continue
 		}
 		value, err := s.value(mc, q.Metric)
@@ -75,11 +75,11 @@ func one(value metrics.Value, err error, selector labels.Selector) ([]metrics.Va
 	return []metrics.Value{value}, nil
 }
 
-// values leaves out what is not known, unless that is all.
+// values omits unknown values, and returns an error if all are unknown.
 func (s *Source) values(clusters []*v1alpha2.MiniCluster, metric string, selector labels.Selector) ([]metrics.Value, error) {
 	var values []metrics.Value
 	var errs []error
-	for _, mc := range ordered(clusters) {
+	for _, mc := range sorted(clusters) {
 		value, err := s.value(mc, metric)
 		switch {
 		case err != nil:
@@ -94,10 +94,10 @@ func (s *Source) values(clusters []*v1alpha2.MiniCluster, metric string, selecto
 	return values, nil
 }
 
-// ofService is the metric of the one MiniCluster that a Service stands for.
-func (s *Source) ofService(q metrics.Query) ([]metrics.Value, error) {
-	clusters := s.behind(q.Namespace, q.Name)
-	if len(clusters) == 0 && q.Name == TutorialService {
+// serviceValues returns the value of the MiniCluster that a Service represents.
+func (s *Source) serviceValues(q metrics.Query) ([]metrics.Value, error) {
+	clusters := s.clustersOfService(q.Namespace, q.Name)
+	if len(clusters) == 0 && q.Name == tutorialService {
 		var err error
 		if clusters, err = s.clusters.MiniClusters(q.Namespace).List(labels.Everything()); err != nil {
 			return nil, fmt.Errorf("listing MiniClusters: %w", err)
@@ -112,16 +112,16 @@ func (s *Source) ofService(q metrics.Query) ([]metrics.Value, error) {
 		return one(value, err, q.MetricSelector)
 	}
 	names := make([]string, 0, len(clusters))
-	for _, mc := range ordered(clusters) {
+	for _, mc := range sorted(clusters) {
 		names = append(names, mc.Name)
 	}
-	return nil, apierrors.NewBadRequest(fmt.Sprintf("Service %s/%s stands for several MiniClusters (%s): ask for the metric of one of them (kind: MiniCluster)",
+	return nil, apierrors.NewBadRequest(fmt.Sprintf("Service %s/%s is shared by several MiniClusters (%s): query one of them (kind: MiniCluster)",
 		q.Namespace, q.Name, strings.Join(names, ", ")))
 }
 
-// ofServices are the metrics of all headless Services that stand for one MiniCluster.
-func (s *Source) ofServices(q metrics.Query) ([]metrics.Value, error) {
-	// The labels of the Services that the controller makes.
+// allServiceValues returns the values of all headless Services that represent exactly one MiniCluster.
+func (s *Source) allServiceValues(q metrics.Query) ([]metrics.Value, error) {
+	// These are the labels of the Services that the controller creates.
 	if !q.Selector.Matches(labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}) {
 		return nil, nil
 	}
@@ -131,13 +131,13 @@ func (s *Source) ofServices(q metrics.Query) ([]metrics.Value, error) {
 	}
 	var values []metrics.Value
 	var errs []error
-	for _, mc := range ordered(clusters) {
+	for _, mc := range sorted(clusters) {
 		pod, err := leadPod(s.leads.GetIndexer(), mc)
 		if err != nil {
 			continue
 		}
 		service := pod.Labels[v1alpha2.LabelHeadlessService]
-		if service == "" || len(s.behind(q.Namespace, service)) != 1 {
+		if service == "" || len(s.clustersOfService(q.Namespace, service)) != 1 {
 			continue
 		}
 		value, err := s.value(mc, q.Metric)
@@ -156,11 +156,11 @@ func (s *Source) ofServices(q metrics.Query) ([]metrics.Value, error) {
 	return values, nil
 }
 
-// behind are the MiniClusters whose lead pod stands behind a headless Service.
-func (s *Source) behind(namespace, service string) []*v1alpha2.MiniCluster {
+// clustersOfService returns the MiniClusters whose lead pod belongs to a headless Service.
+func (s *Source) clustersOfService(namespace, service string) []*v1alpha2.MiniCluster {
 	pods, err := s.leads.GetIndexer().ByIndex(byService, namespace+"/"+service)
 	if err != nil {
-		return nil // there is such an index
+		return nil // the index exists
 	}
 	seen := map[string]bool{}
 	var clusters []*v1alpha2.MiniCluster
@@ -177,7 +177,8 @@ func (s *Source) behind(namespace, service string) []*v1alpha2.MiniCluster {
 	return clusters
 }
 
-func ordered(clusters []*v1alpha2.MiniCluster) []*v1alpha2.MiniCluster {
+// sorted returns MiniClusters sorted by name.
+func sorted(clusters []*v1alpha2.MiniCluster) []*v1alpha2.MiniCluster {
 	clusters = slices.Clone(clusters)
 	slices.SortFunc(clusters, func(a, b *v1alpha2.MiniCluster) int { return strings.Compare(a.Name, b.Name) })
 	return clusters

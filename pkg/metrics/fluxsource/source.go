@@ -21,29 +21,29 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 )
 
-// LabelMiniCluster is the label of external metrics that carries the name of the
-// MiniCluster; they have the MiniCluster's own labels besides.
-const LabelMiniCluster = "minicluster"
+// labelMiniCluster is the label of external metrics with the name of the MiniCluster. They also have the
+// labels of the MiniCluster.
+const labelMiniCluster = "minicluster"
 
-// Options are what the source is made of.
+// Options configure a source.
 type Options struct {
 	Kube kubernetes.Interface
-	// MiniClusters is started by whoever made it.
+	// MiniClusters is started by the caller.
 	MiniClusters fluxinformers.MiniClusterInformer
 	Registry     componentmetrics.KubeRegistry
-	// Interval is the time from the beginning of a round to that of the next one.
+	// Interval between the starts of two rounds.
 	Interval time.Duration
-	// Timeout is what an agent has to answer.
+	// Timeout of a query to an agent.
 	Timeout time.Duration
-	// MaxAge is how old numbers may be.
+	// MaxAge of the values that are served.
 	MaxAge time.Duration
-	// Concurrency is how many agents are asked at a time.
+	// Concurrency is the number of agents that are queried at the same time.
 	Concurrency int
-	// Address is where the agent of a lead pod is; nil for PodAddress.
+	// Address returns the address of the agent of a lead pod; nil selects the default.
 	Address func(*corev1.Pod) (string, error)
 }
 
-// Source knows the metrics of Flux.
+// Source provides metrics of Flux.
 type Source struct {
 	options   Options
 	clusters  fluxlisters.MiniClusterLister
@@ -59,14 +59,14 @@ var (
 	_ metrics.Runner = (*Source)(nil)
 )
 
-// New makes the source. It collects while Run runs.
+// New returns a source. It collects metrics while Run runs.
 func New(o Options) (*Source, error) {
 	leads, err := newLeadInformer(o.Kube)
 	if err != nil {
 		return nil, err
 	}
 	if o.Address == nil {
-		o.Address = PodAddress
+		o.Address = podAddress
 	}
 	s := &Source{
 		options: o, clusters: o.MiniClusters.Lister(), synced: o.MiniClusters.Informer().HasSynced,
@@ -82,7 +82,7 @@ func New(o Options) (*Source, error) {
 	return s, nil
 }
 
-// Run collects until the context ends.
+// Run collects metrics until the context ends.
 func (s *Source) Run(ctx context.Context) error {
 	informing := make(chan struct{})
 	go func() {
@@ -101,19 +101,19 @@ func (s *Source) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C: // at most one tick waits, however long the round was
+		case <-ticker.C: // at most one tick is pending after a long round
 		}
 	}
 }
 
-// Synced tells whether MiniClusters and their lead pods are known.
+// Synced reports whether the caches of MiniClusters and lead pods are synced.
 func (s *Source) Synced() bool { return s.synced() && s.leads.HasSynced() }
 
-// targets are the agents of all MiniClusters whose lead pod runs.
+// targets returns the agents of all MiniClusters whose lead pod is running.
 func (s *Source) targets() []target {
 	clusters, err := s.clusters.List(labels.Everything())
 	if err != nil {
-		return nil // a lister of a cache has no errors
+		return nil // listing a cache does not fail
 	}
 	targets := make([]target, 0, len(clusters))
 	for _, mc := range clusters {
@@ -134,7 +134,7 @@ func key(mc *v1alpha2.MiniCluster) types.NamespacedName {
 	return types.NamespacedName{Namespace: mc.Namespace, Name: mc.Name}
 }
 
-// value is a metric of a MiniCluster.
+// value returns the value of a metric of a MiniCluster.
 func (s *Source) value(mc *v1alpha2.MiniCluster, name string) (metrics.Value, error) {
 	value, err := s.number(mc, name)
 	if err != nil {
@@ -142,10 +142,6 @@ func (s *Source) value(mc *v1alpha2.MiniCluster, name string) (metrics.Value, er
 	}
 	return value, nil
 }
-
-// largest is what a number of nodes, cores, jobs or seconds is never above; thousandths of it can
-// be counted.
-const largest = 1e15
 
 func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, error) {
 	pod, err := leadPod(s.leads.GetIndexer(), mc)
@@ -162,21 +158,21 @@ func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, e
 	i := s.byName[name]
 	number := last.values[i]
 	if math.IsNaN(number) {
-		return metrics.Value{}, fmt.Errorf("its agent does not know %s", s.metrics[i].family)
+		return metrics.Value{}, fmt.Errorf("its agent does not provide %s", s.metrics[i].family)
 	}
-	if math.Abs(number) > largest {
-		return metrics.Value{}, fmt.Errorf("its agent says that %s is %g", s.metrics[i].family, number)
+	if math.Abs(number) > metrics.MaxValue {
+		return metrics.Value{}, fmt.Errorf("its agent returned an invalid value of %s: %g", s.metrics[i].family, number)
 	}
 	if s.metrics[i].size {
 		number = float64(mc.Granted(int64(number)))
 	}
-	// What the first ones of very many jobs want is reason to grow, and none to shrink.
-	if more := last.values[s.byName[Uncounted]]; s.metrics[i].demand && more > 0 && (!s.metrics[i].size || number < float64(mc.Status.Size)) {
-		return metrics.Value{}, fmt.Errorf("%.0f jobs wait besides those whose demand is added up", more)
+	// The demand of a part of the jobs is a reason to grow, and not a reason to shrink.
+	if more := last.values[s.byName[metricUncounted]]; s.metrics[i].demand && more > 0 && (!s.metrics[i].size || number < float64(mc.Status.Size)) {
+		return metrics.Value{}, fmt.Errorf("%.0f pending jobs are not included in the demand", more)
 	}
 	return metrics.Value{
 		Kind: v1alpha2.MiniClusterKind, Namespace: mc.Namespace, Name: mc.Name, At: last.at,
-		Labels:   labels.Merge(mc.Labels, labels.Set{LabelMiniCluster: mc.Name}),
+		Labels:   labels.Merge(mc.Labels, labels.Set{labelMiniCluster: mc.Name}),
 		Quantity: *resource.NewMilliQuantity(int64(math.Round(number*1000)), resource.DecimalSI),
 	}, nil
 }
@@ -187,7 +183,7 @@ var (
 	serviceKind  = schema.GroupVersionKind{Version: "v1", Kind: "Service"}
 )
 
-// Custom lists every metric, of MiniClusters and of Services.
+// Custom returns every metric of MiniClusters and of Services.
 func (s *Source) Custom() []metrics.Info {
 	infos := make([]metrics.Info, 0, 2*len(s.metrics))
 	for _, m := range s.metrics {
@@ -196,7 +192,7 @@ func (s *Source) Custom() []metrics.Info {
 	return infos
 }
 
-// External lists every metric.
+// External returns the name of every metric.
 func (s *Source) External() []string {
 	names := make([]string, 0, len(s.metrics))
 	for _, m := range s.metrics {

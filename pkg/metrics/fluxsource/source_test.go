@@ -45,7 +45,7 @@ func newWorld(t testing.TB) *world {
 			if a, ok := w.address[p.Name]; ok {
 				return a, nil
 			}
-			return PodAddress(p)
+			return podAddress(p)
 		},
 	})
 	require.NoError(t, err)
@@ -107,14 +107,14 @@ func TestValuesOfOne(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, "a", "svc", says("flux_nodes_up 3\nflux_nodes_demanded 21\nflux_jobs{state=\"run\"} 2"))
 	_, err := w.get(t, "", MetricSizeDemanded, "a")
-	require.ErrorContains(t, err, "no size_demanded of MiniCluster ns/a: its agent was not asked yet")
+	require.ErrorContains(t, err, "no size_demanded of MiniCluster ns/a: its agent has not been queried yet")
 	w.collector.round(t.Context())
 	for _, tc := range []struct{ resource, metric, name, want string }{
 		{"", "node_up_count", "a", "MiniCluster a=3"},
 		{"", "job_queue_state_run_count", "a", "MiniCluster a=2"},
 		{"", MetricSizeDemanded, "a", "MiniCluster a=8"}, // at most the maximum
 		{"services", "node_up_count", "svc", "Service svc=3"},
-		{"services", "node_up_count", TutorialService, "Service custom-metrics-apiserver=3"},
+		{"services", "node_up_count", tutorialService, "Service custom-metrics-apiserver=3"},
 		{"services", "node_up_count", "else", ""},
 		{"", "node_up_count", "else", ""},
 		{"services", "node_up_count", "", "Service svc=3"},
@@ -124,7 +124,7 @@ func TestValuesOfOne(t *testing.T) {
 		assert.Equal(t, tc.want, got, tc)
 	}
 	_, err = w.get(t, "", "node_free_count", "a")
-	require.ErrorContains(t, err, "does not know flux_nodes_free")
+	require.ErrorContains(t, err, "does not provide flux_nodes_free")
 }
 
 // Of very many jobs not all are looked at. What they want is then at least so much: an
@@ -144,14 +144,14 @@ func TestUncountedJobs(t *testing.T) {
 		{"less", "nodes_pending", ""},
 		{"less", "cores_pending", ""},
 		{"less", "node_up_count", "1"},
-		{"less", Uncounted, "70"},
+		{"less", metricUncounted, "70"},
 		{"all", MetricSizeDemanded, "5"},
 		{"all", "nodes_pending", "4"},
 		{"all", "cores_pending", "16"},
 	} {
 		got, err := w.get(t, "", tc.metric, tc.name)
 		if tc.want == "" {
-			require.ErrorContains(t, err, "no "+tc.metric+" of MiniCluster ns/"+tc.name+": 70 jobs wait besides those whose demand is added up")
+			require.ErrorContains(t, err, "no "+tc.metric+" of MiniCluster ns/"+tc.name+": 70 pending jobs are not included in the demand")
 			continue
 		}
 		require.NoError(t, err)
@@ -183,8 +183,8 @@ func TestWhatIsNotKnownIsAnError(t *testing.T) {
 	w.add(t, "fine", "s8", says("flux_nodes_up 1"))
 	w.collector.round(t.Context())
 	for name, want := range map[string]string{
-		"silent": "its lead broker does not answer", "broken": "418", "elsewhere": "302", "pending": "does not run: Pending",
-		"going": "is going", "forged": "it has no lead pod", "bare": "has no agent",
+		"silent": "its lead broker does not respond", "broken": "418", "elsewhere": "302", "pending": "is not running: Pending",
+		"going": "is terminating", "forged": "it has no lead pod", "bare": "has no agent",
 	} {
 		_, err := w.get(t, "", "node_up_count", name)
 		require.ErrorContains(t, err, want, name)
@@ -236,7 +236,7 @@ func TestMetricSelector(t *testing.T) {
 	for text, want := range map[string]int{"team=a": 1, "team=b": 0} {
 		selector, err := labels.Parse(text)
 		require.NoError(t, err)
-		for _, q := range []metrics.Query{{Name: "a"}, {}, {Name: "svc"}, {Name: TutorialService}} {
+		for _, q := range []metrics.Query{{Name: "a"}, {}, {Name: "svc"}, {Name: tutorialService}} {
 			q.Info, q.Namespace = metrics.Info{Resource: miniclusters, Metric: "node_up_count"}, "ns"
 			q.Selector, q.MetricSelector = labels.Everything(), selector
 			if q.Name != "" && q.Name != "a" {
@@ -263,7 +263,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	})
 	w.collector.round(t.Context())
 	for name, want := range map[string]string{
-		"endless": "says that flux_nodes_up is +Inf", "huge": "says that flux_nodes_up is 1e+300", "long": "", "heady": "does not answer",
+		"endless": "invalid value of flux_nodes_up: +Inf", "huge": "invalid value of flux_nodes_up: 1e+300", "long": "", "heady": "failed to reach its agent",
 	} {
 		_, err := w.get(t, "", "node_up_count", name)
 		require.Error(t, err, name)
@@ -308,13 +308,13 @@ func TestOldNumbersAreNotGivenOut(t *testing.T) {
 	down.Store(true)
 	w.collector.round(t.Context())
 	_, err = w.get(t, "", "node_up_count", "a")
-	require.ErrorContains(t, err, "does not answer", "the last answer counts, not the last number")
+	require.ErrorContains(t, err, "failed to reach its agent", "the last answer counts, not the last number")
 
 	down.Store(false)
 	w.collector.round(t.Context())
 	w.add(t, "a", "svc", says("flux_nodes_up 1"), func(_ *v1alpha2.MiniCluster, p *corev1.Pod) { p.UID = "the next pod" })
 	_, err = w.get(t, "", "node_up_count", "a")
-	require.ErrorContains(t, err, "not asked yet", "numbers of its predecessor are not its own")
+	require.ErrorContains(t, err, "has not been queried yet", "numbers of its predecessor are not its own")
 }
 
 func TestServiceOfSeveral(t *testing.T) {
@@ -322,7 +322,7 @@ func TestServiceOfSeveral(t *testing.T) {
 	w.add(t, "a", "shared", says("flux_nodes_up 1"))
 	w.add(t, "b", "shared", says("flux_nodes_up 2"))
 	w.collector.round(t.Context())
-	for _, name := range []string{"shared", TutorialService} {
+	for _, name := range []string{"shared", tutorialService} {
 		_, err := w.get(t, "services", "node_up_count", name)
 		require.ErrorContains(t, err, "several MiniClusters (a, b)")
 	}
@@ -382,7 +382,7 @@ func TestPodAddress(t *testing.T) {
 	w.add(t, "a", "svc", nil)
 	pod, ok := w.leads.GetStore().List()[0].(*corev1.Pod)
 	require.True(t, ok)
-	address, err := PodAddress(pod)
+	address, err := podAddress(pod)
 	require.NoError(t, err)
 	assert.Equal(t, "10.0.0.1:9560", address)
 	assert.Empty(t, pod.Spec.Containers[0].Env, "what is not needed is not kept")

@@ -11,20 +11,20 @@ import (
 	"minicluster.internal/operator/pkg/metrics/capacity"
 )
 
-// mostAsked is how many namespaces are asked about, one by one, for somebody who may not
-// see all; atOnce is how many at the same time.
+// maxNamespaces is the number of namespaces that are checked one by one for a user who may not see all
+// of them; concurrentChecks is the number of checks at the same time.
 const (
-	mostAsked = 100
-	atOnce    = 10
+	maxNamespaces    = 100
+	concurrentChecks = 10
 )
 
-// access says who may see what: of MiniClusters and of the cluster's capacity, each sees
-// what the metrics API would tell.
+// access decides what a user may see: the MiniClusters and the capacity whose metrics the user may get
+// from the metrics API.
 type access struct {
 	authorizer authorizer.UnconditionalAuthorizer
 }
 
-// Resources of the metrics API that the page shows metrics of.
+// Resources of the metrics API whose metrics the page shows.
 const (
 	metricsGroup   = "custom.metrics.k8s.io"
 	metricsVersion = "v1beta2"
@@ -32,11 +32,11 @@ const (
 	ofServices     = "services"
 )
 
-// everySeen stands for all namespaces.
-const everySeen = "/"
+// allNamespaces represents all namespaces in scope.seen.
+const allNamespaces = "/"
 
-// scope is what somebody may see of a namespace, or of all if that is "". It is nil if that
-// is nothing.
+// scope returns what a user may see of a namespace, or of all namespaces if it is "". It returns nil if
+// the user may see nothing.
 func (a access) scope(ctx context.Context, who user.Info, namespace string, present []string) (*scope, error) {
 	all, err := a.may(ctx, who, "", ofMiniClusters, "")
 	if err != nil {
@@ -46,16 +46,16 @@ func (a access) scope(ctx context.Context, who user.Info, namespace string, pres
 	seen := map[string]bool{}
 	switch {
 	case all:
-		s.may, s.seen = func(of string) bool { return namespace == "" || namespace == of }, everySeen
+		s.may, s.seen = func(of string) bool { return namespace == "" || namespace == of }, allNamespaces
 	case namespace != "":
 		present = []string{namespace}
 		fallthrough
 	default:
-		s.unasked = max(0, len(present)-mostAsked)
-		present = present[:min(len(present), mostAsked)]
+		s.unchecked = max(0, len(present)-maxNamespaces)
+		present = present[:min(len(present), maxNamespaces)]
 		answers := make([]bool, len(present))
 		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(atOnce)
+		group.SetLimit(concurrentChecks)
 		for i, of := range present {
 			group.Go(func() (err error) {
 				answers[i], err = a.may(ctx, who, of, ofMiniClusters, "")
@@ -63,12 +63,12 @@ func (a access) scope(ctx context.Context, who user.Info, namespace string, pres
 			})
 		}
 		if err := group.Wait(); err != nil {
-			return nil, err //nolint:wrapcheck // it is ours
+			return nil, err //nolint:wrapcheck // it is wrapped already
 		}
 		for i, of := range present {
 			if answers[i] {
 				seen[of] = true
-				s.seen += of + everySeen // which no namespace's name has in it
+				s.seen += of + allNamespaces // not a part of any name
 			}
 		}
 		s.may = func(of string) bool { return seen[of] }
@@ -76,22 +76,21 @@ func (a access) scope(ctx context.Context, who user.Info, namespace string, pres
 	if s.capacity, err = a.may(ctx, who, namespace, ofServices, capacity.DefaultService); err != nil {
 		return nil, err
 	}
-	// Where there is no MiniCluster, there is no namespace to ask about, and nothing to hide.
+	// If there is no MiniCluster, there is no namespace to check and nothing to hide.
 	if !all && len(seen) == 0 && !s.capacity && len(present) > 0 {
 		return nil, nil
 	}
 	return s, nil
 }
 
-// may asks whether somebody may get all metrics of a resource's objects, or of the one with
-// a name.
+// may reports whether a user may get all metrics of the objects of a resource, or of one object.
 func (a access) may(ctx context.Context, who user.Info, namespace, resource, name string) (bool, error) {
 	decision, _, err := a.authorizer.Authorize(ctx, authorizer.AttributesRecord{
 		User: who, Verb: "get", Namespace: namespace, APIGroup: metricsGroup, APIVersion: metricsVersion,
 		Resource: resource, Subresource: "*", Name: name, ResourceRequest: true,
 	})
 	if err != nil {
-		return false, fmt.Errorf("asking whether %s may get the metrics of %s: %w", who.GetName(), resource, err)
+		return false, fmt.Errorf("checking whether %s may get the metrics of %s: %w", who.GetName(), resource, err)
 	}
 	return decision == authorizer.DecisionAllow, nil
 }

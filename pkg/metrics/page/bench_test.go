@@ -20,7 +20,7 @@ func restless(b *testing.B, n int) *world {
 	for i := range n {
 		w.put(b, cluster(fmt.Sprintf("ns-%d", i%10), fmt.Sprintf("mc-%d", i), 1, 100))
 	}
-	for at := range int(Window / w.options.Interval) {
+	for at := range int(window / w.options.Interval) {
 		for _, of := range w.ordered {
 			w.say(of.String(), int64(at%97), 1, 2, int64(at%89))
 		}
@@ -84,7 +84,7 @@ func BenchmarkUpdate(b *testing.B) {
 			sent := make([]map[string][sha256.Size]byte, 10)
 			for i := range sent {
 				sent[i] = map[string][sha256.Size]byte{}
-				d.draw(&all, query{}).news(sent[i])
+				d.draw(&all, query{}).update(sent[i])
 			}
 			size, updates := 0, 0
 			for b.Loop() {
@@ -97,7 +97,7 @@ func BenchmarkUpdate(b *testing.B) {
 				w.after(w.options.Interval)
 				b.StartTimer()
 				for i := range sent {
-					size += len(d.draw(&all, query{}).news(sent[i]))
+					size += len(d.draw(&all, query{}).update(sent[i]))
 				}
 				updates++
 			}

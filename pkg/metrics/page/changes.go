@@ -13,25 +13,25 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// mostChanges is how many changes are kept of each namespace, so that a restless one
-// pushes out no other's.
-const mostChanges = 100
+// maxChanges is the number of changes that are kept per namespace, so that a busy namespace does not
+// displace the changes of others.
+const maxChanges = 100
 
-// mostText is how long a message may be, in letters; it is cut beyond that.
-const mostText = 400
+// maxText is the maximum number of characters of a message.
+const maxText = 400
 
-// change is something that happened to a MiniCluster.
+// change is a change of a MiniCluster.
 type change struct {
 	at              time.Time
 	namespace, name string
 	text            string
-	// warning is set where somebody did not get what was asked for.
+	// warning is set if a request was not fulfilled.
 	warning bool
 }
 
-// changed are the differences between two states of a MiniCluster that people care
-// about. It stands in for the controller's events, which tell the same, since reading
-// them would take a right to the events of everything in the cluster.
+// changed returns the relevant differences between two states of a MiniCluster. It replaces the events
+// of the controller, which contain the same: reading them would require the right to read all events
+// in the cluster.
 func changed(before, now *v1alpha2.MiniCluster, at time.Time) []change {
 	var changes []change
 	add := func(warning bool, format string, args ...any) {
@@ -40,27 +40,27 @@ func changed(before, now *v1alpha2.MiniCluster, at time.Time) []change {
 		})
 	}
 	if before.UID != now.UID {
-		add(false, "Made again, with size %d", now.RequestedSize())
+		add(false, "Re-created with size %d", now.RequestedSize())
 		return changes
 	}
 	if from, to := before.RequestedSize(), now.RequestedSize(); from != to {
-		add(false, "Size asked for: %d, was %d", to, from)
+		add(false, "Requested size changed from %d to %d", from, to)
 	}
 	if now.DeletionTimestamp != nil && before.DeletionTimestamp == nil {
-		add(false, "Is being deleted")
+		add(false, "Deletion started")
 	}
 	for i := range now.Status.Conditions {
 		is := &now.Status.Conditions[i]
 		was := meta.FindStatusCondition(before.Status.Conditions, is.Type)
-		if warning, worth := worthTelling(was, is); worth {
-			add(warning, "%s", told(is))
+		if warning, ok := notable(was, is); ok {
+			add(warning, "%s", describe(is))
 		}
 	}
 	return changes
 }
 
-// worthTelling tells whether a condition says something new, and whether it is a warning.
-func worthTelling(was, is *metav1.Condition) (warning, worth bool) {
+// notable reports whether a condition contains news, and whether it is a warning.
+func notable(was, is *metav1.Condition) (warning, ok bool) {
 	if was == nil {
 		was = &metav1.Condition{}
 	}
@@ -70,7 +70,7 @@ func worthTelling(was, is *metav1.Condition) (warning, worth bool) {
 	case v1alpha2.ConditionReady:
 		return false, on && was.Status != is.Status
 	case v1alpha2.ConditionProgressing:
-		// Coming, growing and being done are told by sizes and by Ready.
+		// Sizes and the condition Ready already show that it starts, grows and is stable.
 		ordinary := slices.Contains([]string{
 			v1alpha2.ReasonStable, v1alpha2.ReasonResizing, v1alpha2.ReasonPodsNotReady, v1alpha2.ReasonFinished, v1alpha2.ReasonSuspended,
 		}, is.Reason)
@@ -90,7 +90,8 @@ func worthTelling(was, is *metav1.Condition) (warning, worth bool) {
 	}
 }
 
-func told(c *metav1.Condition) string {
+// describe returns a condition as text.
+func describe(c *metav1.Condition) string {
 	text := c.Type
 	switch {
 	case c.Type == v1alpha2.ConditionScalingLimited:
@@ -106,24 +107,24 @@ func told(c *metav1.Condition) string {
 	return text
 }
 
-// cut shortens a text that is too long.
+// cut truncates a text to maxText characters.
 func cut(text string) string {
-	letters := 0
+	characters := 0
 	for i := range text {
-		if letters++; letters > mostText {
+		if characters++; characters > maxText {
 			return text[:i] + "…"
 		}
 	}
 	return text
 }
 
-// watchChanges notes the changes of MiniClusters.
+// watchChanges returns a handler that records the changes of MiniClusters.
 func (r *Recorder) watchChanges() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
 			if mc, ok := obj.(*v1alpha2.MiniCluster); ok && !initial {
-				r.note(change{
-					at: r.now(), namespace: mc.Namespace, name: mc.Name, text: fmt.Sprintf("Made, with size %d", mc.RequestedSize()),
+				r.addChanges(change{
+					at: r.now(), namespace: mc.Namespace, name: mc.Name, text: fmt.Sprintf("Created with size %d", mc.RequestedSize()),
 				})
 			}
 		},
@@ -131,52 +132,52 @@ func (r *Recorder) watchChanges() cache.ResourceEventHandler {
 			was, ok := before.(*v1alpha2.MiniCluster)
 			is, too := now.(*v1alpha2.MiniCluster)
 			if ok && too {
-				r.note(changed(was, is, r.now())...)
+				r.addChanges(changed(was, is, r.now())...)
 			}
 		},
 		DeleteFunc: func(obj any) {
 			if name, err := cache.DeletionHandlingObjectToName(obj); err == nil {
-				r.note(change{at: r.now(), namespace: name.Namespace, name: name.Name, text: "Deleted"})
+				r.addChanges(change{at: r.now(), namespace: name.Namespace, name: name.Name, text: "Deleted"})
 			}
 		},
 	}
 }
 
-func (r *Recorder) note(changes ...change) {
+func (r *Recorder) addChanges(changes ...change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.version++
 	for _, c := range changes {
 		of := r.changes[c.namespace]
 		of = append(of, c)
-		r.changes[c.namespace] = of[max(0, len(of)-mostChanges):]
+		r.changes[c.namespace] = of[max(0, len(of)-maxChanges):]
 	}
 }
 
-// forgetChanges forgets those that are too old.
+// forgetChanges removes changes that are older than a time.
 func (r *Recorder) forgetChanges(oldest time.Time) {
 	for namespace, of := range r.changes {
-		young := slices.IndexFunc(of, func(c change) bool { return c.at.After(oldest) })
+		first := slices.IndexFunc(of, func(c change) bool { return c.at.After(oldest) })
 		switch {
-		case young < 0:
+		case first < 0:
 			delete(r.changes, namespace)
-		case young > 0:
-			r.changes[namespace] = of[young:]
+		case first > 0:
+			r.changes[namespace] = of[first:]
 		}
 	}
 }
 
-// latestChanges are the last ones of the namespaces that may be seen, the last one first.
-func (r *Recorder) latestChanges(may func(namespace string) bool, most int) []change {
+// latestChanges returns the latest changes in the namespaces that may be seen, newest first.
+func (r *Recorder) latestChanges(may func(namespace string) bool, limit int) []change {
 	var all []change
 	for namespace, of := range r.changes {
 		if may(namespace) {
-			all = append(all, of[max(0, len(of)-most):]...)
+			all = append(all, of[max(0, len(of)-limit):]...)
 		}
 	}
-	slices.Reverse(all) // of the same moment, the later one comes first
+	slices.Reverse(all) // the sort is stable: of two at the same time, the later one comes first
 	slices.SortStableFunc(all, func(a, b change) int {
 		return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.namespace, b.namespace))
 	})
-	return all[:min(most, len(all))]
+	return all[:min(limit, len(all))]
 }

@@ -7,56 +7,56 @@ import (
 	"time"
 )
 
-// Geometry of a chart, in the units of its picture.
+// Geometry of a chart, in units of its SVG view box.
 const (
 	chartWidth, chartHeight = 440, 190
 	plotLeft, plotRight     = 46, 432
 	plotTop, plotBottom     = 10, 166
 )
 
-// leastSpan is how much time a chart shows at least.
-const leastSpan = 5 * time.Minute
+// minSpan is the shortest time range of a chart.
+const minSpan = 5 * time.Minute
 
-// mostRows is how many moments the table behind a chart has.
-const mostRows = 12
+// maxRows is the number of rows of the table of a chart.
+const maxRows = 12
 
-// moment is what a series was from some time on; NaN where it was not known.
-type moment struct {
+// point is the value of a series from a time on; NaN if it is unknown.
+type point struct {
 	at    int64
 	value float64
 }
 
-// series is a line of a chart.
+// series is a line in a chart.
 type series struct {
-	// Class says how it looks: it is a class of the page.
+	// Class is the CSS class of the line.
 	Class string
 	Label string
-	// Now is what it is, in full.
+	// Now is the current value.
 	Now number
-	// area fills what is below it.
+	// area fills the area below the line.
 	area bool
-	// over may be far above the other lines, and is cut off there.
-	over    bool
-	moments []moment
+	// over marks a line that may be far above the others and is cut off at the upper edge.
+	over   bool
+	points []point
 }
 
-// add adds what it is from some time on.
+// add appends the value from a time on.
 func (s *series) add(at int64, value float64) {
-	if n := len(s.moments); n > 0 && (s.moments[n-1].value == value || math.IsNaN(s.moments[n-1].value) && math.IsNaN(value)) {
+	if n := len(s.points); n > 0 && (s.points[n-1].value == value || math.IsNaN(s.points[n-1].value) && math.IsNaN(value)) {
 		return
 	}
-	s.moments = append(s.moments, moment{at: at, value: value})
+	s.points = append(s.points, point{at: at, value: value})
 }
 
-// Chart is a picture of the last hour, with its legend and the table behind it.
-type Chart struct {
+// chart is a chart of the last hour with its legend and its table.
+type chart struct {
 	ID, Title, Unit string
 	Legend          []series
 	X, Y            []tick
 	Paths           []path
 	Head            []string
-	Rows            []row
-	// Summary is what the picture shows, in words.
+	Rows            []tableRow
+	// Summary describes the chart in words.
 	Summary string
 }
 
@@ -67,30 +67,29 @@ type tick struct {
 
 type path struct{ Class, D string }
 
-type row struct {
+type tableRow struct {
 	Time  string
 	Cells []string
 }
 
-// span is the time that charts show: the last hour, or less when there is less. It moves
-// in steps, so that a picture of what stays as it is stays as it is for a while, too.
+// span is the time range of charts: the last hour, or less if the history is shorter. It advances in
+// steps, so that a chart of constant values does not change with every record.
 type span struct {
 	from, to time.Time
-	// last is the end of the last step that is over.
+	// last is the end of the last complete step.
 	last time.Time
 }
 
-// chartSteps and sparkSteps are in how many steps the width of a picture is passed: one is about
-// as large as what can be told apart.
+// chartSteps and sparkSteps are the numbers of steps in the width of a picture. A step is about a pixel.
 const (
 	chartSteps = 360
 	sparkSteps = 120
 )
 
-// spanOf is what there is to see now. What it ends with is as yet unknown, by a step at most.
+// spanOf returns the current time range. It ends at most one step after now.
 func spanOf(began, now time.Time, steps int64) span {
-	length := Window
-	for _, shorter := range []time.Duration{45 * time.Minute, 30 * time.Minute, 20 * time.Minute, 15 * time.Minute, 10 * time.Minute, leastSpan} {
+	length := window
+	for _, shorter := range []time.Duration{45 * time.Minute, 30 * time.Minute, 20 * time.Minute, 15 * time.Minute, 10 * time.Minute, minSpan} {
 		if now.Sub(began) <= shorter {
 			length = shorter
 		}
@@ -109,7 +108,7 @@ func (s span) x(at int64) float64 {
 	return plotLeft + (plotRight-plotLeft)*min(max(part, 0), 1)
 }
 
-// ticks are at full minutes.
+// ticks returns the labels of the time axis, which are at full minutes.
 func (s span) ticks() []tick {
 	var every time.Duration
 	for _, every = range []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute} {
@@ -119,7 +118,7 @@ func (s span) ticks() []tick {
 	}
 	var ticks []tick
 	for at := s.from.Truncate(every); !at.After(s.to); at = at.Add(every) {
-		// Not where its text would be cut off.
+		// Omit a label that would be cut off.
 		if x := s.x(at.UnixMilli()); !at.Before(s.from) && x <= plotRight-10 {
 			ticks = append(ticks, tick{At: round(x), Text: clock(at)})
 		}
@@ -127,11 +126,11 @@ func (s span) ticks() []tick {
 	return ticks
 }
 
-// clock is a time of the day without seconds.
+// clock returns the time of day without seconds.
 func clock(at time.Time) string { return at.UTC().Format("15:04") }
 
-// newChart draws lines. Amounts of bytes are shown in a larger unit.
-func newChart(id, title, unit string, over span, lines []series) Chart {
+// newChart returns a chart of lines. It shows bytes in a larger unit.
+func newChart(id, title, unit string, over span, lines []series) chart {
 	low, high := bounds(over, lines)
 	u := scale{size: 1, digits: 2}
 	if unit == unitBytes {
@@ -141,9 +140,9 @@ func newChart(id, title, unit string, over span, lines []series) Chart {
 			lines[i].Now.Text = u.text(lines[i].Now.float())
 		}
 	}
-	every := tidy((high - low) / u.size / 4)
+	every := roundUp((high - low) / u.size / 4)
 	if unit != unitCores && u.size == 1 {
-		every = math.Max(1, math.Ceil(every)) // there are no halves of these
+		every = math.Max(1, math.Ceil(every)) // these are integers
 	}
 	bottom, top := math.Floor(low/u.size/every)*every, math.Ceil(high/u.size/every)*every
 	if top <= bottom {
@@ -152,20 +151,20 @@ func newChart(id, title, unit string, over span, lines []series) Chart {
 	y := func(v float64) float64 {
 		return round(max(plotTop, plotBottom-(plotBottom-plotTop)*(v/u.size-bottom)/(top-bottom)))
 	}
-	c := Chart{ID: id, Title: title, Unit: unit, Legend: lines, X: over.ticks()}
+	c := chart{ID: id, Title: title, Unit: unit, Legend: lines, X: over.ticks()}
 	for n := 0; bottom+float64(n)*every <= top+every/2; n++ {
 		v := bottom + float64(n)*every
 		c.Y = append(c.Y, tick{At: y(v * u.size), Text: decimal(v, 3)})
 	}
 	for _, l := range lines {
 		if l.area {
-			if d := outline(over, l.moments, y, y(math.Max(bottom, 0)*u.size)); d != "" {
+			if d := outline(over, l.points, y, y(math.Max(bottom, 0)*u.size)); d != "" {
 				c.Paths = append(c.Paths, path{Class: "area " + l.Class, D: d})
 			}
 		}
 	}
 	for _, l := range lines {
-		if d := outline(over, l.moments, y, math.NaN()); d != "" {
+		if d := outline(over, l.points, y, math.NaN()); d != "" {
 			c.Paths = append(c.Paths, path{Class: "line " + l.Class, D: d})
 		}
 	}
@@ -174,14 +173,14 @@ func newChart(id, title, unit string, over span, lines []series) Chart {
 	return c
 }
 
-// bounds are the least, at most 0, and the largest of all that is to be seen.
+// bounds returns the smallest value, at most 0, and the largest value in a time range.
 func bounds(over span, lines []series) (low, high float64) {
 	for _, l := range lines {
 		if l.over {
 			continue
 		}
-		for i, m := range l.moments {
-			if math.IsNaN(m.value) || i+1 < len(l.moments) && l.moments[i+1].at <= over.from.UnixMilli() {
+		for i, m := range l.points {
+			if math.IsNaN(m.value) || i+1 < len(l.points) && l.points[i+1].at <= over.from.UnixMilli() {
 				continue
 			}
 			low, high = math.Min(low, m.value), math.Max(high, m.value)
@@ -190,8 +189,8 @@ func bounds(over span, lines []series) (low, high float64) {
 	return low, high
 }
 
-// tidy is the next number up of 1, 2 and 5 and their tenfold.
-func tidy(x float64) float64 {
+// roundUp returns the next larger number of the form 1, 2 or 5 times a power of 10.
+func roundUp(x float64) float64 {
 	if x <= 0 {
 		return 1
 	}
@@ -204,9 +203,9 @@ func tidy(x float64) float64 {
 	return 10 * p
 }
 
-// outline is the path of steps, with gaps where nothing is known. With a base line it is
-// that of the area above it.
-func outline(over span, moments []moment, y func(float64) float64, base float64) string {
+// outline returns the SVG path of a step line, with gaps where the value is unknown. With a base line
+// it returns the path of the area between them.
+func outline(over span, points []point, y func(float64) float64, base float64) string {
 	var d strings.Builder
 	open := false
 	closing := func(x float64) {
@@ -214,8 +213,8 @@ func outline(over span, moments []moment, y func(float64) float64, base float64)
 			d.WriteString("H" + short(x) + "V" + short(base) + "Z")
 		}
 	}
-	for i, m := range moments {
-		if i+1 < len(moments) && moments[i+1].at <= over.from.UnixMilli() {
+	for i, m := range points {
+		if i+1 < len(points) && points[i+1].at <= over.from.UnixMilli() {
 			continue
 		}
 		x := over.x(m.at)
@@ -249,10 +248,10 @@ func round(x float64) float64 { return math.Round(x*10) / 10 }
 
 func short(x float64) string { return strconv.FormatFloat(round(x), 'f', -1, 64) }
 
-// value is what a series was at a time; NaN where that is not known.
+// value returns the value of a series at a time, or NaN if it is unknown.
 func (s *series) value(at int64) float64 {
 	value := math.NaN()
-	for _, m := range s.moments {
+	for _, m := range s.points {
 		if m.at > at {
 			break
 		}
@@ -261,15 +260,15 @@ func (s *series) value(at int64) float64 {
 	return value
 }
 
-// table has what the lines were at moments that are evenly apart, the last one first.
-func (c *Chart) table(over span, lines []series, u scale) {
+// table adds a table of the values at evenly spaced times, the latest first.
+func (c *chart) table(over span, lines []series, u scale) {
 	for _, l := range lines {
 		c.Head = append(c.Head, l.Label)
 	}
-	every := over.to.Sub(over.from) / mostRows
-	for n := range mostRows {
+	every := over.to.Sub(over.from) / maxRows
+	for n := range maxRows {
 		at := over.last.Add(-time.Duration(n) * every)
-		r := row{Time: at.UTC().Format("15:04:05")}
+		r := tableRow{Time: at.UTC().Format("15:04:05")}
 		known := false
 		for _, l := range lines {
 			text := noNumber
@@ -284,22 +283,22 @@ func (c *Chart) table(over span, lines []series, u scale) {
 	}
 }
 
-// summary says how far each line went.
+// summary returns the range of each line in words.
 func summary(over span, lines []series, u scale, unit string) string {
 	var parts []string
 	for _, l := range lines {
 		low, high := math.Inf(1), math.Inf(-1)
-		for i, m := range l.moments {
-			if math.IsNaN(m.value) || i+1 < len(l.moments) && l.moments[i+1].at <= over.from.UnixMilli() {
+		for i, m := range l.points {
+			if math.IsNaN(m.value) || i+1 < len(l.points) && l.points[i+1].at <= over.from.UnixMilli() {
 				continue
 			}
 			low, high = math.Min(low, m.value), math.Max(high, m.value)
 		}
 		switch {
 		case low > high:
-			parts = append(parts, l.Label+" not known")
+			parts = append(parts, l.Label+" unknown")
 		case low == high:
-			parts = append(parts, l.Label+" "+u.text(low)+" all the time")
+			parts = append(parts, l.Label+" "+u.text(low)+" constantly")
 		default:
 			parts = append(parts, l.Label+" between "+u.text(low)+" and "+u.text(high))
 		}
@@ -307,22 +306,22 @@ func summary(over span, lines []series, u scale, unit string) string {
 	return "From " + clock(over.from) + " to " + clock(over.last) + " UTC, in " + unit + ": " + strings.Join(parts, "; ") + "."
 }
 
-// spark draws a line without axes.
+// spark returns the SVG path of a line without axes.
 func spark(over span, line series) string {
 	_, high := bounds(over, []series{line})
 	high = math.Max(high, 1)
-	return outline(over, thin(over, line.moments), func(v float64) float64 { return plotBottom - (plotBottom-plotTop)*v/high }, math.NaN())
+	return outline(over, thin(over, line.points), func(v float64) float64 { return plotBottom - (plotBottom-plotTop)*v/high }, math.NaN())
 }
 
-// sparkGrain is what can be told apart in the small picture.
+// sparkGrain is the resolution of the small picture.
 const sparkGrain = 3
 
-// thin leaves out what is over before it could be seen.
-func thin(over span, moments []moment) []moment {
-	kept := make([]moment, 0, len(moments))
-	grain := func(m moment) float64 { return math.Floor(over.x(m.at) / sparkGrain) }
-	for i, m := range moments {
-		if i+1 == len(moments) || grain(m) != grain(moments[i+1]) {
+// thin omits points that are too close to the next one to be visible.
+func thin(over span, points []point) []point {
+	kept := make([]point, 0, len(points))
+	grain := func(m point) float64 { return math.Floor(over.x(m.at) / sparkGrain) }
+	for i, m := range points {
+		if i+1 == len(points) || grain(m) != grain(points[i+1]) {
 			kept = append(kept, m)
 		}
 	}

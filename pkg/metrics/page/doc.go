@@ -1,10 +1,12 @@
-// Package page is the page of the metrics API server: what is free in the Kubernetes
-// cluster, how large each MiniCluster is beside what it wants and may have, and what
-// changed, now and over the last hour.
+// Package page implements the web page of the metrics API server. It shows the free capacity of the
+// Kubernetes cluster, the size, the demand and the bounds of each MiniCluster, and recent changes, now
+// and over the last hour.
 //
-// A Recorder takes the numbers from the same sources as the metrics API, at intervals,
-// and keeps a bounded history in memory. Install puts the page on the API server, below an
-// API group of its own, so that Kubernetes decides who asks and whether they may. It is
-// rendered here, needs nothing from elsewhere and no script; a small script updates it
-// as long as it is looked at.
+// A Recorder reads values at intervals from the sources of the metrics API and keeps a bounded history
+// in memory. Install serves the page in an API group of its own, so that Kubernetes authenticates and
+// authorizes its users. The page is rendered on the server, loads nothing from other servers and works
+// without its script, which only keeps it up to date.
+//
+// The page must show the values of the metrics API and never compute its own. Text from objects must
+// go through html/template.
 package page

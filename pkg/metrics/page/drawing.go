@@ -6,34 +6,33 @@ import (
 	"sync"
 )
 
-// audience is all that decides what somebody sees: those who have the same one see the same.
+// audience is everything that determines what a user sees. Users with equal audiences see the same page.
 type audience struct {
 	namespace, seen  string
 	capacity, upward bool
-	unasked          int
+	unchecked        int
 	query            query
 }
 
-// part is a piece of the page that has an ID, as it is sent.
+// part is a part of the page with an ID, as it is sent in a stream.
 type part struct {
 	id   string
 	text []byte
 	sum  [sha256.Size]byte
 }
 
-// drawing has the parts of the page that change.
+// drawing contains the rendered parts of the page that change.
 type drawing struct {
 	once  sync.Once
 	parts []part
-	// rows are those of the table of MiniClusters, which is one of the parts, and
-	// frame is that table without what is in its rows.
+	// rows are the rows of the table of MiniClusters, which is one of the parts, and frame is the
+	// digest of that table without the content of its rows.
 	rows  []part
 	frame [sha256.Size]byte
 	err   error
 }
 
-// drawings are those of the present state of a recorder, each drawn once for all who see
-// the same.
+// drawings caches the drawings of the current state of a recorder. Each audience is rendered once.
 type drawings struct {
 	recorder *Recorder
 	template *pageTemplate
@@ -43,15 +42,15 @@ type drawings struct {
 	of      map[audience]*drawing
 }
 
-// draw returns what somebody sees now.
+// draw returns what a user sees now.
 func (d *drawings) draw(s *scope, q query) *drawing {
-	found := d.find(audience{s.namespace, s.seen, s.capacity, s.upward, s.unasked, q})
+	found := d.find(audience{s.namespace, s.seen, s.capacity, s.upward, s.unchecked, q})
 	found.once.Do(func() { found.draw(d.template, d.recorder.view(*s, q)) })
 	return found
 }
 
 func (d *drawings) find(whose audience) *drawing {
-	version := d.recorder.state()
+	version := d.recorder.currentVersion()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.version != version || d.of == nil {
@@ -60,14 +59,14 @@ func (d *drawings) find(whose audience) *drawing {
 	found := d.of[whose]
 	if found == nil {
 		found = &drawing{}
-		if len(d.of) < mostStreams { // who comes and goes with ever new questions fills nothing
+		if len(d.of) < maxStreams { // limits the memory that queries can take
 			d.of[whose] = found
 		}
 	}
 	return found
 }
 
-func (d *drawing) draw(template *pageTemplate, v View) {
+func (d *drawing) draw(template *pageTemplate, v view) {
 	for _, name := range parts() {
 		text, err := template.part(name, v)
 		if err != nil {
@@ -81,7 +80,7 @@ func (d *drawing) draw(template *pageTemplate, v View) {
 	}
 }
 
-// newPart is a part as server-sent events have it.
+// newPart encodes a part for server-sent events.
 func newPart(id string, text []byte) part {
 	var framed bytes.Buffer
 	for line := range bytes.Lines(text) {
@@ -92,8 +91,8 @@ func newPart(id string, text []byte) part {
 	return part{id: id, text: framed.Bytes(), sum: sha256.Sum256(text)}
 }
 
-// split takes the rows out of the table of MiniClusters. Only the template writes what
-// they begin and end with: in what comes from objects, "<" is escaped.
+// split separates the rows from the table of MiniClusters. Only the template can contain the text at
+// which they start and end, because "<" is escaped in text from objects.
 func split(table []byte) (frame [sha256.Size]byte, rows []part) {
 	begins, ends := []byte(`<tr id="`), []byte("</tr>\n")
 	rest := sha256.New()
@@ -110,9 +109,9 @@ func split(table []byte) (frame [sha256.Size]byte, rows []part) {
 	}
 }
 
-// news is an event with the parts that are not what was sent before, of which sent keeps
-// track. While a table has the same rows, only those that have changed are sent.
-func (d *drawing) news(sent map[string][sha256.Size]byte) []byte {
+// update returns an event with the parts that have changed since the last one, and records them in
+// sent. As long as the table has the same rows, it contains only the changed rows.
+func (d *drawing) update(sent map[string][sha256.Size]byte) []byte {
 	var event bytes.Buffer
 	same := sent[frameID] == d.frame
 	for _, p := range d.parts {
@@ -130,9 +129,9 @@ func (d *drawing) news(sent map[string][sha256.Size]byte) []byte {
 		}
 		sent[row.id] = row.sum
 		if !same {
-			continue // it was in the table
+			continue // it is contained in the table
 		}
-		if !open { // a row alone would be no HTML
+		if !open { // a row without a table is invalid HTML
 			event.WriteString("data: <table><tbody>\n")
 			open = true
 		}
@@ -145,5 +144,5 @@ func (d *drawing) news(sent map[string][sha256.Size]byte) []byte {
 	return event.Bytes()
 }
 
-// frameID stands for the table of MiniClusters without its rows; no part has this ID.
+// frameID represents the table of MiniClusters without its rows. No part has this ID.
 const frameID = ""

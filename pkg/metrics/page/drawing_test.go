@@ -29,21 +29,21 @@ func TestDrawnOnce(t *testing.T) {
 	assert.Same(t, first, d.draw(of("lab"), query{}))
 	assert.NotSame(t, first, d.draw(of("lab"), query{search: "solver"}))
 	other := d.draw(of("batch"), query{})
-	assert.Contains(t, string(other.news(map[string][sha256.Size]byte{})), "filler")
-	assert.NotContains(t, string(first.news(map[string][sha256.Size]byte{})), "filler")
+	assert.Contains(t, string(other.update(map[string][sha256.Size]byte{})), "filler")
+	assert.NotContains(t, string(first.update(map[string][sha256.Size]byte{})), "filler")
 	all := everything()
 	assert.NotSame(t, first, d.draw(&all, query{}))
 
-	w.note(change{at: w.clock, namespace: "lab", name: "solver", text: "Something"})
+	w.addChanges(change{at: w.clock, namespace: "lab", name: "solver", text: "Something"})
 	noted := d.draw(of("lab"), query{})
 	assert.NotSame(t, first, noted)
 	w.after(time.Minute)
 	assert.NotSame(t, noted, d.draw(of("lab"), query{}))
 
-	for i := range 10 * mostStreams {
+	for i := range 10 * maxStreams {
 		d.draw(of("lab"), query{search: fmt.Sprint(i)})
 	}
-	assert.Len(t, d.of, mostStreams, "what anybody asks for is not kept without bounds")
+	assert.Len(t, d.of, maxStreams, "what anybody asks for is not kept without bounds")
 }
 
 // TestOnlyRowsThatChanged: of a table that has the same rows, and all of one that has not.
@@ -55,18 +55,18 @@ func TestOnlyRowsThatChanged(t *testing.T) {
 		w.say(fmt.Sprintf("ns/mc-%02d", i), 1, 0, 0, 5)
 	}
 	w.after(0)
-	w.after(Window + time.Second)
+	w.after(window + time.Second)
 	d := newDrawings(t, w)
 	all := everything()
 	sent := map[string][sha256.Size]byte{}
-	news := func() string { return string(d.draw(&all, query{}).news(sent)) }
+	news := func() string { return string(d.draw(&all, query{}).update(sent)) }
 	ids := func(event string) int { return strings.Count(event, `<tr id="row/`) }
 
 	event := news()
 	assert.Equal(t, 20, ids(event))
 	assert.Contains(t, event, `data: <div id="miniclusters">`)
 	w.after(time.Second)
-	assert.Equal(t, `data: <p id="moment">As of <time datetime="2026-03-14T10:00:02Z">10:00:02</time>, with a history since 09:00</p>`+"\n\n", news(), "nothing else is another one")
+	assert.Equal(t, `data: <p id="moment">As of <time datetime="2026-03-14T10:00:02Z">10:00:02</time>, history since 09:00</p>`+"\n\n", news(), "nothing else is another one")
 
 	w.put(t, resized(cluster("ns", "mc-07", 1, 9), 3))
 	w.after(time.Second)
@@ -75,7 +75,7 @@ func TestOnlyRowsThatChanged(t *testing.T) {
 	assert.Contains(t, event, "data: <table><tbody>\ndata: <tr id=\"row/ns/mc-07\"")
 	assert.Contains(t, event, "data: </tr>\ndata: </tbody></table>\n")
 	assert.NotContains(t, event, `id="miniclusters"`)
-	assert.Contains(t, event, "Size asked for: 3, was 1")
+	assert.Contains(t, event, "Requested size changed from 1 to 3")
 
 	w.put(t, cluster("ns", "mc-20", 1, 9))
 	w.after(time.Second)
@@ -102,8 +102,8 @@ func TestSpan(t *testing.T) {
 		s := spanOf(begin, now, chartSteps)
 		assert.False(t, s.to.Before(now), had.String())
 		assert.False(t, s.last.After(now), had.String())
-		assert.LessOrEqual(t, s.to.Sub(s.last), Window/chartSteps, had.String())
-		assert.GreaterOrEqual(t, s.to.Sub(s.from), min(had, Window), had.String())
-		assert.LessOrEqual(t, s.to.Sub(s.from), max(2*had, leastSpan), had.String())
+		assert.LessOrEqual(t, s.to.Sub(s.last), window/chartSteps, had.String())
+		assert.GreaterOrEqual(t, s.to.Sub(s.from), min(had, window), had.String())
+		assert.LessOrEqual(t, s.to.Sub(s.from), max(2*had, minSpan), had.String())
 	}
 }

@@ -8,17 +8,17 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// number is a number for people, with what it is exactly for whoever copies it.
+// number is a formatted number with its exact value.
 type number struct {
-	// Metric is its name in the metrics API; "" for one that is not there.
+	// Metric is its name in the metrics API, or "".
 	Metric string
-	// Exact is the number as such, in the unit of the metric; "" where there is none.
+	// Exact is the exact value in the unit of the metric, or "" if it is unknown.
 	Exact string
-	// Text is what is read: in a larger unit where that is handier, which is said beside it.
+	// Text is the formatted value, which may be in a larger unit.
 	Text string
 }
 
-// noNumber is what stands in the place of one.
+// noNumber is the text of an unknown value.
 const noNumber = "–"
 
 func countOf(metric string, n int32) number {
@@ -37,7 +37,7 @@ func quantityOf(metric string, q resource.Quantity) number {
 	return number{Metric: metric, Exact: exact, Text: exact}
 }
 
-// float is the number as such, NaN where there is none.
+// float returns the exact value, or NaN if it is unknown.
 func (n number) float() float64 {
 	x, err := strconv.ParseFloat(n.Exact, 64)
 	if err != nil {
@@ -46,17 +46,16 @@ func (n number) float() float64 {
 	return x
 }
 
-// scale is a unit that amounts are shown in.
+// scale is a unit for display.
 type scale struct {
 	name string
-	// size of the unit, in that of the metric.
+	// size of the unit, in units of the metric.
 	size float64
-	// digits behind the point, at most.
+	// digits is the maximum number of decimal places.
 	digits int
 }
 
-// unitOf is the binary unit in which an amount of bytes is a number with a few digits, so
-// that a hundredth of it can be told as well.
+// unitOf returns the binary unit in which an amount of bytes has at least two digits.
 func unitOf(bytes float64) scale {
 	u := scale{name: "B", size: 1}
 	for _, name := range []string{"KiB", "MiB", "GiB", "TiB", "PiB"} {
@@ -70,8 +69,7 @@ func unitOf(bytes float64) scale {
 
 func (u scale) text(amount float64) string { return decimal(amount/u.size, u.digits) }
 
-// decimal writes a number with so many digits behind the point at most, without zeros at
-// its end.
+// decimal formats a number with at most some decimal places and without trailing zeros.
 func decimal(x float64, digits int) string {
 	p := math.Pow10(digits)
 	x = math.Round(x*p) / p

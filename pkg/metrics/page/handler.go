@@ -15,15 +15,15 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// GroupVersion is where the page is: the address of all MiniClusters is
+// GroupVersion returns the API group and version of the page. The path of the page is
 // /apis/GROUP/VERSION/miniclusters, and that of a namespace
-// /apis/GROUP/VERSION/namespaces/NAMESPACE/miniclusters. To see them is to list, and to
-// have them updated is to watch.
+// /apis/GROUP/VERSION/namespaces/NAMESPACE/miniclusters. Opening it requires the verb list, and
+// updating it the verb watch.
 func GroupVersion() schema.GroupVersion {
 	return schema.GroupVersion{Group: "page.flux-framework.org", Version: "v1alpha1"}
 }
 
-// resourcePages is the resource that stands for the page.
+// resourcePages is the resource that represents the page.
 const resourcePages = "miniclusters"
 
 // handler serves the page.
@@ -42,10 +42,9 @@ func newHandler(recorder *Recorder, template *pageTemplate, access access) *hand
 	}
 }
 
-// Install puts the page on an API server, which says who asks and whether they may.
+// Install adds the page to an API server, which authenticates and authorizes requests.
 //
-// The group's resource is not in its discovery document: what is there is for people, and
-// programs that go through everything that can be listed are to leave it alone.
+// The discovery document of the group is empty, so that programs that list all resources ignore it.
 func Install(server *genericapiserver.GenericAPIServer, recorder *Recorder, serializer runtime.NegotiatedSerializer) error {
 	template, err := newTemplate()
 	if err != nil {
@@ -65,8 +64,7 @@ func Install(server *genericapiserver.GenericAPIServer, recorder *Recorder, seri
 	return nil
 }
 
-// ServeHTTP answers with the page, with a stream of what changes on it, or with what is
-// wrong.
+// ServeHTTP serves the page or a stream of updates.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header(), h.template.policy)
 	info, ok := request.RequestInfoFrom(r.Context())
@@ -83,31 +81,31 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case info.Verb == "list":
 	default:
 		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "This page can only be read.", http.StatusMethodNotAllowed)
+		http.Error(w, "The page is read-only.", http.StatusMethodNotAllowed)
 		return
 	}
 	if !accepts(r, accepted) {
-		http.Error(w, "There is nothing but "+accepted+" here: a page for people.", http.StatusNotAcceptable)
+		http.Error(w, "The page is served as "+accepted+" only.", http.StatusNotAcceptable)
 		return
 	}
 	who, ok := request.UserFrom(r.Context())
 	if !ok {
-		http.Error(w, "It is not known who asks.", http.StatusUnauthorized)
+		http.Error(w, "The request is not authenticated.", http.StatusUnauthorized)
 		return
 	}
 	if !h.recorder.has() {
 		w.Header().Set("Retry-After", "5")
-		http.Error(w, "Nothing is known yet: this server has just started. Try again in some seconds.", http.StatusServiceUnavailable)
+		http.Error(w, "The server is starting. Try again in a few seconds.", http.StatusServiceUnavailable)
 		return
 	}
 	scope, err := h.access.scope(r.Context(), who, info.Namespace, h.recorder.namespaces())
 	switch {
 	case err != nil:
-		klog.FromContext(r.Context()).Error(err, "Nobody can say who may see the page")
-		http.Error(w, "The API server of Kubernetes does not say what you may see. Try again.", http.StatusServiceUnavailable)
+		klog.FromContext(r.Context()).Error(err, "Failed to check who may see the page")
+		http.Error(w, "Failed to check your permissions with the API server of Kubernetes. Try again.", http.StatusServiceUnavailable)
 		return
 	case scope == nil:
-		http.Error(w, "You may not get the metrics of MiniClusters here: that takes the role view in a namespace.", http.StatusForbidden)
+		http.Error(w, "You may not get the metrics of MiniClusters: you need the role view in a namespace.", http.StatusForbidden)
 		return
 	}
 	q := queryOf(r.URL.Query())
@@ -117,23 +115,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var page bytes.Buffer
 	if err := h.template.page(&page, h.recorder.view(*scope, q)); err != nil {
-		klog.FromContext(r.Context()).Error(err, "The page can't be written")
-		http.Error(w, "The page can't be written.", http.StatusInternalServerError)
+		klog.FromContext(r.Context()).Error(err, "Failed to render the page")
+		http.Error(w, "Failed to render the page.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Length", fmt.Sprint(page.Len()))
-	_, _ = w.Write(page.Bytes()) // who has gone doesn't need it
+	_, _ = w.Write(page.Bytes()) // an error means that the client has disconnected
 }
 
-// has tells whether there is a record.
+// has reports whether there is a record.
 func (r *Recorder) has() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return !r.recorded.IsZero()
 }
 
-// namespaces are those that have MiniClusters, in order.
+// namespaces returns the namespaces with MiniClusters, sorted.
 func (r *Recorder) namespaces() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -146,9 +144,9 @@ func (r *Recorder) namespaces() []string {
 	return names
 }
 
-// secure has a browser do nothing with the page but show it. By way of a proxy it has the
-// origin of the whole API of Kubernetes, so whoever got a script of theirs into it could do
-// all that the reader may do.
+// secure sets headers that restrict what a browser does with the page. Through kubectl proxy the page
+// has the same origin as the API of Kubernetes, so an injected script would have the rights of the
+// user.
 func secure(header http.Header, policy string) {
 	for name, value := range map[string]string{
 		"Cache-Control":                "no-store",
@@ -163,7 +161,7 @@ func secure(header http.Header, policy string) {
 	}
 }
 
-// accepts tells whether a client takes a type. One that doesn't say takes all.
+// accepts reports whether a client accepts a media type. Without the header it accepts all.
 func accepts(r *http.Request, want string) bool {
 	accept := r.Header.Values("Accept")
 	if len(accept) == 0 {

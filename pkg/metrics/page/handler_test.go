@@ -91,11 +91,11 @@ func TestScopes(t *testing.T) {
 		"one, who may see all":       {[]string{":" + mcs}, "namespaces/lab/miniclusters", 200, []string{"solver", "All namespaces"}, []string{"filler"}},
 		"another one":                {[]string{"lab:" + mcs, "lab:" + svc}, "namespaces/batch/miniclusters", 403, nil, []string{"filler"}},
 		"one that is not there":      {[]string{"no:" + mcs}, "namespaces/no/miniclusters", 200, []string{"no MiniClusters"}, []string{"solver"}},
-		"nothing":                    {nil, "miniclusters", 403, []string{"takes the role view"}, nil},
+		"nothing":                    {nil, "miniclusters", 403, []string{"you need the role view"}, nil},
 		"the cluster only":           {[]string{":" + svc}, "miniclusters", 200, []string{"cpu_remaining", "no MiniClusters"}, []string{"solver"}},
 		"something else":             {[]string{":" + mcs}, "pods", 404, nil, nil},
 		"one object":                 {[]string{":" + mcs}, "namespaces/lab/miniclusters/solver", 404, nil, nil},
-		"somebody else by the query": {[]string{"lab:" + mcs}, "miniclusters?namespace=batch&minicluster=batch/filler", 200, []string{"no MiniClusters"}, []string{"filler</a>", "chart/batch"}},
+		"somebody else by the query": {[]string{"lab:" + mcs}, "miniclusters?namespace=batch&minicluster=batch/filler", 200, []string{"no matching MiniClusters"}, []string{"filler</a>", "chart/batch"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, _ := serve(t, tutorial(t), rules{Set: sets.New(c.rules...)})
@@ -121,7 +121,7 @@ func TestBeforeTheFirstRecord(t *testing.T) {
 		status, header, body := ask(t, server, http.MethodGet, pages+path, "")
 		assert.Equal(t, http.StatusServiceUnavailable, status)
 		assert.Equal(t, "5", header.Get("Retry-After"))
-		assert.Contains(t, body, "Nothing is known yet")
+		assert.Contains(t, body, "The server is starting")
 	}
 	w.after(0)
 	status, _, body := ask(t, server, http.MethodGet, pages+"miniclusters", "")
@@ -211,7 +211,7 @@ func TestStreamSendsWhatChanged(t *testing.T) {
 	w.after(0) // nothing is different: nothing is sent, but that the stream lives
 	event, _ = stream.next()
 	assert.Empty(t, event)
-	w.note(change{at: w.clock, namespace: "lab", name: "solver", text: "Something"})
+	w.addChanges(change{at: w.clock, namespace: "lab", name: "solver", text: "Something"})
 	w.after(0)
 	event, _ = stream.next()
 	assert.Contains(t, event, `<td>Something</td>`)
@@ -221,13 +221,13 @@ func TestStreamSendsWhatChanged(t *testing.T) {
 	close(w.ended)
 	_, more := stream.next()
 	assert.False(t, more)
-	require.Eventually(t, func() bool { return len(h.streams.places) == 0 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return len(h.streams.slots) == 0 }, time.Minute, time.Millisecond)
 }
 
 func TestStreamsAreBounded(t *testing.T) {
 	w := tutorial(t)
 	server, h := serve(t, w, rules{Set: sets.New(":miniclusters.flux-framework.org")})
-	h.streams.places = make(chan struct{}, 2)
+	h.streams.slots = make(chan struct{}, 2)
 	for range 2 {
 		_, more := open(t, server).next()
 		require.True(t, more)
@@ -244,10 +244,10 @@ func TestStreamsEnd(t *testing.T) {
 	serving := func(t *testing.T, life, patience time.Duration) (*httptest.Server, func() bool) {
 		w := tutorial(t)
 		server, h := serve(t, w, rules{Set: sets.New(":miniclusters.flux-framework.org", ":services")})
-		h.streams.life, h.streams.patience = life, patience
+		h.streams.life, h.streams.timeout = life, patience
 		return server, func() bool {
 			w.after(time.Minute)
-			return len(h.streams.places) == 0
+			return len(h.streams.slots) == 0
 		}
 	}
 	t.Run("after a while", func(t *testing.T) {

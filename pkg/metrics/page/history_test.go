@@ -14,18 +14,18 @@ func TestSteps(t *testing.T) {
 	var s steps[int]
 	at := begin
 	for i := range 5000 {
-		s.set(at, at.Add(-Window), i/2)
+		s.set(at, at.Add(-window), i/2)
 		at = at.Add(5 * time.Second)
 	}
 	// Every other value is the same: of 720 intervals there are 360 entries, and one more
 	// for what the hour begins with.
 	assert.LessOrEqual(t, len(s), 361)
-	assert.LessOrEqual(t, s[0].at, at.Add(-Window).UnixMilli())
+	assert.LessOrEqual(t, s[0].at, at.Add(-window).UnixMilli())
 	assert.Equal(t, 4999/2, s[len(s)-1].value)
 	assert.Less(t, cap(s), 4*len(s), "what is over takes no memory")
 	for range 5000 {
 		at = at.Add(5 * time.Second)
-		s.set(at, at.Add(-Window), 7)
+		s.set(at, at.Add(-window), 7)
 	}
 	assert.Len(t, s, 1, "what stays as it is is one entry")
 }
@@ -52,7 +52,7 @@ func TestHistory(t *testing.T) {
 	assert.Len(t, w.ordered[0].history, 1)
 	assert.Equal(t, []string{"No size_demanded: its agent does not answer <in time>"}, w.ordered[0].state.notes)
 	assert.Equal(t, unknown, w.ordered[0].demanded)
-	assert.Equal(t, "Made again, with size 2", w.changes["ns"][len(w.changes["ns"])-1].text)
+	assert.Equal(t, "Re-created with size 2", w.changes["ns"][len(w.changes["ns"])-1].text)
 }
 
 func TestChanges(t *testing.T) {
@@ -68,7 +68,7 @@ func TestChanges(t *testing.T) {
 		warning bool
 	}{
 		"nothing":     {base, "", false},
-		"size":        {resized(base, 6), "Size asked for: 6, was 4", false},
+		"size":        {resized(base, 6), "Requested size changed from 4 to 6", false},
 		"denied":      {with("ScalingLimited", true, "AboveMaximum", "9 is above 8"), "Size not granted (AboveMaximum): 9 is above 8", true},
 		"granted":     {with("ScalingLimited", false, "WithinBounds", ""), "", false},
 		"draining":    {with("Progressing", true, "Draining", "ranks 2-3 run 1 job"), "Progressing (Draining): ranks 2-3 run 1 job", false},
@@ -96,19 +96,19 @@ func TestChanges(t *testing.T) {
 // TestChangesAreBounded: in number for each namespace, in length, and in age.
 func TestChangesAreBounded(t *testing.T) {
 	w := newWorld(t)
-	long := string(make([]rune, 3*mostText))
-	w.note(change{at: w.clock, namespace: "quiet", name: "mc", text: cut(long)})
-	for range 10 * mostChanges {
+	long := string(make([]rune, 3*maxText))
+	w.addChanges(change{at: w.clock, namespace: "quiet", name: "mc", text: cut(long)})
+	for range 10 * maxChanges {
 		w.clock = w.clock.Add(time.Second)
-		w.note(change{at: w.clock, namespace: "busy", name: "mc", text: "x"})
+		w.addChanges(change{at: w.clock, namespace: "busy", name: "mc", text: "x"})
 	}
-	assert.Len(t, w.changes["busy"], mostChanges)
-	assert.Len(t, []rune(w.changes["quiet"][0].text), mostText+1)
+	assert.Len(t, w.changes["busy"], maxChanges)
+	assert.Len(t, []rune(w.changes["quiet"][0].text), maxText+1)
 	all := func(string) bool { return true }
 	latest := w.latestChanges(all, 10)
 	assert.Len(t, latest, 10)
 	assert.Equal(t, w.clock, latest[0].at)
-	w.after(Window - 5*time.Second)
+	w.after(window - 5*time.Second)
 	assert.Len(t, w.changes["busy"], 5)
 	assert.NotContains(t, w.changes, "quiet")
 }
@@ -116,27 +116,27 @@ func TestChangesAreBounded(t *testing.T) {
 func TestOutline(t *testing.T) {
 	over := spanOf(begin, begin.Add(10*time.Minute), chartSteps)
 	at := func(minutes int) int64 { return begin.Add(time.Duration(minutes) * time.Minute).UnixMilli() }
-	moments := []moment{{at(-60), 5}, {at(0), 10}, {at(5), math.NaN()}, {at(7), math.NaN()}, {at(8), 20}}
+	points := []point{{at(-60), 5}, {at(0), 10}, {at(5), math.NaN()}, {at(7), math.NaN()}, {at(8), 20}}
 	y := func(v float64) float64 { return 100 - v }
-	assert.Equal(t, "M46 90H239M354.8 80H432", outline(over, moments, y, math.NaN()), "a gap where nothing is known")
-	assert.Equal(t, "M46 100V90H239V100ZM354.8 100V80H432V100Z", outline(over, moments, y, 100))
+	assert.Equal(t, "M46 90H239M354.8 80H432", outline(over, points, y, math.NaN()), "a gap where nothing is known")
+	assert.Equal(t, "M46 100V90H239V100ZM354.8 100V80H432V100Z", outline(over, points, y, 100))
 	assert.Empty(t, outline(over, nil, y, math.NaN()))
 }
 
 func TestThin(t *testing.T) {
-	over := spanOf(begin, begin.Add(Window), sparkSteps)
-	var moments []moment
+	over := spanOf(begin, begin.Add(window), sparkSteps)
+	var points []point
 	for i := range 720 {
-		moments = append(moments, moment{over.from.UnixMilli() + int64(i)*5000, float64(i % 7)})
+		points = append(points, point{over.from.UnixMilli() + int64(i)*5000, float64(i % 7)})
 	}
-	thinned := thin(over, moments)
+	thinned := thin(over, points)
 	assert.InDelta(t, 130, len(thinned), 2)
-	assert.Equal(t, moments[719], thinned[len(thinned)-1], "what is now is there")
+	assert.Equal(t, points[719], thinned[len(thinned)-1], "what is now is there")
 }
 
 func TestAxes(t *testing.T) {
 	over := spanOf(begin, begin.Add(2*time.Hour), chartSteps)
-	assert.Equal(t, Window, over.to.Sub(over.from))
+	assert.Equal(t, window, over.to.Sub(over.from))
 	line := func(values ...float64) []series {
 		var s series
 		for i, v := range values {
@@ -144,7 +144,7 @@ func TestAxes(t *testing.T) {
 		}
 		return []series{s}
 	}
-	texts := func(c Chart) (texts []string) {
+	texts := func(c chart) (texts []string) {
 		for _, y := range c.Y {
 			texts = append(texts, y.Text)
 		}

@@ -1,7 +1,6 @@
 
-// Keeps the page up to date while it is looked at. The server sends the parts that have
-// changed, as they are in the page; what is equal stays, so that focus, selection and open
-// tables do. Nothing moves or blinks.
+// Keeps the page up to date while it is visible. The server sends the parts that have changed.
+// Elements that are equal stay in the document, so that focus, selection and open tables are kept.
 (() => {
   'use strict';
   const policy = window.trustedTypes
@@ -13,8 +12,8 @@
   let paused = false;
   let retry = 0;
   let watch = 0;
-  // There is a message in each interval, and one that a busy server makes late is no reason to say something.
-  const patience = Math.max(10000, 3000 * Number(live.dataset.interval));
+  // An event arrives in each interval. A busy server may be late.
+  const timeout = Math.max(10000, 3000 * Number(live.dataset.interval));
 
   const say = (text) => {
     if (live.textContent !== text) live.textContent = text;
@@ -22,7 +21,7 @@
 
   const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id || '') === (b.id || '');
 
-  // become makes an element of the page what another one is.
+  // become makes an element equal to another one.
   const become = (old, now) => {
     if (old.nodeType !== Node.ELEMENT_NODE) {
       if (old.data !== now.data) old.data = now.data;
@@ -71,13 +70,13 @@
     source = null;
   };
 
-  // expect has it said when nothing has come for three times as long as usual: a connection may be lost without a word.
+  // expect shows a message if no event arrives in time: a connection can be lost without an error.
   const expect = () => {
     clearTimeout(watch);
     watch = setTimeout(() => {
-      say('Not updated since the time above: the server is not there');
+      say('Not updated since the time above: no response from the server');
       start();
-    }, patience);
+    }, timeout);
   };
 
   const start = () => {
@@ -94,10 +93,10 @@
       expect();
     };
     source.onerror = () => {
-      // A stream ends after a while, and the browser opens the next one by itself.
+      // A stream ends after a minute, and the browser opens the next one.
       if (!source || source.readyState !== EventSource.CLOSED) return;
       clearTimeout(watch);
-      say('Not updated: the server is not there, has no place, or does not let you');
+      say('Not updated: the server is unavailable, has too many clients, or denies access');
       retry = setTimeout(start, 10000);
     };
   };
@@ -105,7 +104,7 @@
   pause.hidden = false;
   pause.addEventListener('click', () => {
     paused = !paused;
-    pause.textContent = paused ? 'Go on' : 'Pause';
+    pause.textContent = paused ? 'Resume' : 'Pause';
     if (paused) say('Paused');
     start();
   });

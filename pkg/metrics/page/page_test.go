@@ -15,7 +15,7 @@ import (
 	"minicluster.internal/operator/test/framework/golden"
 )
 
-func written(t testing.TB, v View) string {
+func written(t testing.TB, v view) string {
 	t.Helper()
 	template, err := newTemplate()
 	require.NoError(t, err)
@@ -34,8 +34,8 @@ func TestNothingYet(t *testing.T) {
 	w.after(0)
 	page := written(t, w.view(everything(), query{}))
 	assert.Contains(t, page, "There are no MiniClusters.")
-	assert.Contains(t, page, "Nothing since 09:00.")
-	assert.Contains(t, written(t, w.view(everything(), query{search: "x"})), "There are no MiniClusters like that.")
+	assert.Contains(t, page, "No changes since 09:00.")
+	assert.Contains(t, written(t, w.view(everything(), query{search: "x"})), "There are no matching MiniClusters.")
 }
 
 // TestNothingOfOthers: of namespaces that may not be seen, nothing is on the page.
@@ -114,7 +114,7 @@ func TestMany(t *testing.T) {
 	v := w.view(everything(), query{})
 	assert.Equal(t, []int{1, 100, 1000}, []int{v.First, v.Last, v.Total})
 	assert.Len(t, v.Rows, 100)
-	assert.Len(t, v.Sizes, mostCharts)
+	assert.Len(t, v.Sizes, maxCharts)
 	assert.Empty(t, v.Earlier)
 	v = w.view(everything(), query{from: 900})
 	assert.Equal(t, []int{901, 1000}, []int{v.First, v.Last})

@@ -22,66 +22,65 @@ import (
 	"minicluster.internal/operator/pkg/metrics/fluxsource"
 )
 
-// Window is how long the history is.
-const Window = time.Hour
+// window is the length of the history.
+const window = time.Hour
 
-// Cluster knows the capacity of the Kubernetes cluster, and metrics of MiniClusters that
-// follow from it.
+// Cluster provides the capacity of the Kubernetes cluster and metrics of MiniClusters that are based on
+// it.
 type Cluster interface {
 	metrics.Source
 	metrics.Runner
-	Cluster(nodes labels.Selector) capacity.Sums
+	Cluster(nodes labels.Selector) *capacity.Sums
 }
 
-// Options are what a Recorder is made of.
+// Options configure a Recorder.
 type Options struct {
-	// MiniClusters is started by whoever made it.
+	// MiniClusters is started by the caller.
 	MiniClusters fluxinformers.MiniClusterInformer
-	// Flux has the metrics of Flux, Capacity those of the cluster.
+	// Flux provides metrics of Flux, Capacity those of the cluster.
 	Flux     metrics.Source
 	Capacity Cluster
-	// Interval is the time from one record to the next.
+	// Interval between two records.
 	Interval time.Duration
-	// Replica is what this one of several is called; "" if nobody would know it by that.
+	// Replica is the name of this replica, or "" if it is unknown.
 	Replica string
 }
 
-// Recorder keeps what the page shows. Its memory is bounded: of each MiniCluster and
-// each resource it has at most one entry for each interval of the last hour, and none where
-// nothing changed.
+// Recorder keeps the data of the page. Its memory is bounded: it keeps at most one entry for each
+// MiniCluster or resource and interval of the last hour, and none if nothing changed.
 type Recorder struct {
 	options  Options
 	clusters fluxlisters.MiniClusterLister
 	now      func() time.Time
 	synced   func() bool
-	// ended is closed when Run returns: nobody records any more.
+	// ended is closed when Run returns.
 	ended chan struct{}
 
 	mu sync.RWMutex
-	// recorded is when the last record was made, began when the first one was.
+	// recorded is the time of the last record, began that of the first one.
 	recorded, began time.Time
-	// version is another one whenever there is something else to see.
+	// version changes whenever the content of the page changes.
 	version uint64
-	// next is closed when there is another record.
+	// next is closed at the next record.
 	next      chan struct{}
-	figures   capacity.Figures
+	cluster   capacity.Metrics
 	resources map[string]*steps[amounts]
 	records   map[types.NamespacedName]*record
-	// ordered are the records by namespace and name.
+	// ordered contains the records, sorted by namespace and name.
 	ordered []*record
 	changes map[string][]change
 }
 
-// amounts are those of a resource, in its unit.
+// amounts of a resource, in its unit.
 type amounts struct{ capacity, allocatable, requests, remaining float64 }
 
-// sizes are what is drawn of a MiniCluster; unknown where there is no number.
+// sizes are the values in the chart of a MiniCluster.
 type sizes struct{ size, demanded, fitting, minimum, maximum int32 }
 
-// unknown stands for a number that there is not.
+// unknown represents an unknown value.
 const unknown int32 = -1
 
-// record is what is known of a MiniCluster.
+// record contains the values of a MiniCluster and their history.
 type record struct {
 	types.NamespacedName
 	uid types.UID
@@ -91,7 +90,7 @@ type record struct {
 	history                         steps[sizes]
 }
 
-// NewRecorder makes a Recorder. It records while Run runs.
+// NewRecorder returns a Recorder. It records while Run runs.
 func NewRecorder(o Options) (*Recorder, error) {
 	r := &Recorder{
 		options: o, clusters: o.MiniClusters.Lister(), now: time.Now, ended: make(chan struct{}), next: make(chan struct{}),
@@ -99,13 +98,13 @@ func NewRecorder(o Options) (*Recorder, error) {
 	}
 	registration, err := o.MiniClusters.Informer().AddEventHandler(r.watchChanges())
 	if err != nil {
-		return nil, fmt.Errorf("watching the changes of MiniClusters: %w", err)
+		return nil, fmt.Errorf("watching MiniClusters: %w", err)
 	}
 	r.synced = registration.HasSynced
 	return r, nil
 }
 
-// Run records until the context ends, which is no error. What streams the page then ends.
+// Run records until the context ends, which is not an error. Then all streams end.
 func (r *Recorder) Run(ctx context.Context) error {
 	defer close(r.ended)
 	if !cache.WaitForCacheSync(ctx.Done(), r.Synced) {
@@ -123,18 +122,18 @@ func (r *Recorder) Run(ctx context.Context) error {
 	}
 }
 
-// Synced tells whether what is recorded is known.
+// Synced reports whether the caches are synced.
 func (r *Recorder) Synced() bool { return r.synced() && r.options.Capacity.Synced() }
 
-// record takes all numbers once.
+// record reads all values once.
 func (r *Recorder) record(ctx context.Context) {
 	all, err := r.clusters.List(labels.Everything())
 	if err != nil {
-		return // a lister of a cache has no errors
+		return // listing a cache does not fail
 	}
 	sums := r.options.Capacity.Cluster(labels.Everything())
-	figures := sums.Figures()
-	// The sources are asked before the lock is taken: they take a while when there are many.
+	cluster := sums.Metrics()
+	// Query the sources without the lock: it takes a while if there are many MiniClusters.
 	taken := make([]record, 0, len(all))
 	for _, mc := range all {
 		taken = append(taken, r.take(ctx, mc))
@@ -146,8 +145,8 @@ func (r *Recorder) record(ctx context.Context) {
 	if r.began.IsZero() {
 		r.began = r.recorded
 	}
-	oldest := r.recorded.Add(-Window)
-	r.figures = figures
+	oldest := r.recorded.Add(-window)
+	r.cluster = cluster
 	r.keepResources(oldest)
 	r.keepRecords(taken, oldest)
 	r.forgetChanges(oldest)
@@ -156,16 +155,16 @@ func (r *Recorder) record(ctx context.Context) {
 	r.next = make(chan struct{})
 }
 
-// keepResources adds the figures to the histories of the resources.
+// keepResources adds the metrics of the cluster to the histories of resources.
 func (r *Recorder) keepResources(oldest time.Time) {
 	for name := range r.resources {
-		if _, still := r.figures[name+suffixCapacity]; !still {
+		if _, still := r.cluster[name+suffixCapacity]; !still {
 			delete(r.resources, name)
 		}
 	}
-	for _, name := range resourcesOf(r.figures) {
+	for _, name := range resourcesOf(r.cluster) {
 		number := func(suffix string) float64 {
-			q := r.figures[name+suffix]
+			q := r.cluster[name+suffix]
 			return q.AsApproximateFloat64()
 		}
 		if r.resources[name] == nil {
@@ -177,7 +176,7 @@ func (r *Recorder) keepResources(oldest time.Time) {
 	}
 }
 
-// keepRecords replaces the records, and continues their histories.
+// keepRecords replaces the records and continues their histories.
 func (r *Recorder) keepRecords(taken []record, oldest time.Time) {
 	records := make(map[types.NamespacedName]*record, len(taken))
 	r.ordered = make([]*record, 0, len(taken))
@@ -196,7 +195,7 @@ func (r *Recorder) keepRecords(taken []record, oldest time.Time) {
 	})
 }
 
-// take has the numbers of a MiniCluster, without its history.
+// take returns the values of a MiniCluster without their history.
 func (r *Recorder) take(ctx context.Context, mc *v1alpha2.MiniCluster) record {
 	now := record{
 		NamespacedName: types.NamespacedName{Namespace: mc.Namespace, Name: mc.Name}, uid: mc.UID,
@@ -218,13 +217,13 @@ func (r *Recorder) take(ctx context.Context, mc *v1alpha2.MiniCluster) record {
 	return now
 }
 
-// Metrics of Flux that the page shows besides size_demanded.
+// Metrics of Flux that the page shows in addition to size_demanded.
 const (
 	metricRunning = "job_queue_state_run_count"
 	metricWaiting = "job_queue_state_sched_count"
 )
 
-// ask is a metric of a MiniCluster, as the metrics API has it. Why there is none is noted.
+// ask returns the value of a metric of a MiniCluster from a source. It adds a note if it is unknown.
 func (r *Recorder) ask(ctx context.Context, source metrics.Source, of *record, metric string) int32 {
 	values, err := source.CustomValues(ctx, metrics.Query{
 		Info:      metrics.Info{Resource: v1alpha2.Resource("miniclusters"), Metric: metric},
@@ -233,14 +232,14 @@ func (r *Recorder) ask(ctx context.Context, source metrics.Source, of *record, m
 	switch {
 	case err != nil:
 		if reason := errors.Unwrap(err); reason != nil {
-			err = reason // which MiniCluster and which metric is said beside it
+			err = reason // the row already contains the MiniCluster and the metric
 		}
-		if !of.state.over { // one that has ended has no numbers, and nobody wonders
+		if !of.state.over { // a finished MiniCluster has no metrics
 			of.state.note("No " + metric + ": " + err.Error())
 		}
 		return unknown
 	case len(values) != 1:
-		return unknown // it has gone in the meantime
+		return unknown // it has been deleted meanwhile
 	}
 	return whole(values[0].Quantity)
 }
@@ -249,7 +248,7 @@ func whole(q resource.Quantity) int32 {
 	return int32(min(max(q.Value(), 0), 1<<30)) //nolint:gosec // bounded
 }
 
-// Suffixes of the names of the cluster's figures.
+// Suffixes of the names of metrics of the cluster.
 const (
 	suffixCapacity    = "_capacity"
 	suffixAllocatable = "_allocatable"
@@ -257,12 +256,12 @@ const (
 	suffixRemaining   = "_remaining"
 )
 
-// resourcesOf are the resources of figures, by how the names of their metrics begin: those
-// that all nodes have first.
-func resourcesOf(figures capacity.Figures) []string {
+// resourcesOf returns the resources in the metrics of the cluster, as prefixes of metric names. The
+// standard resources come first.
+func resourcesOf(cluster capacity.Metrics) []string {
 	first := []string{"cpu", "mem", "pod"}
 	var others []string
-	for name := range figures {
+	for name := range cluster {
 		if resource, ok := strings.CutSuffix(name, suffixCapacity); ok && !slices.Contains(first, resource) {
 			others = append(others, resource)
 		}

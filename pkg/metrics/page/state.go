@@ -7,19 +7,19 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// state is how a MiniCluster is doing, for people.
+// state is the state of a MiniCluster as the page shows it.
 type state struct {
-	// word is one of the conditions, or the reason why it is not ready.
+	// word is the type of a condition, or the reason why it is not ready.
 	word string
 	// tone is good, busy, bad or over.
 	tone string
-	// over is set when the work has ended, for good.
+	// over is set if the MiniCluster has completed or failed.
 	over bool
-	// notes say what it waits for, what it did not get and which numbers there are not.
+	// notes explain what it waits for, which requests were rejected and which values are unknown.
 	notes []string
 }
 
-// Tones of a state, which are classes of the page.
+// Tones of a state, which are CSS classes.
 const (
 	toneGood = "good"
 	toneBusy = "busy"

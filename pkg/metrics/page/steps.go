@@ -2,18 +2,17 @@ package page
 
 import "time"
 
-// step is a value, and from when on it held, in milliseconds of Unix time.
+// step is a value and the time from which it is valid, in milliseconds of Unix time.
 type step[V comparable] struct {
 	at    int64
 	value V
 }
 
-// steps is what something was over time. There is an entry only where it changed, so what
-// stays as it is takes no memory.
+// steps is a history of values. It contains an entry for each change only, so that a constant value
+// takes no memory.
 type steps[V comparable] []step[V]
 
-// set adds what the value is now, and forgets what was over before the oldest moment of
-// interest.
+// set appends the current value and removes entries that ended before the oldest time.
 func (s *steps[V]) set(now, oldest time.Time, value V) {
 	all := *s
 	for len(all) > 1 && all[1].at <= oldest.UnixMilli() {

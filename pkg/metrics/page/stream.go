@@ -8,55 +8,54 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Bounds of the streams.
+// Limits of the streams.
 const (
-	// mostStreams may be open at a time.
-	mostStreams = 100
-	// streamLife is how long one lasts. A browser then opens another one, and who asks and
-	// what they may see is found out again.
+	// maxStreams is the number of streams that may be open at the same time.
+	maxStreams = 100
+	// streamLife is the duration of a stream. The browser then opens the next one, which is
+	// authenticated and authorized again.
 	streamLife = time.Minute
-	// streamPatience is how long somebody may take to read what there is to read.
-	streamPatience = 10 * time.Second
-	// streamRetry is when a browser opens the next one, in milliseconds.
+	// writeTimeout is the time for a client to read an event.
+	writeTimeout = 10 * time.Second
+	// streamRetry is the delay after which a browser opens the next stream, in milliseconds.
 	streamRetry = "500"
 )
 
-// streams counts and ends those who have the page updated.
+// streams limits and ends streams.
 type streams struct {
-	places chan struct{}
-	// ended is closed when there will be nothing new.
-	ended          <-chan struct{}
-	life, patience time.Duration
+	slots chan struct{}
+	// ended is closed when there will be no more updates.
+	ended         <-chan struct{}
+	life, timeout time.Duration
 }
 
 func newStreams(r *Recorder) *streams {
-	return &streams{places: make(chan struct{}, mostStreams), ended: r.ended, life: streamLife, patience: streamPatience}
+	return &streams{slots: make(chan struct{}, maxStreams), ended: r.ended, life: streamLife, timeout: writeTimeout}
 }
 
-// stream sends the parts of the page that have changed, as server-sent events, whenever there
-// is a new record. It ends with the client, with the server, when its time is over, and when
-// the client is too slow.
+// stream sends the changed parts of the page as server-sent events after each record. It ends when the
+// client disconnects or is too slow, when the server stops, or after streamLife.
 func (h *handler) stream(w http.ResponseWriter, r *http.Request, s *scope, q query) {
 	select {
-	case h.streams.places <- struct{}{}:
-		defer func() { <-h.streams.places }()
+	case h.streams.slots <- struct{}{}:
+		defer func() { <-h.streams.slots }()
 	default:
 		w.Header().Set("Retry-After", "30")
-		http.Error(w, "Too many have this page updated already.", http.StatusServiceUnavailable)
+		http.Error(w, "Too many clients receive updates of the page.", http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
 	send := func(text []byte) bool {
-		// Not every server can bound a write; what ends the stream then is the connection.
-		_ = control.SetWriteDeadline(time.Now().Add(h.streams.patience))
+		// If the server does not support deadlines, the stream ends with the connection.
+		_ = control.SetWriteDeadline(time.Now().Add(h.streams.timeout))
 		if _, err := w.Write(text); err != nil {
 			return false
 		}
 		if control.Flush() != nil {
 			return false
 		}
-		// HTTP/2 would end the stream at that time, though nothing is left to be written.
+		// HTTP/2 would end the stream at the deadline even without a pending write.
 		_ = control.SetWriteDeadline(time.Time{})
 		return true
 	}
@@ -67,13 +66,13 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, s *scope, q que
 	defer over.Stop()
 	sent := map[string][sha256.Size]byte{}
 	for {
-		next := h.recorder.following()
+		next := h.recorder.nextRecord()
 		now := h.drawings.draw(s, q)
 		if now.err != nil {
-			klog.FromContext(r.Context()).Error(now.err, "The page can't be updated")
+			klog.FromContext(r.Context()).Error(now.err, "Failed to render an update of the page")
 			return
 		}
-		if !send(now.news(sent)) {
+		if !send(now.update(sent)) {
 			return
 		}
 		select {
@@ -88,15 +87,15 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, s *scope, q que
 	}
 }
 
-// state is another one whenever there is something else to see.
-func (r *Recorder) state() uint64 {
+// currentVersion changes whenever the content of the page changes.
+func (r *Recorder) currentVersion() uint64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.version
 }
 
-// following is closed when there is another record than the present one.
-func (r *Recorder) following() <-chan struct{} {
+// nextRecord returns a channel that is closed at the next record.
+func (r *Recorder) nextRecord() <-chan struct{} {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.next

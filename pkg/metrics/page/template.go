@@ -20,11 +20,10 @@ var pageStyle string
 //go:embed page.js
 var pageScript string
 
-// pageTemplate writes the page.
+// pageTemplate renders the page.
 type pageTemplate struct {
 	parsed *template.Template
-	// policy is the Content-Security-Policy that lets the page's own style and script work,
-	// and nothing else.
+	// policy is the Content-Security-Policy, which allows only the style and the script of the page.
 	policy string
 }
 
@@ -34,7 +33,7 @@ func newTemplate() (*pageTemplate, error) {
 		"script": func() template.JS { return template.JS(pageScript) },  //nolint:gosec // our own
 	}).Parse(pageSource)
 	if err != nil {
-		return nil, fmt.Errorf("reading the page's template: %w", err)
+		return nil, fmt.Errorf("parsing the template of the page: %w", err)
 	}
 	return &pageTemplate{parsed: parsed, policy: strings.Join([]string{
 		"default-src 'none'",
@@ -50,31 +49,31 @@ func newTemplate() (*pageTemplate, error) {
 	}, "; ")}, nil
 }
 
-// digest names a script or a style in a policy.
+// digest returns the hash of a script or a style for the policy.
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// page writes the whole page.
-func (t *pageTemplate) page(w io.Writer, v View) error {
+// page renders the whole page.
+func (t *pageTemplate) page(w io.Writer, v view) error {
 	if err := t.parsed.ExecuteTemplate(w, "page", v); err != nil {
-		return fmt.Errorf("writing the page: %w", err)
+		return fmt.Errorf("rendering the page: %w", err)
 	}
 	return nil
 }
 
-// parts are the names of the templates of those parts of the page that change.
+// parts returns the names of the templates of the parts that change.
 func parts() []string { return []string{"moment", "capacity", partMiniClusters, "sizes", "changes"} }
 
-// partMiniClusters is the one with the table of MiniClusters.
+// partMiniClusters is the part with the table of MiniClusters.
 const partMiniClusters = "miniclusters"
 
-// part writes one of the parts.
-func (t *pageTemplate) part(name string, v View) ([]byte, error) {
+// part renders one of the parts.
+func (t *pageTemplate) part(name string, v view) ([]byte, error) {
 	var b bytes.Buffer
 	if err := t.parsed.ExecuteTemplate(&b, name, v); err != nil {
-		return nil, fmt.Errorf("writing part %s of the page: %w", name, err)
+		return nil, fmt.Errorf("rendering part %s of the page: %w", name, err)
 	}
 	return b.Bytes(), nil
 }

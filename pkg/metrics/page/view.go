@@ -15,14 +15,14 @@ import (
 	"minicluster.internal/operator/pkg/metrics/fluxsource"
 )
 
-// What is shown at most at a time.
+// Maximum numbers of rows, charts and changes on the page.
 const (
-	mostListed  = 100
-	mostCharts  = 6
-	mostEntries = 40
+	maxListed  = 100
+	maxCharts  = 6
+	maxEntries = 40
 )
 
-// Units of resources, as a chart has them.
+// Units of resources in charts.
 const (
 	unitCores  = "cores"
 	unitBytes  = "bytes"
@@ -30,37 +30,36 @@ const (
 	unitPieces = "pieces"
 )
 
-// scope is what somebody may see.
+// scope is what a user may see.
 type scope struct {
-	// namespace is the only one, "" for all.
+	// namespace is the namespace of the page, or "" for all.
 	namespace string
-	// may tells of a namespace whether its MiniClusters may be seen.
+	// may reports whether the user may see the MiniClusters of a namespace.
 	may func(namespace string) bool
-	// seen says the same of may as a text: equal ones see equal namespaces.
+	// seen represents the namespaces that may accepts: they are equal if seen is equal.
 	seen string
-	// capacity tells whether that of the cluster may be seen.
+	// capacity is set if the user may see the capacity of the cluster.
 	capacity bool
-	// upward tells whether there is a page of all namespaces to go to.
+	// upward is set if the user may open the page of all namespaces.
 	upward bool
-	// unasked is how many namespaces there are that were not asked about.
-	unasked int
+	// unchecked is the number of namespaces that were not checked.
+	unchecked int
 }
 
-// query is what somebody wants to see of it.
+// query is what a user selects on the page.
 type query struct {
 	namespace, search string
-	// picked is the MiniCluster whose chart is wanted, NAMESPACE/NAME; "" for the first ones.
+	// picked is the MiniCluster whose chart is shown, NAMESPACE/NAME, or "" for the first ones.
 	picked string
 	from   int
 }
 
-// Parameters of the page's address.
+// Query parameters of the page.
 const (
 	paramNamespace = "namespace"
 	paramSearch    = "search"
 	paramPicked    = "minicluster"
 	paramFrom      = "from"
-	paramWatch     = "watch"
 )
 
 func queryOf(values url.Values) query {
@@ -73,7 +72,7 @@ func queryOf(values url.Values) query {
 	}
 }
 
-// link is the relative address of the page with another query.
+// link returns the relative URL of the page with a query.
 func (q query) link() string {
 	values := url.Values{}
 	for name, value := range map[string]string{paramNamespace: q.namespace, paramSearch: q.search, paramPicked: q.picked} {
@@ -87,39 +86,39 @@ func (q query) link() string {
 	return "?" + values.Encode()
 }
 
-// View is all that the page's template needs.
-type View struct {
-	// Namespace is the only one that the page is about; "" for all.
+// view is the data of the template of the page.
+type view struct {
+	// Namespace of the page, or "" for all.
 	Namespace string
 	Upward    bool
-	Unasked   int
-	// Interval is how many seconds there are between records.
+	Unchecked int
+	// Interval between records in seconds.
 	Interval float64
-	// Recorded is when the numbers were taken, Clock the same for people.
+	// Recorded is the time of the values, Clock its time of day.
 	Recorded, Clock string
-	// Since is from when on there is a history, which Replica has; "" if it has no name.
+	// Since is the start of the history, Replica the name of this replica or "".
 	Since, Replica string
 
 	Capacity  bool
 	Nodes     number
-	Resources []Chart
+	Resources []chart
 
-	// Namespaces to choose from, and what was chosen.
+	// Namespaces to choose from, and the current selection.
 	Namespaces             []string
 	Chosen, Search, Picked string
-	Rows                   []Row
-	// First and Last number the rows, of Total.
+	Rows                   []row
+	// First and Last are the numbers of the first and the last row, of Total.
 	First, Last, Total int
 	Earlier, Later     string
 	Everything         string
-	Sizes              []Chart
-	// Shown says which MiniClusters have charts.
+	Sizes              []chart
+	// Shown explains which MiniClusters have charts.
 	Shown   string
-	Changes []Entry
+	Changes []entry
 }
 
-// Row is a MiniCluster in the table.
-type Row struct {
+// row is a MiniCluster in the table.
+type row struct {
 	ID, Namespace, Name string
 	Link                string
 	Picked              bool
@@ -132,20 +131,20 @@ type Row struct {
 	Notes               []string
 }
 
-// Entry is something that happened.
-type Entry struct {
+// entry is a change in the table of changes.
+type entry struct {
 	Time, Clock     string
 	Namespace, Name string
 	Text            string
 	Warning         bool
 }
 
-// view is what there is to see.
-func (r *Recorder) view(s scope, q query) View {
+// view returns the data of the page for a user.
+func (r *Recorder) view(s scope, q query) view {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	v := View{
-		Namespace: s.namespace, Upward: s.upward, Unasked: s.unasked, Capacity: s.capacity,
+	v := view{
+		Namespace: s.namespace, Upward: s.upward, Unchecked: s.unchecked, Capacity: s.capacity,
 		Chosen: q.namespace, Search: q.search, Everything: query{}.link(), Replica: r.options.Replica,
 		Interval: r.options.Interval.Seconds(),
 	}
@@ -156,16 +155,16 @@ func (r *Recorder) view(s scope, q query) View {
 		v.Since = clock(r.began)
 	}
 	if s.capacity {
-		v.Nodes = quantityOf(capacity.MetricNodes, r.figures[capacity.MetricNodes])
-		for _, name := range resourcesOf(r.figures) {
+		v.Nodes = quantityOf(capacity.MetricNodes, r.cluster[capacity.MetricNodes])
+		for _, name := range resourcesOf(r.cluster) {
 			v.Resources = append(v.Resources, r.resourceChart(name, over))
 		}
 	}
 	r.list(&v, s, q, over)
 	for _, c := range r.latestChanges(func(namespace string) bool {
 		return s.may(namespace) && (q.namespace == "" || q.namespace == namespace)
-	}, mostEntries) {
-		v.Changes = append(v.Changes, Entry{
+	}, maxEntries) {
+		v.Changes = append(v.Changes, entry{
 			Time: c.at.UTC().Format(time.RFC3339), Clock: c.at.UTC().Format("15:04:05"),
 			Namespace: c.namespace, Name: c.name, Text: c.text, Warning: c.warning,
 		})
@@ -173,15 +172,15 @@ func (r *Recorder) view(s scope, q query) View {
 	return v
 }
 
-// list fills in the table of MiniClusters, and the charts of some of them.
-func (r *Recorder) list(v *View, s scope, q query, over span) {
+// list adds the table of MiniClusters and the charts of some of them.
+func (r *Recorder) list(v *view, s scope, q query, over span) {
 	var found []*record
 	for _, of := range r.ordered {
 		if !s.may(of.Namespace) {
 			continue
 		}
 		if n := len(v.Namespaces); n == 0 || v.Namespaces[n-1] != of.Namespace {
-			v.Namespaces = append(v.Namespaces, of.Namespace) // they are in order
+			v.Namespaces = append(v.Namespaces, of.Namespace) // they are sorted
 		}
 		if (q.namespace == "" || q.namespace == of.Namespace) && strings.Contains(of.Name, q.search) {
 			found = append(found, of)
@@ -194,20 +193,20 @@ func (r *Recorder) list(v *View, s scope, q query, over span) {
 	if q.from >= v.Total {
 		q.from = 0
 	}
-	listed := found[q.from:min(q.from+mostListed, v.Total)]
+	listed := found[q.from:min(q.from+maxListed, v.Total)]
 	if len(listed) > 0 {
 		v.First, v.Last = q.from+1, q.from+len(listed)
 	}
 	other := q
-	if other.from = max(0, q.from-mostListed); q.from > 0 {
+	if other.from = max(0, q.from-maxListed); q.from > 0 {
 		v.Earlier = other.link()
 	}
-	if other.from = q.from + mostListed; other.from < v.Total {
+	if other.from = q.from + maxListed; other.from < v.Total {
 		v.Later = other.link()
 	}
 	var drawn []*record
 	for _, of := range listed {
-		if len(drawn) < mostCharts && !of.state.over {
+		if len(drawn) < maxCharts && !of.state.over {
 			drawn = append(drawn, of)
 		}
 	}
@@ -224,7 +223,7 @@ func (r *Recorder) list(v *View, s scope, q query, over span) {
 		v.Sizes = append(v.Sizes, of.chart(over))
 	}
 	if v.Picked == "" && len(drawn) < v.Total {
-		v.Shown = fmt.Sprintf("The first %d that have not ended. The name of a MiniCluster above leads to its chart.", len(drawn))
+		v.Shown = fmt.Sprintf("The first %d that have not finished. Select the name of a MiniCluster above to show its chart.", len(drawn))
 	}
 	if v.Picked != "" {
 		other, other.picked = q, ""
@@ -232,10 +231,10 @@ func (r *Recorder) list(v *View, s scope, q query, over span) {
 	}
 }
 
-// row is a MiniCluster in the table.
-func (of *record) row(q query, over span) Row {
+// row returns the row of a MiniCluster.
+func (of *record) row(q query, over span) row {
 	q.picked = of.String()
-	return Row{
+	return row{
 		ID: "row/" + of.String(), Namespace: of.Namespace, Name: of.Name, Link: q.link(),
 		State: of.state.word, Tone: of.state.tone, Notes: of.state.notes,
 		Size: countOf("", of.size), Wanted: countOf("", of.wanted), Ready: countOf("", of.ready),
@@ -246,7 +245,7 @@ func (of *record) row(q query, over span) Row {
 	}
 }
 
-// line is the history of one of the sizes.
+// line returns the history of one of the sizes.
 func (of *record) line(class, label string, now number, get func(sizes) int32) series {
 	l := series{Class: class, Label: label, Now: now}
 	for _, s := range of.history {
@@ -259,10 +258,10 @@ func (of *record) line(class, label string, now number, get func(sizes) int32) s
 	return l
 }
 
-func (of *record) chart(over span) Chart {
+func (of *record) chart(over span) chart {
 	size := of.line("s-size", "Size", countOf("", of.size), func(s sizes) int32 { return s.size })
 	size.area = true
-	fitting := of.line("s-fitting", "Would fit", countOf(capacity.MetricSizeFitting, of.fitting), func(s sizes) int32 { return s.fitting })
+	fitting := of.line("s-fitting", "Fitting", countOf(capacity.MetricSizeFitting, of.fitting), func(s sizes) int32 { return s.fitting })
 	fitting.over = true
 	return newChart("chart/"+of.String(), of.String(), unitPods, over, []series{
 		size,
@@ -273,7 +272,7 @@ func (of *record) chart(over span) Chart {
 	})
 }
 
-// titleOf is what a resource is called, and its unit.
+// titleOf returns the title and the unit of a resource.
 func titleOf(name string) (title, unit string) {
 	switch name {
 	case "cpu":
@@ -287,13 +286,13 @@ func titleOf(name string) (title, unit string) {
 	}
 }
 
-func (r *Recorder) resourceChart(name string, over span) Chart {
+func (r *Recorder) resourceChart(name string, over span) chart {
 	title, unit := titleOf(name)
-	if r.figures[name+suffixCapacity].Format == resource.BinarySI {
+	if r.cluster[name+suffixCapacity].Format == resource.BinarySI {
 		unit = unitBytes
 	}
 	line := func(suffix, class, label string, get func(amounts) float64) series {
-		s := series{Class: class, Label: label, Now: quantityOf(name+suffix, r.figures[name+suffix])}
+		s := series{Class: class, Label: label, Now: quantityOf(name+suffix, r.cluster[name+suffix])}
 		if of := r.resources[name]; of != nil {
 			for _, was := range *of {
 				s.add(was.at, get(was.value))

@@ -53,7 +53,7 @@ func (w *world) External() []string        { return nil }
 func (w *world) ExternalValues(context.Context, metrics.ExternalQuery) ([]metrics.Value, error) {
 	return nil, nil
 }
-func (w *world) Cluster(labels.Selector) capacity.Sums { return w.sums }
+func (w *world) Cluster(labels.Selector) *capacity.Sums { return &w.sums }
 
 func (w *world) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Value, error) {
 	n, ok := w.numbers[q.Namespace+"/"+q.Name+"/"+q.Metric]

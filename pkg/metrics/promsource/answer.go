@@ -12,41 +12,42 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/metrics"
 )
 
-// answer is what a query gave: a number for each of some series.
+// answer is the result of a query: a value for each series.
 type answer struct {
 	series []series
-	// of are the series of an object, by its namespace and name; those of external
-	// metrics have no name.
+	// of maps the namespace and the name of an object to its series. External metrics have no name.
 	of map[types.NamespacedName][]int
-	// nameless is a series that lacks the label of a namespace or a name, if there is one.
+	// nameless is an example of a series without the label of the namespace or the name, if any.
 	nameless *series
-	// lacks is that label.
+	// lacks is the missing label.
 	lacks string
 }
 
-// series is one of them.
+// series is a series with its value.
 type series struct {
 	labels labels.Set
 	value  float64
 	at     time.Time
 }
 
-// newAnswer sorts a vector by the objects that it describes.
+// newAnswer groups the samples of a vector by the objects that they describe.
 func newAnswer(d *definition, vector model.Vector) (*answer, error) {
 	a := &answer{series: make([]series, 0, len(vector)), of: make(map[types.NamespacedName][]int, len(vector))}
 	now := time.Now()
 	for _, sample := range vector {
 		if sample == nil {
-			return nil, errors.New("an empty sample in the answer of Prometheus")
+			return nil, errors.New("the response of Prometheus contains an empty sample")
 		}
 		if sample.Histogram != nil {
-			return nil, fmt.Errorf("%w: %s is a histogram and no number", errRefused, sample.Metric)
+			return nil, fmt.Errorf("%w: %s is a histogram instead of a number", errInvalidQuery, sample.Metric)
 		}
 		s := series{labels: make(labels.Set, len(sample.Metric)), value: float64(sample.Value), at: sample.Timestamp.Time()}
 		if s.at.After(now) {
-			s.at = now // its clock is not ours
+			s.at = now // the clocks differ
 		}
 		for name, value := range sample.Metric {
 			if name != model.MetricNameLabel {
@@ -68,7 +69,7 @@ func newAnswer(d *definition, vector model.Vector) (*answer, error) {
 	return a, nil
 }
 
-// names are those of all objects of a namespace, in order.
+// names returns the names of all objects in a namespace, sorted.
 func (a *answer) names(namespace string) []string {
 	var names []string
 	for object := range a.of {
@@ -80,7 +81,7 @@ func (a *answer) names(namespace string) []string {
 	return names
 }
 
-// selected are the series of an object that a selector selects.
+// selected returns the series of an object that match a selector.
 func (a *answer) selected(object types.NamespacedName, selector labels.Selector) []*series {
 	var found []*series
 	for _, i := range a.of[object] {
@@ -91,23 +92,23 @@ func (a *answer) selected(object types.NamespacedName, selector labels.Selector)
 	return found
 }
 
-// missing says why an object has no number.
+// missing explains why an object has no value.
 func (a *answer) missing(selector labels.Selector) string {
 	var hint string
 	if a.nameless != nil {
-		hint = fmt.Sprintf("; there is %s, which lacks the label %s", a.nameless, a.lacks)
+		hint = fmt.Sprintf("; series %s has no label %s", a.nameless, a.lacks)
 	}
 	switch {
 	case len(a.series) == 0 && a.nameless == nil:
-		return "its answer is empty"
+		return "the result is empty"
 	case selector != nil && !selector.Empty():
-		return fmt.Sprintf("none of its %d series is that and has %s%s", len(a.series), selector, hint)
+		return fmt.Sprintf("none of the %d series in the result belongs to it and matches %s%s", len(a.series), selector, hint)
 	default:
-		return fmt.Sprintf("none of its %d series is that%s", len(a.series), hint)
+		return fmt.Sprintf("none of the %d series in the result belongs to it%s", len(a.series), hint)
 	}
 }
 
-// String writes a series as PromQL does.
+// String returns the labels of a series in PromQL syntax.
 func (s *series) String() string {
 	pairs := make([]string, 0, len(s.labels))
 	for name, value := range s.labels {
@@ -117,18 +118,14 @@ func (s *series) String() string {
 	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
-// largest is the largest number that is passed on. Autoscalers count in thousandths, in 64 bits, and
-// add up: what is above would be nothing to them.
-const largest = 1e15
-
-// quantity is the number, to a thousandth, as autoscalers count.
+// quantity returns the value with the precision of autoscalers, a thousandth.
 func (s *series) quantity() (resource.Quantity, error) {
 	const whole = 1 << 53 // from there on, a float64 has no fractions
 	switch v := s.value; {
 	case math.IsNaN(v):
 		return resource.Quantity{}, fmt.Errorf("the value of %s is not a number (NaN)", s)
-	case math.IsInf(v, 0), math.Abs(v) > largest:
-		return resource.Quantity{}, fmt.Errorf("the value of %s is out of range: %g, and %g is the largest; take a larger unit", s, v, float64(largest))
+	case math.IsInf(v, 0), math.Abs(v) > metrics.MaxValue:
+		return resource.Quantity{}, fmt.Errorf("the value of %s is out of range: %g; the maximum is %g, use a larger unit", s, v, float64(metrics.MaxValue))
 	case math.Abs(v) >= whole/1000:
 		return *resource.NewQuantity(int64(math.Round(v)), resource.DecimalSI), nil
 	default:

@@ -16,25 +16,23 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// maxAnswer bounds what is read of an answer: a series has some 200 bytes. Read, it takes nine times as much
-// for a moment, and four times as much as long as it is kept.
+// maxAnswer limits the size of a response, in which a series takes some 200 bytes. Decoding it takes nine times as much
+// memory, and the decoded result four times as much.
 const maxAnswer = 4 << 20
 
-// Connection says how to reach a Prometheus.
+// Connection configures the connection to a Prometheus server.
 type Connection struct {
-	// URL is where its paths begin: /api/v1/query is below it.
+	// URL is the prefix of the path /api/v1/query.
 	URL string
-	// BearerTokenFile has a token that is sent along, and is read again each minute; "" for
-	// none.
+	// BearerTokenFile is a file with a bearer token, which is reloaded every minute; "" disables it.
 	BearerTokenFile string
-	// CAFile has the authorities that may sign its certificate; "" for those of the
-	// system.
+	// CAFile is a file with the certificate authorities of the server; "" selects those of the system.
 	CAFile string
 }
 
-// Connect makes the client. Nothing is sent yet.
+// Connect returns a client. It sends no request.
 func Connect(c Connection) (promv1.API, error) {
-	// The same as for an API server: a token or an authority that was replaced is noticed.
+	// The transport of client-go reloads tokens and certificate authorities.
 	transport, err := rest.TransportFor(&rest.Config{
 		BearerTokenFile: c.BearerTokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: c.CAFile},
 	})
@@ -43,7 +41,7 @@ func Connect(c Connection) (promv1.API, error) {
 	}
 	client, err := api.NewClient(api.Config{Address: c.URL, Client: &http.Client{
 		Transport: bounded{transport},
-		// A token is for nobody else.
+		// The credentials must not be sent to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}})
 	if err != nil {
@@ -52,7 +50,7 @@ func Connect(c Connection) (promv1.API, error) {
 	return promv1.NewAPI(client), nil
 }
 
-// bounded bounds the answers that it passes on.
+// bounded limits the size of responses.
 type bounded struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -65,7 +63,7 @@ func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// limited is a body of which more than a number of bytes is an error.
+// limited is a response body that returns an error after a number of bytes.
 type limited struct {
 	io.ReadCloser
 	left int64
@@ -74,30 +72,30 @@ type limited struct {
 // Read implements io.Reader.
 func (l *limited) Read(p []byte) (int, error) {
 	if l.left <= 0 {
-		return 0, fmt.Errorf("the answer has more than %d MiB", maxAnswer>>20)
+		return 0, fmt.Errorf("the response is larger than %d MiB", maxAnswer>>20)
 	}
 	n, err := l.ReadCloser.Read(p[:min(int64(len(p)), l.left)])
 	l.left -= int64(n)
 	return n, err //nolint:wrapcheck // io.EOF must stay what it is
 }
 
-// maxDetail bounds what a message shows of an answer that is none of Prometheus' API.
+// maxDetail limits how much of a response that is not from the API of Prometheus a message contains.
 const maxDetail = 200
 
-// errRefused is of a query that can't be right: Prometheus can't read it, or its answer is
-// of a kind that no metric can be made of.
-var errRefused = errors.New("the query is wrong")
+// errInvalidQuery is returned for a query that Prometheus can't parse or whose result has a type that
+// can't become a metric.
+var errInvalidQuery = errors.New("the query is invalid")
 
-// ask runs a query.
+// ask runs a query and returns its result.
 func ask(ctx context.Context, prometheus promv1.API, d *definition, timeout time.Duration) (*answer, error) {
 	value, warnings, _, err := prometheus.Query(ctx, d.Query, time.Time{}, promv1.WithTimeout(timeout))
 	if err != nil {
 		return nil, explain(ctx, err)
 	}
-	// A Prometheus of 2024 and before has among them what it calls infos, such as that a counter has an unusual name.
+	// Prometheus before 3.0 returns infos, such as one about the name of a counter, as warnings.
 	warnings = slices.DeleteFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "PromQL info:") })
 	if len(warnings) > 0 {
-		return nil, fmt.Errorf("a warning of Prometheus about its answer: %s", strings.Join(warnings, "; "))
+		return nil, fmt.Errorf("Prometheus returned a warning: %s", strings.Join(warnings, "; "))
 	}
 	switch v := value.(type) {
 	case model.Vector:
@@ -106,29 +104,29 @@ func ask(ctx context.Context, prometheus promv1.API, d *definition, timeout time
 		if d.Object == external {
 			return newAnswer(d, model.Vector{{Value: v.Value, Timestamp: v.Timestamp}})
 		}
-		return nil, fmt.Errorf("%w: it gives one number and not one for each of the %s", errRefused, d.Object)
+		return nil, fmt.Errorf("%w: it returns a single number instead of one for each of the %s", errInvalidQuery, d.Object)
 	case model.Matrix:
-		return nil, fmt.Errorf("%w: it gives a range of samples; take rate(), last_over_time() or the like of it", errRefused)
+		return nil, fmt.Errorf("%w: it returns a range of samples; apply a function such as rate() or last_over_time()", errInvalidQuery)
 	case nil:
-		return nil, errors.New("no result in the answer of Prometheus")
+		return nil, errors.New("the response of Prometheus contains no result")
 	default:
-		return nil, fmt.Errorf("%w: it gives a %s", errRefused, v.Type())
+		return nil, fmt.Errorf("%w: it returns a %s", errInvalidQuery, v.Type())
 	}
 }
 
-// explain says in an error what is to be looked at.
+// explain adds the cause to an error of a query.
 func explain(ctx context.Context, err error) error {
 	said := new(promv1.Error)
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("no answer of Prometheus in time: %w", err)
+		return fmt.Errorf("Prometheus did not respond in time: %w", err)
 	case !errors.As(err, &said):
-		return fmt.Errorf("no answer of Prometheus: %w", err)
+		return fmt.Errorf("failed to query Prometheus: %w", err)
 	case said.Type == promv1.ErrBadData:
-		return fmt.Errorf("%w: %s", errRefused, said.Msg)
+		return fmt.Errorf("%w: %s", errInvalidQuery, said.Msg)
 	case said.Detail != "":
-		return fmt.Errorf("answer of Prometheus: %w: %.*s", err, maxDetail, oneLine(said.Detail))
+		return fmt.Errorf("Prometheus returned an error: %w: %.*s", err, maxDetail, oneLine(said.Detail))
 	default:
-		return fmt.Errorf("answer of Prometheus: %w", err)
+		return fmt.Errorf("Prometheus returned an error: %w", err)
 	}
 }

@@ -14,21 +14,21 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// object is what the values of a query describe.
+// object is the type of object that the values of a query describe.
 type object string
 
 const (
 	pods         object = "pods"
 	services     object = "services"
 	miniClusters object = "miniclusters"
-	// external values describe no object.
+	// external marks values that describe no object.
 	external object = "external"
 )
 
-// objects are all of them, in the order of messages.
+// objects returns all types, in the order in which messages list them.
 func objects() []object { return []object{pods, services, miniClusters, external} }
 
-// resource is that of the metrics API; not for external.
+// resource returns the resource in the metrics API; not defined for external.
 func (o object) resource() schema.GroupResource {
 	if o == miniClusters {
 		return v1alpha2.Resource(string(miniClusters))
@@ -36,7 +36,7 @@ func (o object) resource() schema.GroupResource {
 	return schema.GroupResource{Resource: string(o)}
 }
 
-// kind is that of one object; not for external.
+// kind returns the kind of an object; not defined for external.
 func (o object) kind() schema.GroupVersionKind {
 	switch o {
 	case pods:
@@ -48,25 +48,23 @@ func (o object) kind() schema.GroupVersionKind {
 	}
 }
 
-// definition is an entry of the ConfigMap.
+// definition is the value of an entry in the ConfigMap.
 type definition struct {
-	// Query is PromQL.
+	// Query in PromQL.
 	Query string `json:"query"`
-	// Object is what its values describe.
+	// Object is the type of object that the values describe.
 	Object object `json:"object"`
-	// Metric is the name of the metric: that of the entry, if unset.
+	// Metric is the name of the metric. It defaults to the name of the entry.
 	Metric string `json:"metric"`
-	// NamespaceLabel is the label of the result that has the namespace of the object,
-	// "namespace" if unset. For external values it is that of the autoscalers that may
-	// have it, and if unset all may.
+	// NamespaceLabel is the label with the namespace of the object. It defaults to "namespace". For
+	// external metrics it restricts a series to autoscalers in that namespace, and has no default.
 	NamespaceLabel string `json:"namespaceLabel"`
-	// NameLabel is the label of the result that has the name of the object: "pod",
-	// "service" or "minicluster" if unset.
+	// NameLabel is the label with the name of the object. It defaults to "pod", "service" or
+	// "minicluster".
 	NameLabel string `json:"nameLabel"`
 }
 
-// decode reads an entry, strictly, and fills in what is unset. Of an entry that is wrong it
-// returns what can be read.
+// decode parses an entry strictly and sets defaults. Of an invalid entry it returns the valid fields.
 func decode(name, text string) (definition, error) {
 	d := definition{Metric: name}
 	var strict []error
@@ -78,7 +76,7 @@ func decode(name, text string) (definition, error) {
 	case err != nil:
 		return definition{Metric: name}, fmt.Errorf("must be a YAML document with the fields query and object: %s", oneLine(err.Error()))
 	case strings.Contains(text, "\n---"), strings.Contains(text, "\n..."):
-		err = errors.New("must be one YAML document; there are several")
+		err = errors.New("must be a single YAML document")
 	case len(strict) > 0:
 		err = errors.New(oneLine(errors.Join(strict...).Error()))
 	default:
@@ -89,13 +87,13 @@ func decode(name, text string) (definition, error) {
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// complete fills in what is unset, and tells what is wrong.
+// complete sets defaults and returns an error if the definition is invalid.
 func (d *definition) complete() error {
 	names := map[object]string{pods: "pod", services: "service", miniClusters: "minicluster", external: ""}
 	label, known := names[d.Object]
 	switch {
 	case strings.TrimSpace(d.Query) == "":
-		return errors.New("query: must be set, to PromQL")
+		return errors.New("query: must be set to a PromQL expression")
 	case !known:
 		return fmt.Errorf("object: %q: must be one of %q", d.Object, objects())
 	case d.Metric == "":
@@ -103,7 +101,7 @@ func (d *definition) complete() error {
 	case len(content.IsPathSegmentName(d.Metric)) > 0:
 		return fmt.Errorf("metric: %q: %s", d.Metric, content.IsPathSegmentName(d.Metric)[0])
 	case d.Object == external && d.NameLabel != "":
-		return errors.New("nameLabel: external metrics describe no object that has a name")
+		return errors.New("nameLabel: must not be set for external metrics, which describe no object")
 	}
 	if d.NameLabel == "" {
 		d.NameLabel = label
@@ -113,11 +111,11 @@ func (d *definition) complete() error {
 	}
 	for field, label := range map[string]string{"namespaceLabel": d.NamespaceLabel, "nameLabel": d.NameLabel} {
 		if label != "" && !model.LegacyValidation.IsValidLabelName(label) {
-			return fmt.Errorf("%s: %q is no name of a label", field, label)
+			return fmt.Errorf("%s: %q: must be a valid label name", field, label)
 		}
 	}
 	if d.NameLabel != "" && d.NameLabel == d.NamespaceLabel {
-		return fmt.Errorf("nameLabel: %q is the label of the namespace already", d.NameLabel)
+		return fmt.Errorf("nameLabel: %q: must differ from namespaceLabel", d.NameLabel)
 	}
 	return nil
 }

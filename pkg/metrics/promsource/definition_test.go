@@ -32,13 +32,13 @@ func TestDecode(t *testing.T) {
 		{text: "query: up\nObject: pods", err: `unknown field "Object"`},
 		{text: "query: up\nquery: down\nobject: pods", err: `key "query" already set`},
 		{text: "query: up\nobject: pods\ninterval: 5s", err: `unknown field "interval"`},
-		{text: "query: up\nobject: pods\n---\nquery: down", err: "must be one YAML document"},
+		{text: "query: up\nobject: pods\n---\nquery: down", err: "must be a single YAML document"},
 		{text: "query: up\nobject: pods\nmetric: a/b", err: `metric: "a/b": may not contain '/'`},
 		{text: "query: up\nobject: pods\nmetric: ''", err: "metric: must not be empty"},
-		{text: "query: up\nobject: pods\nnameLabel: a-b", err: `nameLabel: "a-b" is no name of a label`},
-		{text: "query: up\nobject: pods\nnamespaceLabel: 'a\"'", err: `namespaceLabel: "a\"" is no name of a label`},
-		{text: "query: up\nobject: pods\nnameLabel: namespace", err: `nameLabel: "namespace" is the label of the namespace already`},
-		{text: "query: up\nobject: external\nnameLabel: pod", err: "nameLabel: external metrics describe no object"},
+		{text: "query: up\nobject: pods\nnameLabel: a-b", err: `nameLabel: "a-b": must be a valid label name`},
+		{text: "query: up\nobject: pods\nnamespaceLabel: 'a\"'", err: `namespaceLabel: "a\"": must be a valid label name`},
+		{text: "query: up\nobject: pods\nnameLabel: namespace", err: `nameLabel: "namespace": must differ from namespaceLabel`},
+		{text: "query: up\nobject: external\nnameLabel: pod", err: "nameLabel: must not be set for external metrics"},
 	} {
 		got, err := decode("m", tc.text)
 		if tc.err == "" {

@@ -1,8 +1,7 @@
-// Package promsource is the source of metrics that a Prometheus knows: queries that an
-// administrator keeps in a ConfigMap become metrics of pods, Services and MiniClusters, or
-// external ones.
+// Package promsource provides results of Prometheus queries, which an administrator keeps in a
+// ConfigMap, as metrics of pods, Services and MiniClusters, or as external metrics.
 //
-// A query is a whole: what somebody asks the metrics API for never becomes a part of it.
-// It is run when it is asked for, its answer has the values of all objects, and serves
-// all who ask within an interval.
+// A query is sent to Prometheus as it is: nothing in a request to the metrics API ever becomes a part
+// of it. It runs when its metric is requested; the result contains the values of all objects and is
+// reused for an interval.
 package promsource

@@ -8,7 +8,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// newInformer sees one ConfigMap. Asked for by its name, the right to that one is enough.
+// newInformer returns an informer of one ConfigMap, which needs no right to list others.
 func newInformer(client kubernetes.Interface, namespace, name string) cache.SharedIndexInformer {
 	return coreinformers.NewFilteredConfigMapInformer(client, namespace, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()

@@ -6,7 +6,7 @@ import (
 	"k8s.io/component-base/metrics"
 )
 
-// observer counts queries.
+// observer records metrics of queries.
 type observer struct {
 	queries *metrics.GaugeVec
 	runs    *metrics.HistogramVec
@@ -16,12 +16,12 @@ func newObserver(registry metrics.KubeRegistry) *observer {
 	o := &observer{
 		queries: metrics.NewGaugeVec(&metrics.GaugeOpts{
 			Namespace: "minicluster_metrics", Name: "queries",
-			Help:           "Queries of Prometheus in the ConfigMap, by how they did last: new, ok, failed, invalid.",
+			Help:           "Queries in the ConfigMap by the state after their last run: new, ok, failed, invalid.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"state"}),
 		runs: metrics.NewHistogramVec(&metrics.HistogramOpts{
 			Namespace: "minicluster_metrics", Name: "query_duration_seconds",
-			Help:           "Time that Prometheus took to answer a query, by result: ok, failed, invalid.",
+			Help:           "Duration of a query to Prometheus by result: ok, failed, invalid.",
 			Buckets:        metrics.ExponentialBuckets(0.005, 4, 7),
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"result"}),
@@ -34,7 +34,7 @@ func (o *observer) run(result state, took time.Duration) {
 	o.runs.WithLabelValues(string(result)).Observe(took.Seconds())
 }
 
-// count sets how many queries there are.
+// count sets the number of queries by state.
 func (o *observer) count(queries map[string]*query) {
 	count := map[state]int{}
 	for _, q := range queries {

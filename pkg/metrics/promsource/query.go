@@ -11,40 +11,40 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// state of a query, as the process's own metric tells it.
+// state of a query, as reported by the metric minicluster_metrics_queries.
 type state string
 
 const (
-	// stateNew: it was not run yet.
+	// stateNew means that the query has not run yet.
 	stateNew state = "new"
-	// stateOK: it gave numbers when it was last run.
+	// stateOK means that the last run succeeded.
 	stateOK state = "ok"
-	// stateFailed: it gave none.
+	// stateFailed means that the last run failed.
 	stateFailed state = "failed"
-	// stateInvalid: its entry, or the query itself, is wrong.
+	// stateInvalid means that the entry or the query is invalid.
 	stateInvalid state = "invalid"
 )
 
 func states() []state { return []state{stateNew, stateOK, stateFailed, stateInvalid} }
 
-// query is an entry of the ConfigMap, with its last answer.
+// query is an entry of the ConfigMap with the result of its last run.
 type query struct {
-	// name of the entry, and its text.
+	// name and text of the entry.
 	name, text string
 	definition definition
-	// wrong is what is wrong with the entry.
-	wrong error
+	// invalid is not nil if the entry is invalid.
+	invalid error
 
 	mu sync.Mutex
-	// last is the last run, which may be under way.
+	// last is the last run, which may be in progress.
 	last *run
-	// before is how the run before it ended, without its answer.
+	// before is the previous run without its answer.
 	before *run
 }
 
-// run is one time that Prometheus was asked.
+// run is one execution of a query.
 type run struct {
-	// done is closed when the rest is there.
+	// done is closed when the other fields are set.
 	done   chan struct{}
 	ended  time.Time
 	answer *answer
@@ -60,33 +60,33 @@ func (r *run) isDone() bool {
 	}
 }
 
-// runner runs queries.
+// runner executes queries.
 type runner struct {
 	prometheus promv1.API
 	timeout    time.Duration
 	interval   time.Duration
-	// places bound how many are run at a time.
-	places chan struct{}
-	// changed is told when a run has ended.
-	changed func(result state, took time.Duration)
+	// slots limit the number of concurrent queries.
+	slots chan struct{}
+	// onEnd is called after each run.
+	onEnd func(result state, took time.Duration)
 }
 
-// get is the answer of a query that is at most an interval old. Whoever asks first has it
-// run; others wait for that, and it goes on when they go.
+// get returns an answer of a query that is at most an interval old. The first caller starts a run, and
+// later ones wait for the same run. It continues if the callers stop waiting.
 func (r *runner) get(ctx context.Context, q *query) (*answer, error) {
-	if q.wrong != nil {
-		return nil, q.wrong
+	if q.invalid != nil {
+		return nil, q.invalid
 	}
 	run := r.start(ctx, q)
 	select {
 	case <-run.done:
 		return run.answer, run.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for its answer: %w", ctx.Err())
+		return nil, fmt.Errorf("waiting for the result: %w", ctx.Err())
 	}
 }
 
-// start returns a run that has ended lately or is under way.
+// start returns a recent run, or one that is in progress, or starts one.
 func (r *runner) start(ctx context.Context, q *query) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -106,11 +106,11 @@ func (r *runner) run(ctx context.Context, q *query, now, before *run) {
 	defer cancel()
 	begin := time.Now()
 	select {
-	case r.places <- struct{}{}:
+	case r.slots <- struct{}{}:
 		now.answer, now.err = ask(ctx, r.prometheus, &q.definition, r.timeout)
-		<-r.places
+		<-r.slots
 	case <-ctx.Done():
-		now.err = errors.New("other queries take all the time")
+		now.err = errors.New("timed out waiting for other queries")
 	}
 	now.ended = time.Now()
 	close(now.done)
@@ -118,28 +118,28 @@ func (r *runner) run(ctx context.Context, q *query, now, before *run) {
 	logger := klog.FromContext(ctx).WithValues("query", q.name)
 	switch result := now.state(); {
 	case now.err != nil && (before == nil || before.state() != result):
-		logger.Info("No answer", "state", result, "reason", now.err.Error())
+		logger.Info("Query failed", "state", result, "reason", now.err.Error())
 	case now.err == nil && before != nil && before.err != nil:
-		logger.Info("Answers again")
+		logger.Info("Query succeeded again")
 	}
-	r.changed(now.state(), now.ended.Sub(begin))
+	r.onEnd(now.state(), now.ended.Sub(begin))
 }
 
-// state is that of a run which has ended.
+// state returns the state after a run that has ended.
 func (r *run) state() state {
 	switch {
 	case r.err == nil:
 		return stateOK
-	case errors.Is(r.err, errRefused):
+	case errors.Is(r.err, errInvalidQuery):
 		return stateInvalid
 	default:
 		return stateFailed
 	}
 }
 
-// state is that of the last run which has ended.
+// state returns the state after the last run that has ended.
 func (q *query) state() state {
-	if q.wrong != nil {
+	if q.invalid != nil {
 		return stateInvalid
 	}
 	q.mu.Lock()

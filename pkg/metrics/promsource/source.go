@@ -22,34 +22,34 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 )
 
-// concurrency is how many queries are run at a time.
+// concurrency is the maximum number of concurrent queries.
 const concurrency = 8
 
-// Options are what the source is made of.
+// Options configure a source.
 type Options struct {
 	Kube kubernetes.Interface
-	// Namespace and ConfigMap are those of the queries.
+	// Namespace and ConfigMap are the namespace and the name of the ConfigMap with the queries.
 	Namespace, ConfigMap string
-	// Prometheus is who is asked.
+	// Prometheus is the client of the Prometheus server.
 	Prometheus promv1.API
-	// Timeout is what it has to answer a query.
+	// Timeout of a query.
 	Timeout time.Duration
-	// Interval is for how long an answer is used.
+	// Interval for which a result is reused.
 	Interval time.Duration
-	// Pods returns the names of the pods of a namespace that a selector selects.
+	// Pods returns the names of the pods in a namespace that match a selector.
 	Pods func(namespace string, selector labels.Selector) []string
-	// MiniClusters are all there are.
+	// MiniClusters lists all MiniClusters.
 	MiniClusters fluxlisters.MiniClusterLister
-	// Synced tells whether Pods and MiniClusters know all.
+	// Synced reports whether the caches behind Pods and MiniClusters are synced.
 	Synced func() bool
-	// Others have metrics whose names can't be taken.
+	// Others are sources whose metric names are reserved.
 	Others []metrics.Source
-	// Registry gets the source's own metrics.
+	// Registry for the metrics about queries.
 	Registry componentmetrics.KubeRegistry
 }
 
-// Source has the metrics that the queries of a ConfigMap define. It knows them while Run
-// runs.
+// Source provides the metrics that the queries in a ConfigMap define. It watches the ConfigMap while
+// Run runs.
 type Source struct {
 	options    Options
 	configMaps cache.SharedIndexInformer
@@ -58,14 +58,14 @@ type Source struct {
 	observe    *observer
 
 	mu sync.RWMutex
-	// queries are those of the ConfigMap, by the names of their entries; at has them, again,
-	// by what they define. Neither is ever changed in place.
-	queries map[string]*query
-	at      map[place]*query
+	// queries maps names of entries to their queries, byMetric maps metrics to the queries that define
+	// them. Both maps are replaced and never modified.
+	queries  map[string]*query
+	byMetric map[metricKey]*query
 }
 
-// place is what a query defines: a metric, of what.
-type place struct {
+// metricKey identifies the metric that a query defines.
+type metricKey struct {
 	object object
 	metric string
 }
@@ -75,12 +75,12 @@ var (
 	_ metrics.Runner = (*Source)(nil)
 )
 
-// New makes the source.
+// New returns a source.
 func New(ctx context.Context, o Options) (*Source, error) {
 	s := &Source{options: o, configMaps: newInformer(o.Kube, o.Namespace, o.ConfigMap), observe: newObserver(o.Registry)}
 	s.runner = &runner{
-		prometheus: o.Prometheus, timeout: o.Timeout, interval: o.Interval, places: make(chan struct{}, concurrency),
-		changed: func(result state, took time.Duration) {
+		prometheus: o.Prometheus, timeout: o.Timeout, interval: o.Interval, slots: make(chan struct{}, concurrency),
+		onEnd: func(result state, took time.Duration) {
 			s.observe.run(result, took)
 			s.count()
 		},
@@ -96,7 +96,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 		DeleteFunc: func(any) { s.load(ctx, nil, nil) },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("setting up the watch of ConfigMap %s/%s: %w", o.Namespace, o.ConfigMap, err)
+		return nil, fmt.Errorf("watching ConfigMap %s/%s: %w", o.Namespace, o.ConfigMap, err)
 	}
 	s.loaded = registration.HasSynced
 	s.count()
@@ -108,38 +108,38 @@ func (s *Source) Run(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), s.options.Synced) {
 		return nil
 	}
-	trying := make(chan struct{})
+	retrying := make(chan struct{})
 	go func() {
-		defer close(trying)
-		wait.UntilWithContext(ctx, s.tryAgain, againAfter)
+		defer close(retrying)
+		wait.UntilWithContext(ctx, s.retryFailed, retryInterval)
 	}()
 	s.configMaps.RunWithContext(ctx)
-	<-trying
+	<-retrying
 	return nil
 }
 
-// againAfter is how long a query has failed before it is run although nobody asks for it.
-const againAfter = time.Minute
+// retryInterval is the interval at which failed queries run even if their metric is not requested.
+const retryInterval = time.Minute
 
-// tryAgain runs those that failed. Nobody may ever ask this replica for them, and what it says of their state would be
-// of a Prometheus that has come back long ago.
-func (s *Source) tryAgain(ctx context.Context) {
+// retryFailed runs the queries that failed. Otherwise the state that a replica reports would be outdated if it
+// receives no requests for them.
+func (s *Source) retryFailed(ctx context.Context) {
 	s.mu.RLock()
 	queries := s.queries
 	s.mu.RUnlock()
 	for _, q := range queries {
-		if state := q.state(); q.wrong == nil && (state == stateFailed || state == stateInvalid) {
+		if state := q.state(); q.invalid == nil && (state == stateFailed || state == stateInvalid) {
 			s.runner.start(ctx, q)
 		}
 	}
 }
 
-// Synced tells whether the ConfigMap was read, or there is none. It does not wait for
-// Prometheus: other sources can answer without it.
+// Synced reports whether the ConfigMap has been read or does not exist. It does not depend on
+// Prometheus, so that other sources can serve without it.
 func (s *Source) Synced() bool { return s.loaded() }
 
-// load takes on what the ConfigMap has now. A query that is as it was keeps its answer;
-// others are tried at once, so that what is wrong with them is known before they are needed.
+// load applies the content of the ConfigMap. Unchanged queries keep their answers. New ones run at
+// once, so that errors are known before their metrics are requested.
 func (s *Source) load(ctx context.Context, data map[string]string, binary map[string][]byte) {
 	s.mu.RLock()
 	before := s.queries
@@ -147,19 +147,19 @@ func (s *Source) load(ctx context.Context, data map[string]string, binary map[st
 	now := make(map[string]*query, len(data)+len(binary))
 	for name, text := range data {
 		now[name] = &query{name: name, text: text}
-		now[name].definition, now[name].wrong = decode(name, text)
+		now[name].definition, now[name].invalid = decode(name, text)
 	}
 	for name := range binary {
-		now[name] = &query{name: name, definition: definition{Metric: name}, wrong: errors.New("must be in data of the ConfigMap, and not in binaryData")}
+		now[name] = &query{name: name, definition: definition{Metric: name}, invalid: errors.New("must be in data of the ConfigMap instead of binaryData")}
 	}
-	at := s.arrange(now)
+	byMetric := s.arrange(now)
 	for name, q := range now {
-		if old := before[name]; old != nil && old.text == q.text && old.wrong == nil && q.wrong == nil {
-			now[name], at[place{q.definition.Object, q.definition.Metric}] = old, old
+		if old := before[name]; old != nil && old.text == q.text && old.invalid == nil && q.invalid == nil {
+			now[name], byMetric[metricKey{q.definition.Object, q.definition.Metric}] = old, old
 		}
 	}
 	s.mu.Lock()
-	s.queries, s.at = now, at
+	s.queries, s.byMetric = now, byMetric
 	s.mu.Unlock()
 	s.count()
 
@@ -167,88 +167,88 @@ func (s *Source) load(ctx context.Context, data map[string]string, binary map[st
 	logger.Info("Queries loaded", "queries", len(now))
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		switch q := now[name]; {
-		case q.wrong == nil && q != before[name]:
+		case q.invalid == nil && q != before[name]:
 			s.runner.start(klog.NewContext(ctx, logger), q)
-		case q.wrong != nil && (before[name] == nil || before[name].text != q.text):
-			logger.Error(q.wrong, "A query is wrong and left out", "query", name)
+		case q.invalid != nil && (before[name] == nil || before[name].text != q.text):
+			logger.Error(q.invalid, "Ignoring an invalid query", "query", name)
 		}
 	}
 }
 
-// arrange sorts queries by what they define, and finds those that define what is there
-// already. One that is wrong stands wherever somebody could look for it, to say so.
-func (s *Source) arrange(queries map[string]*query) map[place]*query {
-	at := map[place]*query{}
+// arrange maps metrics to their queries and marks queries whose metric is defined elsewhere as invalid.
+// It maps every metric that an invalid query could define to it, so that requests return its error.
+func (s *Source) arrange(queries map[string]*query) map[metricKey]*query {
+	byMetric := map[metricKey]*query{}
 	ordered := slices.Sorted(maps.Keys(queries))
 	taken := s.taken()
 	for _, name := range ordered {
 		q := queries[name]
-		if q.wrong != nil {
+		if q.invalid != nil {
 			continue
 		}
-		p := place{q.definition.Object, q.definition.Metric}
+		p := metricKey{q.definition.Object, q.definition.Metric}
 		switch {
 		case taken[p]:
-			q.wrong = fmt.Errorf("there is a metric %s of %s without it: choose another name", p.metric, p.object)
-		case at[p] != nil:
-			q.wrong = fmt.Errorf("entry %s defines metric %s of %s already", at[p].name, p.metric, p.object)
+			q.invalid = fmt.Errorf("metric %s of %s is built in: choose another name", p.metric, p.object)
+		case byMetric[p] != nil:
+			q.invalid = fmt.Errorf("entry %s already defines metric %s of %s", byMetric[p].name, p.metric, p.object)
 		default:
-			at[p] = q
+			byMetric[p] = q
 		}
 	}
 	for _, name := range ordered {
 		q := queries[name]
-		if q.wrong == nil {
+		if q.invalid == nil {
 			continue
 		}
 		for _, o := range objects() {
-			p := place{o, q.definition.Metric}
-			if at[p] == nil && !taken[p] && (q.definition.Object == o || !slices.Contains(objects(), q.definition.Object)) {
-				at[p] = q
+			p := metricKey{o, q.definition.Metric}
+			if byMetric[p] == nil && !taken[p] && (q.definition.Object == o || !slices.Contains(objects(), q.definition.Object)) {
+				byMetric[p] = q
 			}
 		}
 	}
-	return at
+	return byMetric
 }
 
-// taken is what other sources define.
-func (s *Source) taken() map[place]bool {
-	taken := map[place]bool{}
+// taken returns the metrics that other sources define.
+func (s *Source) taken() map[metricKey]bool {
+	taken := map[metricKey]bool{}
 	for _, other := range s.options.Others {
 		for _, info := range other.Custom() {
 			for _, o := range objects() {
 				if o != external && o.resource() == info.Resource {
-					taken[place{o, info.Metric}] = true
+					taken[metricKey{o, info.Metric}] = true
 				}
 			}
 		}
 		for _, name := range other.External() {
-			taken[place{external, name}] = true
+			taken[metricKey{external, name}] = true
 		}
 	}
 	return taken
 }
 
 func (s *Source) count() {
-	// Alone: of two that count at the same time, the one that looked first could be the last to say so.
+	// The lock prevents an older count from overwriting a newer one.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.observe.count(s.queries)
 }
 
-// find returns the query that defines a metric; nil if there is none.
-func (s *Source) find(p place) *query {
+// find returns the query that defines a metric, or nil if there is none.
+func (s *Source) find(p metricKey) *query {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.at[p]
+	return s.byMetric[p]
 }
 
-// Custom lists the metrics of the queries, those that are wrong too.
+// Custom returns the metrics of all queries, including invalid ones.
 func (s *Source) Custom() []metrics.Info {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var infos []metrics.Info
-	for p := range s.at {
+	for p := range s.byMetric {
 		if p.object != external {
 			infos = append(infos, metrics.Info{Resource: p.object.resource(), Metric: p.metric})
 		}
@@ -256,12 +256,12 @@ func (s *Source) Custom() []metrics.Info {
 	return infos
 }
 
-// External lists the external ones among them.
+// External returns the names of the external metrics of all queries.
 func (s *Source) External() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var names []string
-	for p := range s.at {
+	for p := range s.byMetric {
 		if p.object == external {
 			names = append(names, p.metric)
 		}

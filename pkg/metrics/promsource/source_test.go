@@ -240,20 +240,20 @@ func TestValues(t *testing.T) {
 		{path: "pods/*", metric: "http_requests", selector: "app=none", want: ""},
 		{path: "pods/nan", metric: "http_requests", err: `query http_requests of ConfigMap system/queries: no value for Pod ns/nan: the value of {namespace="ns", pod="nan"} is not a number (NaN)`},
 		{path: "pods/*", metric: "http_requests", selector: "broken", err: "out of range: +Inf"},
-		{path: "pods/*", metric: "http_requests", selector: "new", err: `no value for Pod ns/unscraped: none of its 6 series is that; there is {pod="nowhere"}, which lacks the label namespace`},
-		{path: "pods/*", metric: "nothing", selector: "app=x", err: "its answer is empty\nno value for Pod ns/"},
-		{path: "pods/*", metric: "nothing", selector: "", err: "and so on for 3 more"},
+		{path: "pods/*", metric: "http_requests", selector: "new", err: `no value for Pod ns/unscraped: none of the 6 series in the result belongs to it; series {pod="nowhere"} has no label namespace`},
+		{path: "pods/*", metric: "nothing", selector: "app=x", err: "the result is empty\nno value for Pod ns/"},
+		{path: "pods/*", metric: "nothing", selector: "", err: "and 3 more errors"},
 		{path: "pods/*", metric: "unknown", want: ""},
 
 		{path: "services/db", metric: "http_requests", want: "Service db=4"},
 		{path: "services/web", metric: "http_requests", labels: "verb=GET", want: "Service web=3033m"},
-		{path: "services/web", metric: "http_requests", err: `query by-service of ConfigMap system/queries: there must be one series for an object: Service ns/web has 2, such as {namespace="ns", service="web", verb="GET"} and {namespace="ns", service="web", verb="PUT"}; aggregate them, as in sum by (namespace, service) (...)`},
-		{path: "services/*", metric: "http_requests", err: "there must be one series for an object"},
+		{path: "services/web", metric: "http_requests", err: `query by-service of ConfigMap system/queries: an object must have one series: Service ns/web has 2, such as {namespace="ns", service="web", verb="GET"} and {namespace="ns", service="web", verb="PUT"}; aggregate them, as in sum by (namespace, service) (...)`},
+		{path: "services/*", metric: "http_requests", err: "an object must have one series"},
 		{path: "services/*", metric: "http_requests", labels: "verb=PUT", want: "Service web=1"},
 		{path: "services/*", metric: "http_requests", labels: "verb notin (GET)", want: "Service db=4 Service web=1"},
-		{path: "services/web", metric: "http_requests", labels: "verb=POST", err: "none of its 3 series is that and has verb=POST"},
-		{path: "services/gone", metric: "http_requests", err: "no value for Service ns/gone: none of its 3 series is that"},
-		{path: "services/*", metric: "http_requests", selector: "app=x", err: "Services can't be selected by labels here"},
+		{path: "services/web", metric: "http_requests", labels: "verb=POST", err: "none of the 3 series in the result belongs to it and matches verb=POST"},
+		{path: "services/gone", metric: "http_requests", err: "no value for Service ns/gone: none of the 3 series in the result belongs to it"},
+		{path: "services/*", metric: "http_requests", selector: "app=x", err: "Services can't be selected by labels: request one"},
 
 		{path: "miniclusters/one", metric: "nodes_wanted", want: "MiniCluster one=1"},
 		{path: "miniclusters/two", metric: "nodes_wanted", err: "no value for MiniCluster ns/two"},
@@ -263,10 +263,10 @@ func TestValues(t *testing.T) {
 
 		{path: "external", metric: "queue_length", labels: "queue in (a,b)", want: "1500m 2"},
 		{path: "external", metric: "queue_length", err: `the value of {queue="c"} is not a number`},
-		{path: "external", metric: "queue_length", labels: "queue=d", err: "no value: none of its 3 series is that and has queue=d"},
+		{path: "external", metric: "queue_length", labels: "queue=d", err: "no value: none of the 3 series in the result belongs to it and matches queue=d"},
 		{path: "external", metric: "queue_of_tenants", want: "1"},
 		{path: "external", metric: "constant", want: "42"},
-		{path: "external", metric: "nothing-at-all", err: "no value: its answer is empty"},
+		{path: "external", metric: "nothing-at-all", err: "no value: the result is empty"},
 	} {
 		got, err := w.ask(t, tc.path, tc.metric, tc.selector, tc.labels)
 		if tc.err == "" {
@@ -292,31 +292,31 @@ func TestFailures(t *testing.T) {
 		want   string
 		state  string
 	}{
-		"no PromQL":    {nil, "the query is wrong: 1:5: parse error: unclosed left parenthesis", "invalid 1"},
-		"a range":      {says(`{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]]}]}`), "it gives a range of samples; take rate()", "invalid 1"},
-		"a scalar":     {says(`{"resultType":"scalar","result":[1700000000,"42"]}`), "it gives one number and not one for each of the pods", "invalid 1"},
+		"no PromQL":    {nil, "the query is invalid: 1:5: parse error: unclosed left parenthesis", "invalid 1"},
+		"a range":      {says(`{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]]}]}`), "it returns a range of samples; apply a function such as rate()", "invalid 1"},
+		"a scalar":     {says(`{"resultType":"scalar","result":[1700000000,"42"]}`), "it returns a single number instead of one for each of the pods", "invalid 1"},
 		"a string":     {says(`{"resultType":"string","result":[1700000000,"x"]}`), "string", "failed 1"},
-		"a histogram":  {says(`{"resultType":"vector","result":[{"metric":{"pod":"a"},"histogram":[1700000000,{"count":"1","sum":"1","buckets":[]}]}]}`), "is a histogram and no number", "invalid 1"},
+		"a histogram":  {says(`{"resultType":"vector","result":[{"metric":{"pod":"a"},"histogram":[1700000000,{"count":"1","sum":"1","buckets":[]}]}]}`), "is a histogram instead of a number", "invalid 1"},
 		"too much":     {refuse(http.StatusUnprocessableEntity, "execution", "query processing would load too many samples into memory"), "execution: query processing would load too many samples", "failed 1"},
 		"its timeout":  {refuse(http.StatusServiceUnavailable, "timeout", "query timed out in expression evaluation"), `"error":"query timed out in expression evaluation"`, "failed 1"},
 		"unauthorized": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusUnauthorized) }, "401", "failed 1"},
 		"broken":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadGateway) }, "502", "failed 1"},
 		"elsewhere":    {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, "302", "failed 1"},
-		"no JSON":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "answer of Prometheus", "failed 1"},
+		"no JSON":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "Prometheus returned an error", "failed 1"},
 		"no result":    {says(`{}`), "Prometheus", "failed 1"},
 		"no sample":    {says(`{"resultType":"vector","result":[null]}`), "Prometheus", "failed 1"},
 		"a warning": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["a store is down"]}`)
 		}, "a store is down", "failed 1"},
-		"it hangs":      {hang, "no answer of Prometheus in time", "failed 1"},
-		"it breaks off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "no answer of Prometheus", "failed 1"},
+		"it hangs":      {hang, "Prometheus did not respond in time", "failed 1"},
+		"it breaks off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "failed to query Prometheus", "failed 1"},
 		"it is endless": {func(w http.ResponseWriter, _ *http.Request) {
 			for line := strings.Repeat("x", 1<<20); ; {
 				if _, err := io.WriteString(w, line); err != nil {
 					return
 				}
 			}
-		}, "more than 4 MiB", "failed 1"},
+		}, "larger than 4 MiB", "failed 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -390,7 +390,7 @@ func TestFailedQueriesAreTriedAgain(t *testing.T) {
 	w.set(t, map[string]string{"m": "query: q\nobject: pods", "other": "query: good\nobject: pods", "wrong": "7"})
 	w.counts(t, "new 0, ok 1, failed 1, invalid 1")
 	w.answer("q", vector("namespace=ns,pod=a 1"))
-	w.tryAgain(t.Context())
+	w.retryFailed(t.Context())
 	w.counts(t, "new 0, ok 2, failed 0, invalid 1")
 	assert.Equal(t, 1, w.times("good"))
 	assert.Nil(t, w.queries["m"].before.answer, "an answer is not kept for its end")
@@ -430,12 +430,12 @@ func TestSoManyAtATime(t *testing.T) {
 	w.answer("q", vector())
 	entries := map[string]string{}
 	for i := range concurrency {
-		w.runner.places <- struct{}{} // as many others run
+		w.runner.slots <- struct{}{} // as many others run
 		entries[fmt.Sprintf("m%d", i)] = "query: q\nobject: pods"
 	}
 	w.set(t, entries)
 	_, err := w.ask(t, "pods/a", "m0", "", "")
-	require.ErrorContains(t, err, "other queries take all the time")
+	require.ErrorContains(t, err, "timed out waiting for other queries")
 	assert.Zero(t, w.times("q"))
 }
 
@@ -443,12 +443,12 @@ func TestWrongEntriesSkipOnlyThemselves(t *testing.T) {
 	w := newWorld(t)
 	w.answer("good", vector("namespace=ns,pod=a 1"))
 	w.load(t.Context(), map[string]string{
-		"a-good":         "query: good\nobject: pods",
-		"broken":         "sum(up",
-		"half":           "query: good\nobject: external\ninterval: 3s",
+		"a-good":        "query: good\nobject: pods",
+		"broken":        "sum(up",
+		"half":          "query: good\nobject: external\ninterval: 3s",
 		"size_demanded": "query: good\nobject: miniclusters",
-		"free":           "query: good\nobject: pods\nmetric: size_demanded",
-		"second":         "query: good\nobject: pods\nmetric: a-good",
+		"free":          "query: good\nobject: pods\nmetric: size_demanded",
+		"second":        "query: good\nobject: pods\nmetric: a-good",
 	}, map[string][]byte{"binary": {1}})
 	for _, metric := range []string{"a-good", "size_demanded"} {
 		got, err := w.ask(t, "pods/a", metric, "", "")
@@ -459,14 +459,14 @@ func TestWrongEntriesSkipOnlyThemselves(t *testing.T) {
 		{"pods/a", "broken", "query broken of ConfigMap system/queries: must be a YAML document"},
 		{"miniclusters/one", "broken", "must be a YAML document"},
 		{"external", "broken", "must be a YAML document"},
-		{"services/*", "binary", "not in binaryData"},
+		{"services/*", "binary", "instead of binaryData"},
 		{"external", "half", `query half of ConfigMap system/queries: unknown field "interval"`},
 	} {
 		_, err := w.ask(t, tc.path, tc.metric, "", "")
 		require.ErrorContains(t, err, tc.want)
 	}
-	require.ErrorContains(t, w.queries["size_demanded"].wrong, "there is a metric size_demanded of miniclusters without it")
-	require.ErrorContains(t, w.queries["second"].wrong, "entry a-good defines metric a-good of pods already")
+	require.ErrorContains(t, w.queries["size_demanded"].invalid, "metric size_demanded of miniclusters is built in")
+	require.ErrorContains(t, w.queries["second"].invalid, "entry a-good already defines metric a-good of pods")
 	got, err := w.ask(t, "miniclusters/one", "size_demanded", "", "")
 	require.NoError(t, err)
 	assert.Empty(t, got, "what others have is left to them")

@@ -13,20 +13,20 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 )
 
-// errAmbiguous is of an object with several series. It is a mistake in the query, or in the
-// autoscaler, and so an error also where other objects have a number.
-var errAmbiguous = errors.New("there must be one series for an object")
+// errAmbiguous is returned for an object with several series. It is a mistake in the query or in the
+// autoscaler, and therefore an error even if other objects have a value.
+var errAmbiguous = errors.New("an object must have one series")
 
-// maxErrors bounds how many objects a message names.
+// maxErrors limits the number of objects that a message names.
 const maxErrors = 3
 
-// CustomValues returns a metric of one object or of several.
+// CustomValues returns values of a metric of one object or of several.
 func (s *Source) CustomValues(ctx context.Context, q metrics.Query) ([]metrics.Value, error) {
 	for _, o := range []object{pods, services, miniClusters} {
 		if o.resource() != q.Resource {
 			continue
 		}
-		query := s.find(place{o, q.Metric})
+		query := s.find(metricKey{o, q.Metric})
 		if query == nil {
 			return nil, nil
 		}
@@ -38,7 +38,7 @@ func (s *Source) CustomValues(ctx context.Context, q metrics.Query) ([]metrics.V
 
 // ExternalValues returns the values of an external metric.
 func (s *Source) ExternalValues(ctx context.Context, q metrics.ExternalQuery) ([]metrics.Value, error) {
-	query := s.find(place{external, q.Metric})
+	query := s.find(metricKey{external, q.Metric})
 	if query == nil {
 		return nil, nil
 	}
@@ -46,7 +46,7 @@ func (s *Source) ExternalValues(ctx context.Context, q metrics.ExternalQuery) ([
 	return values, s.explain(query, err)
 }
 
-// explain says in an error which query is meant.
+// explain adds the name of the query to an error.
 func (s *Source) explain(q *query, err error) error {
 	if err == nil || apierrors.ReasonForError(err) == "BadRequest" {
 		return err
@@ -80,13 +80,13 @@ func (s *Source) custom(ctx context.Context, query *query, q metrics.Query) ([]m
 		return values, nil
 	}
 	if more := len(errs) - maxErrors; more > 0 {
-		errs = append(errs[:maxErrors], fmt.Errorf("and so on for %d more", more))
+		errs = append(errs[:maxErrors], fmt.Errorf("and %d more errors", more))
 	}
 	return nil, errors.Join(errs...)
 }
 
-// names are those of the objects that are asked for, in order. An autoscaler takes an average of all
-// that it gets, so there must be none too many.
+// names returns the names of the requested objects, sorted. An autoscaler computes an average, so the
+// result must contain no other objects.
 func (s *Source) names(d *definition, answer *answer, q metrics.Query) ([]string, error) {
 	if q.Name != "" {
 		if d.Object == miniClusters {
@@ -112,7 +112,7 @@ func (s *Source) names(d *definition, answer *answer, q metrics.Query) ([]string
 		return names, nil
 	default:
 		if !q.Selector.Empty() {
-			return nil, apierrors.NewBadRequest("Services can't be selected by labels here: ask for one by its name, or for all")
+			return nil, apierrors.NewBadRequest("Services can't be selected by labels: request one by name, or all of them")
 		}
 		return answer.names(q.Namespace), nil
 	}
@@ -164,7 +164,7 @@ func (s *Source) external(ctx context.Context, query *query, q metrics.ExternalQ
 	return values, nil
 }
 
-// metric is a series as a value of the metrics API.
+// metric converts a series to a value of the metrics API.
 func (s *series) metric() (metrics.Value, error) {
 	quantity, err := s.quantity()
 	if err != nil {

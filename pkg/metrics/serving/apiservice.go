@@ -22,43 +22,43 @@ var (
 	clusterRoles = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
 )
 
-// HeldError says that an APIService leads to somebody else.
-type HeldError struct {
-	// APIService is its name, Holder whose it is.
-	APIService, Holder string
+// ConflictError reports that an APIService belongs to another server.
+type ConflictError struct {
+	// APIService is its name, Owner the server that it belongs to.
+	APIService, Owner string
 }
 
-// Error says whose it is, and what can be done.
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("APIService %s belongs to %s, and a Kubernetes cluster has only one: remove that, or serve something else only (--apis, --page)", e.APIService, e.Holder)
+// Error implements error.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("APIService %s belongs to %s: remove it, or disable this API (--apis, --page)", e.APIService, e.Owner)
 }
 
-// Backend is the Service that leads to the metrics API server.
+// Backend is the Service of the metrics API server.
 type Backend struct {
 	Namespace, Name string
 	Port            int32
 }
 
-// registration keeps the APIServices of some versions of an API group.
+// registration creates and updates the APIServices of some API versions.
 type registration struct {
 	client  dynamic.Interface
 	backend Backend
-	// owner is a ClusterRole: when it is deleted, the APIServices go too.
+	// owner is the ClusterRole that owns the APIServices, so that they are deleted with it.
 	owner    string
 	versions []schema.GroupVersion
 }
 
-// ensure makes every APIService, or corrects what it trusts.
+// ensure creates every APIService, or updates it if it differs.
 func (r registration) ensure(ctx context.Context, authorities []byte) error {
 	for i, gv := range r.versions {
-		if err := r.one(ctx, gv, int64(100+i), authorities); err != nil {
+		if err := r.ensureOne(ctx, gv, int64(100+i), authorities); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r registration) one(ctx context.Context, gv schema.GroupVersion, priority int64, authorities []byte) error {
+func (r registration) ensureOne(ctx context.Context, gv schema.GroupVersion, priority int64, authorities []byte) error {
 	name := gv.Version + "." + gv.Group
 	found, err := r.client.Resource(apiServices).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -68,24 +68,24 @@ func (r registration) one(ctx context.Context, gv schema.GroupVersion, priority 
 		}
 		_, err = r.client.Resource(apiServices).Create(ctx, object, metav1.CreateOptions{FieldManager: "minicluster-metrics"})
 		if err == nil {
-			klog.FromContext(ctx).Info("Made the APIService", "apiService", name)
+			klog.FromContext(ctx).Info("Created APIService", "apiService", name)
 			return nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("making APIService %s: %w", name, err)
+			return fmt.Errorf("creating APIService %s: %w", name, err)
 		}
 		if found, err = r.client.Resource(apiServices).Get(ctx, name, metav1.GetOptions{}); err != nil {
 			return fmt.Errorf("getting APIService %s: %w", name, err)
 		}
-		return r.correct(ctx, found, authorities)
+		return r.update(ctx, found, authorities)
 	}
 	if err != nil {
 		return fmt.Errorf("getting APIService %s: %w", name, err)
 	}
-	return r.correct(ctx, found, authorities)
+	return r.update(ctx, found, authorities)
 }
 
-// check is an error if an APIService is somebody else's.
+// check returns a ConflictError if an APIService belongs to another server.
 func (r registration) check(ctx context.Context) error {
 	for _, gv := range r.versions {
 		found, err := r.client.Resource(apiServices).Get(ctx, gv.Version+"."+gv.Group, metav1.GetOptions{})
@@ -95,28 +95,28 @@ func (r registration) check(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("getting APIService %s.%s: %w", gv.Version, gv.Group, err)
 		}
-		if err := r.held(found); err != nil {
+		if err := r.conflict(found); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r registration) held(found *unstructured.Unstructured) error {
+func (r registration) conflict(found *unstructured.Unstructured) error {
 	namespace, _, _ := unstructured.NestedString(found.Object, "spec", "service", "namespace")
 	service, _, _ := unstructured.NestedString(found.Object, "spec", "service", "name")
 	switch {
 	case service == "":
-		return &HeldError{APIService: found.GetName(), Holder: "the API server itself"}
+		return &ConflictError{APIService: found.GetName(), Owner: "the API server of Kubernetes"}
 	case namespace != r.backend.Namespace || service != r.backend.Name:
-		return &HeldError{APIService: found.GetName(), Holder: "Service " + namespace + "/" + service}
+		return &ConflictError{APIService: found.GetName(), Owner: "Service " + namespace + "/" + service}
 	}
 	return nil
 }
 
-// correct lets an APIService of ours trust what is to be trusted now.
-func (r registration) correct(ctx context.Context, found *unstructured.Unstructured, authorities []byte) error {
-	if err := r.held(found); err != nil {
+// update sets the certificate authorities and the port of an APIService.
+func (r registration) update(ctx context.Context, found *unstructured.Unstructured, authorities []byte) error {
+	if err := r.conflict(found); err != nil {
 		return err
 	}
 	encoded, _, _ := unstructured.NestedString(found.Object, "spec", "caBundle")
@@ -132,12 +132,12 @@ func (r registration) correct(ctx context.Context, found *unstructured.Unstructu
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("writing a patch: %w", err)
+		return fmt.Errorf("encoding a patch: %w", err)
 	}
 	if _, err := r.client.Resource(apiServices).Patch(ctx, found.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "minicluster-metrics"}); err != nil {
-		return fmt.Errorf("correcting APIService %s: %w", found.GetName(), err)
+		return fmt.Errorf("updating APIService %s: %w", found.GetName(), err)
 	}
-	klog.FromContext(ctx).Info("Corrected the APIService", "apiService", found.GetName())
+	klog.FromContext(ctx).Info("Updated APIService", "apiService", found.GetName())
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (r registration) object(ctx context.Context, gv schema.GroupVersion, priori
 	}
 	owner, err := r.client.Resource(clusterRoles).Get(ctx, r.owner, metav1.GetOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("looking for the owner of APIServices, ClusterRole %s: %w", r.owner, err)
+		return nil, fmt.Errorf("getting ClusterRole %s, the owner of the APIServices: %w", r.owner, err)
 	}
 	object.SetOwnerReferences([]metav1.OwnerReference{{
 		APIVersion: clusterRoles.GroupVersion().String(), Kind: "ClusterRole", Name: owner.GetName(), UID: owner.GetUID(),

@@ -1,4 +1,6 @@
-// Package serving is how the metrics API server becomes a part of the Kubernetes API:
-// its serving certificate, which replicas share in a Secret and renew in time, and the
-// APIServices that lead requests to it.
+// Package serving registers the metrics API server with the API server of Kubernetes: it manages the
+// serving certificate, which replicas share in a Secret and renew before it expires, and the
+// APIServices that route requests to the server.
+//
+// It knows nothing of metrics. It must never change an APIService that belongs to another server.
 package serving

@@ -16,28 +16,26 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// period is how often certificate and APIServices are looked at. It is short, compared
-// with the time for which both the old and the new authority are trusted.
+// period is the interval at which the certificate and the APIServices are checked. It is short
+// compared with the time for which both the previous and the new authority are trusted.
 const period = time.Minute
 
-// Options say what is to be kept.
+// Options configure a Keeper.
 type Options struct {
 	Kube    kubernetes.Interface
 	Dynamic dynamic.Interface
 	Backend Backend
-	// Secret is the name of the Secret, in the namespace of the Backend, that replicas
-	// share their certificate in.
+	// Secret is the name of the Secret with the certificate, in the namespace of the Backend.
 	Secret string
-	// CertFile, KeyFile and CAFile are used instead of a Secret, if CertFile is set:
-	// somebody else renews them.
+	// CertFile, KeyFile and CAFile are used instead of the Secret if CertFile is set.
 	CertFile, KeyFile, CAFile string
-	// Owner is the name of a ClusterRole that owns the APIServices; "" for none.
+	// Owner is the name of the ClusterRole that owns the APIServices; "" sets no owner.
 	Owner string
-	// Versions are the APIs to be registered.
+	// Versions are the API versions to register.
 	Versions []schema.GroupVersion
 }
 
-// Keeper keeps the serving certificate good, and the APIServices leading here.
+// Keeper renews the serving certificate and keeps the APIServices up to date.
 type Keeper struct {
 	options      Options
 	secret       secret
@@ -50,7 +48,7 @@ type Keeper struct {
 
 var _ dynamiccertificates.CertKeyContentProvider = (*Keeper)(nil)
 
-// NewKeeper makes a Keeper.
+// NewKeeper returns a Keeper.
 func NewKeeper(o Options) *Keeper {
 	return &Keeper{
 		options: o,
@@ -62,8 +60,8 @@ func NewKeeper(o Options) *Keeper {
 	}
 }
 
-// Prepare gets a certificate, before anything is served. Where an APIService is
-// somebody else's (HeldError) nothing is touched.
+// Prepare loads or generates the certificate. Call it before serving. If an APIService belongs to
+// another server, it changes nothing and returns a ConflictError.
 func (k *Keeper) Prepare(ctx context.Context) error {
 	if err := k.registration.check(ctx); err != nil {
 		return err
@@ -76,19 +74,19 @@ func (k *Keeper) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// Run registers the APIs and keeps all as it should be until the context ends. It
-// returns an error if an APIService is somebody else's (HeldError); whatever else goes
-// wrong is tried again.
+// Run registers the APIs, and keeps the certificate and the APIServices up to date until the context
+// ends. It returns a ConflictError if an APIService belongs to another server, and retries after any
+// other error.
 func (k *Keeper) Run(ctx context.Context) error {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
 		pause := ticker.C
 		if err := k.Once(ctx); err != nil && ctx.Err() == nil {
-			if held := new(HeldError); errors.As(err, &held) {
+			if conflict := new(ConflictError); errors.As(err, &conflict) {
 				return err
 			}
-			klog.FromContext(ctx).Error(err, "Certificate and APIServices are looked at again in a moment")
+			klog.FromContext(ctx).Error(err, "Failed to update the serving certificate or the APIServices, retrying")
 			pause = time.After(period / 12)
 		}
 		select {
@@ -99,8 +97,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Once does what Run does again and again. What is trusted comes first, then what is
-// served.
+// Once checks the certificate and the APIServices once. It updates the certificate authorities in the
+// APIServices before it serves a new certificate.
 func (k *Keeper) Once(ctx context.Context) error {
 	p, err := k.load(ctx)
 	if err != nil {
@@ -141,17 +139,17 @@ func (k *Keeper) use(p pair) {
 	}
 }
 
-// Name is for logs.
+// Name implements dynamiccertificates.CertKeyContentProvider.
 func (k *Keeper) Name() string { return "minicluster-metrics-serving" }
 
-// CurrentCertKeyContent is what to serve with now.
+// CurrentCertKeyContent returns the certificate and the key to serve with.
 func (k *Keeper) CurrentCertKeyContent() (certificate, key []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.serving.certificate, k.serving.key
 }
 
-// AddListener has somebody told when that changes.
+// AddListener adds a listener that is notified when the certificate changes.
 func (k *Keeper) AddListener(listener dynamiccertificates.Listener) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

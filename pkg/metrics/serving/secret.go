@@ -12,26 +12,26 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// authoritiesKey is where the Secret keeps what to trust.
+// authoritiesKey is the key of the certificate authorities in the Secret.
 const authoritiesKey = "ca.crt"
 
-// secret is the Secret that replicas share. The one that writes it first decides, and
-// the API server refuses a write of the other that does not know this yet.
+// secret is the Secret that replicas share. The replica that writes first wins: the API server
+// rejects the write of the other one as a conflict.
 type secret struct {
 	client typedcorev1.SecretInterface
 	name   string
 	names  []string
 }
 
-// pair returns the pair of the Secret; it makes one where there is none, or none that
-// is good for long.
+// pair returns the pair in the Secret. It generates one if the Secret is missing, invalid or about to
+// expire.
 func (s secret) pair(ctx context.Context, now time.Time) (pair, error) {
 	for {
 		p, err := s.try(ctx, now)
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
 			return p, err
 		}
-		// Another replica was faster: take what it made.
+		// Another replica has written the Secret: use its pair.
 		if ctx.Err() != nil {
 			return pair{}, fmt.Errorf("getting the serving certificate: %w", ctx.Err())
 		}
@@ -44,7 +44,7 @@ func (s secret) try(ctx context.Context, now time.Time) (pair, error) {
 		return pair{}, fmt.Errorf("getting the serving certificate: %w", err)
 	}
 	exists := err == nil
-	why := "there is none"
+	why := "the Secret does not exist"
 	var old pair
 	if exists {
 		old = pair{certificate: found.Data[corev1.TLSCertKey], key: found.Data[corev1.TLSPrivateKeyKey], authorities: found.Data[authoritiesKey]}
@@ -69,8 +69,8 @@ func (s secret) try(ctx context.Context, now time.Time) (pair, error) {
 		}, metav1.CreateOptions{})
 	}
 	if err != nil {
-		return pair{}, fmt.Errorf("keeping the serving certificate: %w", err)
+		return pair{}, fmt.Errorf("storing the serving certificate: %w", err)
 	}
-	klog.FromContext(ctx).Info("Made a serving certificate", "secret", s.name, "reason", why)
+	klog.FromContext(ctx).Info("Generated a serving certificate", "secret", s.name, "reason", why)
 	return fresh, nil
 }

@@ -32,7 +32,7 @@ func TestPair(t *testing.T) {
 	require.Error(t, first.check([]string{"else.svc"}, now))
 	require.NoError(t, first.check(names, now.Add(Lifetime-renewBefore-time.Hour)))
 	require.Error(t, first.check(names, now.Add(Lifetime-renewBefore+time.Hour)), "time to renew it")
-	require.ErrorContains(t, pair{}.check(names, now), "damaged")
+	require.ErrorContains(t, pair{}.check(names, now), "it is invalid")
 
 	second, err := newPair(names, first.authorities, now.Add(Lifetime-renewBefore))
 	require.NoError(t, err)
@@ -124,7 +124,7 @@ func TestKeeperRefusesWhatIsHeld(t *testing.T) {
 	before := k.registered(t)
 	for service, want := range map[string]any{
 		"Service monitoring/prometheus-adapter": map[string]any{"namespace": "monitoring", "name": "prometheus-adapter", "port": int64(443)},
-		"the API server itself":                 nil,
+		"the API server of Kubernetes":          nil,
 	} {
 		other := before.DeepCopy()
 		if want == nil {
@@ -135,9 +135,9 @@ func TestKeeperRefusesWhatIsHeld(t *testing.T) {
 		_, err := k.options.Dynamic.Resource(apiServices).Update(t.Context(), other, metav1.UpdateOptions{})
 		require.NoError(t, err)
 		err = k.Run(t.Context())
-		held := new(HeldError)
-		require.ErrorAs(t, err, &held)
-		assert.Equal(t, service, held.Holder)
+		conflict := new(ConflictError)
+		require.ErrorAs(t, err, &conflict)
+		assert.Equal(t, service, conflict.Owner)
 		assert.ErrorContains(t, err, "v1beta2.custom.metrics.k8s.io belongs to "+service)
 		assert.Equal(t, other.Object["spec"], k.registered(t).Object["spec"], "it is left alone")
 	}

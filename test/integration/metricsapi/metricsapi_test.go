@@ -134,7 +134,7 @@ func TestServed(t *testing.T) {
 	for path, want := range map[string]string{
 		"miniclusters.flux-framework.org/three/node_up_count": "could not find the metric node_up_count for miniclusters.flux-framework.org three",
 		"miniclusters.flux-framework.org/one/nonsense":        "could not find the metric nonsense",
-		"services/custom-metrics-apiserver/node_up_count":     "stands for several MiniClusters (one, two)",
+		"services/custom-metrics-apiserver/node_up_count":     "is shared by several MiniClusters (one, two)",
 	} {
 		_, err := raw(t.Context(), f.Kube, f.custom("v1beta2", path))
 		require.ErrorContains(t, err, want)
@@ -151,7 +151,7 @@ func TestServed(t *testing.T) {
 	f.agent("one").Fail()
 	f.eventually("an error", func(ctx context.Context) (string, error) {
 		_, err := raw(ctx, f.Kube, f.custom("v1beta2", "miniclusters.flux-framework.org/one/node_up_count"))
-		if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "its lead broker does not answer") {
+		if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "its lead broker does not respond") {
 			return fmt.Sprint(err), nil
 		}
 		return "", nil

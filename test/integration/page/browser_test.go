@@ -145,14 +145,14 @@ func TestBrowser(t *testing.T) {
 	b.Command("Emulation.setScriptExecutionDisabled", map[string]any{"value": true})
 	b.Open(address + at)
 	assert.Equal(t, "3", cell(`[data-of=size]`))
-	assert.Contains(t, b.Text("header"), "Read again every 15 seconds.")
+	assert.Contains(t, b.Text("header"), "The page reloads every 15 seconds.")
 
 	// With nobody there any more, it does not call itself live.
 	b.Command("Emulation.setScriptExecutionDisabled", map[string]any{"value": false})
 	b.Open(address + at)
 	f.say(b, "#live", "Live")
 	hangUp()
-	f.say(b, "#live", "Not updated since the time above: the server is not there")
+	f.say(b, "#live", "Not updated since the time above: no response from the server")
 }
 
 // say waits until an element has a text.

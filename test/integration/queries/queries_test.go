@@ -158,13 +158,13 @@ scrape_configs:
 	_, err = f.Kube.CoreV1().ConfigMaps(user.SystemNamespace).Patch(t.Context(), "minicluster-metrics-queries", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	require.NoError(t, err)
 	const of = " of ConfigMap minicluster-system/minicluster-metrics-queries: "
-	f.says("pods/*/broken?labelSelector=app%3Dsample-metrics-app", "query broken"+of+"the query is wrong: invalid parameter \"query\": 1:5: parse error: unclosed left parenthesis")
-	f.says("services/sample-metrics-app/twice", "query twice"+of+"there must be one series for an object")
+	f.says("pods/*/broken?labelSelector=app%3Dsample-metrics-app", "query broken"+of+"the query is invalid: invalid parameter \"query\": 1:5: parse error: unclosed left parenthesis")
+	f.says("services/sample-metrics-app/twice", "query twice"+of+"an object must have one series")
 	f.says("services/sample-metrics-app/strange", "query strange"+of+"must be a YAML document")
 
 	// Without Prometheus autoscalers leave things as they are, and say why.
 	gate.open("")
-	f.scaling("query http_requests" + of + "answer of Prometheus: server_error: server error: 502: it is down")
+	f.scaling("query http_requests" + of + "Prometheus returned an error: server_error: server error: 502: it is down")
 	gate.open(server.URL())
 	f.scaling("the HPA was able to successfully calculate a replica count")
 	f.sizes(8, 8)

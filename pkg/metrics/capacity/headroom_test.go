@@ -31,7 +31,7 @@ func ofJob(name string) podOption {
 func priority(n int32) podOption { return func(p *corev1.Pod) { p.Spec.Priority = &n } }
 
 // addPods adds pods to a node, or waiting ones.
-func addPods(s *State, n int, node, cpu string, options ...podOption) {
+func addPods(s *clusterState, n int, node, cpu string, options ...podOption) {
 	for range n {
 		pod := corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprintf("pod-%d", len(s.pods))},
@@ -40,19 +40,19 @@ func addPods(s *State, n int, node, cpu string, options ...podOption) {
 		for _, option := range options {
 			option(&pod)
 		}
-		s.SetPod(NewPod(&pod))
+		s.setPod(newPodRecord(&pod))
 	}
 }
 
 // addNodes adds nodes node-0, node-1...
-func addNodes(s *State, cpus ...string) {
+func addNodes(s *clusterState, cpus ...string) {
 	for i, cpu := range cpus {
-		s.SetNode(NewNode(testNode(fmt.Sprintf("node-%d", i), "cpu", cpu, "memory", "64Gi", "pods", "110")))
+		s.setNode(newNodeRecord(testNode(fmt.Sprintf("node-%d", i), "cpu", cpu, "memory", "64Gi", "pods", "110")))
 	}
 }
 
 // application with pods of a number of cores, whose Job is "m".
-func application(t *testing.T, cpu, left string, options ...podOption) *Application {
+func testWorkload(t *testing.T, cpu, left string, options ...podOption) *workload {
 	t.Helper()
 	r, err := reserve.Parse(left)
 	require.NoError(t, err)
@@ -60,13 +60,13 @@ func application(t *testing.T, cpu, left string, options ...podOption) *Applicat
 	for _, option := range options {
 		option(&pod)
 	}
-	return &Application{
+	return &workload{
 		Job: types.NamespacedName{Namespace: "ns", Name: "m"}, Reserve: r,
-		Requests: PodRequests(&pod), Placement: NewPlacement(&pod.Spec),
+		Requests: podRequests(&pod), Placement: newPlacement(&pod.Spec),
 	}
 }
 
-func TestView(t *testing.T) {
+func TestHeadroom(t *testing.T) {
 	onNode := func(name string) podOption {
 		return func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{corev1.LabelHostname: name} }
 	}
@@ -74,7 +74,7 @@ func TestView(t *testing.T) {
 	nominated := func(name string) podOption { return func(p *corev1.Pod) { p.Status.NominatedNodeName = name } }
 	for name, test := range map[string]struct {
 		nodes     []string
-		pods      func(*State)
+		pods      func(*clusterState)
 		cpu       string
 		reserve   string
 		options   []podOption
@@ -87,19 +87,19 @@ func TestView(t *testing.T) {
 		"a pod larger than any node": {nodes: []string{"7", "7"}, cpu: "8", remaining: 14_000, fitting: 0},
 		"what others hold": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 11_000, fitting: 5,
-			pods: func(s *State) { addPods(s, 5, "node-0", "1") },
+			pods: func(s *clusterState) { addPods(s, 5, "node-0", "1") },
 		},
 		"what it holds itself is its own": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 11_000, fitting: 5,
-			pods: func(s *State) { addPods(s, 5, "node-0", "1"); addPods(s, 4, "node-1", "2", mine) },
+			pods: func(s *clusterState) { addPods(s, 5, "node-0", "1"); addPods(s, 4, "node-1", "2", mine) },
 		},
 		"the pods of another MiniCluster are others": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 8_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 4, "node-1", "2", ofJob("n")) },
+			pods: func(s *clusterState) { addPods(s, 4, "node-1", "2", ofJob("n")) },
 		},
 		"a node with too much on it lends nothing from the others": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 4_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 12, "node-0", "1") },
+			pods: func(s *clusterState) { addPods(s, 12, "node-0", "1") },
 		},
 		"a reserve in cores":   {nodes: []string{"8", "8"}, cpu: "2", reserve: "5", remaining: 11_000, fitting: 5},
 		"a reserve in percent": {nodes: []string{"8", "8"}, cpu: "2", reserve: "15%", remaining: 13_600, fitting: 6},
@@ -108,14 +108,14 @@ func TestView(t *testing.T) {
 		},
 		"a reserve that others have taken": {
 			nodes: []string{"8"}, cpu: "2", reserve: "4", remaining: -2_000, fitting: 0,
-			pods: func(s *State) { addPods(s, 6, "node-0", "1") },
+			pods: func(s *clusterState) { addPods(s, 6, "node-0", "1") },
 		},
 		"a reserve of something that it doesn't use": {
 			nodes: []string{"8"}, cpu: "2", reserve: "memory=100%", remaining: 8_000, fitting: 4,
 		},
 		"pods that hold more than the template": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 16_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 1, "node-1", "3", mine) },
+			pods: func(s *clusterState) { addPods(s, 1, "node-1", "3", mine) },
 		},
 		"pods that ask for nothing, up to the number": {nodes: []string{"8"}, cpu: "0", remaining: 8_000, fitting: 110},
 		"only nodes that it may use": {
@@ -124,65 +124,65 @@ func TestView(t *testing.T) {
 		},
 		"who waits comes first": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 10_000, fitting: 5,
-			pods: func(s *State) { addPods(s, 8, "node-0", "1", mine); addPods(s, 2, "", "3") },
+			pods: func(s *clusterState) { addPods(s, 8, "node-0", "1", mine); addPods(s, 2, "", "3") },
 		},
 		"who waits takes what is free before what it has to give way for": {
 			nodes: []string{"8", "8"}, cpu: "2", options: []podOption{onNode("node-0")}, remaining: 8_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 4, "node-0", "2", mine); addPods(s, 2, "", "4") },
+			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 2, "", "4") },
 		},
 		"who waits where the application can't be": {
 			nodes: []string{"8", "8"}, cpu: "2", options: []podOption{onNode("node-0")}, remaining: 8_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 2, "", "4", onNode("node-1")) },
+			pods: func(s *clusterState) { addPods(s, 2, "", "4", onNode("node-1")) },
 		},
 		"who can be nowhere displaces nobody": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 16_000, fitting: 8,
-			pods: func(s *State) { addPods(s, 1, "", "9"); addPods(s, 1, "", "1", onNode("node-9")) },
+			pods: func(s *clusterState) { addPods(s, 1, "", "9"); addPods(s, 1, "", "1", onNode("node-9")) },
 		},
 		"no more than can be there if all gave way": {
 			nodes: []string{"8"}, cpu: "2", remaining: 2_000, fitting: 1,
-			pods: func(s *State) { addPods(s, 4, "node-0", "2", mine); addPods(s, 9, "", "3") },
+			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 9, "", "3") },
 		},
 		"who isn't let into the queue": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 1, "", "4", gated) },
+			pods: func(s *clusterState) { addPods(s, 1, "", "4", gated) },
 		},
 		"who is being deleted before it ran": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
-			pods: func(s *State) {
+			pods: func(s *clusterState) {
 				addPods(s, 1, "", "4", func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = new(metav1.Now()), []string{"example.com/x"} })
 			},
 		},
 		"who has a node already": {
 			nodes: []string{"8", "8"}, cpu: "2", options: []podOption{onNode("node-1")}, remaining: 4_000, fitting: 2,
-			pods: func(s *State) { addPods(s, 1, "", "4", nominated("node-1")) },
+			pods: func(s *clusterState) { addPods(s, 1, "", "4", nominated("node-1")) },
 		},
 		"who comes after it by priority": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 1, "", "4", priority(-1)) },
+			pods: func(s *clusterState) { addPods(s, 1, "", "4", priority(-1)) },
 		},
 		"MiniClusters of the same priority don't push each other out": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 4, "node-0", "2", mine); addPods(s, 9, "", "2", ofJob("n")) },
+			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 9, "", "2", ofJob("n")) },
 		},
 		"a MiniCluster of a higher priority does": {
 			nodes: []string{"8"}, cpu: "2", remaining: 4_000, fitting: 2,
-			pods: func(s *State) {
+			pods: func(s *clusterState) {
 				addPods(s, 4, "node-0", "2", mine, priority(-10))
 				addPods(s, 2, "", "2", ofJob("n"))
 			},
 		},
 		"its own that wait are its own": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
-			pods: func(s *State) { addPods(s, 4, "node-0", "2", mine); addPods(s, 3, "", "2", mine) },
+			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 3, "", "2", mine) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := NewState()
+			s := newClusterState()
 			addNodes(s, test.nodes...)
 			if test.pods != nil {
 				test.pods(s)
 			}
-			v := s.For(application(t, test.cpu, test.reserve, test.options...))
+			v := s.headroomFor(testWorkload(t, test.cpu, test.reserve, test.options...))
 			assert.Equal(t, test.remaining, v.Remaining.CPU, "remaining")
 			assert.Equal(t, test.fitting, v.Fitting, "fitting")
 			assert.Equal(t, v.Allocatable.CPU, v.Requests.CPU+v.Reserved.CPU+v.Remaining.CPU, "it adds up")
@@ -191,18 +191,18 @@ func TestView(t *testing.T) {
 }
 
 // The numbers of the tutorial: 184 cores, of which 30 stay free.
-func TestViewOfTheTutorial(t *testing.T) {
-	s := NewState()
+func TestHeadroomOfTheTutorial(t *testing.T) {
+	s := newClusterState()
 	addNodes(s, "32", "32", "32", "32", "32", "24")
 	addPods(s, 10, "node-0", "3")
-	v := s.For(application(t, "1", "30"))
+	v := s.headroomFor(testWorkload(t, "1", "30"))
 	assert.Equal(t, int64(184_000-30_000-30_000), v.Remaining.CPU)
 	assert.Equal(t, int64(124), v.Fitting)
 	assert.Equal(t, 6, v.Nodes)
 }
 
 func TestSums(t *testing.T) {
-	s := NewState()
+	s := newClusterState()
 	addNodes(s, "8", "8", "8", "8")
 	addPods(s, 2, "node-0", "3")
 	addPods(s, 1, "node-1", "10")
@@ -211,9 +211,9 @@ func TestSums(t *testing.T) {
 	addPods(s, 1, "", "1")
 	cordoned := testNode("node-2", "cpu", "8")
 	cordoned.Spec.Unschedulable = true
-	s.SetNode(NewNode(cordoned))
+	s.setNode(newNodeRecord(cordoned))
 
-	all := s.Sums(labels.Everything())
+	all := s.sumsFor(labels.Everything())
 	assert.Equal(t, 3, all.Nodes)
 	assert.Equal(t, int64(24_000), all.Allocatable.CPU)
 	assert.Equal(t, int64(16_000), all.Requests.CPU)
@@ -222,12 +222,12 @@ func TestSums(t *testing.T) {
 	assert.Equal(t, int64(8_000), remaining.CPU)
 	assert.Equal(t, int64(3*64<<30), remaining.Memory)
 
-	one := s.Sums(labels.SelectorFromSet(labels.Set{corev1.LabelHostname: "node-1"}))
+	one := s.sumsFor(labels.SelectorFromSet(labels.Set{corev1.LabelHostname: "node-1"}))
 	assert.Equal(t, 1, one.Nodes)
 	remaining = one.Remaining()
 	assert.Equal(t, int64(-2_000), remaining.CPU, "overcommitted")
 
-	s.DeleteNode("node-1")
-	s.DeleteNode("node-1")
-	assert.Equal(t, 2, s.Sums(labels.Everything()).Nodes)
+	s.deleteNode("node-1")
+	s.deleteNode("node-1")
+	assert.Equal(t, 2, s.sumsFor(labels.Everything()).Nodes)
 }

@@ -21,10 +21,10 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Watcher keeps a State up to date with a cluster. It watches all nodes, all pods that
-// have not ended, and the Jobs of MiniClusters; of each it keeps a small record only.
-type Watcher struct {
-	state *State
+// watcher keeps a clusterState up to date. It watches all nodes, all pods that have not ended, and the Jobs of
+// MiniClusters, and keeps a small record of each.
+type watcher struct {
+	state *clusterState
 
 	informers []cache.SharedIndexInformer
 	synced    []cache.InformerSynced
@@ -32,22 +32,20 @@ type Watcher struct {
 	pods      cache.Indexer
 }
 
-// template is what has to be known of a MiniCluster's Job.
-type template struct {
-	// ObjectMeta has the name, the namespace, the UID and the resource version, and
-	// nothing else.
+// jobRecord contains the fields of the Job of a MiniCluster that this package needs.
+type jobRecord struct {
+	// ObjectMeta has only the name, the namespace, the UID and the resource version.
 	metav1.ObjectMeta
 	// owner is the UID of the MiniCluster.
 	owner types.UID
-	// app lacks the reserve, which the Job doesn't know.
-	app Application
+	// workload without the reserve, which the Job does not contain.
+	workload workload
 }
 
-// NewWatcher makes a watcher, which begins with Run. It keeps the labels of pods only if
-// they are wanted, for Pods.
-func NewWatcher(client kubernetes.Interface, podLabels bool) (*Watcher, error) {
-	w := &Watcher{state: NewState()}
-	unended := fields.AndSelectors(
+// newWatcher returns a watcher, which starts with run. It keeps the labels of pods only if podLabels is set.
+func newWatcher(client kubernetes.Interface, podLabels bool) (*watcher, error) {
+	w := &watcher{state: newClusterState()}
+	active := fields.AndSelectors(
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
 	).String()
@@ -56,25 +54,25 @@ func NewWatcher(client kubernetes.Interface, podLabels bool) (*Watcher, error) {
 		indexers[cache.NamespaceIndex] = cache.MetaNamespaceIndexFunc
 	}
 	pods := coreinformers.NewFilteredPodInformer(client, metav1.NamespaceAll, 0, indexers,
-		func(o *metav1.ListOptions) { o.FieldSelector = unended })
+		func(o *metav1.ListOptions) { o.FieldSelector = active })
 	w.pods = pods.GetIndexer()
 	nodes := coreinformers.NewNodeInformer(client, 0, cache.Indexers{})
-	ours := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
+	managed := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
 	jobs := batchinformers.NewFilteredJobInformer(client, metav1.NamespaceAll, 0, cache.Indexers{},
-		func(o *metav1.ListOptions) { o.LabelSelector = ours })
+		func(o *metav1.ListOptions) { o.LabelSelector = managed })
 	w.jobs = jobs.GetStore()
 
 	for _, watch := range []struct {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandler
 	}{
-		{nodes, handler(w.state.SetNode, func(name types.NamespacedName) { w.state.DeleteNode(name.Name) })},
-		{pods, handler(w.state.SetPod, w.state.DeletePod)},
+		{nodes, handler(w.state.setNode, func(name types.NamespacedName) { w.state.deleteNode(name.Name) })},
+		{pods, handler(w.state.setPod, w.state.deletePod)},
 		{jobs, nil},
 	} {
 		w.informers = append(w.informers, watch.informer)
 		if err := watch.informer.SetTransform(record(podLabels)); err != nil {
-			return nil, fmt.Errorf("setting up a watch: %w", err)
+			return nil, fmt.Errorf("creating an informer: %w", err)
 		}
 		if watch.handler == nil {
 			w.synced = append(w.synced, watch.informer.HasSynced)
@@ -82,15 +80,15 @@ func NewWatcher(client kubernetes.Interface, podLabels bool) (*Watcher, error) {
 		}
 		registration, err := watch.informer.AddEventHandler(watch.handler)
 		if err != nil {
-			return nil, fmt.Errorf("setting up a watch: %w", err)
+			return nil, fmt.Errorf("creating an informer: %w", err)
 		}
 		w.synced = append(w.synced, registration.HasSynced)
 	}
 	return w, nil
 }
 
-// Run watches until the context ends.
-func (w *Watcher) Run(ctx context.Context) {
+// run watches until the context ends.
+func (w *watcher) run(ctx context.Context) {
 	done := make(chan struct{})
 	for _, informer := range w.informers {
 		go func() {
@@ -103,8 +101,8 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// HasSynced tells whether the state has all that existed when the watcher began.
-func (w *Watcher) HasSynced() bool {
+// hasSynced reports whether the state contains all objects that existed when the watcher started.
+func (w *watcher) hasSynced() bool {
 	for _, synced := range w.synced {
 		if !synced() {
 			return false
@@ -113,37 +111,36 @@ func (w *Watcher) HasSynced() bool {
 	return true
 }
 
-// record is the transform of all informers. It lets go of everything that is not needed,
-// before the cache has it.
+// record returns the transform of all informers, which replaces objects by small records before they are
+// cached.
 func record(podLabels bool) cache.TransformFunc {
 	return func(obj any) (any, error) {
 		switch o := obj.(type) {
 		case *corev1.Pod:
-			pod := NewPod(o)
+			pod := newPodRecord(o)
 			if podLabels {
 				pod.Labels = o.Labels
 			}
 			return pod, nil
 		case *corev1.Node:
-			return NewNode(o), nil
+			return newNodeRecord(o), nil
 		case *batchv1.Job:
-			return newTemplate(o), nil
+			return newJobRecord(o), nil
 		default:
-			return obj, nil // a record already, or the tombstone of one
+			return obj, nil // a record, or the tombstone of one
 		}
 	}
 }
 
-// Pods returns the names of the pods of a namespace that have not ended and that a selector
-// selects by their labels.
-func (w *Watcher) Pods(namespace string, selector labels.Selector) []string {
+// podNames returns the names of the pods in a namespace that have not ended and whose labels match a selector.
+func (w *watcher) podNames(namespace string, selector labels.Selector) []string {
 	objs, err := w.pods.ByIndex(cache.NamespaceIndex, namespace)
 	if err != nil {
-		return nil // nobody wanted labels
+		return nil // labels are not kept
 	}
 	var names []string
 	for _, obj := range objs {
-		if pod, ok := obj.(*Pod); ok && selector.Matches(labels.Set(pod.Labels)) {
+		if pod, ok := obj.(*podRecord); ok && selector.Matches(labels.Set(pod.Labels)) {
 			names = append(names, pod.Name)
 		}
 	}
@@ -151,23 +148,23 @@ func (w *Watcher) Pods(namespace string, selector labels.Selector) []string {
 	return names
 }
 
-func newTemplate(job *batchv1.Job) *template {
-	t := &template{ObjectMeta: identity(&job.ObjectMeta)}
+func newJobRecord(job *batchv1.Job) *jobRecord {
+	r := &jobRecord{ObjectMeta: identity(&job.ObjectMeta)}
 	if owner := metav1.GetControllerOf(job); owner != nil {
-		t.owner = owner.UID
+		r.owner = owner.UID
 	}
 	spec := withDefaultRequests(&job.Spec.Template.Spec)
-	t.app = Application{
+	r.workload = workload{
 		Job:       types.NamespacedName{Namespace: job.Namespace, Name: job.Name},
-		Requests:  PodRequests(&corev1.Pod{Spec: *spec}),
-		Placement: NewPlacement(spec),
+		Requests:  podRequests(&corev1.Pod{Spec: *spec}),
+		Placement: newPlacement(spec),
 		Priority:  ptr.Deref(spec.Priority, 0),
 	}
-	return t
+	return r
 }
 
-// withDefaultRequests is the spec of a template as its pods will have it: the API server makes a
-// limit the request of pods that have none, but not of templates.
+// withDefaultRequests returns the spec of a template with the defaults of its pods: the API server sets missing requests
+// to the limits in pods, but not in templates.
 func withDefaultRequests(spec *corev1.PodSpec) *corev1.PodSpec {
 	spec = spec.DeepCopy()
 	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
@@ -176,17 +173,17 @@ func withDefaultRequests(spec *corev1.PodSpec) *corev1.PodSpec {
 		}
 	}
 	if spec.Resources != nil {
-		// What containers ask for is what the pod asks for.
+		// Requests of containers take precedence over pod-level limits.
 		requestLimits(spec.Resources, resource.AggregateContainerRequests(&corev1.Pod{Spec: *spec}, resource.PodResourcesOptions{}))
 	}
 	return spec
 }
 
-// requestLimits makes limits the requests that are missing, but those that are known otherwise.
+// requestLimits sets missing requests to the limits, except for resources that are known otherwise.
 func requestLimits(r *corev1.ResourceRequirements, known corev1.ResourceList) {
 	for name, limit := range r.Limits {
-		_, asked := r.Requests[name]
-		if _, is := known[name]; asked || is {
+		_, requested := r.Requests[name]
+		if _, ok := known[name]; requested || ok {
 			continue
 		}
 		if r.Requests == nil {
@@ -196,8 +193,8 @@ func requestLimits(r *corev1.ResourceRequirements, known corev1.ResourceList) {
 	}
 }
 
-// handler passes records of one kind on.
-func handler[T metav1.Object](set func(T), forget func(types.NamespacedName)) cache.ResourceEventHandler {
+// handler returns an event handler for one type of record.
+func handler[T metav1.Object](set func(T), remove func(types.NamespacedName)) cache.ResourceEventHandler {
 	update := func(obj any) {
 		if o, ok := obj.(T); ok {
 			set(o)
@@ -208,7 +205,7 @@ func handler[T metav1.Object](set func(T), forget func(types.NamespacedName)) ca
 		UpdateFunc: func(_, obj any) { update(obj) },
 		DeleteFunc: func(obj any) {
 			if name, err := cache.DeletionHandlingObjectToName(obj); err == nil {
-				forget(types.NamespacedName(name))
+				remove(types.NamespacedName(name))
 			}
 		},
 	}

@@ -8,15 +8,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Names of metrics that stand for one number of one kind only.
+// Names of metrics that do not depend on a resource.
 const (
-	// MetricSizeFitting is how many pods a MiniCluster could have.
+	// MetricSizeFitting is the size of a MiniCluster that fits into its headroom.
 	MetricSizeFitting = "size_fitting"
-	// MetricNodes is how many nodes count.
+	// MetricNodes is the number of schedulable nodes.
 	MetricNodes = "nodes"
 )
 
-// kinds of amounts, with how they end the names of metrics.
+// Kinds of amounts, which are suffixes of metric names.
 const (
 	kindCapacity    = "capacity"
 	kindAllocatable = "allocatable"
@@ -24,50 +24,46 @@ const (
 	kindRemaining   = "remaining"
 )
 
-// Figures are metrics by name. There are, for each resource, those of the four kinds,
-// such as cpu_remaining in cores or mem_requests in bytes, and the older names of some of
-// them, which have units of their own: cpu_capacity_remaining and cpu_*_total in
+// Metrics maps names of metrics to values. There are four kinds for each resource, such as cpu_remaining in cores and
+// mem_requests in bytes, and older names of some of them in other units: cpu_capacity_remaining and cpu_*_total in
 // thousandths of a core, mem_capacity_remaining and mem_*_total in KiB.
-type Figures map[string]resource.Quantity
+type Metrics map[string]resource.Quantity
 
-// Figures of the nodes.
-func (s *Sums) Figures() Figures {
+// Metrics returns the metrics of nodes.
+func (s *Sums) Metrics() Metrics {
 	remaining := s.Remaining()
-	f := Figures{MetricNodes: *resource.NewQuantity(int64(s.Nodes), resource.DecimalSI)}
-	f.add(kindCapacity, s.Names, &s.Capacity)
-	f.add(kindAllocatable, s.Names, &s.Allocatable)
-	f.add(kindRequests, s.Names, &s.Requests)
-	f.add(kindRemaining, s.Names, &remaining)
-	return f
+	m := Metrics{MetricNodes: *resource.NewQuantity(int64(s.Nodes), resource.DecimalSI)}
+	m.add(kindCapacity, s.Names, &s.Capacity)
+	m.add(kindAllocatable, s.Names, &s.Allocatable)
+	m.add(kindRequests, s.Names, &s.Requests)
+	m.add(kindRemaining, s.Names, &remaining)
+	return m
 }
 
-// Figures of what an application sees.
-func (v *View) Figures() Figures {
-	f := Figures{
-		MetricNodes:       *resource.NewQuantity(int64(v.Nodes), resource.DecimalSI),
-		MetricSizeFitting: *resource.NewQuantity(v.Fitting, resource.DecimalSI),
-	}
-	f.add(kindCapacity, v.Names, &v.Capacity)
-	f.add(kindAllocatable, v.Names, &v.Allocatable)
-	f.add(kindRequests, v.Names, &v.Requests)
-	f.add(kindRemaining, v.Names, &v.Remaining)
-	return f
+// metrics returns the metrics of a MiniCluster, except for MetricSizeFitting.
+func (h *headroom) metrics() Metrics {
+	m := Metrics{MetricNodes: *resource.NewQuantity(int64(h.Nodes), resource.DecimalSI)}
+	m.add(kindCapacity, h.Names, &h.Capacity)
+	m.add(kindAllocatable, h.Names, &h.Allocatable)
+	m.add(kindRequests, h.Names, &h.Requests)
+	m.add(kindRemaining, h.Names, &h.Remaining)
+	return m
 }
 
-// add adds the figures of one kind, also where there is nothing of a resource: a metric that went away while the last GPU
-// is in use would leave an autoscaler without an answer.
-func (f Figures) add(kind string, resources []corev1.ResourceName, r *Resources) {
+// add adds the metrics of one kind, including those that are 0: an autoscaler would get an error if a metric disappeared
+// while the last GPU is in use.
+func (m Metrics) add(kind string, resources []corev1.ResourceName, r *Resources) {
 	for name := range distinct(resources) {
-		f[prefix(name)+"_"+kind] = quantity(name, r.Get(name))
+		m[prefix(name)+"_"+kind] = quantity(name, r.Get(name))
 	}
 	for name, n := range map[string]int64{
 		aliasOf(corev1.ResourceCPU, kind): r.CPU, aliasOf(corev1.ResourceMemory, kind): toKi(r.Memory), aliasOf(corev1.ResourcePods, kind): r.Pods,
 	} {
-		f[name] = *resource.NewQuantity(n, resource.DecimalSI)
+		m[name] = *resource.NewQuantity(n, resource.DecimalSI)
 	}
 }
 
-// aliasOf is the older name of a figure.
+// aliasOf returns the older name of a metric.
 func aliasOf(name corev1.ResourceName, kind string) string {
 	if kind == kindRemaining {
 		return prefix(name) + "_capacity_remaining"
@@ -75,7 +71,7 @@ func aliasOf(name corev1.ResourceName, kind string) string {
 	return prefix(name) + "_" + kind + "_total"
 }
 
-// prefix is how the names of a resource's metrics begin.
+// prefix returns the prefix of the metric names of a resource.
 func prefix(name corev1.ResourceName) string {
 	switch name {
 	case corev1.ResourceCPU:
@@ -89,7 +85,7 @@ func prefix(name corev1.ResourceName) string {
 	}
 }
 
-// distinct leaves out resources whose metrics would have the name of another's before them, such as a.b/gpu and a_b/gpu.
+// distinct omits resources whose metrics would have the same names as those of an earlier one, such as a.b/gpu and a_b/gpu.
 func distinct(resources []corev1.ResourceName) iter.Seq[corev1.ResourceName] {
 	return func(yield func(corev1.ResourceName) bool) {
 		seen := make(map[string]bool, len(resources))
@@ -104,7 +100,7 @@ func distinct(resources []corev1.ResourceName) iter.Seq[corev1.ResourceName] {
 	}
 }
 
-// sanitize makes a resource's name a part of a metric's name: nvidia_com_gpu.
+// sanitize converts the name of a resource to a part of a metric name, such as nvidia_com_gpu.
 func sanitize(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -118,7 +114,7 @@ func sanitize(name string) string {
 	}, name)
 }
 
-// quantity is an amount of a resource in its unit: cores, bytes or pieces.
+// quantity returns an amount of a resource in its unit: cores, bytes or pieces.
 func quantity(name corev1.ResourceName, n int64) resource.Quantity {
 	switch {
 	case name == corev1.ResourceCPU:
@@ -137,7 +133,7 @@ const (
 	unitPiece = "integer"
 )
 
-// unit is what a resource is measured in.
+// unit returns the unit of a resource.
 func unit(name corev1.ResourceName) string {
 	switch {
 	case name == corev1.ResourceCPU:
@@ -150,5 +146,5 @@ func unit(name corev1.ResourceName) string {
 	}
 }
 
-// toKi converts bytes, rounding down.
+// toKi converts bytes to KiB, rounded down.
 func toKi(bytes int64) int64 { return bytes >> 10 }
