@@ -239,8 +239,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestHeld: another instance, behind another Service, leaves what is held alone.
-func TestHeld(t *testing.T) {
+// TestConflict: another instance, behind another Service, does not change APIServices of the first one.
+func TestConflict(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.eventually("the APIService is available", func(ctx context.Context) (string, error) {
@@ -251,9 +251,9 @@ func TestHeld(t *testing.T) {
 	require.NoError(t, err)
 	o.ServiceName = "other"
 	err = app.Run(t.Context(), o)
-	held := new(serving.HeldError)
-	require.ErrorAs(t, err, &held)
-	assert.Equal(t, "Service minicluster-system/minicluster-metrics", held.Holder)
+	conflict := new(serving.ConflictError)
+	require.ErrorAs(t, err, &conflict)
+	assert.Equal(t, "Service minicluster-system/minicluster-metrics", conflict.Owner)
 }
 
 func example(t *testing.T, name string) string {

@@ -97,7 +97,7 @@ func TestBrowser(t *testing.T) {
 	}
 	order := strings.Join(stops, "\n")
 	t.Log(order)
-	for _, want := range []string{"A Go to the figures", "BUTTON Pause", "SUMMARY Figures of CPU over time", "INPUT search", "BUTTON Show", "DIV MiniClusters", "A seen"} {
+	for _, want := range []string{"A Skip to content", "BUTTON Pause", "SUMMARY Values of CPU over time", "INPUT search", "BUTTON Filter", "DIV MiniClusters", "A seen"} {
 		at := strings.Index(order, want)
 		require.GreaterOrEqual(t, at, 0, "%s is not reached after the others", want)
 		order = order[at:]
