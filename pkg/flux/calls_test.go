@@ -99,7 +99,10 @@ func TestResourceStatusRefused(t *testing.T) {
 func TestDialAsUser(t *testing.T) {
 	b := newBroker(t)
 	seen := make(chan uint32, 1)
-	b.OnConnect(func(uid uint32) { seen <- uid })
+	b.Admit(func(uid uint32) (uint32, syscall.Errno) {
+		seen <- uid
+		return fluxtest.RoleOwner, 0
+	})
 	own := os.Geteuid()
 	dial(t, b.URI(), flux.AsUser(own))
 	assert.Equal(t, uint32(own), <-seen)

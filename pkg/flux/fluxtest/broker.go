@@ -1,14 +1,9 @@
-// Package fluxtest is a stand-in for a Flux broker, for tests: it listens on a
-// local socket and speaks the protocol of one.
-//
-// A [Broker] answers what it is given handlers for. An [Instance] has the
-// handlers and the state of a small Flux instance: nodes that are online,
-// drained and allocated, jobs, queues.
 package fluxtest
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,6 +16,15 @@ import (
 // Handler answers a request. It runs in a goroutine of its own.
 type Handler func(*Request)
 
+// Roles of the sender of a message (RFC 12).
+const (
+	RoleOwner = 1
+	RoleUser  = 2
+)
+
+// Admit returns the roles of a client by its user, or the errno that it is refused with.
+type Admit func(uid uint32) (roles uint32, errno syscall.Errno)
+
 // Broker is a stand-in for a broker.
 type Broker struct {
 	dir      string
@@ -29,9 +33,9 @@ type Broker struct {
 
 	mu        sync.Mutex
 	handlers  map[string]Handler
-	refuse    syscall.Errno
+	intercept func(*Request) bool
+	admission Admit
 	conns     map[net.Conn]struct{}
-	connected func(uid uint32)
 	accepted  int
 	closed    bool
 }
@@ -57,8 +61,11 @@ func Listen(path string) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{listener: listener, handlers: map[string]Handler{}, conns: map[net.Conn]struct{}{}}
-	b.running.Go(b.accept)
+	b := &Broker{
+		listener: listener, handlers: map[string]Handler{}, conns: map[net.Conn]struct{}{},
+		admission: func(uint32) (uint32, syscall.Errno) { return RoleOwner, 0 },
+	}
+	b.running.Go(func() { b.accept(listener) })
 	return b, nil
 }
 
@@ -71,30 +78,33 @@ func (b *Broker) Dir() string { return filepath.Dir(b.Path()) }
 // URI is the local:// URI of the socket.
 func (b *Broker) URI() string { return "local://" + b.Path() }
 
-// Handle lets h answer the requests of a topic. A topic without a handler is
-// answered by ENOSYS.
+// Handle lets h answer the requests of a topic. The answer to a topic without a handler is ENOSYS.
 func (b *Broker) Handle(topic string, h Handler) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.handlers[topic] = h
 }
 
-// Refuse makes the broker refuse those who connect from now on, with an errno;
-// 0 accepts them again.
+// Intercept calls f with each request before its handler, which is not called when f reports true.
+func (b *Broker) Intercept(f func(*Request) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.intercept = f
+}
+
+// Admit decides about the clients that connect from now on. Without it, all are owners.
+func (b *Broker) Admit(admit Admit) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.admission = admit
+}
+
+// Refuse refuses the clients that connect from now on, with an errno.
 func (b *Broker) Refuse(errno syscall.Errno) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.refuse = errno
+	b.Admit(func(uint32) (uint32, syscall.Errno) { return 0, errno })
 }
 
-// OnConnect calls f with the user of each client that connects from now on.
-func (b *Broker) OnConnect(f func(uid uint32)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.connected = f
-}
-
-// Connections is how many were accepted so far.
+// Connections is the number of clients that were accepted so far.
 func (b *Broker) Connections() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,40 +133,39 @@ func (b *Broker) Close() {
 	}
 }
 
-func (b *Broker) accept() {
+func (b *Broker) accept(l net.Listener) {
 	for {
-		conn, err := b.listener.Accept()
+		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
-		if !b.admit(conn) {
+		user, roles, ok := b.admit(conn)
+		if !ok {
 			conn.Close()
 			continue
 		}
-		b.running.Go(func() { b.serve(conn) })
+		b.running.Go(func() { b.serve(conn, func(m *flux.Message) { m.UserID, m.Roles = user, roles }) })
 	}
 }
 
-// admit sends the byte that comes first.
-func (b *Broker) admit(conn net.Conn) bool {
+// admit identifies a client and sends the first byte: 0, or an errno.
+func (b *Broker) admit(conn net.Conn) (user, roles uint32, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return false
+		return 0, 0, false
 	}
-	if b.connected != nil {
-		b.connected(peerUser(conn))
-	}
-	if _, err := conn.Write([]byte{byte(b.refuse)}); err != nil || b.refuse != 0 {
-		return false
+	user = peerUser(conn)
+	roles, errno := b.admission(user)
+	if _, err := conn.Write([]byte{byte(errno)}); err != nil || errno != 0 {
+		return 0, 0, false
 	}
 	b.conns[conn] = struct{}{}
 	b.accepted++
-	return true
+	return user, roles, true
 }
 
-// peerUser is the effective user of the thread that connected, as Linux tells
-// it, or -1.
+// peerUser is the effective user of the thread that connected, or -1.
 func peerUser(conn net.Conn) uint32 {
 	uid := ^uint32(0)
 	raw, err := conn.(*net.UnixConn).SyscallConn()
@@ -171,46 +180,59 @@ func peerUser(conn net.Conn) uint32 {
 	return uid
 }
 
-func (b *Broker) serve(conn net.Conn) {
-	gone := make(chan struct{})
+// ServePeer answers the requests of another broker until the connection ends. What its messages say about their
+// senders is taken as true.
+func (b *Broker) ServePeer(conn net.Conn) { b.serve(conn, func(*flux.Message) {}) }
+
+func (b *Broker) serve(conn net.Conn, identify func(*flux.Message)) {
+	c := &client{conn: conn, gone: make(chan struct{})}
 	defer func() {
-		close(gone)
+		close(c.gone)
 		conn.Close()
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.conns, conn)
 	}()
-	var writing sync.Mutex
 	for {
 		m, err := flux.ReadMessage(conn, flux.DefaultMaxMessage)
 		if err != nil {
 			return
 		}
+		identify(m)
 		b.mu.Lock()
-		h := b.handlers[m.Topic]
+		h, intercept := b.handlers[m.Topic], b.intercept
 		b.mu.Unlock()
-		req := &Request{Message: m, conn: conn, writing: &writing, gone: gone}
-		if h == nil {
+		req := &Request{Message: m, client: c}
+		switch {
+		case intercept != nil && intercept(req):
+		case h == nil:
 			req.Error(syscall.ENOSYS, "")
-			continue
+		default:
+			b.running.Go(func() { h(req) })
 		}
-		b.running.Go(func() { h(req) })
 	}
+}
+
+// client is a connection to a broker.
+type client struct {
+	conn    net.Conn
+	writing sync.Mutex
+	gone    chan struct{}
 }
 
 // Request is a request under way.
 type Request struct {
 	*flux.Message
-	conn    net.Conn
-	writing *sync.Mutex
-	gone    chan struct{}
+	client *client
 }
 
 // Gone is closed when the connection that the request came on has ended.
-func (r *Request) Gone() <-chan struct{} { return r.gone }
+func (r *Request) Gone() <-chan struct{} { return r.client.gone }
 
-// Decode decodes the payload. A handler may ignore the error, and answer with
-// what is right for nothing.
+// Conn is the connection that the request came on.
+func (r *Request) Conn() net.Conn { return r.client.conn }
+
+// Decode decodes the payload. A handler may ignore the error, and answer as if there was none.
 func (r *Request) Decode(into any) error { return json.Unmarshal(r.Text(), into) }
 
 // Respond answers with v as JSON, or with nothing if it is nil. A client that
@@ -239,6 +261,19 @@ func (r *Request) Error(errno syscall.Errno, text string) {
 	r.Send(m)
 }
 
+// Answer answers with v or, where err is not nil, with its errno or EPROTO.
+func (r *Request) Answer(v any, err error) {
+	var failure *flux.Error
+	switch {
+	case errors.As(err, &failure):
+		r.Error(failure.Errno, failure.Text)
+	case err != nil:
+		r.Error(syscall.EPROTO, err.Error())
+	default:
+		r.Respond(v)
+	}
+}
+
 func (r *Request) response() *flux.Message {
 	return &flux.Message{
 		Type: flux.TypeResponse, Flags: flux.FlagTopic | flux.FlagRoute | r.Flags&flux.FlagStreaming,
@@ -246,17 +281,20 @@ func (r *Request) response() *flux.Message {
 	}
 }
 
-// Send sends any message to the client.
+// Send sends any message to the client, unless it wants no response.
 func (r *Request) Send(m *flux.Message) {
-	r.writing.Lock()
-	defer r.writing.Unlock()
+	if r.Flags&flux.FlagNoResponse != 0 {
+		return
+	}
+	r.client.writing.Lock()
+	defer r.client.writing.Unlock()
 	// A client that has gone does not matter.
-	_ = flux.WriteMessage(r.conn, m)
+	_ = flux.WriteMessage(r.client.conn, m)
 }
 
 // SendBytes sends what need not be a message.
 func (r *Request) SendBytes(b []byte) {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	_, _ = r.conn.Write(b)
+	r.client.writing.Lock()
+	defer r.client.writing.Unlock()
+	_, _ = r.client.conn.Write(b)
 }

@@ -1,9 +1,10 @@
 package fluxtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -11,23 +12,21 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// Instance is a stand-in for rank 0 of a Flux instance. What is done to it
-// through its socket can be seen by its methods, and the other way round. Jobs
-// do not run by themselves.
+// Instance is a stand-in for a broker of a Flux instance. Its services read and
+// change its state, which others may do, too. Jobs do not run by themselves.
 type Instance struct {
 	*Broker
-	config Config
+	old bool
 
-	mu      sync.Mutex
-	state   string
-	online  flux.IDSet
-	drained map[uint32]drained
-	queues  map[string]flux.QueueStatus
-	jobs    []flux.Job
-	raised  map[flux.JobID]bool // jobs that were canceled
-	// journals are those that are told of jobs.
+	// State is read and changed within [Instance.Update] and [Instance.Wait] only.
+	State State
+	// Raise is called by Update to end a job by an exception, if it is set before the first request. Without it, the
+	// job becomes inactive.
+	Raise func(job *Job)
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed and replaced by each update
 	journals []*journal
-	watch    chan struct{} // closed, and made anew, when online changes
 }
 
 // Config describes an instance.
@@ -46,11 +45,6 @@ type Config struct {
 	Old bool
 }
 
-type drained struct {
-	reason string
-	since  time.Time
-}
-
 // NewInstance starts an instance on a socket in a new directory. It must be
 // closed.
 func NewInstance(config Config) (*Instance, error) {
@@ -58,132 +52,156 @@ func NewInstance(config Config) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.Cores = max(config.Cores, 1)
-	i := &Instance{
-		Broker: broker, config: config,
-		state: flux.StateRun, online: flux.IDRange(0, uint32(config.Size-1)),
-		drained: map[uint32]drained{}, queues: map[string]flux.QueueStatus{"": {Enabled: true, Started: true}},
-		raised: map[flux.JobID]bool{}, watch: make(chan struct{}),
+	s := State{
+		Broker: flux.StateRun, Since: time.Now(), Online: flux.IDRange(0, uint32(config.Size-1)), Exclude: config.Exclude,
+		Attrs: map[string]string{
+			"rank": strconv.Itoa(int(config.Rank)), "size": strconv.Itoa(config.Size), "version": "0.88.0",
+		},
+		Queues: map[string]*flux.QueueStatus{"": {Enabled: true, Started: true}},
 	}
-	i.handle()
-	return i, nil
+	if config.Old {
+		s.Attrs["version"] = "0.49.0"
+	}
+	maps.Copy(s.Attrs, config.Attrs)
+	for rank := range config.Size {
+		s.Hosts = append(s.Hosts, fmt.Sprintf("node-%d", rank))
+		node := flux.NodeResources{Rank: uint32(rank), Cores: flux.IDRange(0, uint32(max(config.Cores, 1)-1))}
+		if config.GPUs > 0 {
+			node.GPUs = flux.IDRange(0, uint32(config.GPUs-1))
+		}
+		s.Resources.Nodes = append(s.Resources.Nodes, node)
+	}
+	return Serve(broker, s, config.Old), nil
+}
+
+// Serve gives a broker the services of an instance. Old services answer as those of Flux 0.49.
+func Serve(broker *Broker, state State, old bool) *Instance {
+	if state.Drained == nil {
+		state.Drained = map[uint32]Drain{}
+	}
+	i := &Instance{Broker: broker, old: old, State: state, changed: make(chan struct{})}
+	i.offer()
+	return i
+}
+
+// Update changes the state, and tells those who wait for it or read the journal.
+func (i *Instance) Update(change func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	change()
+	for _, j := range i.journals {
+		j.tell(i.State.Jobs)
+	}
+	close(i.changed)
+	i.changed = make(chan struct{})
+}
+
+// Wait waits until a condition on the state is met. It reports whether that was before stop was closed.
+func (i *Instance) Wait(stop <-chan struct{}, condition func() bool) bool {
+	for {
+		i.mu.Lock()
+		met, changed := condition(), i.changed
+		i.mu.Unlock()
+		if met {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-stop:
+			return false
+		}
+	}
+}
+
+// Read reads the state.
+func (i *Instance) Read(read func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	read()
+}
+
+// Service answers a request with what it returns.
+type Service func(r *Request) (any, error)
+
+// Offer registers a service. It does not hold the state while it runs.
+func (i *Instance) Offer(topic string, forGuests bool, do Service) {
+	i.Handle(topic, func(r *Request) {
+		if !forGuests && r.Roles&RoleOwner == 0 {
+			r.Error(syscall.EPERM, "Request requires owner credentials")
+			return
+		}
+		r.Answer(do(r))
+	})
+}
+
+// Fail is the error of a service that answers with an errno and a text.
+func Fail(errno syscall.Errno, format string, args ...any) error {
+	return &flux.Error{Errno: errno, Text: fmt.Sprintf(format, args...)}
+}
+
+// Decode reads the payload of a request, the zero value if it has none.
+func Decode[T any](r *Request) (in T, err error) {
+	if text := r.Text(); len(text) > 0 {
+		if err := json.Unmarshal(text, &in); err != nil {
+			return in, Fail(syscall.EPROTO, "%s: %v", r.Topic, err)
+		}
+	}
+	return in, nil
 }
 
 // SetState sets the state of the broker.
-func (i *Instance) SetState(state string) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.state = state
-}
+func (i *Instance) SetState(state string) { i.Update(func() { i.State.Broker = state }) }
 
 // SetOnline sets the ranks whose broker is online.
-func (i *Instance) SetOnline(ranks flux.IDSet) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.online = ranks
-	close(i.watch)
-	i.watch = make(chan struct{})
-}
+func (i *Instance) SetOnline(ranks flux.IDSet) { i.Update(func() { i.State.Online = ranks }) }
 
 // SetQueues replaces the queues; one without a name is the only one.
 func (i *Instance) SetQueues(queues ...flux.QueueStatus) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	clear(i.queues)
-	for _, q := range queues {
-		i.queues[q.Name] = q
-	}
+	i.Update(func() {
+		clear(i.State.Queues)
+		for _, q := range queues {
+			i.State.Queues[q.Name] = &q
+		}
+	})
 }
 
 // SetJobs replaces the jobs. The ranks of those that run are allocated as a
 // whole, or as many cores of each as the job's cores come to.
 func (i *Instance) SetJobs(jobs ...flux.Job) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.jobs = slices.Clone(jobs)
-	i.jobsChanged()
+	i.Update(func() {
+		i.State.Jobs = nil
+		for _, job := range jobs {
+			j := &Job{Job: job}
+			if job.State&flux.JobRunning != 0 {
+				j.Alloc = i.State.Resources.On(job.Ranks)
+			}
+			for n := range j.Alloc.Nodes {
+				node := &j.Alloc.Nodes[n]
+				if cores := (job.Cores + job.Ranks.Count() - 1) / job.Ranks.Count(); job.Cores > 0 && cores < node.Cores.Count() {
+					node.Cores, node.GPUs = node.Cores.First(cores), flux.IDSet{}
+				}
+			}
+			i.State.Jobs = append(i.State.Jobs, j)
+		}
+	})
 }
 
 // Drain drains ranks as an administrator does.
 func (i *Instance) Drain(ranks flux.IDSet, reason string) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for rank := range ranks.All() {
-		i.drained[rank] = drained{reason, time.Now()}
-	}
+	i.Update(func() {
+		for rank := range ranks.All() {
+			i.State.Drained[rank] = Drain{Now(), reason}
+		}
+	})
 }
 
 // Drained are the ranks that are drained, with their reasons.
 func (i *Instance) Drained() map[uint32]string {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	out := map[uint32]string{}
-	for rank, d := range i.drained {
-		out[rank] = d.reason
-	}
+	i.Read(func() {
+		for rank, d := range i.State.Drained {
+			out[rank] = d.Reason
+		}
+	})
 	return out
-}
-
-func (i *Instance) all() flux.IDSet { return flux.IDRange(0, uint32(i.config.Size-1)) }
-
-func (i *Instance) drainedRanks() flux.IDSet {
-	return flux.IDs(slices.Collect(maps.Keys(i.drained))...)
-}
-
-// resources is the resource set of some ranks, with some of the cores.
-func (i *Instance) resources(ranks flux.IDSet, cores int) map[string]any {
-	lite := []any{}
-	children := map[string]string{"core": flux.IDRange(0, uint32(cores-1)).String()}
-	if i.config.GPUs > 0 && cores == i.config.Cores {
-		children["gpu"] = flux.IDRange(0, uint32(i.config.GPUs-1)).String()
-	}
-	var hosts []string
-	if !ranks.Empty() {
-		lite = append(lite, map[string]any{"rank": ranks.String(), "children": children})
-		for rank := range ranks.All() {
-			hosts = append(hosts, fmt.Sprintf("node-%d", rank))
-		}
-	}
-	return map[string]any{"version": 1, "execution": map[string]any{
-		"R_lite": lite, "starttime": 0, "expiration": 0, "nodelist": hosts,
-	}}
-}
-
-// allocated is the resource set of what runs: full nodes, or parts of them.
-func (i *Instance) allocated() map[string]any {
-	out := i.resources(flux.IDSet{}, i.config.Cores)
-	var lite []any
-	for _, job := range i.jobs {
-		if job.State&flux.JobRunning == 0 || job.Ranks.Empty() {
-			continue
-		}
-		cores := i.config.Cores
-		if job.Cores > 0 {
-			cores = min(cores, (job.Cores+job.Ranks.Count()-1)/job.Ranks.Count())
-		}
-		part := i.resources(job.Ranks, cores)["execution"].(map[string]any)["R_lite"].([]any)
-		lite = append(lite, part...)
-	}
-	out["execution"].(map[string]any)["R_lite"] = lite
-	return out
-}
-
-func (i *Instance) drainTargets(r *Request) (ranks flux.IDSet, reason, mode string, ok bool) {
-	var in struct {
-		Targets      flux.IDSet
-		Reason, Mode string
-	}
-	if err := r.Decode(&in); err != nil {
-		r.Error(syscall.EPROTO, err.Error())
-		return in.Targets, "", "", false
-	}
-	if last, any := in.Targets.Max(); !any || int(last) >= i.config.Size {
-		r.Error(syscall.EINVAL, "idset is empty or out of range")
-		return in.Targets, "", "", false
-	}
-	if excluded := in.Targets.Intersect(i.config.Exclude); !excluded.Empty() {
-		r.Error(syscall.EINVAL, fmt.Sprintf("drain of excluded rank(s) %s", excluded))
-		return in.Targets, "", "", false
-	}
-	return in.Targets, in.Reason, in.Mode, true
 }

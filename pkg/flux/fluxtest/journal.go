@@ -8,65 +8,71 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// journal is who listens to the journal of jobs, and what it has been told.
+// journal is a reader of the journal of jobs, and what it was sent.
 type journal struct {
 	request *Request
 	allow   map[string]int
-	told    map[flux.JobID]flux.Job
+	sent    map[flux.JobID]*Job
 }
 
-// eventsJournal tells of all jobs that are active, and of every change from then on.
+// eventsJournal sends all jobs that are active, and every change from then on.
 func (i *Instance) eventsJournal(r *Request) {
-	if r.Flags&flux.FlagStreaming == 0 {
-		r.Error(syscall.EPROTO, "job-manager.events requires streaming RPC flag")
+	in, err := Decode[struct{ Allow map[string]int }](r)
+	switch {
+	case r.Roles&RoleOwner == 0:
+		err = Fail(syscall.EPERM, "Request requires owner credentials")
+	case r.Flags&flux.FlagStreaming == 0:
+		err = Fail(syscall.EPROTO, "job-manager.events requires streaming RPC flag")
+	}
+	if err != nil {
+		r.Answer(nil, err)
 		return
 	}
-	var in struct{ Allow map[string]int }
-	if err := r.Decode(&in); err != nil {
-		r.Error(syscall.EPROTO, err.Error())
-		return
-	}
-	j := &journal{request: r, allow: in.Allow, told: map[flux.JobID]flux.Job{}}
-	j.tell(i.jobs)
-	r.Respond(map[string]any{"id": -1, "events": []any{}})
-	i.journals = append(i.journals, j)
-}
-
-// jobsChanged tells the journals.
-func (i *Instance) jobsChanged() {
-	for _, j := range i.journals {
-		j.tell(i.jobs)
-	}
+	j := &journal{request: r, allow: in.Allow, sent: map[flux.JobID]*Job{}}
+	i.Update(func() {
+		j.tell(i.State.Jobs)
+		r.Respond(map[string]any{"id": -1, "events": []any{}})
+		i.journals = append(i.journals, j)
+	})
 }
 
 func event(name string, context map[string]any) map[string]any {
 	return map[string]any{"timestamp": 1.5, "name": name, "context": context}
 }
 
-// tell tells what is new of jobs: one that is not as it was has ended, and there may
-// be another with its id.
-func (j *journal) tell(jobs []flux.Job) {
-	now := map[flux.JobID]flux.Job{}
+// tell sends what is new of jobs. One that is in an earlier state, or not the same job, has ended, and there may be
+// another with its id.
+func (j *journal) tell(jobs []*Job) {
+	now := map[flux.JobID]*Job{}
 	for _, job := range jobs {
 		now[job.ID] = job
 	}
-	for id, job := range j.told {
-		if !reflect.DeepEqual(job, now[id]) {
-			delete(j.told, id)
-			j.entry(id, nil, event("exception", map[string]any{"severity": 0, "type": "cancel"}))
-			j.entry(id, nil, event("clean", nil))
-		}
-	}
-	for _, job := range jobs {
-		if _, told := j.told[job.ID]; told || job.State == flux.JobInactive {
+	for id, was := range j.sent {
+		is := now[id]
+		if is != nil && is.State == was.State && reflect.DeepEqual(is.Job, was.Job) {
 			continue
 		}
-		j.told[job.ID] = job
+		if is != nil && is.State > was.State && is.State < flux.JobInactive {
+			j.entry(id, nil, events(is)[len(events(was)):]...)
+			j.sent[id] = new(*is)
+			continue
+		}
+		delete(j.sent, id)
+		if is == nil || is.Result != Completed {
+			j.entry(id, nil, event("exception", map[string]any{"severity": 0, "type": "cancel"}))
+		}
+		j.entry(id, nil, event("clean", nil))
+	}
+	for _, job := range jobs {
+		if j.sent[job.ID] != nil || job.State == flux.JobInactive {
+			continue
+		}
+		j.sent[job.ID] = new(*job)
 		j.entry(job.ID, jobspec(job), events(job)...)
 	}
 }
 
-// entry tells those events that are allowed.
+// entry sends those events that are allowed.
 func (j *journal) entry(id flux.JobID, jobspec map[string]any, events ...map[string]any) {
 	out := map[string]any{"id": id, "events": slices.DeleteFunc(events, func(e map[string]any) bool {
 		_, allowed := j.allow[e["name"].(string)]
@@ -79,7 +85,7 @@ func (j *journal) entry(id flux.JobID, jobspec map[string]any, events ...map[str
 }
 
 // events are what has happened to a job until it is in its state.
-func events(job flux.Job) []map[string]any {
+func events(job *Job) []map[string]any {
 	priority := int64(16)
 	switch {
 	case job.Priority != nil:
@@ -106,7 +112,7 @@ func events(job flux.Job) []map[string]any {
 }
 
 // jobspec is what a job would have had to ask for, to be listed as it is.
-func jobspec(job flux.Job) map[string]any {
+func jobspec(job *Job) map[string]any {
 	vertex := func(kind string, count int, with ...any) map[string]any {
 		v := map[string]any{"type": kind, "count": count}
 		if len(with) > 0 {
@@ -125,6 +131,9 @@ func jobspec(job flux.Job) map[string]any {
 	system := map[string]any{"duration": 0}
 	if job.Queue != "" {
 		system["queue"] = job.Queue
+	}
+	if job.Constraint != nil {
+		system["constraints"] = job.Constraint
 	}
 	return map[string]any{
 		"version": 1, "resources": []any{resources},

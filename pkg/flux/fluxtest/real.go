@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// ErrNotInstalled says that there is no command flux.
+// ErrNotInstalled is the error where there is no command flux.
 var ErrNotInstalled = errors.New("the command flux is not installed")
 
 // Real is an instance of the Flux that is installed, with all its brokers on this
@@ -23,7 +23,7 @@ type Real struct {
 }
 
 // StartReal starts an instance of that many brokers, and waits until its lead
-// works. It must be closed, and outlives ctx. The error is [ErrNotInstalled] where
+// runs. It must be closed, and outlives ctx. The error is [ErrNotInstalled] where
 // there is no Flux.
 func StartReal(ctx context.Context, size int) (*Real, error) {
 	if _, err := exec.LookPath("flux"); err != nil {

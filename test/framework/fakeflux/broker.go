@@ -1,35 +1,33 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// States of a broker, as state-machine.get names them.
+// States of a broker that package flux has no names for.
 const (
-	stateJoin     = "join"
 	stateInit     = "init"
-	stateQuorum   = "quorum"
-	stateRun      = "run"
-	stateCleanup  = "cleanup"
-	stateShutdown = "shutdown"
 	stateFinalize = "finalize"
 )
 
-// broker is a running one. What is below mu is read and changed with it held;
-// whoever waits for a change waits for changed.
+// broker is a running one. What is below the instance is read and changed within its methods Update and Wait, as the
+// instance's state is.
 type broker struct {
 	conf    config
-	attrs   attributes
 	log     logger
 	owner   uint32
 	rank    int
@@ -38,53 +36,38 @@ type broker struct {
 	signals chan os.Signal
 	made    []string // directories to be removed at the end
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed and made again by update
-	state    string
-	since    time.Time
-	stopping bool  // shutdown was asked for
-	parent   *link // of a follower
-
-	// Only of the lead.
-	resources resourceSet
-	peers     map[int]*peer
-	drained   map[int]drainInfo
-	excluded  map[int]bool
-	jobs      jobs
+	*fluxtest.Instance
+	stopping bool    // shutdown was asked for
+	archive  string  // to be written at the end
+	parent   *uplink // of a follower
+	peers    map[uint32]*peer
+	jobs     []*job
+	revision int // counts changes of jobs
 }
 
-func startOptions() []option {
-	return []option{
-		{"setattr", 'S', needsArgument}, {"config-path", 'c', needsArgument}, {"verbose", 'v', mayHaveArgument},
-		{"broker-opts", 'o', needsArgument}, {"wrap", 0, needsArgument},
-	}
-}
+const startOptions = "setattr,S= config-path,c= verbose,v? broker-opts,o= wrap="
 
 // startCommand is flux start: it becomes flux broker.
-func startCommand(args []string) (int, error) {
-	p, err := parseOptions(args, startOptions(), false)
-	if err != nil {
-		return 1, errors.Unwrap(err)
-	}
+func startCommand(o options) (int, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 1, err
 	}
 	argv := []string{self, "broker"}
-	for _, o := range p.given["broker-opts"] {
-		argv = append(argv, splitWords(o)...)
+	for _, options := range o.all("broker-opts") {
+		argv = append(argv, splitWords(options)...)
 	}
-	if p.has("config-path") {
-		argv = append(argv, "--config-path="+p.last("config-path"))
+	if o.has("config-path") {
+		argv = append(argv, "--config-path="+o.last("config-path"))
 	}
-	for _, a := range p.given["setattr"] {
+	for _, a := range o.all("setattr") {
 		argv = append(argv, "-S"+a)
 	}
 	var wrap []string
-	for _, w := range p.given["wrap"] {
+	for _, w := range o.all("wrap") {
 		wrap = append(wrap, splitWords(w)...)
 	}
-	argv = append(append(wrap, argv...), p.others...)
+	argv = append(append(wrap, argv...), o.Args()...)
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
 		return 1, err
@@ -97,79 +80,60 @@ func splitWords(text string) []string {
 }
 
 // brokerCommand is flux broker.
-func brokerCommand(args []string) (int, error) {
-	p, err := parseOptions(args, startOptions(), false)
-	if err != nil {
-		return 1, errors.Unwrap(err)
-	}
-	b, err := newBroker(p)
+func brokerCommand(o options) (int, error) {
+	b, attrs, err := newBroker(o)
 	if err != nil {
 		return 1, err
 	}
-	return b.run()
+	return b.run(attrs)
 }
 
 // newBroker reads and checks everything that a broker needs.
-func newBroker(p parsedOptions) (*broker, error) {
-	attrs, err := parseAttributes(p.given["setattr"])
+func newBroker(o options) (*broker, attributes, error) {
+	attrs, err := parseAttributes(o.all("setattr"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if attrs["hostname"] == "" {
 		if attrs["hostname"], err = os.Hostname(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	b := &broker{
-		attrs: attrs, owner: uint32(os.Getuid()), program: p.others,
-		changed: make(chan struct{}), state: stateJoin, since: time.Now(), signals: make(chan os.Signal, 8),
-		peers: map[int]*peer{}, drained: map[int]drainInfo{}, excluded: map[int]bool{},
-	}
-	if b.conf, err = readConfig(p.last("config-path"), attrs["hostname"], attrs); err != nil {
-		return nil, err
+	b := &broker{owner: uint32(os.Getuid()), program: o.Args(), signals: make(chan os.Signal, 8), peers: map[uint32]*peer{}}
+	if b.conf, err = readConfig(o.last("config-path"), attrs["hostname"], attrs); err != nil {
+		return nil, nil, err
 	}
 	if len(b.conf.hosts) == 0 {
-		b.conf.hosts = []host{{name: attrs["hostname"]}}
+		b.conf.hosts = []host{{Name: attrs["hostname"]}}
 	}
-	for rank, h := range b.conf.hosts {
-		if h.name == attrs["hostname"] {
-			b.rank = rank
-		}
-	}
-	attrs["rank"], attrs["size"] = strconv.Itoa(b.rank), strconv.Itoa(len(b.conf.hosts))
-	attrs["version"] = version
+	b.rank = max(0, slices.IndexFunc(b.conf.hosts, func(h host) bool { return h.Name == attrs["hostname"] }))
+	attrs["rank"], attrs["size"], attrs["version"] = strconv.Itoa(b.rank), strconv.Itoa(len(b.conf.hosts)), version
 	if b.rank != 0 {
-		attrs["tbon.parent-endpoint"] = b.conf.hosts[0].connect
+		attrs["tbon.parent-endpoint"] = b.conf.hosts[0].Connect
 	}
 	b.log = newLogger(b.rank, attrs)
 	if b.conf.certificate != "" {
 		if b.proof, err = checkCertificate(b.conf.certificate, b.rank == 0); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	if err := b.makeDirectories(); err != nil {
-		return nil, err
-	}
-	if b.rank == 0 {
-		err = b.loadLead()
-	}
-	return b, err
+	return b, attrs, b.makeDirectories(attrs)
 }
 
 // makeDirectories makes the run directory and, of the lead, the state directory.
-func (b *broker) makeDirectories() error {
+func (b *broker) makeDirectories(attrs attributes) error {
 	names := []string{"rundir"}
 	if b.rank == 0 {
 		names = append(names, "statedir")
 	}
 	for _, name := range names {
-		dir := b.attrs[name]
+		dir := attrs[name]
 		if dir == "" {
 			made, err := os.MkdirTemp("", "flux-")
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			b.attrs[name] = made
+			attrs[name] = made
 			b.made = append(b.made, made)
 			continue
 		}
@@ -184,86 +148,119 @@ func (b *broker) makeDirectories() error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		stat, ok := info.Sys().(*syscall.Stat_t)
-		if ok && stat.Uid != b.owner {
+		switch {
+		case ok && stat.Uid != b.owner:
 			return fmt.Errorf("%s %s is not owned by instance owner", name, dir)
-		}
-		if !info.IsDir() {
+		case !info.IsDir():
 			return fmt.Errorf("%s %s: %w", name, dir, syscall.ENOTDIR)
-		}
-		if info.Mode()&0o700 != 0o700 {
+		case info.Mode()&0o700 != 0o700:
 			return fmt.Errorf("%s %s does not have owner=rwx permissions", name, dir)
 		}
 	}
-	if b.attrs["local-uri"] == "" {
-		b.attrs["local-uri"] = "local://" + filepath.Join(b.attrs["rundir"], "local-"+b.attrs["rank"])
-	}
+	attrs["local-uri"] = cmp.Or(attrs["local-uri"], "local://"+filepath.Join(attrs["rundir"], "local-"+attrs["rank"]))
 	return nil
 }
 
-// run is the life of a broker.
-func (b *broker) run() (int, error) {
-	signal.Notify(b.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
-	local, err := listenLocal(b.attrs["local-uri"])
-	if err != nil {
-		return 1, err
-	}
+// run runs a broker until it ends, and returns its exit code.
+func (b *broker) run(attrs attributes) (int, error) {
 	defer func() {
-		_ = local.Close() // nobody connects any more
 		for _, dir := range b.made {
 			_ = os.RemoveAll(dir) // what cannot be removed stays
 		}
 	}()
-	go b.serveLocal(local)
+	signal.Notify(b.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	state := fluxtest.State{Attrs: attrs, Broker: flux.StateJoin, Since: time.Now()}
 	if b.rank == 0 {
-		return b.lead()
-	}
-	return b.follow()
-}
-
-// update changes what mu protects.
-func (b *broker) update(change func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	change()
-	close(b.changed)
-	b.changed = make(chan struct{})
-}
-
-// until waits for a condition: it tells whether it came true before stop.
-func (b *broker) until(stop <-chan struct{}, condition func() bool) bool {
-	for {
-		b.mu.Lock()
-		met, changed := condition(), b.changed
-		b.mu.Unlock()
-		if met {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-stop:
-			return false
+		if err := b.loadState(&state); err != nil {
+			return 1, err
 		}
 	}
+	local, err := listenLocal(attrs["local-uri"])
+	if err != nil {
+		return 1, err
+	}
+	b.Instance = fluxtest.Serve(local, state, false)
+	b.Instance.Raise = b.raise
+	b.offer()
+	b.Intercept(b.route)
+	b.Admit(b.admit)
+	if err := os.Chmod(b.Path(), 0o777); err != nil {
+		return 1, fmt.Errorf("local-uri: %w", err)
+	}
+	if b.rank != 0 {
+		return b.follow()
+	}
+	if err := b.restore(); err != nil {
+		return 1, err
+	}
+	return b.lead()
 }
 
-// enter goes on to the next state, and tells the followers.
+// listenLocal opens the broker's local socket.
+func listenLocal(uri string) (*fluxtest.Broker, error) {
+	path, ok := strings.CutPrefix(uri, "local://")
+	if !ok {
+		return nil, fmt.Errorf("local-uri %s: must begin with local://", uri)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("local-uri: %w", err)
+	}
+	local, err := fluxtest.Listen(path)
+	if err != nil {
+		return nil, fmt.Errorf("local-uri: %w", err)
+	}
+	return local, nil
+}
+
+// admit admits owners, and guests where the configuration says so.
+func (b *broker) admit(uid uint32) (roles uint32, errno syscall.Errno) {
+	switch {
+	case uid == b.owner, uid == 0 && b.conf.access.AllowRoot:
+		return fluxtest.RoleOwner, 0
+	case b.conf.access.AllowGuest:
+		return fluxtest.RoleUser, 0
+	default:
+		return 0, syscall.EPERM
+	}
+}
+
+// route answers or forwards the requests that are not for the services of this broker, and reports whether it did.
+func (b *broker) route(r *fluxtest.Request) bool {
+	service, _, _ := strings.Cut(r.Topic, ".")
+	everywhere := slices.Contains([]string{"attr", "state-machine", "overlay"}, service)
+	switch node := r.Node(); {
+	case b.isStranger(r):
+		return true // no answer
+	case node != flux.AnyNode && int(node) >= len(b.conf.hosts):
+		r.Error(syscall.EHOSTUNREACH, fmt.Sprintf("no rank %d", node))
+	case b.rank == 0 && node != flux.AnyNode && node != flux.Leader:
+		r.Error(syscall.EHOSTUNREACH, "No route to host") // nobody asks followers through the lead
+	case b.rank == 0, everywhere && (node == flux.AnyNode || node == flux.Node(b.rank)):
+		return false
+	case service == "resource" && (node == flux.AnyNode || node == flux.Node(b.rank)):
+		r.Error(syscall.EPROTO, "this RPC only works on rank 0") // the module is loaded everywhere
+	case node == flux.Node(b.rank):
+		r.Error(syscall.ENOSYS, fmt.Sprintf("No service matching %s is registered", r.Topic))
+	default:
+		b.forward(r)
+	}
+	return true
+}
+
+// enter changes the state of the broker, which followers are told of.
 func (b *broker) enter(state string) {
-	b.update(func() {
-		b.log.info("%s->%s", b.state, state)
-		b.state, b.since = state, time.Now()
-		for _, p := range b.peers {
-			if p.link != nil {
-				go func() { _ = p.link.send(note{Kind: "state", State: state}) }() // a lost one is seen by its reader
-			}
-		}
+	b.Update(func() {
+		b.log.info("%s->%s", b.State.Broker, state)
+		b.State.Broker, b.State.Since = state, time.Now()
 	})
 }
 
-// timeout is a broker attribute that is a duration, which is infinite by default.
-func (b *broker) timeout(name string) <-chan time.Time {
-	d, err := parseDuration(b.attrs[name])
-	if err != nil {
-		return nil
+// waitFor waits for a condition for as long as a broker attribute says, by default without end. It reports whether the
+// condition was met.
+func (b *broker) waitFor(attribute string, condition func() bool) bool {
+	stop := make(chan struct{})
+	if d, err := parseDuration(b.State.Attrs[attribute]); err == nil {
+		defer time.AfterFunc(d, func() { close(stop) }).Stop()
 	}
-	return time.After(d)
+	return b.Wait(stop, condition)
 }

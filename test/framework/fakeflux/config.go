@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,86 +19,76 @@ import (
 
 // config is what the broker makes of its configuration, flux-config(5).
 type config struct {
-	allowGuest, allowRoot bool
-	hosts                 []host // none without [bootstrap]
-	certificate           string
-	resourcePath          string
-	noVerify              bool
-	exclude               string
-	heartbeat             time.Duration
-	heartbeatTimeout      time.Duration
-	torpidAfter           time.Duration
-	userTimeout           time.Duration // TCP_USER_TIMEOUT of followers' connections
-	connectTimeout        time.Duration
-	checkpoint            time.Duration // 0: only at the end
-	queues                []string
+	access struct {
+		AllowGuest bool `toml:"allow-guest-user"`
+		AllowRoot  bool `toml:"allow-root-owner"`
+	}
+	resource struct {
+		Path     string `toml:"path"`
+		NoVerify bool   `toml:"noverify"`
+		Exclude  string `toml:"exclude"`
+		// These are known, and not used.
+		Config      any `toml:"config"`
+		Scheduling  any `toml:"scheduling"`
+		NoRestrict  any `toml:"norestrict"`
+		NoWatch     any `toml:"no-update-watch"`
+		Rediscover  any `toml:"rediscover"`
+		Verify      any `toml:"verify"`
+		JournalSize any `toml:"journal-max"`
+	}
+	heartbeat struct {
+		Period  duration `toml:"period"`
+		Timeout duration `toml:"timeout"`
+	}
+	tbon struct {
+		TorpidMax      duration `toml:"torpid_max"`
+		UserTimeout    duration `toml:"tcp_user_timeout"` // of followers' connections
+		ConnectTimeout duration `toml:"connect_timeout"`
+	}
+	kvs struct {
+		Checkpoint duration `toml:"checkpoint-period"` // 0: only at the end
+	}
+	certificate string
+	hosts       []host // none without [bootstrap]
+	queues      []string
+}
+
+// bootstrap is the table of the brokers.
+type bootstrap struct {
+	Certificate string `toml:"curve_cert"`
+	Port        *int64 `toml:"default_port"`
+	Bind        string `toml:"default_bind"`
+	Connect     string `toml:"default_connect"`
+	IPv6        bool   `toml:"enable_ipv6"`
+	Hosts       []host `toml:"hosts"`
 }
 
 // host is a broker of the instance: its rank is its place in the list.
 type host struct {
-	name, bind, connect string
+	Name    string `toml:"host"`
+	Bind    string `toml:"bind"`
+	Connect string `toml:"connect"`
+	Parent  string `toml:"parent"`
 }
 
-// table is a table of a TOML file. Its methods take values out and remember the
-// first that has the wrong type; what stays is unknown.
-type table struct {
-	name   string
-	values map[string]any
-	err    error
+// duration is a Flux standard duration.
+type duration struct{ time.Duration }
+
+// UnmarshalText reads a duration. For ever is a long time.
+func (d *duration) UnmarshalText(text []byte) error {
+	seconds, err := fluxconfig.ParseDuration(string(text))
+	d.Duration = time.Duration(min(seconds, 1e9) * float64(time.Second))
+	return err
 }
 
-func (t *table) take(key string) any {
-	v := t.values[key]
-	delete(t.values, key)
-	return v
-}
-
-func takeAs[T any](t *table, key string, otherwise T) T {
-	v := t.take(key)
-	if v == nil {
-		return otherwise
-	}
-	got, ok := v.(T)
-	if !ok && t.err == nil {
-		t.err = fmt.Errorf("config file error [%s]: %s has the wrong type (%T)", t.name, key, v)
-	}
-	return got
-}
-
-func (t *table) duration(key string, otherwise time.Duration) time.Duration {
-	v := t.take(key)
-	switch v := v.(type) {
-	case nil:
-		return otherwise
-	case string:
-		d, err := parseDuration(v)
-		if err == nil {
-			return d
-		}
-	}
-	if t.err == nil {
-		t.err = fmt.Errorf("config file error [%s]: %s is not a duration: %v", t.name, key, v)
-	}
-	return otherwise
-}
-
-// parseDuration reads a Flux standard duration; for ever is a long time.
 func parseDuration(text string) (time.Duration, error) {
-	seconds, err := fluxconfig.ParseDuration(text)
-	return time.Duration(min(seconds, 1e9) * float64(time.Second)), err
-}
-
-// done tells what was wrong, an unknown key too: it is fatal in some tables.
-func (t *table) done() error {
-	if t.err == nil && len(t.values) > 0 {
-		return fmt.Errorf("config file error [%s]: unknown key %s", t.name, slices.Sorted(maps.Keys(t.values))[0])
-	}
-	return t.err
+	var d duration
+	err := d.UnmarshalText([]byte(text))
+	return d.Duration, err
 }
 
 // readConfig reads a file or all *.toml of a directory.
 func readConfig(path, hostname string, a attributes) (config, error) {
-	root := table{values: map[string]any{}}
 	files := []string{}
 	if path != "" {
 		files = append(files, path)
@@ -105,129 +96,102 @@ func readConfig(path, hostname string, a attributes) (config, error) {
 			files, _ = filepath.Glob(filepath.Join(path, "*.toml"))
 		}
 	}
+	tables := map[string]any{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return config{}, fmt.Errorf("config file error: %w", err)
 		}
-		if err := toml.Unmarshal(text, &root.values); err != nil {
+		if err := toml.Unmarshal(text, &tables); err != nil {
 			return config{}, fmt.Errorf("config file error: %s: %w", file, err)
 		}
 	}
-	c := config{}
-	sub := func(name string) *table { return &table{name: name, values: takeAs(&root, name, map[string]any{})} }
-	_, bootstrapped := root.values["bootstrap"]
-	access, resource, bootstrap := sub("access"), sub("resource"), sub("bootstrap")
-	tbon, heartbeat, kvs, queues := sub("tbon"), sub("heartbeat"), sub("kvs"), sub("queues")
-
-	c.allowGuest = takeAs(access, "allow-guest-user", false)
-	c.allowRoot = takeAs(access, "allow-root-owner", false)
-
-	c.resourcePath = takeAs(resource, "path", "")
-	c.noVerify = takeAs(resource, "noverify", false)
-	c.exclude = takeAs(resource, "exclude", "")
-	for _, known := range []string{"config", "scheduling", "norestrict", "no-update-watch", "rediscover", "verify", "journal-max"} {
-		resource.take(known)
-	}
-
-	c.heartbeat = heartbeat.duration("period", 2*time.Second)
-	c.heartbeatTimeout = heartbeat.duration("timeout", 5*time.Minute)
-	c.torpidAfter = tbon.duration("torpid_max", 30*time.Second)
-	c.userTimeout = tbon.duration("tcp_user_timeout", 20*time.Second)
-	c.connectTimeout = tbon.duration("connect_timeout", 30*time.Second)
-	if text, ok := a["tbon.connect_timeout"]; ok {
-		d, err := parseDuration(text)
-		if err != nil {
-			return config{}, fmt.Errorf("tbon.connect_timeout: %w", err)
+	var c config
+	c.heartbeat.Period, c.heartbeat.Timeout = duration{2 * time.Second}, duration{5 * time.Minute}
+	c.tbon.TorpidMax, c.tbon.UserTimeout, c.tbon.ConnectTimeout = duration{30 * time.Second}, duration{20 * time.Second}, duration{30 * time.Second}
+	var boot bootstrap
+	queues := map[string]any{}
+	// The real broker refuses unknown keys in these.
+	err := errors.Join(
+		readTable(tables, "access", true, &c.access), readTable(tables, "resource", true, &c.resource),
+		readTable(tables, "bootstrap", true, &boot), readTable(tables, "heartbeat", false, &c.heartbeat),
+		readTable(tables, "tbon", false, &c.tbon), readTable(tables, "kvs", false, &c.kvs), readTable(tables, "queues", false, &queues),
+	)
+	if text, ok := a["tbon.connect_timeout"]; ok && err == nil {
+		if err = c.tbon.ConnectTimeout.UnmarshalText([]byte(text)); err != nil {
+			err = fmt.Errorf("tbon.connect_timeout: %w", err)
 		}
-		c.connectTimeout = d
 	}
-	c.checkpoint = kvs.duration("checkpoint-period", 0)
-	c.queues = slices.Sorted(maps.Keys(queues.values))
-
-	var err error
-	if bootstrapped {
-		err = c.readBootstrap(bootstrap, hostname)
+	c.queues = slices.Sorted(maps.Keys(queues))
+	if _, ok := tables["bootstrap"]; ok && err == nil {
+		if err = c.setHosts(boot, hostname); err != nil {
+			err = fmt.Errorf("config file error [bootstrap]: %w", err)
+		}
 	}
-	return c, errors.Join(err, root.err, access.done(), resource.done(), heartbeat.err, tbon.err, kvs.err)
+	return c, err
 }
 
-// readBootstrap reads [bootstrap], in which the real broker is strict.
-func (c *config) readBootstrap(t *table, hostname string) error {
-	c.certificate = takeAs(t, "curve_cert", "")
-	port := takeAs(t, "default_port", int64(-1))
-	bind, connect := takeAs(t, "default_bind", ""), takeAs(t, "default_connect", "")
-	takeAs(t, "enable_ipv6", false)
-	entries := takeAs(t, "hosts", []any{})
-	if err := t.done(); err != nil {
-		return err
+// readTable decodes a table, and keeps the value that it has if there is no such table.
+func readTable(tables map[string]any, name string, strict bool, into any) error {
+	table, ok := tables[name]
+	if !ok {
+		return nil
 	}
-	if port < -1 || port > 65535 {
-		return fmt.Errorf("config file error [bootstrap]: default_port %d is not one", port)
+	text, err := toml.Marshal(table)
+	decoder := toml.NewDecoder(bytes.NewReader(text))
+	if strict {
+		decoder.DisallowUnknownFields()
 	}
-	place := map[string]int{}
-	for i, entry := range entries {
-		values, _ := entry.(map[string]any)
-		e := table{name: fmt.Sprintf("bootstrap.hosts[%d]", i), values: values}
-		h := host{name: takeAs(&e, "host", ""), bind: takeAs(&e, "bind", ""), connect: takeAs(&e, "connect", "")}
-		takeAs(&e, "parent", "")
-		if err := e.done(); err != nil {
-			return err
-		}
-		list, err := fluxconfig.ParseHostlist(h.name)
-		if err != nil {
-			return fmt.Errorf("config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
-		}
-		for _, name := range list.All() {
-			if j, ok := place[name]; ok { // the first entry that says something counts
-				c.hosts[j].bind = either(c.hosts[j].bind, h.bind)
-				c.hosts[j].connect = either(c.hosts[j].connect, h.connect)
-				continue
-			}
-			place[name] = len(c.hosts)
-			c.hosts = append(c.hosts, host{name: name, bind: h.bind, connect: h.connect})
-		}
+	err = cmp.Or(err, decoder.Decode(into))
+	var detailed interface{ String() string }
+	if errors.As(err, &detailed) { // it has the line that is wrong
+		return fmt.Errorf("config file error [%s]: %w\n%s", name, err, detailed.String())
 	}
-	for i := range c.hosts {
-		h := &c.hosts[i]
-		if err := checkDomain(h.name); err != nil {
-			return fmt.Errorf("config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
-		}
-		fill := strings.NewReplacer("%h", h.name, "%p", fmt.Sprint(port), "%%", "%")
-		h.bind = fill.Replace(either(h.bind, bind))
-		h.connect = fill.Replace(either(h.connect, connect))
-		if err := errors.Join(checkURI(h.bind), checkURI(h.connect)); err != nil {
-			return fmt.Errorf("config file error [bootstrap]: invalid hosts[%d]: %w", i, err)
-		}
-	}
-	if len(c.hosts) == 0 {
-		c.hosts = []host{{name: hostname}}
-	} else if _, ok := place[hostname]; !ok {
-		return fmt.Errorf("config file error [bootstrap]: %s not found in hosts", hostname)
-	}
-	if len(c.hosts) > 1 && c.certificate == "" {
-		return errors.New("config file error [bootstrap]: more than one host and no curve_cert")
+	if err != nil {
+		return fmt.Errorf("config file error [%s]: %w", name, err)
 	}
 	return nil
 }
 
-func either(a, b string) string {
-	if a != "" {
-		return a
+// setHosts makes the list of brokers, in which the real one is strict.
+func (c *config) setHosts(boot bootstrap, hostname string) error {
+	port := int64(-1)
+	if boot.Port != nil {
+		port = *boot.Port
 	}
-	return b
-}
-
-// checkDomain is for names of hosts, RFC 1035.
-func checkDomain(name string) error {
-	label := regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
-	if len(name) == 0 || len(name) > 253 {
-		return fmt.Errorf("%q has not 1 to 253 characters", name)
+	if port < -1 || port > 65535 {
+		return fmt.Errorf("default_port %d is not one", port)
 	}
-	for part := range strings.SplitSeq(name, ".") {
-		if part != "" && !label.MatchString(part) {
-			return fmt.Errorf("%s: invalid domain label %q", name, part)
+	place := map[string]int{}
+	for i, entry := range boot.Hosts {
+		list, err := fluxconfig.ParseHostlist(entry.Name)
+		if err = cmp.Or(err, list.CheckNames()); err != nil {
+			return fmt.Errorf("invalid hosts[%d]: %w", i, err)
 		}
+		for _, name := range list.All() {
+			if j, ok := place[name]; ok { // the first entry that says something counts
+				c.hosts[j].Bind, c.hosts[j].Connect = cmp.Or(c.hosts[j].Bind, entry.Bind), cmp.Or(c.hosts[j].Connect, entry.Connect)
+				continue
+			}
+			place[name] = len(c.hosts)
+			c.hosts = append(c.hosts, host{Name: name, Bind: entry.Bind, Connect: entry.Connect})
+		}
+	}
+	for i := range c.hosts {
+		h := &c.hosts[i]
+		fill := strings.NewReplacer("%h", h.Name, "%p", fmt.Sprint(port), "%%", "%")
+		h.Bind, h.Connect = fill.Replace(cmp.Or(h.Bind, boot.Bind)), fill.Replace(cmp.Or(h.Connect, boot.Connect))
+		if err := errors.Join(checkURI(h.Bind), checkURI(h.Connect)); err != nil {
+			return fmt.Errorf("invalid hosts[%d]: %w", i, err)
+		}
+	}
+	if len(c.hosts) == 0 {
+		c.hosts = []host{{Name: hostname}}
+	} else if _, ok := place[hostname]; !ok {
+		return fmt.Errorf("%s not found in hosts", hostname)
+	}
+	if c.certificate = boot.Certificate; len(c.hosts) > 1 && c.certificate == "" {
+		return errors.New("more than one host and no curve_cert")
 	}
 	return nil
 }

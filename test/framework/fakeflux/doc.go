@@ -1,13 +1,18 @@
-// Command fakeflux takes the place of the program flux where no real Flux can
-// be had: in the pods of the end-to-end tests in CI. It exists so that pods can
-// be seen to come, go, drain and fail.
+// Command fakeflux replaces the program flux where there is no real Flux: in the
+// pods of the end-to-end tests in CI. Tests of pods that start, stop, drain and
+// fail need no more.
 //
-// It is strict: it reads broker.toml and the certificate, refuses what the real
-// broker refuses, and knows no broker attribute that the real one doesn't know.
-// Followers announce themselves to the lead over plain TCP by DNS name; there is
-// no overlay network and no CURVE. A job is a set of local processes beside the
-// lead broker, whatever nodes it was given.
+// The services of the broker and the state behind them are those of package
+// fluxtest, which unit tests use as well. This program adds what makes an
+// instance of them: the configuration, the certificate and the state machine of a
+// broker, a scheduler, processes, followers, and Flux's commands.
 //
-// What it does is pinned by the tests in ./contract, which also run against the
-// real Flux.
+// It is strict: it refuses the configurations, certificates and broker attributes
+// that the real broker refuses. Followers connect to the lead over plain TCP and
+// send the messages of a local socket; there is no overlay network and no CURVE.
+// A job is a set of local processes beside the lead broker, whatever nodes it was
+// given.
+//
+// Its behavior must not change without the tests in ./contract, which also run
+// against the real Flux.
 package main

@@ -2,10 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
+
+	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
 // dialPause is between two attempts to reach the lead.
@@ -14,8 +21,62 @@ const dialPause = 100 * time.Millisecond
 // errNoParent is the end of a follower whose lead does not know it any more.
 var errNoParent = errors.New("lost the connection to the lead broker")
 
-// follow is the life of a follower: it announces itself to the lead, for as long
-// as that takes, and leaves when it or the lead is told to stop.
+// uplink is a follower's connection to the lead, on which messages travel as on a local socket.
+type uplink struct {
+	conn net.Conn
+
+	mu      sync.Mutex
+	lastTag uint32
+	waiting map[uint32]*fluxtest.Request
+}
+
+// send sends a request. A broken connection is found by its reader.
+func (u *uplink) send(topic string, flags flux.Flags, in any) {
+	payload, err := json.Marshal(in)
+	if err != nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_ = flux.WriteMessage(u.conn, &flux.Message{
+		Type: flux.TypeRequest, Flags: flags | flux.FlagTopic | flux.FlagRoute | flux.FlagPayload, Roles: fluxtest.RoleOwner,
+		Topic: topic, Payload: append(payload, 0), Aux1: uint32(flux.Leader),
+	})
+}
+
+// forward sends a request of a local client to the lead, which answers it.
+func (b *broker) forward(r *fluxtest.Request) {
+	var u *uplink
+	b.Read(func() { u = b.parent })
+	if u == nil {
+		r.Error(syscall.EHOSTUNREACH, "No route to host")
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.lastTag++
+	u.waiting[u.lastTag] = r
+	m := *r.Message
+	m.Aux2 = u.lastTag
+	_ = flux.WriteMessage(u.conn, &m) // as above
+}
+
+// deliver hands a response to the client that waits for it.
+func (u *uplink) deliver(m *flux.Message) {
+	u.mu.Lock()
+	r := u.waiting[m.Tag()]
+	if r != nil && (r.Flags&flux.FlagStreaming == 0 || m.Errno() != 0) {
+		delete(u.waiting, m.Tag())
+	}
+	u.mu.Unlock()
+	if r != nil {
+		m.Aux2 = r.Tag()
+		r.Send(m)
+	}
+}
+
+// follow runs a follower: it announces itself to the lead, for as long as that takes, and leaves when it or the lead is
+// told to stop.
 func (b *broker) follow() (int, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -28,96 +89,110 @@ func (b *broker) follow() (int, error) {
 		}
 	case s := <-b.signals:
 		b.log.info("signal %v", s)
-		b.mu.Lock()
-		parent := b.parent
-		b.mu.Unlock()
+		var parent *uplink
+		b.Read(func() { parent = b.parent })
 		if parent == nil {
 			return 1, errors.New("the lead broker was not found")
 		}
-		_ = parent.send(note{Kind: "leave"}) // the lead sees that we are gone anyway
+		parent.send("overlay.goodbye", flux.FlagNoResponse, nil)
 	}
 	return 0, nil
 }
 
 // followLead returns nil when the lead stops.
 func (b *broker) followLead(ctx context.Context) error {
-	l, err := b.hello(ctx)
+	u, m, err := b.greet(ctx, false)
 	if err != nil {
 		return err
 	}
-	b.update(func() { b.parent = l })
+	b.Update(func() { b.parent = u })
 	b.enter(stateInit)
-	b.enter(stateQuorum)
-	_ = l.send(note{Kind: "online"}) // what is wrong is seen when reading
-	if b.listen(l) {
-		return nil
-	}
-	l.close()
-	b.update(func() { b.parent = nil })
-	b.log.error("the lead broker is gone")
-	// It is found out only when the lead is back, which does not know us then.
-	lost, stop := context.WithTimeout(ctx, b.conf.heartbeatTimeout)
+	b.enter(flux.StateQuorum)
+	pinging, stop := context.WithCancel(ctx)
 	defer stop()
-	if l, err := b.hello(lost); err == nil {
-		l.close()
+	go u.ping(pinging, b.conf.heartbeat.Period.Duration)
+	for ; err == nil; m, err = flux.ReadMessage(u.conn, flux.DefaultMaxMessage) {
+		if m.Tag() != 0 {
+			u.deliver(m)
+			continue
+		}
+		var lead leadState
+		_ = json.Unmarshal(m.Text(), &lead) // nothing happens without a state
+		switch lead.State {
+		case flux.StateRun:
+			b.enter(flux.StateRun)
+		case flux.StateShutdown:
+			b.enter(flux.StateShutdown)
+			u.send("overlay.goodbye", flux.FlagNoResponse, nil)
+			return nil
+		}
+	}
+	b.lose(u)
+	// It is found out only when the lead is back, which does not know us then.
+	lost, stop := context.WithTimeout(ctx, b.conf.heartbeat.Timeout.Duration)
+	defer stop()
+	if u, _, err := b.greet(lost, true); err == nil {
+		u.conn.Close()
 	}
 	return errNoParent
 }
 
-// listen follows what the lead says: it tells whether the lead stops.
-func (b *broker) listen(l *link) bool {
-	for {
-		n, err := l.receive()
-		if err != nil {
-			return false
-		}
-		if l.handle(b, n) {
-			continue
-		}
-		switch n.Kind {
-		case "ping":
-			_ = l.send(note{Kind: "pong"}) // what is wrong is seen when reading
-		case "state":
-			if n.State == stateRun {
-				b.enter(stateRun)
-			}
-		case "shutdown":
-			b.enter(stateShutdown)
-			_ = l.send(note{Kind: "leave"}) // as above
-			return true
+// lose ends the connection to the lead and what waits for it.
+func (b *broker) lose(u *uplink) {
+	u.conn.Close()
+	b.Update(func() { b.parent = nil })
+	b.log.error("the lead broker is gone")
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, r := range u.waiting {
+		r.Error(syscall.EHOSTUNREACH, "the broker is gone")
+	}
+}
+
+// ping shows the lead that this broker is not torpid.
+func (u *uplink) ping(ctx context.Context, period time.Duration) {
+	for tick := time.NewTicker(period); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+			u.send("overlay.ping", flux.FlagNoResponse, nil)
 		}
 	}
 }
 
-// hello connects to the lead and announces this broker, until it is welcome. A
-// lead with another certificate does not answer.
-func (b *broker) hello(ctx context.Context) (*link, error) {
-	address := strings.TrimPrefix(b.conf.hosts[0].connect, "tcp://")
-	dialer := net.Dialer{Timeout: b.conf.connectTimeout}
+// greet connects to the lead and announces this broker, or only looks whether the lead is there, until the lead answers.
+// A lead with another certificate does not.
+func (b *broker) greet(ctx context.Context, probe bool) (*uplink, *flux.Message, error) {
+	address := strings.TrimPrefix(b.conf.hosts[0].Connect, "tcp://")
+	dialer := net.Dialer{Timeout: b.conf.tbon.ConnectTimeout.Duration}
 	for warned := false; ; {
 		conn, err := dialer.DialContext(ctx, "tcp", address)
-		if err == nil {
-			l := newLink(conn, b.conf.userTimeout)
-			err = l.send(note{Kind: "hello", Rank: b.rank, Host: b.attrs["hostname"], Proof: b.proof})
-			var n note
-			if err == nil {
-				n, err = l.receive()
-			}
+		switch {
+		case err == nil:
+			setUserTimeout(conn, b.conf.tbon.UserTimeout.Duration)
+			u := &uplink{conn: conn, waiting: map[uint32]*fluxtest.Request{}}
+			u.send("overlay.hello", flux.FlagStreaming, greeting{
+				Rank: b.rank, Host: b.State.Attrs["hostname"], Proof: b.proof, Probe: probe,
+			})
+			answer, err := flux.ReadMessage(conn, flux.DefaultMaxMessage)
 			switch {
-			case err == nil && n.Kind == "welcome":
-				return l, nil
-			case err == nil && n.Kind == "refused":
-				l.close()
-				return nil, errors.New(n.Text)
+			case err != nil:
+				conn.Close()
+			case answer.Errno() != 0:
+				conn.Close()
+				return nil, nil, fmt.Errorf("the lead broker refuses this one: %s", answer.Text())
+			default:
+				return u, answer, nil
 			}
-			l.close()
-		} else if !warned {
+		case !warned:
 			warned = true
 			b.log.error("parent %s: %v", address, err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		case <-time.After(dialPause):
 		}
 	}

@@ -1,49 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
+	"minicluster.internal/operator/pkg/fluxconfig"
 )
-
-// jobs is what the lead knows of jobs, under the broker's mu.
-type jobs struct {
-	all      []*job
-	queues   map[string]*jobQueue // by name; "" where there are none
-	lastID   uint64
-	revision int // counts changes, for checkpoints
-}
-
-type jobQueue struct {
-	Enabled       bool   `json:"enable"`
-	DisableReason string `json:"disable_reason,omitempty"`
-	Started       bool   `json:"start"`
-	StopReason    string `json:"stop_reason,omitempty"`
-}
-
-func (j *jobs) init(names []string) {
-	j.queues = map[string]*jobQueue{}
-	if len(names) == 0 {
-		j.queues[""] = &jobQueue{Enabled: true, Started: true}
-	}
-	for _, name := range names { // named ones are to be started
-		j.queues[name] = &jobQueue{Enabled: true}
-	}
-}
-
-func (j *jobs) find(id uint64) *job {
-	for _, job := range j.all {
-		if job.ID == id {
-			return job
-		}
-	}
-	return nil
-}
 
 // jobSpec is what a user asks for.
 type jobSpec struct {
@@ -57,7 +26,6 @@ type jobSpec struct {
 	Cores     int      `json:"cores"` // of a task
 	Exclusive bool     `json:"exclusive"`
 	Requires  string   `json:"requires,omitempty"`
-	Ranks     []int    `json:"ranks"` // where it may be, nil for anywhere
 	Urgency   int      `json:"urgency"`
 	Limit     float64  `json:"limit"` // seconds, 0: none
 	Waitable  bool     `json:"waitable"`
@@ -67,215 +35,207 @@ type jobSpec struct {
 	Nested    bool     `json:"nested,omitempty"` // the program is a Flux instance
 }
 
-const (
-	jobSched    = flux.JobSched
-	jobRun      = flux.JobRun
-	jobInactive = flux.JobInactive
-)
-
-// Results of jobs.
-const (
-	completed = "completed"
-	failed    = "failed"
-	canceled  = "canceled"
-	timedOut  = "timeout"
-)
-
 type output struct {
 	Stream string `json:"stream"`
 	Data   string `json:"data"`
 }
 
+// job is a job that is run by this program.
 type job struct {
-	ID        uint64        `json:"id"`
-	User      uint32        `json:"user"`
-	Spec      jobSpec       `json:"spec"`
-	State     flux.JobState `json:"state"`
-	Result    string        `json:"result,omitempty"`
-	Status    int           `json:"status"` // exit code, as a shell has it
-	Exception string        `json:"exception,omitempty"`
-	Note      string        `json:"note,omitempty"`
-	Submitted float64       `json:"submitted"`
-	Started   float64       `json:"started,omitempty"`
-	Ended     float64       `json:"ended,omitempty"`
-	Alloc     map[int][]int `json:"alloc,omitempty"` // cores by rank
-	Output    []output      `json:"output,omitempty"`
-	Waited    bool          `json:"waited,omitempty"`
+	*fluxtest.Job
+	Spec    jobSpec     `json:"spec"`
+	Allowed *flux.IDSet `json:"allowed,omitempty"` // ranks, nil for any
+	Output  []output    `json:"output,omitempty"`
+	Waited  bool        `json:"waited,omitempty"`
 
 	processes []*exec.Cmd
 }
 
-func (j *job) ranks() []int { return slices.Sorted(maps.Keys(j.Alloc)) }
+// newJob makes a job of what a user asks for.
+func (b *broker) newJob(user uint32, s jobSpec) (*job, error) {
+	j := &job{Spec: s, Job: &fluxtest.Job{Job: flux.Job{
+		State: flux.JobSched, Name: s.Name, Queue: s.Queue, UserID: user, Urgency: &s.Urgency, Priority: new(int64(s.Urgency)),
+		Nodes: s.Nodes, Tasks: max(s.Tasks, 1), Submitted: fluxtest.Now(),
+	}}}
+	if !s.Exclusive {
+		j.Cores = j.Tasks * max(s.Cores, 1)
+	}
+	return j, b.constrain(j)
+}
 
-// raise ends a job by an exception. mu is held.
-func (b *broker) raise(j *job, kind, note string) {
-	if j.State == jobInactive || j.Exception != "" {
+// constrain applies --requires. Of the syntax of constraints (RFC 35) single ones are known, for ranks and hosts; there
+// are no properties, so no rank has one.
+func (b *broker) constrain(j *job) error {
+	if j.Spec.Requires == "" {
+		return nil
+	}
+	operator, value, ok := strings.Cut(j.Spec.Requires, ":")
+	var ranks flux.IDSet
+	var err error
+	switch {
+	case !ok:
+		j.Constraint = map[string][]string{"properties": {operator}}
+	case operator == "rank" || operator == "ranks":
+		if ranks, err = flux.ParseIDSet(value); err != nil {
+			return fluxtest.Fail(syscall.EINVAL, "%s: %v", j.Spec.Requires, err)
+		}
+		j.Constraint = map[string][]string{"ranks": {value}}
+	case operator == "host" || operator == "hosts":
+		hosts, err := flux.ParseHosts(value)
+		if err != nil {
+			return fluxtest.Fail(syscall.EINVAL, "%s: %v", j.Spec.Requires, err)
+		}
+		for _, name := range hosts {
+			rank := slices.Index(b.State.Hosts, name)
+			if rank < 0 {
+				return fluxtest.Fail(syscall.EINVAL, "host constraint contains invalid hosts: host '%s' not found", name)
+			}
+			ranks = ranks.Union(flux.IDs(uint32(rank)))
+		}
+		j.Constraint = map[string][]string{"hostlist": {value}}
+	default:
+		return fluxtest.Fail(syscall.EINVAL, "unknown constraint operator '%s'", operator)
+	}
+	j.Allowed = &ranks
+	return nil
+}
+
+// raise ends a job that got an exception. It is called within Update.
+func (b *broker) raise(of *fluxtest.Job) {
+	j := b.find(of.ID)
+	if j.State != flux.JobRun {
+		b.end(j, 1)
 		return
 	}
-	j.Exception, j.Note = kind, note
-	if j.State == jobRun {
-		signal := syscall.SIGTERM
-		if kind == "timeout" {
-			signal = syscall.SIGALRM
-		}
-		for _, c := range j.processes {
+	signal := syscall.SIGTERM
+	if j.Exception == "timeout" {
+		signal = syscall.SIGALRM
+	}
+	processes := j.processes
+	kill := func(signal syscall.Signal) {
+		for _, c := range processes {
 			_ = syscall.Kill(-c.Process.Pid, signal) // it may have ended
 		}
-		processes := j.processes
-		time.AfterFunc(killAfter, func() {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			if j.State == jobRun {
-				for _, c := range processes {
-					_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) // as above
-				}
+	}
+	kill(signal)
+	time.AfterFunc(killAfter, func() {
+		b.Read(func() {
+			if j.State == flux.JobRun {
+				kill(syscall.SIGKILL)
 			}
 		})
-		return
-	}
-	b.end(j, 1)
+	})
 }
 
 // killAfter is between SIGTERM and SIGKILL (exec.kill-timeout).
 const killAfter = 5 * time.Second
 
-// end notes the end of a job. mu is held.
-func (b *broker) end(j *job, status int) {
-	j.State, j.Status, j.Ended, j.processes = jobInactive, status, now(), nil
-	b.jobs.revision++
-	switch {
-	case j.Exception == "cancel":
-		j.Result = canceled
-	case j.Exception == "timeout":
-		j.Result = timedOut
-	case j.Exception != "" || status != 0:
-		j.Result = failed
-	default:
-		j.Result = completed
-	}
-	if j.Exception != "" && status == 0 {
-		j.Status = 1
-	}
+// end makes a job inactive. It is called within Update.
+func (b *broker) end(j *job, code int) {
+	j.processes = nil
+	j.End(code)
+	b.revision++
 }
 
-// allocated is what running jobs have. mu is held.
-func (b *broker) allocated() resourceSet {
-	set := resourceSet{}
-	for _, j := range b.jobs.all {
-		if j.State != jobRun {
-			continue
-		}
-		for rank, cores := range j.Alloc {
-			n := set[rank]
-			n.host = b.resources[rank].host
-			n.cores = slices.Sorted(slices.Values(slices.Concat(n.cores, cores)))
-			set[rank] = n
+func (b *broker) find(id flux.JobID) *job {
+	if i := slices.IndexFunc(b.jobs, func(j *job) bool { return j.ID == id }); i >= 0 {
+		return b.jobs[i]
+	}
+	return nil
+}
+
+// place finds resources for a job among those that are free, and reports whether there are enough.
+func (j *job) place(free, whole flux.Resources) (flux.Resources, bool) {
+	tasks, cores := j.Tasks, max(j.Spec.Cores, 1)
+	var nodes []flux.NodeResources
+	for _, n := range free.Nodes {
+		all, _ := whole.Node(n.Rank)
+		if (j.Allowed == nil || j.Allowed.Contains(n.Rank)) && n.Cores.Count() >= cores &&
+			(!j.Spec.Exclusive || n.Cores.Equal(all.Cores)) {
+			nodes = append(nodes, n)
 		}
 	}
-	return set
-}
-
-// wants is a spec in words.
-func (s jobSpec) wants() (nodes, tasks, cores int) {
-	return s.Nodes, max(s.Tasks, 1), max(s.Cores, 1)
-}
-
-// place finds cores for a job among those that are free: nil if there are none.
-func place(s jobSpec, free resourceSet, whole resourceSet) map[int][]int {
-	nodes, tasks, cores := s.wants()
-	slots := func(rank int) int { return len(free[rank].cores) / cores }
-	ranks := slices.DeleteFunc(free.ranks(), func(rank int) bool { return !s.allows(rank) })
-	if s.Exclusive {
-		ranks = slices.DeleteFunc(ranks, func(rank int) bool { return len(free[rank].cores) < len(whole[rank].cores) })
+	if len(nodes) < j.Spec.Nodes {
+		return flux.Resources{}, false
 	}
-	ranks = slices.DeleteFunc(ranks, func(rank int) bool { return slots(rank) == 0 })
 	// The emptiest first.
-	slices.SortStableFunc(ranks, func(a, b int) int { return slots(b) - slots(a) })
-	if nodes > 0 {
-		if len(ranks) < nodes {
-			return nil
+	slices.SortStableFunc(nodes, func(a, b flux.NodeResources) int { return cmp.Compare(b.Cores.Count(), a.Cores.Count()) })
+	given := make([]int, len(nodes))
+	if j.Spec.Nodes > 0 { // each gets a task
+		nodes = nodes[:j.Spec.Nodes]
+		for i := range nodes {
+			given[i] = 1
 		}
-		ranks = ranks[:nodes]
+		tasks -= len(nodes)
 	}
-	alloc := map[int][]int{}
-	left := tasks
-	for _, rank := range ranks { // nodes that are asked for get a task each
-		if nodes > 0 && left > 0 {
-			alloc[rank] = free[rank].cores[:cores]
-			left--
+	var alloc flux.Resources
+	for i, n := range nodes {
+		more := max(0, min(tasks, n.Cores.Count()/cores-given[i]))
+		tasks -= more
+		switch used := (given[i] + more) * cores; {
+		case used == 0:
+			continue
+		case !j.Spec.Exclusive && used < n.Cores.Count():
+			n.Cores, n.GPUs = n.Cores.First(used), flux.IDSet{}
 		}
+		alloc.Nodes = append(alloc.Nodes, n)
 	}
-	for _, rank := range ranks {
-		for n := len(alloc[rank]) / cores; left > 0 && n < slots(rank); n++ {
-			alloc[rank] = free[rank].cores[:(n+1)*cores]
-			left--
-		}
-	}
-	if left > 0 {
-		return nil
-	}
-	if s.Exclusive {
-		for rank := range alloc {
-			alloc[rank] = whole[rank].cores
-		}
-	}
-	return alloc
+	slices.SortFunc(alloc.Nodes, func(a, b flux.NodeResources) int { return cmp.Compare(a.Rank, b.Rank) })
+	return alloc, tasks <= 0
 }
 
-// free is what may be given to jobs now. mu is held.
-func (b *broker) free() resourceSet {
-	taken := b.allocated()
-	free := resourceSet{}
-	for rank, n := range b.resources {
-		if !b.usable(rank) {
+// next returns the job that is to be run now, first come first served: the first that does not fit holds up the others
+// of its queue.
+func (b *broker) next() *job {
+	if b.State.Broker != flux.StateRun {
+		return nil
+	}
+	heads := map[string]bool{}
+	waiting := slices.Clone(b.jobs)
+	slices.SortStableFunc(waiting, func(a, c *job) int { return c.Spec.Urgency - a.Spec.Urgency })
+	whole := b.State.Resources.On(b.State.All().Without(b.State.Exclude))
+	for _, j := range waiting {
+		q := b.State.Queues[j.Queue]
+		if j.State != flux.JobSched || j.Held() || q == nil || !q.Started || heads[j.Queue] {
 			continue
 		}
-		n.cores = slices.DeleteFunc(slices.Clone(n.cores), func(core int) bool { return slices.Contains(taken[rank].cores, core) })
-		free[rank] = n
+		if _, ok := j.place(whole, whole); !ok {
+			b.Except(j.Job, "alloc", "unsatisfiable request")
+			continue
+		}
+		heads[j.Queue] = true
+		if alloc, ok := j.place(b.State.Free(), whole); ok {
+			j.Alloc = alloc
+			return j
+		}
 	}
-	return free
+	return nil
 }
 
-// schedule runs jobs, first come first served: the first that does not fit holds
-// up the others of its queue.
+// schedule runs jobs.
 func (b *broker) schedule(stop <-chan struct{}) {
-	next := func() *job {
-		if b.state != stateRun {
-			return nil
-		}
-		heads := map[string]bool{}
-		waiting := slices.Clone(b.jobs.all)
-		slices.SortStableFunc(waiting, func(a, c *job) int { return c.Spec.Urgency - a.Spec.Urgency })
-		for _, j := range waiting {
-			q := b.jobs.queues[j.Spec.Queue]
-			if j.State != jobSched || j.Spec.Urgency == 0 || q == nil || !q.Started || heads[j.Spec.Queue] {
-				continue
-			}
-			if place(j.Spec, b.resources.only(func(rank int) bool { return !b.excluded[rank] }), b.resources) == nil {
-				b.raise(j, "alloc", "unsatisfiable request")
-				continue
-			}
-			heads[j.Spec.Queue] = true
-			if alloc := place(j.Spec, b.free(), b.resources); alloc != nil {
-				j.Alloc = alloc
-				return j
-			}
-		}
-		return nil
-	}
 	for {
-		var j *job
-		if !b.until(stop, func() bool { j = next(); return j != nil }) {
-			return
-		}
-		b.update(func() {
-			if j.State == jobSched { // not cancelled meanwhile
-				j.State, j.Started = jobRun, now()
-				b.jobs.revision++
+		if !b.Wait(stop, func() bool {
+			before := b.revision
+			if j := b.next(); j != nil {
+				j.State, j.Started, j.Ranks = flux.JobRun, fluxtest.Now(), j.Alloc.Ranks()
+				j.Nodes, j.Nodelist = j.Ranks.Count(), hostlist(b.State.Hostnames(j.Ranks))
+				b.revision++
 				b.launch(j)
 			}
-		})
+			return b.revision > before
+		}) {
+			return
+		}
+		b.Update(func() {}) // tells those who wait
 	}
 }
 
-func (j *job) String() string { return fmt.Sprint(flux.JobID(j.ID)) }
+// hostlist abbreviates names.
+func hostlist(names []string) string {
+	list, err := fluxconfig.ParseHostlist(strings.Join(names, ","))
+	if err != nil {
+		return fmt.Sprint(names)
+	}
+	return list.String()
+}

@@ -9,16 +9,19 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// launch starts the tasks of a job, all of them beside the lead. mu is held.
+// launch starts the tasks of a job, all of them beside the lead. It is called within Wait.
 func (b *broker) launch(j *job) {
-	_, tasks, _ := j.Spec.wants()
+	tasks := j.Tasks
 	var nested []string
 	if j.Spec.Nested { // one broker for all its nodes
 		tasks = 1
@@ -35,12 +38,12 @@ func (b *broker) launch(j *job) {
 		}
 		c.Dir = j.Spec.Cwd
 		c.Env = append(b.environment(j.Spec.Env),
-			"FLUX_JOB_ID="+j.String(), "FLUX_JOB_SIZE="+strconv.Itoa(tasks), "FLUX_JOB_NNODES="+strconv.Itoa(len(j.Alloc)),
+			"FLUX_JOB_ID="+j.ID.String(), "FLUX_JOB_SIZE="+strconv.Itoa(tasks), "FLUX_JOB_NNODES="+strconv.Itoa(j.Nodes),
 			"FLUX_TASK_RANK="+strconv.Itoa(rank), "FLUX_TASK_LOCAL_ID="+strconv.Itoa(rank))
 		c.Env = append(c.Env, nested...)
 		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-		if os.Getuid() == 0 && j.User != 0 {
-			c.SysProcAttr.Credential = &syscall.Credential{Uid: j.User, Gid: j.User}
+		if os.Getuid() == 0 && j.UserID != 0 {
+			c.SysProcAttr.Credential = &syscall.Credential{Uid: j.UserID, Gid: j.UserID}
 		}
 		stdout, err1 := c.StdoutPipe()
 		stderr, err2 := c.StderrPipe()
@@ -61,13 +64,13 @@ func (b *broker) launch(j *job) {
 	}
 	if j.Spec.Limit > 0 {
 		time.AfterFunc(time.Duration(j.Spec.Limit*float64(time.Second)), func() {
-			b.update(func() { b.raise(j, "timeout", "resource allocation expired") })
+			b.Update(func() { b.Except(j.Job, "timeout", "resource allocation expired") })
 		})
 	}
 	go func() {
 		all.Wait()
 		files.close()
-		b.update(func() {
+		b.Update(func() {
 			if failedToStart != nil {
 				j.Exception, j.Note = "exec", failedToStart.Error()
 			}
@@ -80,13 +83,13 @@ func (b *broker) launch(j *job) {
 	}()
 }
 
-// nested tells the instance of a batch job what it has. mu is held.
+// nested gives the instance of a batch job its resources.
 func (b *broker) nested(j *job) []string {
-	set := resourceSet{}
-	for _, rank := range j.ranks() {
-		set[len(set)] = node{host: b.resources[rank].host, cores: j.Alloc[rank]}
+	nodes := slices.Clone(j.Alloc.Nodes)
+	for i := range nodes {
+		nodes[i].Rank = uint32(i)
 	}
-	text, err := json.Marshal(set.encode())
+	text, err := json.Marshal(fluxtest.EncodeR(nodes, b.State.Hostnames(j.Ranks)))
 	if err != nil {
 		return nil
 	}
@@ -124,7 +127,7 @@ func newFiles(j *job) *files {
 		if name == "" {
 			continue
 		}
-		name = strings.NewReplacer("{{id}}", j.String(), "{{jobid}}", j.String(), "{{name}}", j.Spec.Name).Replace(name)
+		name = strings.NewReplacer("{{id}}", j.ID.String(), "{{jobid}}", j.ID.String(), "{{name}}", j.Name).Replace(name)
 		if !strings.HasPrefix(name, "/") {
 			name = j.Spec.Cwd + "/" + name
 		}
@@ -167,7 +170,7 @@ func (b *broker) copyOutput(j *job, f *files, rank int, stream string, from io.R
 				line = fmt.Sprintf("%d: %s", rank, line)
 			}
 			if !f.write(stream, line) {
-				b.update(func() { j.Output = append(j.Output, output{stream, line}) })
+				b.Update(func() { j.Output = append(j.Output, output{stream, line}) })
 			}
 		}
 		if err != nil {

@@ -1,63 +1,108 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// peer is a follower that has come once.
-type peer struct {
-	link    *link // nil when it is not there
-	online  bool
-	lost    bool // it did not take leave
-	torpid  bool
-	changed time.Time
-}
-
-// drainInfo is why a rank is drained.
-type drainInfo struct {
-	Timestamp float64 `json:"timestamp"`
-	Reason    string  `json:"reason"`
-}
-
-// loadLead reads what only rank 0 needs.
-func (b *broker) loadLead() error {
+// loadState reads the resources, the queues and the quorum of the instance, which only rank 0 needs.
+func (b *broker) loadState(s *fluxtest.State) error {
 	var err error
-	if b.resources, err = loadResources(b.conf); err != nil {
+	if s.Resources, s.Hosts, err = loadResources(b.conf); err != nil {
 		return err
 	}
-	if len(b.resources) > len(b.conf.hosts) { // a batch job's: all its nodes are here
+	s.Online = flux.IDs(0)
+	if len(s.Hosts) > len(b.conf.hosts) { // a batch job's: all its nodes are here
 		b.conf.hosts = nil
-		for _, rank := range b.resources.ranks() {
-			b.conf.hosts = append(b.conf.hosts, host{name: b.resources[rank].host})
-			b.peers[rank] = &peer{online: true, changed: time.Now()}
+		for _, name := range s.Hosts {
+			b.conf.hosts = append(b.conf.hosts, host{Name: name})
 		}
-		b.attrs["size"] = strconv.Itoa(len(b.conf.hosts))
+		s.Online = s.All()
+		s.Attrs["size"] = strconv.Itoa(len(s.Hosts))
 	}
-	excluded, err := parseIDs(b.conf.exclude)
-	if err != nil {
+	if s.Exclude, err = flux.ParseIDSet(b.conf.resource.Exclude); err != nil {
 		return fmt.Errorf("resource.exclude: %w", err)
 	}
-	for _, rank := range excluded {
-		b.excluded[rank] = true
+	s.Queues = map[string]*flux.QueueStatus{}
+	for _, name := range b.conf.queues { // named ones are to be started
+		s.Queues[name] = &flux.QueueStatus{Enabled: true}
 	}
-	if _, err := b.quorum(); err != nil {
-		return err
+	if len(s.Queues) == 0 {
+		s.Queues[""] = &flux.QueueStatus{Enabled: true, Started: true}
 	}
-	b.jobs.init(b.conf.queues)
-	return b.restore()
+	_, err = b.quorum(s.Attrs)
+	return err
+}
+
+// nestedR is the environment variable by which the instance of a batch job gets its resources.
+const nestedR = "FAKEFLUX_R"
+
+// loadResources reads the resources of the instance and the names of its hosts. Without a file, every host is like this
+// one.
+func loadResources(c config) (set flux.Resources, names []string, err error) {
+	text := []byte(os.Getenv(nestedR))
+	switch {
+	case len(text) > 0:
+	case c.resource.Path != "":
+		if text, err = os.ReadFile(c.resource.Path); err != nil {
+			return set, nil, fmt.Errorf("resource.path: %w", err)
+		}
+	default:
+		for rank, h := range c.hosts {
+			set.Nodes = append(set.Nodes, flux.NodeResources{Rank: uint32(rank), Cores: localCores()})
+			names = append(names, h.Name)
+		}
+		return set, names, nil
+	}
+	if err = json.Unmarshal(text, &set); err != nil {
+		return set, nil, fmt.Errorf("resource: R: %w", err)
+	}
+	if names, err = flux.ParseHosts(strings.Join(set.Hosts, ",")); err != nil {
+		return set, nil, fmt.Errorf("resource: R: nodelist: %w", err)
+	}
+	switch hosts, nodes := len(c.hosts), len(set.Nodes); {
+	case len(names) != nodes:
+		return set, nil, fmt.Errorf("resource: R: %d ranks and %d hosts", nodes, len(names))
+	case os.Getenv(nestedR) != "":
+		return set, names, nil
+	case hosts > nodes:
+		return set, nil, fmt.Errorf("resource: Number of hosts (%d) is greater than node count (%d)", hosts, nodes)
+	case hosts < nodes:
+		return set, nil, fmt.Errorf("resource: Number of hosts (%d) is less than node count (%d)", hosts, nodes)
+	}
+	return inOrder(set, names, c.hosts)
+}
+
+// inOrder gives nodes the ranks of the brokers that are on them.
+func inOrder(set flux.Resources, names []string, hosts []host) (flux.Resources, []string, error) {
+	byHost := map[string]flux.NodeResources{}
+	for i, n := range set.Nodes {
+		byHost[names[i]] = n
+	}
+	for rank, h := range hosts {
+		n, ok := byHost[h.Name]
+		if !ok {
+			return set, nil, fmt.Errorf("resource: Host %s not found in resources", h.Name)
+		}
+		n.Rank = uint32(rank)
+		set.Nodes[rank], names[rank] = n, h.Name
+	}
+	return set, names, nil
 }
 
 // quorum is how many brokers there must be before the first program is run.
-func (b *broker) quorum() (int, error) {
-	text, ok := b.attrs["broker.quorum"]
+func (b *broker) quorum(attrs attributes) (int, error) {
+	text, ok := attrs["broker.quorum"]
 	if !ok {
 		return len(b.conf.hosts), nil
 	}
@@ -68,10 +113,10 @@ func (b *broker) quorum() (int, error) {
 	return n, nil
 }
 
-// lead is the life of rank 0.
+// lead runs rank 0 until it ends.
 func (b *broker) lead() (int, error) {
-	if len(b.conf.hosts) > 1 && len(b.peers) == 0 {
-		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", bindAddress(b.conf.hosts[0].bind))
+	if len(b.conf.hosts) > 1 && b.State.Online.Count() == 1 {
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", bindAddress(b.conf.hosts[0].Bind))
 		if err != nil {
 			return 1, err
 		}
@@ -80,21 +125,22 @@ func (b *broker) lead() (int, error) {
 	}
 	stop := make(chan struct{})
 	defer close(stop)
-	go b.heartbeats(stop)
+	go b.watchPeers(stop)
 	go b.schedule(stop)
 
-	b.update(func() { b.peers[0] = &peer{online: true, changed: time.Now()} })
 	b.enter(stateInit)
-	b.enter(stateQuorum)
+	b.enter(flux.StateQuorum)
 	code := 0
 	if b.awaitQuorum() {
-		b.enter(stateRun)
+		b.enter(flux.StateRun)
 		code = b.runProgram()
 	}
-	b.enter(stateCleanup)
+	b.enter(flux.StateCleanup)
 	b.cleanup()
-	b.enter(stateShutdown)
-	b.shutFollowers()
+	b.enter(flux.StateShutdown) // which followers leave at
+	if !b.waitFor("broker.shutdown-timeout", func() bool { return len(b.peers) == 0 }) {
+		b.log.error("shutdown: followers do not leave")
+	}
 	b.enter(stateFinalize)
 	if err := b.finalize(); err != nil {
 		b.log.error("%v", err)
@@ -119,14 +165,14 @@ func bindAddress(uri string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// awaitQuorum tells whether the quorum came before the broker is to stop.
+// awaitQuorum reports whether there was a quorum before the broker was told to stop.
 func (b *broker) awaitQuorum() bool {
-	want, err := b.quorum()
+	want, err := b.quorum(b.State.Attrs)
 	if err != nil {
 		return false
 	}
-	stop := make(chan struct{})
-	done := make(chan struct{})
+	stop, done := make(chan struct{}), make(chan struct{})
+	defer close(done)
 	go func() {
 		defer close(stop)
 		select {
@@ -135,171 +181,16 @@ func (b *broker) awaitQuorum() bool {
 		case <-done:
 		}
 	}()
-	defer close(done)
-	return b.until(stop, func() bool { return len(b.online()) >= want || b.stopping }) && !b.stopping
+	return b.Wait(stop, func() bool { return b.State.Online.Count() >= want || b.stopping }) && !b.stopping
 }
 
-// online are the ranks that are there. mu is held.
-func (b *broker) online() []int {
-	return b.ranksThat(func(p *peer) bool { return p.online })
+// finalize saves the state, and an archive if one is asked for. Nobody connects any more.
+func (b *broker) finalize() error {
+	err := errors.Join(os.Remove(b.Path()), b.save(b.stateFile(), true))
+	archive := ""
+	b.Read(func() { archive = cmp.Or(b.archive, b.State.Attrs["content.dump"]) })
+	if archive != "" {
+		err = errors.Join(err, b.save(archive, true))
+	}
+	return err
 }
-
-func (b *broker) ranksThat(are func(p *peer) bool) []int {
-	var ranks []int
-	for _, rank := range slices.Sorted(maps.Keys(b.peers)) {
-		if are(b.peers[rank]) {
-			ranks = append(ranks, rank)
-		}
-	}
-	return ranks
-}
-
-// usable tells whether jobs may be placed on a rank. mu is held.
-func (b *broker) usable(rank int) bool {
-	p := b.peers[rank]
-	_, drained := b.drained[rank]
-	return p != nil && p.online && !p.torpid && !drained && !b.excluded[rank]
-}
-
-func (b *broker) acceptPeers(l net.Listener) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go b.servePeer(newLink(conn, b.conf.userTimeout))
-	}
-}
-
-// servePeer is the connection of a follower, from its hello to its end.
-func (b *broker) servePeer(l *link) {
-	defer l.close()
-	_ = l.conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // whoever says nothing is no broker
-	n, err := l.receive()
-	if err != nil || n.Kind != "hello" || n.Proof != b.proof {
-		return // not a word to who has no certificate
-	}
-	_ = l.conn.SetReadDeadline(time.Time{}) // as above
-	if n.Rank < 1 || n.Rank >= len(b.conf.hosts) || b.conf.hosts[n.Rank].name != n.Host {
-		b.log.error("rejecting %s (rank %d): mismatched config", n.Host, n.Rank)
-		_ = l.send(note{Kind: "refused", Text: "mismatched config"}) // it is not let in either way
-		return
-	}
-	refused := false
-	var p *peer
-	b.update(func() {
-		if refused = b.state == stateCleanup || b.state == stateShutdown || b.state == stateFinalize; refused {
-			return
-		}
-		if old := b.peers[n.Rank]; old != nil && old.link != nil {
-			b.log.error("%s (rank %d) is here again", n.Host, n.Rank)
-			go old.link.close()
-			b.leave(n.Rank, old, true)
-		}
-		p = &peer{link: l, changed: time.Now()}
-		b.peers[n.Rank] = p
-	})
-	if refused || l.send(note{Kind: "welcome"}) != nil {
-		return
-	}
-	lost := true
-	for {
-		n2, err := l.receive()
-		if err != nil {
-			break
-		}
-		if l.handle(b, n2) {
-			continue
-		}
-		switch n2.Kind {
-		case "online":
-			b.update(func() {
-				p.online, p.changed = true, time.Now()
-				b.log.info("online: %s (rank %d)", n.Host, n.Rank)
-				if b.state == stateRun {
-					go func() { _ = l.send(note{Kind: "state", State: stateRun}) }() // seen when reading
-				}
-			})
-		case "leave":
-			lost = false
-		}
-		if !lost {
-			break
-		}
-	}
-	b.update(func() {
-		if b.peers[n.Rank] == p {
-			b.leave(n.Rank, p, lost)
-		}
-	})
-}
-
-// leave takes note that a follower is gone, and fails its jobs. mu is held.
-func (b *broker) leave(rank int, p *peer, lost bool) {
-	p.link, p.online, p.torpid, p.lost, p.changed = nil, false, false, lost, time.Now()
-	name := b.conf.hosts[rank].name
-	if lost {
-		b.log.error("%s (rank %d): lost connection", name, rank)
-	} else {
-		b.log.error("dead to Flux: %s (rank %d)", name, rank)
-	}
-	for _, j := range b.jobs.all {
-		if j.State == jobRun && slices.Contains(j.ranks(), rank) {
-			b.raise(j, "node-failure", fmt.Sprintf("node failure on %s (rank %d)", name, rank))
-		}
-	}
-}
-
-// heartbeats looks after the followers: who does not answer for long gets no jobs.
-func (b *broker) heartbeats(stop <-chan struct{}) {
-	tick := time.NewTicker(b.conf.heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
-		b.update(func() {
-			for rank, p := range b.peers {
-				if p.link == nil {
-					continue
-				}
-				if torpid := p.link.silence() > b.conf.torpidAfter+b.conf.heartbeat; torpid != p.torpid {
-					p.torpid = torpid
-					b.log.error("%s (rank %d) torpid: %v", b.conf.hosts[rank].name, rank, torpid)
-				}
-				go func() { _ = p.link.send(note{Kind: "ping"}) }() // what is wrong is seen when reading
-			}
-		})
-	}
-}
-
-// shutFollowers stops the followers and waits until they have left.
-func (b *broker) shutFollowers() {
-	b.update(func() {
-		for _, p := range b.peers {
-			if p.link != nil {
-				go func() { _ = p.link.send(note{Kind: "shutdown"}) }() // as above
-			}
-		}
-	})
-	late := make(chan struct{})
-	timer := b.timeout("broker.shutdown-timeout")
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		defer close(late)
-		select {
-		case <-timer:
-			b.log.error("shutdown: followers do not leave")
-		case <-done:
-		}
-	}()
-	b.until(late, func() bool {
-		return len(b.ranksThat(func(p *peer) bool { return p.link != nil })) == 0
-	})
-}
-
-// removeSocket takes the local socket away.
-func (b *broker) removeSocket() { _ = os.Remove(strings.TrimPrefix(b.attrs["local-uri"], "local://")) }

@@ -17,11 +17,11 @@ func (b *broker) runProgram() int {
 	stop := make(chan struct{})
 	defer close(stop)
 	go func() { // flux shutdown
-		if b.until(stop, func() bool { return b.stopping }) {
+		if b.Wait(stop, func() bool { return b.stopping }) {
 			b.signals <- syscall.SIGTERM
 		}
 	}()
-	if _, none := b.attrs["broker.rc2_none"]; none {
+	if _, none := b.State.Attrs["broker.rc2_none"]; none {
 		b.log.info("signal %v", <-b.signals)
 		return 0
 	}
@@ -95,5 +95,5 @@ func (b *broker) environment(of []string) []string {
 			env = append(env, e)
 		}
 	}
-	return append(env, "FLUX_URI="+b.attrs["local-uri"])
+	return append(env, "FLUX_URI="+b.State.Attrs["local-uri"])
 }

@@ -1,44 +1,40 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-func jobOptions() []option {
-	return []option{
-		{"nodes", 'N', needsArgument}, {"ntasks", 'n', needsArgument}, {"nslots", 0, needsArgument},
-		{"cores-per-task", 'c', needsArgument}, {"cores-per-slot", 0, needsArgument},
-		{"gpus-per-task", 'g', needsArgument}, {"exclusive", 'x', noArgument}, {"time-limit", 't', needsArgument},
-		{"queue", 'q', needsArgument}, {"bank", 'B', needsArgument}, {"urgency", 0, needsArgument}, {"job-name", 0, needsArgument},
-		{"setopt", 'o', needsArgument}, {"setattr", 'S', needsArgument}, {"env", 0, needsArgument}, {"cwd", 0, needsArgument},
-		{"flags", 0, needsArgument}, {"output", 0, needsArgument}, {"error", 0, needsArgument}, {"input", 0, needsArgument},
-		{"label-io", 'l', noArgument}, {"unbuffered", 'u', noArgument}, {"quiet", 0, noArgument}, {"verbose", 'v', noArgument},
-		{"watch", 0, noArgument}, {"wait", 0, noArgument}, {"requires", 0, needsArgument},
-	}
-}
+const (
+	jobOptions = `nodes,N= gpus-per-task,g= exclusive,x time-limit,t= queue,q= bank,B= urgency= job-name= setopt,o= setattr,S= env=
+		cwd= flags= output= error= input= label-io,l unbuffered,u quiet verbose,v watch wait requires=`
+	runOptions   = jobOptions + " ntasks,n= nslots= cores-per-task,c= cores-per-slot="
+	batchOptions = jobOptions + " ntasks= nslots,n= cores-per-task= cores-per-slot,c= wrap="
+)
 
 // specOf makes a job of a command line.
-func specOf(p parsedOptions, argv []string) (jobSpec, error) {
+func specOf(o options) (jobSpec, error) {
 	cwd, err := os.Getwd()
 	if err != nil {
 		return jobSpec{}, err
 	}
+	argv := o.Args()
 	s := jobSpec{
-		Argv: argv, Env: os.Environ(), Cwd: either(p.last("cwd"), cwd), Name: either(p.last("job-name"), filepath.Base(argv[0])),
-		Queue: p.last("queue"), Urgency: 16, Exclusive: p.has("exclusive"), Output: p.last("output"), Error: p.last("error"),
-		Requires: p.last("requires"),
-		Label:    p.has("label-io"), Waitable: slices.Contains(strings.Split(strings.Join(p.given["flags"], ","), ","), "waitable"),
+		Argv: argv, Env: os.Environ(), Cwd: cmp.Or(o.last("cwd"), cwd), Name: cmp.Or(o.last("job-name"), filepath.Base(argv[0])),
+		Queue: o.last("queue"), Urgency: 16, Exclusive: o.has("exclusive"), Output: o.last("output"), Error: o.last("error"),
+		Requires: o.last("requires"),
+		Label:    o.has("label-io"), Waitable: slices.Contains(strings.Split(strings.Join(o.all("flags"), ","), ","), "waitable"),
 	}
 	for _, n := range []struct {
 		name string
@@ -46,14 +42,14 @@ func specOf(p parsedOptions, argv []string) (jobSpec, error) {
 	}{
 		{"nodes", &s.Nodes}, {"ntasks", &s.Tasks}, {"nslots", &s.Tasks}, {"cores-per-task", &s.Cores}, {"cores-per-slot", &s.Cores}, {"urgency", &s.Urgency},
 	} {
-		if !p.has(n.name) {
+		if !o.has(n.name) {
 			continue
 		}
-		v, err := strconv.Atoi(p.last(n.name))
+		v, err := strconv.Atoi(o.last(n.name))
 		switch least := 1; {
 		case n.name == "urgency" && v >= 0 && err == nil:
 		case err != nil || v < least:
-			return s, fmt.Errorf("--%s: %q is not a number of at least 1", n.name, p.last(n.name))
+			return s, fmt.Errorf("--%s: %q is not a number of at least 1", n.name, o.last(n.name))
 		}
 		*n.into = v
 	}
@@ -63,7 +59,7 @@ func specOf(p parsedOptions, argv []string) (jobSpec, error) {
 	case s.Nodes > max(s.Tasks, 1):
 		return s, errors.New("node count must not be greater than task count")
 	}
-	if limit := p.last("time-limit"); limit != "" {
+	if limit := o.last("time-limit"); limit != "" {
 		if minutes, err := strconv.ParseFloat(limit, 64); err == nil {
 			s.Limit = minutes * 60
 		} else if d, err := parseDuration(limit); err == nil {
@@ -72,7 +68,7 @@ func specOf(p parsedOptions, argv []string) (jobSpec, error) {
 			return s, err
 		}
 	}
-	for _, e := range p.given["env"] {
+	for _, e := range o.all("env") {
 		if strings.Contains(e, "=") {
 			s.Env = append(s.Env, e)
 		}
@@ -80,57 +76,47 @@ func specOf(p parsedOptions, argv []string) (jobSpec, error) {
 	return s, nil
 }
 
-func submit(c *flux.Client, s jobSpec) (uint64, error) {
-	var out struct {
-		ID uint64 `json:"id"`
+func submit(c *flux.Client, o options) (flux.JobID, error) {
+	s, err := specOf(o)
+	if err != nil {
+		return 0, err
 	}
-	err := c.Call(context.Background(), "fakeflux.submit", flux.Leader, s, &out)
+	return submitSpec(c, s)
+}
+
+func submitSpec(c *flux.Client, s jobSpec) (flux.JobID, error) {
+	var out struct {
+		ID flux.JobID `json:"id"`
+	}
+	err := call(c, "fakeflux.submit", s, &out)
 	return out.ID, err
 }
 
+// runCommand is flux run, which watches and does not print the job's id.
+func runCommand(c *flux.Client, o options) (int, error) {
+	id, err := submit(c, o)
+	if err != nil {
+		return 1, err
+	}
+	return attach(c, id, true, o.has("quiet"))
+}
+
 // submitCommand is flux submit.
-func submitCommand(args []string) (int, error) { return submitOrRun(args, false) }
-
-// runCommand is flux run, which always watches and does not print the job's id.
-func runCommand(args []string) (int, error) { return submitOrRun(args, true) }
-
-func submitOrRun(args []string, run bool) (int, error) {
-	p, err := parseOptions(args, jobOptions(), false)
-	if err != nil {
-		return 2, err
+func submitCommand(c *flux.Client, o options) (int, error) {
+	id, err := submit(c, o)
+	if err == nil && !o.has("quiet") {
+		fmt.Println(id)
 	}
-	if len(p.others) == 0 {
-		return 1, errors.New("job command and arguments are missing")
+	if err != nil || !o.has("watch") && !o.has("wait") {
+		return 0, err
 	}
-	s, err := specOf(p, p.others)
-	if err != nil {
-		return 1, err
-	}
-	c, err := connect()
-	if err != nil {
-		return 1, err
-	}
-	defer c.Close()
-	id, err := submit(c, s)
-	if err != nil {
-		return 1, err
-	}
-	if !run && !p.has("quiet") {
-		fmt.Println(flux.JobID(id))
-	}
-	switch {
-	case run, p.has("watch"):
-		return attach(c, id, true, p.has("quiet"))
-	case p.has("wait"):
-		return attach(c, id, false, p.has("quiet"))
-	}
-	return 0, nil
+	return attach(c, id, o.has("watch"), o.has("quiet"))
 }
 
 // attach follows a job to its end, which is the exit code.
-func attach(c *flux.Client, id uint64, show, quiet bool) (int, error) {
+func attach(c *flux.Client, id flux.JobID, show, quiet bool) (int, error) {
 	ctx := context.Background()
-	s, err := c.Stream(ctx, "fakeflux.attach", flux.Leader, jobRequest{ID: id})
+	s, err := c.Stream(ctx, "fakeflux.attach", flux.Leader, fluxtest.RaiseRequest{ID: id})
 	if err != nil {
 		return 1, err
 	}
@@ -154,9 +140,9 @@ func attach(c *flux.Client, id uint64, show, quiet bool) (int, error) {
 			continue
 		}
 		if a.Exception != "" {
-			fmt.Fprintf(os.Stderr, "job.exception: %v: type=%s severity=0 %s\n", flux.JobID(id), a.Exception, a.Note)
+			fmt.Fprintf(os.Stderr, "job.exception: %v: type=%s severity=0 %s\n", id, a.Exception, a.Note)
 		} else if a.Status != 0 && !quiet {
-			fmt.Fprintf(os.Stderr, "%v: task(s) exited with exit code %d\n", flux.JobID(id), a.Status)
+			fmt.Fprintf(os.Stderr, "%v: task(s) exited with exit code %d\n", id, a.Status)
 		}
 		return a.Status, nil
 	}
@@ -164,33 +150,15 @@ func attach(c *flux.Client, id uint64, show, quiet bool) (int, error) {
 
 // batchCommand is flux batch: the script is the initial program of an instance
 // of its own.
-func batchCommand(args []string) (int, error) {
-	options := jobOptions()
-	for i := range options { // -n is of slots, not of tasks
-		switch options[i].name {
-		case "ntasks", "cores-per-task":
-			options[i].short = 0
-		case "nslots":
-			options[i].short = 'n'
-		case "cores-per-slot":
-			options[i].short = 'c'
-		}
-	}
-	p, err := parseOptions(args, append(options, option{"wrap", 0, needsArgument}), false)
-	if err != nil {
-		return 2, err
-	}
-	if len(p.others) == 0 {
-		return 1, errors.New("a script is needed")
-	}
-	text, err := os.ReadFile(p.others[0])
+func batchCommand(c *flux.Client, o options) (int, error) {
+	text, err := os.ReadFile(o.Arg(0))
 	if err != nil {
 		return 1, err
 	}
 	if !strings.HasPrefix(string(text), "#!") {
-		return 1, fmt.Errorf("no #! at the beginning of %s, which does not appear to be a script", p.others[0])
+		return 1, fmt.Errorf("no #! at the beginning of %s, which does not appear to be a script", o.Arg(0))
 	}
-	s, err := specOf(p, p.others)
+	s, err := specOf(o)
 	if err != nil {
 		return 1, err
 	}
@@ -209,144 +177,86 @@ func batchCommand(args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	s.Argv = append([]string{self, "start", copied.Name()}, p.others[1:]...)
+	s.Argv = append([]string{self, "start", copied.Name()}, o.Args()[1:]...)
 	s.Nested = true
-	s.Output = either(s.Output, "flux-{{id}}.out")
-	c, err := connect()
-	if err != nil {
-		return 1, err
-	}
-	defer c.Close()
-	id, err := submit(c, s)
-	if err == nil && !p.has("quiet") {
-		fmt.Println(flux.JobID(id))
+	s.Output = cmp.Or(s.Output, "flux-{{id}}.out")
+	id, err := submitSpec(c, s)
+	if err == nil && !o.has("quiet") {
+		fmt.Println(id)
 	}
 	return 0, err
 }
 
-// proxyCommand is flux proxy, for a broker on this machine.
-func proxyCommand(args []string) (int, error) {
-	p, err := parseOptions(args, []option{{"force", 'f', noArgument}, {"nohup", 'n', noArgument}, {"reconnect", 0, noArgument}}, false)
-	if err != nil {
-		return 1, errors.Unwrap(err)
-	}
-	if len(p.others) == 0 {
-		return 1, errors.New("usage: flux proxy URI [COMMAND]")
-	}
-	uri, argv := p.others[0], []string{shell()}
-	if len(p.others) > 1 { // words are not kept apart
-		argv = append(argv, "-c", strings.Join(p.others[1:], " "))
-	}
-	if err := os.Setenv("FLUX_URI", uri); err != nil {
-		return 1, err
-	}
-	client, err := connect()
-	if err != nil {
-		return 1, err
-	}
-	client.Close()
-	c := exec.CommandContext(context.Background(), argv[0], argv[1:]...)
-	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := c.Run(); c.ProcessState == nil {
-		return 1, err
-	}
-	return exitCode(c.ProcessState), nil
-}
-
 // cancelCommand is flux cancel.
-func cancelCommand(args []string) (int, error) {
-	p, err := parseOptions(args, []option{
-		{"all", 0, noArgument}, {"user", 'u', needsArgument}, {"states", 'S', needsArgument}, {"quiet", 'q', noArgument},
-		{"dry-run", 'n', noArgument}, {"message", 'm', needsArgument},
-	}, true)
-	if err != nil {
-		return 2, err
+func cancelCommand(c *flux.Client, o options) (int, error) {
+	if o.NArg() == 0 {
+		states, ok := map[string]flux.JobState{
+			"": flux.JobActive, "active": flux.JobActive, "run": flux.JobRun, "running": flux.JobRun, "pending": flux.JobPending,
+		}[strings.ToLower(o.last("states"))]
+		if !ok || !o.has("all") && !o.has("user") && !o.has("states") {
+			return 1, errors.New("job ids are missing")
+		}
+		count, err := c.CancelAll(context.Background(), states, o.last("message"))
+		if err == nil && !o.has("quiet") {
+			fmt.Fprintf(os.Stderr, "flux-cancel: Canceled %d jobs (0 errors)\n", count)
+		}
+		return 0, err
 	}
-	if p.has("all") || len(p.others) == 0 && (p.has("user") || p.has("states")) {
-		states := flux.JobActive
-		switch strings.ToLower(p.last("states")) {
-		case "run", "running":
-			states = flux.JobRun
-		case "pending":
-			states = flux.JobPending
-		}
-		var out struct {
-			Count int `json:"count"`
-		}
-		in := map[string]any{"dry_run": p.has("dry-run"), "userid": uint32(anyUser), "states": states, "severity": 0, "type": "cancel", "note": p.last("message")}
-		if err := ask("job-manager.raiseall", in, &out); err != nil {
-			return 1, err
-		}
-		if !p.has("quiet") {
-			fmt.Fprintf(os.Stderr, "flux-cancel: Canceled %d jobs (0 errors)\n", out.Count)
-		}
-		return 0, nil
-	}
-	if len(p.others) == 0 {
-		return 1, errors.New("job ids are missing")
-	}
-	for _, text := range p.others {
+	for _, text := range o.Args() {
 		id, err := parseJobID(text)
-		if err != nil {
-			return 1, err
+		if err == nil {
+			err = c.Raise(context.Background(), id, "cancel", o.last("message"))
 		}
-		if err := ask("job-manager.raise", jobRequest{ID: id, Type: "cancel", Note: p.last("message")}, nil); err != nil {
+		if err != nil {
 			return 1, err
 		}
 	}
 	return 0, nil
 }
 
-// jobCommand is flux job, of which the commands that wait are known.
-func jobCommand(args []string) (int, error) {
-	if len(args) == 0 {
-		return 1, errors.New("usage: flux job attach|last|status|wait [JOB]")
+func jobAttach(c *flux.Client, o options) (int, error) { return follow(c, o, true) }
+
+func jobStatus(c *flux.Client, o options) (int, error) { return follow(c, o, false) }
+
+func jobWaitEvent(c *flux.Client, o options) (int, error) {
+	if o.Arg(1) != "clean" {
+		return 1, fmt.Errorf("event %s is not known here", o.Arg(1))
 	}
-	p, err := parseOptions(args[1:], []option{
-		{"all", 'a', noArgument}, {"verbose", 'v', mayHaveArgument}, {"quiet", 'q', noArgument},
-	}, true)
+	_, err := follow(c, o, false)
+	return 0, err
+}
+
+// follow follows the job that is the first word to its end.
+func follow(c *flux.Client, o options, show bool) (int, error) {
+	id, err := parseJobID(o.Arg(0))
 	if err != nil {
-		return 1, errors.Unwrap(err)
+		return 1, err
 	}
-	switch {
-	case args[0] == "wait" && p.has("all"):
-		var out struct {
-			Failures []string `json:"failures"`
-		}
-		if err := ask("fakeflux.wait-all", struct{}{}, &out); err != nil {
-			return 1, err
-		}
-		for _, f := range out.Failures {
-			fmt.Fprintln(os.Stderr, f)
-		}
-		return min(len(out.Failures), 1), nil
-	case args[0] == "last":
-		list, err := listOfJobs(nil)
-		if err != nil || len(list) == 0 {
-			return 1, err
-		}
-		last := slices.MaxFunc(list, func(a, b jobInfo) int { return int(a.Submitted*1e6) - int(b.Submitted*1e6) })
-		fmt.Println(flux.JobID(last.ID))
-		return 0, nil
-	case slices.Contains([]string{"attach", "wait", "status"}, args[0]) && len(p.others) == 1,
-		args[0] == "wait-event" && len(p.others) == 2 && p.others[1] == "clean":
-		id, err := parseJobID(p.others[0])
-		if err != nil {
-			return 1, err
-		}
-		c, err := connect()
-		if err != nil {
-			return 1, err
-		}
-		defer c.Close()
-		code, err := attach(c, id, args[0] == "attach", p.has("quiet"))
-		switch args[0] {
-		case "wait":
-			code = min(code, 1)
-		case "wait-event":
-			code = 0
-		}
-		return code, err
+	return attach(c, id, show, o.has("quiet"))
+}
+
+func jobWait(c *flux.Client, o options) (int, error) {
+	if !o.has("all") {
+		code, err := follow(c, o, false)
+		return min(code, 1), err
 	}
-	return 1, fmt.Errorf("flux job %s is not known here", strings.Join(args, " "))
+	var out struct {
+		Failures []string `json:"failures"`
+	}
+	if err := call(c, "fakeflux.wait-all", struct{}{}, &out); err != nil {
+		return 1, err
+	}
+	for _, f := range out.Failures {
+		fmt.Fprintln(os.Stderr, f)
+	}
+	return min(len(out.Failures), 1), nil
+}
+
+func jobLast(c *flux.Client, _ options) (int, error) {
+	list, err := listOfJobs(c, nil)
+	if err != nil || len(list) == 0 {
+		return 1, err
+	}
+	fmt.Println(slices.MaxFunc(list, func(a, b *fluxtest.Job) int { return cmp.Compare(a.ID, b.ID) }).ID)
+	return 0, nil
 }

@@ -58,7 +58,7 @@ func TestMembership(t *testing.T) {
 
 		last.signal(syscall.SIGTERM) // takes leave
 		assert.Zero(t, last.exit())
-		assert.Equal(t, "c-3", i.out(t, "resource", "list", "-n", "-s", "down", "-o", "{nodelist}"))
+		i.nodes(t, "down", "c-3")
 		i.start(t, 3, quorum(2)...)
 		i.nodes(t, "up", hosts(4))
 
