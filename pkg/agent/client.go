@@ -23,9 +23,11 @@ func (a *agent) view(ctx context.Context, image string) int {
 	return 0
 }
 
-// flux replaces this process by a flux command against the broker of this pod.
-func (a *agent) flux(ctx context.Context, args []string) int {
-	command, err := prepare.FluxCommand(ctx, a.Plan, prepare.Options{Root: a.PrepareRoot(), Environ: a.Environ}, args)
+// flux replaces this process by a flux command against the broker of this pod. keepURI: a process of another instance,
+// such as a job's, keeps that.
+func (a *agent) flux(ctx context.Context, args []string, keepURI bool) int {
+	o := prepare.Options{Root: a.PrepareRoot(), Environ: a.Environ, KeepURI: keepURI}
+	command, err := prepare.FluxCommand(ctx, a.Plan, o, args)
 	if err == nil {
 		err = command.Exec()
 	}

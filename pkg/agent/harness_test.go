@@ -28,7 +28,7 @@ const quickExit = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(envMain) != "" {
-		os.Exit(Main(os.Args[1:]))
+		os.Exit(Run(os.Args))
 	}
 	os.Exit(m.Run())
 }

@@ -6,12 +6,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/agent/hooks"
 	"minicluster.internal/operator/pkg/agent/initial"
 	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/sidecar"
@@ -30,7 +32,16 @@ For the pods themselves:
   run                        prepare, start, supervise and stop the Flux broker
   initial                    the initial program of the lead broker
   sidecar --container NAME   run the command of a container beside Flux, until Flux ends
+  save-state FILE            save the environment and the working directory of a hook
+  flux-client -- ARGS...     as flux, but in the instance of FLUX_URI if that is set; the command flux of the container
 `
+
+// fluxName is the name of the link to the agent that takes the place of the command flux for processes which are started
+// from outside.
+const fluxName = "flux"
+
+// fluxClient is the subcommand that runs a flux command, in the instance of the process that starts it if there is one.
+const fluxClient = "flux-client"
 
 // exitUsage is the exit code of a wrong command line.
 const exitUsage = 2
@@ -48,7 +59,16 @@ type options struct {
 
 // commands returns the subcommands of usage.
 func commands() []string {
-	return []string{"flux", "install", "view", "run", initial.Subcommand, "sidecar"}
+	return []string{"flux", "install", "view", "run", initial.Subcommand, "sidecar", hooks.SaveCommand, fluxClient}
+}
+
+// Run runs the agent with its name and arguments, and returns its exit code. Under the name flux it is that command, for
+// the broker of the pod.
+func Run(argv []string) int {
+	if len(argv) > 0 && filepath.Base(argv[0]) == fluxName {
+		return Main(append([]string{fluxClient, "--"}, argv[1:]...))
+	}
+	return Main(argv[min(1, len(argv)):])
 }
 
 // Main runs the agent with the arguments after its name, and returns its exit code.
@@ -90,11 +110,14 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 	if a.Program, err = os.Executable(); err != nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, fmt.Errorf("finding this program: %w", err)))
 	}
-	if name == "install" {
+	switch name {
+	case "install":
 		if err := a.install(); err != nil {
 			return a.fatal(ctx, pod.Exit(1, err))
 		}
 		return 0
+	case hooks.SaveCommand:
+		return a.saveState(args)
 	}
 	if err := a.readPlan(); err != nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, err))
@@ -115,11 +138,23 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 		return code
 	case "view":
 		return a.view(ctx, o.image)
-	case "flux":
-		return a.flux(ctx, args)
+	case "flux", fluxClient:
+		return a.flux(ctx, args, name == fluxClient)
 	default: // commands has no other
 		return exitUsage
 	}
+}
+
+// saveState saves what a hook exported, at the end of its shell.
+func (a *agent) saveState(args []string) int {
+	if len(args) != 1 {
+		return exitUsage
+	}
+	if err := hooks.SaveState(args[0]); err != nil {
+		fmt.Fprintln(a.Stderr, "minicluster-agent:", err)
+		return 1
+	}
+	return 0
 }
 
 func (a *agent) readPlan() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -35,7 +36,7 @@ func (a *agent) run(ctx context.Context) int {
 	if err != nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, err))
 	}
-	r := &runner{agent: a, table: table, shutdown: s, hooks: hooks.Runner{Table: table, Shutdown: s, Stdout: a.Stdout, Stderr: a.Stderr}}
+	r := &runner{agent: a, table: table, shutdown: s, hooks: hooks.Runner{Pod: a.Pod, Table: table, Shutdown: s}}
 	alive, err := a.LockAlive(s)
 	if err == nil {
 		defer alive.Close()
@@ -50,7 +51,7 @@ func (a *agent) run(ctx context.Context) int {
 		return code
 	}
 	code := r.supervise(ctx)
-	r.hooks.RunPost(ctx, hooks.Hook{Name: "post", Command: a.Plan.Hooks.Post, Env: r.instance.HookEnv})
+	r.hooks.RunPost(ctx, hooks.Hook{Name: "post", Command: a.Plan.Hooks.Post, Variables: r.instance.ScriptVariables()})
 	a.finished(ctx)
 	return code
 }
@@ -62,7 +63,9 @@ func (r *runner) beforeBroker(ctx context.Context) error {
 		return pod.Exit(plan.ExitPrepare, err)
 	}
 	lead := index == 0 && !r.Plan.Child
-	init := hooks.Hook{Name: "init", Command: r.Plan.Hooks.Init, Env: r.Environ, Hidden: r.Plan.Logging.Quiet}
+	init := hooks.Hook{
+		Name: "init", Command: r.Plan.Hooks.Init, Variables: prepare.ScriptVariables(r.Plan), Hidden: r.Plan.Logging.Quiet,
+	}
 	if err := r.runHooks(ctx, lead, init); err != nil {
 		return err
 	}
@@ -71,7 +74,16 @@ func (r *runner) beforeBroker(ctx context.Context) error {
 	}
 	r.broker = supervise.New(r.Pod, r.table, r.shutdown, r.instance)
 	r.serve(ctx)
-	return r.runHooks(ctx, lead, hooks.BeforeBroker(r.Plan, lead, r.instance.HookEnv)...)
+	r.Environ = r.instance.HookEnv
+	if err := r.runHooks(ctx, lead, hooks.BeforeBroker(r.Plan, lead, r.instance.ScriptVariables())...); err != nil {
+		return err
+	}
+	release := r.table.Hold() // package prepare waits for its own commands
+	defer release()
+	if err := r.instance.AdoptHooks(ctx, r.Environ); err != nil {
+		return pod.Exit(plan.ExitPrepare, fmt.Errorf("preparing the pod for Flux after its hooks: %w", err))
+	}
+	return nil
 }
 
 // prepare prepares the pod for its broker.
@@ -87,7 +99,12 @@ func (r *runner) prepare(ctx context.Context, index int) error {
 	}
 	release := r.table.Hold() // package prepare waits for its own commands
 	defer release()
-	r.instance, err = prepare.Prepare(ctx, r.Plan, prepare.Options{Root: r.PrepareRoot(), Index: index, Hostname: host, Environ: r.Environ})
+	o := prepare.Options{Root: r.PrepareRoot(), Index: index, Hostname: host, Environ: r.Environ}
+	if r.Root == "/" {
+		o.Path = os.Getenv("PATH")
+		o.Dir, _ = os.Getwd() // none: it was removed
+	}
+	r.instance, err = prepare.Prepare(ctx, r.Plan, o)
 	if err != nil {
 		return fmt.Errorf("preparing the pod for Flux: %w", err)
 	}

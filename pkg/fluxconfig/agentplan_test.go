@@ -75,8 +75,8 @@ func TestAgentPlanResources(t *testing.T) {
 			}}
 		}
 	}
-	assert.Equal(t, plan.Resources{Cores: 2, GPUs: 2}, planOf(t, limits("2500m")).Resources, "whole cores")
-	assert.Equal(t, plan.Resources{Cores: 1, GPUs: 2}, planOf(t, limits("100m")).Resources, "one at least")
+	assert.Equal(t, plan.Resources{Cores: 2, GPUs: 2, RequestedMilliCPU: 2500}, planOf(t, limits("2500m")).Resources, "whole cores")
+	assert.Equal(t, plan.Resources{Cores: 1, GPUs: 2, RequestedMilliCPU: 100}, planOf(t, limits("100m")).Resources, "one at least")
 	assert.Equal(t, plan.Resources{}, planOf(t, nil).Resources, "found out on the host")
 }
 

@@ -39,6 +39,11 @@ func resourcesPlan(c *v1alpha2.MiniClusterContainer) plan.Resources {
 	if cpu, ok := c.Resources.Limits[corev1.ResourceCPU]; ok && out.Cores == 0 && !cpu.IsZero() {
 		out.Cores = max(1, int(cpu.MilliValue()/1000))
 	}
+	request, ok := c.Resources.Requests[corev1.ResourceCPU]
+	if !ok {
+		request = c.Resources.Limits[corev1.ResourceCPU] // as the API server defaults it
+	}
+	out.RequestedMilliCPU = request.MilliValue()
 	for name, quantity := range c.Resources.Limits {
 		if isGPU(name) {
 			out.GPUs += int(quantity.Value())

@@ -1,4 +1,5 @@
-// Package hooks runs the user's shell commands around Flux, each in a shell of its own.
+// Package hooks runs the user's shell commands around Flux: one shell for each, as if one shell ran all of them. What a
+// hook exports, and the directory to which it changes, reach the next hook and everything that runs after it.
 package hooks
 
 import (
@@ -29,8 +30,8 @@ type Hook struct {
 	Name string
 	// Command is run by a shell; an empty one does nothing.
 	Command string
-	// Env is its environment.
-	Env []string
+	// Variables are set for the command, and not exported.
+	Variables map[string]string
 	// Strict: a failure ends the pod, and so does a failure of any command in the hook that a shell detects with -e.
 	Strict bool
 	// Hidden: the output is discarded.
@@ -39,16 +40,18 @@ type Hook struct {
 
 // Runner runs hooks.
 type Runner struct {
+	// Pod is the container.
+	*pod.Pod
+	// Container is the name of a container beside Flux, "" for the Flux container.
+	Container string
 	// Table starts the shells.
 	Table *reaper.Table
 	// Shutdown stops them.
 	Shutdown *shutdown.Shutdown
-	// Stdout and Stderr get their output.
-	Stdout, Stderr *os.File
 }
 
 // BeforeBroker returns the hooks that run between the preparation of the pod and the start of the broker, in order.
-func BeforeBroker(p *plan.Plan, lead bool, env []string) []Hook {
+func BeforeBroker(p *plan.Plan, lead bool, variables map[string]string) []Hook {
 	list := []Hook{{Name: "preCommand", Command: p.Hooks.PreCommand}, {Name: "pre", Command: p.Hooks.Pre}}
 	if lead {
 		list = append(list, Hook{Name: "brokerPre", Command: p.Hooks.BrokerPre})
@@ -56,12 +59,13 @@ func BeforeBroker(p *plan.Plan, lead bool, env []string) []Hook {
 		list = append(list, Hook{Name: "workerPre", Command: p.Hooks.WorkerPre})
 	}
 	for i := range list {
-		list[i].Env, list[i].Strict, list[i].Hidden = env, p.Logging.Strict, p.Logging.Quiet
+		list[i].Variables, list[i].Strict, list[i].Hidden = variables, p.Logging.Strict, p.Logging.Quiet
 	}
 	return list
 }
 
 // Run runs a hook. It returns an error if a strict hook failed or if the pod was asked to stop; it logs other failures.
+// The environment of the pod, and the working directory of the agent, are those that the hook leaves.
 func (r *Runner) Run(ctx context.Context, h Hook) error {
 	if h.Command == "" {
 		return nil
@@ -76,22 +80,60 @@ func (r *Runner) Run(ctx context.Context, h Hook) error {
 		p.Stop(ctx, min(stopTimeout, r.Shutdown.Remaining(0)))
 		return pod.Exit(plan.ExitStopped, nil)
 	}
+	r.adopt(ctx, h)
 	if status := p.Status(); status.Code() != 0 {
 		return failed(ctx, h, status.Code(), fmt.Errorf("it ended with %s", status))
 	}
 	return nil
 }
 
-func (r *Runner) start(h Hook) (*reaper.Process, error) {
-	args := []string{"-c", h.Command}
-	if h.Strict {
-		args = append([]string{"-e"}, args...)
+// file returns the name of the pod file with the text of a hook.
+func (r *Runner) file(h Hook) string {
+	if r.Container != "" {
+		return "hook-" + r.Container + "-" + h.Name
 	}
-	c := reaper.Command{Path: shellsplit.Shell, Args: args, Env: h.Env, Stdout: r.Stdout, Stderr: r.Stderr}
+	return "hook-" + h.Name
+}
+
+// stateSuffix follows the name of the file of a hook in that of its state.
+const stateSuffix = ".state"
+
+func (r *Runner) start(h Hook) (*reaper.Process, error) {
+	name := r.file(h)
+	if err := r.WriteFile(name, []byte(h.Command), 0o644); err != nil {
+		return nil, err
+	}
+	if err := r.RemoveFiles(name + stateSuffix); err != nil {
+		return nil, err
+	}
+	s := script{
+		file: r.File(name), save: r.SelfCommand(SaveCommand, r.File(name+stateSuffix)), variables: h.Variables, strict: h.Strict,
+	}
+	c := reaper.Command{Path: shellsplit.ScriptShell(), Args: s.args(), Env: r.Environ, Stdout: r.Stdout, Stderr: r.Stderr}
 	if h.Hidden {
 		c.Stdout, c.Stderr = nil, nil
 	}
 	return r.Table.Start(c)
+}
+
+// adopt takes over the exported variables and the working directory of a hook.
+func (r *Runner) adopt(ctx context.Context, h Hook) {
+	left, err := readState(r.File(r.file(h)+stateSuffix), r.Environ)
+	if errors.Is(err, fs.ErrNotExist) {
+		return // the hook replaced its shell
+	}
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "The variables that the hook exported are lost", "hook", h.Name)
+		return
+	}
+	r.Environ = left.environ
+	_ = r.RemoveFiles(r.file(h) + stateSuffix) // secrets may be in it; a next run replaces it otherwise
+	if left.dir == "" {
+		return
+	}
+	if err := os.Chdir(left.dir); err != nil {
+		klog.FromContext(ctx).Error(err, "Failed to change to the working directory of the hook", "hook", h.Name)
+	}
 }
 
 func failed(ctx context.Context, h Hook, code int, err error) error {

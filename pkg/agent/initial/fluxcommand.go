@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"minicluster.internal/operator/pkg/agent/prepare"
 )
 
 // fluxCommand runs a flux command without output.
@@ -17,7 +19,7 @@ func (r *runner) fluxCommand(ctx context.Context, args ...string) error {
 
 // fluxOutput returns the output of a flux command.
 func (r *runner) fluxOutput(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "flux", args...)
+	cmd := exec.CommandContext(ctx, r.flux(), args...)
 	cmd.Env = r.Environ
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
@@ -31,4 +33,12 @@ func (r *runner) fluxOutput(ctx context.Context, args ...string) (string, error)
 		return "", fmt.Errorf("flux %s: %w", args[0], err)
 	}
 	return string(out), nil
+}
+
+// flux returns the command of the broker's Flux, whatever PATH is.
+func (r *runner) flux() string {
+	if file, err := exec.LookPath(r.Path(prepare.FluxLink(r.Plan))); err == nil {
+		return file
+	}
+	return "flux"
 }

@@ -90,7 +90,7 @@ func isTerminal(f *os.File) bool {
 // diagnose prints what the broker knows about itself and its followers.
 func (r *runner) diagnose(ctx context.Context) {
 	for _, args := range [][]string{{"overlay", "status"}, {"lsattr", "-v"}, {"dmesg"}} {
-		cmd := exec.CommandContext(ctx, "flux", args...)
+		cmd := exec.CommandContext(ctx, r.flux(), args...)
 		cmd.Env, cmd.Stdout, cmd.Stderr = r.Environ, r.Stdout, r.Stderr
 		if err := cmd.Run(); err != nil {
 			fmt.Fprintln(r.Stderr, "minicluster-agent: flux", args[0]+":", err)

@@ -5,7 +5,9 @@ package pod
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -96,4 +98,35 @@ func (p *Pod) TerminationMessage(text string) {
 func Exists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil
+}
+
+// Getenv returns the value of a variable of the environment, "" if it is not set.
+func (p *Pod) Getenv(name string) string {
+	for i := len(p.Environ) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(p.Environ[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// LookPath finds a program in the PATH of the environment, as exec.LookPath does in that of the process.
+func (p *Pod) LookPath(program string) (string, error) {
+	if strings.Contains(program, "/") {
+		return exec.LookPath(program)
+	}
+	var found error
+	for _, dir := range filepath.SplitList(p.Getenv("PATH")) {
+		file, err := exec.LookPath(filepath.Join(dir, program))
+		if err == nil {
+			return filepath.Abs(file)
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			found = err
+		}
+	}
+	if found != nil {
+		return "", found
+	}
+	return "", &exec.Error{Name: program, Err: exec.ErrNotFound}
 }

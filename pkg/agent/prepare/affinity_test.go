@@ -1,6 +1,7 @@
 package prepare
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -14,19 +15,24 @@ import (
 func TestAffinity(t *testing.T) {
 	for name, test := range map[string]struct {
 		cores           int
+		request         int64
 		allowed, online string
 		own             bool
 	}{
-		"some of the node's, as many as asked for": {4, "Cpus_allowed_list:\t2-3,6-7\n", "0-7\n", true},
-		"the pool that others are in, too":         {2, "Cpus_allowed_list:\t2-7\n", "0-7\n", false},
-		"the whole node":                           {2, "Cpus_allowed_list:\t0-1\n", "0-1\n", false},
-		"asked for nothing":                        {0, "Cpus_allowed_list:\t0-1\n", "0-7\n", false},
-		"a list that is none":                      {2, "Cpus_allowed_list:\tx\n", "0-7\n", false},
-		"not told":                                 {2, "Name:\tx\n", "0-7\n", false},
+		"some of the node's, as many as asked for": {4, 4000, "Cpus_allowed_list:\t2-3,6-7\n", "0-7\n", true},
+		"the pool that others are in, too":         {2, 2000, "Cpus_allowed_list:\t2-7\n", "0-7\n", false},
+		"the whole node":                           {2, 2000, "Cpus_allowed_list:\t0-1\n", "0-1\n", true},
+		"most of the node":                         {5, 4500, "Cpus_allowed_list:\t0-7\n", "0-7\n", true},
+		"half of the node":                         {4, 4000, "Cpus_allowed_list:\t0-7\n", "0-7\n", false},
+		"a limit above the request":                {7, 1000, "Cpus_allowed_list:\t0-7\n", "0-7\n", false},
+		"more threads than cores":                  {6, 6000, "Cpus_allowed_list:\t0-7\n", "0-7\n", true},
+		"asked for nothing":                        {0, 0, "Cpus_allowed_list:\t0-1\n", "0-7\n", false},
+		"a list that is none":                      {2, 2000, "Cpus_allowed_list:\tx\n", "0-7\n", false},
+		"not told":                                 {2, 2000, "Name:\tx\n", "0-7\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := image(t, map[string]string{"/proc/self/status": test.allowed, "/sys/devices/system/cpu/online": test.online})
-			i, err := Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Resources.Cores = test.cores }), options(root))
+			i, err := Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Resources = plan.Resources{Cores: test.cores, RequestedMilliCPU: test.request} }), options(root))
 			require.NoError(t, err)
 			args, err := i.BrokerArgs(BrokerRun{})
 			require.NoError(t, err)
@@ -41,6 +47,30 @@ func TestAffinity(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Flux binds to cores: a container with more CPUs than cores is not bound.
+func TestAffinityOfThreads(t *testing.T) {
+	files := map[string]string{}
+	for n := range 8 {
+		files[fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", n)] = fmt.Sprintf("%d,%d\n", n%4, n%4+4)
+	}
+	sys := newSystem(image(t, files))
+	c, err := sys.cpus()
+	require.NoError(t, err)
+	assert.Equal(t, 4, c.physical)
+	assert.False(t, alone(plan.Resources{Cores: 6, RequestedMilliCPU: 6000}, c.physical, c.online))
+	assert.True(t, alone(plan.Resources{Cores: 4, RequestedMilliCPU: 6000}, c.physical, c.online))
+}
+
+// CPUs of the container's own are counted by the core.
+func TestResourcesOfExclusiveCPUs(t *testing.T) {
+	root := image(t, map[string]string{"/proc/self/status": "Cpus_allowed_list:\t2-3,6-7\n"})
+	i, err := Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Resources = plan.Resources{Cores: 4, RequestedMilliCPU: 4000} }), options(root))
+	require.NoError(t, err)
+	r, err := newSystem(root).read(i.Files.R)
+	require.NoError(t, err)
+	assert.Contains(t, string(r), " --local")
 }
 
 func TestParseCPUs(t *testing.T) {

@@ -32,14 +32,21 @@ func FluxCommand(_ context.Context, p *plan.Plan, o Options, args []string) (*Co
 		return nil, err
 	}
 	env := environment(p, sys.viewPaths(p.View), o.Environ)
-	if err := i.locate(sys, env); err != nil {
+	// Hooks may have chosen the Flux of the broker.
+	if flux, err := os.Readlink(sys.at(FluxLink(p))); err == nil && sys.executable(flux) {
+		i.Flux = flux
+	} else if err := i.locate(sys, env); err != nil {
 		return nil, err
+	}
+	if uri := lookupEnv(o.Environ, "FLUX_URI"); uri != "" && o.KeepURI {
+		// The process belongs to an instance, which may be that of a job.
+		return &Command{Path: sys.at(i.Flux), Args: append([]string{command}, args...), Env: o.Environ}, nil
 	}
 	i.findSocket(sys)
 	maps.Copy(env, environmentOf(i.User, i.Home))
 	env["FLUX_URI"] = i.Files.SocketURI
 	return &Command{
-		Path: sys.at(i.Flux), Args: append([]string{"flux"}, args...), Env: list(env), Credential: i.Credential,
+		Path: sys.at(i.Flux), Args: append([]string{command}, args...), Env: list(env), Credential: i.Credential,
 	}, nil
 }
 

@@ -63,6 +63,7 @@ func environment(p *plan.Plan, v viewPaths, environ []string) map[string]string 
 	if env["PATH"] == "" {
 		env["PATH"] = defaultPath
 	}
+	env["PATH"] = beforeDirs(binDir(p), env["PATH"])
 	// At the end, so that programs of the image take precedence.
 	if p.System {
 		env["PATH"] = withDir(env["PATH"], path.Join(p.InstallRoot, "bin"))
@@ -124,12 +125,8 @@ func list(env map[string]string) []string {
 	return out
 }
 
-// find searches a list of directories for a program.
-func (s system) find(program, directories string) (string, bool) {
-	for dir := range strings.SplitSeq(directories, ":") {
-		if file := path.Join(dir, program); path.IsAbs(dir) && s.executable(file) {
-			return file, true
-		}
-	}
-	return "", false
+// beforeDirs moves a directory to the beginning of a list like PATH.
+func beforeDirs(dir, dirs string) string {
+	rest := slices.DeleteFunc(strings.Split(dirs, ":"), func(d string) bool { return d == dir })
+	return strings.Join(append([]string{dir}, rest...), ":")
 }

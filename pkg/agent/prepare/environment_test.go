@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
+
+	"minicluster.internal/operator/pkg/agent/shellsplit"
 )
 
 func TestEnvironment(t *testing.T) {
@@ -23,17 +25,17 @@ func TestEnvironment(t *testing.T) {
 		want      map[string]string
 	}{
 		"system layout": {systemPlan(), viewPaths{}, "PATH=/bin:/usr/bin A=b", map[string]string{
-			"PATH": "/bin:/usr/bin", "A": "b", "fluxsocket": "local:///run/flux/local", "FLUX_OUTPUT_DIR": "/tmp/fluxout",
+			"PATH": "/etc/flux/system/bin:/bin:/usr/bin", "A": "b", "fluxsocket": "local:///run/flux/local", "FLUX_OUTPUT_DIR": "/tmp/fluxout",
 		}},
 		"another prefix": {systemPlan(func(p *plan.Plan) { p.InstallRoot = "/opt/flux"; p.Lead.OptionFlags = "-o x" }), viewPaths{}, "PATH=/bin", map[string]string{
-			"PATH": "/bin:/opt/flux/bin", "fluxsocket": "local:///run/flux/local", "FLUX_OUTPUT_DIR": "/tmp/fluxout", "FLUX_OPTION_FLAGS": "-o x",
+			"PATH": "/etc/flux/system/bin:/bin:/opt/flux/bin", "fluxsocket": "local:///run/flux/local", "FLUX_OUTPUT_DIR": "/tmp/fluxout", "FLUX_OPTION_FLAGS": "-o x",
 		}},
 		"view": {viewPlan(), view, "PATH=/bin PYTHONPATH=/a", map[string]string{
-			"PATH": "/bin:/mnt/flux/view/bin", "PYTHONPATH": "/a:/mnt/flux/view/lib/python3.11/site-packages",
+			"PATH": "/mnt/flux/config/etc/flux/system/bin:/bin:/mnt/flux/view/bin", "PYTHONPATH": "/a:/mnt/flux/view/lib/python3.11/site-packages",
 			"fluxsocket": "local:///mnt/flux/config/run/flux/local", "FLUX_OUTPUT_DIR": "/tmp/fluxout",
 		}},
 		"without a path": {viewPlan(), view, "FLUX_URI=x FLUX_JOB_ID=1 FLUX_ENCLOSING_ID=2 broken", map[string]string{
-			"PATH": defaultPath + ":/mnt/flux/view/bin", "PYTHONPATH": "/mnt/flux/view/lib/python3.11/site-packages",
+			"PATH": "/mnt/flux/config/etc/flux/system/bin:" + defaultPath + ":/mnt/flux/view/bin", "PYTHONPATH": "/mnt/flux/view/lib/python3.11/site-packages",
 			"fluxsocket": "local:///mnt/flux/config/run/flux/local", "FLUX_OUTPUT_DIR": "/tmp/fluxout",
 		}},
 		"of the user": {viewPlan(func(p *plan.Plan) {
@@ -68,7 +70,7 @@ func TestScriptsInAShell(t *testing.T) {
 		file := filepath.Join(dir, "a'b $c.sh")
 		require.NoError(t, os.WriteFile(file, []byte(fluxViewText(true, "/mnt/it's", map[string]string{"PATH": "/p", "fluxsocket": "local:///s"}, nasty)), 0o644))
 		printed := func(env []string, variable string) string {
-			cmd := exec.CommandContext(context.Background(), shell, "-euc", ". "+shellQuote(file)+`; printf '%s' "$`+variable+`"`)
+			cmd := exec.CommandContext(context.Background(), shell, "-euc", ". "+shellsplit.Quote(file)+`; printf '%s' "$`+variable+`"`)
 			cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
@@ -99,7 +101,7 @@ func FuzzShellQuote(f *testing.F) {
 		if strings.ContainsRune(text, 0) {
 			return
 		}
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shellQuote(text)).Output()
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shellsplit.Quote(text)).Output()
 		if err != nil || string(out) != text {
 			t.Fatalf("%q became %q: %v", text, out, err)
 		}

@@ -207,6 +207,17 @@ func TestFluxCommand(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, c.Env, "FLUX_URI="+i.Files.SocketURI)
 
+	c, err = FluxCommand(t.Context(), p, Options{Root: root, Environ: []string{"PATH=/none"}}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(root, "/usr/bin/flux"), c.Path, "the broker's, also where PATH has none")
+
+	job := []string{"PATH=/bin", "FLUX_URI=local:///job"}
+	c, err = FluxCommand(t.Context(), p, Options{Root: root, Environ: job, KeepURI: true}, []string{"jobs"})
+	require.NoError(t, err)
+	assert.Equal(t, job, c.Env, "a process of a job is in the job's instance")
+	assert.Nil(t, c.Credential)
+
+	require.NoError(t, os.Remove(filepath.Join(root, binDir(p), "flux")))
 	_, err = FluxCommand(t.Context(), p, Options{Root: root, Environ: []string{"PATH=/none"}}, nil)
 	assert.ErrorContains(t, err, "no command flux")
 }

@@ -15,8 +15,14 @@ type Options struct {
 	Index int
 	// Hostname is the host name by which the broker identifies itself.
 	Hostname string
-	// Environ is the environment of the agent (os.Environ).
+	// Environ is the environment of the container, with what hooks have exported.
 	Environ []string
+	// Path is the PATH of the container itself.
+	Path string
+	// Dir is the working directory.
+	Dir string
+	// KeepURI: the command connects to the instance in FLUX_URI, if Environ has it.
+	KeepURI bool
 }
 
 // Instance is a pod that is ready for its broker.
@@ -46,6 +52,12 @@ type Instance struct {
 	root string
 	// shellInitrc is the file that the Flux shell reads first; empty for the default of Flux.
 	shellInitrc string
+	// exclusive: no other container can use the CPUs. binds: Flux may bind jobs to CPUs.
+	exclusive, binds bool
+	// encodedR is the R that the agent wrote to Files.R.
+	encodedR string
+	// adopted: HookEnv is the environment that hooks have left.
+	adopted bool
 }
 
 // BrokerRun describes one start of a broker.

@@ -2,11 +2,11 @@ package prepare
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"strconv"
+
+	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
@@ -25,15 +25,23 @@ func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
 	if err := i.directories(ctx, sys); err != nil {
 		return nil, err
 	}
+	i.workingDirectory(ctx, sys, o.Dir)
 	env := environment(p, sys.viewPaths(p.View), o.Environ)
-	if err := i.locate(sys, env); err != nil {
+	err := i.locate(sys, env)
+	switch {
+	case err == nil:
+		err = i.use(ctx, sys, env)
+	case i.comesWithHooks():
+		// A hook may install Flux, or activate an environment that contains it.
+		klog.FromContext(ctx).V(1).Info("No Flux before the hooks", "PATH", env["PATH"])
+		i.setEnvironment(env)
+		err = nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	if err := i.viewPackages(sys, env); err != nil {
-		return nil, err
-	}
-	i.setEnvironment(env)
-	if err := i.ask(ctx, sys); err != nil {
+	i.linkForClients(ctx, sys, o.Path)
+	if err := i.aliases(sys); err != nil {
 		return nil, err
 	}
 	if err := i.configuration(sys); err != nil {
@@ -55,28 +63,18 @@ func newInstance(p *plan.Plan, o Options) *Instance {
 	return &Instance{plan: p, root: o.Root, Files: p.Files, Lead: o.Index == 0 && !p.Child}
 }
 
-// locate finds Flux. The view takes precedence over the image.
-func (i *Instance) locate(sys system, env map[string]string) error {
-	flux, ok := sys.find("flux", sys.viewPaths(i.plan.View).bin)
-	if !ok && i.plan.System {
-		flux, ok = sys.find("flux", path.Join(i.plan.InstallRoot, "bin"))
-	}
-	if !ok {
-		flux, ok = sys.find("flux", env["PATH"])
-	}
-	if !ok {
-		return errors.New("no command flux in the PATH of the container: " + env["PATH"])
-	}
-	i.Flux = flux
-	return nil
-}
-
-// setEnvironment makes the environments of the broker and of hooks.
+// setEnvironment makes the environments of the broker and of hooks. Hooks that run as the broker's user have its home
+// directory and name too.
 func (i *Instance) setEnvironment(env map[string]string) {
 	env["FLUX_RC_EXTRA"] = withDir(env["FLUX_RC_EXTRA"], i.rcExtraDir())
+	if i.Credential == nil && !i.adopted {
+		maps.Copy(env, environmentOf(i.User, i.Home))
+	}
 	i.HookEnv = list(env)
 	own := maps.Clone(env)
-	maps.Copy(own, environmentOf(i.User, i.Home))
+	if i.Credential != nil {
+		maps.Copy(own, environmentOf(i.User, i.Home))
+	}
 	i.Env = list(own)
 }
 
@@ -89,6 +87,9 @@ func (i *Instance) ask(ctx context.Context, sys system) error {
 	if err := i.affinity(ctx, sys, i.rcExtraDir()); err != nil {
 		return err
 	}
+	if i.ownR(sys) {
+		return nil // a hook wrote it
+	}
 	r, err := i.encodeR(ctx)
 	if err == nil {
 		err = sys.write(i.Files.R, []byte(r), i.owner(), 0o644)
@@ -96,5 +97,6 @@ func (i *Instance) ask(ctx context.Context, sys system) error {
 	if err != nil {
 		return fmt.Errorf("writing the resources of the instance: %w", err)
 	}
+	i.encodedR = r
 	return nil
 }

@@ -11,7 +11,8 @@ import (
 // encodeR makes R (RFC 20) with Flux: the resources of each host of the instance.
 func (i *Instance) encodeR(ctx context.Context) (string, error) {
 	var cores, gpus string
-	if n := i.plan.Resources.Cores; n > 0 {
+	// Exclusive CPUs are counted as physical cores, to which Flux binds.
+	if n := i.plan.Resources.Cores; n > 0 && !i.exclusive {
 		cores = idset(n)
 	}
 	if n := i.plan.Resources.GPUs; n > 0 {

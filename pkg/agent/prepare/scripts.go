@@ -6,12 +6,9 @@ import (
 	"path"
 	"slices"
 	"strings"
-)
 
-// shellQuote quotes a text as one word of a POSIX shell.
-func shellQuote(text string) string {
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
+	"minicluster.internal/operator/pkg/agent/shellsplit"
+)
 
 // scripts writes the files that flux-operator puts into the mount path of the view for users to source. Paths and
 // variable names are those that documents and tools of flux-operator use.
@@ -42,21 +39,21 @@ func fluxViewText(copied bool, view string, env, user map[string]string) string 
 	out.WriteString("#!/bin/sh\n# To be sourced: . flux-view.sh\n")
 	for _, name := range viewVariables() {
 		if value, ok := env[name]; ok && user[name] == "" {
-			fmt.Fprintf(&out, "export %s=%s\n", name, shellQuote(value))
+			fmt.Fprintf(&out, "export %s=%s\n", name, shellsplit.Quote(value))
 		}
 	}
 	if copied {
-		fmt.Fprintf(&out, "export LD_LIBRARY_PATH=\"${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}\"%s\n", shellQuote(path.Join(view, "lib")))
+		fmt.Fprintf(&out, "export LD_LIBRARY_PATH=\"${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}\"%s\n", shellsplit.Quote(path.Join(view, "lib")))
 	}
 	for _, name := range slices.Sorted(maps.Keys(user)) {
-		fmt.Fprintf(&out, "export %s=%s\n", name, shellQuote(user[name]))
+		fmt.Fprintf(&out, "export %s=%s\n", name, shellsplit.Quote(user[name]))
 	}
 	return out.String()
 }
 
 // fluxConnectText returns a script that connects to the broker in a new shell.
 func fluxConnectText(view string) string {
-	return "#!/bin/sh\n. " + shellQuote(view) + `
+	return "#!/bin/sh\n. " + shellsplit.Quote(view) + `
 if command -v bash >/dev/null 2>&1; then
   flux proxy "$fluxsocket" bash
 else

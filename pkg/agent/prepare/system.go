@@ -156,19 +156,47 @@ func (s system) rewrite(path, content string) error {
 	return s.write(path, []byte(content), o, info.Mode().Perm())
 }
 
-// mayBecomeAnother reports whether the agent can start processes as another user and change the owner of files. root
-// can, unless the container drops its capabilities.
+// mayBecomeAnother reports whether the agent can start processes as another user, change the owner of files, and signal
+// those processes. root can, unless the container drops its capabilities.
 func (s system) mayBecomeAnother() bool {
-	if s.uid != 0 {
-		return false
+	return s.uid == 0 && len(s.lacksCapabilities()) == 0
+}
+
+// capability is one of capabilities(7).
+type capability struct {
+	bit  int
+	name string
+}
+
+// neededCapabilities returns the capabilities with which root can run Flux as another user.
+func neededCapabilities() []capability {
+	return []capability{
+		{unix.CAP_CHOWN, "CHOWN"}, {unix.CAP_DAC_OVERRIDE, "DAC_OVERRIDE"}, {unix.CAP_FOWNER, "FOWNER"},
+		{unix.CAP_KILL, "KILL"}, {unix.CAP_SETGID, "SETGID"}, {unix.CAP_SETUID, "SETUID"},
 	}
+}
+
+// lacksCapabilities returns the capabilities of neededCapabilities that the agent does not have.
+func (s system) lacksCapabilities() []string {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return true
+		return nil
 	}
 	caps, err := parseCapabilities(status)
-	const need = 1<<unix.CAP_CHOWN | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID
-	return err != nil || caps&need == need
+	if err != nil {
+		return nil
+	}
+	return lacking(caps)
+}
+
+func lacking(caps uint64) []string {
+	var out []string
+	for _, c := range neededCapabilities() {
+		if caps&(1<<c.bit) == 0 {
+			out = append(out, c.name)
+		}
+	}
+	return out
 }
 
 // parseCapabilities returns the effective capabilities in proc_pid_status(5).

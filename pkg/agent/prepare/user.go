@@ -8,6 +8,7 @@ import (
 	"math"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -38,9 +39,9 @@ func (i *Instance) identify(ctx context.Context, sys system, environ []string) e
 		return err
 	}
 	want := i.plan.User
-	if want.Name == "" || !sys.mayBecomeAnother() {
+	if lacks := sys.lacksCapabilities(); want.Name == "" || sys.uid != 0 || len(lacks) > 0 {
 		if want.Name != "" && sys.uid == 0 {
-			klog.FromContext(ctx).Info("Running the broker as root, because the container cannot switch to another user", "user", want.Name)
+			klog.FromContext(ctx).Info("Running the broker as root, because the container lacks capabilities to switch to another user", "user", want.Name, "lacks", lacks)
 		}
 		return i.keepUser(ctx, sys, known, environ)
 	}
@@ -65,7 +66,42 @@ func (i *Instance) become(known accounts, user account) {
 		return // another name for root
 	}
 	i.UID, i.GID = id(user.uid), id(user.gid)
-	i.Credential = &syscall.Credential{Uid: i.UID, Gid: i.GID, Groups: known.supplementary(user)}
+	i.Credential = &syscall.Credential{Uid: i.UID, Gid: i.GID, Groups: withGroups(known.supplementary(user), podGroups(known), i.GID)}
+}
+
+// podGroups returns the groups that the pod gives to all its processes (fsGroup, supplementalGroups): those of the agent,
+// without those that the image gives to root.
+func podGroups(known accounts) []uint32 {
+	groups, err := syscall.Getgroups()
+	if err != nil {
+		return nil
+	}
+	return podGroupsOf(groups, known)
+}
+
+func podGroupsOf(groups []int, known accounts) []uint32 {
+	root, _ := known.uid(0)
+	if root.name == "" {
+		root.name = "root"
+	}
+	image := known.supplementary(root)
+	var out []uint32
+	for _, group := range groups {
+		if group != 0 && !slices.Contains(image, uint32(group)) {
+			out = append(out, uint32(group))
+		}
+	}
+	return out
+}
+
+// withGroups adds groups to those of a user.
+func withGroups(groups, further []uint32, own uint32) []uint32 {
+	for _, group := range further {
+		if group != own && !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	return groups
 }
 
 // homeOf returns the home directory of the broker's user. A missing one is made where documents of flux-operator

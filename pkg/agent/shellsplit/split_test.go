@@ -1,11 +1,14 @@
 package shellsplit
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestSplitWords(t *testing.T) {
@@ -56,4 +59,38 @@ func FuzzSplitWords(f *testing.F) {
 		assert.NoError(t, err)
 		assert.Equal(t, strings.Join(words, "\x00")+"\x00", string(out), "%q", text)
 	})
+}
+
+func TestScriptShell(t *testing.T) {
+	root := t.TempDir()
+	assert.Equal(t, "/bin/sh", scriptShell(root))
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "usr/local/bin"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/local/bin/bash"), nil, 0o755))
+	assert.Equal(t, "/usr/local/bin/bash", scriptShell(root))
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "bin"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "bin/bash"), nil, 0o755))
+	assert.Equal(t, "/bin/bash", scriptShell(root))
+}
+
+func TestExpand(t *testing.T) {
+	env := []string{"WORDS=a  b", "QUOTED=c d"}
+	for text, want := range map[string][]string{
+		"":                           nil,
+		"-o a":                       {"-o", "a"},
+		"$UNSET":                     nil,
+		"-o $UNSET x":                {"-o", "x"},
+		`-o "$UNSET" x`:              {"-o", "", "x"},
+		"$WORDS":                     {"a", "b"},
+		`--env="X=$QUOTED"`:          {"--env=X=c d"},
+		"-o a\n-o b\n":               {"-o", "a", "-o", "b"},
+		"-o a \\\n  -o $WORDS\n\n-x": {"-o", "a", "-o", "a", "b", "-x"},
+		"'two\nlines' $WORDS":        {"two\nlines", "a", "b"},
+		"-- $WORDS":                  {"--", "a", "b"},
+	} {
+		got, err := Expand(t.Context(), text, env)
+		require.NoError(t, err, "%q", text)
+		assert.Equal(t, want, got, "%q", text)
+	}
+	_, err := Expand(t.Context(), "$WORDS 'open", env)
+	assert.ErrorContains(t, err, "open", "the shell's own words")
 }

@@ -4,13 +4,13 @@ package sidecar
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"time"
 
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/hooks"
 	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/prepare"
 	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agent/shellsplit"
 	"minicluster.internal/operator/pkg/agent/shutdown"
@@ -48,10 +48,11 @@ type runner struct {
 }
 
 func (r *runner) run(ctx context.Context, config *plan.Sidecar) (int, error) {
-	run := hooks.Runner{Table: r.table, Shutdown: r.shutdown, Stdout: r.Stdout, Stderr: r.Stderr}
+	run := hooks.Runner{Pod: r.Pod, Container: config.Name, Table: r.table, Shutdown: r.shutdown}
+	variables := prepare.ScriptVariables(r.Plan)
 	for _, h := range []hooks.Hook{
-		{Name: "init", Command: config.Init, Env: r.Environ},
-		{Name: "servicePre", Command: config.ServicePre, Env: r.Environ, Strict: r.Plan.Logging.Strict},
+		{Name: "init", Command: config.Init, Variables: variables},
+		{Name: "servicePre", Command: config.ServicePre, Variables: variables, Strict: r.Plan.Logging.Strict},
 	} {
 		if err := run.Run(ctx, h); err != nil {
 			return 0, err
@@ -68,7 +69,7 @@ func (r *runner) run(ctx context.Context, config *plan.Sidecar) (int, error) {
 	code, err := r.program(ctx, words, ended)
 	if config.Post != "" {
 		run.Shutdown = shutdown.Never(r.shutdown.Grace())
-		if err := run.Run(ctx, hooks.Hook{Name: "post", Command: config.Post, Env: r.Environ}); err != nil {
+		if err := run.Run(ctx, hooks.Hook{Name: "post", Command: config.Post, Variables: variables}); err != nil {
 			return 0, err
 		}
 	}
@@ -77,7 +78,7 @@ func (r *runner) run(ctx context.Context, config *plan.Sidecar) (int, error) {
 
 func (r *runner) words(config *plan.Sidecar) ([]string, error) {
 	if config.Script == "" {
-		return shellsplit.Command(config.Command), nil
+		return shellsplit.SidecarCommand(config.Command), nil
 	}
 	name := pod.FileScript + "-" + config.Name
 	if err := r.WriteFile(name, shellsplit.Script(config.Script), 0o755); err != nil {
@@ -89,7 +90,7 @@ func (r *runner) words(config *plan.Sidecar) ([]string, error) {
 // program runs the program of the sidecar. If it ends by itself, so does the container. When Flux has ended the program
 // is stopped, which is not a failure.
 func (r *runner) program(ctx context.Context, words []string, ended <-chan struct{}) (int, error) {
-	file, err := exec.LookPath(words[0])
+	file, err := r.LookPath(words[0])
 	if err != nil {
 		return 0, pod.Exit(hooks.ExitNotStarted(err), fmt.Errorf("starting the command of the container: %w", err))
 	}

@@ -102,6 +102,8 @@ type Resources struct {
 	Cores int `json:"cores,omitempty"`
 	// GPUs of a host.
 	GPUs int `json:"gpus,omitempty"`
+	// RequestedMilliCPU are the thousandths of CPUs that the Flux container requests.
+	RequestedMilliCPU int64 `json:"requestedMilliCPU,omitempty"`
 }
 
 // User owns the instance.
