@@ -14,20 +14,20 @@ import (
 	"minicluster.internal/operator/test/framework/shippedqueries"
 )
 
-// checker knows which metrics there are, and with which labels.
+// checker validates queries against the documented metrics and their labels.
 type checker struct {
 	metrics map[string]shippedqueries.Metric
 }
 
-// newChecker makes one of the metrics that are documented. It learns those that rules record.
+// newChecker returns a checker for the documented metrics. Metrics of recording rules are added with learn.
 func newChecker(metrics map[string]shippedqueries.Metric) *checker {
 	c := &checker{metrics: maps.Clone(metrics)}
-	// That of Prometheus itself.
+	// A metric of Prometheus itself.
 	c.metrics["up"] = shippedqueries.Metric{Type: "gauge"}
 	return c
 }
 
-// learn adds the metric that a rule records. It has the labels that are left.
+// learn adds the metric of a recording rule, with the labels of its result.
 func (c *checker) learn(rule shippedqueries.Query) error {
 	expression, err := parse(rule)
 	if err != nil {
@@ -46,12 +46,12 @@ func parse(q shippedqueries.Query) (parser.Expr, error) {
 	return expression, nil
 }
 
-// ofScrape are labels that every metric gets when it is scraped, and ofAgent one that metrics of Flux get besides.
-func ofScrape() []string { return []string{"job", "instance", "namespace", "pod"} }
+// scrapeLabels returns the labels that scraping adds to every metric; agentLabel is added to metrics of Flux.
+func scrapeLabels() []string { return []string{"job", "instance", "namespace", "pod"} }
 
-const ofAgent = "minicluster"
+const agentLabel = "minicluster"
 
-// find returns a metric by the name of one of its series: a histogram has three kinds of them.
+// find returns a metric by the name of one of its series, such as NAME_bucket of a histogram.
 func (c *checker) find(series string) (shippedqueries.Metric, error) {
 	if metric, known := c.metrics[series]; known {
 		if metric.Type == "histogram" {
@@ -78,15 +78,15 @@ func (c *checker) scraped(series string, metric shippedqueries.Metric) shippedqu
 	if strings.Contains(series, ":") {
 		return metric // recorded, not scraped
 	}
-	metric.Labels = append(slices.Clone(metric.Labels), ofScrape()...)
+	metric.Labels = append(slices.Clone(metric.Labels), scrapeLabels()...)
 	if strings.HasPrefix(series, "flux_") || series == "up" {
-		metric.Labels = append(metric.Labels, ofAgent)
+		metric.Labels = append(metric.Labels, agentLabel)
 	}
 	return metric
 }
 
-// labelsOf are the labels that the result of an expression can have, as far as that is plain from aggregations, and what
-// is wrong with metrics in it.
+// labelsOf returns the labels that the result of an expression can have, as far as aggregations determine them, and the
+// problems with the metrics in it.
 func (c *checker) labelsOf(expression parser.Expr) (problems []error, known []string) {
 	switch e := expression.(type) {
 	case *parser.VectorSelector:
@@ -128,7 +128,7 @@ func (c *checker) labelsOf(expression parser.Expr) (problems []error, known []st
 	return problems, known
 }
 
-// ofCall also looks at whether functions are used on what they are for.
+// ofCall also checks that functions are applied to metrics of a suitable type.
 func (c *checker) ofCall(e *parser.Call) (problems []error, known []string) {
 	for _, argument := range e.Args {
 		wrong, labels := c.labelsOf(argument)
@@ -168,8 +168,8 @@ func missing(wanted, known []string) []error {
 
 var inLegend = regexp.MustCompile(`\{\{\s*([a-zA-Z_]+)\s*\}\}`)
 
-// check says what is wrong with a query: that it can't be parsed, that it names a metric or a label that does not
-// exist, or uses one in a way that makes no sense.
+// check returns an error if a query cannot be parsed, uses a metric or a label that does not exist, or applies a function
+// to a metric of the wrong type.
 func (c *checker) check(q shippedqueries.Query) error {
 	expression, err := parse(q)
 	if err != nil {

@@ -27,7 +27,7 @@ func read(t *testing.T, file string) []byte {
 	return text
 }
 
-// decode reads a document of the operator's API, in which no field may be unknown.
+// decode parses a document of the Prometheus Operator strictly.
 func decode[T any](t *testing.T, file, kind string) *T {
 	t.Helper()
 	var object struct {
@@ -60,11 +60,11 @@ func TestServiceMonitorsFindServices(t *testing.T) {
 		}
 		assert.Equal(t, int32(8080), ports[monitor.Spec.Endpoints[0].Port], file)
 		assert.Equal(t, "job", monitor.Spec.Endpoints[0].RelabelConfigs[0].TargetLabel)
-		assert.Equal(t, monitor.Name, *monitor.Spec.Endpoints[0].RelabelConfigs[0].Replacement, "as rules and dashboard have it")
+		assert.Equal(t, monitor.Name, *monitor.Spec.Endpoints[0].RelabelConfigs[0].Replacement, "as in rules and dashboard")
 	}
 }
 
-// TestPodMonitor: it has what the configuration for a Prometheus without operator has. That one is tested with pods.
+// TestPodMonitor checks that the PodMonitor is equivalent to prometheus.yaml, which is tested with pods.
 func TestPodMonitor(t *testing.T) {
 	monitor := decode[monitoringv1.PodMonitor](t, "manifests/monitoring/agents.yaml", monitoringv1.PodMonitorsKind)
 	assert.True(t, monitor.Spec.NamespaceSelector.Any)
@@ -107,7 +107,7 @@ func TestPodMonitor(t *testing.T) {
 	assert.Subset(t, plain, operators)
 }
 
-// TestRules: the rules are those of a PrometheusRule, and an alert says in words what it is about.
+// TestRules checks that the rules are a valid PrometheusRule and that each alert has a severity and a description.
 func TestRules(t *testing.T) {
 	rules := decode[monitoringv1.PrometheusRule](t, shippedqueries.RulesFile, monitoringv1.PrometheusRuleKind)
 	alerts := 0
@@ -125,9 +125,9 @@ func TestRules(t *testing.T) {
 	assert.Equal(t, 18, alerts)
 }
 
-// TestAlerts: promtool plays the rules with the values in testdata.
+// TestAlerts evaluates the rules with promtool and the values in testdata.
 func TestAlerts(t *testing.T) {
-	promtool := prometheus.NeedTool(t)
+	promtool := promserver.NeedTool(t)
 	groups, err := shippedqueries.RuleGroups(read(t, shippedqueries.RulesFile))
 	require.NoError(t, err)
 	dir := t.TempDir()
@@ -143,7 +143,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestDashboard: it is one that Grafana can import anywhere, and its panels don't lie on each other.
+// TestDashboard checks that Grafana can import the dashboard with any data source, and that its panels do not overlap.
 func TestDashboard(t *testing.T) {
 	var dashboard struct {
 		UID    string `json:"uid"`

@@ -10,7 +10,7 @@ import (
 	"minicluster.internal/operator/test/framework/shippedqueries"
 )
 
-// root is that of the repository.
+// root of the repository.
 var root = filepath.Join("..", "..")
 
 func newTestChecker(t *testing.T) (*checker, []shippedqueries.Query) {
@@ -28,8 +28,7 @@ func newTestChecker(t *testing.T) (*checker, []shippedqueries.Query) {
 	return c, queries
 }
 
-// TestQueries: every query of the dashboard and of the rules can be parsed, names metrics and labels that exist, and
-// uses them as their type is.
+// TestQueries checks that every query in the dashboard and in the rules is valid, and that its metrics and labels exist.
 func TestQueries(t *testing.T) {
 	c, queries := newTestChecker(t)
 	assert.Greater(t, len(queries), 50)
@@ -38,7 +37,7 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// TestCheckComplains: the check above finds what it is for.
+// TestCheckComplains checks that invalid queries are found.
 func TestCheckComplains(t *testing.T) {
 	c, queries := newTestChecker(t)
 	for text, want := range map[string]string{
@@ -63,7 +62,7 @@ func TestCheckComplains(t *testing.T) {
 	require.ErrorContains(t, c.check(shippedqueries.Query{Where: "panel Nodes", Text: "sum(flux_nodes_up)", Legend: "{{pod}}"}),
 		"panel Nodes: sum(flux_nodes_up): there is no label pod")
 
-	// A metric that is renamed in a program is renamed in its documentation, and then all that names it is found.
+	// If a metric is renamed in a program and in its documentation, all queries that use the old name are found.
 	delete(c.metrics, "flux_nodes_up")
 	found := 0
 	for _, q := range queries {

@@ -9,31 +9,30 @@ import (
 	"time"
 )
 
-// tolerance is how far from its target the fill level may be, as a part of it, once the load rests.
+// tolerance is the allowed relative deviation of the fill level from its target while the load is constant.
 const tolerance = 0.02
 
-// verdict is what is to be said of a half.
+// verdict is the result of a half.
 type verdict struct {
-	// loads and sizes are how often the load and the size changed; the load's coming is a change.
+	// loads and sizes are the numbers of changes of the load, including its start, and of the size.
 	loads, sizes int
-	// seen are the changes of the load that could be seen: its pods don't all come and go at the same moment, and an
-	// autoscaler may look in between.
+	// seen is the number of observable changes of the load: its pods do not start and stop at the same time, and an
+	// autoscaler may act in between.
 	seen int
-	// smallest and largest size from when it was first as large as fits.
+	// smallest and largest size after the size first reached what fits.
 	smallest, largest int
-	// low and high are the bounds of the fill level while the load rests; settled of all those seconds are within the
-	// tolerance.
+	// low and high are the bounds of the fill level while the load is constant. Of these rests seconds, settled are
+	// within the tolerance.
 	low, high      float64
 	rests, settled int
-	// average distance from the target, all the time from the first change of the size on.
+	// distance is the average distance from the target since the first change of the size.
 	distance float64
-	// waited is the longest time in which paying pods waited without a break, and starved how many core seconds
-	// they waited in all.
+	// waited is the longest continuous time in which paying pods were pending, starved the total in core seconds.
 	waited  time.Duration
 	starved int
 }
 
-// judge looks at both halves.
+// judge evaluates both halves.
 func judge(samples []sample) [halves]verdict {
 	var all [halves]verdict
 	for i := range halves {
@@ -85,7 +84,7 @@ func judgeHalf(samples []sample, of func(*sample) *facts) verdict {
 	return v
 }
 
-// err says what was promised and isn't so.
+// err returns an error for each requirement that is not met.
 func (v verdict) err() error {
 	var errs []error
 	if v.sizes > v.seen {
@@ -98,7 +97,7 @@ func (v verdict) err() error {
 	return errors.Join(errs...)
 }
 
-// report prints both side by side.
+// report prints both results side by side.
 func report(out io.Writer, verdicts [halves]verdict) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(what string, of func(verdict) string) {
@@ -107,15 +106,15 @@ func report(out io.Writer, verdicts [halves]verdict) {
 	fmt.Fprintf(w, "\tthe tutorial's\tours\n")
 	row("changes of the load", func(v verdict) string { return fmt.Sprint(v.loads) })
 	row("changes of the size", func(v verdict) string { return fmt.Sprint(v.sizes) })
-	row("sizes, once it was large", func(v verdict) string { return fmt.Sprintf("%d to %d", v.smallest, v.largest) })
-	row(fmt.Sprintf("fill level (target %.1f%%) while the load rests", 100*target), func(v verdict) string {
+	row("sizes after the start", func(v verdict) string { return fmt.Sprintf("%d to %d", v.smallest, v.largest) })
+	row(fmt.Sprintf("fill level (target %.1f%%) while the load is constant", 100*target), func(v verdict) string {
 		return fmt.Sprintf("%.1f%% to %.1f%%", 100*v.low, 100*v.high)
 	})
 	row(fmt.Sprintf("of that time within %.0f%% of the target", 100*tolerance), func(v verdict) string {
 		return fmt.Sprintf("%d of %d s", v.settled, v.rests)
 	})
-	row("average distance from the target, always", func(v verdict) string { return fmt.Sprintf("%.1f points", 100*v.distance) })
-	row("longest time that paying pods waited", func(v verdict) string { return v.waited.String() })
-	row("cores times seconds that paying pods waited", func(v verdict) string { return fmt.Sprint(v.starved) })
+	row("average distance from the target", func(v verdict) string { return fmt.Sprintf("%.1f points", 100*v.distance) })
+	row("longest time that paying pods were pending", func(v verdict) string { return v.waited.String() })
+	row("core seconds that paying pods were pending", func(v verdict) string { return fmt.Sprint(v.starved) })
 	_ = w.Flush()
 }

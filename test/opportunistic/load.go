@@ -13,13 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// The Deployments of each half that pay.
+// Names of the paying Deployments in each half.
 const (
 	others = "others"
 	paying = "paying"
 )
 
-// play starts a world, plays the load and returns what happened.
+// play starts a world, applies the load and returns the samples.
 func play(ctx context.Context) (samples []sample, err error) {
 	w, err := newWorld(ctx)
 	if err != nil {
@@ -50,7 +50,7 @@ func play(ctx context.Context) (samples []sample, err error) {
 		return err == nil && now.halves[value].free == fits(now.paying)+reserve && now.halves[average].free == fits(now.paying)+reserve, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("waiting for the load that is there at first: %w", err)
+		return nil, fmt.Errorf("waiting for the initial load: %w", err)
 	}
 	if err := w.fill(ctx); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func play(ctx context.Context) (samples []sample, err error) {
 	return w.record(ctx, plan)
 }
 
-// record plays the plan and looks once a second.
+// record applies the plan and takes a sample every second.
 func (w *world) record(ctx context.Context, plan []step) ([]sample, error) {
 	var samples []sample
 	begun, next := time.Now(), 1
@@ -89,7 +89,7 @@ func (w *world) record(ctx context.Context, plan []step) ([]sample, error) {
 	}
 }
 
-// load has so many paying pods in both halves, from the same moment on.
+// load sets the number of paying pods in both halves at the same time.
 func (w *world) load(ctx context.Context, pods int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range halves {
@@ -104,7 +104,7 @@ func (w *world) load(ctx context.Context, pods int) error {
 	return group.Wait()
 }
 
-// deploy makes pods of some cores in a half.
+// deploy creates a Deployment of pods with some cores in a half.
 func (w *world) deploy(ctx context.Context, i int, name string, pods, cores int) error {
 	labels := map[string]string{"app": name}
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -116,7 +116,7 @@ func (w *world) deploy(ctx context.Context, i int, name string, pods, cores int)
 		Requests: corev1.ResourceList{corev1.ResourceCPU: quantity(cores)},
 	}}}
 	if _, err := w.Client().AppsV1().Deployments(half(i)).Create(ctx, d, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("making Deployment %s: %w", name, err)
+		return fmt.Errorf("creating Deployment %s: %w", name, err)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
-// opportunistic plays one load twice at the same time, on two equal halves of a cluster of simulated nodes. In one half
-// an application fills what the load leaves by the HorizontalPodAutoscaler of the tutorial, in the other a MiniCluster
-// does by that of examples/opportunistic. What happens is written as a table and drawn; the program fails if the
-// MiniCluster misses what is promised of it. docs/opportunistic.md shows the result.
+// opportunistic applies the same load to two equal halves of a cluster of simulated nodes. In one half a Deployment with
+// the HorizontalPodAutoscaler of the tutorial uses the remaining capacity, in the other a MiniCluster with that of
+// examples/opportunistic. The program writes a table and a plot, and fails if the MiniCluster does not meet its
+// requirements. docs/opportunistic.md shows the result.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 type options struct {
 	// Table and Plot are the paths of the two results.
 	Table, Plot string
-	// Draw only draws the table that is there.
+	// Draw only draws the existing table.
 	Draw bool
 }
 
@@ -35,14 +35,14 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	var o options
 	fs := pflag.NewFlagSet("opportunistic", pflag.ContinueOnError)
-	fs.StringVar(&o.Table, "table", "docs/data/opportunistic.csv", "File for what happened, one line a second.")
-	fs.StringVar(&o.Plot, "plot", "docs/images/opportunistic.svg", "File for the drawing.")
-	fs.BoolVar(&o.Draw, "draw", false, "Draw the table that is there, and play nothing.")
+	fs.StringVar(&o.Table, "table", "docs/data/opportunistic.csv", "File for the table, with one line per second.")
+	fs.StringVar(&o.Plot, "plot", "docs/images/opportunistic.svg", "File for the plot.")
+	fs.BoolVar(&o.Draw, "draw", false, "Draw the existing table without running the load.")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if fs.NArg() > 0 {
-		return fmt.Errorf("%q: there are only flags, see --help", fs.Args())
+		return fmt.Errorf("%q: unexpected arguments, see --help", fs.Args())
 	}
 	if !o.Draw {
 		samples, err := play(ctx)

@@ -16,7 +16,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
-// story is a load that doubles after a minute, for the half that follows it at once and for one that never rests.
+// story is a load that doubles after a minute, with one half that adapts at once and one that oscillates.
 func story() []sample {
 	var all []sample
 	for second := range 120 {
@@ -53,7 +53,7 @@ func TestJudge(t *testing.T) {
 	assert.Equal(t, fits(8), good.largest)
 	assert.Equal(t, 4*time.Second, good.waited)
 	assert.Equal(t, 16, good.starved)
-	assert.Equal(t, 70, good.rests, "all seconds but 25 after each of two changes")
+	assert.Equal(t, 70, good.rests, "all seconds except 25 after each of two changes")
 	assert.InDelta(t, target, good.low, 1e-9)
 	assert.InDelta(t, target, good.high, 1e-9)
 
@@ -73,7 +73,7 @@ func TestTable(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, story(), again)
 	for text, want := range map[string]string{
-		"":                     "nothing is in",
+		"":                     "is empty",
 		"second\n1\n":          "has no column load_cores",
 		"second,load_cores\nx": "wrong number of fields",
 		"second\nmany\n":       `line 2: strconv.Atoi: parsing "many"`,
@@ -86,7 +86,7 @@ func TestTable(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// The drawing in the documentation is that of the table there, and the table is as good as is said.
+// TestCommitted checks that the plot in the documentation matches the table, and that the table meets the requirements.
 func TestCommitted(t *testing.T) {
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)

@@ -13,34 +13,34 @@ import (
 //go:embed plot.svg.tmpl
 var plotTemplate string
 
-// What the panels of the drawing have in common, in pixels.
+// Dimensions of all panels, in pixels.
 const (
 	panelLeft  = 60
 	panelWidth = 840
 )
 
-// panel is one chart: lines over time.
+// panel is a chart of lines over time.
 type panel struct {
 	Title string
-	// Top and Height in pixels; Max is the value at the top, at the bottom is Min.
+	// Top and Height are in pixels. Max is the value at the top, Min at the bottom.
 	Top, Height int
 	Min, Max    float64
 	Ticks       []tick
 	Lines       []line
 }
 
-// tick is a line with a number beside it.
+// tick is a grid line with a label.
 type tick struct {
 	At    float64
 	Label string
 }
 
-// line is drawn as steps, as nothing in between is known.
+// line is a step line.
 type line struct {
 	Class, Path string
 }
 
-// drawing is what the template needs.
+// drawing is the data of the template.
 type drawing struct {
 	Description   string
 	Left, Right   int
@@ -122,11 +122,11 @@ func (p *panel) steps(samples []sample, last int, of func(sample) float64) strin
 	return path.String()
 }
 
-// render makes the drawing.
+// render returns the plot as SVG.
 func render(samples []sample) ([]byte, error) {
 	t, err := template.New("plot").Parse(plotTemplate)
 	if err != nil {
-		return nil, fmt.Errorf("reading the template of the plot: %w", err)
+		return nil, fmt.Errorf("parsing the template of the plot: %w", err)
 	}
 	var out bytes.Buffer
 	if err := t.Execute(&out, draw(samples)); err != nil {

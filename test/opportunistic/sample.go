@@ -9,32 +9,32 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// sample is what there is at a moment.
+// sample is the state at one time.
 type sample struct {
 	second int
-	// paying are the cores that the load is to have, in each half.
+	// paying is the number of cores that the load requests in each half.
 	paying int
 	halves [halves]facts
 }
 
-// facts are about one half.
+// facts are the state of one half.
 type facts struct {
-	// size is what the application has been told to have: replicas, spec.size.
+	// size is the desired number of pods: replicas or spec.size.
 	size int
-	// wanted is what its autoscaler last wanted, before it was bounded; 0 until it has looked.
+	// wanted is the last size that the autoscaler computed, or 0.
 	wanted int
-	// pods of the application that have a node.
+	// pods is the number of scheduled pods of the application.
 	pods int
-	// paying are the cores of the paying pods that there are, waiting those of them that have no node.
+	// paying is the number of cores of all paying pods, waiting that of the pending ones.
 	paying, waiting int
-	// free cores: counted from pods, not asked of what is tested.
+	// free is the number of free cores, computed from pods independently of the programs under test.
 	free int
 }
 
-// fill is the part of the cores that is in use.
+// fill returns the fraction of cores in use.
 func (f facts) fill() float64 { return float64(cores-f.free) / cores }
 
-// look counts what there is now.
+// look takes a sample.
 func (w *world) look(ctx context.Context, payingPods int) (sample, error) {
 	s := sample{paying: payingPods * payingCores}
 	for i := range halves {
@@ -49,7 +49,7 @@ func (w *world) look(ctx context.Context, payingPods int) (sample, error) {
 		}
 		hpas, err := w.Client().AutoscalingV2().HorizontalPodAutoscalers(half(i)).List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return s, fmt.Errorf("looking at the autoscaler: %w", err)
+			return s, fmt.Errorf("listing autoscalers: %w", err)
 		}
 		for _, hpa := range hpas.Items {
 			f.wanted = int(hpa.Status.DesiredReplicas)
@@ -57,7 +57,7 @@ func (w *world) look(ctx context.Context, payingPods int) (sample, error) {
 	}
 	deployments, err := w.Client().AppsV1().Deployments(half(value)).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return s, fmt.Errorf("looking at what is scaled: %w", err)
+		return s, fmt.Errorf("listing the scaled objects: %w", err)
 	}
 	for _, d := range deployments.Items {
 		if d.Name != others && d.Name != paying {
@@ -66,7 +66,7 @@ func (w *world) look(ctx context.Context, payingPods int) (sample, error) {
 	}
 	mcs, err := w.flux.FluxFrameworkV1alpha2().MiniClusters(half(average)).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return s, fmt.Errorf("looking at what is scaled: %w", err)
+		return s, fmt.Errorf("listing the scaled objects: %w", err)
 	}
 	for i := range mcs.Items {
 		s.halves[average].size = int(mcs.Items[i].RequestedSize())

@@ -2,8 +2,8 @@ package main
 
 import "time"
 
-// What is played. The numbers are the tutorial's: 184 cores, 30 of them for what else runs there, 30 to stay free, paying
-// pods of 4 cores, of which there are between 2 and 17, and an application of pods with one core.
+// Numbers of the tutorial: 184 cores, of which other pods use 30 and 30 stay free, between 2 and 17 paying pods of 4 cores,
+// and an application with pods of one core.
 const (
 	cores       = 184
 	otherCores  = 30
@@ -11,17 +11,16 @@ const (
 	payingCores = 4
 )
 
-// target is the part of the cores that is to be in use.
+// target is the fraction of cores that should be in use.
 const target = float64(cores-reserve) / cores
 
-// step is a moment at which the load changes.
+// step is a change of the load.
 type step struct {
 	at     time.Duration
 	paying int // pods
 }
 
-// steps are the load: it is there before anything fills what it leaves, grows in steps, goes back in steps, comes once
-// more all at once and for a short time, and goes.
+// steps returns the changes of the load: it grows in steps, shrinks in steps, and has a short peak.
 func steps() []step {
 	return []step{
 		{0, 2},
@@ -32,15 +31,15 @@ func steps() []step {
 }
 
 const (
-	// length of what is played.
+	// length of the run.
 	length = 720 * time.Second
-	// settling is the time after a change of the load in which the fill level doesn't count: two periods of the
-	// autoscaler and the time for pods to come and go.
+	// settling is the time after a change of the load in which the fill level is ignored: two periods of the
+	// autoscaler and the time to start and stop pods.
 	settling = 25 * time.Second
-	// The settings of the autoscalers' controller that the tutorial has, as far as Kubernetes still knows them.
+	// Settings of the HorizontalPodAutoscaler controller in the tutorial, as far as Kubernetes still supports them.
 	syncPeriod    = 10 * time.Second
 	stabilization = 30 * time.Second
 )
 
-// fits is how many pods of one core there could be beside so many paying cores.
+// fits returns how many pods of one core fit in addition to some paying cores.
 func fits(paying int) int { return max(0, cores-otherCores-reserve-paying) }

@@ -10,13 +10,13 @@ import (
 	"strconv"
 )
 
-// column is one number of a table's lines.
+// column is a column of the table.
 type column struct {
 	name string
 	of   func(*sample) *int
 }
 
-// columns are those of a table, in their order.
+// columns returns all columns in order.
 func columns() []column {
 	all := []column{
 		{"second", func(s *sample) *int { return &s.second }},
@@ -40,7 +40,7 @@ func columns() []column {
 	return all
 }
 
-// writeTable writes one line for each sample. The fill level is there for readers; it follows from the others.
+// writeTable writes one line per sample. The fill level is derived from the other columns.
 func writeTable(path string, samples []sample) (err error) {
 	file, err := os.Create(filepath.Clean(path))
 	if err != nil {
@@ -71,7 +71,7 @@ func writeTable(path string, samples []sample) (err error) {
 	return nil
 }
 
-// readTable reads what writeTable has written.
+// readTable reads a table from writeTable.
 func readTable(path string) ([]sample, error) {
 	file, err := os.Open(filepath.Clean(path))
 	if err != nil {
@@ -83,7 +83,7 @@ func readTable(path string) ([]sample, error) {
 		return nil, fmt.Errorf("reading the table: %w", err)
 	}
 	if len(lines) < 2 {
-		return nil, fmt.Errorf("reading the table: nothing is in %s", path)
+		return nil, fmt.Errorf("reading the table: %s is empty", path)
 	}
 	samples := make([]sample, len(lines)-1)
 	for _, c := range columns() {

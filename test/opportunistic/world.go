@@ -25,8 +25,8 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// The halves of the cluster, by the label of their nodes and the namespace of what runs on them. They are named after the
-// kind of target that the autoscaler has.
+// Halves of the cluster. Their names are the label of their nodes and the namespace of their pods, and the type of target of
+// their autoscaler.
 const (
 	value = iota
 	average
@@ -37,16 +37,16 @@ func half(i int) string { return []string{"value", "average"}[i] }
 
 const (
 	halfLabel = "half"
-	// system is the namespace of our programs.
+	// system is the namespace of the programs.
 	system = "minicluster-system"
-	// patience is how long something may take that is no part of what is measured.
+	// patience is the timeout of steps that are not measured.
 	patience = 3 * time.Minute
 )
 
 //go:embed tutorial.yaml
 var tutorial []byte
 
-// world is the cluster, with the programs of ours that run beside it.
+// world is a cluster with the programs under test.
 type world struct {
 	*cluster.Cluster
 	flux     clientset.Interface
@@ -73,7 +73,7 @@ func newWorld(ctx context.Context) (_ *world, err error) {
 		}
 	}()
 	if w.flux, err = clientset.NewForConfig(kube.Config()); err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
+		return nil, fmt.Errorf("creating a client: %w", err)
 	}
 	if err := w.addNodes(ctx); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func newWorld(ctx context.Context) (_ *world, err error) {
 	for i := range halves {
 		_, err := kube.Client().CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: half(i)}}, metav1.CreateOptions{})
 		if err != nil {
-			return nil, fmt.Errorf("making a namespace: %w", err)
+			return nil, fmt.Errorf("creating a namespace: %w", err)
 		}
 	}
 	return w, errors.Join(w.startController(), w.startMetrics(ctx))
@@ -92,7 +92,7 @@ func newWorld(ctx context.Context) (_ *world, err error) {
 
 func (w *world) path(name string) string { return filepath.Join(w.root, filepath.FromSlash(name)) }
 
-// addNodes makes the six nodes of the tutorial, of 24 to 32 cores, for each half.
+// addNodes creates the six nodes of the tutorial, with 24 to 32 cores, for each half.
 func (w *world) addNodes(ctx context.Context) error {
 	for i := range halves {
 		for n, cpus := range []int64{32, 32, 32, 32, 32, 24} {
@@ -107,18 +107,18 @@ func (w *world) addNodes(ctx context.Context) error {
 				Status:     corev1.NodeStatus{Capacity: has, Allocatable: has},
 			}, metav1.CreateOptions{})
 			if err != nil {
-				return fmt.Errorf("making a simulated node: %w", err)
+				return fmt.Errorf("creating a simulated node: %w", err)
 			}
 		}
 	}
 	return w.WaitForNodes(ctx)
 }
 
-// start starts one of our programs with the rights of its service account.
+// start starts a program with the rights of its service account.
 func (w *world) start(name string, args ...string) error {
 	kubeconfig, err := w.KubeconfigFor(cluster.ServiceAccountUser(system, name), "system:serviceaccounts", "system:serviceaccounts:"+system)
 	if err != nil {
-		return fmt.Errorf("making the credentials of %s: %w", name, err)
+		return fmt.Errorf("creating the credentials of %s: %w", name, err)
 	}
 	p, err := process.Start(process.Command{
 		Name: name, Path: w.path("bin/" + name), Args: append([]string{"--kubeconfig=" + kubeconfig}, args...),
@@ -136,28 +136,27 @@ func (w *world) startController() error {
 		"--drain-patience=0s", "--slow-start=1h") // simulated pods have no agents
 }
 
-// startMetrics starts the metrics API server. A Service that is another name for localhost leads there, since the control
-// plane has no other address.
+// startMetrics starts the metrics API server, with a Service of type ExternalName that refers to localhost.
 func (w *world) startMetrics(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("looking for a free port: %w", err)
+		return fmt.Errorf("finding a free port: %w", err)
 	}
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err := errors.Join(err, listener.Close()); err != nil {
-		return fmt.Errorf("looking for a free port: %w", err)
+		return fmt.Errorf("finding a free port: %w", err)
 	}
 	_, err = w.Client().CoreV1().Services(system).Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "minicluster-metrics"},
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("making a Service: %w", err)
+		return fmt.Errorf("creating a Service: %w", err)
 	}
 	return w.start("minicluster-metrics", "--bind-address=127.0.0.1", "--secure-port="+port, "--service-port="+port, "--metrics-bind-address=")
 }
 
-// stop ends everything. The logs of our programs go with the cluster, unless one of them ended by itself.
+// stop stops everything. It returns the log of a program that has ended by itself.
 func (w *world) stop() error {
 	var errs []error
 	for _, p := range w.programs {
@@ -172,7 +171,7 @@ func (w *world) stop() error {
 	return errors.Join(append(errs, w.Stop())...)
 }
 
-// fill starts what fills each half, and what scales it.
+// fill creates the application of each half and its autoscaler.
 func (w *world) fill(ctx context.Context) error {
 	if _, err := w.KubectlInput(ctx, bytes.NewReader(tutorial), "apply", "--validate=strict", "-n", half(value), "-f", "-"); err != nil {
 		return err
@@ -185,7 +184,7 @@ func (w *world) fillAverage(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading an example: %w", err)
 	}
-	// Its half of the cluster is all that it may use.
+	// It may only use its half of the cluster.
 	var object unstructured.Unstructured
 	if err := yaml.Unmarshal(mc, &object.Object); err != nil {
 		return fmt.Errorf("reading an example: %w", err)
@@ -204,7 +203,7 @@ func (w *world) fillAverage(ctx context.Context) error {
 	return err
 }
 
-// metricsWork waits until the metrics API answers.
+// metricsWork waits until the metrics API is available.
 func (w *world) metricsWork(ctx context.Context) error {
 	path := "/apis/custom.metrics.k8s.io/v1beta2/namespaces/" + half(value) + "/services/cluster-metrics/cpu_capacity_remaining"
 	var last error
@@ -218,8 +217,8 @@ func (w *world) metricsWork(ctx context.Context) error {
 	return nil
 }
 
-// autoscalerWorks waits until the autoscalers' controller has heard of MiniClusters. It looks for new kinds every half
-// a minute only, which is no part of what is to be seen.
+// autoscalerWorks waits until the HorizontalPodAutoscaler controller has discovered MiniClusters, which takes up to half a
+// minute.
 func (w *world) autoscalerWorks(ctx context.Context) error {
 	if err := w.fillAverage(ctx); err != nil {
 		return err
@@ -235,5 +234,5 @@ func (w *world) autoscalerWorks(ctx context.Context) error {
 	return err
 }
 
-// quantity is a number of cores.
+// quantity returns a number of cores.
 func quantity(cores int) resource.Quantity { return resource.MustParse(strconv.Itoa(cores)) }
