@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests: the product as a cluster has it, on a real node. Needs root and what a node needs (see
-# docs/contributing.md); where that is missing the tests are skipped, unless MINICLUSTER_E2E=required. Arguments go to
+# docs/development.md); where that is missing the tests are skipped, unless MINICLUSTER_E2E=required. Arguments go to
 # `go test`. With MINICLUSTER_E2E_AGAIN=N up to N tests that failed are run once more, one at a time, and said to have been.
 set -euo pipefail
 cd "$(dirname "$0")/.."

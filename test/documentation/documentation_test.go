@@ -23,7 +23,8 @@ const (
 	operations    = "docs/operations.md"
 	metricsAPI    = "docs/metrics.md"
 	opportunistic = "docs/opportunistic.md"
-	contributing  = "docs/contributing.md"
+	contributing  = "CONTRIBUTING.md"
+	development   = "docs/development.md"
 )
 
 var (

@@ -190,7 +190,7 @@ func TestTests(t *testing.T) {
 			assert.True(t, variables[name], "%s: nothing looks at %s", p.name, name)
 		}
 	}
-	guide := read(t, contributing)
+	guide := read(t, contributing) + read(t, development)
 	for name := range variables {
 		if !strings.HasPrefix(name, "MINICLUSTER_TEST_") { // of a test that starts itself
 			assert.Contains(t, guide, name, "an environment variable")
