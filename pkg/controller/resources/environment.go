@@ -45,6 +45,8 @@ type AgentImage struct {
 const (
 	// containers that run beside the others and end after them,
 	minorNativeSidecars = 29
+	// a limit of failed pods per index of a Job,
+	minorBackoffLimitPerIndex = 29
 	// volumes that are images,
 	minorImageVolumes = 31
 	// and requests of a pod as a whole.

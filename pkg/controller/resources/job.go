@@ -21,7 +21,7 @@ func countedExits() []int32 {
 	return []int32{ExitKilled, plan.ExitStopped, plan.ExitPrepare, plan.ExitBroker, plan.ExitHook}
 }
 
-// defaultBackoffLimit is far above what a long-lived cluster meets in lost pods.
+// defaultBackoffLimit is far above the number of times that a rank of a long-lived cluster is lost.
 const defaultBackoffLimit int32 = 100
 
 // defaultContainerAnnotation names the container that kubectl picks.
@@ -52,7 +52,7 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32) (*
 			CompletionMode: new(batchv1.IndexedCompletion),
 			Parallelism:    new(size),
 			Completions:    new(size),
-			BackoffLimit:   new(backoffLimit(mc)),
+			BackoffLimit:   mc.Spec.BackoffLimit,
 			// The work is done when the lead broker's program is: followers never
 			// end by themselves.
 			SuccessPolicy: &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{{SucceededIndexes: new("0")}}},
@@ -65,13 +65,7 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32) (*
 			},
 		},
 	}
-	if restartPolicy(mc) == corev1.RestartPolicyNever {
-		// After a pod has failed, the Job controller makes no other for a while, which
-		// doubles with each failure and would hold back growth, too. With a limit for
-		// each index it does so for that index only.
-		job.Spec.BackoffLimitPerIndex = job.Spec.BackoffLimit
-		job.Spec.MaxFailedIndexes = new(int32(0))
-	}
+	setBackoffLimits(mc, env, &job.Spec)
 	job.Spec.Template.Labels = podLabels(mc, f)
 	job.Spec.Template.Annotations = podAnnotations(mc)
 	if d := mc.Spec.DeadlineSeconds; d != nil && *d > 0 {
@@ -104,11 +98,27 @@ func podAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
 	return annotations
 }
 
-func backoffLimit(mc *v1alpha2.MiniCluster) int32 {
-	if mc.Spec.BackoffLimit != nil {
-		return *mc.Spec.BackoffLimit
+// setBackoffLimits sets how many failed pods a Job tolerates.
+//
+// After a pod has failed, the Job controller delays the next one, and the delay doubles with each failure. With a limit
+// per index (KEP-3850) the delay is per index, too, so that a rank that fails delays neither the others nor growth. A
+// limit for the whole Job would count the pods that a long-lived cluster loses, however many ranks it has, so there is
+// one only where the user sets it, and where there can be no limit per index: on servers that do not know it, and where
+// containers restart in place.
+func setBackoffLimits(mc *v1alpha2.MiniCluster, env Environment, job *batchv1.JobSpec) {
+	limit := mc.Spec.BackoffLimit
+	if limit == nil {
+		limit = new(defaultBackoffLimit)
 	}
-	return defaultBackoffLimit
+	inPlace := restartPolicy(mc) != corev1.RestartPolicyNever
+	if inPlace || !env.AtLeast(minorBackoffLimitPerIndex) {
+		job.BackoffLimit = limit
+	}
+	if inPlace {
+		return
+	}
+	job.BackoffLimitPerIndex = limit
+	job.MaxFailedIndexes = new(int32(0))
 }
 
 // podFailurePolicy makes a failing application fail the Job at once, while pods

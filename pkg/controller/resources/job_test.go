@@ -93,6 +93,37 @@ func TestPodFailurePolicy(t *testing.T) {
 	}
 }
 
+func TestBackoffLimits(t *testing.T) {
+	onFailure := func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Pod = &v1alpha2.PodSpec{RestartPolicy: corev1.RestartPolicyOnFailure}
+	}
+	three := func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(3)) }
+	for name, tc := range map[string]struct {
+		mods            []func(*v1alpha2.MiniCluster)
+		minor           int
+		limit, perIndex *int32
+	}{
+		"nothing set":                       {perIndex: new(defaultBackoffLimit)},
+		"a limit of the user":               {mods: []func(*v1alpha2.MiniCluster){three}, limit: new(int32(3)), perIndex: new(int32(3))},
+		"containers restart in place":       {mods: []func(*v1alpha2.MiniCluster){onFailure}, limit: new(defaultBackoffLimit)},
+		"in place, with a limit":            {mods: []func(*v1alpha2.MiniCluster){onFailure, three}, limit: new(int32(3))},
+		"a server without limits per index": {minor: 28, limit: new(defaultBackoffLimit), perIndex: new(defaultBackoffLimit)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mc := sample.MiniCluster(tc.mods...)
+			env := testEnvironment
+			if tc.minor > 0 {
+				env.ServerMinor = tc.minor
+			}
+			job, err := BuildJob(mc, NewFixed(mc), env, 4)
+			require.NoError(t, err)
+			assert.Equal(t, tc.limit, job.Spec.BackoffLimit)
+			assert.Equal(t, tc.perIndex, job.Spec.BackoffLimitPerIndex)
+			assert.Equal(t, tc.perIndex != nil, job.Spec.MaxFailedIndexes != nil)
+		})
+	}
+}
+
 func TestBuildSecret(t *testing.T) {
 	mc := sample.MiniCluster()
 	secret, err := BuildSecret(mc, sample.Zeroes{}, metav1.Now().Time)
