@@ -3,6 +3,9 @@
 
 SHELL := /bin/bash
 GO ?= go
+# One way to compile, as in hack/goflags.sh.
+export CGO_ENABLED := 0
+export GOFLAGS := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
 LOCAL_NODES ?= 4
 # Name of the image in the manifests that `make dist` writes.
 IMAGE ?= minicluster:latest
@@ -26,15 +29,16 @@ demo: kube-build build ## Play the scaling tutorial on a local Kubernetes (KEEP=
 .PHONY: test
 test: kube-build ## Unit and integration tests, with the race detector, on a local Kubernetes.
 	@hack/test.sh ./...
-	@cd test/kube && CGO_ENABLED=0 $(GO) test -vet=off ./...
+	@cd test/kube && $(GO) test -vet=off ./...
 	@# Files outside of a module change nothing about what Go has in its cache of results.
-	@cd test/monitoring && CGO_ENABLED=0 $(GO) test -count=1 -vet=off ./...
+	@cd test/monitoring && $(GO) test -count=1 -vet=off ./...
 
 ##@ Build
 
 .PHONY: build
 build: ## Build the programs into bin/.
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	@$(GO) run ./test/framework/gobuild/compile --what "the product" -- ./cmd/... ./test/framework/cluster/kubeup
+	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: kube-build
 kube-build: ## Build the local Kubernetes into bin/ (minutes the first time).

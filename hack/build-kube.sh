@@ -3,4 +3,5 @@
 # The first time takes minutes (progress is shown), from then on it is done at once unless test/kube has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. hack/goflags.sh
 exec go run ./test/framework/cluster/kubebuild "$@"

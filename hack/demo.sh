@@ -6,6 +6,7 @@
 # `hack/demo.sh stop` ends what was left.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. hack/goflags.sh
 
 state=$PWD/.demo
 kube=$state/kube
@@ -47,23 +48,32 @@ finish() {
 		cat <<-END
 
 			It is still running. To use it:
-			  export KUBECONFIG=$kube/kubeconfig
-			  $kubectl get miniclusters -A
-			  tail -f $log
-			To end it: hack/demo.sh stop
+			  export KUBECONFIG=$(quoted "$kube/kubeconfig")
+			  $(quoted "$kubectl") get miniclusters -A
+			  tail -f $(quoted "$log")
+			To stop it: $(quoted "$PWD/hack/demo.sh") stop
 		END
 	else
 		stop_all
 	fi
 }
 trap finish EXIT
+trap 'failed=0; exit 130' INT TERM
 
 title() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 k() { "$kubectl" "$@"; }
+# quoted prints words so that a shell reads the same words again.
+quoted() {
+	local word words=()
+	for word in "$@"; do
+		[[ $word =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]] || word="'${word//\'/\'\\\'\'}'"
+		words+=("$word")
+	done
+	printf '%s' "${words[*]}"
+}
 # show prints a command as a user would type it, and runs it.
 show() {
-	local words="$*"
-	printf '\n$ %s\n' "kubectl ${words#k }"
+	printf '\n$ %s\n' "kubectl $(quoted "${@:2}")"
 	"$@"
 }
 fail() {
@@ -100,7 +110,7 @@ settled() { # SIZE
 }
 # apply_size applies an example with another size, as an edit of the file would.
 apply_size() { # EXAMPLE SIZE
-	printf '\n$ sed "s/size: .*/size: %s/" %s | kubectl apply -f -\n' "$2" "$1"
+	printf "\n$ sed 's/^  size: .*/  size: %s/' %s | kubectl apply -f -\n" "$2" "$1"
 	sed "s/^  size: .*/  size: $2/" "$1" | k apply -f -
 }
 denied() { # REQUESTED GRANTED
@@ -127,8 +137,14 @@ denied() { # REQUESTED GRANTED
 title "Start a local Kubernetes with simulated nodes"
 stop_all
 mkdir -p "$state"
-go run ./test/framework/cluster/kubeup up --dir "$kube" --nodes 4
+# What kubeup prints is how to use a cluster that stays.
+go run ./test/framework/cluster/kubeup up --dir "$kube" --nodes 4 >/dev/null
 export KUBECONFIG=$kube/kubeconfig
+cat <<-END
+	The commands below can be repeated in another terminal while the demo runs, after
+	  cd $(quoted "$PWD"); export KUBECONFIG=$(quoted "$KUBECONFIG") PATH=$(quoted "$PWD/bin"):\$PATH
+	Ctrl-C stops the demo and the local Kubernetes.
+END
 show k get nodes
 
 title "Install the MiniCluster API and the controller's rights"

@@ -1,22 +1,20 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests: the product as a cluster has it, on a real node. Needs root and what a node needs (see
 # docs/development.md); where that is missing the tests are skipped, unless MINICLUSTER_E2E=required. Arguments go to
-# `go test`. With MINICLUSTER_E2E_AGAIN=N up to N tests that failed are run once more, one at a time, and said to have been.
+# `go test`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. hack/goflags.sh
 
 export MINICLUSTER_E2E=${MINICLUSTER_E2E:-1}
+compile_first "the product and its tests" -test ./cmd/... ./test/framework/node/... ./test/e2e/...
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 # Without the race detector: the product runs in containers. Built as its programs are, so that most is compiled already.
 # Tests wait most of the time, for autoscalers above all: three of them keep two processors busy enough.
-run() { # ARGUMENT...
-	CGO_ENABLED=0 go test -trimpath -vet=off -count=1 -timeout 20m -parallel 3 -v "$@" ./test/framework/node/... ./test/e2e/... 2>&1 | tee "$log"
-}
-
 status=0
-run "$@" || status=$?
+go test -vet=off -count=1 -timeout 20m -parallel 3 -v "$@" ./test/framework/node/... ./test/e2e/... 2>&1 | tee "$log" || status=$?
 
 passed=$(grep -cE '^--- PASS' "$log" || true)
 failed=$(grep -cE '^--- FAIL' "$log" || true)
@@ -35,14 +33,5 @@ if [ "$((passed + failed))" = 0 ]; then
 	echo "no end-to-end test ran:"
 	grep -A2 -E '^--- SKIP' "$log" | grep -E '^ +' | sed 's/^ */  /' | sort -u
 	[ "$MINICLUSTER_E2E" != required ] || exit 1
-fi
-# After a panic, which a timeout is, too, tests are missing.
-if [ "$failed" -gt 0 ] && [ "$failed" -le "${MINICLUSTER_E2E_AGAIN:-0}" ] && ! grep -q '^panic: ' "$log"; then
-	again=$(sed -nE 's/^--- FAIL: ([^ ]+) .*/\1/p' "$log" | sort -u | paste -sd '|')
-	printf '\ne2e: once more, one at a time: %s\n' "$again"
-	if run "$@" -parallel 1 -run "^($again)\$"; then
-		status=0
-		printf '\ne2e: FLAKY, failed beside others and passed alone (see above): %s\n' "$again"
-	fi
 fi
 exit "$status"

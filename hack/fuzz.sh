@@ -2,6 +2,7 @@
 # Runs every fuzz test of the repository for FUZZTIME each, or those of the packages that FUZZ names (a pattern of grep -E).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. hack/goflags.sh
 fuzztime=${FUZZTIME:-20s}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -3,6 +3,7 @@
 # it does not get; this tries again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. hack/goflags.sh
 
 again() {
 	local pause
@@ -18,8 +19,8 @@ fetch() { # FOLDER PATTERN...
 }
 
 fetch . ./...
-CGO_ENABLED=0 fetch test/kube ./... tool
-CGO_ENABLED=0 fetch test/monitoring ./...
+fetch test/kube ./... tool
+fetch test/monitoring ./...
 fetch hack/tools ./... tool
 fetch hack/tools/lint tool
 # Tidying looks at more than is built. Whether all is tidy is another question.

@@ -3,6 +3,7 @@
 # summary. Fails when a test fails, and when no test ran.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. hack/goflags.sh
 
 race=-race
 if ! command -v "${CC:-gcc}" >/dev/null; then
@@ -13,6 +14,14 @@ command -v prometheus >/dev/null ||
 	echo "test.sh: no Prometheus, so tests that need it are skipped: install package prometheus" >&2
 command -v chromedriver >/dev/null ||
 	echo "test.sh: no browser, so tests that need it are skipped: install packages chromium and chromium-driver" >&2
+
+packages=()
+for argument in "$@"; do
+	[[ $argument != ./* ]] || packages+=("$argument")
+done
+# shellcheck disable=SC2086
+compile_first "the product and its tests" $race -test "${packages[@]}"
+[ -z "$race" ] || export CGO_ENABLED=1
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

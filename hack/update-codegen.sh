@@ -4,6 +4,7 @@
 set -o errexit -o nounset -o pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. hack/goflags.sh
 
 module=$(go list -m)
 api=./pkg/apis/fluxframework/v1alpha2

@@ -49,11 +49,7 @@ func (n *Node) startContainerd(ctx context.Context) error {
 	if err := os.WriteFile(n.path("containerd.toml"), config, 0o600); err != nil {
 		return fmt.Errorf("writing containerd's configuration: %w", err)
 	}
-	path, err := exec.LookPath("containerd")
-	if err != nil {
-		return fmt.Errorf("starting containerd: %w", err)
-	}
-	p, err := n.launch("containerd", path, false, "--config="+n.path("containerd.toml"))
+	p, err := n.launch("containerd", n.binaries.Containerd, false, "--config="+n.path("containerd.toml"))
 	if err != nil {
 		return err
 	}
@@ -70,21 +66,27 @@ func (n *Node) startContainerd(ctx context.Context) error {
 	})
 }
 
-// containerdConfig is in the format of version 1 of containerd, which version 2 reads as well.
+// containerdConfig names the shim, so that one which the machine has installed is not found first.
 func (n *Node) containerdConfig() object {
 	return object{
-		"version": 2,
+		"version": 4,
 		"root":    n.path("containerd"),
 		"state":   "/run/containerd",
-		"grpc":    object{"address": n.socket()},
 		"plugins": object{
+			"io.containerd.server.v1.grpc":  object{"address": n.socket()},
+			"io.containerd.server.v1.ttrpc": object{"address": n.socket() + ".ttrpc"},
 			"io.containerd.internal.v1.opt": object{"path": n.path("containerd-opt")},
-			"io.containerd.grpc.v1.cri": object{
-				"sandbox_image": pauseImage,
+			"io.containerd.nri.v1.nri":      object{"disable": true},
+			"io.containerd.cri.v1.images":   object{"pinned_images": object{"sandbox": pauseImage}},
+			"io.containerd.cri.v1.runtime": object{
 				// Not every root may make a process less likely to be killed than root itself.
 				"restrict_oom_score_adj": true,
+				"containerd": object{"runtimes": object{"runc": object{
+					"runtime_type": "io.containerd.runc.v2",
+					"runtime_path": n.binaries.Shim,
+				}}},
 				"cni": object{
-					"bin_dir":  cniDir(),
+					"bin_dirs": []string{cniDir()},
 					"conf_dir": n.path("cni"),
 				},
 			},
@@ -163,7 +165,7 @@ func (n *Node) Import(ctx context.Context, archive string) error {
 }
 
 func (n *Node) ctr(ctx context.Context, stdin *os.File, args ...string) (string, error) {
-	return n.Run(ctx, stdin, "ctr", append([]string{"--address=" + n.socket()}, args...)...)
+	return n.Run(ctx, stdin, n.binaries.Ctr, append([]string{"--address=" + n.socket()}, args...)...)
 }
 
 // Run runs a program of this machine in the namespaces of the node and returns what it prints. The error holds what it

@@ -22,9 +22,6 @@ func Missing() []error {
 		missing = append(missing, fmt.Errorf("a real node needs root, this is user %d", os.Geteuid()))
 	}
 	for _, program := range []struct{ name, pkg string }{
-		{"containerd", "containerd"},
-		{"ctr", "containerd"},
-		{"containerd-shim-runc-v2", "containerd"},
 		{"runc", "runc"},
 		{"iptables", "iptables"},
 	} {

@@ -3,7 +3,7 @@
 // whose first process it is to end for all of it to be gone. There is no way out of its network, and any number of
 // nodes can run side by side.
 //
-// It needs root, and containerd, runc, CNI plugins and iptables on the machine, see Missing. The control plane is that
+// It needs root, and runc, CNI plugins and iptables on the machine, see Missing. The control plane is that
 // of package test/framework/cluster; a Node can do what a Cluster can.
 package node
 

@@ -52,8 +52,9 @@ type application struct {
 func startApplication(t *testing.T, kube kubernetes.Interface, namespace, root string) *application {
 	t.Helper()
 	a := &application{kube: kube, namespace: namespace, dir: t.TempDir(), load: make(chan time.Duration), instances: map[string]instance{}}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", a.dir, "./"+example+"/http-requests")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", a.dir, "./"+example+"/http-requests")
 	build.Dir = root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	require.NoError(t, a.tell())

@@ -1,22 +1,18 @@
 package kubebin
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
+
+	"minicluster.internal/operator/test/framework/gobuild"
 )
 
-const (
-	lockFile = ".kube-lock"
-
-	interruptPatience = 5 * time.Second
-)
+const lockFile = ".kube-lock"
 
 // build leaves the programs in a directory; it does nothing if they are there and nothing has changed.
 func build(ctx context.Context, module, dir string, log io.Writer, s set) error {
@@ -52,27 +48,28 @@ func build(ctx context.Context, module, dir string, log io.Writer, s set) error 
 }
 
 func compile(ctx context.Context, module, dir string, log io.Writer, s set) error {
-	progress := newProgress(log)
-	defer progress.finish()
+	progress := gobuild.NewProgress(log)
+	defer progress.Finish()
 
 	// Listing fetches the modules where they are missing, so it comes first and is watched too.
-	progress.say("looking for the sources of Kubernetes")
-	versions, err := run(ctx, module, progress, "list", "-m", "-f", "{{.Version}}", kubernetesModule, kwokModule)
+	progress.Say("looking for the sources of Kubernetes")
+	versions, err := gobuild.Run(ctx, module, environment(), progress, "list", "-m", "-f", "{{.Version}}", kubernetesModule, kwokModule)
 	if err != nil {
 		return err
 	}
 	kubernetes, kwok, _ := strings.Cut(strings.TrimSpace(versions), "\n")
-	flags := []string{"-buildvcs=false", "-ldflags=" + linkerFlags(kubernetes, kwok)}
-	stale, err := run(ctx, module, progress, append(append([]string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}, flags...), s.packages...)...)
+	// The product is compiled with the same flags, so Go's cache has the packages in common for both.
+	flags := []string{"-trimpath", "-buildvcs=false", "-ldflags=" + linkerFlags(kubernetes, kwok)}
+	stale, err := gobuild.Stale(ctx, module, environment(), progress, slices.Concat(flags, s.packages)...)
 	if err != nil {
 		return err
 	}
-	progress.compiling(len(strings.Fields(stale)))
-	args := append([]string{"build", "-v", "-o", dir + string(filepath.Separator)}, flags...)
-	if _, err := run(ctx, module, progress, append(args, s.packages...)...); err != nil {
+	progress.Compiling("Kubernetes", stale)
+	args := slices.Concat([]string{"build", "-v", "-o", dir + string(filepath.Separator)}, flags, s.packages)
+	if _, err := gobuild.Run(ctx, module, environment(), progress, args...); err != nil {
 		return err
 	}
-	progress.say(fmt.Sprintf("built %s (Kubernetes %s)", s, kubernetes))
+	progress.Say(fmt.Sprintf("built %s (Kubernetes %s)", s, kubernetes))
 	return nil
 }
 
@@ -95,26 +92,8 @@ func linkerFlags(kubernetes, kwok string) string {
 }
 
 func goOutput(ctx context.Context, dir string, args ...string) (string, error) {
-	return run(ctx, dir, io.Discard, args...)
+	return gobuild.Run(ctx, dir, environment(), io.Discard, args...)
 }
 
-// run calls the go command, without cgo: the programs then need no C compiler to build and no libraries to run.
-func run(ctx context.Context, dir string, watcher io.Writer, args ...string) (string, error) {
-	var stdout bytes.Buffer
-	var complaints tail
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	cmd.Stdout = &stdout
-	cmd.Stderr = io.MultiWriter(watcher, &complaints)
-	// Interrupted, the go command ends its compilers and removes its temporary files; killed, it would not.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = interruptPatience
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", fmt.Errorf("go %s: %w", args[0], ctx.Err())
-		}
-		return "", fmt.Errorf("go %s: %w\n%s", args[0], err, complaints.String())
-	}
-	return stdout.String(), nil
-}
+// environment switches cgo off: the programs then need no C compiler to build and no libraries to run.
+func environment() []string { return []string{"CGO_ENABLED=0", "GOWORK=off"} }

@@ -21,7 +21,7 @@ case $1 in
 env) echo go1.26.0 linux amd64 ;;
 list)
   case $2 in
-  -m) printf 'v1.36.3\nv0.8.0\n' ;;
+  -m) printf 'v1.37.2\nv0.8.0\n' ;;
   *) printf 'k8s.io/api/core/v1\n\n' ;;
   esac ;;
 build)
@@ -29,7 +29,7 @@ build)
   if [ -n "$BROKEN" ]; then echo "main.go:1:1: broken" >&2; exit 1; fi
   if [ -n "$SLOW" ]; then exec sleep 100; fi
   dir=$4
-  shift 6
+  shift 7
   for package; do : >"$dir${package##*/}"; done ;;
 esac
 `
@@ -62,12 +62,12 @@ func TestEnsureBuildsOnce(t *testing.T) {
 	assert.FileExists(t, programs.Kwok)
 	assert.FileExists(t, programs.Kubectl)
 	assert.FileExists(t, programs.MetricsServer)
-	assert.Contains(t, log.String(), "built localkube, kwok, kubectl and metrics-server (Kubernetes v1.36.3)")
+	assert.Contains(t, log.String(), "built localkube, kwok, kubectl and metrics-server (Kubernetes v1.37.2)")
 	first := calls()
 	require.Len(t, first, 4)
 	assert.Contains(t, first[3], "build -v -o ")
-	assert.Contains(t, first[3], "-X k8s.io/component-base/version.gitVersion=v1.36.3")
-	assert.Contains(t, first[3], "-X k8s.io/client-go/pkg/version.gitMinor=36")
+	assert.Contains(t, first[3], "-X k8s.io/component-base/version.gitVersion=v1.37.2")
+	assert.Contains(t, first[3], "-X k8s.io/client-go/pkg/version.gitMinor=37")
 	assert.Contains(t, first[3], "-X sigs.k8s.io/kwok/pkg/consts.Version=0.8.0")
 
 	_, err = Ensure(t.Context(), root, nil)
@@ -90,11 +90,11 @@ func TestEnsureNodeBuildsASetOfItsOwn(t *testing.T) {
 	var log bytes.Buffer
 	programs, err := EnsureNode(t.Context(), root, &log)
 	require.NoError(t, err)
-	for _, path := range []string{programs.Init, programs.Kubelet, programs.KubeProxy, programs.CoreDNS} {
+	for _, path := range []string{programs.Init, programs.Kubelet, programs.KubeProxy, programs.CoreDNS, programs.Containerd, programs.Shim, programs.Ctr} {
 		assert.FileExists(t, path)
 	}
 	assert.NoFileExists(t, filepath.Join(root, "bin", "localkube"))
-	assert.Contains(t, log.String(), "built nodeinit, coredns, kubelet and kube-proxy (Kubernetes v1.36.3)")
+	assert.Contains(t, log.String(), "built nodeinit, coredns, kubelet, kube-proxy, containerd, containerd-shim-runc-v2 and ctr (Kubernetes v1.37.2)")
 	calls()
 
 	_, err = Ensure(t.Context(), root, nil)

@@ -25,8 +25,8 @@ type Binaries struct {
 	MetricsServer string
 }
 
-// NodeBinaries are the paths of the programs that a real node needs besides, as far as they are made here: containerd,
-// runc and the CNI plugins are not.
+// NodeBinaries are the paths of the programs that a real node needs besides, as far as they are made here: runc
+// and the CNI plugins are not.
 type NodeBinaries struct {
 	// Init holds the namespaces of the node.
 	Init      string
@@ -34,6 +34,8 @@ type NodeBinaries struct {
 	KubeProxy string
 	// CoreDNS has only the plugins that a test needs.
 	CoreDNS string
+	// Containerd runs containers, by Shim; Ctr imports images.
+	Containerd, Shim, Ctr string
 }
 
 func binariesIn(dir string) Binaries {
@@ -47,10 +49,13 @@ func binariesIn(dir string) Binaries {
 
 func nodeBinariesIn(dir string) NodeBinaries {
 	return NodeBinaries{
-		Init:      filepath.Join(dir, "nodeinit"),
-		Kubelet:   filepath.Join(dir, "kubelet"),
-		KubeProxy: filepath.Join(dir, "kube-proxy"),
-		CoreDNS:   filepath.Join(dir, "coredns"),
+		Init:       filepath.Join(dir, "nodeinit"),
+		Kubelet:    filepath.Join(dir, "kubelet"),
+		KubeProxy:  filepath.Join(dir, "kube-proxy"),
+		CoreDNS:    filepath.Join(dir, "coredns"),
+		Containerd: filepath.Join(dir, "containerd"),
+		Shim:       filepath.Join(dir, "containerd-shim-runc-v2"),
+		Ctr:        filepath.Join(dir, "ctr"),
 	}
 }
 

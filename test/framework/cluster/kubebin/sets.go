@@ -10,6 +10,7 @@ const (
 	kubernetesModule    = "k8s.io/kubernetes"
 	kwokModule          = "sigs.k8s.io/kwok"
 	metricsServerModule = "sigs.k8s.io/metrics-server"
+	containerdModule    = "github.com/containerd/containerd/v2"
 )
 
 // set is programs that are built together.
@@ -41,6 +42,9 @@ func nodeSet() set {
 			"./coredns",
 			kubernetesModule + "/cmd/kubelet",
 			kubernetesModule + "/cmd/kube-proxy",
+			containerdModule + "/cmd/containerd",
+			containerdModule + "/cmd/containerd-shim-runc-v2",
+			containerdModule + "/cmd/ctr",
 		},
 	}
 }

@@ -30,6 +30,8 @@ type options struct {
 	audit bool
 	// metrics asks for a metrics-server.
 	metrics bool
+	// stopCommand is what the user is advised to stop the cluster with.
+	stopCommand string
 }
 
 func main() {
@@ -69,6 +71,11 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// How to stop a cluster that has a directory of its own depends on that.
+	o.stopCommand = "make kube-down"
+	if o.dir != "" {
+		o.stopCommand = "go run ./test/framework/cluster/kubeup down --dir " + quote(dir)
+	}
 	o.dir = dir
 	switch args[0] {
 	case "up":
@@ -89,7 +96,7 @@ func up(ctx context.Context, o options, out, log io.Writer) error {
 	switch running := state.running(o.dir); {
 	case len(state.Processes) > 0 && len(running) == len(state.Processes):
 		fmt.Fprintln(log, "The cluster is running already.")
-		printUsage(out, o.dir, state.Kubectl)
+		printUsage(out, o, state.Kubectl)
 		return nil
 	default:
 		// What is left of a cluster that broke down would be in the way of the new one.
@@ -113,7 +120,7 @@ func up(ctx context.Context, o options, out, log io.Writer) error {
 	if err := state.save(o.dir); err != nil {
 		return errors.Join(err, kube.Stop())
 	}
-	printUsage(out, o.dir, state.Kubectl)
+	printUsage(out, o, state.Kubectl)
 	return nil
 }
 
@@ -125,10 +132,10 @@ func nodeCount(nodes int) int {
 	return nodes
 }
 
-func printUsage(out io.Writer, dir, kubectl string) {
-	fmt.Fprintf(out, "export KUBECONFIG=%s\n", quote(filepath.Join(dir, "kubeconfig")))
+func printUsage(out io.Writer, o options, kubectl string) {
+	fmt.Fprintf(out, "export KUBECONFIG=%s\n", quote(filepath.Join(o.dir, "kubeconfig")))
 	fmt.Fprintf(out, "# kubectl of the same version: %s\n", kubectl)
-	fmt.Fprintln(out, "# stop it with: make kube-down")
+	fmt.Fprintln(out, "# stop it with: "+o.stopCommand)
 }
 
 // quote makes a path safe to paste into a shell.

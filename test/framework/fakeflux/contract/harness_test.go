@@ -36,7 +36,9 @@ var buildFake = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, "flux"), "..").CombinedOutput()
+	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-o", filepath.Join(dir, "flux"), "..")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build fakeflux: %w: %s", err, out)
 	}

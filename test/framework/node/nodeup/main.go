@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	case "up":
 		return up(ctx, where, *metrics, out, log)
 	case "import":
-		return importImages(ctx, where, flags.Args())
+		return importImages(ctx, where, flags.Args(), log)
 	case "down":
 		return node.Remove(ctx, where)
 	default:
@@ -96,7 +96,7 @@ func up(ctx context.Context, dir string, metrics bool, out, log io.Writer) error
 	return nil
 }
 
-func importImages(ctx context.Context, dir string, files []string) error {
+func importImages(ctx context.Context, dir string, files []string, log io.Writer) error {
 	_, found, err := node.Find(dir)
 	if err != nil {
 		return err
@@ -104,9 +104,17 @@ func importImages(ctx context.Context, dir string, files []string) error {
 	if !found {
 		return fmt.Errorf("no node runs in %s", dir)
 	}
+	root, err := kubebin.Root(".")
+	if err != nil {
+		return err
+	}
+	programs, err := kubebin.EnsureNode(ctx, root, log)
+	if err != nil {
+		return err
+	}
 	for _, file := range files {
 		// The socket is a file like any other, so this works from outside of the node's namespaces.
-		cmd := exec.CommandContext(ctx, "ctr", "--address="+node.Socket(dir), "--namespace="+node.ImageNamespace, "images", "import", file)
+		cmd := exec.CommandContext(ctx, programs.Ctr, "--address="+node.Socket(dir), "--namespace="+node.ImageNamespace, "images", "import", file)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("importing %s: %w", file, err)

@@ -1,4 +1,4 @@
-package kubebin
+package gobuild
 
 import (
 	"bytes"
@@ -12,30 +12,30 @@ import (
 
 func TestProgress(t *testing.T) {
 	var out bytes.Buffer
-	p := newProgress(&out)
-	p.say("looking")
-	fmt.Fprint(p, "go: downloading k8s.io/api v0.36.3\ngo: downloading k8s.io/kub")
+	p := NewProgress(&out)
+	p.Say("looking")
+	fmt.Fprint(p, "go: downloading k8s.io/api v0.37.2\ngo: downloading k8s.io/kub")
 	assert.Equal(t, "looking: 1 modules fetched, 0s", p.line())
-	fmt.Fprint(p, "ernetes v1.36.3\n")
+	fmt.Fprint(p, "ernetes v1.37.2\n")
 	assert.Equal(t, "looking: 2 modules fetched, 0s", p.line())
 
-	p.compiling(2)
+	p.Compiling("Kubernetes", 2)
 	assert.Equal(t, "compiling Kubernetes: 0 of 2 packages, 0s", p.line())
 	fmt.Fprint(p, "k8s.io/api/core/v1\n# a warning\n")
 	assert.Equal(t, "compiling Kubernetes: 1 of 2 packages, 0s", p.line())
 	fmt.Fprint(p, "k8s.io/kubernetes/cmd/kubectl\n")
 	assert.Equal(t, "compiling Kubernetes: linking, 0s", p.line())
-	p.say("built")
-	p.finish()
+	p.Say("built")
+	p.Finish()
 	assert.Equal(t, "looking, 0s\ncompiling Kubernetes: 0 of 2 packages, 0s\nbuilt: 2 modules fetched, 0s\n", out.String())
 }
 
 func TestProgressWarnsOfALongBuild(t *testing.T) {
 	var out bytes.Buffer
-	p := newProgress(&out)
-	p.compiling(manyPackages + 1)
-	p.finish()
-	assert.Contains(t, out.String(), firstTime)
+	p := NewProgress(&out)
+	p.Compiling("Kubernetes", manyPackages+1)
+	p.Finish()
+	assert.Contains(t, out.String(), "Compiling Kubernetes takes minutes")
 }
 
 func TestIsTerminal(t *testing.T) {

@@ -1,4 +1,4 @@
-package kubebin
+package gobuild
 
 import (
 	"bytes"
@@ -16,9 +16,8 @@ const (
 	logInterval      = 15 * time.Second
 )
 
-// progress tells somebody who waits for the go command how far it is. It reads the go command's messages as an
-// io.Writer.
-type progress struct {
+// Progress shows how far the go command is. It reads the go command's messages as an io.Writer.
+type Progress struct {
 	out      io.Writer
 	terminal bool
 	started  time.Time
@@ -34,8 +33,8 @@ type progress struct {
 	shown    string
 }
 
-func newProgress(out io.Writer) *progress {
-	p := &progress{
+func NewProgress(out io.Writer) *Progress {
+	p := &Progress{
 		out:      out,
 		terminal: isTerminal(out),
 		started:  time.Now(),
@@ -55,7 +54,7 @@ func isTerminal(out io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-func (p *progress) loop() {
+func (p *Progress) loop() {
 	defer close(p.stopped)
 	interval := logInterval
 	if p.terminal {
@@ -75,8 +74,8 @@ func (p *progress) loop() {
 	}
 }
 
-// say begins a new phase and shows it at once.
-func (p *progress) say(phase string) {
+// Say begins a new phase and shows it at once.
+func (p *Progress) Say(phase string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.phase = phase
@@ -84,26 +83,26 @@ func (p *progress) say(phase string) {
 	p.show()
 }
 
-// compiling begins the phase in which packages are counted.
-func (p *progress) compiling(total int) {
+// Compiling begins the phase in which packages are counted.
+func (p *Progress) Compiling(what string, total int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.phase = "compiling Kubernetes"
+	p.phase = "compiling " + what
 	p.compiled, p.total = 0, total
 	if total > manyPackages {
 		p.eraseLine()
-		fmt.Fprintln(p.out, firstTime)
+		fmt.Fprintf(p.out, firstTime+"\n", what)
 	}
 	p.show()
 }
 
 const (
 	manyPackages = 1000
-	firstTime    = "Kubernetes has to be compiled: this takes minutes and 5 GB of Go's caches, but is not repeated."
+	firstTime    = "Compiling %s takes minutes the first time. Go caches the result."
 )
 
-// finish leaves the last line standing.
-func (p *progress) finish() {
+// Finish leaves the last line on the screen.
+func (p *Progress) Finish() {
 	close(p.stop)
 	<-p.stopped
 	p.mu.Lock()
@@ -114,7 +113,7 @@ func (p *progress) finish() {
 }
 
 // Write implements io.Writer for the go command's messages.
-func (p *progress) Write(b []byte) (int, error) {
+func (p *Progress) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.partial = append(p.partial, b...)
@@ -135,7 +134,7 @@ func (p *progress) Write(b []byte) (int, error) {
 
 // line is what is shown. A program is linked after its package was announced, so when all packages have been
 // announced it is the linker that is being waited for.
-func (p *progress) line() string {
+func (p *Progress) line() string {
 	elapsed := time.Since(p.started).Round(time.Second)
 	switch {
 	case p.total > 0 && p.compiled >= p.total:
@@ -149,7 +148,7 @@ func (p *progress) line() string {
 	}
 }
 
-func (p *progress) show() {
+func (p *Progress) show() {
 	line := p.line()
 	if line == p.shown {
 		return
@@ -162,7 +161,7 @@ func (p *progress) show() {
 	}
 }
 
-func (p *progress) eraseLine() {
+func (p *Progress) eraseLine() {
 	if p.terminal {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}

@@ -1,4 +1,4 @@
-package kubebin
+package gobuild
 
 import (
 	"fmt"
@@ -30,7 +30,7 @@ func TestIsPackage(t *testing.T) {
 		"k8s.io/api/core/v1":                 true,
 		"fmt":                                true,
 		"# k8s.io/api/core/v1":               false,
-		"go: downloading k8s.io/api v0.36.3": false,
+		"go: downloading k8s.io/api v0.37.2": false,
 		"main.go:3:2: undefined: x":          false,
 		"":                                   false,
 		"\tmain.go:4:5: other declaration of parse": false,
