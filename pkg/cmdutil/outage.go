@@ -19,7 +19,7 @@ const (
 	outageRetryMax  = 2 * time.Second
 )
 
-// outage makes requests wait while no connection to the API server can be established. Otherwise
+// outage delays requests while no connection to the API server can be established. Otherwise
 // they would fail, and their callers would retry with delays of up to 30 seconds (watches, by
 // client-go) or a minute (syncs), long after the server has become available again. A waiting
 // request blocks its worker, which limits the number of attempts. Only requests that have not been

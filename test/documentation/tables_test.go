@@ -258,7 +258,7 @@ func TestMetricTables(t *testing.T) {
 	named := column(t, operations, "## Metrics", 0)
 	same(t, "metric", operations, ownMetrics(named), registered(t, "pkg/controller"))
 
-	ofMetrics := column(t, metricsAPI, "## Its own metrics", 0)
+	ofMetrics := column(t, metricsAPI, "## Metrics of the server", 0)
 	maps.Copy(ofMetrics, column(t, opportunistic, "## Metrics", 0))
 	same(t, "metric", metricsAPI+" and "+opportunistic, ownMetrics(ofMetrics), registered(t, "pkg/metrics"))
 

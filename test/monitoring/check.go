@@ -168,8 +168,8 @@ func missing(wanted, known []string) []error {
 
 var inLegend = regexp.MustCompile(`\{\{\s*([a-zA-Z_]+)\s*\}\}`)
 
-// check returns an error if a query cannot be parsed, uses a metric or a label that does not exist, or applies a function
-// to a metric of the wrong type.
+// check returns an error if a query cannot be parsed, uses a metric or a label that does not exist, or applies a
+// function to a metric of the wrong type.
 func (c *checker) check(q shippedqueries.Query) error {
 	expression, err := parse(q)
 	if err != nil {

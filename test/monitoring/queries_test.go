@@ -28,7 +28,8 @@ func newTestChecker(t *testing.T) (*checker, []shippedqueries.Query) {
 	return c, queries
 }
 
-// TestQueries checks that every query in the dashboard and in the rules is valid, and that its metrics and labels exist.
+// TestQueries checks that every query in the dashboard and in the rules is valid, and that its metrics and labels
+// exist.
 func TestQueries(t *testing.T) {
 	c, queries := newTestChecker(t)
 	assert.Greater(t, len(queries), 50)

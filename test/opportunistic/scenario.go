@@ -2,8 +2,8 @@ package main
 
 import "time"
 
-// Numbers of the tutorial: 184 cores, of which other pods use 30 and 30 stay free, between 2 and 17 paying pods of 4 cores,
-// and an application with pods of one core.
+// Numbers of the tutorial: 184 cores, of which other pods use 30 and 30 stay free, between 2 and 17 paying pods of
+// 4 cores, and an application with pods of one core.
 const (
 	cores       = 184
 	otherCores  = 30

@@ -25,8 +25,8 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// Halves of the cluster. Their names are the label of their nodes and the namespace of their pods, and the type of target of
-// their autoscaler.
+// Halves of the cluster. Their names are the label of their nodes and the namespace of their pods, and the type of
+// target of their autoscaler.
 const (
 	value = iota
 	average
@@ -217,8 +217,8 @@ func (w *world) metricsWork(ctx context.Context) error {
 	return nil
 }
 
-// autoscalerWorks waits until the HorizontalPodAutoscaler controller has discovered MiniClusters, which takes up to half a
-// minute.
+// autoscalerWorks waits until the HorizontalPodAutoscaler controller has discovered MiniClusters, which takes up
+// to half a minute.
 func (w *world) autoscalerWorks(ctx context.Context) error {
 	if err := w.fillAverage(ctx); err != nil {
 		return err

@@ -59,9 +59,9 @@ type headroomKey struct {
 // headroom returns the headroom of a workload.
 //
 // Pending pods of others count as if they were running on a node where they would fit if the workload made room:
-// otherwise they would stay pending in a full cluster. That does not apply to pods that fit on no node, that have a lower
-// priority than the workload, or that have the same priority and belong to a MiniCluster, because two MiniClusters of
-// the same priority must not displace one another.
+// otherwise they would stay pending in a full cluster. That does not apply to pods that fit on no node, that have
+// a lower priority than the workload, or that have the same priority and belong to a MiniCluster, because two
+// MiniClusters of the same priority must not displace one another.
 func (s *snapshot) headroom(w *workload) *headroom {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -50,8 +50,8 @@ func (h *headroom) metrics() Metrics {
 	return m
 }
 
-// add adds the metrics of one kind, including those that are 0: an autoscaler would get an error if a metric disappeared
-// while the last GPU is in use.
+// add adds the metrics of one kind, including those that are 0: an autoscaler would get an error if a metric
+// disappeared while the last GPU is in use.
 func (m Metrics) add(kind string, resources []corev1.ResourceName, r *Resources) {
 	for name := range distinct(resources) {
 		m[prefix(name)+"_"+kind] = quantity(name, r.Get(name))
@@ -85,7 +85,8 @@ func prefix(name corev1.ResourceName) string {
 	}
 }
 
-// distinct omits resources whose metrics would have the same names as those of an earlier one, such as a.b/gpu and a_b/gpu.
+// distinct omits resources whose metrics would have the same names as those of an earlier one, such as a.b/gpu and
+// a_b/gpu.
 func distinct(resources []corev1.ResourceName) iter.Seq[corev1.ResourceName] {
 	return func(yield func(corev1.ResourceName) bool) {
 		seen := make(map[string]bool, len(resources))

@@ -17,11 +17,11 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// podRecord contains the fields of a pod that this package needs. It replaces the pod in the cache of an informer, which
-// may contain very many.
+// podRecord contains the fields of a pod that this package needs. It replaces the pod in the cache of an informer,
+// which may contain very many.
 type podRecord struct {
-	// ObjectMeta has only the name, the namespace, the UID and the resource version, and the labels if the watcher keeps
-	// them.
+	// ObjectMeta has only the name, the namespace, the UID and the resource version, and the labels if the watcher
+	// keeps them.
 	metav1.ObjectMeta
 	// Ended is set if the pod has succeeded or failed, and therefore holds no resources.
 	Ended bool
@@ -49,7 +49,8 @@ type podShape [sha256.Size]byte
 type placement struct {
 	// Nominated is the node on which the scheduler preempts other pods for this one, or "".
 	Nominated string
-	// Gated is set if the scheduler does not consider the pod, because of a scheduling gate or because it is being deleted.
+	// Gated is set if the scheduler does not consider the pod, because of a scheduling gate or because it is being
+	// deleted.
 	Gated bool
 
 	// constrained is set if the pod has a node selector or a node affinity.

@@ -195,7 +195,8 @@ type fit struct {
 	total int64
 }
 
-// fitOf returns how many pods with some needs would fit on the nodes that a placement allows. The caller holds the lock.
+// fitOf returns how many pods with some needs would fit on the nodes that a placement allows. The caller holds the
+// lock.
 func (s *snapshot) fitOf(p *placement, all needs) *fit {
 	key := fitKey{p.key, all.String()}
 	if found := s.fits[key]; found != nil {

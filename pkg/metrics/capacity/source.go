@@ -217,8 +217,8 @@ func (s *Source) headroom(snap *snapshot, mc *v1alpha2.MiniCluster) (*headroom, 
 	return snap.headroom(w), nil
 }
 
-// sizeFitting returns the size that fits, within the bounds of a MiniCluster: the controller would reject any other size
-// that an autoscaler set.
+// sizeFitting returns the size that fits, within the bounds of a MiniCluster: the controller would reject any
+// other size that an autoscaler set.
 func sizeFitting(mc *v1alpha2.MiniCluster, h *headroom) (int64, error) {
 	if len(h.Uncounted) > 0 {
 		return 0, fmt.Errorf("%w: %s", errUncounted, h.Uncounted)

@@ -6,8 +6,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// clusterState records all nodes, and all pods that hold or need resources. Applying an event takes constant time, and
-// events of different objects may arrive in any order, for example a pod before its node. It is safe for concurrent use.
+// clusterState records all nodes, and all pods that hold or need resources. Applying an event takes constant time,
+// and events of different objects may arrive in any order, for example a pod before its node. It is safe for
+// concurrent use.
 type clusterState struct {
 	mu    sync.Mutex
 	nodes map[string]nodeState

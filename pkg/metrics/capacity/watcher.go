@@ -163,8 +163,8 @@ func newJobRecord(job *batchv1.Job) *jobRecord {
 	return r
 }
 
-// withDefaultRequests returns the spec of a template with the defaults of its pods: the API server sets missing requests
-// to the limits in pods, but not in templates.
+// withDefaultRequests returns the spec of a template with the defaults of its pods: the API server sets missing
+// requests to the limits in pods, but not in templates.
 func withDefaultRequests(spec *corev1.PodSpec) *corev1.PodSpec {
 	spec = spec.DeepCopy()
 	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
