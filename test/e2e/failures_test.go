@@ -305,7 +305,7 @@ spec:
 	restart("status", "--timeout=60s")
 	require.Eventually(t, func() bool {
 		mc := getMiniCluster(context.WithoutCancel(t.Context()), t, kube, namespace, "flux-sample")
-		return mc.Status.ReadySize == 4 && meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady)
+		return mc.Status.ObservedGeneration == mc.Generation && mc.Status.ReadySize == 4 && meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady)
 	}, readyPatience, 10*pollInterval)
 	assert.Equal(t, "4", getJob(t, kube, namespace, "flux-sample").Annotations[v1alpha2.AnnotationAppliedSize])
 }

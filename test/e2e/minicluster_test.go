@@ -66,14 +66,14 @@ func getMiniCluster(ctx context.Context, t *testing.T, kube *node.Node, namespac
 	return mc
 }
 
-// eventuallyCondition waits until a MiniCluster has a condition with a status and a reason.
+// eventuallyCondition waits until a MiniCluster has a condition with a status and a reason, which is about its current spec.
 func eventuallyCondition(t *testing.T, kube *node.Node, namespace, name, condition string, status metav1.ConditionStatus, reason string) *v1alpha2.MiniCluster {
 	t.Helper()
 	var mc *v1alpha2.MiniCluster
 	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
 		mc = getMiniCluster(ctx, t, kube, namespace, name)
 		c := meta.FindStatusCondition(mc.Status.Conditions, condition)
-		return c != nil && c.Status == status && c.Reason == reason, nil
+		return c != nil && c.Status == status && c.Reason == reason && mc.Status.ObservedGeneration == mc.Generation, nil
 	})
 	if err != nil {
 		t.Fatalf("waiting for %s=%s (%s): %v\n%s", condition, status, reason, err, report(t, kube, namespace))

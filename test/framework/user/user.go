@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
@@ -106,6 +107,34 @@ func (c Clients) LeadPod(t testing.TB, name string) string {
 	require.NoError(t, err)
 	require.Len(t, pods.Items, 1)
 	return pods.Items[0].Name
+}
+
+// Settled says what a MiniCluster lacks to have settled at a size, "" when nothing. A status can be older than the Job: it
+// counts when it is about the current spec and the Job has that size too, which may still be on its way to another one.
+func (c Clients) Settled(ctx context.Context, name string, size int32) (string, error) {
+	mc, err := c.MiniClusters().Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	s := mc.Status
+	if mc.RequestedSize() != size || s.Size != size || s.ReadySize != size || s.ObservedGeneration != mc.Generation {
+		return fmt.Sprintf("spec.size is %d, status.size %d, ready %d, observed generation %d of %d",
+			mc.RequestedSize(), s.Size, s.ReadySize, s.ObservedGeneration, mc.Generation), nil
+	}
+	return c.JobHas(ctx, name, size)
+}
+
+// JobHas says what a MiniCluster's Job lacks to have that many pods, all of them ready, "" when nothing.
+func (c Clients) JobHas(ctx context.Context, name string, size int32) (string, error) {
+	job, err := c.Kube.BatchV1().Jobs(c.Namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	parallelism, completions, ready := ptr.Deref(job.Spec.Parallelism, 0), ptr.Deref(job.Spec.Completions, 0), ptr.Deref(job.Status.Ready, 0)
+	if parallelism != size || completions != size || job.Status.Active != size || ready != size {
+		return fmt.Sprintf("the Job's parallelism is %d, completions %d, active %d, ready %d", parallelism, completions, job.Status.Active, ready), nil
+	}
+	return "", nil
 }
 
 // Eventually waits until a check returns "", and fails with the last answer.

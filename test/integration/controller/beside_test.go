@@ -115,11 +115,11 @@ func TestSidecarsOfTheSameName(t *testing.T) {
 	f.waitFor("two", held)
 	f.waitForEvent("two", v1alpha2.ReasonNameHeld, `Service "nginx"`)
 	f.setSize("two", 3)
-	f.waitFor("two", ready(3), held)
+	f.waitFor("two", f.ready(3), held)
 	f.setSize("two", 4)
 	f.waitFor("two", specSize(3))
 	f.setSize("two", 2)
-	f.waitFor("two", ready(2), held)
+	f.waitFor("two", f.ready(2), held)
 	assert.True(t, metav1.IsControlledBy(f.service("nginx"), one), "it is still the first one's")
 	f.behind("nginx", "one-0")
 

@@ -181,7 +181,7 @@ func TestInvalidSpecIsReportedAndCanBeCorrected(t *testing.T) {
 	require.True(t, apierrors.IsNotFound(err), "nothing is made from an invalid spec")
 
 	f.patch("wrong", map[string]any{"spec": map[string]any{"flux": map[string]any{"connectTimeout": "10s"}}})
-	f.waitFor("wrong", ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
+	f.waitFor("wrong", f.ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
 }
 
 func TestLateEditIsReported(t *testing.T) {
@@ -205,7 +205,7 @@ func TestPatchThroughV1alpha1KeepsTheLayout(t *testing.T) {
 	f.createReady("view", 2, maxSize(4))
 	_, err := f.cluster.Kubectl(t.Context(), "-n", f.namespace, "patch", "miniclusters.v1alpha1.flux-framework.org", "view", "--type=merge", "-p", `{"spec":{"size":3}}`)
 	require.NoError(t, err)
-	mc := f.waitFor("view", ready(3), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
+	mc := f.waitFor("view", f.ready(3), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
 	assert.Equal(t, "/usr", mc.Spec.Flux.InstallRoot, "the premise of this test")
 	job := f.job("view")
 	assert.Equal(t, "view", job.Annotations[v1alpha2.AnnotationLayout])

@@ -52,13 +52,13 @@ func TestShrinkWaitsForJobs(t *testing.T) {
 	f.setSize("waits", 3)
 	f.waitFor("waits", draining(3))
 	f.setSize("waits", 4)
-	f.waitFor("waits", ready(4), notDraining, has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable))
+	f.waitFor("waits", f.ready(4), notDraining, has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable))
 	f.setSize("waits", 1)
 	f.waitFor("waits", draining(1))
 	agent.Busy(0)
-	f.waitFor("waits", ready(1), notDraining)
+	f.waitFor("waits", f.ready(1), notDraining)
 	f.setSize("waits", 4)
-	f.waitFor("waits", ready(4))
+	f.waitFor("waits", f.ready(4))
 	assert.Equal(t, []int{2, 3, 4, 1, 4}, agent.Sizes())
 	for _, n := range sizes() {
 		assert.Contains(t, []int32{4, 1}, n, "a size that the Job saw")
@@ -79,7 +79,7 @@ func TestDrainTimeout(t *testing.T) {
 	}
 	f.patch("timed", map[string]any{"spec": timeout(3)})
 	f.setSize("timed", 2)
-	f.waitFor("timed", ready(2), notDraining)
+	f.waitFor("timed", f.ready(2), notDraining)
 	f.waitForEvent("timed", "DrainTimedOut", "size 2", "3s")
 	assert.Regexp(t, `minicluster_drains_total{result="timed_out"} [1-9]`, running.exposed(t))
 
@@ -87,7 +87,7 @@ func TestDrainTimeout(t *testing.T) {
 	f.setSize("timed", 1)
 	f.waitFor("timed", draining(1))
 	f.patch("timed", map[string]any{"spec": timeout(0)})
-	f.waitFor("timed", ready(1), notDraining)
+	f.waitFor("timed", f.ready(1), notDraining)
 }
 
 // An agent that can't drain is tried for a while, and given back what it may have
@@ -104,7 +104,7 @@ func TestDrainSkipped(t *testing.T) {
 	began := time.Now()
 	f.setSize("skipped", 3)
 	f.waitFor("skipped", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining, "can't drain ranks"))
-	f.waitFor("skipped", ready(3), notDraining)
+	f.waitFor("skipped", f.ready(3), notDraining)
 	assert.Greater(t, time.Since(began), 9*time.Second)
 	f.waitForEvent("skipped", "DrainSkipped", "size 3", "there is no broker")
 	assert.Regexp(t, `minicluster_drains_total{result="skipped"} [1-9]`, running.exposed(t))
@@ -137,6 +137,6 @@ func TestRestartWhileDraining(t *testing.T) {
 	running.halt(t)
 	f.setSize("resumed", 4)
 	running.start(t)
-	f.waitFor("resumed", ready(4), notDraining)
+	f.waitFor("resumed", f.ready(4), notDraining)
 	f.asked("resumed", 4)
 }

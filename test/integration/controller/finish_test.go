@@ -18,7 +18,7 @@ func TestComplete(t *testing.T) {
 	f := newFixture(t)
 	f.createReady("done", 3, maxSize(4))
 	f.setSize("done", 4)
-	f.waitFor("done", ready(4))
+	f.waitFor("done", f.ready(4))
 	require.NoError(t, f.cluster.SucceedPod(t.Context(), f.namespace, f.leadPod("done")))
 	f.waitFor("done", has(v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete),
 		has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonComplete))

@@ -55,7 +55,7 @@ func (f *fixture) create(name string, size int32, mods ...func(*v1alpha2.MiniClu
 func (f *fixture) createReady(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	f.Helper()
 	f.create(name, size, mods...)
-	return f.waitFor(name, ready(size))
+	return f.waitFor(name, f.ready(size))
 }
 
 func maxSize(n int32) func(*v1alpha2.MiniCluster) { return user.MaxSize(n) }
@@ -81,6 +81,10 @@ func (f *fixture) waitFor(name string, checks ...check) *v1alpha2.MiniCluster {
 		if mc, err = f.miniclusters().Get(ctx, name, metav1.GetOptions{}); err != nil {
 			return "", err
 		}
+		// What the status says of an older spec is not what the test waits for.
+		if got := mc.Status.ObservedGeneration; got != mc.Generation {
+			return fmt.Sprintf("observed generation %d of %d", got, mc.Generation), nil
+		}
 		for _, c := range checks {
 			if lack := c(mc); lack != "" {
 				return lack, nil
@@ -91,13 +95,20 @@ func (f *fixture) waitFor(name string, checks ...check) *v1alpha2.MiniCluster {
 	return mc
 }
 
-func ready(size int32) check {
+// ready waits for the Job too: it can be on its way to another size, and the status older than that.
+func (f *fixture) ready(size int32) check {
 	return func(mc *v1alpha2.MiniCluster) string {
-		s := mc.Status
-		if s.Size != size || s.ReadySize != size || s.ObservedGeneration != mc.Generation {
-			return fmt.Sprintf("size %d, ready %d, generation %d of %d", s.Size, s.ReadySize, s.ObservedGeneration, mc.Generation)
+		if s := mc.Status; s.Size != size || s.ReadySize != size {
+			return fmt.Sprintf("size %d, ready %d", s.Size, s.ReadySize)
 		}
-		return has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonPodsReady)(mc)
+		if lack := has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonPodsReady)(mc); lack != "" {
+			return lack
+		}
+		lack, err := f.user.JobHas(f.Context(), mc.Name, size)
+		if err != nil {
+			return err.Error()
+		}
+		return lack
 	}
 }
 

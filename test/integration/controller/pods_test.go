@@ -77,7 +77,7 @@ func TestNewJobWaitsForFormerPods(t *testing.T) {
 			if policy == metav1.DeletePropagationOrphan {
 				require.NoError(t, f.kube.CoreV1().Pods(f.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
 			}
-			f.waitFor("former", ready(2), has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable))
+			f.waitFor("former", f.ready(2), has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable))
 			assert.NotEqual(t, before, f.job("former").UID)
 			assert.Empty(t, doubled())
 		})
@@ -107,7 +107,7 @@ func TestGrowthWaitsForTerminatingPods(t *testing.T) {
 	require.Equal(t, batchv1.TerminatingOrFailed, *job.Spec.PodReplacementPolicy, "the premise of this test")
 	running.start(t)
 
-	f.waitFor("grow", ready(3))
+	f.waitFor("grow", f.ready(3))
 	doubled := f.brokers("grow")
 	f.setSize("grow", 1)
 	f.eventually("pods to be stopped", func(ctx context.Context) (string, error) {
@@ -119,6 +119,6 @@ func TestGrowthWaitsForTerminatingPods(t *testing.T) {
 	})
 	f.setSize("grow", 3)
 	f.waitFor("grow", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonWaiting, "2 pods", "grow-1", "from 1 to 3"))
-	f.waitFor("grow", ready(3))
+	f.waitFor("grow", f.ready(3))
 	assert.Empty(t, doubled())
 }

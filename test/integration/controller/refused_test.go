@@ -75,7 +75,7 @@ func TestJobIsRefusedByPolicy(t *testing.T) {
 		has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "no Jobs today"),
 		has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "tried again"))
 	allow()
-	after := f.waitFor("refused", ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
+	after := f.waitFor("refused", f.ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
 	assert.Equal(t, mc.Generation, after.Generation)
 }
 
@@ -97,7 +97,7 @@ func TestLostConfigMap(t *testing.T) {
 	require.True(t, apierrors.IsNotFound(err))
 
 	f.patch("noconf", map[string]any{"spec": map[string]any{"flux": map[string]any{"connectTimeout": nil}}})
-	f.waitFor("noconf", ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
+	f.waitFor("noconf", f.ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
 	after, err := configs.Get(t.Context(), before.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, before.Data, after.Data)

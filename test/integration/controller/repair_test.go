@@ -67,12 +67,12 @@ func TestDeletedChildrenAreMadeAgain(t *testing.T) {
 			return "", nil
 		})
 	}
-	f.waitFor("repair", ready(3))
+	f.waitFor("repair", f.ready(3))
 	secrets, err := f.kube.CoreV1().Secrets(f.namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Len(t, secrets.Items, 1, "the certificate stays the same")
 	f.setSize("repair", 6)
-	f.waitFor("repair", specSize(5), ready(5))
+	f.waitFor("repair", specSize(5), f.ready(5))
 }
 
 // A certificate that is lost under a running cluster is never replaced silently:
@@ -104,7 +104,7 @@ func TestLostCertificate(t *testing.T) {
 
 	f.setSize("lost", 4)
 	require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "lost", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}))
-	f.waitFor("lost", ready(4))
+	f.waitFor("lost", f.ready(4))
 	after, err := secrets.Get(t.Context(), name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.NotEqual(t, before.Data, after.Data)
@@ -179,7 +179,7 @@ func TestForeignHolders(t *testing.T) {
 			f.waitFor("held", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNameHeld, tc.kind, "held"))
 			f.waitForEvent("held", v1alpha2.ReasonNameHeld, tc.kind)
 			require.NoError(t, tc.remove(f))
-			f.waitFor("held", ready(2))
+			f.waitFor("held", f.ready(2))
 		})
 	}
 }
@@ -206,11 +206,11 @@ func TestTakeOverJob(t *testing.T) {
 	require.NoError(t, err)
 	running.start(t)
 
-	f.waitFor("taken", ready(2))
+	f.waitFor("taken", f.ready(2))
 	f.setSize("taken", 3)
-	f.waitFor("taken", ready(3))
+	f.waitFor("taken", f.ready(3))
 	f.setSize("taken", 5)
-	f.waitFor("taken", specSize(4), ready(4))
+	f.waitFor("taken", specSize(4), f.ready(4))
 	assert.Equal(t, "old", f.job("taken").Spec.Template.Spec.Containers[0].Image)
 	secrets, err := f.kube.CoreV1().Secrets(f.namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
@@ -228,9 +228,9 @@ func TestRestart(t *testing.T) {
 	f.create("c", 2)
 	require.NoError(t, f.kube.CoreV1().Services(f.namespace).Delete(t.Context(), "b", metav1.DeleteOptions{}))
 	running.start(t)
-	f.waitFor("a", specSize(4), ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 9"))
-	f.waitFor("b", ready(3))
-	f.waitFor("c", ready(2))
+	f.waitFor("a", specSize(4), f.ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 9"))
+	f.waitFor("b", f.ready(3))
+	f.waitFor("c", f.ready(2))
 	f.eventually("the Service of b", func(ctx context.Context) (string, error) {
 		_, err := f.kube.CoreV1().Services(f.namespace).Get(ctx, "b", metav1.GetOptions{})
 		return "", err

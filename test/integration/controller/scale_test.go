@@ -36,12 +36,12 @@ func TestSizeAboveTheMaximum(t *testing.T) {
 		return specSize(4)(mc), nil
 	})
 	t.Logf("size 5 of 4 was put back after %s", time.Since(asked))
-	f.waitFor("above", specSize(4), ready(4),
+	f.waitFor("above", specSize(4), f.ready(4),
 		has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 5", "maximum is 4"))
 	f.waitForEvent("above", "ScaleDenied", "size 5", "maximum is 4")
 
 	f.setSize("above", 3)
-	f.waitFor("above", ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
+	f.waitFor("above", f.ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
 	for _, n := range sizes() {
 		assert.Contains(t, []int32{3, 4}, n, "a size that the Job saw")
 	}
@@ -62,9 +62,9 @@ func TestSizeBelowTheMinimum(t *testing.T) {
 
 	// The floor itself rises: the size follows it.
 	f.setSize("below", 2)
-	f.waitFor("below", ready(2))
+	f.waitFor("below", f.ready(2))
 	f.patch("below", map[string]any{"spec": map[string]any{"minSize": 3}})
-	f.waitFor("below", specSize(3), ready(3))
+	f.waitFor("below", specSize(3), f.ready(3))
 	// A floor above the maximum is wrong, and said to be.
 	f.patch("below", map[string]any{"spec": map[string]any{"minSize": 9}})
 	f.waitFor("below", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "spec.minSize"))
@@ -82,14 +82,14 @@ func TestBadReserve(t *testing.T) {
 	annotate("many")
 	f.waitFor("leaves", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path, "neither a quantity"))
 	f.setSize("leaves", 3)
-	before := f.waitFor("leaves", ready(3))
+	before := f.waitFor("leaves", f.ready(3))
 
 	require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "leaves", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}))
 	f.waitFor("leaves", func(mc *v1alpha2.MiniCluster) string {
 		if mc.Status.JobID == before.Status.JobID {
 			return "the Job is the one before"
 		}
-		return ready(3)(mc)
+		return f.ready(3)(mc)
 	}, has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path))
 	annotate(nil)
 	f.waitFor("leaves", has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
@@ -104,7 +104,7 @@ func TestSizeZeroFromTheStart(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.create("zero", 0)
-	mc := f.waitFor("zero", specSize(1), ready(1), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonBelowMinimum, "size 0"))
+	mc := f.waitFor("zero", specSize(1), f.ready(1), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonBelowMinimum, "size 0"))
 	assert.Equal(t, int32(1), mc.Status.MaximumSize)
 }
 
@@ -124,7 +124,7 @@ func TestShrinkAndGrow(t *testing.T) {
 		{3, []string{"0", "1", "2"}, "1"},
 	} {
 		f.setSize("elastic", step.size)
-		f.waitFor("elastic", ready(step.size))
+		f.waitFor("elastic", f.ready(step.size))
 		f.eventually("pods", func(ctx context.Context) (string, error) {
 			indexes, err := f.podIndexes(ctx, "elastic")
 			slices.Sort(indexes)
@@ -156,7 +156,7 @@ func TestScaleSubresource(t *testing.T) {
 
 	_, err := f.cluster.Kubectl(t.Context(), "-n", f.namespace, "scale", "minicluster/scaled", "--replicas=4")
 	require.NoError(t, err)
-	f.waitFor("scaled", ready(4))
+	f.waitFor("scaled", f.ready(4))
 
 	// As the HorizontalPodAutoscaler does it.
 	scale, err := f.miniclusters().GetScale(t.Context(), "scaled", metav1.GetOptions{})
@@ -164,7 +164,7 @@ func TestScaleSubresource(t *testing.T) {
 	scale.Spec.Replicas = 7
 	_, err = f.miniclusters().UpdateScale(t.Context(), "scaled", scale, metav1.UpdateOptions{})
 	require.NoError(t, err)
-	f.waitFor("scaled", specSize(4), ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 7"))
+	f.waitFor("scaled", specSize(4), f.ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 7"))
 }
 
 // Ten writers ask for sizes at random, in and out of bounds. The Job never leaves
@@ -207,7 +207,7 @@ func TestTenWriters(t *testing.T) {
 		if n := mc.RequestedSize(); n < 1 || n > maximum {
 			return "spec.size is out of bounds"
 		}
-		return ready(mc.RequestedSize())(mc)
+		return f.ready(mc.RequestedSize())(mc)
 	})
 	job := f.job("busy")
 	assert.Equal(t, mc.RequestedSize(), *job.Spec.Parallelism)
@@ -243,5 +243,5 @@ func TestJobResizedElsewhere(t *testing.T) {
 	resize("2")
 	f.waitFor("queued", has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonJobResizedElsewhere))
 	f.setSize("queued", 3)
-	f.waitFor("queued", ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
+	f.waitFor("queued", f.ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
 }

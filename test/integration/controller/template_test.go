@@ -37,9 +37,9 @@ func TestPodsWithEverything(t *testing.T) {
 	assert.Equal(t, "500m", spec.Resources.Requests.Cpu().String())
 	assert.Empty(t, spec.Overhead)
 	f.setSize("full", 1)
-	f.waitFor("full", ready(1))
+	f.waitFor("full", f.ready(1))
 	f.setSize("full", 3)
-	f.waitFor("full", ready(3))
+	f.waitFor("full", f.ready(3))
 }
 
 // A script too large for a ConfigMap is a mistake of the user, not one to try for ever.

@@ -118,8 +118,8 @@ func TestVolumesOfTheSameName(t *testing.T) {
 	two.volumeGoes(volumes[1].Name)
 	one.bound(a, "data")
 	two.bound(c, "data")
-	one.waitFor("work", ready(1))
-	two.waitFor("other", ready(1))
+	one.waitFor("work", one.ready(1))
+	two.waitFor("other", two.ready(1))
 }
 
 // A MiniCluster that is deleted while no controller runs waits for one with its volumes.
@@ -161,7 +161,7 @@ func TestHostPathVolumesNeedAFlag(t *testing.T) {
 		running.start(t)
 	}()
 	running.start(t)
-	mc := f.waitFor("work", ready(1))
+	mc := f.waitFor("work", f.ready(1))
 	pv := f.bound(mc, "data")
 	assert.Equal(t, "/tmp/minicluster-test-data", pv.Spec.HostPath.Path)
 	require.NoError(t, f.miniclusters().Delete(t.Context(), "work", metav1.DeleteOptions{}))
@@ -184,7 +184,7 @@ func TestForeignClaim(t *testing.T) {
 	f.create("work", 1, mounts("data", bucket()))
 	mc := f.waitFor("work", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNameHeld, `PersistentVolumeClaim "work.data"`))
 	require.NoError(t, f.kube.CoreV1().PersistentVolumeClaims(f.namespace).Delete(t.Context(), foreign.Name, metav1.DeleteOptions{}))
-	f.waitFor("work", ready(1))
+	f.waitFor("work", f.ready(1))
 	f.bound(mc, "data")
 	require.NoError(t, f.miniclusters().Delete(t.Context(), "work", metav1.DeleteOptions{}))
 	f.goes("work")

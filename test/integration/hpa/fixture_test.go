@@ -138,14 +138,7 @@ func (f *fixture) create(name string, mods ...func(*v1alpha2.MiniCluster)) {
 func (f *fixture) waitForSize(name string, size int32) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("size %d of %s", size, name), func(ctx context.Context) (string, error) {
-		mc, err := f.user.MiniClusters().Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return "", err
-		}
-		if got := mc.RequestedSize(); got != size || mc.Status.Size != size || mc.Status.ReadySize != size {
-			return fmt.Sprintf("spec.size is %d, status %d, ready %d", got, mc.Status.Size, mc.Status.ReadySize), nil
-		}
-		return "", nil
+		return f.user.Settled(ctx, name, size)
 	})
 }
 

@@ -276,7 +276,7 @@ func (f *fixture) size(name string, want int32) {
 		if err != nil {
 			return "", err
 		}
-		if mc.RequestedSize() == want && mc.Status.Size == want {
+		if mc.RequestedSize() == want && mc.Status.Size == want && mc.Status.ObservedGeneration == mc.Generation {
 			return "", nil
 		}
 		hpas, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).List(ctx, metav1.ListOptions{})

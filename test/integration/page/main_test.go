@@ -218,13 +218,6 @@ func (f *fixture) ready(name string, size int32, mods ...func(*v1alpha2.MiniClus
 func (f *fixture) settled(name string, size int32) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("%s has size %d", name, size), func(ctx context.Context) (string, error) {
-		mc, err := f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return "", err
-		}
-		if mc.Status.Size != size || mc.Status.ReadySize != size {
-			return fmt.Sprintf("%+v", mc.Status), nil
-		}
-		return "", nil
+		return f.Settled(ctx, name, size)
 	})
 }

@@ -90,15 +90,12 @@ func (f *fixture) have(sizes map[string]int32) {
 	f.Helper()
 	for name, size := range sizes {
 		user.Eventually(f.T, patience, fmt.Sprintf("%s of size %d", name, size), func(ctx context.Context) (string, error) {
-			mc, err := f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
-			if err != nil {
-				return "", err
+			lack, err := f.Settled(ctx, name, size)
+			if err != nil || lack == "" {
+				return lack, err
 			}
-			if mc.RequestedSize() != size || mc.Status.ReadySize != size {
-				hpa, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Get(ctx, name, metav1.GetOptions{})
-				return fmt.Sprintf("size %d of %d; %+v", mc.Status.ReadySize, mc.RequestedSize(), hpa.Status), err
-			}
-			return "", nil
+			hpa, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Get(ctx, name, metav1.GetOptions{})
+			return fmt.Sprintf("%s; %+v", lack, hpa.Status), err
 		})
 	}
 }

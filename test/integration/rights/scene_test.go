@@ -92,8 +92,16 @@ func (s *scene) is(ctx context.Context, name, what string, check func(*v1alpha2.
 }
 
 func (s *scene) ready(ctx context.Context, name string, size int32) error {
-	return s.is(ctx, name, fmt.Sprintf("ready with %d pods", size), func(mc *v1alpha2.MiniCluster) string {
-		return whyNotReady(mc, size)
+	return until(ctx, fmt.Sprintf("%s to be ready with %d pods", name, size), func(ctx context.Context) (string, error) {
+		lack, err := s.user.Settled(ctx, name, size)
+		if err != nil || lack != "" {
+			return lack, err
+		}
+		mc, err := s.miniclusters().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		return whyNotReady(mc, size), nil
 	})
 }
 
@@ -110,7 +118,7 @@ func (s *scene) readyOrComplete(ctx context.Context, name string, size int32) er
 
 func whyNotReady(mc *v1alpha2.MiniCluster, size int32) string {
 	if mc.RequestedSize() == size && mc.Status.Size == size && mc.Status.ReadySize == size &&
-		meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady) {
+		mc.Status.ObservedGeneration == mc.Generation && meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady) {
 		return ""
 	}
 	return fmt.Sprintf("%+v", mc.Status)
