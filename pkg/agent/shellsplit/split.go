@@ -13,8 +13,8 @@ var shellBuiltins = []string{
 	"read", "readonly", "return", "set", "shift", "source", "times", "trap", "type", "ulimit", "umask", "unalias", "unset", "wait",
 }
 
-// split splits plain words as a POSIX shell does (Shell Command Language, 2.2 Quoting). It returns false for a text that
-// only a shell can interpret: one with an expansion, a redirection, a pattern, an operator, several lines, an
+// split splits plain words as a POSIX shell does (Shell Command Language, 2.2 Quoting). It returns false for a text
+// that only a shell can interpret: one with an expansion, a redirection, a pattern, an operator, several lines, an
 // assignment, a word of the shell itself, or an unterminated quote.
 func split(text string) ([]string, bool) {
 	s := splitter{text: strings.Trim(text, " \t\n")}
