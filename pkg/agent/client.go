@@ -17,6 +17,8 @@ func (a *agent) view(ctx context.Context, image string) int {
 	if a.Plan.View == nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, errors.New("the plan has no view: the image of the Flux container has Flux")))
 	}
+	ctx, cancel := a.shutdown.Context(ctx)
+	defer cancel()
 	if err := prepare.View(ctx, a.Plan.View, prepare.ViewOptions{Root: a.PrepareRoot(), Image: image}); err != nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, fmt.Errorf("copying the view of Flux: %w", err)))
 	}

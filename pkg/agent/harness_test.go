@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -64,7 +65,7 @@ func (o *output) String() string {
 
 // newAgent returns an agent in a directory that replaces /.
 func newAgent(root string) *agent {
-	return &agent{&pod.Pod{Root: root, Program: os.Args[0]}}
+	return &agent{Pod: &pod.Pod{Root: root, Program: os.Args[0], Plan: &plan.Plan{}}, shutdown: shutdown.Never(time.Minute)}
 }
 
 func newPod(t *testing.T) *testPod {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
@@ -16,6 +18,7 @@ import (
 	"minicluster.internal/operator/pkg/agent/hooks"
 	"minicluster.internal/operator/pkg/agent/initial"
 	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 	"minicluster.internal/operator/pkg/agent/sidecar"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
@@ -49,6 +52,7 @@ const exitUsage = 2
 // agent is one run of the program.
 type agent struct {
 	*pod.Pod
+	shutdown *shutdown.Shutdown
 }
 
 // options are the flags of subcommands.
@@ -73,7 +77,10 @@ func Run(argv []string) int {
 
 // Main runs the agent with the arguments after its name, and returns its exit code.
 func Main(args []string) int {
-	a := &agent{&pod.Pod{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}}
+	a := &agent{
+		Pod:      &pod.Pod{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},
+		shutdown: shutdown.Listen(),
+	}
 	if len(args) == 0 {
 		fmt.Fprint(a.Stderr, usage)
 		return exitUsage
@@ -105,7 +112,13 @@ func Main(args []string) int {
 	return a.command(context.Background(), name, flags.Args(), o)
 }
 
-func (a *agent) command(ctx context.Context, name string, args []string, o options) int {
+func (a *agent) command(ctx context.Context, name string, args []string, o options) (code int) {
+	defer func() {
+		// The runtime would end the process with exit code 2, which is that of an application.
+		if r := recover(); r != nil {
+			code = a.fatal(ctx, pod.Exit(plan.ExitBroker, fmt.Errorf("panic: %v\n%s", r, debug.Stack())))
+		}
+	}()
 	var err error
 	if a.Program, err = os.Executable(); err != nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, fmt.Errorf("finding this program: %w", err)))
@@ -122,6 +135,7 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 	if err := a.readPlan(); err != nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, err))
 	}
+	a.shutdown.SetGrace(time.Duration(a.Plan.GracePeriodSeconds) * time.Second)
 	if a.Plan.Logging.Quiet {
 		ctx = klog.NewContext(ctx, logr.Discard())
 	}
@@ -129,9 +143,9 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 	case "run":
 		return a.run(ctx)
 	case initial.Subcommand:
-		return initial.Run(ctx, a.Pod, o.initial)
+		return initial.Run(ctx, a.Pod, a.shutdown, o.initial)
 	case "sidecar":
-		code, err := sidecar.Run(ctx, a.Pod, o.container)
+		code, err := sidecar.Run(ctx, a.Pod, a.shutdown, o.container)
 		if err != nil {
 			return a.fatal(ctx, err)
 		}

@@ -45,7 +45,8 @@ func nastyInFlux(t *testing.T) {
 		if lead.Script != "" {
 			require.NoError(t, newAgent(p.root).WriteFile(pod.FileScript, shellsplit.Script(lead.Script), 0o755))
 		}
-		code := p.run("initial", "--state", t.TempDir(), "--cluster", "x", "--fresh")
+		require.NoError(t, pod.ReserveOutcome(p.path("program.json"), nil))
+		code := p.run("initial", "--state", t.TempDir(), "--outcome", p.path("program.json"), "--cluster", "x", "--fresh")
 		return p.stdout.String(), code
 	}
 	t.Chdir(p.root)

@@ -14,7 +14,6 @@ import (
 	"minicluster.internal/operator/pkg/agent/prepare"
 	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agent/shellsplit"
-	"minicluster.internal/operator/pkg/agent/shutdown"
 	"minicluster.internal/operator/pkg/agent/supervise"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
@@ -23,7 +22,6 @@ import (
 type runner struct {
 	*agent
 	table    *reaper.Table
-	shutdown *shutdown.Shutdown
 	hooks    hooks.Runner
 	instance *prepare.Instance
 	broker   *supervise.Supervisor
@@ -31,28 +29,28 @@ type runner struct {
 
 // run is the entrypoint of the Flux container: hooks, preparation, the broker until its end, hooks.
 func (a *agent) run(ctx context.Context) int {
-	s := shutdown.Listen(ctx, time.Duration(a.Plan.GracePeriodSeconds)*time.Second, shutdown.PodSignals()...)
+	s := a.shutdown
 	table, err := reaper.NewTable(ctx)
 	if err != nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, err))
 	}
-	r := &runner{agent: a, table: table, shutdown: s, hooks: hooks.Runner{Pod: a.Pod, Table: table, Shutdown: s}}
+	r := &runner{agent: a, table: table, hooks: hooks.Runner{Pod: a.Pod, Table: table, Shutdown: s}}
 	alive, err := a.LockAlive(s)
 	if err == nil {
 		defer alive.Close()
-		err = a.RemoveFiles(pod.FileFinished, pod.FileOutcome)
+		err = a.RemoveFiles(pod.FileFinished)
 	}
 	if err == nil {
 		err = r.beforeBroker(ctx)
 	}
 	if err != nil {
 		code := a.fatal(ctx, err)
-		a.finished(ctx)
+		a.finished(ctx, code)
 		return code
 	}
 	code := r.supervise(ctx)
 	r.hooks.RunPost(ctx, hooks.Hook{Name: "post", Command: a.Plan.Hooks.Post, Variables: r.instance.ScriptVariables()})
-	a.finished(ctx)
+	a.finished(ctx, code)
 	return code
 }
 
@@ -70,9 +68,13 @@ func (r *runner) beforeBroker(ctx context.Context) error {
 		return err
 	}
 	if err := r.prepare(ctx, index); err != nil {
+		if r.shutdown.Requested() {
+			return pod.Exit(plan.ExitStopped, nil)
+		}
 		return pod.Exit(plan.ExitPrepare, err)
 	}
 	r.broker = supervise.New(r.Pod, r.table, r.shutdown, r.instance)
+	r.shutdown.Forward(r.broker.Forward)
 	r.serve(ctx)
 	r.Environ = r.instance.HookEnv
 	if err := r.runHooks(ctx, lead, hooks.BeforeBroker(r.Plan, lead, r.instance.ScriptVariables())...); err != nil {
@@ -97,6 +99,8 @@ func (r *runner) prepare(ctx context.Context, index int) error {
 	if err != nil {
 		return fmt.Errorf("finding the host name: %w", err)
 	}
+	ctx, cancel := r.shutdown.Context(ctx)
+	defer cancel()
 	release := r.table.Hold() // package prepare waits for its own commands
 	defer release()
 	o := prepare.Options{Root: r.PrepareRoot(), Index: index, Hostname: host, Environ: r.Environ}
@@ -140,8 +144,11 @@ func (r *runner) supervise(ctx context.Context) int {
 	return code
 }
 
-// finished signals to the other containers of the pod that Flux has ended.
-func (a *agent) finished(ctx context.Context) {
+// finished signals to the other containers of the pod that Flux has ended, unless Kubernetes restarts this container.
+func (a *agent) finished(ctx context.Context, code int) {
+	if a.Plan.Restarts && code != 0 && !a.shutdown.Requested() {
+		return
+	}
 	if err := a.WriteFile(pod.FileFinished, nil, 0o644); err != nil {
 		klog.FromContext(ctx).Error(err, "Failed to signal the end of Flux; containers beside Flux may not end")
 	}

@@ -20,7 +20,7 @@ import (
 func TestServeOptions(t *testing.T) {
 	root := t.TempDir()
 	lead := &runner{
-		agent:  &agent{&pod.Pod{Root: root, Plan: &plan.Plan{HTTPPort: 9562}}},
+		agent:  &agent{Pod: &pod.Pod{Root: root, Plan: &plan.Plan{HTTPPort: 9562}}},
 		broker: &supervise.Supervisor{},
 		instance: &prepare.Instance{
 			Lead: true, Files: plan.Files{Socket: "/run/flux/local"}, Credential: &syscall.Credential{Uid: 1234},

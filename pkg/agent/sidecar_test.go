@@ -22,7 +22,7 @@ func TestSidecarEndsWithFlux(t *testing.T) {
 	})
 	p.start("sidecar", "--container", "nginx")
 	p.eventually("it runs", func() bool { return p.stdout.String() == "init\nservicePre\nstarted\n" })
-	newAgent(p.root).finished(t.Context())
+	newAgent(p.root).finished(t.Context(), 0)
 	assert.Equal(t, 0, p.wait())
 	assert.Equal(t, "init\nservicePre\nstarted\npost\n", p.stdout.String())
 }
@@ -38,7 +38,7 @@ func TestSidecarWaitsForTheSocket(t *testing.T) {
 
 func TestSidecarEndsBeforeTheSocket(t *testing.T) {
 	p := newSidecarPod(t, plan.Sidecar{WaitSocket: true, Command: "echo started"})
-	newAgent(p.root).finished(t.Context())
+	newAgent(p.root).finished(t.Context(), 0)
 	assert.Equal(t, 0, p.run("sidecar", "--container", "nginx"))
 	assert.Empty(t, p.stdout.String())
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"syscall"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -20,9 +19,6 @@ import (
 	"minicluster.internal/operator/pkg/agent/shutdown"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
-
-// stopTimeout is how long a hook may take to end when the pod stops.
-const stopTimeout = 5 * time.Second
 
 // Hook is a shell command.
 type Hook struct {
@@ -77,7 +73,7 @@ func (r *Runner) Run(ctx context.Context, h Hook) error {
 	select {
 	case <-p.Done():
 	case <-r.Shutdown.Done():
-		p.Stop(ctx, min(stopTimeout, r.Shutdown.Remaining(0)))
+		p.Stop(ctx, r.Shutdown.Remaining(r.Shutdown.Reserve()))
 		return pod.Exit(plan.ExitStopped, nil)
 	}
 	r.adopt(ctx, h)
@@ -109,7 +105,7 @@ func (r *Runner) start(h Hook) (*reaper.Process, error) {
 	s := script{
 		file: r.File(name), save: r.SelfCommand(SaveCommand, r.File(name+stateSuffix)), variables: h.Variables, strict: h.Strict,
 	}
-	c := reaper.Command{Path: shellsplit.ScriptShell(), Args: s.args(), Env: r.Environ, Stdout: r.Stdout, Stderr: r.Stderr}
+	c := reaper.Command{Path: shellsplit.ScriptShell(), Args: s.args(), Env: r.Environ, Stdout: r.Stdout, Stderr: r.Stderr, Group: true}
 	if h.Hidden {
 		c.Stdout, c.Stderr = nil, nil
 	}
@@ -168,7 +164,6 @@ func (r *Runner) RunPost(ctx context.Context, h Hook) {
 	case <-p.Done():
 	default:
 		klog.FromContext(ctx).Info("Hook exceeds the grace period and is stopped", "hook", h.Name)
-		p.Signal(syscall.SIGTERM)
 		p.Stop(ctx, 500*time.Millisecond)
 	}
 	if status := p.Status(); status.Code() != 0 {

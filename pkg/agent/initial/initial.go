@@ -10,12 +10,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"syscall"
+	"strings"
 	"time"
 
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/archive"
+	"minicluster.internal/operator/pkg/agent/jobs"
 	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agent/shutdown"
@@ -25,16 +26,12 @@ import (
 // Subcommand is the subcommand of the agent that calls Run.
 const Subcommand = "initial"
 
-// ProgramTimeout is how long the user's program may take to end when it is asked to stop.
-const ProgramTimeout = 10 * time.Second
-
-// parentDeathSignal arrives when the broker has ended.
-const parentDeathSignal = syscall.SIGUSR2
-
 // Options are what the agent that starts the broker passes to the initial program.
 type Options struct {
 	// State is the state directory.
 	State string
+	// Outcome is the file for the outcome of the program.
+	Outcome string
 	// Cluster identifies the MiniCluster.
 	Cluster string
 	// Fresh: the instance is new.
@@ -46,6 +43,7 @@ type Options struct {
 // AddFlags adds the options to a set of flags.
 func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.State, "state", "", "the state directory")
+	flags.StringVar(&o.Outcome, "outcome", "", "the file for the outcome of the program")
 	flags.StringVar(&o.Cluster, "cluster", "", "identifies the MiniCluster")
 	flags.BoolVar(&o.Fresh, "fresh", false, "the instance is new")
 	flags.BoolVar(&o.Restored, "restored", false, "the instance was restored from an archive")
@@ -53,7 +51,7 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 
 // Args returns the options as arguments.
 func (o *Options) Args() []string {
-	args := []string{"--state", o.State, "--cluster", o.Cluster}
+	args := []string{"--state", o.State, "--outcome", o.Outcome, "--cluster", o.Cluster}
 	if o.Fresh {
 		args = append(args, "--fresh")
 	}
@@ -66,18 +64,17 @@ func (o *Options) Args() []string {
 // runner runs the user's program.
 type runner struct {
 	*pod.Pod
+	outcome string
 }
 
 // Run runs the initial program, and returns its exit code.
-func Run(ctx context.Context, p *pod.Pod, o Options) int {
-	grace := time.Duration(p.Plan.GracePeriodSeconds) * time.Second
-	s := shutdown.Listen(ctx, grace, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, parentDeathSignal)
+func Run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, o Options) int {
 	// A killed broker leaves this process without an instance.
-	if !reaper.SignalAtParentsEnd(os.Getppid(), parentDeathSignal) {
+	if !reaper.SignalAtParentsEnd(os.Getppid(), shutdown.ParentDeathSignal) {
 		return plan.ExitBroker
 	}
-	r := &runner{p}
-	if err := r.readyInstance(ctx, o); err != nil {
+	r := &runner{Pod: p, outcome: o.Outcome}
+	if err := r.prepareInstance(ctx, s, o); err != nil {
 		klog.FromContext(ctx).Error(err, "Failed to prepare the instance for the program")
 	}
 	saver := r.newSaver()
@@ -89,6 +86,9 @@ func Run(ctx context.Context, p *pod.Pod, o Options) int {
 	}
 	out.Saving = p.Plan.Archive.Path != ""
 	r.recordOutcome(ctx, out)
+	if s.Requested() {
+		r.waitForJobs(ctx, s)
+	}
 	if err := saver.SaveAtEnd(ctx, s); err != nil {
 		klog.FromContext(ctx).Error(err, "Failed to save the instance", "archive", p.Plan.Archive.Path)
 		p.TerminationMessage(fmt.Sprintf("the instance was not saved to %s: %v", p.Plan.Archive.Path, err))
@@ -96,6 +96,36 @@ func Run(ctx context.Context, p *pod.Pod, o Options) int {
 	out.Saving = false
 	r.recordOutcome(ctx, out)
 	return out.Code
+}
+
+// prepareInstance prepares the instance for the program, unless the pod is asked to stop in the meantime.
+func (r *runner) prepareInstance(ctx context.Context, s *shutdown.Shutdown, o Options) error {
+	ctx, cancel := s.Context(ctx)
+	defer cancel()
+	return r.readyInstance(ctx, o)
+}
+
+// waitForJobs waits for the end of running jobs while the pod stops, until only the reserve of the grace period remains:
+// the agents of all pods have asked the tasks to stop, and tasks may write a checkpoint.
+func (r *runner) waitForJobs(ctx context.Context, s *shutdown.Shutdown) {
+	ctx, cancel := context.WithTimeout(ctx, s.Remaining(s.Reserve()))
+	defer cancel()
+	busy, err := jobs.WaitIdle(ctx, r.fluxURI(), -1, nil)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Failed to wait for the end of jobs")
+	} else if busy {
+		klog.FromContext(ctx).Info("Jobs do not end in time and are canceled")
+	}
+}
+
+// fluxURI returns the URI of the broker.
+func (r *runner) fluxURI() string {
+	for _, entry := range r.Environ {
+		if uri, ok := strings.CutPrefix(entry, "FLUX_URI="); ok {
+			return uri
+		}
+	}
+	return ""
 }
 
 // newSaver makes the saver of the plan's archive.
@@ -109,7 +139,7 @@ func (r *runner) newSaver() *archive.Saver {
 
 // recordOutcome records how the program ended, for the agent that started the broker.
 func (r *runner) recordOutcome(ctx context.Context, out pod.Outcome) {
-	if err := r.WriteOutcome(out); err != nil {
+	if err := pod.WriteOutcome(r.outcome, out); err != nil {
 		klog.FromContext(ctx).Error(err, "Failed to record the exit code of the program", "exitCode", out.Code)
 		r.TerminationMessage(fmt.Sprintf("failed to record the exit code of the program, %d: %v", out.Code, err))
 	}
@@ -118,7 +148,7 @@ func (r *runner) recordOutcome(ctx context.Context, out pod.Outcome) {
 // brokerLost reports whether the program ended because its broker did: that says nothing about the work. A program that
 // succeeds without a broker has done its work.
 func (r *runner) brokerLost(ctx context.Context, s *shutdown.Shutdown, out pod.Outcome) bool {
-	if s.Signal() == parentDeathSignal {
+	if s.Signal() == shutdown.ParentDeathSignal {
 		return true
 	}
 	if out.Code == 0 {

@@ -3,11 +3,9 @@ package initial
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"minicluster.internal/operator/pkg/agent/hooks"
 	"minicluster.internal/operator/pkg/agent/pod"
@@ -38,40 +36,42 @@ func (r *runner) runProgram(ctx context.Context, s *shutdown.Shutdown) pod.Outco
 	return pod.Outcome{Code: code, Stopped: s.Requested()}
 }
 
-// runWords runs a program in the foreground. It forwards the request to stop to the whole process group of the program,
-// since a shell does not.
+// lostTimeout is how long the program may take to end when its broker has ended. The next broker waits for that.
+const lostTimeout = 10 * time.Second
+
+// runWords runs a program in the foreground. It forwards signals to the whole process group of the program, since a
+// shell does not.
 func (r *runner) runWords(ctx context.Context, s *shutdown.Shutdown, words []string) int {
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Env = r.Environ
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.Stdin, r.Stdout, r.Stderr
 	// A process group of its own could not read from a terminal.
-	group := !isTerminal(r.Stdin)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: group}
+	terminal := pod.IsTerminal(r.Stdin)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !terminal}
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(r.Stderr, "minicluster-agent:", err)
 		return hooks.ExitNotStarted(err)
 	}
-	to := cmd.Process.Pid
-	if group {
-		to = -to
+	to := -cmd.Process.Pid
+	if terminal {
+		to = cmd.Process.Pid
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		_ = cmd.Wait() // its status is read below
 	}()
+	s.Forward(func(sig syscall.Signal) { _ = syscall.Kill(to, sig) })
 	select {
 	case <-ended:
 	case <-s.Done():
 		_ = syscall.Kill(to, syscall.SIGTERM)
-		timer := time.NewTimer(min(ProgramTimeout, s.Grace()/3))
-		defer timer.Stop()
-		select {
-		case <-ended:
-		case <-timer.C:
-			_ = syscall.Kill(to, syscall.SIGKILL)
-			<-ended
+		if terminal {
+			_ = syscall.Kill(to, syscall.SIGHUP) // an interactive shell ignores SIGTERM
 		}
+		awaitGroup(s, -to, ended)
+		_ = syscall.Kill(to, syscall.SIGKILL)
+		<-ended
 	}
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok {
@@ -80,11 +80,29 @@ func (r *runner) runWords(ctx context.Context, s *shutdown.Shutdown, words []str
 	return reaper.Status(status).Code()
 }
 
-// isTerminal reports whether a file is a terminal, ioctl_tty(2).
-func isTerminal(f *os.File) bool {
-	var size [4]uint16
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
-	return errno == 0
+// awaitGroup waits until a program and its process group have ended, or until only the reserve of the grace period
+// remains. group is negative if the program does not lead a group.
+func awaitGroup(s *shutdown.Shutdown, group int, ended <-chan struct{}) {
+	timeout := s.Remaining(s.Reserve())
+	if s.Signal() == shutdown.ParentDeathSignal {
+		timeout = min(timeout, lostTimeout)
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+		return
+	}
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for group > 0 && reaper.GroupExists(group) {
+		select {
+		case <-ticker.C:
+		case <-timer.C:
+			return
+		}
+	}
 }
 
 // diagnose prints what the broker knows about itself and its followers.

@@ -44,19 +44,19 @@ func TestProgramWords(t *testing.T) {
 		{"none", plan.Program{Mode: plan.ModeNone, Command: "a"}, plan.Logging{}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := &runner{&pod.Pod{Root: "/", Environ: []string{env}, Plan: &plan.Plan{Size: 2, Lead: test.lead, Logging: test.log}}}
+			r := &runner{Pod: &pod.Pod{Root: "/", Environ: []string{env}, Plan: &plan.Plan{Size: 2, Lead: test.lead, Logging: test.log}}}
 			words, err := r.programWords(t.Context())
 			require.NoError(t, err)
 			assert.Equal(t, test.want, words)
 		})
 	}
-	r := &runner{&pod.Pod{Root: "/", Plan: &plan.Plan{Lead: plan.Program{Mode: plan.ModeSubmit, OptionFlags: "'"}}}}
+	r := &runner{Pod: &pod.Pod{Root: "/", Plan: &plan.Plan{Lead: plan.Program{Mode: plan.ModeSubmit, OptionFlags: "'"}}}}
 	_, err := r.programWords(t.Context())
 	assert.ErrorContains(t, err, "flux.optionFlags")
 }
 
 func TestBatchScript(t *testing.T) {
-	r := &runner{&pod.Pod{Plan: &plan.Plan{Lead: plan.Program{
+	r := &runner{Pod: &pod.Pod{Plan: &plan.Plan{Lead: plan.Program{
 		Mode: plan.ModeBatch, Tasks: 1, Logs: "/logs",
 		Command: "echo 'a  b'\n\n# a comment\nsh -c 'exit 3'\necho $((1 + 1))\n",
 	}}}}

@@ -1,7 +1,6 @@
 package pod
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,21 +19,9 @@ const (
 	fileAlive = "flux-container"
 	// FileFinished exists when the work of the Flux container is done.
 	FileFinished = "finished"
-	// FileOutcome contains the Outcome of the lead program.
-	FileOutcome = "program.json"
 	// FileScript is the user's script, commands.script.
 	FileScript = "script"
 )
-
-// Outcome is the result of the lead program.
-type Outcome struct {
-	// Code is the exit code, as a shell reports it.
-	Code int `json:"code"`
-	// Stopped: the program was asked to stop before it ended.
-	Stopped bool `json:"stopped,omitempty"`
-	// Saving: the archive is being written.
-	Saving bool `json:"saving,omitempty"`
-}
 
 // File returns the path of a pod file.
 func (p *Pod) File(name string) string {
@@ -57,28 +44,6 @@ func (p *Pod) RemoveFiles(names ...string) error {
 		}
 	}
 	return nil
-}
-
-// WriteOutcome records the result of the lead program for the agent that started the broker.
-func (p *Pod) WriteOutcome(o Outcome) error {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return fmt.Errorf("encoding the outcome of the program: %w", err)
-	}
-	return p.WriteFile(FileOutcome, text, 0o644)
-}
-
-// ReadOutcome returns the result of the lead program, nil while it runs.
-func (p *Pod) ReadOutcome() *Outcome {
-	text, err := os.ReadFile(p.File(FileOutcome))
-	if err != nil {
-		return nil
-	}
-	var o Outcome
-	if json.Unmarshal(text, &o) != nil {
-		return nil
-	}
-	return &o
 }
 
 // LockAlive locks the pod file that shows that the agent of the Flux container runs. The kernel releases the lock when

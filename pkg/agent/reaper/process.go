@@ -2,6 +2,8 @@ package reaper
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -12,6 +14,7 @@ type Process struct {
 	PID int
 
 	table  *Table
+	group  bool
 	done   chan struct{}
 	status syscall.WaitStatus // set before done is closed
 }
@@ -21,13 +24,21 @@ func (p *Process) Done() <-chan struct{} {
 	return p.done
 }
 
-// Signal sends a signal, unless the process has ended.
+// Signal sends a signal to the process, or to its group, unless the process has ended.
 func (p *Process) Signal(sig syscall.Signal) {
 	p.table.mu.Lock()
 	defer p.table.mu.Unlock()
 	if p.table.children[p.PID] == p {
-		_ = syscall.Kill(p.PID, sig) // it fails only where the process has just ended
+		_ = syscall.Kill(p.target(), sig) // it fails only if the process has just ended
 	}
+}
+
+// target is the argument of kill(2) that addresses the process or its group.
+func (p *Process) target() int {
+	if p.group {
+		return -p.PID
+	}
+	return p.PID
 }
 
 // Status returns how the process ended. It must have ended.
@@ -35,20 +46,59 @@ func (p *Process) Status() Status {
 	return Status(p.status)
 }
 
-// Stop stops the process: with SIGTERM, and with SIGKILL if it has not ended after timeout or when ctx ends.
+// Stop stops the process, and its group: with SIGTERM, and with SIGKILL what has not ended after timeout or when ctx
+// ends.
 func (p *Process) Stop(ctx context.Context, timeout time.Duration) Status {
 	p.Signal(syscall.SIGTERM)
+	p.Wait(ctx, timeout)
+	p.Signal(syscall.SIGKILL)
+	if p.group {
+		p.killGroup()
+	}
+	<-p.done
+	return p.Status()
+}
+
+// Wait waits until the process and all other processes of its group have ended, for at most timeout or until ctx ends.
+// A shell may end before the program that it runs.
+func (p *Process) Wait(ctx context.Context, timeout time.Duration) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-p.done:
-		return p.Status()
 	case <-timer.C:
+		return
 	case <-ctx.Done():
+		return
 	}
-	p.Signal(syscall.SIGKILL)
-	<-p.done
-	return p.Status()
+	ticker := time.NewTicker(groupInterval)
+	defer ticker.Stop()
+	for p.group && GroupExists(p.PID) {
+		select {
+		case <-ticker.C:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// groupInterval is how often a process group is checked: the kernel does not report its end.
+const groupInterval = 20 * time.Millisecond
+
+// killGroup kills what remains of the group of a process that has ended. The ID of the group stays valid while the
+// group has a member.
+func (p *Process) killGroup() {
+	if GroupExists(p.PID) {
+		_ = syscall.Kill(-p.PID, syscall.SIGKILL) // it fails only if the last member has just ended
+	}
+}
+
+// GroupExists reports whether a process group has members.
+func GroupExists(id int) bool {
+	err := syscall.Kill(-id, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
 // Status is how a process ended.
@@ -70,5 +120,5 @@ func (s Status) String() string {
 	if status.Signaled() {
 		return "signal: " + status.Signal().String()
 	}
-	return "exit code " + itoa(status.ExitStatus())
+	return "exit code " + strconv.Itoa(status.ExitStatus())
 }

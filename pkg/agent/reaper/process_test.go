@@ -142,6 +142,32 @@ func TestStop(t *testing.T) {
 	assert.Equal(t, 0, gone.Stop(t.Context(), time.Minute).Code())
 }
 
+// TestStopGroup: a shell that ends at once does not hide the program that it started.
+func TestStopGroup(t *testing.T) {
+	table := newTable(t)
+	for name, test := range map[string]struct {
+		program string
+		timeout time.Duration
+		want    string
+	}{
+		"takes its time": {"trap 'sleep 0.2; echo saved >FILE; exit 0' TERM", time.Minute, "saved\n"},
+		"is killed":      {"trap '' TERM", 100 * time.Millisecond, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "file")
+			script := strings.ReplaceAll(test.program, "FILE", file) + "; touch " + file + "; while :; do sleep 0.05; done"
+			p, err := table.Start(Command{Path: "/bin/sh", Args: []string{"-c", "sh -c \"$SCRIPT\"; exit 3"}, Env: append(os.Environ(), "SCRIPT="+script), Group: true})
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, patience, 5*time.Millisecond)
+			assert.Equal(t, 143, p.Stop(t.Context(), test.timeout).Code(), "the shell ends at once")
+			require.Eventually(t, func() bool { return !GroupExists(p.PID) }, patience, 5*time.Millisecond)
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, string(text))
+		})
+	}
+}
+
 func TestHoldLeavesChildrenToOthers(t *testing.T) {
 	table := newTable(t)
 	release := table.Hold()

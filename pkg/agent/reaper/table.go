@@ -31,6 +31,9 @@ type Command struct {
 	Dir string
 	// Credential is its user; nil: that of the agent.
 	Credential *syscall.Credential
+	// Group: it leads a process group of its own, which gets the signals sent to it. A shell does not forward signals to
+	// its children.
+	Group bool
 	// Stdin, Stdout and Stderr are its standard streams; nil is /dev/null.
 	Stdin, Stdout, Stderr *os.File
 }
@@ -123,12 +126,12 @@ func (t *Table) Start(c Command) (*Process, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	started, err := os.StartProcess(c.Path, append([]string{c.Path}, c.Args...), &os.ProcAttr{
-		Dir: c.Dir, Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{Credential: c.Credential},
+		Dir: c.Dir, Env: c.Env, Files: files, Sys: &syscall.SysProcAttr{Credential: c.Credential, Setpgid: c.Group},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting a process: %w", err)
 	}
-	p := &Process{table: t, PID: started.Pid, done: make(chan struct{})}
+	p := &Process{table: t, PID: started.Pid, group: c.Group, done: make(chan struct{})}
 	t.children[p.PID] = p
 	_ = started.Release() // the table waits for it
 	return p, nil
@@ -139,7 +142,7 @@ func (t *Table) Adopted() []int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []int
-	for _, pid := range childrenOf(os.Getpid()) {
+	for _, pid := range Children(os.Getpid()) {
 		if t.children[pid] == nil {
 			out = append(out, pid)
 		}
@@ -151,10 +154,16 @@ func (t *Table) Adopted() []int {
 func (t *Table) SignalAdopted(pid int, sig syscall.Signal) bool {
 	t.mu.Lock() // nothing is reaped in between, so the ID stays valid
 	defer t.mu.Unlock()
-	if t.children[pid] != nil || parentOf(strconv.Itoa(pid)) != os.Getpid() {
+	if t.children[pid] != nil || !isChild(pid) {
 		return false
 	}
 	return syscall.Kill(pid, sig) == nil
+}
+
+// isChild reports whether a process is a child of this one.
+func isChild(pid int) bool {
+	p, ok := readInfo(strconv.Itoa(pid))
+	return ok && p.Parent == os.Getpid()
 }
 
 // SignalAtParentsEnd makes the kernel send sig to this process when its parent ends. A parent with threads may not

@@ -1,56 +1,94 @@
-// Package shutdown is the request of Kubernetes to stop the pod: when it arrived, and how much of the grace period
-// remains.
+// Package shutdown handles the signals of the agent: the request of Kubernetes to stop the pod, when it arrived, how
+// much of the grace period remains, and signals that the agent forwards to the application.
 package shutdown
 
 import (
 	"context"
 	"os"
-	"os/signal"
+	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // Shutdown is the request to stop.
 type Shutdown struct {
-	done  chan struct{}
-	grace time.Duration
+	done    chan struct{}
+	grace   atomic.Int64
+	forward atomic.Pointer[func(syscall.Signal)]
 	// at and signal are set before done is closed.
 	at     time.Time
 	signal os.Signal
 }
 
-// PodSignals returns the signals that stop a container.
-func PodSignals() []os.Signal {
-	return []os.Signal{syscall.SIGTERM, syscall.SIGINT}
+// Listen starts to handle the signals of this process, also those that have arrived before. It can be called once.
+func Listen() *Shutdown {
+	return listen(received)
 }
 
-// Listen waits for signals that request the agent to stop. Kubernetes kills the remaining processes when the grace
-// period has passed.
-func Listen(ctx context.Context, grace time.Duration, signals ...os.Signal) *Shutdown {
-	received := make(chan os.Signal, 1)
-	signal.Notify(received, signals...)
-	s := Never(grace)
+func listen(signals <-chan os.Signal) *Shutdown {
+	s := Never(0)
 	go func() {
-		select {
-		case s.signal = <-received:
-			s.at = time.Now()
-			close(s.done)
-		case <-ctx.Done():
+		for sig := range signals {
+			s.handle(sig)
 		}
 	}()
 	return s
 }
 
+func (s *Shutdown) handle(sig os.Signal) {
+	switch {
+	case slices.Contains(forwardedSignals(), sig):
+		number, ok := sig.(syscall.Signal)
+		if forward := s.forward.Load(); ok && forward != nil {
+			(*forward)(number)
+		}
+	case !s.Requested():
+		s.signal, s.at = sig, time.Now()
+		close(s.done)
+	}
+}
+
 // Never returns a Shutdown that is never requested.
 func Never(grace time.Duration) *Shutdown {
-	return &Shutdown{done: make(chan struct{}), grace: grace}
+	s := &Shutdown{done: make(chan struct{})}
+	s.SetGrace(grace)
+	return s
 }
+
+// SetGrace sets the grace period of the pod, at whose end Kubernetes kills the remaining processes.
+func (s *Shutdown) SetGrace(grace time.Duration) { s.grace.Store(int64(grace)) }
+
+// Grace returns the grace period of the pod.
+func (s *Shutdown) Grace() time.Duration { return time.Duration(s.grace.Load()) }
+
+// Reserve returns the part of the grace period that the agent keeps for itself when it stops the application: for the
+// end of Flux and the hook after it. It is a fifth of the grace period, at least 5 s and at most 30 s, but never more
+// than half of it.
+func (s *Shutdown) Reserve() time.Duration {
+	grace := s.Grace()
+	return min(max(grace/5, 5*time.Second), 30*time.Second, grace/2)
+}
+
+// Forward sets the function that gets the signals of the application: SIGUSR1, SIGUSR2 and SIGWINCH. Until then they
+// are discarded.
+func (s *Shutdown) Forward(f func(syscall.Signal)) { s.forward.Store(&f) }
 
 // Done returns a channel that is closed when the shutdown is requested.
 func (s *Shutdown) Done() <-chan struct{} { return s.done }
 
-// Grace returns the grace period of the pod.
-func (s *Shutdown) Grace() time.Duration { return s.grace }
+// Context returns a context that ends when the shutdown is requested.
+func (s *Shutdown) Context(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
 
 // Signal returns the signal that requested the shutdown, nil before that.
 func (s *Shutdown) Signal() os.Signal {
@@ -75,7 +113,7 @@ func (s *Shutdown) Remaining(reserve time.Duration) time.Duration {
 	if !s.Requested() {
 		return 1<<63 - 1
 	}
-	return max(0, time.Until(s.at.Add(s.grace-reserve)))
+	return max(0, time.Until(s.at.Add(s.Grace()-reserve)))
 }
 
 // Sleep waits for d, and reports whether it was not interrupted by the request to stop.

@@ -20,19 +20,18 @@ import (
 const (
 	// pollInterval is how often a sidecar reads the state of the Flux container.
 	pollInterval = 500 * time.Millisecond
-	// stopTimeout is how long the program of a sidecar may take to end.
-	stopTimeout = 5 * time.Second
+	// stopInterval is how often it does while the pod stops.
+	stopInterval = 50 * time.Millisecond
 	// lostTimeout is how long the Flux container may be down, for example while it restarts, before its sidecars end.
 	lostTimeout = 30 * time.Second
 )
 
 // Run runs the sidecar of a container, and returns its exit code.
-func Run(ctx context.Context, p *pod.Pod, name string) (int, error) {
+func Run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, name string) (int, error) {
 	config := p.Plan.Sidecar(name)
 	if config == nil {
 		return 0, pod.Exit(plan.ExitPrepare, fmt.Errorf("the plan has no container %q", name))
 	}
-	s := shutdown.Listen(ctx, time.Duration(p.Plan.GracePeriodSeconds)*time.Second, shutdown.PodSignals()...)
 	table, err := reaper.NewTable(ctx)
 	if err != nil {
 		return 0, pod.Exit(plan.ExitPrepare, err)
@@ -96,16 +95,18 @@ func (r *runner) program(ctx context.Context, words []string, ended <-chan struc
 	}
 	p, err := r.table.Start(reaper.Command{
 		Path: file, Args: words[1:], Env: r.Environ, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
+		Group: !pod.IsTerminal(r.Stdin), // a process group of its own could not read from a terminal
 	})
 	if err != nil {
 		return 0, pod.Exit(hooks.ExitNotStarted(err), err)
 	}
+	r.shutdown.Forward(p.Signal)
 	select {
 	case <-p.Done():
 		return p.Status().Code(), nil
 	case <-ended:
 	}
-	p.Stop(ctx, min(stopTimeout, r.shutdown.Remaining(time.Second)))
+	p.Stop(ctx, min(r.shutdown.Grace(), r.shutdown.Remaining(r.shutdown.Reserve()/4)))
 	return r.codeAtEnd(), nil
 }
 
@@ -117,19 +118,24 @@ func (r *runner) codeAtEnd() int {
 	return 0
 }
 
-// watch returns a channel that is closed when Flux has ended, or when the pod is asked to stop.
+// watch returns a channel that is closed when Flux has ended. While the pod stops, that is at the latest when half of
+// the reserve of the grace period remains, so that the sidecar has time to stop too.
 func (r *runner) watch(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		var lost time.Time
-		for r.shutdown.Sleep(pollInterval) {
+		for {
+			if !r.shutdown.Sleep(pollInterval) {
+				r.waitForFlux()
+				return
+			}
 			if pod.Exists(r.File(pod.FileFinished)) {
 				return
 			}
 			started, running := r.FluxContainer()
 			switch {
-			case !started || running:
+			case !started || running || r.Plan.Restarts:
 				lost = time.Time{}
 			case lost.IsZero():
 				lost = time.Now()
@@ -140,6 +146,24 @@ func (r *runner) watch(ctx context.Context) <-chan struct{} {
 		}
 	}()
 	return ended
+}
+
+// waitForFlux waits for the end of Flux while the pod stops.
+func (r *runner) waitForFlux() {
+	ticker := time.NewTicker(stopInterval)
+	defer ticker.Stop()
+	timer := time.NewTimer(r.shutdown.Remaining(r.shutdown.Reserve() / 2))
+	defer timer.Stop()
+	for !pod.Exists(r.File(pod.FileFinished)) {
+		if _, running := r.FluxContainer(); !running {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-timer.C:
+			return
+		}
+	}
 }
 
 // waitForSocket waits for the broker's socket, and reports whether it appeared before Flux ended.

@@ -15,6 +15,12 @@ func brokerReserve(grace time.Duration) time.Duration {
 	return min(3*time.Second, grace/5)
 }
 
+// fluxTimeout is how long a stopping Flux waits for the end of jobs, and for followers to leave. Both fit into the reserve
+// of the grace period.
+func (v *Supervisor) fluxTimeout() time.Duration {
+	return v.shutdown.Reserve() / 4
+}
+
 // startBroker starts a broker.
 func (v *Supervisor) startBroker(run prepare.BrokerRun) (*reaper.Process, error) {
 	args, err := v.instance.BrokerArgs(run)
@@ -28,6 +34,7 @@ func (v *Supervisor) startBroker(run prepare.BrokerRun) (*reaper.Process, error)
 	if err != nil {
 		return nil, fmt.Errorf("starting the broker: %w", err)
 	}
+	v.broker.Store(int64(p.PID))
 	return p, nil
 }
 

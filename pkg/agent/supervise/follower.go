@@ -16,16 +16,16 @@ import (
 // completed.
 func (v *Supervisor) follower(ctx context.Context) (int, error) {
 	var wait backoff
-	grace := v.shutdown.Grace()
 	for !v.shutdown.Requested() {
 		begin := time.Now()
-		p, err := v.startBroker(prepare.BrokerRun{CleanupTimeout: grace / 5, ShutdownTimeout: grace / 5})
+		p, err := v.startBroker(prepare.BrokerRun{CleanupTimeout: v.fluxTimeout(), ShutdownTimeout: v.fluxTimeout()})
 		if err != nil {
 			return 0, pod.Exit(plan.ExitBroker, err)
 		}
 		select {
 		case <-p.Done():
 		case <-v.shutdown.Done():
+			v.stopTasks(ctx, p, false)
 			v.stopBroker(ctx, p)
 			return plan.ExitStopped, nil
 		}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -61,7 +63,7 @@ func (v *Supervisor) startLead() (*reaper.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := v.RemoveFiles(pod.FileOutcome); err != nil {
+	if err := pod.ReserveOutcome(v.outcomeFile(), v.brokerOwner()); err != nil {
 		return nil, err
 	}
 	return v.startBroker(run)
@@ -69,8 +71,7 @@ func (v *Supervisor) startLead() (*reaper.Process, error) {
 
 // leadRun describes one run of the lead broker.
 func (v *Supervisor) leadRun() (prepare.BrokerRun, error) {
-	grace := v.shutdown.Grace()
-	run := prepare.BrokerRun{CleanupTimeout: grace / 5, ShutdownTimeout: grace / 5}
+	run := prepare.BrokerRun{CleanupTimeout: v.fluxTimeout(), ShutdownTimeout: v.fluxTimeout()}
 	var err error
 	if run.Quorum, err = v.quorum(); err != nil {
 		return run, err
@@ -78,7 +79,7 @@ func (v *Supervisor) leadRun() (prepare.BrokerRun, error) {
 	if run.Restore, err = v.archiveToRestore(); err != nil {
 		return run, err
 	}
-	if v.Plan.Lead.Mode == plan.ModeNone && v.Plan.Archive.Path == "" {
+	if v.interactive() {
 		run.Interactive = true
 		return run, nil
 	}
@@ -104,7 +105,7 @@ func (v *Supervisor) initialCommand(restored bool) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := initial.Options{State: v.stateDir(), Cluster: clusterID(certificate), Fresh: !content && !restored, Restored: restored}
+	o := initial.Options{State: v.stateDir(), Outcome: v.outcomeFile(), Cluster: clusterID(certificate), Fresh: !content && !restored, Restored: restored}
 	return v.SelfCommand(append([]string{initial.Subcommand}, o.Args()...)...), nil
 }
 
@@ -139,14 +140,14 @@ func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) *pod.Outc
 	for {
 		select {
 		case <-p.Done():
-			return v.ReadOutcome()
+			return v.readOutcome()
 		case <-v.shutdown.Done():
-			before := v.ReadOutcome()
-			v.stopBroker(ctx, p)
+			before := v.readOutcome()
+			v.stopLead(ctx, p)
 			return before
 		case <-ticker.C:
 		}
-		if out := v.ReadOutcome(); out == nil || out.Saving {
+		if out := v.readOutcome(); out == nil || out.Saving {
 			continue
 		}
 		if programEnd.IsZero() {
@@ -155,7 +156,51 @@ func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) *pod.Outc
 		if time.Since(programEnd) > v.shutdown.Grace() {
 			klog.FromContext(ctx).Info("Stopping the broker, which does not end after its program")
 			p.Stop(ctx, brokerReserve(v.shutdown.Grace()))
-			return v.ReadOutcome()
+			return v.readOutcome()
+		}
+	}
+}
+
+// stopLead stops the lead broker. Its program is asked to stop at once, together with the tasks of jobs in this pod; the
+// initial program then waits for the end of jobs. Without an initial program the broker would cancel them at once.
+func (v *Supervisor) stopLead(ctx context.Context, p *reaper.Process) {
+	if v.interactive() {
+		v.stopTasks(ctx, p, true)
+		v.stopBroker(ctx, p)
+		return
+	}
+	var tasks sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	tasks.Go(func() { v.stopTasks(ctx, p, true) })
+	v.stopBroker(ctx, p)
+	cancel()
+	tasks.Wait()
+}
+
+// interactive reports whether the lead broker has no initial program.
+func (v *Supervisor) interactive() bool {
+	return v.Plan.Lead.Mode == plan.ModeNone && v.Plan.Archive.Path == ""
+}
+
+// outcomeFile returns the file with the outcome of the program.
+func (v *Supervisor) outcomeFile() string {
+	return v.Path(v.instance.Files.RunDir, "minicluster", "program.json")
+}
+
+// readOutcome returns the outcome of the program, nil while it runs.
+func (v *Supervisor) readOutcome() *pod.Outcome {
+	uid := os.Geteuid()
+	if owner := v.brokerOwner(); owner != nil {
+		uid = owner.UID
+	}
+	return pod.ReadOutcome(v.outcomeFile(), uid)
+}
+
+// Forward sends a signal to the initial program, which forwards it to the user's program. Flux brokers would end.
+func (v *Supervisor) Forward(sig syscall.Signal) {
+	for pid, p := range reaper.Processes() {
+		if broker := int(v.broker.Load()); broker != 0 && p.Parent == broker && isInitial(pid) {
+			_ = syscall.Kill(pid, sig) // it fails if the program has just ended
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // orphanTimeout is how long orphans may take to end: the initial program stops the user's program before it ends.
-const orphanTimeout = initial.ProgramTimeout + time.Second
+const orphanTimeout = 11 * time.Second
 
 // killTimeout is how long a killed process may take to disappear. A process that waits for a file system that does not
 // respond stays, and so does a process of another user that the agent may not kill.
@@ -29,6 +29,7 @@ const killTimeout = 5 * time.Second
 func (v *Supervisor) stopOrphans(ctx context.Context) {
 	deadline := time.Now().Add(min(orphanTimeout, v.shutdown.Remaining(brokerReserve(v.shutdown.Grace()))))
 	giveUp := deadline.Add(killTimeout)
+	asked := map[int]bool{}
 	for logged := false; ; {
 		orphans := slices.DeleteFunc(v.table.Adopted(), func(pid int) bool { return !v.ofBroker(pid) })
 		if len(orphans) == 0 {
@@ -42,12 +43,13 @@ func (v *Supervisor) stopOrphans(ctx context.Context) {
 			klog.FromContext(ctx).Error(nil, "Orphaned processes of the broker do not end; they run beside the next broker", "processes", orphans)
 			return
 		}
-		sig := syscall.SIGTERM
-		if time.Now().After(deadline) {
-			sig = syscall.SIGKILL
-		}
 		for _, pid := range orphans {
-			v.table.SignalAdopted(pid, sig)
+			switch {
+			case time.Now().After(deadline):
+				v.table.SignalAdopted(pid, syscall.SIGKILL)
+			case !asked[pid]:
+				asked[pid] = v.table.SignalAdopted(pid, syscall.SIGTERM)
+			}
 		}
 		<-time.After(50 * time.Millisecond)
 	}
@@ -75,6 +77,16 @@ func (v *Supervisor) ofBroker(pid int) bool {
 	if name := filepath.Base(string(args[0])); name == "flux-shell" || name == "flux-imp" {
 		return true
 	}
+	return isInitial(pid)
+}
+
+// isInitial reports whether a process is the initial program of a broker.
+func isInitial(pid int) bool {
+	text, err := readStarted(os.ReadFile, "/proc/"+strconv.Itoa(pid)+"/cmdline")
+	if err != nil {
+		return false
+	}
+	args := bytes.Split(text, []byte{0})
 	self, err := os.Executable()
 	return err == nil && len(args) > 1 && string(args[0]) == self && string(args[1]) == initial.Subcommand
 }

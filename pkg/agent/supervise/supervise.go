@@ -19,6 +19,8 @@ type Supervisor struct {
 	table    *reaper.Table
 	shutdown *shutdown.Shutdown
 	instance *prepare.Instance
+	// broker is the process ID of the broker, 0 before the first.
+	broker atomic.Int64
 	// ended describes how the last broker ended; nil if none has.
 	ended atomic.Pointer[string]
 }

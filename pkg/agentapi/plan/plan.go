@@ -60,6 +60,8 @@ type Plan struct {
 	StateVolume string `json:"stateVolume,omitempty"`
 	// CompleteWorkers: a follower's pod completes when its broker ends.
 	CompleteWorkers bool `json:"completeWorkers,omitempty"`
+	// Restarts: Kubernetes restarts containers that fail (restartPolicy OnFailure or Always).
+	Restarts bool `json:"restarts,omitempty"`
 	// GracePeriodSeconds is the time between SIGTERM and SIGKILL.
 	GracePeriodSeconds int64 `json:"gracePeriodSeconds"`
 	// Sidecars are the containers beside Flux that the agent runs.

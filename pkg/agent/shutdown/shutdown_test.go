@@ -1,0 +1,75 @@
+package shutdown
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestSignals(t *testing.T) {
+	for name, test := range map[string]struct {
+		signal syscall.Signal
+		stops  bool
+	}{
+		"TERM": {syscall.SIGTERM, true}, "INT": {syscall.SIGINT, true}, "QUIT": {syscall.SIGQUIT, true}, "HUP": {syscall.SIGHUP, true},
+		"RTMIN+3": {37, true}, "parent": {ParentDeathSignal, true},
+		"USR1": {syscall.SIGUSR1, false}, "USR2": {syscall.SIGUSR2, false}, "WINCH": {syscall.SIGWINCH, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				signals := make(chan os.Signal, 1)
+				defer close(signals)
+				s := listen(signals)
+				var forwarded []syscall.Signal
+				s.Forward(func(sig syscall.Signal) { forwarded = append(forwarded, sig) })
+				signals <- test.signal
+				synctest.Wait()
+				assert.Equal(t, test.stops, s.Requested())
+				if test.stops {
+					assert.Equal(t, test.signal, s.Signal())
+					assert.Empty(t, forwarded)
+				} else {
+					assert.Nil(t, s.Signal())
+					assert.Equal(t, []syscall.Signal{test.signal}, forwarded)
+				}
+			})
+		})
+	}
+}
+
+func TestReserve(t *testing.T) {
+	for grace, want := range map[time.Duration]time.Duration{
+		time.Second: 500 * time.Millisecond, 8 * time.Second: 4 * time.Second, 10 * time.Second: 5 * time.Second,
+		30 * time.Second: 6 * time.Second, time.Minute: 12 * time.Second, time.Hour: 30 * time.Second,
+	} {
+		assert.Equal(t, want, Never(grace).Reserve(), grace.String())
+	}
+}
+
+func TestRemaining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals := make(chan os.Signal, 2)
+		defer close(signals)
+		s := listen(signals)
+		assert.Greater(t, s.Remaining(time.Second), 1000*time.Hour)
+		time.Sleep(time.Minute)
+		signals <- syscall.SIGTERM
+		<-s.Done()
+		s.SetGrace(10 * time.Second) // the plan is read after the signal
+		time.Sleep(2 * time.Second)
+		signals <- syscall.SIGINT // a second signal changes nothing
+		synctest.Wait()
+		assert.Equal(t, 7*time.Second, s.Remaining(time.Second))
+		assert.Equal(t, syscall.SIGTERM, s.Signal())
+		assert.False(t, s.Sleep(time.Hour))
+		ctx, cancel := s.Context(t.Context())
+		defer cancel()
+		<-ctx.Done()
+		time.Sleep(time.Minute)
+		assert.Zero(t, s.Remaining(0))
+	})
+}
