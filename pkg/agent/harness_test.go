@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,10 @@ const envMain = "AGENT_TEST_MAIN"
 const quickExit = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(envRealPod); text != "" {
+		fmt.Fprintln(os.Stderr, enterRealPod(text)) // it returns only an error
+		os.Exit(1)
+	}
 	if os.Getenv(envMain) != "" {
 		os.Exit(Run(os.Args))
 	}

@@ -9,7 +9,7 @@ type realCase struct {
 	UID int
 	// Root: runFluxAsRoot.
 	Root bool
-	// Config is a broker.toml of the user's own, but for the viewPaths in it.
+	// Config is a broker.toml of the user's own, except for the paths in it.
 	Config string
 	// Cores are stated.
 	Cores         int32

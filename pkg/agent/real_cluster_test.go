@@ -1,0 +1,242 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// These tests run agents in pods of namespaces, with brokers of the installed Flux: each pod has process IDs, a host name
+// and a file system of its own, and all share a network.
+const (
+	// envRealNet is set in the process that has the network.
+	envRealNet = "AGENT_TEST_REAL_NET"
+	// envRealPod is set in the first process of a pod: a realPod as JSON.
+	envRealPod = "AGENT_TEST_REAL_POD"
+)
+
+// realPod describes a pod of the real cluster.
+type realPod struct {
+	Index  int
+	Dir    string // with the files of the cluster; all pods see it
+	Domain string
+	Args   []string
+}
+
+// realCluster is a cluster of agents with the real Flux.
+type realCluster struct {
+	t     *testing.T
+	dir   string
+	plan  *plan.Plan
+	pods  []*exec.Cmd
+	ended []chan struct{}
+}
+
+// inRealNet runs a test again in namespaces of its own, where it may start real clusters.
+func inRealNet(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	if os.Getenv(envRealNet) != "" {
+		require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+		require.NoError(t, unix.Mount("proc", "/proc", "proc", 0, ""))
+		require.NoError(t, exec.CommandContext(t.Context(), "ip", "link", "set", "lo", "up").Run())
+		f(t)
+		return
+	}
+	if _, err := exec.LookPath("flux"); err != nil || os.Getuid() != 0 {
+		t.Skip("needs root and a Flux that is installed")
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1")
+	cmd.Env = append(os.Environ(), envRealNet+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "--- PASS: "+t.Name(), "%s", out)
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "MEASURED") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+}
+
+// newRealCluster prepares a cluster. Its pods see the directory dir, which every user can write to.
+func newRealCluster(t *testing.T, size int, grace int64) *realCluster {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "real-cluster-") // t.TempDir is not for other users
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o777))
+	program, err := os.ReadFile(os.Args[0])
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "agent"), program, 0o755))
+	mc := &v1alpha2.MiniCluster{}
+	mc.Name, mc.Namespace = "flux-sample", "flux-operator"
+	mc.Spec.Size, mc.Spec.MaxSize = new(int32(size)), int32(size)
+	mc.Spec.Containers = []v1alpha2.MiniClusterContainer{{Image: "app", Command: "true"}}
+	mc.Spec.Flux = &v1alpha2.FluxSpec{Container: &v1alpha2.FluxContainer{MountPath: "/run/mnt/flux", Disable: true}}
+	v1alpha2.SetDefaults(mc)
+	p, err := fluxconfig.AgentPlan(mc, fluxconfig.Params{}, int32(size), grace)
+	require.NoError(t, err)
+	p.HTTPPort, p.Broker.LogLevel = 0, 4
+	config, err := fluxconfig.BrokerTOML(mc, fluxconfig.Params{})
+	require.NoError(t, err)
+	curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
+	require.NoError(t, err)
+	for name, text := range map[string]string{plan.FileBrokerTOML: config, plan.FileCertificate: string(curve.Text()), plan.FileQuorum: strconv.Itoa(size)} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o444))
+	}
+	return &realCluster{t: t, dir: dir, plan: p, pods: make([]*exec.Cmd, size), ended: make([]chan struct{}, size)}
+}
+
+// start starts the agent of a pod.
+func (c *realCluster) start(index int) {
+	c.t.Helper()
+	if _, err := os.Stat(filepath.Join(c.dir, plan.FilePlan)); err != nil {
+		text, err := json.Marshal(c.plan)
+		require.NoError(c.t, err)
+		require.NoError(c.t, os.WriteFile(filepath.Join(c.dir, plan.FilePlan), text, 0o444))
+	}
+	about, err := json.Marshal(realPod{Index: index, Dir: c.dir, Domain: c.plan.Domain, Args: []string{"run"}})
+	require.NoError(c.t, err)
+	cmd := exec.CommandContext(c.t.Context(), filepath.Join(c.dir, "agent"))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), envRealPod + "=" + string(about), "JOB_COMPLETION_INDEX=" + strconv.Itoa(index), "SHARED=" + c.dir}
+	log, err := os.OpenFile(c.log(index), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	require.NoError(c.t, err)
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWPID}
+	require.NoError(c.t, cmd.Start())
+	ended := make(chan struct{})
+	c.pods[index], c.ended[index] = cmd, ended
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // its code is read in wait
+	}()
+	c.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+		if c.t.Failed() {
+			text, _ := os.ReadFile(c.log(index))
+			c.t.Logf("pod %d:\n%s", index, text)
+		}
+	})
+}
+
+func (c *realCluster) log(index int) string {
+	return filepath.Join(c.dir, fmt.Sprintf("log-%d", index))
+}
+
+// signal sends a signal to the first process of each of these pods.
+func (c *realCluster) signal(sig syscall.Signal, indexes ...int) {
+	c.t.Helper()
+	for _, index := range indexes {
+		require.NoError(c.t, c.pods[index].Process.Signal(sig))
+	}
+}
+
+// wait returns the exit code of a pod.
+func (c *realCluster) wait(index int) int {
+	c.t.Helper()
+	select {
+	case <-c.ended[index]:
+	case <-time.After(patience):
+		require.Fail(c.t, "the pod does not end", "%d", index)
+	}
+	return c.pods[index].ProcessState.ExitCode()
+}
+
+// read returns the content of a file in the shared directory, "" if it does not exist.
+func (c *realCluster) read(name string) string {
+	text, _ := os.ReadFile(filepath.Join(c.dir, name))
+	return string(text)
+}
+
+// eventually waits for a condition.
+func (c *realCluster) eventually(what string, condition func() bool) {
+	c.t.Helper()
+	require.Eventually(c.t, condition, patience, 10*time.Millisecond, what)
+}
+
+// flux runs a flux command in a pod, as kubectl exec does.
+func (c *realCluster) flux(index int, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	// The agent is the only child of the process that entered the namespaces: it is that process itself.
+	words := append([]string{"--target", strconv.Itoa(c.pods[index].Process.Pid), "--mount", "--uts", "--pid", "env", envMain + "=1", filepath.Join(c.dir, "agent"), "flux", "--"}, args...)
+	out, err := exec.CommandContext(ctx, "nsenter", words...).CombinedOutput()
+	return string(out), err
+}
+
+// enterRealPod makes the file system of a pod, and becomes its agent. It does not return.
+func enterRealPod(text string) error {
+	var about realPod
+	if err := json.Unmarshal([]byte(text), &about); err != nil {
+		return err
+	}
+	if err := mountRealPod(about); err != nil {
+		return err
+	}
+	environ := []string{envMain + "=1", quickExit}
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, envRealPod) {
+			environ = append(environ, entry)
+		}
+	}
+	return syscall.Exec(os.Args[0], append([]string{os.Args[0]}, about.Args...), environ)
+}
+
+func mountRealPod(about realPod) error {
+	host := "flux-sample-" + strconv.Itoa(about.Index)
+	steps := []func() error{
+		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") },
+		func() error { return unix.Mount("proc", "/proc", "proc", 0, "") },
+		func() error { return unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755") },
+		func() error { return unix.Sethostname([]byte(host)) },
+	}
+	for _, dir := range []string{"/etc", "/home", "/var/lib", "/root", "/opt"} {
+		upper, work := "/run/over"+dir+"/u", "/run/over"+dir+"/w"
+		steps = append(steps,
+			func() error { return os.MkdirAll(upper, 0o755) }, func() error { return os.MkdirAll(work, 0o755) },
+			func() error {
+				return unix.Mount("o", dir, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dir, upper, work))
+			})
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	for dir, mode := range map[string]os.FileMode{"/run/mnt/flux": 0o777, "/home/flux-operator": 0o777, plan.MarkerDir: 0o777 | os.ModeSticky, plan.ConfigDir: 0o755, plan.CertificateDir: 0o755} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			return err
+		}
+	}
+	for name, dir := range map[string]string{plan.FileBrokerTOML: plan.ConfigDir, plan.FileQuorum: plan.ConfigDir, plan.FilePlan: plan.ConfigDir, plan.FileCertificate: plan.CertificateDir} {
+		text, err := os.ReadFile(filepath.Join(about.Dir, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o444); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost flux-sample-0."+about.Domain+"\n"), 0o444)
+}
