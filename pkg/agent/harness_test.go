@@ -29,8 +29,8 @@ const envMain = "AGENT_TEST_MAIN"
 const quickExit = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
-	if text := os.Getenv(envRealPod); text != "" {
-		fmt.Fprintln(os.Stderr, enterRealPod(text)) // it returns only an error
+	if text := os.Getenv(envFluxPod); text != "" {
+		fmt.Fprintln(os.Stderr, enterFluxPod(text)) // it returns only an error
 		os.Exit(1)
 	}
 	if os.Getenv(envMain) != "" {

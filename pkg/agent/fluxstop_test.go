@@ -19,10 +19,10 @@ const checkpointTask = `trap 'sleep $((1 + FLUX_TASK_RANK * 2)); echo saved >>$S
 
 // TestStopRealCluster: every task on every rank gets SIGTERM once, and time for a checkpoint; then the instance is saved.
 func TestStopRealCluster(t *testing.T) {
-	inRealNet(t, func(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
 		for name, mode := range map[string]plan.Mode{"launcher": plan.ModeLauncher, "submit": plan.ModeSubmit, "interactive": plan.ModeNone} {
 			t.Run(name, func(t *testing.T) {
-				c := newRealCluster(t, 4, 60)
+				c := newFluxCluster(t, 4, 60)
 				require.NoError(t, os.WriteFile(filepath.Join(c.dir, "task"), []byte("#!/bin/sh\n"+checkpointTask+"\n"), 0o755))
 				task := filepath.Join(c.dir, "task")
 				c.plan.Lead = plan.Program{Mode: mode, Tasks: 4, Command: task}

@@ -25,22 +25,22 @@ import (
 // These tests run agents in pods of namespaces, with brokers of the installed Flux: each pod has process IDs, a host name
 // and a file system of its own, and all share a network.
 const (
-	// envRealNet is set in the process that has the network.
-	envRealNet = "AGENT_TEST_REAL_NET"
-	// envRealPod is set in the first process of a pod: a realPod as JSON.
-	envRealPod = "AGENT_TEST_REAL_POD"
+	// envFluxNet is set in the process that has the network.
+	envFluxNet = "AGENT_TEST_REAL_NET"
+	// envFluxPod is set in the first process of a pod: a fluxPod as JSON.
+	envFluxPod = "AGENT_TEST_REAL_POD"
 )
 
-// realPod describes a pod of the real cluster.
-type realPod struct {
+// fluxPod describes a pod of the real cluster.
+type fluxPod struct {
 	Index  int
 	Dir    string // with the files of the cluster; all pods see it
 	Domain string
 	Args   []string
 }
 
-// realCluster is a cluster of agents with the real Flux.
-type realCluster struct {
+// fluxCluster is a cluster of agents with the real Flux.
+type fluxCluster struct {
 	t     *testing.T
 	dir   string
 	plan  *plan.Plan
@@ -48,10 +48,10 @@ type realCluster struct {
 	ended []chan struct{}
 }
 
-// inRealNet runs a test again in namespaces of its own, where it may start real clusters.
-func inRealNet(t *testing.T, f func(t *testing.T)) {
+// inFluxNet runs a test again in namespaces of its own, where it may start real clusters.
+func inFluxNet(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	if os.Getenv(envRealNet) != "" {
+	if os.Getenv(envFluxNet) != "" {
 		require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 		require.NoError(t, unix.Mount("proc", "/proc", "proc", 0, ""))
 		require.NoError(t, exec.CommandContext(t.Context(), "ip", "link", "set", "lo", "up").Run())
@@ -62,7 +62,7 @@ func inRealNet(t *testing.T, f func(t *testing.T)) {
 		t.Skip("needs root and a Flux that is installed")
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1")
-	cmd.Env = append(os.Environ(), envRealNet+"=1")
+	cmd.Env = append(os.Environ(), envFluxNet+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -74,8 +74,8 @@ func inRealNet(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// newRealCluster prepares a cluster. Its pods see the directory dir, which every user can write to.
-func newRealCluster(t *testing.T, size int, grace int64) *realCluster {
+// newFluxCluster prepares a cluster. Its pods see the directory dir, which every user can write to.
+func newFluxCluster(t *testing.T, size int, grace int64) *fluxCluster {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "real-cluster-") // t.TempDir is not for other users
 	require.NoError(t, err)
@@ -100,21 +100,21 @@ func newRealCluster(t *testing.T, size int, grace int64) *realCluster {
 	for name, text := range map[string]string{plan.FileBrokerTOML: config, plan.FileCertificate: string(curve.Text()), plan.FileQuorum: strconv.Itoa(size)} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o444))
 	}
-	return &realCluster{t: t, dir: dir, plan: p, pods: make([]*exec.Cmd, size), ended: make([]chan struct{}, size)}
+	return &fluxCluster{t: t, dir: dir, plan: p, pods: make([]*exec.Cmd, size), ended: make([]chan struct{}, size)}
 }
 
 // start starts the agent of a pod.
-func (c *realCluster) start(index int) {
+func (c *fluxCluster) start(index int) {
 	c.t.Helper()
 	if _, err := os.Stat(filepath.Join(c.dir, plan.FilePlan)); err != nil {
 		text, err := json.Marshal(c.plan)
 		require.NoError(c.t, err)
 		require.NoError(c.t, os.WriteFile(filepath.Join(c.dir, plan.FilePlan), text, 0o444))
 	}
-	about, err := json.Marshal(realPod{Index: index, Dir: c.dir, Domain: c.plan.Domain, Args: []string{"run"}})
+	about, err := json.Marshal(fluxPod{Index: index, Dir: c.dir, Domain: c.plan.Domain, Args: []string{"run"}})
 	require.NoError(c.t, err)
 	cmd := exec.CommandContext(c.t.Context(), filepath.Join(c.dir, "agent"))
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), envRealPod + "=" + string(about), "JOB_COMPLETION_INDEX=" + strconv.Itoa(index), "SHARED=" + c.dir}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), envFluxPod + "=" + string(about), "JOB_COMPLETION_INDEX=" + strconv.Itoa(index), "SHARED=" + c.dir}
 	log, err := os.OpenFile(c.log(index), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	require.NoError(c.t, err)
 	defer log.Close()
@@ -137,12 +137,12 @@ func (c *realCluster) start(index int) {
 	})
 }
 
-func (c *realCluster) log(index int) string {
+func (c *fluxCluster) log(index int) string {
 	return filepath.Join(c.dir, fmt.Sprintf("log-%d", index))
 }
 
 // signal sends a signal to the first process of each of these pods.
-func (c *realCluster) signal(sig syscall.Signal, indexes ...int) {
+func (c *fluxCluster) signal(sig syscall.Signal, indexes ...int) {
 	c.t.Helper()
 	for _, index := range indexes {
 		require.NoError(c.t, c.pods[index].Process.Signal(sig))
@@ -150,7 +150,7 @@ func (c *realCluster) signal(sig syscall.Signal, indexes ...int) {
 }
 
 // wait returns the exit code of a pod.
-func (c *realCluster) wait(index int) int {
+func (c *fluxCluster) wait(index int) int {
 	c.t.Helper()
 	select {
 	case <-c.ended[index]:
@@ -161,19 +161,19 @@ func (c *realCluster) wait(index int) int {
 }
 
 // read returns the content of a file in the shared directory, "" if it does not exist.
-func (c *realCluster) read(name string) string {
+func (c *fluxCluster) read(name string) string {
 	text, _ := os.ReadFile(filepath.Join(c.dir, name))
 	return string(text)
 }
 
 // eventually waits for a condition.
-func (c *realCluster) eventually(what string, condition func() bool) {
+func (c *fluxCluster) eventually(what string, condition func() bool) {
 	c.t.Helper()
 	require.Eventually(c.t, condition, patience, 10*time.Millisecond, what)
 }
 
 // flux runs a flux command in a pod, as kubectl exec does.
-func (c *realCluster) flux(index int, args ...string) (string, error) {
+func (c *fluxCluster) flux(index int, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	// The agent is the only child of the process that entered the namespaces: it is that process itself.
@@ -182,25 +182,25 @@ func (c *realCluster) flux(index int, args ...string) (string, error) {
 	return string(out), err
 }
 
-// enterRealPod makes the file system of a pod, and becomes its agent. It does not return.
-func enterRealPod(text string) error {
-	var about realPod
+// enterFluxPod makes the file system of a pod, and becomes its agent. It does not return.
+func enterFluxPod(text string) error {
+	var about fluxPod
 	if err := json.Unmarshal([]byte(text), &about); err != nil {
 		return err
 	}
-	if err := mountRealPod(about); err != nil {
+	if err := mountFluxPod(about); err != nil {
 		return err
 	}
 	environ := []string{envMain + "=1", quickExit}
 	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, envRealPod) {
+		if !strings.HasPrefix(entry, envFluxPod) {
 			environ = append(environ, entry)
 		}
 	}
 	return syscall.Exec(os.Args[0], append([]string{os.Args[0]}, about.Args...), environ)
 }
 
-func mountRealPod(about realPod) error {
+func mountFluxPod(about fluxPod) error {
 	host := "flux-sample-" + strconv.Itoa(about.Index)
 	steps := []func() error{
 		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") },
