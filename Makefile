@@ -125,6 +125,10 @@ lint: ## Run golangci-lint.
 generate: ## Generate clients, deep copies, the CRD and the field reference again.
 	@hack/update-codegen.sh
 
+.PHONY: update
+update: ## Say which dependencies have a newer version; change nothing.
+	@hack/update.sh
+
 .PHONY: golden
 golden: ## Write the golden files of the tests again; look at the diff.
 	@$(GO) test ./pkg/fluxconfig ./pkg/controller ./pkg/controller/app ./pkg/agent/prepare ./pkg/agent/serve ./pkg/metrics/page -update >/dev/null && git diff --stat -- '*testdata*'

@@ -4,4 +4,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . hack/goflags.sh
+[ -e bin/.kube-stamp ] || echo "compiling the program that builds Kubernetes" >&2
 exec go run ./test/framework/cluster/kubebuild "$@"
