@@ -165,7 +165,7 @@ k config --kubeconfig="$state/controller.kubeconfig" unset "users.$user" >/dev/n
 k config --kubeconfig="$state/controller.kubeconfig" set-credentials "$user" --token="$token" >/dev/null
 # Simulated pods have no agents that could drain ranks.
 nohup bin/minicluster-controller --kubeconfig="$state/controller.kubeconfig" --leader-elect-resource-namespace=minicluster-system \
-	--health-bind-address=127.0.0.1:0 --metrics-bind-address=127.0.0.1:0 --drain-patience=0s >"$log" 2>&1 &
+	--health-bind-address=127.0.0.1:0 --metrics-bind-address=127.0.0.1:0 --agent-unreachable-timeout=0s >"$log" 2>&1 &
 echo $! >"$pidfile"
 disown
 echo "bin/minicluster-controller runs, its log is .demo/controller.log"

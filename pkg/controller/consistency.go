@@ -12,7 +12,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// cachedResource names a kind of object that the controller both caches and writes.
+// cachedResource is a kind of object that the controller writes.
 type cachedResource string
 
 const (
@@ -21,98 +21,113 @@ const (
 	configmaps   cachedResource = "configmaps"
 	services     cachedResource = "services"
 	pods         cachedResource = "pods"
+	// These are not cached.
+	secrets                cachedResource = "secrets"
+	persistentVolumes      cachedResource = "persistentvolumes"
+	persistentVolumeClaims cachedResource = "persistentvolumeclaims"
 )
 
-// freshness makes syncs read their own writes. After a write, the next sync of
-// the same MiniCluster waits until the cache of that resource has seen the
-// resource version that the write returned: a cache that is behind would have us
-// create twice, shrink twice or report an old size.
-type freshness struct {
+// cached reports whether informers cache the objects.
+func (r cachedResource) cached() bool {
+	return r != secrets && r != persistentVolumes && r != persistentVolumeClaims
+}
+
+// kind is the kind of the objects, for messages.
+func (r cachedResource) kind() string {
+	return map[cachedResource]string{
+		miniclusters: "MiniCluster", jobs: "Job", configmaps: "ConfigMap", services: "Service", pods: "Pod",
+		secrets: "Secret", persistentVolumes: "PersistentVolume", persistentVolumeClaims: "PersistentVolumeClaim",
+	}[r]
+}
+
+// consistency makes syncs read their own writes. After a write, the next sync of the same
+// MiniCluster waits until the cache of that resource has seen the resource version that
+// the write returned: with a cache that is behind, the controller would create twice,
+// shrink twice or report an old size.
+type consistency struct {
 	// stores are the caches of a namespace.
 	stores func(namespace string) map[cachedResource]versionedStore
 
-	mu     sync.Mutex
-	writes map[cache.ObjectName]map[cachedResource]string
-	begun  map[cache.ObjectName]types.UID
+	mu      sync.Mutex
+	writes  map[cache.ObjectName]map[cachedResource]string
+	started map[cache.ObjectName]types.UID
 }
 
-// versionedStore is the part of an informer's store that freshness asks: the
-// latest resource version that reached it, of any object.
+// versionedStore is the part of an informer's store that consistency needs: the latest
+// resource version that reached it, of any object.
 type versionedStore interface {
 	LastStoreSyncResourceVersion() string
 }
 
-func newFreshness(stores func(namespace string) map[cachedResource]versionedStore) *freshness {
-	return &freshness{
+func newConsistency(stores func(namespace string) map[cachedResource]versionedStore) *consistency {
+	return &consistency{
 		stores: stores,
-		writes: map[cache.ObjectName]map[cachedResource]string{}, begun: map[cache.ObjectName]types.UID{},
+		writes: map[cache.ObjectName]map[cachedResource]string{}, started: map[cache.ObjectName]types.UID{},
 	}
 }
 
-// wrote records the resource version that a write for a MiniCluster returned.
-func (f *freshness) wrote(key cache.ObjectName, r cachedResource, version string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	of := f.writes[key]
+// WroteAt records the resource version that a write for a MiniCluster returned.
+func (c *consistency) WroteAt(key cache.ObjectName, r cachedResource, version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := c.writes[key]
 	if of == nil {
 		of = map[cachedResource]string{}
-		f.writes[key] = of
+		c.writes[key] = of
 	}
 	if order, err := resourceversion.CompareResourceVersion(version, of[r]); err != nil || order > 0 {
 		of[r] = version
 	}
 }
 
-// check returns a staleError while a cache has not seen the last write for a
-// MiniCluster.
-func (f *freshness) check(key cache.ObjectName) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for r, written := range f.writes[key] {
-		order, err := resourceversion.CompareResourceVersion(f.stores(key.Namespace)[r].LastStoreSyncResourceVersion(), written)
+// EnsureReady returns an error while a cache has not seen the last write for a MiniCluster.
+func (c *consistency) EnsureReady(key cache.ObjectName) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for r, written := range c.writes[key] {
+		order, err := resourceversion.CompareResourceVersion(c.stores(key.Namespace)[r].LastStoreSyncResourceVersion(), written)
 		if err == nil && order < 0 {
-			return &staleError{what: string(r)}
+			return stale(r)
 		}
-		delete(f.writes[key], r)
+		delete(c.writes[key], r)
 	}
-	delete(f.writes, key)
+	delete(c.writes, key)
 	return nil
 }
 
-// expects tells whether there are writes for a MiniCluster that no check has found
+// Pending reports whether there are writes for a MiniCluster that no EnsureReady has found
 // in the caches.
-func (f *freshness) expects(key cache.ObjectName) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.writes[key]) > 0
+func (c *consistency) Pending(key cache.ObjectName) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.writes[key]) > 0
 }
 
-// forget drops what is recorded of a MiniCluster that is gone.
-func (f *freshness) forget(key cache.ObjectName) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.writes, key)
-	delete(f.begun, key)
+// Clear drops what is recorded of a MiniCluster.
+func (c *consistency) Clear(key cache.ObjectName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.writes, key)
+	delete(c.started, key)
 }
 
-// begin records that we begin to make objects for a MiniCluster.
-func (f *freshness) begin(key cache.ObjectName, uid types.UID) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.begun[key] = uid
+// markStarted records that the controller starts to create objects for a MiniCluster.
+func (c *consistency) markStarted(key cache.ObjectName, uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started[key] = uid
 }
 
-// hasBegun tells whether we have begun before to make objects for a MiniCluster.
-func (f *freshness) hasBegun(key cache.ObjectName, uid types.UID) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.begun[key] == uid
+// hasStarted reports whether this process has started to create objects for a MiniCluster.
+func (c *consistency) hasStarted(key cache.ObjectName, uid types.UID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started[key] == uid
 }
 
-// outdated tells whether a Job got its size from a later MiniCluster than the one
-// that the cache holds: the controller that worked before us was ahead of our cache,
-// and its writes are unknown to freshness.
-func outdated(mc *v1alpha2.MiniCluster, job *batchv1.Job) bool {
+// jobAhead reports whether a Job got its size from a later MiniCluster than the cached
+// one: the previous leader was ahead of this cache, and its writes are not recorded here.
+func jobAhead(mc *v1alpha2.MiniCluster, job *batchv1.Job) bool {
 	if job == nil {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
@@ -14,7 +15,11 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"minicluster.internal/operator/pkg/controller/diagnosis"
+	"minicluster.internal/operator/pkg/controller/drain/agents"
+	"minicluster.internal/operator/pkg/controller/metrics"
 	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/pkg/controller/status"
 	"minicluster.internal/operator/pkg/fluxconfig"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 )
@@ -25,37 +30,35 @@ type Options struct {
 	Kube kubernetes.Interface
 	// Flux writes MiniClusters.
 	Flux clientset.Interface
-	// Informers are of the namespaces in which the controller works; see NewInformers.
+	// Informers watch the namespaces in which the controller works; see NewInformers.
 	Informers []Informers
 	// Events records events about MiniClusters.
 	Events events.EventRecorder
 	// Metrics counts what the controller does.
-	Metrics *Metrics
-	// Site is where the controller works. An empty ClusterDomain is cluster.local; the
-	// version of the server is found out.
+	Metrics *metrics.Metrics
+	// Environment is where the controller works. An empty ClusterDomain is cluster.local;
+	// the controller reads the version of the server itself.
 	Environment resources.Environment
-	// SlowStart is the time that pods have to become ready before they are looked at,
-	// for what keeps them; they never are where it is 0 or less.
-	SlowStart time.Duration
-	// DrainPatience is how long an agent that can't be reached is tried before a
-	// MiniCluster shrinks without draining ranks. 0: agents are never asked, and
-	// every shrink goes at once.
-	DrainPatience time.Duration
-	// NewAgent makes the client of a lead's agent from the data of a cluster's Secret
-	// and the lead's host name; over TLS where nil, see package control.
-	NewAgent func(data map[string][]byte, host string) (Agent, error)
-	// Clock tells the time; the real one where nil.
+	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
+	// them; 0 or less disables the inspection.
+	PodDiagnosisDelay time.Duration
+	// AgentUnreachableTimeout is how long to retry an unreachable agent before shrinking
+	// without draining. 0: agents are not asked, and a Job shrinks at once.
+	AgentUnreachableTimeout time.Duration
+	// Connect makes the client for the agent of a lead broker; agents.ConnectTLS where nil.
+	Connect agents.Connect
+	// Clock is the source of time; the system's where nil.
 	Clock clock.WithTicker
 	// Random is the source of keys; crypto/rand where nil.
 	Random io.Reader
 }
 
-// Controller keeps MiniClusters and what is made for them in step.
+// Controller reconciles MiniClusters.
 type Controller struct {
 	kube    kubernetes.Interface
 	flux    clientset.Interface
 	events  events.EventRecorder
-	metrics *Metrics
+	metrics *metrics.Metrics
 	clock   clock.WithTicker
 	random  io.Reader
 
@@ -65,38 +68,32 @@ type Controller struct {
 	caches map[string]*caches
 	synced []cache.InformerSynced
 
-	queue  workqueue.TypedRateLimitingInterface[cache.ObjectName]
-	fresh  *freshness
-	stales workqueue.TypedRateLimiter[cache.ObjectName]
-	held   workqueue.TypedRateLimiter[cache.ObjectName]
-	waits  workqueue.TypedRateLimiter[cache.ObjectName]
-	pace   *statusPace
-	slow   *slowStarts
-	steps  []step
+	queue             workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	limiters          limiters
+	consistency       *consistency
+	throttle          *status.Throttle
+	diagnosisSchedule *diagnosis.Schedule
+	steps             []step
 
-	agents        *agentClient
-	leads         *agents
-	drainPatience time.Duration
+	joins                   *agents.JoinClient
+	agents                  *agents.Client
+	agentUnreachableTimeout time.Duration
+	background              background
 }
-
-// Bounds of the delay after which a failed sync, one that waits for a name to
-// become free, or one that waits for pods to end, is tried again.
-const (
-	retryBase = 50 * time.Millisecond
-	heldBase  = time.Second
-	retryMax  = time.Minute
-	waitBase  = 500 * time.Millisecond
-	waitMax   = 10 * time.Second
-)
 
 // New makes a Controller and registers its handlers with the informers, which the
 // caller starts.
-func New(o Options) (*Controller, error) {
+func New(o Options) (*Controller, error) { return newController(o, &tasks{}) }
+
+func newController(o Options, bg background) (*Controller, error) {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
 	if o.Random == nil {
 		o.Random = rand.Reader
+	}
+	if o.Connect == nil {
+		o.Connect = agents.ConnectTLS
 	}
 	if o.Environment.ClusterDomain == "" {
 		o.Environment.ClusterDomain = fluxconfig.DefaultClusterDomain
@@ -109,18 +106,17 @@ func New(o Options) (*Controller, error) {
 			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryBase, retryMax),
 			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "minicluster", Clock: o.Clock},
 		),
-		stales: workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](staleRetry, staleMax),
-		held:   workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](heldBase, retryMax),
-		waits:  workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](waitBase, waitMax),
-		pace:   newStatusPace(o.Clock),
-		slow:   newSlowStarts(o.Clock, o.SlowStart),
+		limiters:          newLimiters(),
+		throttle:          status.NewThrottle(o.Clock),
+		diagnosisSchedule: diagnosis.NewSchedule(o.Clock, o.PodDiagnosisDelay),
 
-		agents:        newAgentClient(),
-		drainPatience: o.DrainPatience,
+		joins:                   agents.NewJoinClient(),
+		agentUnreachableTimeout: o.AgentUnreachableTimeout,
+		background:              bg,
 	}
-	c.leads = newAgents(o.NewAgent, o.Clock, func(key cache.ObjectName) { c.queue.Add(key) })
+	c.agents = agents.NewClient(o.Connect, o.Clock, bg.Go, func(key types.NamespacedName) { c.queue.Add(cache.ObjectName(key)) })
 	c.steps = c.stepTable()
-	c.fresh = newFreshness(func(namespace string) map[cachedResource]versionedStore { return c.cached(namespace).stores })
+	c.consistency = newConsistency(func(namespace string) map[cachedResource]versionedStore { return c.cached(namespace).stores })
 	for _, i := range o.Informers {
 		if err := c.watch(i); err != nil {
 			return nil, err
@@ -129,8 +125,8 @@ func New(o Options) (*Controller, error) {
 	return c, nil
 }
 
-// Run syncs MiniClusters with a number of workers until the context ends, and
-// returns when the last of them has finished what it was doing.
+// Run syncs MiniClusters with a number of workers until the context ends, and returns when
+// all workers have finished their sync.
 func (c *Controller) Run(ctx context.Context, workers int) error {
 	logger := klog.FromContext(ctx)
 	var wg sync.WaitGroup
@@ -138,7 +134,7 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	defer c.queue.ShutDown()
 
 	if !cache.WaitForCacheSync(ctx.Done(), c.synced...) {
-		logger.Info("Stopped before the caches were filled")
+		logger.Info("Stopped before the caches were synced")
 		return nil
 	}
 	minor, err := serverMinor(ctx, c.kube.Discovery())
@@ -148,13 +144,13 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	}
 	c.environment.ServerMinor = minor
 	logger.Info("Started", "workers", workers, "serverMinorVersion", minor)
-	// A sync that has begun is finished: only the next one is not started.
+	// Requests to agents may take long. They end with the context, and are sent again.
+	wg.Go(func() { c.background.Run(ctx) })
+	// A sync that has started is finished: only the next one is not started.
 	working := context.WithoutCancel(ctx)
-	// Questions to agents are not: they may take long, and are asked again.
-	c.leads.spawn = func(ask func(context.Context)) { wg.Go(func() { ask(ctx) }) }
 	for range workers {
 		wg.Go(func() {
-			// What is left in the queue is for whoever comes next.
+			// What remains in the queue is for the next leader.
 			for ctx.Err() == nil && c.processNext(working) {
 			}
 		})
@@ -164,7 +160,7 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	return nil
 }
 
-// Synced tells whether the caches are filled.
+// Synced reports whether the caches are filled.
 func (c *Controller) Synced() bool {
 	for _, synced := range c.synced {
 		if !synced() {

@@ -16,6 +16,8 @@ import (
 
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/drain"
+	"minicluster.internal/operator/pkg/controller/drain/agents"
 	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/flux"
 )
@@ -40,7 +42,7 @@ func newSimBrokers(agents bool, sequence []byte) *simBrokers {
 	_, _ = sum.Write(sequence)
 	b := &simBrokers{random: rand.New(rand.NewPCG(sum.Sum64(), 2)), drained: map[types.UID]map[int32]bool{}}
 	if agents {
-		b.patience = DefaultDrainPatience
+		b.patience = drain.DefaultAgentTimeout
 		b.reliable = b.random.IntN(2) == 0
 	}
 	return b
@@ -51,7 +53,7 @@ type simAgent struct {
 	job string
 }
 
-func (p *play) newAgent(data map[string][]byte, host string) (Agent, error) {
+func (p *play) newAgent(data map[string][]byte, host string) (agents.Agent, error) {
 	if _, err := control.NewClient(data, host); err != nil {
 		return nil, err
 	}
@@ -142,7 +144,7 @@ func (p *play) reviewShrink(before, after *batchv1.Job) {
 func (p *play) checkDrains(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 	lead := p.lead(mc.Name)
 	if p.brokers.patience == 0 || job == nil || lead == nil || resources.Suspended(job) || resources.LeadCompleted(job) || !resources.CreatedByController(job) ||
-		p.objects[secretObjects][resources.SecretName(mc)] == nil {
+		p.objects[secrets][resources.SecretName(mc)] == nil {
 		return
 	}
 	if mc.Status.Drain != nil {

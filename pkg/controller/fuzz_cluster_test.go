@@ -25,7 +25,7 @@ func (w *world) collectGarbage() {
 			alive[o.GetUID()] = true
 		}
 	}
-	for _, r := range []cachedResource{jobs, configmaps, services, secretObjects, podObjects, claimObjects} {
+	for _, r := range []cachedResource{jobs, configmaps, services, secrets, podObjects, persistentVolumeClaims} {
 		for _, o := range w.all(r) {
 			refs := o.GetOwnerReferences()
 			left := slices.DeleteFunc(slices.Clone(refs), func(ref metav1.OwnerReference) bool { return !alive[ref.UID] })

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,11 +23,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/component-base/metrics"
+	basemetrics "k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
 	testclock "k8s.io/utils/clock/testing"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/metrics"
 	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/test/framework/sample"
 )
@@ -102,7 +104,7 @@ type play struct {
 	lost map[string]bool
 }
 
-var testMetrics = NewMetrics(metrics.NewKubeRegistry())
+var testMetrics = metrics.NewMetrics(basemetrics.NewKubeRegistry())
 
 // variant is what the controller and its MiniClusters are like.
 type variant struct {
@@ -152,13 +154,13 @@ func (p *play) start() {
 		p.queue.ShutDown()
 	}
 	informers := NewInformers(p.kube, p.flux)
-	c, err := New(Options{
+	c, err := newController(Options{
 		Kube: p.kube, Flux: p.flux, Informers: informers,
 		Events: recorder{p}, Metrics: testMetrics, Clock: p.clock, Random: sample.Zeroes{},
-		Environment:   resources.Environment{AllowHostPathVolumes: true},
-		DrainPatience: p.brokers.patience,
-		NewAgent:      p.newAgent,
-	})
+		Environment:             resources.Environment{AllowHostPathVolumes: true},
+		AgentUnreachableTimeout: p.brokers.patience,
+		Connect:                 p.newAgent,
+	}, inline{})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -216,7 +218,7 @@ func (p *play) work(n int) {
 		clear(p.lost)
 		for _, o := range p.all(miniclusters) {
 			mc := o.(*v1alpha2.MiniCluster)
-			p.lost[mc.Name] = p.objects[secretObjects][resources.SecretName(mc)] == nil
+			p.lost[mc.Name] = p.objects[secrets][resources.SecretName(mc)] == nil
 		}
 		p.logf("sync")
 		p.controller.processNext(ctx)
@@ -296,7 +298,7 @@ var disturbances = []operation{
 			p.remove(services, "shared")
 		case 3:
 			if mc := p.cluster(name); mc != nil {
-				p.remove(secretObjects, resources.SecretName(mc))
+				p.remove(secrets, resources.SecretName(mc))
 			}
 		}
 		switch {
@@ -437,7 +439,7 @@ func (p *play) makeForeign(name string, arg byte) {
 			return
 		}
 		m.Name = resources.SecretName(mc)
-		r, obj = secretObjects, &corev1.Secret{ObjectMeta: m}
+		r, obj = secrets, &corev1.Secret{ObjectMeta: m}
 	}
 	p.plant(r, obj)
 	switch {
@@ -533,7 +535,7 @@ func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
 	if conf, ok := p.objects[configmaps][resources.ConfigMapName(mc)].(*corev1.ConfigMap); ok {
 		p.configs[job.UID] = conf.Data[resources.KeyBrokerConfig]
 	}
-	secret := p.objects[secretObjects][resources.SecretName(mc)]
+	secret := p.objects[secrets][resources.SecretName(mc)]
 	switch {
 	case secret != nil:
 		p.certificates[job.UID] = secret.GetUID()
@@ -572,10 +574,10 @@ func (p *play) reviewConfig(verb string, conf *corev1.ConfigMap) {
 
 // checkObjects checks what must hold at any time.
 func (p *play) checkObjects() {
-	secrets := map[types.UID]int{}
-	for _, o := range p.all(secretObjects) {
+	perOwner := map[types.UID]int{}
+	for _, o := range p.all(secrets) {
 		if ref := metav1.GetControllerOf(o); ref != nil {
-			if secrets[ref.UID]++; secrets[ref.UID] > 1 {
+			if perOwner[ref.UID]++; perOwner[ref.UID] > 1 {
 				p.violated("MiniCluster %s has more than one Secret", ref.Name)
 			}
 		}
@@ -601,7 +603,7 @@ func (p *play) checkObjects() {
 				p.violated("the maximum of %s is %d for its Job and %d for its %s", mc.Name, job, n, what)
 			}
 		}
-		job, secret := p.objects[jobs][resources.JobName(mc)], p.objects[secretObjects][resources.SecretName(mc)]
+		job, secret := p.objects[jobs][resources.JobName(mc)], p.objects[secrets][resources.SecretName(mc)]
 		if job != nil && metav1.IsControlledBy(job, mc) && secret != nil && !p.foreign[secret.GetUID()] {
 			if first, ok := p.certificates[job.GetUID()]; ok && first != secret.GetUID() {
 				p.violated("the certificate of %s changed while its Job existed", mc.Name)
@@ -657,9 +659,9 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	ctx := klog.NewContext(context.Background(), logr.Discard())
 	p.logf("settled: sync of %s, fresh controller: %t", mc.Name, fresh)
 	writes := p.version
-	err := p.controller.sync(ctx, cache.MetaObjectToName(mc))
-	var terminal *terminalError
-	if err != nil && !errors.As(err, &terminal) && !p.heldByNeighbour(mc, err) {
+	_, err := p.controller.sync(ctx, cache.MetaObjectToName(mc))
+	terminal := classify(err).outcome == outcomeTerminal
+	if err != nil && !terminal && !p.conflictsWithNeighbour(mc, err) {
 		p.violated("%s has settled, and its sync returns: %v", mc.Name, err)
 	}
 	if p.version != writes {
@@ -674,7 +676,7 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 		}
 		return
 	case job == nil:
-		if terminal == nil {
+		if !terminal {
 			p.violated("%s has settled and has no Job", mc.Name)
 		}
 		return
@@ -713,13 +715,20 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	}
 }
 
-// heldByNeighbour tells whether an error says that another MiniCluster has the Service
-// of a sidecar of the same name.
-func (p *play) heldByNeighbour(mc *v1alpha2.MiniCluster, err error) bool {
-	service := p.objects[services]["nginx"]
-	var held *heldError
-	return isBeside(err) && errors.As(err, &held) && held.name == "nginx" && !metav1.IsControlledBy(service, mc)
+// conflictsWithNeighbour reports whether an error says that another MiniCluster has the
+// Service of a sidecar of the same name.
+func (p *play) conflictsWithNeighbour(mc *v1alpha2.MiniCluster, err error) bool {
+	v := classify(err)
+	return v.auxiliary && v.outcome == outcomeNameConflict && strings.Contains(v.message, `"nginx"`) &&
+		!metav1.IsControlledBy(p.objects[services]["nginx"], mc)
 }
+
+// inline runs in the foreground what a controller runs in the background.
+type inline struct{}
+
+func (inline) Go(f func(context.Context)) { f(context.Background()) }
+
+func (inline) Run(context.Context) {}
 
 // checkBeside checks what lives beside the Job of a MiniCluster that runs.
 func (p *play) checkBeside(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
@@ -731,7 +740,7 @@ func (p *play) checkBeside(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 		p.violated("%s has settled with services pod %v", mc.Name, pod)
 	}
 	for key := range mc.Spec.Volumes {
-		if p.objects[claimObjects][resources.VolumeClaimName(mc, key)] == nil || p.objects[volumeObjects][resources.PersistentVolumeName(mc, key)] == nil {
+		if p.objects[persistentVolumeClaims][resources.VolumeClaimName(mc, key)] == nil || p.objects[persistentVolumes][resources.PersistentVolumeName(mc, key)] == nil {
 			p.violated("%s has settled without volume %s", mc.Name, key)
 		}
 	}
@@ -739,7 +748,7 @@ func (p *play) checkBeside(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 
 // checkVolumes checks that PersistentVolumes go with their MiniClusters.
 func (p *play) checkVolumes() {
-	for _, pv := range p.all(volumeObjects) {
+	for _, pv := range p.all(persistentVolumes) {
 		_, keep := pv.GetAnnotations()[v1alpha2.AnnotationKeepVolume]
 		owner := func(o apiObject) bool { return string(o.GetUID()) == pv.GetLabels()[v1alpha2.LabelMiniClusterUID] }
 		if !keep && !slices.ContainsFunc(p.all(miniclusters), owner) {

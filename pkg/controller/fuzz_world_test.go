@@ -31,14 +31,8 @@ import (
 	fluxfake "minicluster.internal/operator/pkg/generated/clientset/versioned/fake"
 )
 
-// Resources that a world keeps and that the controller does not cache.
-const (
-	secretObjects cachedResource = "secrets"
-	volumeObjects cachedResource = "persistentvolumes"
-	claimObjects  cachedResource = "persistentvolumeclaims"
-	// podObjects are cached only where they are of spec.services.
-	podObjects = pods
-)
+// podObjects are all pods; the controller caches only those of spec.services.
+const podObjects = pods
 
 // object is any object of the API.
 type apiObject interface {
@@ -89,7 +83,7 @@ func newWorld(t testing.TB) *world {
 		TB: t, version: 1000, objects: map[cachedResource]map[string]apiObject{}, pending: map[cachedResource][]watchEvent{},
 		foreign: map[types.UID]bool{}, before: map[int]func(){}, kube: &kubefake.Clientset{}, flux: &fluxfake.Clientset{},
 	}
-	for _, r := range []cachedResource{miniclusters, jobs, configmaps, services, secretObjects, podObjects, volumeObjects, claimObjects} {
+	for _, r := range []cachedResource{miniclusters, jobs, configmaps, services, secrets, podObjects, persistentVolumes, persistentVolumeClaims} {
 		w.objects[r] = map[string]apiObject{}
 	}
 	w.kube.AddReactor("*", "*", w.react)
@@ -164,9 +158,9 @@ func (w *world) serve(action clienttesting.Action) (runtime.Object, error) {
 		if r == miniclusters {
 			return w.listMiniClusters(a.GetListRestrictions().Fields), nil
 		}
-		if r == volumeObjects {
+		if r == persistentVolumes {
 			list := &corev1.PersistentVolumeList{}
-			for _, pv := range w.all(volumeObjects) {
+			for _, pv := range w.all(persistentVolumes) {
 				if selects(a.GetListRestrictions().Labels, pv) {
 					list.Items = append(list.Items, *pv.(*corev1.PersistentVolume).DeepCopy())
 				}

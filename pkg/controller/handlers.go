@@ -68,7 +68,7 @@ func (c *Controller) wakeOwners(obj any, after time.Duration) {
 	}
 	for _, owner := range o.GetOwnerReferences() {
 		if owner.Kind == v1alpha2.MiniClusterKind.Kind {
-			c.queue.AddAfter(cache.NewObjectName(o.GetNamespace(), owner.Name), after)
+			c.enqueueAfter(cache.NewObjectName(o.GetNamespace(), owner.Name), after)
 		}
 	}
 }
@@ -86,7 +86,7 @@ func (c *Controller) wakeHeld(obj any) {
 	}
 	for _, mc := range mcs {
 		progressing := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
-		if progressing != nil && progressing.Reason == v1alpha2.ReasonNameHeld {
+		if progressing != nil && progressing.Reason == v1alpha2.ReasonNameConflict {
 			c.queue.Add(cache.MetaObjectToName(mc))
 		}
 	}

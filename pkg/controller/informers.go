@@ -133,3 +133,14 @@ func strip(obj any) (any, error) {
 	}
 	return obj, nil
 }
+
+// MiniClusters returns all MiniClusters in the caches of informers.
+func MiniClusters(informers []Informers) []*v1alpha2.MiniCluster {
+	var found []*v1alpha2.MiniCluster
+	for _, i := range informers {
+		// Reading a cache does not fail.
+		mcs, _ := i.Flux.FluxFramework().V1alpha2().MiniClusters().Lister().List(labels.Everything())
+		found = append(found, mcs...)
+	}
+	return found
+}

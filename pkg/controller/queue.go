@@ -2,34 +2,68 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 )
 
-// staleRetry is the time after which a sync that met a stale cache is tried again,
-// unless the event that it lacked comes first. It doubles up to staleMax: a watch may
-// hang, and what is not certain meanwhile is asked for.
+// Bounds of the delays after which a sync is retried.
 const (
+	// retryBase and retryMax are for failed requests.
+	retryBase = 50 * time.Millisecond
+	retryMax  = time.Minute
+	// conflictBase is for name conflicts, up to retryMax.
+	conflictBase = time.Second
+	// waitBase and waitMax are for syncs that wait.
+	waitBase = 500 * time.Millisecond
+	waitMax  = 10 * time.Second
+	// staleRetry and staleMax are for stale caches, unless the missing event comes first.
+	// A watch may hang; what is uncertain is then read from the API server.
 	staleRetry = 100 * time.Millisecond
 	staleMax   = 2 * time.Second
 )
 
 // recheckAfterWrite is the time after which a sync that wrote something is followed by
-// another one, unless an event brings that sooner. What we made and somebody deleted
-// while a watch was broken was never in the cache, and its end is no event. It takes
-// no request.
+// another one, unless an event triggers that sooner. An object that was created and
+// deleted while a watch was broken was never in the cache, and its end is no event. The
+// sync takes no request.
 const recheckAfterWrite = 10 * time.Second
 
-// recheckSecret is how often the Secret of a MiniCluster without certificate is asked
-// for: no event tells that somebody has brought it back.
+// recheckSecret is how often the Secret of a MiniCluster without certificate is read: no
+// event reports that somebody restored it.
 const recheckSecret = time.Minute
 
 // syncTimeout ends a sync whose requests hang.
 const syncTimeout = time.Minute
+
+// limiters are the delays of the outcomes that are no failures.
+type limiters map[retryPolicy]workqueue.TypedRateLimiter[cache.ObjectName]
+
+func newLimiters() limiters {
+	return limiters{
+		retryStale:        workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](staleRetry, staleMax),
+		retryNameConflict: workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](conflictBase, retryMax),
+		retryWaiting:      workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](waitBase, waitMax),
+	}
+}
+
+// next is the delay of a policy, and resets the delays of the others.
+func (l limiters) next(policy retryPolicy, key cache.ObjectName) time.Duration {
+	var after time.Duration
+	for p, limiter := range l {
+		if p == policy {
+			after = limiter.When(key)
+		} else {
+			limiter.Forget(key)
+		}
+	}
+	return after
+}
+
+func (l limiters) forget(key cache.ObjectName) { l.next(retryNever, key) }
 
 // processNext syncs the next MiniCluster of the queue; it returns false when the
 // queue was shut down.
@@ -45,64 +79,40 @@ func (c *Controller) processNext(ctx context.Context) bool {
 	defer cancel()
 
 	start := c.clock.Now()
-	err := c.sync(ctx, key)
-	result := c.requeue(ctx, key, err)
-	c.metrics.synced(result, c.clock.Since(start))
+	after, err := c.sync(ctx, key)
+	v := classify(err)
+	if v.outcome == outcomeDone && after > 0 {
+		v.outcome = outcomeDelayed
+	}
+	if v.failed {
+		utilruntime.HandleErrorWithContext(ctx, err, "Sync failed, retrying")
+	}
+	c.requeue(key, v.outcome, after)
+	c.metrics.Synced(v.outcome.row().result, c.clock.Since(start))
 	return true
 }
 
-// requeue decides from the kind of an error when a MiniCluster is synced again.
-// It returns the kind, for the metrics.
-func (c *Controller) requeue(ctx context.Context, key cache.ObjectName, err error) syncResult {
-	var (
-		held     *heldError
-		delay    *delayError
-		wait     *waitError
-		terminal *terminalError
-	)
-	if !errors.As(err, &held) {
-		c.held.Forget(key)
-	}
-	if !errors.As(err, &wait) {
-		c.waits.Forget(key)
-	}
-	if !isStale(err) {
-		c.stales.Forget(key)
-	}
-	switch {
-	case err == nil:
+// requeue schedules the next sync of a MiniCluster: after a time that the sync asked for,
+// and after that of its outcome.
+func (c *Controller) requeue(key cache.ObjectName, o outcome, after time.Duration) {
+	row := o.row()
+	next := delay{after: after}
+	next.requeueAfter(c.limiters.next(row.retry, key))
+	if !row.keepFailures {
 		c.queue.Forget(key)
-		if c.fresh.expects(key) {
-			c.queue.AddAfter(key, recheckAfterWrite)
-		}
-		return resultDone
-	case errors.As(err, &terminal) && terminal.retry:
+	}
+	if row.retry == retryAfterWrite && c.consistency.Pending(key) {
+		next.requeueAfter(recheckAfterWrite)
+	}
+	if row.retry == retryRateLimited {
 		c.queue.AddRateLimited(key)
-		return resultTerminal
-	case errors.As(err, &terminal):
-		c.queue.Forget(key)
-		return resultTerminal
-	case isStale(err):
-		c.queue.AddAfter(key, c.stales.When(key))
-		return resultStale
-	case errors.As(err, &delay):
-		c.queue.Forget(key)
-		c.queue.AddAfter(key, delay.after)
-		return resultDone
-	case errors.As(err, &held):
-		c.queue.Forget(key)
-		c.queue.AddAfter(key, c.held.When(key))
-		return resultHeld
-	case errors.As(err, &wait):
-		c.queue.Forget(key)
-		c.queue.AddAfter(key, c.waits.When(key))
-		return resultDone
-	case isGoing(err):
-		c.queue.Forget(key)
-		return resultDone
-	default:
-		utilruntime.HandleErrorWithContext(ctx, err, "Sync failed, trying again")
-		c.queue.AddRateLimited(key)
-		return resultError
 	}
+	if next.after > 0 {
+		c.enqueueAfter(key, next.after)
+	}
+}
+
+// enqueueAfter adds a MiniCluster to the queue after a time; at once for 0.
+func (c *Controller) enqueueAfter(key cache.ObjectName, after time.Duration) {
+	c.queue.AddAfter(key, after)
 }

@@ -10,43 +10,42 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/controller/drain"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// minorIndexLabel is the minor version of Kubernetes from which on pods carry their
-// index as a label.
+// minorIndexLabel is the first minor version of Kubernetes whose pods carry their index as
+// a label.
 const minorIndexLabel = 28
 
-// consult tells the lead's agent a size, and returns what came of it, nil while nothing
-// has: then the MiniCluster is synced again when it has, or when it is time to ask. The
-// error is one of the API server.
-func (c *Controller) consult(ctx context.Context, s *syncState, size int32) (*answer, error) {
+// pollAgent tells the agent of the lead broker a size, and returns its answer; nil while
+// there is none: then the MiniCluster is synced again when there is, or when it is time to
+// ask. The error is one of the API server.
+func (c *Controller) pollAgent(ctx context.Context, s *syncState, size int32) (*drain.Answer, error) {
 	for {
-		heard, ask, after := c.leads.hear(s.key, s.mc.UID, size)
-		if heard != nil {
-			return heard, nil
+		answer, ask, after := c.agents.TakeResult(s.name(), s.mc.UID, size)
+		if answer != nil {
+			return answer, nil
 		}
 		if !ask {
-			if after > 0 {
-				c.queue.AddAfter(s.key, after)
-			}
+			s.requeueAfter(after)
 			return nil, nil
 		}
-		failed, err := c.reach(ctx, s, size)
+		failed, err := c.connectAgent(ctx, s, size)
 		if failed != nil || err != nil {
 			return failed, err
 		}
-		c.leads.ask(s.key, s.mc.UID, resources.ControlPort(s.job), size)
+		c.agents.Ask(s.name(), s.mc.UID, resources.ControlPort(s.job), size)
 	}
 }
 
-// reach finds out how the agent is reached, as far as that is not known. It returns an
+// connectAgent finds out how to reach the agent, as far as that is unknown. It returns an
 // answer where there is no way.
-func (c *Controller) reach(ctx context.Context, s *syncState, size int32) (*answer, error) {
-	agent, ip := c.leads.known(s.key, s.mc.UID)
-	if agent == nil {
-		if err := c.meet(ctx, s); errors.Is(err, control.ErrNoCredentials) {
-			return &answer{err: err, hopeless: true}, nil
+func (c *Controller) connectAgent(ctx context.Context, s *syncState, size int32) (*drain.Answer, error) {
+	connected, ip := c.agents.Connection(s.name(), s.mc.UID)
+	if !connected {
+		if err := c.makeAgentClient(ctx, s); errors.Is(err, control.ErrNoCredentials) {
+			return &drain.Answer{Err: err, Permanent: true}, nil
 		} else if err != nil {
 			return nil, err
 		}
@@ -54,43 +53,42 @@ func (c *Controller) reach(ctx context.Context, s *syncState, size int32) (*answ
 	if ip != "" {
 		return nil, nil
 	}
-	ip, err := c.findLead(ctx, s)
+	ip, err := c.leadAddress(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	if ip == "" {
-		return c.leads.fail(s.key, s.mc.UID, size, errors.New("the lead broker's pod does not run")), nil
+		return c.agents.Fail(s.name(), s.mc.UID, size, errors.New("the pod of the lead broker is not running")), nil
 	}
-	c.leads.locate(s.key, s.mc.UID, ip)
+	c.agents.SetAddress(s.name(), s.mc.UID, ip)
 	return nil, nil
 }
 
-// meet makes the client of the agent. The error is control.ErrNoCredentials where there
-// is no way to.
-func (c *Controller) meet(ctx context.Context, s *syncState) error {
+// makeAgentClient makes the client of the agent. The error is control.ErrNoCredentials
+// where that is impossible.
+func (c *Controller) makeAgentClient(ctx context.Context, s *syncState) error {
 	if resources.ControlPort(s.job) == 0 {
 		return fmt.Errorf("%w: the pods have no agent", control.ErrNoCredentials)
 	}
 	secret, err := c.kube.CoreV1().Secrets(s.mc.Namespace).Get(ctx, resources.SecretName(s.mc), metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: their Secret is gone", control.ErrNoCredentials)
+		return fmt.Errorf("%w: their Secret does not exist", control.ErrNoCredentials)
 	case err != nil:
 		return fmt.Errorf("reading the Secret with the certificates: %w", err)
 	case !metav1.IsControlledBy(secret, s.mc):
-		return fmt.Errorf("%w: their Secret is not ours", control.ErrNoCredentials)
+		return fmt.Errorf("%w: their Secret is not controlled by the MiniCluster", control.ErrNoCredentials)
 	}
-	if _, err := c.leads.meet(s.key, s.mc.UID, secret.Data, resources.LeadHost(s.mc)); errors.Is(err, control.ErrNoCredentials) {
-		return err
-	} else if err != nil {
+	err = c.agents.Connect(s.name(), s.mc.UID, secret.Data, resources.LeadHost(s.mc))
+	if err != nil && !errors.Is(err, control.ErrNoCredentials) {
 		return fmt.Errorf("%w that can be used: %w", control.ErrNoCredentials, err)
 	}
-	return nil
+	return err
 }
 
-// findLead asks the API server for the address of the lead broker's pod, "" when it
-// does not run.
-func (c *Controller) findLead(ctx context.Context, s *syncState) (string, error) {
+// leadAddress lists the pod of the lead broker and returns its address, "" when it is not
+// running.
+func (c *Controller) leadAddress(ctx context.Context, s *syncState) (string, error) {
 	selector := resources.PodSelector(s.mc)
 	if c.environment.AtLeast(minorIndexLabel) {
 		selector += "," + batchv1.JobCompletionIndexAnnotation + "=0"

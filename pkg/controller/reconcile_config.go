@@ -2,98 +2,101 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// config makes the certificate and the brokers' configuration. Both are made
-// once: brokers that run can take neither another certificate nor other hosts.
+// config creates the certificate and the configuration of the brokers, once: running
+// brokers accept neither another certificate nor other hosts.
 func (c *Controller) config(ctx context.Context, s *syncState) error {
 	if s.job != nil && !resources.CreatedByController(s.job) {
 		return nil
 	}
-	if s.foreignConf != nil {
-		return &heldError{kind: "ConfigMap", name: s.foreignConf.Name, holder: describeHolder(s.foreignConf)}
+	if s.foreignConfigMap != nil {
+		return foreign(configmaps.kind(), s.foreignConfigMap)
 	}
 	secret, err := c.certificate(ctx, s)
 	if err != nil {
 		return err
 	}
-	if s.conf == nil {
+	if s.configMap == nil {
 		return c.createConfigMap(ctx, s, secret)
 	}
-	return c.refreshConfigMap(ctx, s, secret)
+	return c.updateConfigMap(ctx, s, secret)
 }
 
-// certificate returns a reference to the Secret with the certificate, which it
-// makes before there is a Job. The reference on the ConfigMap stands for the
-// Secret: the garbage collector keeps it true, so that no request is needed.
-// A certificate that is lost under a Job is not replaced: its brokers have the
-// old one, and would never talk to pods that have another.
+// certificate returns a reference to the Secret with the certificate, which it creates
+// before there is a Job. The reference on the ConfigMap stands for the Secret: the garbage
+// collector removes it with the Secret, so that no request is needed. A certificate that
+// is lost under a Job is not replaced: its brokers have the old one, and do not talk to
+// pods that have another.
 func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.OwnerReference, error) {
 	name := resources.SecretName(s.mc)
-	if s.job != nil && !resources.MountsSecret(s.job, name) {
+	if s.job == nil {
+		return c.createSecret(ctx, s)
+	}
+	if !resources.MountsSecret(s.job, name) {
 		return nil, nil
 	}
-	// Before there is a Job the reference is no proof: the Secret may have been
-	// deleted a moment ago, and the new brokers would wait for it for ever.
-	if ref := resources.SecretOwnerReference(s.conf, name); ref != nil && s.job != nil {
+	if ref := resources.SecretOwnerReference(s.configMap, name); ref != nil {
 		return ref, nil
 	}
-	client := c.kube.CoreV1().Secrets(s.mc.Namespace)
-	if s.job == nil {
-		secret, err := resources.BuildSecret(s.mc, c.random, c.clock.Now())
-		if err != nil {
-			return nil, err
-		}
-		secret, err = client.Create(ctx, secret, metav1.CreateOptions{FieldManager: fieldManager})
-		if err == nil {
-			return resources.SecretReference(secret), nil
-		}
-		if !apierrors.IsAlreadyExists(err) {
-			return nil, fmt.Errorf("creating the Secret with the certificate: %w", err)
-		}
-	}
-	secret, err := client.Get(ctx, name, metav1.GetOptions{})
+	secret, err := c.kube.CoreV1().Secrets(s.mc.Namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
-	case apierrors.IsNotFound(err) && s.job != nil:
-		s.seen.certificateLost = true
+	case apierrors.IsNotFound(err):
+		s.observed.CertificateLost = true
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading the Secret with the certificate: %w", err)
 	case !metav1.IsControlledBy(secret, s.mc):
-		return nil, &heldError{kind: "Secret", name: name, holder: describeHolder(secret)}
-	case secret.DeletionTimestamp != nil && s.job != nil:
-		s.seen.certificateLost = true
-		return nil, nil
+		return nil, foreign(secrets.kind(), secret)
 	case secret.DeletionTimestamp != nil:
-		return nil, &waitError{message: fmt.Sprintf("waiting for Secret %q, which is being deleted, to go", name)}
+		s.observed.CertificateLost = true
+		return nil, nil
 	}
-	return resources.SecretReference(secret), c.formerLife(ctx, s)
+	return resources.SecretReference(secret), nil
 }
 
-// formerLife looks for a Job and for pods that the caches and the status did not
-// tell of, once a Secret has: everything else may have been deleted since.
-func (c *Controller) formerLife(ctx context.Context, s *syncState) error {
-	if s.job != nil || s.existed {
+// createSecret creates the Secret. Before there is a Job, a reference to it is no proof:
+// it may have been deleted a moment ago, and the new brokers would wait for it for ever.
+func (c *Controller) createSecret(ctx context.Context, s *syncState) (*metav1.OwnerReference, error) {
+	wanted, err := resources.BuildSecret(s.mc, c.random, c.clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	secret, created, err := createOwned(ctx, c, s, c.kube.CoreV1().Secrets(s.mc.Namespace), secrets, wanted, ownership[*corev1.Secret]{})
+	if err != nil {
+		return nil, err
+	}
+	if !created {
+		err = c.findHistory(ctx, s)
+	}
+	return resources.SecretReference(secret), err
+}
+
+// findHistory looks for a Job and for pods that the caches and the status do not show,
+// once a Secret exists: everything else may have been deleted since.
+func (c *Controller) findHistory(ctx context.Context, s *syncState) error {
+	if s.job != nil || s.hasHistory {
 		return nil
 	}
-	s.existed = true
+	s.hasHistory = true
 	if err := c.adopt(ctx, s); err != nil {
 		return err
 	}
 	if s.job != nil {
-		return &staleError{what: "Jobs"} // what was decided without it has to be decided again
+		return stale(jobs) // everything that was decided without it is decided again
 	}
-	return c.former(ctx, s)
+	return c.waitForOldPods(ctx, s)
 }
 
 func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *metav1.OwnerReference) error {
@@ -101,50 +104,45 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 	if s.job != nil && s.job.Spec.Completions != nil {
 		size = min(size, *s.job.Spec.Completions)
 	}
-	if s.job != nil && !s.sameConfig() {
-		// The cluster that runs can still shrink.
-		s.seen.configLost = true
+	if s.job != nil && !c.sameConfig(s) {
+		// The running cluster can still shrink.
+		s.observed.ConfigLost = true
 		return nil
 	}
-	conf, err := resources.BuildConfigMap(s.mc, s.fixed, c.environment, size, secret)
+	wanted, err := resources.BuildConfigMap(s.mc, s.fixed, c.environment, size, secret)
 	if err != nil {
 		return err
 	}
 	client := c.kube.CoreV1().ConfigMaps(s.mc.Namespace)
-	created, err := client.Create(ctx, conf, metav1.CreateOptions{FieldManager: fieldManager})
-	if apierrors.IsAlreadyExists(err) {
-		held, getErr := client.Get(ctx, conf.Name, metav1.GetOptions{})
-		switch {
-		case getErr != nil:
-			return fmt.Errorf("reading ConfigMap %q, which exists already: %w", conf.Name, getErr)
-		case !metav1.IsControlledBy(held, s.mc):
-			return &heldError{kind: "ConfigMap", name: held.Name, holder: describeHolder(held)}
-		case !resources.HasManagedLabel(held):
-			// Somebody took our label away, and with it the object from our sight.
-			s.conf = held
-			if err := c.patchConfigMap(ctx, s, map[string]any{"metadata": resources.RelabelPatch(held)}); err != nil {
-				return err
-			}
-		}
-		return &staleError{what: "ConfigMaps"}
+	configMap, created, err := createOwned(ctx, c, s, client, configmaps, wanted, ownership[*corev1.ConfigMap]{
+		labelLost: func(configMap *corev1.ConfigMap) error { return restoreLabel(ctx, c, s, client, configmaps, configMap) },
+	})
+	if created {
+		s.configMap = configMap
 	}
-	switch {
-	case err != nil && s.job == nil:
-		return refused("ConfigMap", conf.Name, err) // it is too large, for example
-	case err != nil:
-		return fmt.Errorf("creating the ConfigMap: %w", err)
+	if s.job == nil && apierrors.IsInvalid(err) {
+		return invalidObject(fmt.Sprintf("ConfigMap %q that the spec describes", wanted.Name), err) // it is too large, for example
 	}
-	s.conf = created
-	c.fresh.wrote(s.key, configmaps, created.ResourceVersion)
-	return nil
+	return err
 }
 
-// refreshConfigMap gives a ConfigMap back its reference to the Secret. While
-// there is no Job that depends on it, it also follows the spec.
-func (c *Controller) refreshConfigMap(ctx context.Context, s *syncState, secret *metav1.OwnerReference) error {
-	metadata := map[string]any{"uid": s.conf.UID}
-	patch := map[string]any{"metadata": metadata}
-	if secret != nil && !slices.ContainsFunc(s.conf.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == secret.UID }) {
+// sameConfig reports whether a ConfigMap that is created now is the one that the Job was
+// created with. A spec that nobody has edited is enough: another version of this
+// controller may write the same configuration in another form.
+func (c *Controller) sameConfig(s *syncState) bool {
+	now, err := resources.ConfigHash(s.mc, s.fixed, c.environment)
+	if err != nil {
+		return false // only an edit can have made the spec impossible
+	}
+	return len(s.observed.Edited) == 0 || now == s.job.Annotations[v1alpha2.AnnotationConfigHash]
+}
+
+// updateConfigMap restores the reference of a ConfigMap to the Secret. While there is no
+// Job that depends on it, it also updates the data from the spec.
+func (c *Controller) updateConfigMap(ctx context.Context, s *syncState, secret *metav1.OwnerReference) error {
+	metadata := map[string]any{"uid": s.configMap.UID}
+	change := map[string]any{"metadata": metadata}
+	if secret != nil && !slices.ContainsFunc(s.configMap.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == secret.UID }) {
 		metadata["ownerReferences"] = []metav1.OwnerReference{*secret}
 	}
 	if s.job == nil {
@@ -152,30 +150,21 @@ func (c *Controller) refreshConfigMap(ctx context.Context, s *syncState, secret 
 		if err != nil {
 			return err
 		}
-		if !maps.Equal(wanted.Data, s.conf.Data) {
-			patch["data"] = wanted.Data
+		if !maps.Equal(wanted.Data, s.configMap.Data) {
+			change["data"] = wanted.Data
 		}
 	}
-	if len(metadata) == 1 && len(patch) == 1 {
+	if len(metadata) == 1 && len(change) == 1 {
 		return nil
 	}
-	return c.patchConfigMap(ctx, s, patch)
+	return c.patchConfigMap(ctx, s, change)
 }
 
-func (c *Controller) patchConfigMap(ctx context.Context, s *syncState, patch map[string]any) error {
-	text, err := json.Marshal(patch)
-	if err != nil {
-		return fmt.Errorf("encoding a patch: %w", err)
+func (c *Controller) patchConfigMap(ctx context.Context, s *syncState, change map[string]any) error {
+	client := c.kube.CoreV1().ConfigMaps(s.mc.Namespace)
+	configMap, err := patch(ctx, c, s.key, client, configmaps, s.configMap.Name, types.StrategicMergePatchType, change)
+	if err == nil {
+		s.configMap = configMap
 	}
-	conf, err := c.kube.CoreV1().ConfigMaps(s.mc.Namespace).
-		Patch(ctx, s.conf.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{FieldManager: fieldManager})
-	if apierrors.IsNotFound(err) {
-		return &staleError{what: "ConfigMaps"}
-	}
-	if err != nil {
-		return fmt.Errorf("patching the ConfigMap: %w", err)
-	}
-	s.conf = conf
-	c.fresh.wrote(s.key, configmaps, conf.ResourceVersion)
-	return nil
+	return err
 }

@@ -13,11 +13,12 @@ import (
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// servicesPodPause is the least age of a services pod that has failed and is replaced.
-const servicesPodPause = 10 * time.Second
+// servicesPodBackoff is the least age of a failed services pod that is replaced.
+const servicesPodBackoff = 10 * time.Second
 
 // keepServicesPod keeps the pod of spec.services running as long as the cluster does.
 func (c *Controller) keepServicesPod(ctx context.Context, s *syncState) error {
@@ -31,30 +32,30 @@ func (c *Controller) keepServicesPod(ctx context.Context, s *syncState) error {
 	}
 	switch {
 	case !metav1.IsControlledBy(pod, s.mc):
-		return &heldError{kind: "Pod", name: pod.Name, holder: describeHolder(pod)}
+		return foreign(pods.kind(), pod)
 	case pod.DeletionTimestamp != nil:
-		return nil // its end wakes us
-	case !servicesLive(s.job):
-		return c.deleteServicesPod(ctx, s, "the cluster does not run any more")
+		return nil // its end is an event
+	case !needsServices(s.job):
+		return c.deleteServicesPod(ctx, s, "the cluster does not run")
 	case pod.Status.Phase != corev1.PodFailed:
 		return nil
 	}
-	if age := c.clock.Since(pod.CreationTimestamp.Time); age < servicesPodPause {
-		c.queue.AddAfter(s.key, servicesPodPause-age)
+	if age := c.clock.Since(pod.CreationTimestamp.Time); age < servicesPodBackoff {
+		s.requeueAfter(servicesPodBackoff - age)
 		return nil
 	}
-	return c.deleteServicesPod(ctx, s, "it has failed: "+pod.Status.Reason+" "+pod.Status.Message)
+	return c.deleteServicesPod(ctx, s, "it failed: "+pod.Status.Reason+" "+pod.Status.Message)
 }
 
-// servicesLive tells whether a Job is one that services are there for.
-func servicesLive(job *batchv1.Job) bool {
-	return hasBeside(job) && resources.FinishedCondition(job) == nil && !resources.Suspended(job)
+// needsServices reports whether a Job runs, so that its services should.
+func needsServices(job *batchv1.Job) bool {
+	return hasAuxiliaries(job) && resources.FinishedCondition(job) == nil && !resources.Suspended(job)
 }
 
-// wantsServicesPod tells whether there should be a services pod. A later edit of
-// spec.services has no effect, as that of any other fixed field.
+// wantsServicesPod reports whether there should be a services pod. A later edit of
+// spec.services has no effect, as that of any other immutable field.
 func wantsServicesPod(s *syncState) (bool, error) {
-	if len(s.mc.Spec.Services) == 0 || !servicesLive(s.job) {
+	if len(s.mc.Spec.Services) == 0 || !needsServices(s.job) {
 		return false, nil
 	}
 	edited, err := resources.EditedFields(s.mc, s.job.Annotations[v1alpha2.AnnotationSpecHash])
@@ -62,54 +63,42 @@ func wantsServicesPod(s *syncState) (bool, error) {
 }
 
 func (c *Controller) createServicesPod(ctx context.Context, s *syncState) error {
-	client := c.kube.CoreV1().Pods(s.mc.Namespace)
-	pod, err := client.Create(ctx, resources.BuildServicesPod(s.mc, s.fixed), metav1.CreateOptions{FieldManager: fieldManager})
+	pod, created, err := createOwned(ctx, c, s, c.kube.CoreV1().Pods(s.mc.Namespace), pods, resources.BuildServicesPod(s.mc, s.fixed), ownership[*corev1.Pod]{
+		labelLost: func(*corev1.Pod) error { return nil }, // it works all the same
+	})
 	switch {
-	case err == nil:
+	case created:
 		s.servicesPod = pod
-		c.fresh.wrote(s.key, pods, pod.ResourceVersion)
 		klog.FromContext(ctx).Info("Created the services pod")
 		return nil
 	case apierrors.IsInvalid(err):
 		// No retry helps, and the cluster runs without it.
-		s.seen.invalid = fmt.Sprintf("the API server refuses the pod that spec.services describes: %v", err)
+		s.observed.Invalid = messages.ObjectInvalid("the pod that spec.services describes", err)
 		return nil
-	case !apierrors.IsAlreadyExists(err):
-		return fmt.Errorf("creating the services pod: %w", err)
 	}
-	held, err := client.Get(ctx, resources.ServicesPodName(s.mc), metav1.GetOptions{})
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading pod %q, which exists already: %w", resources.ServicesPodName(s.mc), err)
-	case !metav1.IsControlledBy(held, s.mc):
-		return &heldError{kind: "Pod", name: held.Name, holder: describeHolder(held)}
-	case resources.HasManagedLabel(held):
-		return &staleError{what: "Pods"}
-	}
-	// Somebody took our label away. It serves all the same.
-	return nil
+	return err
 }
 
 func (c *Controller) deleteServicesPod(ctx context.Context, s *syncState, why string) error {
 	err := c.kube.CoreV1().Pods(s.mc.Namespace).Delete(ctx, s.servicesPod.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: &s.servicesPod.UID},
 	})
-	if err := ignoreNotFound(err); err != nil {
+	if ignoreNotFound(err) != nil {
 		return fmt.Errorf("deleting the services pod: %w", err)
 	}
 	klog.FromContext(ctx).Info("Deleted the services pod", "reason", why)
 	return nil
 }
 
-// retire ends what lives beside the Job of a MiniCluster that has ended.
-func (c *Controller) retire(ctx context.Context, s *syncState) error {
-	c.leads.forget(s.key)
+// cleanupFinished deletes what a MiniCluster that has finished does not need.
+func (c *Controller) cleanupFinished(ctx context.Context, s *syncState) error {
+	c.agents.Forget(s.name())
 	pod := s.servicesPod
 	if pod == nil || pod.DeletionTimestamp != nil || !metav1.IsControlledBy(pod, s.mc) {
 		return nil
 	}
-	if err := c.deleteServicesPod(ctx, s, "the work has ended"); err != nil {
-		return &besideError{err}
+	if err := c.deleteServicesPod(ctx, s, "the work has finished"); err != nil {
+		return &auxiliaryError{err}
 	}
 	return nil
 }

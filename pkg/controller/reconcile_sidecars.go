@@ -11,35 +11,36 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// beside makes what lives beside the Job. It comes last, and none of it keeps the
-// cluster from running, growing and shrinking.
-func (c *Controller) beside(ctx context.Context, s *syncState) error {
-	if !hasBeside(s.job) {
+// sidecars creates the Services of sidecars and the services pod. It is the last step,
+// and the cluster runs, grows and shrinks without these objects.
+func (c *Controller) sidecars(ctx context.Context, s *syncState) error {
+	if !hasAuxiliaries(s.job) {
 		return nil
 	}
 	if err := errors.Join(c.sidecarServices(ctx, s), c.keepServicesPod(ctx, s)); err != nil {
-		return &besideError{err}
+		return &auxiliaryError{err}
 	}
 	return nil
 }
 
-// hasBeside tells whether anything lives beside a Job: one that was taken over has
-// what its maker gave it.
-func hasBeside(job *batchv1.Job) bool {
+// hasAuxiliaries reports whether a Job has auxiliary objects of this controller: one that
+// another controller created has none.
+func hasAuxiliaries(job *batchv1.Job) bool {
 	return job != nil && resources.CreatedByController(job) && job.DeletionTimestamp == nil
 }
 
-// lacksBeside tells whether something is missing that the step beside would make.
-func (c *Controller) lacksBeside(s *syncState) (bool, error) {
-	if !hasBeside(s.job) {
+// lacksAuxiliaries reports whether an object is missing that the step sidecars creates.
+func (c *Controller) lacksAuxiliaries(s *syncState) (bool, error) {
+	if !hasAuxiliaries(s.job) {
 		return false, nil
 	}
 	for _, sidecar := range resources.SidecarsOf(s.mc, s.job) {
 		service, err := c.cached(s.mc.Namespace).services.Services(s.mc.Namespace).Get(sidecar.Name)
-		if err := ignoreNotFound(err); err != nil {
+		if ignoreNotFound(err) != nil {
 			return false, fmt.Errorf("reading Service %q from the cache: %w", sidecar.Name, err)
 		}
 		if service == nil {
@@ -52,7 +53,7 @@ func (c *Controller) lacksBeside(s *syncState) (bool, error) {
 	return wantsServicesPod(s)
 }
 
-// sidecarServices makes a Service for each sidecar that has ports.
+// sidecarServices creates a Service for each sidecar that has ports.
 func (c *Controller) sidecarServices(ctx context.Context, s *syncState) error {
 	var errs []error
 	for _, sidecar := range resources.SidecarsOf(s.mc, s.job) {
@@ -65,45 +66,25 @@ func (c *Controller) sidecarService(ctx context.Context, s *syncState, sidecar r
 	service, err := c.cached(s.mc.Namespace).services.Services(s.mc.Namespace).Get(sidecar.Name)
 	switch {
 	case apierrors.IsNotFound(err):
-		return c.createSidecarService(ctx, s, sidecar)
+		client := c.kube.CoreV1().Services(s.mc.Namespace)
+		_, _, err := createOwned(ctx, c, s, client, services, resources.BuildSidecarService(s.mc, sidecar), ownership[*corev1.Service]{
+			conflict:  sidecarConflict,
+			labelLost: func(service *corev1.Service) error { return restoreLabel(ctx, c, s, client, services, service) },
+		})
+		return err
 	case err != nil:
 		return fmt.Errorf("reading Service %q from the cache: %w", sidecar.Name, err)
 	case !metav1.IsControlledBy(service, s.mc):
-		return heldBySidecar(service)
+		return sidecarConflict(service)
 	}
 	return nil
 }
 
-func (c *Controller) createSidecarService(ctx context.Context, s *syncState, sidecar resources.Sidecar) error {
-	client := c.kube.CoreV1().Services(s.mc.Namespace)
-	service, err := client.Create(ctx, resources.BuildSidecarService(s.mc, sidecar), metav1.CreateOptions{FieldManager: fieldManager})
-	if err == nil {
-		c.fresh.wrote(s.key, services, service.ResourceVersion)
-		return nil
-	}
-	if !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("creating Service %q of a sidecar: %w", sidecar.Name, err)
-	}
-	held, err := client.Get(ctx, sidecar.Name, metav1.GetOptions{})
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading Service %q, which exists already: %w", sidecar.Name, err)
-	case !metav1.IsControlledBy(held, s.mc):
-		return heldBySidecar(held)
-	case resources.HasManagedLabel(held):
-		return &staleError{what: "Services"}
-	}
-	// Somebody took our label away, and with it the object from our sight.
-	return c.relabelService(ctx, s, held)
-}
-
-func heldBySidecar(service *corev1.Service) error {
-	held := &heldError{
-		kind: "Service", name: service.Name, holder: describeHolder(service),
-		advice: "make the MiniCluster again with another name for the sidecar",
-	}
+// sidecarConflict is the conflict with a Service that has the name of a sidecar.
+func sidecarConflict(service *corev1.Service) error {
+	holder := resources.DescribeController(service)
 	if service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name {
-		held.holder = "it gives the pods of MiniClusters their host names"
+		holder = messages.HeadlessOfOthers
 	}
-	return held
+	return nameConflict(services.kind(), service.Name, holder, messages.RenameSidecar)
 }

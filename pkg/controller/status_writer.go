@@ -5,54 +5,49 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/status"
 )
 
-// report writes the status when it changed, and sends the events that the change
-// stands for once it is written. Mere changes of readiness are written at most
-// once a second.
-func (c *Controller) report(ctx context.Context, s *syncState, err error) error {
-	before := s.mc.Status
-	after := newStatus(s, err)
-	if equality.Semantic.DeepEqual(before, after) {
-		return nil
+// statusInput is what the status is computed from.
+func (c *Controller) statusInput(s *syncState, err error) status.Input {
+	return status.Input{
+		MiniCluster: s.mc, Fixed: s.fixed, Environment: c.environment,
+		Job: s.job, ConfigMap: s.configMap, Outcome: classify(err).report(), Observed: s.observed,
 	}
-	if !urgent(before, after) {
-		if wait := c.pace.wait(s.key); wait > 0 {
-			return &delayError{after: wait}
+}
+
+// writeStatus writes the status if it changed, and then sends the events that report the
+// change. It reports whether the status is up to date: mere changes of readiness are
+// written at most once a second, and otherwise put off.
+func (c *Controller) writeStatus(ctx context.Context, s *syncState, syncErr error) (bool, error) {
+	before := s.mc.Status
+	after, events := status.Compute(c.statusInput(s, syncErr))
+	if equality.Semantic.DeepEqual(before, after) {
+		return true, nil
+	}
+	if !status.Urgent(before, after) {
+		if wait := c.throttle.Wait(s.name()); wait > 0 {
+			s.requeueAfter(wait)
+			return false, nil
 		}
 	}
 	mc := s.mc.DeepCopy()
 	mc.Status = after
-	written, updateErr := c.flux.FluxFrameworkV1alpha2().MiniClusters(mc.Namespace).
+	written, err := c.flux.FluxFrameworkV1alpha2().MiniClusters(mc.Namespace).
 		UpdateStatus(ctx, mc, metav1.UpdateOptions{FieldManager: fieldManager})
-	if updateErr != nil {
-		if ignoreNotFound(updateErr) == nil {
-			return nil
-		}
-		return fmt.Errorf("writing the status: %w", updateErr)
+	if ignoreNotFound(err) != nil {
+		return false, fmt.Errorf("writing the status: %w", err)
 	}
-	c.pace.wrote(s.key)
-	c.fresh.wrote(s.key, miniclusters, written.ResourceVersion)
-	for _, e := range statusEvents(before, after) {
-		c.events.Eventf(s.mc, nil, e.kind, e.reason, e.action, "%s", e.message)
+	if err != nil {
+		return true, nil //nolint:nilerr // a MiniCluster that was deleted needs no status
 	}
-	s.set(written)
-	return nil
-}
-
-// urgent tells whether a change of the status is more than pods becoming ready.
-func urgent(before, after v1alpha2.MiniClusterStatus) bool {
-	return !equality.Semantic.DeepEqual(withoutReadiness(before), withoutReadiness(after))
-}
-
-func withoutReadiness(status v1alpha2.MiniClusterStatus) v1alpha2.MiniClusterStatus {
-	status = *status.DeepCopy()
-	status.Size, status.ReadySize = 0, 0
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionReady)
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionProgressing)
-	return status
+	c.throttle.Written(s.name())
+	c.consistency.WroteAt(s.key, miniclusters, written.ResourceVersion)
+	for _, e := range events {
+		c.events.Eventf(s.mc, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
+	}
+	s.setMiniCluster(written)
+	return true, nil
 }

@@ -4,20 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/pkg/controller/status"
 )
 
-// step is a part of a sync. Each looks at what the steps before it left in the
-// state, does at most what its name says, and records what is worth reporting.
+// step is a part of a sync. Each step reads what the steps before it left in the state,
+// does at most what its name says, and records what the status should report.
 type step struct {
 	name string
 	run  func(context.Context, *syncState) error
@@ -26,16 +29,16 @@ type step struct {
 // stepTable is what a sync does, in order.
 func (c *Controller) stepTable() []step {
 	return []step{
-		{"confirm", c.confirm},
+		{"ensureExists", c.ensureExists},
 		{"validate", c.validate},
-		{"bounds", c.bounds},
-		{"former", c.former},
-		{"network", c.network},
+		{"enforceBounds", c.enforceBounds},
+		{"waitForOldPods", c.waitForOldPods},
+		{"service", c.service},
 		{"config", c.config},
-		{"volumes", c.clusterVolumes},
+		{"volumes", c.volumes},
 		{"job", c.job},
 		{"size", c.size},
-		{"beside", c.beside},
+		{"sidecars", c.sidecars},
 	}
 }
 
@@ -44,92 +47,53 @@ type syncState struct {
 	key cache.ObjectName
 	// mc is a copy with all defaults set.
 	mc *v1alpha2.MiniCluster
-	// facts were decided when the cluster was made.
+	// fixed was decided when the cluster was created.
 	fixed resources.Fixed
-	// environment is that of the controller.
-	environment resources.Environment
-
 	// Objects that belong to mc; nil where they don't exist.
-	job     *batchv1.Job
-	conf    *corev1.ConfigMap
-	service *corev1.Service
-	// foreignJob and foreignConf hold our names but belong to something else.
-	foreignJob  *batchv1.Job
-	foreignConf *corev1.ConfigMap
-	// servicesPod holds the name of the pod of spec.services, whoever it belongs to.
+	job       *batchv1.Job
+	configMap *corev1.ConfigMap
+	service   *corev1.Service
+	// foreignJob and foreignConfigMap have names of mc but belong to something else.
+	foreignJob       *batchv1.Job
+	foreignConfigMap *corev1.ConfigMap
+	// servicesPod has the name of the pod of spec.services, whoever it belongs to.
 	servicesPod *corev1.Pod
-	// lacking tells that an object beside the Job is missing.
-	lacking bool
-	// existed tells of a life before this sync: something was made already.
-	existed bool
-
-	seen observations
+	// missingAuxiliaries: an object that the step sidecars creates does not exist.
+	missingAuxiliaries bool
+	// hasHistory: objects were created for mc before this sync.
+	hasHistory bool
+	// observed is what the status reports beside the objects.
+	observed status.Observed
+	// undrained is why the Job shrinks before its ranks are idle; nil where they are.
+	undrained *status.Event
+	delay
 }
 
-// observations are what the status reports beside the objects themselves.
-type observations struct {
-	// invalid says what is wrong with fields that may change after creation.
-	invalid string
-	// edited are fields that were edited although they are fixed.
-	edited []string
-	// certificateLost: the Secret is gone while the Job that uses it exists.
-	certificateLost bool
-	// configLost: the ConfigMap is gone while the Job that uses it exists, and the
-	// spec describes another one.
-	configLost bool
-	// drain is the wait before the Job shrinks, also one that is over but whose ranks
-	// have not been given back; draining says what is waited for.
-	drain    *v1alpha2.DrainStatus
-	draining string
-	// undrained is the event that tells why the Job shrinks before its ranks are idle.
-	undrained *event
-	// growthRefused: a larger size was asked for, but certificateLost.
-	growthRefused bool
-	// elsewhere: somebody else changed the Job's size within the bounds.
-	elsewhere string
-	// problem is why pods don't become ready, nil while that is not known.
-	problem *problem
-	// cause is why the Job has failed, beside its own words.
-	cause string
-}
-
-// sync makes the world look like a MiniCluster wants it, one step after the
-// other, and reports how far it came. The status is written after every sync,
-// also a failed one, unless the sync worked on outdated knowledge.
-func (c *Controller) sync(ctx context.Context, key cache.ObjectName) error {
+// sync brings a MiniCluster closer to what its spec describes, one step after the other,
+// and reports how far it came. It writes the status also after a failure, unless it
+// worked with outdated caches. It returns the time until another sync is due, 0 for none.
+func (c *Controller) sync(ctx context.Context, key cache.ObjectName) (time.Duration, error) {
 	s, err := c.load(ctx, key)
 	if err != nil || s == nil {
-		return err
+		return 0, err
 	}
 	if s.mc.Status.Finished() {
-		err = c.retire(ctx, s)
+		err = c.cleanupFinished(ctx, s)
 	} else {
 		err = c.run(ctx, s)
 	}
-	if isStale(err) || isGoing(err) {
-		return err
+	if skipsStatus(err) {
+		return s.after, err
 	}
-	c.look(ctx, s)
-	reportErr := c.report(ctx, s, err)
-	if delay := (*delayError)(nil); err != nil && errors.As(reportErr, &delay) {
-		// The status is due in a moment; the error still decides how patiently the
-		// rest is tried again.
-		c.queue.AddAfter(key, delay.after)
-		return err
+	c.diagnose(ctx, s)
+	current, writeErr := c.writeStatus(ctx, s, err)
+	if err := errors.Join(writeErr, err); err != nil || !current {
+		return s.after, err
 	}
-	if reportErr != nil && err != nil {
-		return fmt.Errorf("%w (before that: %s)", reportErr, err.Error())
+	if s.observed.CertificateLost {
+		s.requeueAfter(recheckSecret)
 	}
-	if reportErr != nil {
-		return reportErr
-	}
-	if s.seen.certificateLost {
-		c.queue.AddAfter(key, recheckSecret)
-	}
-	if err != nil {
-		return err
-	}
-	return c.cleanup(ctx, s)
+	return s.after, c.deleteFinished(ctx, s)
 }
 
 func (c *Controller) run(ctx context.Context, s *syncState) error {
@@ -141,11 +105,10 @@ func (c *Controller) run(ctx context.Context, s *syncState) error {
 	return nil
 }
 
-// load gathers what the caches know of a MiniCluster; nil when there is nothing to
-// do for it.
+// load reads what the caches hold of a MiniCluster; nil when there is nothing to do.
 func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState, error) {
-	// Asked before the caches are read: they may catch up in between.
-	stale := c.fresh.check(key)
+	// Checked before the caches are read: they may catch up in between.
+	staleErr := c.consistency.EnsureReady(key)
 	mc, err := c.cached(key.Namespace).miniclusters.MiniClusters(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) {
 		c.forget(key)
@@ -157,56 +120,72 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if mc.DeletionTimestamp != nil {
 		return nil, c.finalize(ctx, mc)
 	}
-	if stale != nil {
-		return nil, stale
+	if staleErr != nil {
+		return nil, staleErr
 	}
-	s := &syncState{key: key, environment: c.environment}
-	s.set(mc)
-	s.seen.drain = s.mc.Status.Drain.DeepCopy()
-
-	job, err := c.cached(key.Namespace).jobs.Jobs(key.Namespace).Get(resources.JobName(mc))
-	if err := ignoreNotFound(err); err != nil {
-		return nil, fmt.Errorf("reading the Job from the cache: %w", err)
-	}
-	s.job, s.foreignJob = ours(mc, job)
-	if outdated(mc, s.job) {
-		return nil, &staleError{what: string(miniclusters)}
-	}
-	conf, err := c.cached(key.Namespace).configmaps.ConfigMaps(key.Namespace).Get(resources.ConfigMapName(mc))
-	if err := ignoreNotFound(err); err != nil {
-		return nil, fmt.Errorf("reading the ConfigMap from the cache: %w", err)
-	}
-	s.conf, s.foreignConf = ours(mc, conf)
-
-	s.existed = s.conf != nil || s.mc.Status.MaximumSize > 0 || hasFinalizer(s.mc)
-	if err := c.adopt(ctx, s); err != nil {
+	s := &syncState{key: key}
+	s.setMiniCluster(mc)
+	s.observed.Drain = s.mc.Status.Drain.DeepCopy()
+	if err := c.loadOwned(ctx, s); err != nil {
 		return nil, err
 	}
-	s.fixed = resources.ResolveFixed(s.mc, s.job, s.conf)
-
-	s.service, err = c.cached(key.Namespace).services.Services(key.Namespace).Get(s.fixed.Headless)
-	if err := ignoreNotFound(err); err != nil {
-		return nil, fmt.Errorf("reading the Service from the cache: %w", err)
-	}
-	s.servicesPod, err = c.cached(key.Namespace).pods.Pods(key.Namespace).Get(resources.ServicesPodName(mc))
-	if err := ignoreNotFound(err); err != nil {
-		return nil, fmt.Errorf("reading the services pod from the cache: %w", err)
-	}
-	s.lacking, err = c.lacksBeside(s)
-	return s, err
+	return s, c.loadAuxiliaries(s)
 }
 
-func (s *syncState) set(mc *v1alpha2.MiniCluster) {
+// loadOwned reads the Job and the ConfigMap, which the fixed values are recorded on.
+func (c *Controller) loadOwned(ctx context.Context, s *syncState) error {
+	caches, namespace := c.cached(s.key.Namespace), s.key.Namespace
+	job, err := caches.jobs.Jobs(namespace).Get(resources.JobName(s.mc))
+	if ignoreNotFound(err) != nil {
+		return fmt.Errorf("reading the Job from the cache: %w", err)
+	}
+	s.job, s.foreignJob = partitionOwned(s.mc, job)
+	if jobAhead(s.mc, s.job) {
+		return stale(miniclusters)
+	}
+	configMap, err := caches.configmaps.ConfigMaps(namespace).Get(resources.ConfigMapName(s.mc))
+	if ignoreNotFound(err) != nil {
+		return fmt.Errorf("reading the ConfigMap from the cache: %w", err)
+	}
+	s.configMap, s.foreignConfigMap = partitionOwned(s.mc, configMap)
+	s.hasHistory = s.configMap != nil || s.mc.Status.MaximumSize > 0 || hasFinalizer(s.mc)
+	if err := c.adopt(ctx, s); err != nil {
+		return err
+	}
+	s.fixed = resources.ResolveFixed(s.mc, s.job, s.configMap)
+	return nil
+}
+
+// loadAuxiliaries reads the Services and the services pod.
+func (c *Controller) loadAuxiliaries(s *syncState) error {
+	caches, namespace := c.cached(s.key.Namespace), s.key.Namespace
+	var err error
+	s.service, err = caches.services.Services(namespace).Get(s.fixed.Headless)
+	if ignoreNotFound(err) != nil {
+		return fmt.Errorf("reading the Service from the cache: %w", err)
+	}
+	s.servicesPod, err = caches.pods.Pods(namespace).Get(resources.ServicesPodName(s.mc))
+	if ignoreNotFound(err) != nil {
+		return fmt.Errorf("reading the services pod from the cache: %w", err)
+	}
+	s.missingAuxiliaries, err = c.lacksAuxiliaries(s)
+	return err
+}
+
+// name is the key without the types of client-go.
+func (s *syncState) name() types.NamespacedName { return types.NamespacedName(s.key) }
+
+func (s *syncState) setMiniCluster(mc *v1alpha2.MiniCluster) {
 	s.mc = mc.DeepCopy()
 	v1alpha2.SetDefaults(s.mc)
 }
 
-// ours sorts an object of one of our names: into the first result when it belongs
-// to a MiniCluster, by UID, else into the second.
-func ours[T interface {
+// partitionOwned returns an object as the first result when it belongs to a MiniCluster,
+// by UID, else as the second.
+func partitionOwned[T interface {
 	comparable
 	metav1.Object
-}](mc *v1alpha2.MiniCluster, o T) (mine, foreign T) {
+}](mc *v1alpha2.MiniCluster, o T) (owned, foreign T) {
 	var none T
 	switch {
 	case o == none:
@@ -218,27 +197,19 @@ func ours[T interface {
 	}
 }
 
-func ignoreNotFound(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-// forget drops all that is remembered of a MiniCluster that is gone.
+// forget drops everything that is remembered of a MiniCluster that was deleted.
 func (c *Controller) forget(key cache.ObjectName) {
-	c.fresh.forget(key)
-	c.pace.forget(key)
-	c.slow.forget(key)
-	c.leads.forget(key)
-	c.stales.Forget(key)
-	c.held.Forget(key)
-	c.waits.Forget(key)
+	name := types.NamespacedName(key)
+	c.consistency.Clear(key)
+	c.throttle.Forget(name)
+	c.diagnosisSchedule.Forget(name)
+	c.agents.Forget(name)
+	c.limiters.forget(key)
 }
 
-// cleanup deletes a finished MiniCluster that asks for it, once its end has been
+// deleteFinished deletes a finished MiniCluster whose spec says so, once its end has been
 // reported.
-func (c *Controller) cleanup(ctx context.Context, s *syncState) error {
+func (c *Controller) deleteFinished(ctx context.Context, s *syncState) error {
 	if !s.mc.Spec.Cleanup || !s.mc.Status.Finished() {
 		return nil
 	}
@@ -246,9 +217,9 @@ func (c *Controller) cleanup(ctx context.Context, s *syncState) error {
 		Preconditions:     &metav1.Preconditions{UID: &s.mc.UID},
 		PropagationPolicy: new(metav1.DeletePropagationBackground),
 	})
-	if err := ignoreNotFound(err); err != nil {
+	if ignoreNotFound(err) != nil {
 		return fmt.Errorf("deleting the finished MiniCluster: %w", err)
 	}
-	klog.FromContext(ctx).Info("Deleted the finished MiniCluster, as its spec asks")
+	klog.FromContext(ctx).Info("Deleted the finished MiniCluster because of spec.cleanup")
 	return nil
 }

@@ -85,16 +85,16 @@ func TestSecretIsBroughtBack(t *testing.T) {
 	}
 	assert.Zero(t, p.requests(minutes(3)), "requests while all is well")
 
-	secret := p.objects[secretObjects][resources.SecretName(p.cluster("a"))].DeepCopyObject().(*corev1.Secret)
-	p.remove(secretObjects, secret.Name)
+	secret := p.objects[secrets][resources.SecretName(p.cluster("a"))].DeepCopyObject().(*corev1.Secret)
+	p.remove(secrets, secret.Name)
 	p.calm()
 	require.Equal(t, v1alpha2.ReasonCertificateLost, p.condition("a", v1alpha2.ConditionReady).Reason)
 	assert.Equal(t, 5, p.requests(minutes(5)), "one question a minute")
 
-	_, err := p.create(secretObjects, secret)
+	_, err := p.create(secrets, secret)
 	require.NoError(t, err)
 	minutes(1)()
-	assert.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
+	assert.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 	assert.Zero(t, p.requests(minutes(3)), "requests while all is well again")
 }
 
@@ -161,8 +161,8 @@ func TestLostConfigMap(t *testing.T) {
 		{"no edit", func(*v1alpha2.MiniCluster) {}, ""},
 		{"another size", func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = new(int32(1)) }, ""},
 		{"an edit that does not matter", func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{Labels: map[string]string{"x": "y"}} }, ""},
-		{"an edit that matters", timeout("9s"), "put back spec.flux.connectTimeout,"},
-		{"an impossible edit", timeout("soon"), "put back spec.flux.connectTimeout,"},
+		{"an edit that matters", timeout("9s"), "restore spec.flux.connectTimeout,"},
+		{"an impossible edit", timeout("soon"), "restore spec.flux.connectTimeout,"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := newPlay(t, nil)
@@ -188,7 +188,7 @@ func TestLostConfigMap(t *testing.T) {
 			}
 			require.NotNil(t, conf())
 			assert.Equal(t, was, conf().Data[resources.KeyBrokerConfig])
-			assert.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
+			assert.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 		})
 	}
 }
@@ -217,7 +217,7 @@ func TestDeletedBeforeItsStatus(t *testing.T) {
 	assert.Empty(t, p.objects[jobs])
 	p.seeAll()
 	p.work(5)
-	assert.Empty(t, p.controller.fresh.begun, "what is remembered")
+	assert.Empty(t, p.controller.consistency.started, "what is remembered")
 }
 
 // What goes with its MiniCluster is seen to go before the MiniCluster is, as each watch has its own pace. That costs no
@@ -240,7 +240,7 @@ func TestWhatGoesWithItsOwnerCostsNoRequest(t *testing.T) {
 		p.clock.Step(time.Minute)
 		p.work(20)
 	}))
-	assert.Empty(t, p.controller.fresh.begun, "what is remembered")
+	assert.Empty(t, p.controller.consistency.started, "what is remembered")
 }
 
 // What is deleted alone is made again, that moment later.

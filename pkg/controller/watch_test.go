@@ -54,7 +54,7 @@ func TestServiceThatStays(t *testing.T) {
 	p.remove(services, "a")
 	p.clock.Step(waitMax)
 	p.calm()
-	assert.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
+	assert.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 }
 
 // What MiniClusters leave free for others is an annotation: an edit of it is no new generation, and is looked at all the
@@ -71,7 +71,7 @@ func TestReserveIsCorrected(t *testing.T) {
 	reserve("much")
 	require.Equal(t, v1alpha2.ReasonInvalid, accepted())
 	reserve("cpu=1")
-	require.Equal(t, v1alpha2.ReasonPodsReady, p.condition("a", v1alpha2.ConditionReady).Reason)
+	require.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 	reserve("much")
 	assert.Equal(t, v1alpha2.ReasonInvalid, accepted())
 	reserve("cpu=1")
@@ -131,7 +131,7 @@ func TestQuorumOfAJobResizedElsewhere(t *testing.T) {
 	p.calm()
 	edit(p.world, jobs, "a", func(job *batchv1.Job) { job.Spec.Parallelism = new(int32(2)) })
 	p.calm()
-	require.Equal(t, v1alpha2.ReasonJobResizedElsewhere, p.condition("a", v1alpha2.ConditionScalingLimited).Reason)
+	require.Equal(t, v1alpha2.ReasonJobResizedExternally, p.condition("a", v1alpha2.ConditionScalingLimited).Reason)
 	assert.Equal(t, "2", p.objects[configmaps]["a-config"].(*corev1.ConfigMap).Data[resources.KeyQuorum])
 	assert.Zero(t, p.minute(), "requests when that is done")
 }

@@ -109,7 +109,7 @@ func (l *lab) startOperator(ctx context.Context) (*process, error) {
 	return launch(ctx, l.log, env, l.path("bin/minicluster-controller"), "--kubeconfig="+l.kubeconfig,
 		"--leader-elect-resource-namespace=minicluster-system",
 		"--health-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0",
-		"--drain-patience=0s") // simulated pods have no agents
+		"--agent-unreachable-timeout=0s") // simulated pods have no agents
 }
 
 func (l *lab) startRawClient(ctx context.Context) (*process, error) {

@@ -112,7 +112,7 @@ func TestFalse(t *testing.T) {
 	t.Logf("Failed %.2f s after it was applied", took.Seconds())
 	assert.LessOrEqual(t, took, endPatience)
 	mc := getMiniCluster(t.Context(), t, kube, namespace, "failing")
-	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "(index 0, the lead) ended with exit code 1; look at `kubectl logs failing-0-")
+	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "(index 0, the lead) ended with exit code 1; see `kubectl logs failing-0-")
 	pods, err := listPods(t.Context(), kube, namespace, selector("failing"))
 	require.NoError(t, err)
 	leads := 0
@@ -151,7 +151,7 @@ func TestOutOfMemory(t *testing.T) {
 `)
 	awaitCondition(t, kube, namespace, "hungry", v1alpha2.ConditionFailed)
 	mc := getMiniCluster(t.Context(), t, kube, namespace, "hungry")
-	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "was killed for lack of memory (OOMKilled, exit code 137)")
+	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "was OOM-killed (OOMKilled, exit code 137)")
 }
 
 // TestEviction: a cluster whose pods are evicted comes back, and no limit counts that.

@@ -133,7 +133,7 @@ func (w *world) start(name string, args ...string) error {
 
 func (w *world) startController() error {
 	return w.start("minicluster-controller", "--leader-elect=false", "--health-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0",
-		"--drain-patience=0s", "--slow-start=1h") // simulated pods have no agents
+		"--agent-unreachable-timeout=0s", "--pod-diagnosis-delay=1h") // simulated pods have no agents
 }
 
 // startMetrics starts the metrics API server, with a Service of type ExternalName that refers to localhost.

@@ -16,7 +16,8 @@ import (
 	leaderoptions "k8s.io/component-base/config/options"
 
 	"minicluster.internal/operator/pkg/cmdutil"
-	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/controller/drain"
+	"minicluster.internal/operator/pkg/controller/drain/agents"
 	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
@@ -25,10 +26,9 @@ import (
 type Options struct {
 	// ClientOptions are about the API server.
 	cmdutil.ClientOptions
-	// Namespaces are the only ones in which MiniClusters are looked after; all where
-	// there are none.
+	// Namespaces are the namespaces to watch; all where there are none.
 	Namespaces []string
-	// Workers is the number of MiniClusters that are synced at the same time.
+	// Workers is the number of MiniClusters that are synced concurrently.
 	Workers int
 	// HealthAddress serves /healthz and /readyz; "" serves nothing.
 	HealthAddress string
@@ -47,13 +47,14 @@ type Options struct {
 	ViewImageVolumes bool
 	// AllowHostPathVolumes lets spec.volumes name directories of the nodes.
 	AllowHostPathVolumes bool
-	// SlowStart is the time after which pods that are not ready are looked at.
-	SlowStart time.Duration
-	// DrainPatience is how long an agent that can't be reached is tried before a
-	// MiniCluster shrinks without draining; 0 asks no agent.
-	DrainPatience time.Duration
-	// NewAgent makes clients of agents; over TLS where nil. It is no flag.
-	NewAgent func(data map[string][]byte, host string) (controller.Agent, error)
+	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
+	// them; 0 disables the inspection.
+	PodDiagnosisDelay time.Duration
+	// AgentUnreachableTimeout is how long to retry an unreachable agent before shrinking
+	// without draining; 0 asks no agent.
+	AgentUnreachableTimeout time.Duration
+	// Connect makes the clients for agents; over TLS where nil. It is no flag.
+	Connect agents.Connect
 	// LeaderElection lets one of several controllers work at a time.
 	LeaderElection componentconfig.LeaderElectionConfiguration
 }
@@ -61,14 +62,14 @@ type Options struct {
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	return &Options{
-		ClientOptions:  cmdutil.NewClientOptions(),
-		Workers:        10,
-		HealthAddress:  ":8081",
-		MetricsAddress: ":8080",
-		ClusterDomain:  fluxconfig.DefaultClusterDomain,
-		AgentImage:     resources.DefaultAgentImage,
-		SlowStart:      10 * time.Second,
-		DrainPatience:  controller.DefaultDrainPatience,
+		ClientOptions:           cmdutil.NewClientOptions(),
+		Workers:                 10,
+		HealthAddress:           ":8081",
+		MetricsAddress:          ":8080",
+		ClusterDomain:           fluxconfig.DefaultClusterDomain,
+		AgentImage:              resources.DefaultAgentImage,
+		PodDiagnosisDelay:       10 * time.Second,
+		AgentUnreachableTimeout: drain.DefaultAgentTimeout,
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
 			LeaderElect:   true,
 			LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
@@ -84,14 +85,14 @@ func NewOptions() *Options {
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.AddClientFlags(fs)
 	fs.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces,
-		"Namespaces whose MiniClusters are looked after, with rights in these only. Unset: all namespaces.")
-	fs.IntVar(&o.Workers, "workers", o.Workers, "MiniClusters that are synced at the same time.")
+		"Namespaces to watch, with permissions in these only. Unset: all namespaces.")
+	fs.IntVar(&o.Workers, "workers", o.Workers, "Number of MiniClusters that are synced concurrently.")
 	fs.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, `Address of /healthz and /readyz; "" serves none.`)
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)
-	fs.DurationVar(&o.SlowStart, "slow-start", o.SlowStart,
-		"Time after which the pods of a MiniCluster that is not ready are looked at, to say what keeps them; 0 never looks.")
-	fs.DurationVar(&o.DrainPatience, "drain-patience", o.DrainPatience,
-		"How long an agent that can't be reached is tried before a MiniCluster shrinks without draining ranks. 0: agents are not asked, and every shrink goes at once.")
+	fs.DurationVar(&o.PodDiagnosisDelay, "pod-diagnosis-delay", o.PodDiagnosisDelay,
+		"How long pods may stay unready before the controller inspects them to report the reason; 0 disables the inspection.")
+	fs.DurationVar(&o.AgentUnreachableTimeout, "agent-unreachable-timeout", o.AgentUnreachableTimeout,
+		"How long to retry an unreachable agent before a MiniCluster shrinks without draining ranks. 0: agents are not asked, and every MiniCluster shrinks at once.")
 	o.addSiteFlags(fs)
 	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
@@ -110,7 +111,7 @@ func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 		"Make PersistentVolumes of directories of the nodes, for spec.volumes of the storage class hostpath. They bypass Pod Security.")
 }
 
-// environment is what the controller has to know of them.
+// environment is the part of the settings that decides about pods.
 func (o *Options) environment() resources.Environment {
 	return resources.Environment{
 		ClusterDomain: o.ClusterDomain,
@@ -137,8 +138,8 @@ func (o *Options) Validate() error {
 	if o.Workers < 1 {
 		add("workers", "%d: must be at least 1", o.Workers)
 	}
-	if o.DrainPatience < 0 {
-		add("drain-patience", "%s: must not be negative", o.DrainPatience)
+	if o.AgentUnreachableTimeout < 0 {
+		add("agent-unreachable-timeout", "%s: must not be negative", o.AgentUnreachableTimeout)
 	}
 	if o.ClusterDomain == "" {
 		add("cluster-domain", "must not be empty; the usual domain is cluster.local")
@@ -169,16 +170,16 @@ func (o *Options) Validate() error {
 	return errs.Join()
 }
 
-// namespaceProblems is what is wrong with a list of namespaces. One that was given
-// and is empty, by a variable that is not set for example, must not mean all.
+// namespaceProblems returns what is wrong with a list of namespaces. An empty list, from
+// an unset variable for example, must not mean all namespaces.
 func namespaceProblems(namespaces []string) []string {
 	if namespaces != nil && len(namespaces) == 0 {
-		return []string{"must name at least one namespace; leave the flag out to look after all of them"}
+		return []string{"must name at least one namespace; omit the flag to watch all namespaces"}
 	}
 	var problems []string
 	for i, namespace := range namespaces {
 		if slices.Contains(namespaces[:i], namespace) {
-			problems = append(problems, fmt.Sprintf("%q: is there twice", namespace))
+			problems = append(problems, fmt.Sprintf("%q: duplicate", namespace))
 		}
 		for _, problem := range validation.IsDNS1123Label(namespace) {
 			problems = append(problems, fmt.Sprintf("%q: must be the name of a namespace: %s", namespace, problem))

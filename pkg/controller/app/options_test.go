@@ -29,10 +29,10 @@ func TestOptions(t *testing.T) {
 		{name: "pull policy", args: []string{"--agent-image-pull-policy=sometimes"}, want: []string{"--agent-image-pull-policy", "IfNotPresent"}},
 		{name: "pull secrets", args: []string{"--agent-image-pull-secrets=a,A"}, want: []string{"--agent-image-pull-secrets", `"A"`}},
 		{name: "namespaces", args: []string{"--namespaces=a,b", "--namespaces=c"}},
-		{name: "no namespace", args: []string{"--namespaces="}, want: []string{"--namespaces", "leave the flag out"}},
+		{name: "no namespace", args: []string{"--namespaces="}, want: []string{"--namespaces", "omit the flag"}},
 		{name: "an empty namespace", args: []string{"--namespaces=a,,b"}, want: []string{`--namespaces: ""`}},
 		{name: "namespaces that are none", args: []string{"--namespaces=Team_A,*"}, want: []string{`--namespaces: "Team_A": must be the name of a namespace`, `"*"`}},
-		{name: "a namespace twice", args: []string{"--namespaces=a,b,a"}, want: []string{`--namespaces: "a": is there twice`}},
+		{name: "a namespace twice", args: []string{"--namespaces=a,b,a"}, want: []string{`--namespaces: "a": duplicate`}},
 		{name: "all at once", args: []string{"--workers=-1", "--cluster-domain="}, want: []string{"--workers", "--cluster-domain"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -14,8 +14,10 @@ import (
 	"k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/cmdutil"
 	"minicluster.internal/operator/pkg/controller"
+	controllermetrics "minicluster.internal/operator/pkg/controller/metrics"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
 )
@@ -52,18 +54,18 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	}
 
 	informers := controller.NewInformers(kube, flux, o.Namespaces...)
-	registry.RawMustRegister(controller.NewFleet(informers))
+	registry.RawMustRegister(controllermetrics.NewClusterCollector(func() []*v1alpha2.MiniCluster { return controller.MiniClusters(informers) }))
 	c, err := controller.New(controller.Options{
-		Kube:        kube,
-		Flux:        flux,
-		Informers:   informers,
-		Events:      broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
-		Metrics:     controller.NewMetrics(registry),
-		Environment: o.environment(),
-		SlowStart:   o.SlowStart,
+		Kube:              kube,
+		Flux:              flux,
+		Informers:         informers,
+		Events:            broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
+		Metrics:           controllermetrics.NewMetrics(registry),
+		Environment:       o.environment(),
+		PodDiagnosisDelay: o.PodDiagnosisDelay,
 
-		DrainPatience: o.DrainPatience,
-		NewAgent:      o.NewAgent,
+		AgentUnreachableTimeout: o.AgentUnreachableTimeout,
+		Connect:                 o.Connect,
 	})
 	if err != nil {
 		return fmt.Errorf("making the controller: %w", err)

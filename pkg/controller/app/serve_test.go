@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/component-base/metrics"
 
-	"minicluster.internal/operator/pkg/controller"
+	controllermetrics "minicluster.internal/operator/pkg/controller/metrics"
 )
 
 func get(t *testing.T, handler http.Handler, path string) (int, string) {
@@ -46,7 +46,7 @@ func TestHealth(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	registry := metrics.NewKubeRegistry()
-	controller.NewMetrics(registry)
+	controllermetrics.NewMetrics(registry)
 	code, text := get(t, metricsHandler(registry), "/metrics")
 	assert.Equal(t, http.StatusOK, code)
 	assert.Contains(t, text, "go_goroutines", "those of the libraries")

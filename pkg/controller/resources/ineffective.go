@@ -1,9 +1,6 @@
 package resources
 
 import (
-	"fmt"
-	"strings"
-
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -112,8 +109,4 @@ func (e *ineffective) hooks(c *v1alpha2.Commands, path *field.Path, why string, 
 	for _, name := range names {
 		e.add(given[name] != "", path.Child("commands", name), why)
 	}
-}
-
-func IneffectiveMessage(lines []string) string {
-	return fmt.Sprintf("the spec is valid; without effect: %s", strings.Join(lines, "; "))
 }

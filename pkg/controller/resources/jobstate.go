@@ -127,3 +127,9 @@ func FinishedCondition(job *batchv1.Job) *batchv1.JobCondition {
 func CreatedByController(job *batchv1.Job) bool {
 	return job.Annotations[v1alpha2.AnnotationSpecHash] != ""
 }
+
+// LacksPodObjects reports whether fewer pods exist than the Job should have. Then
+// something keeps the Job controller from creating them.
+func LacksPodObjects(job *batchv1.Job) bool {
+	return job.Status.Active+Terminating(job)+job.Status.Succeeded < Parallelism(job)
+}

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
 )
 
 // objectMeta is the metadata of an object that is made for one MiniCluster and goes
@@ -57,4 +58,12 @@ func podLabels(mc *v1alpha2.MiniCluster, f Fixed) map[string]string {
 	labels[v1alpha2.LabelHeadlessService] = f.Headless
 	labels["namespace"] = mc.Namespace
 	return labels
+}
+
+// DescribeController says what controls an object that has a name of a MiniCluster.
+func DescribeController(o metav1.Object) string {
+	if ref := metav1.GetControllerOf(o); ref != nil {
+		return messages.ControlledBy(ref.Kind, ref.Name, string(ref.UID))
+	}
+	return messages.NoController
 }

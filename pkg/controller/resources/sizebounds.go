@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
 )
 
 // SizeRejection is a size that was not granted. It is written to the MiniCluster in the
@@ -27,15 +28,15 @@ type SizeRejection struct {
 	Reason string `json:"reason"`
 }
 
+// Message says which size was rejected and which bound it violates.
 func (d *SizeRejection) Message() string {
 	if d.Reason == v1alpha2.ReasonAboveMaximum {
-		return fmt.Sprintf("size %d was denied: the maximum is %d, the number of hosts registered with the brokers when the cluster was created; size is now %d",
-			d.Requested, d.Bound, d.Granted)
+		return messages.AboveMaximum(d.Requested, d.Bound, d.Granted)
 	}
-	return fmt.Sprintf("size %d was denied: the minimum is %d; size is now %d (to end the cluster, delete the MiniCluster)",
-		d.Requested, d.Bound, d.Granted)
+	return messages.BelowMinimum(d.Requested, d.Bound, d.Granted)
 }
 
+// Annotation is the rejection as the value of AnnotationDeniedSize.
 func (d *SizeRejection) Annotation() (string, error) {
 	text, err := json.Marshal(d)
 	if err != nil {

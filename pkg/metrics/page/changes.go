@@ -72,7 +72,7 @@ func notable(was, is *metav1.Condition) (warning, ok bool) {
 	case v1alpha2.ConditionProgressing:
 		// Sizes and the condition Ready already show that it starts, grows and is stable.
 		ordinary := slices.Contains([]string{
-			v1alpha2.ReasonStable, v1alpha2.ReasonResizing, v1alpha2.ReasonPodsNotReady, v1alpha2.ReasonFinished, v1alpha2.ReasonSuspended,
+			v1alpha2.ReasonStable, v1alpha2.ReasonResizing, v1alpha2.ReasonNotReady, v1alpha2.ReasonFinished, v1alpha2.ReasonSuspended,
 		}, is.Reason)
 		return on && is.Reason != v1alpha2.ReasonDraining && is.Reason != v1alpha2.ReasonPulling, !same && !ordinary
 	case v1alpha2.ConditionScalingLimited:

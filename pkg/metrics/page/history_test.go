@@ -74,7 +74,7 @@ func TestChanges(t *testing.T) {
 		"draining":    {with("Progressing", true, "Draining", "ranks 2-3 run 1 job"), "Progressing (Draining): ranks 2-3 run 1 job", false},
 		"resizing":    {with("Progressing", true, "Resizing", "3 of 4"), "", false},
 		"image":       {with("Progressing", true, "ImagePullFailed", "no such image"), "Progressing (ImagePullFailed): no such image", true},
-		"not ready":   {with("Ready", false, "Starting", ""), "", false},
+		"not ready":   {with("Ready", false, "NotReady", ""), "", false},
 		"invalid":     {with("Accepted", false, "Invalid", "spec.size"), "Not Accepted (Invalid): spec.size", true},
 		"complete":    {with("Complete", true, "Complete", ""), "Complete", false},
 		"failed":      {with("Failed", true, "Failed", "exit code 1"), "Failed: exit code 1", true},

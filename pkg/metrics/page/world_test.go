@@ -92,7 +92,7 @@ func cluster(namespace, name string, size, maximum int32) *v1alpha2.MiniCluster 
 	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + name)}}
 	mc.Spec.Size = new(size)
 	mc.Status.Size, mc.Status.ReadySize, mc.Status.MaximumSize = size, size, maximum
-	set(mc, v1alpha2.ConditionReady, true, v1alpha2.ReasonPodsReady, "")
+	set(mc, v1alpha2.ConditionReady, true, v1alpha2.ReasonReady, "")
 	return mc
 }
 

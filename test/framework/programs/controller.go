@@ -13,7 +13,7 @@ import (
 func ControllerOptions(changes ...func(*app.Options)) *app.Options {
 	o := app.NewOptions()
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
-	o.DrainPatience = 0
+	o.AgentUnreachableTimeout = 0
 	o.LeaderElection.ResourceNamespace = user.SystemNamespace
 	for _, change := range changes {
 		change(o)
@@ -23,8 +23,8 @@ func ControllerOptions(changes ...func(*app.Options)) *app.Options {
 
 // WithAgents has agents answer for those of simulated pods, so that ranks are drained as usual.
 func WithAgents(agents *user.Agents) func(*app.Options) {
-	patience := app.NewOptions().DrainPatience
-	return func(o *app.Options) { o.NewAgent, o.DrainPatience = agents.Connect, patience }
+	patience := app.NewOptions().AgentUnreachableTimeout
+	return func(o *app.Options) { o.Connect, o.AgentUnreachableTimeout = agents.Connect, patience }
 }
 
 // Controller starts the controller that the tests of a package share.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
-	"minicluster.internal/operator/pkg/controller"
+	"minicluster.internal/operator/pkg/controller/drain/agents"
 	"minicluster.internal/operator/pkg/flux"
 )
 
@@ -69,7 +69,7 @@ func (a *Agent) Sizes() []int {
 }
 
 // Connect is controller.Options.NewAgent.
-func (a *Agents) Connect(data map[string][]byte, host string) (controller.Agent, error) {
+func (a *Agents) Connect(data map[string][]byte, host string) (agents.Agent, error) {
 	client, err := control.NewClient(data, host)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ type elsewhere struct {
 	serve  func() (net.Listener, error)
 }
 
-// Resize implements controller.Agent.
+// Resize implements agents.Agent.
 func (e *elsewhere) Resize(ctx context.Context, _ string, _, size int) (control.State, error) {
 	listener, err := e.serve()
 	if err != nil {

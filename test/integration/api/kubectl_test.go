@@ -66,11 +66,11 @@ status:
   size: 3
   readySize: 2
   maximumSize: 8
-  conditions: [{type: Ready, status: "False", reason: Starting, message: "", lastTransitionTime: "2026-01-01T00:00:00Z"}]`, "status")
+  conditions: [{type: Ready, status: "False", reason: NotReady, message: "", lastTransitionTime: "2026-01-01T00:00:00Z"}]`, "status")
 		for _, kind := range []string{"mc", "minicluster", "miniclusters.v1alpha1.flux-framework.org"} {
 			lines := strings.Split(n.kubectl("get", kind), "\n")
 			assert.Equal(t, []string{"NAME", "SIZE", "READY", "MAX", "STATUS", "AGE"}, strings.Fields(lines[0]))
-			assert.Equal(t, []string{"flux", "3", "2", "8", "Starting"}, strings.Fields(lines[1])[:5])
+			assert.Equal(t, []string{"flux", "3", "2", "8", "NotReady"}, strings.Fields(lines[1])[:5])
 		}
 		assert.Contains(t, n.kubectl("get", "all"), "minicluster.flux-framework.org/flux")
 	})

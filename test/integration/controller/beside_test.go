@@ -111,9 +111,9 @@ func TestSidecarsOfTheSameName(t *testing.T) {
 	one := f.createReady("one", 1, sidecar("nginx", 80))
 	f.behind("nginx", "one-0")
 	f.createReady("two", 1, maxSize(3), sidecar("nginx", 80))
-	held := has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameHeld, `Service "nginx"`, `MiniCluster "one"`)
+	held := has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameConflict, `Service "nginx"`, `MiniCluster "one"`)
 	f.waitFor("two", held)
-	f.waitForEvent("two", v1alpha2.ReasonNameHeld, `Service "nginx"`)
+	f.waitForEvent("two", v1alpha2.ReasonNameConflict, `Service "nginx"`)
 	f.setSize("two", 3)
 	f.waitFor("two", f.ready(3), held)
 	f.setSize("two", 4)
@@ -133,7 +133,7 @@ func TestSidecarNamedAsTheHeadlessService(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.createReady("work", 1, headless("nginx"), sidecar("nginx", 80))
-	f.waitFor("work", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameHeld, "host names", "another name for the sidecar"))
+	f.waitFor("work", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameConflict, "headless Service", "another name for the sidecar"))
 	assert.Equal(t, corev1.ClusterIPNone, f.service("nginx").Spec.ClusterIP)
 }
 
@@ -147,8 +147,8 @@ func TestForeignSidecarService(t *testing.T) {
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	f.createReady("web", 1, sidecar("nginx", 80))
-	f.waitFor("web", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameHeld, "no controller"),
-		has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonPodsReady))
+	f.waitFor("web", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameConflict, "no controller"),
+		has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonReady))
 	assert.Equal(t, foreign, f.service("nginx"))
 }
 
@@ -167,7 +167,7 @@ func TestMinimalService(t *testing.T) {
 
 	// One whose pods all need a name can't use it.
 	f.create("full", 2, headless("shared"))
-	f.waitFor("full", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNameHeld, "minimal Service", "headlessName"))
+	f.waitFor("full", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNameConflict, "minimal Service", "headlessName"))
 }
 
 func TestServicesPod(t *testing.T) {
@@ -256,7 +256,7 @@ func TestForeignServicesPod(t *testing.T) {
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	f.createReady("work", 1, registry)
-	f.waitFor("work", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameHeld, `Pod "work-services"`))
+	f.waitFor("work", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNameConflict, `Pod "work-services"`))
 	require.NoError(t, f.kube.CoreV1().Pods(f.namespace).Delete(t.Context(), "work-services", metav1.DeleteOptions{}))
 	f.servicesPod("work-services", "")
 }

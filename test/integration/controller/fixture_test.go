@@ -101,7 +101,7 @@ func (f *fixture) ready(size int32) check {
 		if s := mc.Status; s.Size != size || s.ReadySize != size {
 			return fmt.Sprintf("size %d, ready %d", s.Size, s.ReadySize)
 		}
-		if lack := has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonPodsReady)(mc); lack != "" {
+		if lack := has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonReady)(mc); lack != "" {
 			return lack
 		}
 		lack, err := f.user.JobHas(f.Context(), mc.Name, size)

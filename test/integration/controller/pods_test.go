@@ -73,7 +73,7 @@ func TestNewJobWaitsForFormerPods(t *testing.T) {
 			doubled := f.brokers("former")
 			before := f.job("former").UID
 			require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "former", metav1.DeleteOptions{PropagationPolicy: &policy}))
-			f.waitFor("former", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonWaiting, "2 pods", "former-0", "former Job"))
+			f.waitFor("former", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonWaiting, "2 pods", "former-0", "previous Job"))
 			if policy == metav1.DeletePropagationOrphan {
 				require.NoError(t, f.kube.CoreV1().Pods(f.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
 			}

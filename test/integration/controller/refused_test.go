@@ -73,7 +73,7 @@ func TestJobIsRefusedByPolicy(t *testing.T) {
 	mc := f.create("refused", 2)
 	f.waitFor("refused",
 		has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "no Jobs today"),
-		has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "tried again"))
+		has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "retries"))
 	allow()
 	after := f.waitFor("refused", f.ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
 	assert.Equal(t, mc.Generation, after.Generation)
@@ -91,7 +91,7 @@ func TestLostConfigMap(t *testing.T) {
 	f.patch("noconf", map[string]any{"spec": map[string]any{"flux": map[string]any{"connectTimeout": "9s"}}})
 	f.waitFor("noconf", has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonImmutableFields, "spec.flux.connectTimeout"))
 	require.NoError(t, configs.Delete(t.Context(), before.Name, metav1.DeleteOptions{}))
-	f.waitFor("noconf", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonConfigLost, "put back spec.flux.connectTimeout", `delete Job "noconf"`))
+	f.waitFor("noconf", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonConfigLost, "restore spec.flux.connectTimeout", `delete Job "noconf"`))
 	f.waitForEvent("noconf", v1alpha2.ReasonConfigLost, before.Name)
 	_, err = configs.Get(t.Context(), before.Name, metav1.GetOptions{})
 	require.True(t, apierrors.IsNotFound(err))

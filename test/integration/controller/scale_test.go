@@ -231,7 +231,7 @@ func TestJobResizedElsewhere(t *testing.T) {
 		require.NoError(t, err)
 	}
 	resize("2")
-	f.waitFor("queued", specSize(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonJobResizedElsewhere, "parallelism 2"))
+	f.waitFor("queued", specSize(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonJobResizedExternally, "parallelism 2"))
 	assert.Equal(t, int32(2), *f.job("queued").Spec.Parallelism)
 	resize("9")
 	f.eventually("the Job to be repaired", func(context.Context) (string, error) {
@@ -241,7 +241,7 @@ func TestJobResizedElsewhere(t *testing.T) {
 		return "", nil
 	})
 	resize("2")
-	f.waitFor("queued", has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonJobResizedElsewhere))
+	f.waitFor("queued", has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonJobResizedExternally))
 	f.setSize("queued", 3)
 	f.waitFor("queued", f.ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
 }

@@ -182,7 +182,7 @@ func TestForeignClaim(t *testing.T) {
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	f.create("work", 1, mounts("data", bucket()))
-	mc := f.waitFor("work", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNameHeld, `PersistentVolumeClaim "work.data"`))
+	mc := f.waitFor("work", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNameConflict, `PersistentVolumeClaim "work.data"`))
 	require.NoError(t, f.kube.CoreV1().PersistentVolumeClaims(f.namespace).Delete(t.Context(), foreign.Name, metav1.DeleteOptions{}))
 	f.waitFor("work", f.ready(1))
 	f.bound(mc, "data")

@@ -143,7 +143,7 @@ func TestNetworkPolicy(t *testing.T) {
 		require.NoError(t, f.cluster.SetPodReady(t.Context(), f.Namespace, pod.Name, true))
 	}
 	f.waitFor("apart", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
-	f.waitFor("apart", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady, "2 of 2 pods are ready")
+	f.waitFor("apart", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "2 of 2 pods are ready")
 }
 
 // A cluster that is well has none of its pods looked at, however long it lives.
@@ -172,7 +172,7 @@ func TestQuorum(t *testing.T) {
 	for _, index := range []string{"0", "2"} {
 		require.NoError(t, f.cluster.SetPodReady(t.Context(), f.Namespace, f.podOfIndex("quorum", index).Name, true))
 	}
-	mc := f.waitFor("quorum", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady, "2 of 3 pods are ready")
+	mc := f.waitFor("quorum", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "2 of 3 pods are ready")
 	assert.EqualValues(t, 2, mc.Status.ReadySize)
 	f.waitFor("quorum", v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline, "pod quorum-1-")
 }
@@ -184,7 +184,7 @@ func TestPodsAreRefused(t *testing.T) {
 		[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	f.Create(t, "refused", 2)
-	f.waitFor("refused", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsRefused, "2 pods can't be made", `violates PodSecurity "restricted`, "correct what the message names")
+	f.waitFor("refused", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsRejected, "2 pods can't be made", `violates PodSecurity "restricted`, "correct what the message names")
 	pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Empty(t, pods.Items, "what is made for trial is not made")
@@ -200,13 +200,13 @@ func (f *fixture) setStatus(pod *corev1.Pod, status string) {
 func TestEvictedLead(t *testing.T) {
 	f := newFixture(t)
 	f.Create(t, "evicted", 2, func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(0)) })
-	f.waitFor("evicted", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady)
+	f.waitFor("evicted", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
 	lead := f.podOfIndex("evicted", "0")
 	f.setStatus(lead, `{"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory.",
 		"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": "The node was low on resource: memory."}]}}`)
-	f.waitFor("evicted", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing, "(index 0, the lead) was evicted: The node was low on resource: memory", "makes another one")
+	f.waitFor("evicted", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing, "(index 0, the lead) was evicted: The node was low on resource: memory", "Kubernetes replaces it")
 	f.waitFor("evicted", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
-	mc := f.waitFor("evicted", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady)
+	mc := f.waitFor("evicted", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
 	assert.Nil(t, meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionFailed))
 }
 
@@ -214,9 +214,9 @@ func TestEvictedLead(t *testing.T) {
 func TestFollowerFails(t *testing.T) {
 	f := newFixture(t)
 	f.Create(t, "follower", 2, user.MaxSize(3))
-	f.waitFor("follower", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady)
+	f.waitFor("follower", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
 	require.NoError(t, f.cluster.ExitPod(t.Context(), f.Namespace, f.podOfIndex("follower", "1").Name, 212))
-	f.waitFor("follower", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing, "pod follower-1-", "hook that failed (exit code 212)")
+	f.waitFor("follower", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing, "pod follower-1-", "a hook failed (exit code 212)")
 	f.SetSize(t, "follower", 3)
 	f.eventually("another index", func(ctx context.Context) (string, error) {
 		job, err := f.Kube.BatchV1().Jobs(f.Namespace).Get(ctx, "follower", metav1.GetOptions{})
@@ -226,7 +226,7 @@ func TestFollowerFails(t *testing.T) {
 		return "", nil
 	})
 	f.waitFor("follower", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
-	f.waitFor("follower", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady, "3 of 3 pods are ready")
+	f.waitFor("follower", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "3 of 3 pods are ready")
 }
 
 // A pod that does not end, as on a node that is gone, is named, and what lets another one take its place.
@@ -238,10 +238,10 @@ func TestPodDoesNotEnd(t *testing.T) {
 			TerminationGracePeriodSeconds: new(int64(1)),
 		}
 	})
-	f.waitFor("lost", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady)
+	f.waitFor("lost", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
 	pod := f.podOfIndex("lost", "1")
 	require.NoError(t, f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}))
-	f.waitFor("lost", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "pod "+pod.Name, "has not ended in time", "kubectl delete node "+pod.Spec.NodeName)
+	f.waitFor("lost", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "pod "+pod.Name, "has not terminated in time", "kubectl delete node "+pod.Spec.NodeName)
 	// What Kubernetes does to the pods of a Node that is deleted.
 	f.setStatus(pod, `{"status": {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}]}}`)
 	f.waitFor("lost", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
@@ -252,7 +252,7 @@ func TestPodDoesNotEnd(t *testing.T) {
 func TestFailedPod(t *testing.T) {
 	f := newFixture(t)
 	f.Create(t, "broken", 2)
-	f.waitFor("broken", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady)
+	f.waitFor("broken", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
 	lead := f.podOfIndex("broken", "0").Name
 	require.NoError(t, f.cluster.ExitPod(t.Context(), f.Namespace, lead, 3))
 	f.waitFor("broken", v1alpha2.ConditionFailed, v1alpha2.ReasonFailed, "pod "+lead+" (index 0, the lead) ended with exit code 3", "kubectl logs "+lead, "PodFailurePolicy")

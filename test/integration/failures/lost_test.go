@@ -24,13 +24,13 @@ func TestNodeIsLost(t *testing.T) {
 	t.Parallel()
 	kube := clustertest.Own(t, cluster.Options{Nodes: 1, ControllerManagerArgs: []string{
 		"--node-monitor-grace-period=4s", "--node-monitor-period=500ms",
-	}}, user.Manifests, programs.Controller(func(o *app.Options) { o.SlowStart = slowStart }))
+	}}, user.Manifests, programs.Controller(func(o *app.Options) { o.PodDiagnosisDelay = slowStart }))
 	f := &fixture{T: t, cluster: kube, Clients: user.In(t, kube, clustertest.Namespace(t, kube))}
 	f.Create(t, "alone", 2)
-	f.waitFor("alone", v1alpha2.ConditionReady, v1alpha2.ReasonPodsReady)
+	f.waitFor("alone", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
 	pod := f.podOfIndex("alone", "1")
 	require.NoError(t, kube.StopNodes())
-	f.waitFor("alone", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "which does not answer any more", "kubectl delete node node-0")
+	f.waitFor("alone", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "which does not respond", "kubectl delete node node-0")
 
 	pods := f.Kube.CoreV1().Pods(f.Namespace)
 	require.NoError(t, pods.Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))

@@ -18,7 +18,7 @@ import (
 const slowStart = 2 * time.Second
 
 var suite = clustertest.New(cluster.Options{Audit: true}, user.Manifests, programs.Controller(func(o *app.Options) {
-	o.SlowStart = slowStart
+	o.PodDiagnosisDelay = slowStart
 }))
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }

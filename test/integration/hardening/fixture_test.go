@@ -18,6 +18,7 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller"
+	controllermetrics "minicluster.internal/operator/pkg/controller/metrics"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
@@ -104,7 +105,7 @@ func (f *fixture) prepare() *preparedRun {
 	run.controller, err = controller.New(controller.Options{
 		Kube: kube, Flux: flux, Informers: informers,
 		Events:  broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
-		Metrics: controller.NewMetrics(metrics.NewKubeRegistry()),
+		Metrics: controllermetrics.NewMetrics(metrics.NewKubeRegistry()),
 	})
 	require.NoError(f, err)
 	run.cached = informers[0].Flux.FluxFramework().V1alpha2().MiniClusters().Lister().MiniClusters(f.namespace)
@@ -245,7 +246,7 @@ func (f *fixture) unsettled(mc *v1alpha2.MiniCluster, size int32, reason string)
 	right := metav1.IsControlledBy(job, mc) && *job.Spec.Parallelism == size && *job.Spec.Completions == size &&
 		mc.RequestedSize() == size && s.Size == size && s.ReadySize == size && s.MaximumSize == maximum &&
 		s.JobID == string(job.UID) && s.ObservedGeneration == mc.Generation && s.Selector == "hpa-selector="+mc.Name &&
-		is(&s, v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonPodsReady) &&
+		is(&s, v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonReady) &&
 		is(&s, v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable) &&
 		is(&s, v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid) &&
 		is(&s, v1alpha2.ConditionSuspended, metav1.ConditionFalse, v1alpha2.ReasonNotSuspended)

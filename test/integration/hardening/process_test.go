@@ -61,7 +61,7 @@ func startProcess(t *testing.T, args ...string) *process {
 	binary, err := os.Executable()
 	require.NoError(t, err)
 	args = append([]string{
-		"--kubeconfig=" + kubeconfig, "--health-bind-address=127.0.0.1:0", "--metrics-bind-address=", "--drain-patience=0s",
+		"--kubeconfig=" + kubeconfig, "--health-bind-address=127.0.0.1:0", "--metrics-bind-address=", "--agent-unreachable-timeout=0s",
 		"--leader-elect-resource-namespace=" + leaseNamespace, "--leader-elect-resource-name=" + lease,
 		"--leader-elect-lease-duration=" + leaseDuration.String(),
 		"--leader-elect-renew-deadline=" + renewDeadline.String(), "--leader-elect-retry-period=" + retryPeriod.String(),

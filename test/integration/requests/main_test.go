@@ -20,7 +20,7 @@ var suite = clustertest.New(cluster.Options{Audit: true},
 	user.Manifests,
 	programs.Controller(programs.WithAgents(&agents), func(o *app.Options) {
 		// Pods are never ready here by themselves: what that costs is counted elsewhere.
-		o.SlowStart = 0
+		o.PodDiagnosisDelay = 0
 	}),
 )
 

@@ -297,7 +297,7 @@ func held(kind string) func(context.Context, *scene) error {
 		if _, err := s.make(ctx, user.New("work", 1, mod)); err != nil {
 			return err
 		}
-		return s.has(ctx, "work", v1alpha2.ConditionReady, v1alpha2.ReasonNameHeld, kind+` "`)
+		return s.has(ctx, "work", v1alpha2.ConditionReady, v1alpha2.ReasonNameConflict, kind+` "`)
 	}
 }
 
@@ -305,7 +305,7 @@ func podHeld(ctx context.Context, s *scene) error {
 	if _, err := s.make(ctx, user.New("work", 1, withRegistry)); err != nil {
 		return err
 	}
-	return s.has(ctx, "work", v1alpha2.ConditionProgressing, v1alpha2.ReasonNameHeld, `Pod "work-services"`)
+	return s.has(ctx, "work", v1alpha2.ConditionProgressing, v1alpha2.ReasonNameConflict, `Pod "work-services"`)
 }
 
 func holdJob(ctx context.Context, s *scene) error {

@@ -44,8 +44,8 @@ const (
 	// ReasonFieldsWithoutEffect: the spec is valid, and has fields that do nothing; the
 	// message names them.
 	ReasonFieldsWithoutEffect = "FieldsWithoutEffect"
-	// ReasonNameHeld: an object that is not ours holds a name that we need.
-	ReasonNameHeld = "NameHeld"
+	// ReasonNameConflict: an object that is not ours holds a name that we need.
+	ReasonNameConflict = "NameConflict"
 	// ReasonCertificateLost: the Secret with the certificate is gone while the
 	// Job that uses it exists.
 	ReasonCertificateLost = "CertificateLost"
@@ -53,10 +53,10 @@ const (
 	// and the spec was edited so that another one would come out.
 	ReasonConfigLost = "ConfigLost"
 
-	// ReasonPodsReady: the quorum is online.
-	ReasonPodsReady = "Ready"
-	// ReasonPodsNotReady: some pods do not exist yet, or are not ready.
-	ReasonPodsNotReady = "Starting"
+	// ReasonReady: the quorum is online.
+	ReasonReady = "Ready"
+	// ReasonNotReady: some pods do not exist yet, or are not ready.
+	ReasonNotReady = "NotReady"
 	// ReasonResizing: the Job is on its way to another size.
 	ReasonResizing = "Resizing"
 	// ReasonDraining: the Job is to shrink, and ranks that are to go still run jobs.
@@ -87,9 +87,9 @@ const (
 	ReasonUnschedulable = "Unschedulable"
 	// ReasonQuotaExceeded: a quota refuses pods.
 	ReasonQuotaExceeded = "QuotaExceeded"
-	// ReasonPodsRefused: something else refuses pods, such as Pod Security, a limit
+	// ReasonPodsRejected: something else refuses pods, such as Pod Security, a limit
 	// range or a webhook.
-	ReasonPodsRefused = "PodsRefused"
+	ReasonPodsRejected = "PodsRejected"
 	// ReasonPodsFailing: pods, or containers in them, end and are made again.
 	ReasonPodsFailing = "PodsFailing"
 	// ReasonNodeLost: the node of a pod does not answer.
@@ -112,8 +112,8 @@ const (
 	ReasonAboveMaximum = "AboveMaximum"
 	// ReasonBelowMinimum: a size below 1 or minSize was denied.
 	ReasonBelowMinimum = "BelowMinimum"
-	// ReasonJobResizedElsewhere: another controller changed the Job's size.
-	ReasonJobResizedElsewhere = "JobResizedElsewhere"
+	// ReasonJobResizedExternally: another controller changed the Job's size.
+	ReasonJobResizedExternally = "JobResizedExternally"
 
 	// ReasonComplete: the work has ended well.
 	ReasonComplete = "Complete"

@@ -1,4 +1,4 @@
-package controller
+package metrics
 
 import (
 	"time"
@@ -8,15 +8,19 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// syncResult is how a sync ended; it is a metric label, so there are few.
-type syncResult string
+// SyncResult is how a sync ended. It is a label of a metric.
+type SyncResult string
 
+// Results of syncs.
 const (
-	resultDone     syncResult = "done"
-	resultStale    syncResult = "stale_cache"
-	resultHeld     syncResult = "name_held"
-	resultTerminal syncResult = "invalid"
-	resultError    syncResult = "error"
+	SyncDone                 SyncResult = "done"
+	SyncDelayed              SyncResult = "delayed"
+	SyncStale                SyncResult = "stale_cache"
+	SyncWaiting              SyncResult = "waiting"
+	SyncNameConflict         SyncResult = "name_conflict"
+	SyncNamespaceTerminating SyncResult = "namespace_terminating"
+	SyncInvalid              SyncResult = "invalid"
+	SyncError                SyncResult = "error"
 )
 
 // Metrics count what the controller does.
@@ -32,7 +36,7 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 		syncs: metrics.NewHistogramVec(&metrics.HistogramOpts{
 			Namespace:      "minicluster",
 			Name:           "sync_duration_seconds",
-			Help:           "Time of one sync of a MiniCluster, by how it ended: done, stale_cache, name_held, invalid, error.",
+			Help:           "Duration of one sync of a MiniCluster, by result: done, delayed, stale_cache, waiting, name_conflict, namespace_terminating, invalid, error.",
 			Buckets:        metrics.ExponentialBuckets(0.0005, 4, 9),
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"result"}),
@@ -54,18 +58,18 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 	for _, result := range []string{"accepted", "above_maximum", "below_minimum"} {
 		m.scales.WithLabelValues(result)
 	}
-	for _, result := range []string{"idle", "timed_out", "skipped"} {
-		m.drains.WithLabelValues(result)
+	for _, result := range []DrainResult{DrainIdle, DrainTimedOut, DrainSkipped} {
+		m.drains.WithLabelValues(string(result))
 	}
 	return m
 }
 
-func (m *Metrics) synced(result syncResult, took time.Duration) {
+func (m *Metrics) Synced(result SyncResult, took time.Duration) {
 	m.syncs.WithLabelValues(string(result)).Observe(took.Seconds())
 }
 
-// scaled counts the answer to a size that was asked for, by its reason.
-func (m *Metrics) scaled(reason string) {
+// Scaled counts the answer to a size that was asked for, by its reason.
+func (m *Metrics) Scaled(reason string) {
 	result := "accepted"
 	switch reason {
 	case v1alpha2.ReasonAboveMaximum:
@@ -76,15 +80,15 @@ func (m *Metrics) scaled(reason string) {
 	m.scales.WithLabelValues(result).Inc()
 }
 
-// drained counts a shrink after a wait, by the reason of the event that tells why it did not wait any longer; "" where
-// the ranks were idle.
-func (m *Metrics) drained(reason string) {
-	result := "idle"
-	switch reason {
-	case "DrainTimedOut":
-		result = "timed_out"
-	case "DrainSkipped":
-		result = "skipped"
-	}
-	m.drains.WithLabelValues(result).Inc()
-}
+// DrainResult is how the wait before a Job shrinks ended. It is a label of a metric.
+type DrainResult string
+
+// Results of drains.
+const (
+	DrainIdle     DrainResult = "idle"
+	DrainTimedOut DrainResult = "timed_out"
+	DrainSkipped  DrainResult = "skipped"
+)
+
+// Drained counts a Job that shrinks after a drain.
+func (m *Metrics) Drained(result DrainResult) { m.drains.WithLabelValues(string(result)).Inc() }

@@ -1,4 +1,4 @@
-package controller
+package diagnosis
 
 import (
 	"cmp"
@@ -11,33 +11,36 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // problem is why a cluster does not become ready, as far as can be seen.
-type problem struct {
-	// reason is one of the conditions Ready and Progressing.
-	reason string
-	// text says what is wrong with which pod, and what helps.
-	text string
-	// pod has the problem; nil where there is no pod.
-	pod *corev1.Pod
-	// others is the number of further pods for which the same holds.
-	others int
+type Problem struct {
+	// Reason is that of the conditions Ready and Progressing.
+	Reason string
+	// Text says what is wrong with which pod, and what to do.
+	Text string
+	// Pod has the problem; nil where there is no pod.
+	Pod *corev1.Pod
+	// Others is the number of further pods with the same problem.
+	Others int
 }
 
-func (p *problem) message() string {
-	if p.others == 0 {
-		return p.text
-	}
-	return fmt.Sprintf("%s (%d more: %s)", p.text, p.others, p.reason)
+func (p *Problem) Message() string {
+	return messages.MorePods(p.Text, p.Others, p.Reason)
 }
 
-// weight orders problems: what a user has to do something about comes before what may
+// Actionable reports whether the user has to do something about a problem.
+func (p *Problem) Actionable() bool {
+	return Severity(p.Reason) > Severity(v1alpha2.ReasonPulling)
+}
+
+// Severity orders problems: what a user has to do something about comes before what may
 // be only its consequence. It is negative for reasons that are none.
-func weight(reason string) int {
+func Severity(reason string) int {
 	order := []string{
-		v1alpha2.ReasonPodsNotReady,
+		v1alpha2.ReasonNotReady,
 		v1alpha2.ReasonPulling,
 		v1alpha2.ReasonBrokerOffline,
 		v1alpha2.ReasonLeadUnreachable,
@@ -46,7 +49,7 @@ func weight(reason string) int {
 		v1alpha2.ReasonNotMounted,
 		v1alpha2.ReasonUnschedulable,
 		v1alpha2.ReasonPodsFailing,
-		v1alpha2.ReasonPodsRefused,
+		v1alpha2.ReasonPodsRejected,
 		v1alpha2.ReasonQuotaExceeded,
 		v1alpha2.ReasonCertificateInvalid,
 		v1alpha2.ReasonContainerNotStarted,
@@ -56,8 +59,14 @@ func weight(reason string) int {
 	return slices.Index(order, reason)
 }
 
-// examiner looks at the pods of a Job.
-type examiner struct {
+// OfPods returns the problem of a Job's pods that matters most, nil when no pod has one.
+// flux is the name of the container that runs Flux, size the number of indexes.
+func OfPods(pods []corev1.Pod, flux string, size int32, now time.Time) *Problem {
+	return podDiagnoser{flux: flux, size: size, now: now}.worst(pods)
+}
+
+// podDiagnoser examines the pods of a Job.
+type podDiagnoser struct {
 	// flux is the name of the container that runs Flux.
 	flux string
 	// size is the number of indexes that there should be.
@@ -68,8 +77,8 @@ type examiner struct {
 // worst is the problem that matters most, nil when no pod has one. Of several pods
 // with the same one it is that of the lowest index: that of the lead, on which the
 // others wait.
-func (e examiner) worst(pods []corev1.Pod) *problem {
-	var found []problem
+func (e podDiagnoser) worst(pods []corev1.Pod) *Problem {
+	var found []Problem
 	live, ended := byIndex(pods)
 	for _, index := range sortedIndexes(live, ended) {
 		if p := e.ofIndex(index, live[index], ended[index]); p != nil {
@@ -79,13 +88,13 @@ func (e examiner) worst(pods []corev1.Pod) *problem {
 	if len(found) == 0 {
 		return nil
 	}
-	worst := slices.MaxFunc(found, func(a, b problem) int { return cmp.Compare(weight(a.reason), weight(b.reason)) })
+	worst := slices.MaxFunc(found, func(a, b Problem) int { return cmp.Compare(Severity(a.Reason), Severity(b.Reason)) })
 	for i := range found {
-		if found[i].reason == worst.reason {
-			worst.others++
+		if found[i].Reason == worst.Reason {
+			worst.Others++
 		}
 	}
-	worst.others--
+	worst.Others--
 	return &worst
 }
 
@@ -122,11 +131,11 @@ func sortedIndexes(maps ...map[int32][]*corev1.Pod) []int32 {
 
 // ofIndex is the problem of one index. Pods that have failed are one while no other
 // has taken their place, or when they do so again and again.
-func (e examiner) ofIndex(index int32, live, failed []*corev1.Pod) *problem {
-	var own *problem
+func (e podDiagnoser) ofIndex(index int32, live, failed []*corev1.Pod) *Problem {
+	var own *Problem
 	replaced := false
 	for _, pod := range live {
-		if isPodReady(pod) && pod.DeletionTimestamp == nil {
+		if podReady(pod) && pod.DeletionTimestamp == nil {
 			return nil
 		}
 		replaced = replaced || pod.DeletionTimestamp == nil
@@ -137,29 +146,22 @@ func (e examiner) ofIndex(index int32, live, failed []*corev1.Pod) *problem {
 	if index >= e.size || len(failed) == 0 || (replaced && len(failed) < 2) {
 		return own
 	}
-	if own != nil && weight(own.reason) > weight(v1alpha2.ReasonPodsFailing) {
+	if own != nil && Severity(own.Reason) > Severity(v1alpha2.ReasonPodsFailing) {
 		return own
 	}
 	last := lastEnded(failed)
-	text := fmt.Sprintf("%s %s", nameOf(last), describeEnd(last, e.flux))
-	if len(failed) > 1 {
-		text += fmt.Sprintf(", and %d more pods of this index have failed before", len(failed)-1)
-	}
-	if !replaced {
-		text += "; Kubernetes makes another one after a pause of 10 s, which doubles with each failure"
-	}
-	return &problem{reason: v1alpha2.ReasonPodsFailing, text: text, pod: last}
+	text := messages.PodFailing(nameOf(last)+" "+describeEnd(last, e.flux), len(failed)-1, replaced)
+	return &Problem{Reason: v1alpha2.ReasonPodsFailing, Text: text, Pod: last}
 }
 
 // ofPod is the problem of a pod that is not ready.
-func (e examiner) ofPod(pod *corev1.Pod) *problem {
-	is := func(reason, format string, args ...any) *problem {
-		return &problem{reason: reason, text: nameOf(pod) + " " + fmt.Sprintf(format, args...), pod: pod}
+func (e podDiagnoser) ofPod(pod *corev1.Pod) *Problem {
+	is := func(reason, format string, args ...any) *Problem {
+		return &Problem{Reason: reason, Text: nameOf(pod) + " " + fmt.Sprintf(format, args...), Pod: pod}
 	}
 	if pod.DeletionTimestamp != nil {
 		if late := e.now.Sub(pod.DeletionTimestamp.Time); late > stopPatience {
-			return is(v1alpha2.ReasonNodeLost, "was told to stop and has not ended in time; bring its node %[1]q back or, if it is gone for good, `kubectl delete node %[1]s`: then another pod takes its place",
-				pod.Spec.NodeName)
+			return is(v1alpha2.ReasonNodeLost, messages.PodTerminatingLate, pod.Spec.NodeName)
 		}
 		return nil
 	}
@@ -170,8 +172,7 @@ func (e examiner) ofPod(pod *corev1.Pod) *problem {
 		return p
 	}
 	if c := podCondition(pod, corev1.PodReadyToStartContainers); pod.Status.Phase == corev1.PodPending && c != nil && c.Status != corev1.ConditionTrue {
-		return is(v1alpha2.ReasonNotMounted, "waits for its volumes, which includes the ConfigMaps, Secrets and claims that the spec names, or for its network; `kubectl describe pod %s -n %s` says for which",
-			pod.Name, pod.Namespace)
+		return is(v1alpha2.ReasonNotMounted, messages.NotMounted, pod.Name, pod.Namespace)
 	}
 	if p := starting(pod, is); p != nil {
 		return p
@@ -183,25 +184,25 @@ func (e examiner) ofPod(pod *corev1.Pod) *problem {
 // does not end.
 const stopPatience = 30 * time.Second
 
-type problemMaker func(reason, format string, args ...any) *problem
+type problemFunc func(reason, format string, args ...any) *Problem
 
-func (e examiner) unscheduled(pod *corev1.Pod, is problemMaker) *problem {
+func (e podDiagnoser) unscheduled(pod *corev1.Pod, is problemFunc) *Problem {
 	if len(pod.Spec.SchedulingGates) > 0 {
 		names := make([]string, 0, len(pod.Spec.SchedulingGates))
 		for _, gate := range pod.Spec.SchedulingGates {
 			names = append(names, gate.Name)
 		}
-		return is(v1alpha2.ReasonUnschedulable, "is held back by its scheduling gates (%s), until whoever set them takes them away", strings.Join(names, ", "))
+		return is(v1alpha2.ReasonUnschedulable, messages.SchedulingGates, strings.Join(names, ", "))
 	}
 	if c := podCondition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse && c.Message != "" {
-		return is(v1alpha2.ReasonUnschedulable, "fits no node: %s; add nodes, ask for less in resources, or lower spec.size", sentence(c.Message))
+		return is(v1alpha2.ReasonUnschedulable, messages.Unschedulable, resources.Quote(c.Message))
 	}
-	return is(v1alpha2.ReasonUnschedulable, "has not been given a node yet: does its scheduler %q run?", pod.Spec.SchedulerName)
+	return is(v1alpha2.ReasonUnschedulable, messages.NotScheduled, pod.Spec.SchedulerName)
 }
 
 // ofContainers is about containers that Kubernetes can't start, or starts again and
 // again.
-func ofContainers(pod *corev1.Pod, is problemMaker) *problem {
+func ofContainers(pod *corev1.Pod, is problemFunc) *Problem {
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		waiting := status.State.Waiting
 		if waiting == nil {
@@ -209,18 +210,18 @@ func ofContainers(pod *corev1.Pod, is problemMaker) *problem {
 		}
 		switch waiting.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
-			return is(v1alpha2.ReasonImagePullFailed, "can't get image %q of container %s (%s); %s",
-				imageOf(pod, status.Name), status.Name, sentence(pullMessage(waiting)), imageAdvice(status.Name))
+			return is(v1alpha2.ReasonImagePullFailed, messages.ImagePullFailed,
+				imageOf(pod, status.Name), status.Name, resources.Quote(pullMessage(waiting)), imageAdvice(status.Name))
 		case "CrashLoopBackOff":
-			text := "ends again and again"
+			text := ""
 			if last := status.LastTerminationState.Terminated; last != nil {
-				text += "; the last time it " + describeTerminated(last)
+				text = " (last run: " + describeTerminated(last) + ")"
 			}
-			return is(v1alpha2.ReasonPodsFailing, "keeps starting again: container %s %s; look at `kubectl logs %s -n %s -c %s --previous`",
+			return is(v1alpha2.ReasonPodsFailing, messages.CrashLoop,
 				status.Name, text, pod.Name, pod.Namespace, status.Name)
 		case "CreateContainerConfigError", "CreateContainerError", "CreatePodSandboxError", "RunContainerError", "StartError", "PreCreateHookError", "PostStartHookError":
-			return is(v1alpha2.ReasonContainerNotStarted, "can't start container %s (%s: %s); correct what the message names",
-				status.Name, waiting.Reason, sentence(waiting.Message))
+			return is(v1alpha2.ReasonContainerNotStarted, messages.ContainerNotStarted,
+				status.Name, waiting.Reason, resources.Quote(waiting.Message))
 		}
 	}
 	return nil
@@ -239,9 +240,9 @@ func pullMessage(waiting *corev1.ContainerStateWaiting) string {
 
 func imageAdvice(container string) string {
 	if container == resources.AgentContainer {
-		return "it is the controller's own --agent-image, which the nodes have to be able to pull"
+		return messages.AdviceAgentImage
 	}
-	return "check its name, the registry, and imagePullSecret of that container"
+	return messages.AdviceImage
 }
 
 func imageOf(pod *corev1.Pod, container string) string {
@@ -254,23 +255,23 @@ func imageOf(pod *corev1.Pod, container string) string {
 }
 
 // starting is about a pod whose containers have not all been started.
-func starting(pod *corev1.Pod, is problemMaker) *problem {
+func starting(pod *corev1.Pod, is problemFunc) *Problem {
 	if len(pod.Status.ContainerStatuses) == 0 {
-		return is(v1alpha2.ReasonNodeLost, "has a node, %q, that has not begun to start it; does its kubelet run?", pod.Spec.NodeName)
+		return is(v1alpha2.ReasonNodeLost, messages.KubeletIdle, pod.Spec.NodeName)
 	}
 	for i := range pod.Status.InitContainerStatuses {
 		status := &pod.Status.InitContainerStatuses[i]
 		switch {
 		case status.State.Waiting != nil:
-			return is(v1alpha2.ReasonPulling, "is pulling image %q of its init container %s", imageOf(pod, status.Name), status.Name)
+			return is(v1alpha2.ReasonPulling, messages.InitPulling, imageOf(pod, status.Name), status.Name)
 		case status.State.Running != nil && !isSidecar(pod, status.Name):
-			return is(v1alpha2.ReasonPulling, "is being prepared: its init container %s still runs", status.Name)
+			return is(v1alpha2.ReasonPulling, messages.InitRunning, status.Name)
 		}
 	}
 	for i := range pod.Status.ContainerStatuses {
 		status := &pod.Status.ContainerStatuses[i]
 		if status.State.Waiting != nil {
-			return is(v1alpha2.ReasonPulling, "is pulling image %q of container %s", imageOf(pod, status.Name), status.Name)
+			return is(v1alpha2.ReasonPulling, messages.Pulling, imageOf(pod, status.Name), status.Name)
 		}
 	}
 	return nil
@@ -286,29 +287,28 @@ func isSidecar(pod *corev1.Pod, container string) bool {
 }
 
 // running is about a pod that runs and is not ready.
-func (e examiner) running(pod *corev1.Pod, is problemMaker) *problem {
+func (e podDiagnoser) running(pod *corev1.Pod, is problemFunc) *Problem {
 	allReady := true
 	for i := range pod.Status.ContainerStatuses {
 		status := &pod.Status.ContainerStatuses[i]
 		allReady = allReady && status.Ready
 		if t := status.State.Terminated; t != nil {
-			return is(v1alpha2.ReasonPodsFailing, "is not whole any more: its container %s %s", status.Name, describeTerminated(t))
+			return is(v1alpha2.ReasonPodsFailing, messages.ContainerEnded, status.Name, describeTerminated(t))
 		}
 	}
 	if c := podCondition(pod, corev1.PodReady); allReady && c != nil && c.Reason == "" {
 		// Only what looks after nodes marks a pod so; a kubelet gives a reason.
-		return is(v1alpha2.ReasonNodeLost, "is on node %[1]q, which does not answer any more; bring it back or, if it is gone for good, `kubectl delete node %[1]s`: then another pod takes its place",
-			pod.Spec.NodeName)
+		return is(v1alpha2.ReasonNodeLost, messages.NodeUnreachable, pod.Spec.NodeName)
 	}
 	for i := range pod.Status.ContainerStatuses {
 		if status := &pod.Status.ContainerStatuses[i]; !status.Ready && status.Name != e.flux {
-			return is(v1alpha2.ReasonPodsNotReady, "is not ready for its container %s, which runs beside Flux", status.Name)
+			return is(v1alpha2.ReasonNotReady, messages.SidecarNotReady, status.Name)
 		}
 	}
-	return is(v1alpha2.ReasonBrokerOffline, "runs, and its broker is not online; look at `kubectl logs %s -n %s`", pod.Name, pod.Namespace)
+	return is(v1alpha2.ReasonBrokerOffline, messages.BrokerOffline, pod.Name, pod.Namespace)
 }
 
-func isPodReady(pod *corev1.Pod) bool {
+func podReady(pod *corev1.Pod) bool {
 	c := podCondition(pod, corev1.PodReady)
 	return c != nil && c.Status == corev1.ConditionTrue
 }

@@ -1,4 +1,4 @@
-package controller
+package diagnosis
 
 import (
 	"fmt"
@@ -12,17 +12,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
 )
 
 // dnsPort is where pods ask for names.
 const dnsPort int32 = 53
 
-// policyProblem says which NetworkPolicies of a namespace keep brokers apart, "" when
+// blockedConnections says which NetworkPolicies of a namespace keep brokers apart, "" when
 // none does for certain. A policy isolates the pods that it selects in the directions
 // that it names, and all of them together allow what any of them allows (NetworkPolicy
 // API). What depends on labels of namespaces or on addresses, which are not known here,
 // counts as allowed.
-func policyProblem(policies []networkingv1.NetworkPolicy, pod *corev1.Pod) string {
+func blockedConnections(policies []networkingv1.NetworkPolicy, pod *corev1.Pod) string {
 	var in, out []networkingv1.NetworkPolicy
 	for _, policy := range policies {
 		selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
@@ -52,8 +53,7 @@ func policyProblem(policies []networkingv1.NetworkPolicy, pod *corev1.Pod) strin
 	if len(lacks) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("NetworkPolicy %s of this namespace allows no %s; add one that does, for pods with the label %s=%s",
-		policyNames(append(in, out...)), strings.Join(lacks, ", and no "), v1alpha2.LabelName, pod.Labels[v1alpha2.LabelName])
+	return messages.NetworkPolicies(policyNames(append(in, out...)), lacks, v1alpha2.LabelName, pod.Labels[v1alpha2.LabelName])
 }
 
 func policyNames(policies []networkingv1.NetworkPolicy) string {

@@ -1,4 +1,4 @@
-package controller
+package status
 
 import (
 	"testing"
@@ -11,8 +11,8 @@ import (
 	"minicluster.internal/operator/test/framework/randomspec"
 )
 
-// FuzzStatus computes the status of random MiniClusters. The status of the same state
-// is the same, also when it was written before, and a new Job has the size of the spec.
+// FuzzStatus computes the status of random MiniClusters. The status of the same state is
+// the same when it was written before, and no event reports it again.
 func FuzzStatus(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("changes of several fields"))
@@ -22,12 +22,14 @@ func FuzzStatus(f *testing.F) {
 		if len(validation.ValidateMiniCluster(mc)) > 0 {
 			return
 		}
-		s := &syncState{mc: mc.DeepCopy(), environment: testEnvironment, fixed: resources.NewFixed(mc)}
-		job, err := resources.BuildJob(mc, s.fixed, testEnvironment, mc.RequestedSize())
+		in := Input{MiniCluster: mc.DeepCopy(), Environment: testEnvironment, Fixed: resources.NewFixed(mc)}
+		job, err := resources.BuildJob(mc, in.Fixed, testEnvironment, mc.RequestedSize())
 		require.NoError(t, err)
-		s.job = job
-		require.Zero(t, s.target(), "the Job has its size")
-		s.mc.Status = newStatus(s, nil)
-		require.Equal(t, s.mc.Status, newStatus(s, nil))
+		in.Job = job
+		first, _ := Compute(in)
+		in.MiniCluster.Status = first
+		second, events := Compute(in)
+		require.Equal(t, first, second)
+		require.Empty(t, events)
 	})
 }

@@ -1,4 +1,4 @@
-package controller
+package diagnosis
 
 import (
 	"cmp"
@@ -6,29 +6,29 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// failureCause says which pod made a Job fail, and why; "" where none is known to have.
-func failureCause(end *batchv1.JobCondition, pods []corev1.Pod, flux string) string {
+// FailureCause says which pod made a Job fail, and why; "" where none is known to have.
+func FailureCause(end *batchv1.JobCondition, pods []corev1.Pod, flux string) string {
 	if end.Reason == batchv1.JobReasonDeadlineExceeded {
-		return "the time that spec.deadlineSeconds allows is over; raise it if the work needs more"
+		return messages.DeadlineExceeded
 	}
-	pod := culprit(end, pods)
+	pod := failedPod(end, pods)
 	if pod == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s %s; look at `kubectl logs %s -n %s`", nameOf(pod), describeEnd(pod, flux), pod.Name, pod.Namespace)
+	return messages.SeeLogs(nameOf(pod)+" "+describeEnd(pod, flux), pod.Name, pod.Namespace)
 }
 
-// culprit is the pod that a Job's condition names, else the failed one that ended last.
-func culprit(end *batchv1.JobCondition, pods []corev1.Pod) *corev1.Pod {
+// failedPod is the pod that a Job's condition names, else the failed one that ended last.
+func failedPod(end *batchv1.JobCondition, pods []corev1.Pod) *corev1.Pod {
 	var failed []*corev1.Pod
 	for i := range pods {
 		if pods[i].Status.Phase != corev1.PodFailed {
@@ -71,25 +71,25 @@ func describeEnd(pod *corev1.Pod, flux string) string {
 		if t := status.State.Terminated; t != nil && (t.ExitCode != 0 || t.Reason == reasonOOMKilled) {
 			text = describeTerminated(t)
 			if status.Name != flux {
-				text = "failed: its container " + status.Name + " " + text
+				text = fmt.Sprintf(messages.ContainerFailed, status.Name, text)
 			}
 			break
 		}
 	}
 	if pod.Status.Reason == "Evicted" { // by its kubelet
-		return "was evicted: " + sentence(pod.Status.Message)
+		return fmt.Sprintf(messages.PodEvicted, resources.Quote(pod.Status.Message))
 	}
 	if c := podCondition(pod, corev1.DisruptionTarget); c != nil && c.Status == corev1.ConditionTrue {
-		disruption := fmt.Sprintf("was disrupted (%s: %s)", c.Reason, sentence(c.Message))
+		disruption := fmt.Sprintf(messages.PodDisrupted, c.Reason, resources.Quote(c.Message))
 		if text == "" {
 			return disruption
 		}
 		return disruption + " and " + text
 	}
 	if pod.Status.Reason != "" && text == "" {
-		return fmt.Sprintf("failed (%s: %s)", pod.Status.Reason, sentence(pod.Status.Message))
+		return fmt.Sprintf(messages.PodFailedWith, pod.Status.Reason, resources.Quote(pod.Status.Message))
 	}
-	return cmp.Or(text, "failed")
+	return cmp.Or(text, messages.PodFailed)
 }
 
 func bySuspicion(pod *corev1.Pod, flux string) []corev1.ContainerStatus {
@@ -115,32 +115,22 @@ func describeTerminated(t *corev1.ContainerStateTerminated) string {
 	var text string
 	switch {
 	case t.Reason == reasonOOMKilled:
-		return fmt.Sprintf("was killed for lack of memory (%s, exit code %d); raise the memory limit in its resources", t.Reason, t.ExitCode)
+		return fmt.Sprintf(messages.OOMKilled, t.Reason, t.ExitCode)
 	case t.ExitCode == int32(plan.ExitStopped):
-		text = "was stopped (exit code 143)"
+		text = messages.ExitStopped
 	case t.ExitCode == resources.ExitKilled:
-		text = "was killed (exit code 137)"
+		text = messages.ExitKilled
 	case t.ExitCode == int32(plan.ExitPrepare):
-		text = "could not be made ready for Flux (exit code 210)"
+		text = messages.ExitPrepare
 	case t.ExitCode == int32(plan.ExitBroker):
-		text = "could not start its broker (exit code 211)"
+		text = messages.ExitBroker
 	case t.ExitCode == int32(plan.ExitHook):
-		text = "ended for a hook that failed (exit code 212)"
+		text = messages.ExitHook
 	default:
-		text = fmt.Sprintf("ended with exit code %d", t.ExitCode)
+		text = fmt.Sprintf(messages.ExitCode, t.ExitCode)
 	}
-	if message := sentence(t.Message); message != "" {
+	if message := resources.Quote(t.Message); message != "" {
 		text += ": " + message
 	}
 	return text
-}
-
-// maxQuote is how much of somebody else's message is repeated.
-const maxQuote = 1024
-
-// sentence makes a message of somebody else fit into one of ours: one line, of
-// bounded length, without the full stop.
-func sentence(message string) string {
-	message = strings.Join(strings.FieldsFunc(message, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }), " ")
-	return resources.Shorten(strings.TrimSuffix(message, "."), maxQuote)
 }

@@ -1,57 +1,56 @@
-package controller
+package diagnosis
 
 import (
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 )
 
 // Bounds of the time after which the pods of a cluster that lacks some are looked at
 // again.
 const (
-	lookBase = 5 * time.Second
-	lookMax  = time.Minute
+	checkBase = 5 * time.Second
+	checkMax  = time.Minute
 )
 
-// slowStarts remembers which clusters lack pods, since when, and what was found when
+// Schedule remembers which clusters lack pods, since when, and what was found when
 // their pods were looked at last. It is lost with the process: the next one waits
 // again, unless the status tells that a problem was found before.
-type slowStarts struct {
+type Schedule struct {
 	clock clock.PassiveClock
 	// after is the time that pods have to become ready before anybody looks; none
 	// ever does where it is not positive.
 	after time.Duration
 
 	mu    sync.Mutex
-	found map[cache.ObjectName]*slowStart
+	found map[types.NamespacedName]*entry
 }
 
-// slowStart is what is known of a cluster that lacks pods.
-type slowStart struct {
+// entry is what is known of a cluster that lacks pods.
+type entry struct {
 	job  types.UID
 	size int32
 	next time.Time
 	wait time.Duration
-	last *problem
+	last *Problem
 }
 
-func newSlowStarts(c clock.PassiveClock, after time.Duration) *slowStarts {
-	return &slowStarts{clock: c, after: after, found: map[cache.ObjectName]*slowStart{}}
+func NewSchedule(c clock.PassiveClock, after time.Duration) *Schedule {
+	return &Schedule{clock: c, after: after, found: map[types.NamespacedName]*entry{}}
 }
 
 // due returns the time until the pods are to be looked at, 0 when now, and what was
 // found last. A Job of another size has its time again. known: a problem was found
 // before this process, or this leader, began.
-func (s *slowStarts) due(key cache.ObjectName, job types.UID, size int32, known bool) (time.Duration, *problem) {
+func (s *Schedule) Due(key types.NamespacedName, job types.UID, size int32, known bool) (time.Duration, *Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.found[key]
 	if f == nil || f.job != job || f.size != size {
 		first := f == nil
-		f = &slowStart{job: job, size: size, next: s.clock.Now().Add(s.after)}
+		f = &entry{job: job, size: size, next: s.clock.Now().Add(s.after)}
 		if first && known {
 			f.next = s.clock.Now()
 		}
@@ -62,32 +61,35 @@ func (s *slowStarts) due(key cache.ObjectName, job types.UID, size int32, known 
 
 // looked keeps what was found, and returns the time until the next look: longer each
 // time that nothing has changed.
-func (s *slowStarts) looked(key cache.ObjectName, p *problem) time.Duration {
+func (s *Schedule) Checked(key types.NamespacedName, p *Problem) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.found[key]
 	if f == nil {
-		return lookMax
+		return checkMax
 	}
 	if f.wait > 0 && reasonOf(f.last) == reasonOf(p) {
-		f.wait = min(2*f.wait, lookMax)
+		f.wait = min(2*f.wait, checkMax)
 	} else {
-		f.wait = lookBase
+		f.wait = checkBase
 	}
 	f.last = p
 	f.next = s.clock.Now().Add(f.wait)
 	return f.wait
 }
 
-func (s *slowStarts) forget(key cache.ObjectName) {
+func (s *Schedule) Forget(key types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.found, key)
 }
 
-func reasonOf(p *problem) string {
+func reasonOf(p *Problem) string {
 	if p == nil {
 		return ""
 	}
-	return p.reason
+	return p.Reason
 }
+
+// Enabled reports whether pods are inspected at all.
+func (s *Schedule) Enabled() bool { return s.after > 0 }

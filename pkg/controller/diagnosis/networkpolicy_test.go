@@ -1,4 +1,4 @@
-package controller
+package diagnosis
 
 import (
 	"testing"
@@ -55,7 +55,7 @@ func TestPolicyProblem(t *testing.T) {
 				policies = append(policies, policy)
 			}
 			pod := aPod(1)
-			got := policyProblem(policies, &pod)
+			got := blockedConnections(policies, &pod)
 			if len(tc.want) == 0 {
 				assert.Empty(t, got)
 			}

@@ -1,4 +1,4 @@
-package controller
+package agents
 
 import (
 	"context"
@@ -24,15 +24,15 @@ const (
 	maxCause = 8 << 10
 )
 
-// agentClient asks the agents of pods, directly and in the clear: what they answer is
+// JoinClient asks the agents of pods, directly and in the clear: what they answer is
 // shown to the owner of the pods and to nobody else.
-type agentClient struct {
+type JoinClient struct {
 	http  *http.Client
 	slots chan struct{}
 }
 
-func newAgentClient() *agentClient {
-	return &agentClient{
+func NewJoinClient() *JoinClient {
+	return &JoinClient{
 		http: &http.Client{
 			Timeout:       agentTimeout,
 			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true, MaxResponseHeaderBytes: maxCause},
@@ -44,7 +44,7 @@ func newAgentClient() *agentClient {
 
 // cause asks an agent why its broker is not online; false where none answers, or too
 // many are being asked.
-func (a *agentClient) cause(ctx context.Context, ip string, port int32) (plan.Cause, bool) {
+func (a *JoinClient) Cause(ctx context.Context, ip string, port int32) (plan.Cause, bool) {
 	if net.ParseIP(ip) == nil {
 		return plan.Cause{}, false
 	}
@@ -63,7 +63,7 @@ func (a *agentClient) cause(ctx context.Context, ip string, port int32) (plan.Ca
 	return cause, cause.Message != ""
 }
 
-func (a *agentClient) get(ctx context.Context, url string) (plan.Cause, error) {
+func (a *JoinClient) get(ctx context.Context, url string) (plan.Cause, error) {
 	var cause plan.Cause
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

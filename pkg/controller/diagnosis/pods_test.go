@@ -1,4 +1,4 @@
-package controller
+package diagnosis
 
 import (
 	"fmt"
@@ -161,7 +161,7 @@ func TestProblems(t *testing.T) {
 		{"a sidecar has ended", []corev1.Pod{aPod(1, inState(1, terminated(3, "Error")))}, "PodsFailing"},
 		{"a sidecar is not ready", []corev1.Pod{aPod(1, func(pod *corev1.Pod) {
 			pod.Status.ContainerStatuses[0].Ready, pod.Status.ContainerStatuses[1].Ready = true, false
-		})}, "Starting"},
+		})}, "NotReady"},
 		{"the broker is not online", []corev1.Pod{aPod(0, isReady), aPod(1), aPod(2)}, "BrokerOffline"},
 		{"the node does not answer", []corev1.Pod{aPod(1, setCondition(corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse}), func(pod *corev1.Pod) {
 			pod.Status.ContainerStatuses[0].Ready = true
@@ -179,11 +179,11 @@ func TestProblems(t *testing.T) {
 		{"no pod of an index", []corev1.Pod{aPod(0, func(pod *corev1.Pod) { delete(pod.Annotations, batchv1.JobCompletionIndexAnnotation) })}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p := examiner{flux: "flux-sample", size: 4, now: examined}.worst(tc.pods)
+			p := OfPods(tc.pods, "flux-sample", 4, examined)
 			require.Equal(t, tc.reason, reasonOf(p))
 			fmt.Fprintf(&text, "# %s\n", tc.name)
 			if p != nil {
-				fmt.Fprintf(&text, "%s: %s\n", p.reason, p.message())
+				fmt.Fprintf(&text, "%s: %s\n", p.Reason, p.Message())
 			}
 		})
 	}
@@ -212,7 +212,7 @@ func TestFailureCause(t *testing.T) {
 			aPod(1, fails(at(-2*time.Second, terminated(1, "Error")))),
 			aPod(2, fails(at(-time.Second, terminated(137, "OOMKilled")))),
 			aPod(3, fails(at(time.Second, terminated(143, "Error"))), func(pod *corev1.Pod) { pod.DeletionTimestamp = new(metav1.NewTime(examined.Add(time.Second))) }),
-		}, "lack of memory"},
+		}, "OOM-killed"},
 		{"a sidecar failed", batchv1.JobCondition{Reason: "BackoffLimitExceeded"}, []corev1.Pod{aPod(1, fails(terminated(0, "Completed"), terminated(5, "Error")))}, "container side ended with exit code 5"},
 		{"it was evicted", batchv1.JobCondition{Reason: "BackoffLimitExceeded"}, []corev1.Pod{aPod(1, evicted)}, "low on resource"},
 		{"it was evicted while it ran", batchv1.JobCondition{Reason: "BackoffLimitExceeded"}, []corev1.Pod{aPod(1, fails(terminated(143, "Error")), setCondition(corev1.PodCondition{
@@ -227,7 +227,7 @@ func TestFailureCause(t *testing.T) {
 		{"it took too long", batchv1.JobCondition{Reason: "DeadlineExceeded"}, []corev1.Pod{aPod(0)}, "deadlineSeconds"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := failureCause(&tc.end, tc.pods, "flux-sample")
+			got := FailureCause(&tc.end, tc.pods, "flux-sample")
 			if tc.want == "" {
 				assert.Empty(t, got)
 			}
@@ -236,9 +236,4 @@ func TestFailureCause(t *testing.T) {
 		})
 	}
 	golden.Check(t, "failures.txt", []byte(text.String()))
-}
-
-func TestSentence(t *testing.T) {
-	assert.Equal(t, "a b c", sentence(" a\n\tb\x00c.\n"))
-	assert.LessOrEqual(t, len(sentence(strings.Repeat("ä", 2000))), maxQuote)
 }

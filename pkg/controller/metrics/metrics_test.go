@@ -1,4 +1,4 @@
-package controller
+package metrics
 
 import (
 	"testing"
@@ -29,12 +29,12 @@ func TestMetricsBeginAtZero(t *testing.T) {
 		"minicluster_scale_requests_total accepted": 0, "minicluster_scale_requests_total above_maximum": 0, "minicluster_scale_requests_total below_minimum": 0,
 	}, counted())
 
-	m.drained("DrainTimedOut")
-	m.drained("DrainSkipped")
-	m.drained("")
-	m.scaled(v1alpha2.ReasonAboveMaximum)
-	m.scaled(v1alpha2.ReasonBelowMinimum)
-	m.scaled(v1alpha2.ReasonWithinBounds)
+	m.Drained(DrainTimedOut)
+	m.Drained(DrainSkipped)
+	m.Drained(DrainIdle)
+	m.Scaled(v1alpha2.ReasonAboveMaximum)
+	m.Scaled(v1alpha2.ReasonBelowMinimum)
+	m.Scaled(v1alpha2.ReasonWithinBounds)
 	for name, value := range counted() {
 		assert.InDelta(t, 1, value, 0, name)
 	}

@@ -1,0 +1,124 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
+	"minicluster.internal/operator/pkg/controller/resources"
+)
+
+// fieldManager is the manager of the fields that this controller writes.
+const fieldManager = v1alpha2.ManagedBy
+
+// patcher is the part of a typed client that patches.
+type patcher[T metav1.Object] interface {
+	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (T, error)
+}
+
+// patch patches an object of a MiniCluster and records the version for consistency. An
+// object that does not exist any more means that its cache is behind.
+func patch[T metav1.Object](ctx context.Context, c *Controller, key cache.ObjectName, client patcher[T], r cachedResource,
+	name string, kind types.PatchType, change map[string]any,
+) (T, error) {
+	var none T
+	data, err := json.Marshal(change)
+	if err != nil {
+		return none, fmt.Errorf("encoding a patch of %s %q: %w", r.kind(), name, err)
+	}
+	obj, err := client.Patch(ctx, name, kind, data, metav1.PatchOptions{FieldManager: fieldManager})
+	if apierrors.IsNotFound(err) {
+		return none, stale(r)
+	}
+	if err != nil {
+		return none, fmt.Errorf("patching %s %q: %w", r.kind(), name, err)
+	}
+	c.consistency.WroteAt(key, r, obj.GetResourceVersion())
+	return obj, nil
+}
+
+// creator is the part of a typed client that creates and gets.
+type creator[T metav1.Object] interface {
+	Create(ctx context.Context, obj T, opts metav1.CreateOptions) (T, error)
+	Get(ctx context.Context, name string, opts metav1.GetOptions) (T, error)
+}
+
+// ownership says what it means that an object exists already.
+type ownership[T metav1.Object] struct {
+	// owned reports whether the object is one of the MiniCluster; by its controller where
+	// nil.
+	owned func(T) bool
+	// conflict is the error about an object that is not; nil takes it as it is.
+	conflict func(T) error
+	// labelLost is the error, or nil, about an object of the MiniCluster that lost the
+	// label by which the cache selects objects. Where it is not set, the cache is behind.
+	labelLost func(T) error
+}
+
+// createOwned creates an object of a MiniCluster. Where the object exists already it
+// returns that one, or says why it can't be used. created reports which one it is. An
+// error of the creation is returned as it is, with context.
+func createOwned[T metav1.Object](ctx context.Context, c *Controller, s *syncState, client creator[T], r cachedResource,
+	wanted T, own ownership[T],
+) (obj T, created bool, err error) {
+	var none T
+	obj, err = client.Create(ctx, wanted, metav1.CreateOptions{FieldManager: fieldManager})
+	if err == nil {
+		if r.cached() {
+			c.consistency.WroteAt(s.key, r, obj.GetResourceVersion())
+		}
+		return obj, true, nil
+	}
+	name := wanted.GetName()
+	if !apierrors.IsAlreadyExists(err) {
+		return none, false, fmt.Errorf("creating %s %q: %w", r.kind(), name, err)
+	}
+	obj, err = client.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return none, false, fmt.Errorf("getting %s %q, which already exists: %w", r.kind(), name, err)
+	}
+	return obj, false, own.check(s.mc, r, obj)
+}
+
+// check says why an object that exists already can't be used; nil when it can.
+func (own ownership[T]) check(mc *v1alpha2.MiniCluster, r cachedResource, obj T) error {
+	owned := metav1.IsControlledBy(obj, mc)
+	if own.owned != nil {
+		owned = own.owned(obj)
+	}
+	switch {
+	case !owned && own.conflict != nil:
+		return own.conflict(obj)
+	case !owned:
+		return foreign(r.kind(), obj)
+	case !r.cached() && obj.GetDeletionTimestamp() != nil:
+		return waitFor(messages.WaitForDeletion(r.kind(), obj.GetName()))
+	case !r.cached():
+		return nil
+	case resources.HasManagedLabel(obj) || own.labelLost == nil:
+		return stale(r)
+	default:
+		return own.labelLost(obj)
+	}
+}
+
+// foreign is the conflict with an object that has a name of the MiniCluster.
+func foreign(kind string, obj metav1.Object) error {
+	return nameConflict(kind, obj.GetName(), resources.DescribeController(obj), "")
+}
+
+// restoreLabel gives an object of the MiniCluster its label back, without which the cache
+// does not show it.
+func restoreLabel[T metav1.Object](ctx context.Context, c *Controller, s *syncState, client patcher[T], r cachedResource, obj T) error {
+	if _, err := patch(ctx, c, s.key, client, r, obj.GetName(), types.MergePatchType, map[string]any{"metadata": resources.RelabelPatch(obj)}); err != nil {
+		return err
+	}
+	return stale(r)
+}

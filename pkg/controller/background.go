@@ -1,0 +1,53 @@
+package controller
+
+import (
+	"context"
+	"sync"
+)
+
+// background runs functions beside the workers.
+type background interface {
+	// Go runs a function, with a context that ends with Run's.
+	Go(f func(context.Context))
+	// Run runs the functions until the context ends and all have returned.
+	Run(ctx context.Context)
+}
+
+// tasks is a background of goroutines. Functions that come before Run wait for it.
+type tasks struct {
+	mu      sync.Mutex
+	ctx     context.Context //nolint:containedctx // that of Run, for functions that come later
+	waiting []func(context.Context)
+	running sync.WaitGroup
+}
+
+// Go implements background.
+func (t *tasks) Go(f func(context.Context)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ctx == nil {
+		t.waiting = append(t.waiting, f)
+		return
+	}
+	ctx := t.ctx
+	if ctx.Err() != nil {
+		return // the next leader does it
+	}
+	t.running.Go(func() { f(ctx) })
+}
+
+// Run implements background.
+func (t *tasks) Run(ctx context.Context) {
+	t.mu.Lock()
+	t.ctx = ctx
+	waiting := t.waiting
+	t.waiting = nil
+	t.mu.Unlock()
+	for _, f := range waiting {
+		t.Go(f)
+	}
+	<-ctx.Done()
+	t.mu.Lock()   // whoever has seen a context that has not ended is counted
+	t.mu.Unlock() //nolint:staticcheck // see above
+	t.running.Wait()
+}

@@ -1,0 +1,227 @@
+// Package agents is the client of the agents in the pods of MiniClusters. [Client] asks the
+// agent of a lead broker to drain or undrain ranks; [JoinClient] asks the agent of any pod
+// why its broker is offline. Both talk to pods, not to the API server.
+package agents
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/controller/drain"
+)
+
+// Agent is the agent of the lead broker of one cluster; see [control.Client].
+type Agent interface {
+	// Resize tells the agent the size that the cluster is to have.
+	Resize(ctx context.Context, ip string, port, size int) (control.State, error)
+}
+
+// Connect makes an Agent from the data of a cluster's Secret and the host name of the lead.
+type Connect func(data map[string][]byte, host string) (Agent, error)
+
+// ConnectTLS connects over TLS, with the certificates in the Secret.
+func ConnectTLS(data map[string][]byte, host string) (Agent, error) {
+	return control.NewClient(data, host)
+}
+
+// Client asks agents in the background, so that an agent that does not answer does not
+// block a worker. Its state may be lost: the next process asks again.
+type Client struct {
+	connect Connect
+	clock   clock.PassiveClock
+	wake    func(types.NamespacedName)
+	run     func(func(context.Context))
+
+	mu    sync.Mutex
+	conns map[types.NamespacedName]*agentConn
+}
+
+// agentConn is the exchange with one agent.
+type agentConn struct {
+	uid types.UID
+	// agent and ip are how to reach the agent, as far as known.
+	agent Agent
+	ip    string
+
+	// size is the size that was asked about last; pending: the answer is still to come.
+	size    int32
+	pending bool
+	cancel  context.CancelFunc
+	// answer is one that nobody has taken yet.
+	answer *drain.Answer
+	// acknowledged is the size that the agent followed last; 0 where that is unknown.
+	acknowledged int32
+	// next is when to ask again.
+	next time.Time
+	// failing is since when the agent can't be reached, failures the number of tries.
+	failing  time.Time
+	failures int
+}
+
+// NewClient returns a Client. run runs a request in the background, and wake is called when
+// there is an answer for a MiniCluster.
+func NewClient(connect Connect, c clock.PassiveClock, run func(func(context.Context)), wake func(types.NamespacedName)) *Client {
+	return &Client{connect: connect, clock: c, run: run, wake: wake, conns: map[types.NamespacedName]*agentConn{}}
+}
+
+// conn returns the exchange with the agent of a MiniCluster. The caller holds mu.
+func (c *Client) conn(key types.NamespacedName, uid types.UID) *agentConn {
+	a := c.conns[key]
+	if a == nil || a.uid != uid {
+		a.close()
+		a = &agentConn{uid: uid}
+		c.conns[key] = a
+	}
+	return a
+}
+
+func (a *agentConn) close() {
+	if a != nil && a.cancel != nil {
+		a.cancel()
+	}
+}
+
+// Forget drops everything about the agent of a MiniCluster.
+func (c *Client) Forget(key types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conns[key].close()
+	delete(c.conns, key)
+}
+
+// Reset starts a new request: earlier failures do not count.
+func (c *Client) Reset(key types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.conns[key]; a != nil {
+		a.answer, a.next, a.failing, a.failures = nil, time.Time{}, time.Time{}, 0
+	}
+}
+
+// TakeResult returns the answer to a size, once. Without one, it returns whether to ask
+// now, and otherwise the time until then; 0 where an answer is still to come.
+func (c *Client) TakeResult(key types.NamespacedName, uid types.UID, size int32) (answer *drain.Answer, ask bool, after time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.conn(key, uid)
+	if a.size != size {
+		a.answer, a.next = nil, time.Time{}
+	}
+	switch {
+	case a.pending:
+		if a.size != size {
+			a.close()
+		}
+		return nil, false, 0
+	case a.answer != nil:
+		answer, a.answer = a.answer, nil
+		return answer, false, 0
+	}
+	after = a.next.Sub(c.clock.Now())
+	return nil, after <= 0, max(after, 0)
+}
+
+// Pause puts off the next request.
+func (c *Client) Pause(key types.NamespacedName, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a := c.conns[key]; a != nil {
+		a.next = c.clock.Now().Add(d)
+	}
+}
+
+// Connection reports whether there is a client for the agent, and its address, "" where
+// that is unknown.
+func (c *Client) Connection(key types.NamespacedName, uid types.UID) (connected bool, ip string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.conn(key, uid)
+	return a.agent != nil, a.ip
+}
+
+// Connect makes the client for an agent from the data of the cluster's Secret.
+func (c *Client) Connect(key types.NamespacedName, uid types.UID, data map[string][]byte, host string) error {
+	agent, err := c.connect(data, host)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn(key, uid).agent = agent
+	return nil
+}
+
+// SetAddress records the address of the agent; "" where it has to be looked up.
+func (c *Client) SetAddress(key types.NamespacedName, uid types.UID, ip string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn(key, uid).ip = ip
+}
+
+// Acknowledged reports whether the agent followed a size, and was asked nothing since.
+func (c *Client) Acknowledged(key types.NamespacedName, size int32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.conns[key]
+	return a != nil && !a.pending && a.acknowledged == size
+}
+
+// Ask asks the agent to follow a size. The MiniCluster is woken when there is an answer.
+func (c *Client) Ask(key types.NamespacedName, uid types.UID, port, size int32) {
+	c.mu.Lock()
+	a := c.conn(key, uid)
+	a.size, a.pending, a.acknowledged = size, true, 0
+	agent, ip := a.agent, a.ip
+	c.mu.Unlock()
+	c.run(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, control.Timeout)
+		defer cancel()
+		c.mu.Lock()
+		a.cancel = cancel
+		c.mu.Unlock()
+		start := c.clock.Now()
+		state, err := agent.Resize(ctx, ip, int(port), int(size))
+		c.mu.Lock()
+		a.pending, a.cancel = false, nil
+		a.finish(start, c.clock.Now(), drain.Answer{State: state, Err: err})
+		c.mu.Unlock()
+		c.wake(key)
+	})
+}
+
+// Fail records an agent that can't be asked, and returns that as its answer.
+func (c *Client) Fail(key types.NamespacedName, uid types.UID, size int32, err error) *drain.Answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, now := c.conn(key, uid), c.clock.Now()
+	a.size, a.acknowledged = size, 0
+	a.finish(now, now, drain.Answer{Err: err})
+	answer := a.answer
+	a.answer = nil
+	return answer
+}
+
+// finish keeps the answer to a request that was sent at a time.
+func (a *agentConn) finish(sent, now time.Time, answer drain.Answer) {
+	if answer.Err == nil {
+		a.acknowledged, a.failing, a.failures = a.size, time.Time{}, 0
+	} else {
+		refused := (*control.RefusedError)(nil)
+		answer.Reached = errors.As(answer.Err, &refused)
+		if !answer.Reached {
+			a.ip = "" // another pod may be the lead by now
+		}
+		if a.failing.IsZero() {
+			a.failing = sent
+		}
+		a.failures++
+		answer.Failing, answer.Failures = now.Sub(a.failing), a.failures
+	}
+	a.answer = &answer
+}

@@ -1,0 +1,237 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
+	"minicluster.internal/operator/pkg/controller/metrics"
+	"minicluster.internal/operator/pkg/controller/status"
+)
+
+// outcome is how a sync ended. The outcomes are in the order of their precedence: of the
+// errors that are joined in one, the first outcome counts.
+type outcome int
+
+const (
+	// outcomeDone: all steps ran, and nothing is due.
+	outcomeDone outcome = iota
+	// outcomeDelayed: all steps ran, and another sync is due after a time.
+	outcomeDelayed
+	// outcomeStale: a cache has not seen yet what is known to be true. It is no failure.
+	outcomeStale
+	// outcomeNameConflict: an object of somebody else has a name that is needed. It may be
+	// that of a MiniCluster that was deleted and is being recreated.
+	outcomeNameConflict
+	// outcomeWaiting: something has to end first, without an event when it does.
+	outcomeWaiting
+	// outcomeEnded: the namespace is being deleted, and nothing can be created in it.
+	outcomeEnded
+	// outcomeFailed: a request failed.
+	outcomeFailed
+	// outcomeRejected: an admission policy rejects an object. The policy may change.
+	outcomeRejected
+	// outcomeTerminal: the user has to edit the spec.
+	outcomeTerminal
+)
+
+// retryPolicy says when a MiniCluster is synced again without an event.
+type retryPolicy int
+
+const (
+	retryNever retryPolicy = iota
+	// retryAfterWrite: once more after a write, see recheckAfterWrite.
+	retryAfterWrite
+	retryRateLimited
+	retryStale
+	retryNameConflict
+	retryWaiting
+)
+
+// outcomeRow is everything that follows from an outcome.
+type outcomeRow struct {
+	// result is the label of the metric.
+	result metrics.SyncResult
+	// retry is when the next sync is due.
+	retry retryPolicy
+	// keepFailures: the number of earlier failures still counts.
+	keepFailures bool
+	// report is what the status says.
+	report status.OutcomeKind
+	// skipStatus: the status is not written, since the sync knows too little.
+	skipStatus bool
+}
+
+// row is the table of outcomes.
+func (o outcome) row() outcomeRow {
+	return map[outcome]outcomeRow{
+		outcomeDone:         {result: metrics.SyncDone, retry: retryAfterWrite, report: status.Done},
+		outcomeDelayed:      {result: metrics.SyncDelayed, retry: retryAfterWrite, report: status.Done},
+		outcomeStale:        {result: metrics.SyncStale, retry: retryStale, keepFailures: true, skipStatus: true},
+		outcomeNameConflict: {result: metrics.SyncNameConflict, retry: retryNameConflict, report: status.NameConflict},
+		outcomeWaiting:      {result: metrics.SyncWaiting, retry: retryWaiting, report: status.Waiting},
+		outcomeEnded:        {result: metrics.SyncNamespaceTerminating, retry: retryNever, skipStatus: true},
+		outcomeFailed:       {result: metrics.SyncError, retry: retryRateLimited, keepFailures: true, report: status.Retrying},
+		outcomeRejected:     {result: metrics.SyncInvalid, retry: retryRateLimited, keepFailures: true, report: status.Invalid},
+		outcomeTerminal:     {result: metrics.SyncInvalid, retry: retryNever, report: status.Invalid},
+	}[o]
+}
+
+// syncError ends a step with an outcome that is no failed request.
+type syncError struct {
+	outcome outcome
+	// reason is that of the condition Accepted, for rejected and terminal outcomes.
+	reason  string
+	message string
+}
+
+func (e *syncError) Error() string { return e.message }
+
+// invalid ends a sync that only an edit of the spec helps.
+func invalid(reason, message string) error {
+	return &syncError{outcome: outcomeTerminal, reason: reason, message: message}
+}
+
+// invalidObject ends a sync whose object the API server rejects as invalid: for good, or
+// as long as an admission policy does.
+func invalidObject(object string, err error) error {
+	e := &syncError{outcome: outcomeTerminal, reason: v1alpha2.ReasonInvalid, message: messages.ObjectInvalid(object, err)}
+	if isPolicy(err) {
+		e.outcome = outcomeRejected
+	}
+	return e
+}
+
+// nameConflict ends a sync because of an object of somebody else. holder describes that
+// object, advice is another remedy than to delete or rename it.
+func nameConflict(kind, name, holder, advice string) error {
+	return &syncError{outcome: outcomeNameConflict, message: messages.NameConflict(kind, name, holder, advice)}
+}
+
+// waitFor ends a sync that has to wait.
+func waitFor(message string) error { return &syncError{outcome: outcomeWaiting, message: message} }
+
+// stale ends a sync whose cache of a resource is behind.
+func stale(r cachedResource) error {
+	return &syncError{outcome: outcomeStale, message: fmt.Sprintf("the cache of %s is not up to date", r)}
+}
+
+// auxiliaryError is about objects that the cluster works without.
+type auxiliaryError struct{ error }
+
+func (e *auxiliaryError) Unwrap() error { return e.error }
+
+// verdict is what an error means.
+type verdict struct {
+	outcome outcome
+	// reason and message are for the status.
+	reason, message string
+	// auxiliary: only objects are affected that the cluster works without.
+	auxiliary bool
+	// failed: a request failed, whatever else happened.
+	failed bool
+}
+
+// classify decides what an error of a sync means. It is the only place that does.
+func classify(err error) verdict {
+	if err == nil {
+		return verdict{outcome: outcomeDone}
+	}
+	v := verdict{outcome: outcomeTerminal + 1}
+	v.add(err)
+	if v.outcome == outcomeFailed {
+		v.message = err.Error()
+	}
+	return v
+}
+
+// add takes an error, and those that it wraps, into account.
+func (v *verdict) add(err error) {
+	switch e := err.(type) { //nolint:errorlint // it walks the tree of errors itself
+	case *syncError:
+		v.prefer(e.outcome, e.reason, e.message)
+		return
+	case *auxiliaryError:
+		v.auxiliary = true
+	}
+	switch e := err.(type) { //nolint:errorlint // it walks the tree of errors itself
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			v.add(inner)
+		}
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			v.add(inner)
+			return
+		}
+		v.addRequest(err)
+	default:
+		v.addRequest(err)
+	}
+}
+
+// addRequest takes the error of a request into account.
+func (v *verdict) addRequest(err error) {
+	switch {
+	case apierrors.IsConflict(err):
+		v.prefer(outcomeStale, "", err.Error()) // the write was based on an old version
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		v.prefer(outcomeEnded, "", err.Error())
+	default:
+		v.failed = true
+		v.prefer(outcomeFailed, "", err.Error())
+	}
+}
+
+func (v *verdict) prefer(o outcome, reason, message string) {
+	if o < v.outcome {
+		v.outcome, v.reason, v.message = o, reason, message
+	}
+}
+
+// report is the verdict as the status takes it.
+func (v verdict) report() status.Outcome {
+	return status.Outcome{
+		Kind: v.outcome.row().report, Reason: v.reason, Message: v.message,
+		Retried: v.outcome == outcomeRejected, Auxiliary: v.auxiliary,
+	}
+}
+
+// skipsStatus reports whether a sync knows too little to write the status.
+func skipsStatus(err error) bool { return classify(err).outcome.row().skipStatus }
+
+// isPolicy reports whether the API server rejected an object as invalid because of an
+// admission policy, which may change, and not because of the schema of the object, whose
+// error names the fields that are wrong.
+func isPolicy(err error) bool {
+	var apiStatus apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &apiStatus) {
+		return false
+	}
+	details := apiStatus.Status().Details
+	return details == nil || !slices.ContainsFunc(details.Causes, func(c metav1.StatusCause) bool { return c.Field != "" })
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// delay keeps the time until another sync is due.
+type delay struct{ after time.Duration }
+
+// requeueAfter asks for another sync after a time. Of several times the shortest counts.
+func (d *delay) requeueAfter(after time.Duration) {
+	if after > 0 && (d.after == 0 || after < d.after) {
+		d.after = after
+	}
+}

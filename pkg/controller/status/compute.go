@@ -1,0 +1,82 @@
+package status
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
+)
+
+// Compute returns the status of a MiniCluster and the events to send once it is written.
+// Of the earlier status it keeps only the conditions Complete and Failed.
+func Compute(in Input) (v1alpha2.MiniClusterStatus, []Event) {
+	status := *in.MiniCluster.Status.DeepCopy()
+	status.ObservedGeneration = in.MiniCluster.Generation
+	status.Selector = resources.Selector(in.MiniCluster)
+	status.Size, status.ReadySize = 0, 0
+	status.Conditions = slices.DeleteFunc(status.Conditions, isForeign)
+	if in.Outcome.Kind != Invalid || in.Job != nil {
+		status.MaximumSize = in.Fixed.Maximum
+	}
+	if in.Job != nil {
+		status.JobID = string(in.Job.UID)
+		status.Size = in.Job.Status.Active
+		if in.Job.Status.Ready != nil {
+			status.ReadySize = *in.Job.Status.Ready
+		}
+	}
+	in.setConditions(&status)
+	status.Drain = in.Drain
+	if status.Finished() {
+		status.Drain = nil
+	}
+	return status, in.events(status)
+}
+
+func (in *Input) setConditions(status *v1alpha2.MiniClusterStatus) {
+	set := func(c *metav1.Condition) {
+		if c == nil {
+			return
+		}
+		c.ObservedGeneration = in.MiniCluster.Generation
+		meta.SetStatusCondition(&status.Conditions, *c)
+	}
+	if !status.Finished() {
+		set(in.endCondition())
+	}
+	if !status.Finished() {
+		set(in.accepted())
+	}
+	set(in.ready(status))
+	set(in.progressing(status))
+	set(in.scalingLimited(status))
+	set(in.suspended())
+}
+
+// isForeign reports whether another controller left a condition behind.
+func isForeign(c metav1.Condition) bool {
+	switch c.Type {
+	case v1alpha2.ConditionAccepted, v1alpha2.ConditionReady, v1alpha2.ConditionProgressing, v1alpha2.ConditionScalingLimited,
+		v1alpha2.ConditionSuspended, v1alpha2.ConditionComplete, v1alpha2.ConditionFailed:
+		return false
+	default:
+		return true
+	}
+}
+
+// Urgent reports whether a change of the status is more than a change of readiness.
+func Urgent(before, after v1alpha2.MiniClusterStatus) bool {
+	return !equality.Semantic.DeepEqual(withoutReadiness(before), withoutReadiness(after))
+}
+
+func withoutReadiness(status v1alpha2.MiniClusterStatus) v1alpha2.MiniClusterStatus {
+	status = *status.DeepCopy()
+	status.Size, status.ReadySize = 0, 0
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionReady)
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionProgressing)
+	return status
+}

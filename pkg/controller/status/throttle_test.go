@@ -1,0 +1,29 @@
+package status
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+)
+
+func TestThrottle(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	throttle := NewThrottle(clock)
+	key, other := types.NamespacedName{Namespace: "default", Name: "a"}, types.NamespacedName{Namespace: "default", Name: "b"}
+	assert.Zero(t, throttle.Wait(key), "nothing was written yet")
+
+	throttle.Written(key)
+	assert.Equal(t, time.Second, throttle.Wait(key))
+	assert.Zero(t, throttle.Wait(other), "each has its own pace")
+	clock.SetTime(clock.Now().Add(700 * time.Millisecond))
+	assert.Equal(t, 300*time.Millisecond, throttle.Wait(key))
+	clock.SetTime(clock.Now().Add(time.Second))
+	assert.Zero(t, throttle.Wait(key))
+
+	throttle.Written(key)
+	throttle.Forget(key)
+	assert.Zero(t, throttle.Wait(key))
+}
