@@ -97,7 +97,7 @@ func scaleOf(t *testing.T, kube *node.Node, namespace string) string {
 			"--output=jsonpath={.spec.replicas} {.status.replicas} {.status.selector}")
 		spec, rest, _ := strings.Cut(shown, " ")
 		return err == nil && strings.HasPrefix(rest, spec+" ")
-	}, 10*time.Second, 10*pollInterval)
+	}, readyPatience, 10*pollInterval)
 	return shown
 }
 

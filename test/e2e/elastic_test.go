@@ -159,7 +159,7 @@ func TestTutorialConsole(t *testing.T) {
 					out, err := kube.Exec(t.Context(), namespace, pods[0].Name, "", agent, "flux", "--", "resource", "list")
 					assert.NoError(c, err)
 					assert.Equal(c, want, nodesByState(out))
-				}, 20*time.Second, 10*pollInterval)
+				}, readyPatience, 10*pollInterval)
 			}
 		})
 	}

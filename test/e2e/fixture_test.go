@@ -123,6 +123,18 @@ func execute(t *testing.T, kube *node.Node, pod corev1.Pod, command ...string) s
 	return output
 }
 
+// eventuallyResolves waits until a name has these addresses, none for nil: the DNS server learns of pods a moment after they
+// are ready or gone.
+func eventuallyResolves(t *testing.T, kube *node.Node, from corev1.Pod, name string, want ...string) {
+	t.Helper()
+	var got []string
+	err := wait.PollUntilContextTimeout(t.Context(), 10*pollInterval, readyPatience, true, func(context.Context) (bool, error) {
+		got = resolve(t, kube, from, name)
+		return slices.Equal(want, got), nil
+	})
+	require.NoError(t, err, "%s resolves to %v, want %v", name, got, want)
+}
+
 // resolve asks the cluster's DNS from within a pod and returns the addresses that a name has.
 func resolve(t *testing.T, kube *node.Node, from corev1.Pod, name string) []string {
 	t.Helper()

@@ -28,6 +28,8 @@ const (
 	// shrinkPatience is for a pod that is not wanted any more, and that no job keeps: its rank is drained for half a second
 	// and the pod stopped, which takes 2 s on an idle machine. It is less than a pod is given that has to be killed (30 s).
 	shrinkPatience = 25 * time.Second
+	// besideOthers is how much longer something may take in a test that runs concurrently with others.
+	besideOthers = 3
 
 	agent = "/opt/minicluster/bin/minicluster-agent"
 )
@@ -126,8 +128,8 @@ func TestLife(t *testing.T) {
 	t.Run("names", func(t *testing.T) {
 		for index := range 4 {
 			name := fmt.Sprintf("flux-sample-%d.flux-service.%s.svc.cluster.local", index, namespace)
-			assert.Equal(t, []string{pods[index].Status.PodIP}, resolve(t, kube, lead, name), name)
-			assert.Equal(t, []string{pods[index].Status.PodIP}, resolve(t, kube, pods[3], name), name)
+			eventuallyResolves(t, kube, lead, name, pods[index].Status.PodIP)
+			eventuallyResolves(t, kube, pods[3], name, pods[index].Status.PodIP)
 		}
 	})
 	t.Run("exec", func(t *testing.T) {
@@ -142,7 +144,7 @@ func TestLife(t *testing.T) {
 		t.Logf("the pod was gone %.2f s after the size was written", time.Since(begin).Seconds())
 		assert.LessOrEqual(t, time.Since(begin), shrinkPatience)
 		assertSamePods(t, pods[:3], left)
-		assert.Empty(t, resolve(t, kube, lead, "flux-sample-3.flux-service."+namespace+".svc.cluster.local"))
+		eventuallyResolves(t, kube, lead, "flux-sample-3.flux-service."+namespace+".svc.cluster.local")
 		eventuallyNodes(t, kube, lead, "free", 3)
 		eventuallyNodes(t, kube, lead, "down", 1)
 	})
@@ -239,7 +241,7 @@ func TestTwoMiniClusters(t *testing.T) {
 		for index := range 2 {
 			for _, from := range []corev1.Pod{clusters["one"][0], clusters["two"][1]} {
 				host := fmt.Sprintf("%s-%d.flux-service.%s.svc.cluster.local", name, index, namespace)
-				assert.Equal(t, []string{pods[index].Status.PodIP}, resolve(t, kube, from, host), host)
+				eventuallyResolves(t, kube, from, host, pods[index].Status.PodIP)
 			}
 		}
 		assert.Equal(t, 2, nodesIn(t, kube, pods[0], "free"), "the brokers of %s are among themselves", name)
@@ -249,5 +251,5 @@ func TestTwoMiniClusters(t *testing.T) {
 	require.NoError(t, err)
 	eventuallyPods(t, kube, namespace, selector("one"), readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 0 })
 	host := fmt.Sprintf("two-1.flux-service.%s.svc.cluster.local", namespace)
-	assert.Equal(t, []string{clusters["two"][1].Status.PodIP}, resolve(t, kube, clusters["two"][0], host), "the other one keeps the Service")
+	eventuallyResolves(t, kube, clusters["two"][0], host, clusters["two"][1].Status.PodIP)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,7 +39,7 @@ spec:
 	service, err := kube.Client().CoreV1().Services(namespace).Get(t.Context(), "web", metav1.GetOptions{})
 	require.NoError(t, err)
 	for _, pod := range pods {
-		assert.Equal(t, []string{service.Spec.ClusterIP}, resolve(t, kube, pod, "web."+namespace+".svc.cluster.local"))
+		eventuallyResolves(t, kube, pod, "web."+namespace+".svc.cluster.local", service.Spec.ClusterIP)
 		assert.Contains(t, execute(t, kube, pod, "wget", "-q", "-O", "-", "http://web:8080/passwd"), "root:x:0:0")
 	}
 }
@@ -145,6 +144,6 @@ spec:
 		var err error
 		page, err = kube.Exec(t.Context(), namespace, pods[0].Name, "", "wget", "-q", "-O", "-", "http://flux-sample-services.flux-service:5000/passwd")
 		return err == nil
-	}, 20*time.Second, 10*pollInterval, "the services pod answers")
+	}, readyPatience, 10*pollInterval, "the services pod answers")
 	assert.Contains(t, page, "root:x:0:0")
 }

@@ -82,9 +82,10 @@ func TestGivingWay(t *testing.T) {
 	apply(t, kube, namespace, slotted(t, "hpa.yaml"))
 	settle := func(paying int) []corev1.Pod {
 		t.Helper()
-		pods := eventuallyPods(t, kube, namespace, selector("filler"), hpaPatience, areReady(slots-1-paying))
-		assert.EqualValues(t, len(pods), *getMiniCluster(t.Context(), t, kube, namespace, "filler").Spec.Size)
-		return pods
+		size := slots - 1 - paying
+		return eventuallyPods(t, kube, namespace, selector("filler"), hpaPatience, func(pods []corev1.Pod) bool {
+			return areReady(size)(pods) && *getMiniCluster(t.Context(), t, kube, namespace, "filler").Spec.Size == int32(size)
+		})
 	}
 	payingPods := func(number int) []corev1.Pod {
 		t.Helper()
@@ -106,7 +107,7 @@ func TestGivingWay(t *testing.T) {
 	leaves := strings.TrimSpace(flux(t, kube, lead, "submit", "-N1", "--requires=rank:5", "sleep", "6"))
 	took := waited(t, payingPods(4))
 	t.Logf("paying pods waited for %v at most, of which 6 s may be for a job to end", took)
-	assert.LessOrEqual(t, took, hpaPeriod+6*time.Second+shrinkPatience)
+	assert.LessOrEqual(t, took, hpaPeriod+6*time.Second+besideOthers*shrinkPatience)
 	settle(4)
 	assert.Equal(t, "COMPLETED 0 5", strings.TrimSpace(flux(t, kube, lead, "jobs", "-no", "{status} {returncode} {ranks}", leaves)), "it was drained, not stopped")
 	payingPods(0)
@@ -122,7 +123,7 @@ func TestGivingWay(t *testing.T) {
 	}, readyPatience, pollInterval)
 	took = waited(t, payingPods(2))
 	t.Logf("paying pods with a priority waited for %v at most", took)
-	assert.LessOrEqual(t, took, shrinkPatience)
+	assert.LessOrEqual(t, took, besideOthers*shrinkPatience)
 	begin := time.Now()
 	// As many are there for a moment without it: the size follows, and the highest two go one after the other.
 	after := alive(eventuallyPods(t, kube, namespace, selector("filler"), hpaPatience, func(pods []corev1.Pod) bool {
@@ -155,5 +156,5 @@ func TestGivingWay(t *testing.T) {
 	apply(t, kube, namespace, strings.Replace(paying, class, "", 1))
 	took = waited(t, payingPods(1))
 	t.Logf("a paying pod without a class waited for %v beside pods with a class below", took)
-	assert.LessOrEqual(t, took, shrinkPatience)
+	assert.LessOrEqual(t, took, besideOthers*shrinkPatience)
 }

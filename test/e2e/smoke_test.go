@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -43,15 +42,16 @@ spec:
 
 // TestNode shows that the node is one, without a part of ours: what fails here is not the product's fault.
 func TestNode(t *testing.T) {
+	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	apply(t, kube, namespace, plainJob)
-	pods := eventuallyPods(t, kube, namespace, "job-name=ring", 10*time.Second, areReady(4))
+	pods := eventuallyPods(t, kube, namespace, "job-name=ring", readyPatience, areReady(4))
 
 	first := pods[0]
 	for index := range 4 {
 		name := fmt.Sprintf("ring-%d.ring.%s.svc.cluster.local", index, namespace)
-		assert.Equal(t, []string{pods[index].Status.PodIP}, resolve(t, kube, first, name), name)
+		eventuallyResolves(t, kube, first, name, pods[index].Status.PodIP)
 	}
 	page := execute(t, kube, first, "wget", "-q", "-O", "-", "http://ring-3.ring:8080/passwd")
 	assert.Contains(t, page, "root:x:0:0")
@@ -66,9 +66,9 @@ func TestNode(t *testing.T) {
 	_, err = kube.Kubectl(t.Context(), "patch", "job", "ring", "--namespace="+namespace, "--type=merge",
 		`--patch={"spec":{"completions":2,"parallelism":2}}`)
 	require.NoError(t, err)
-	left := eventuallyPods(t, kube, namespace, "job-name=ring", 5*time.Second, func(pods []corev1.Pod) bool { return len(pods) == 2 })
+	left := eventuallyPods(t, kube, namespace, "job-name=ring", readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 2 })
 	assert.Equal(t, []string{pods[0].Name, pods[1].Name}, names(left))
-	assert.Empty(t, resolve(t, kube, first, "ring-3.ring."+namespace+".svc.cluster.local"))
+	eventuallyResolves(t, kube, first, "ring-3.ring."+namespace+".svc.cluster.local")
 }
 
 func names(pods []corev1.Pod) []string {
