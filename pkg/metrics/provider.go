@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,7 +19,9 @@ import (
 
 // Provider serves the metrics of several sources.
 type Provider struct {
-	sources []Source
+	sources  []Source
+	custom   listCache[Info, provider.CustomMetricInfo]
+	external listCache[string, provider.ExternalMetricInfo]
 }
 
 var _ provider.MetricsProvider = (*Provider)(nil)
@@ -29,31 +32,31 @@ func NewProvider(sources ...Source) *Provider { return &Provider{sources: source
 
 // ListAllMetrics returns the custom metrics of all sources, sorted.
 func (p *Provider) ListAllMetrics() []provider.CustomMetricInfo {
-	var infos []provider.CustomMetricInfo
-	for _, s := range p.sources {
-		for _, i := range s.Custom() {
+	return p.custom.get(p.sources, Source.Custom, func(all []Info) []provider.CustomMetricInfo {
+		infos := make([]provider.CustomMetricInfo, 0, len(all))
+		for _, i := range all {
 			infos = append(infos, provider.CustomMetricInfo{GroupResource: i.Resource, Namespaced: true, Metric: i.Metric})
 		}
-	}
-	slices.SortFunc(infos, func(a, b provider.CustomMetricInfo) int { return strings.Compare(a.String(), b.String()) })
-	return slices.Compact(infos)
+		slices.SortFunc(infos, func(a, b provider.CustomMetricInfo) int { return strings.Compare(a.String(), b.String()) })
+		return slices.Compact(infos)
+	})
 }
 
 // ListAllExternalMetrics returns the external metrics of all sources, sorted.
 func (p *Provider) ListAllExternalMetrics() []provider.ExternalMetricInfo {
-	var infos []provider.ExternalMetricInfo
-	for _, s := range p.sources {
-		for _, name := range s.External() {
+	return p.external.get(p.sources, Source.External, func(all []string) []provider.ExternalMetricInfo {
+		infos := make([]provider.ExternalMetricInfo, 0, len(all))
+		for _, name := range all {
 			infos = append(infos, provider.ExternalMetricInfo{Metric: name})
 		}
-	}
-	slices.SortFunc(infos, func(a, b provider.ExternalMetricInfo) int { return strings.Compare(a.Metric, b.Metric) })
-	return slices.Compact(infos)
+		slices.SortFunc(infos, func(a, b provider.ExternalMetricInfo) int { return strings.Compare(a.Metric, b.Metric) })
+		return slices.Compact(infos)
+	})
 }
 
 // GetMetricByName returns the value of a metric of one object.
 func (p *Provider) GetMetricByName(ctx context.Context, name types.NamespacedName, info provider.CustomMetricInfo, metricSelector labels.Selector) (*custom_metrics.MetricValue, error) {
-	values, err := p.custom(ctx, Query{
+	values, err := p.customValues(ctx, Query{
 		Info: Info{Resource: info.GroupResource, Metric: info.Metric}, Namespace: name.Namespace, Name: name.Name,
 		Selector: labels.Everything(), MetricSelector: metricSelector,
 	})
@@ -69,7 +72,7 @@ func (p *Provider) GetMetricByName(ctx context.Context, name types.NamespacedNam
 // GetMetricBySelector returns the values of a metric of all selected objects, sorted by name because the caches of the
 // sources are unordered.
 func (p *Provider) GetMetricBySelector(ctx context.Context, namespace string, selector labels.Selector, info provider.CustomMetricInfo, metricSelector labels.Selector) (*custom_metrics.MetricValueList, error) {
-	values, err := p.custom(ctx, Query{
+	values, err := p.customValues(ctx, Query{
 		Info: Info{Resource: info.GroupResource, Metric: info.Metric}, Namespace: namespace,
 		Selector: selector, MetricSelector: metricSelector,
 	})
@@ -84,8 +87,8 @@ func (p *Provider) GetMetricBySelector(ctx context.Context, namespace string, se
 	return list, nil
 }
 
-// custom queries all sources that have the metric.
-func (p *Provider) custom(ctx context.Context, q Query) ([]Value, error) {
+// customValues queries all sources that have the metric.
+func (p *Provider) customValues(ctx context.Context, q Query) ([]Value, error) {
 	var values []Value
 	var errs []error
 	known := false
@@ -136,6 +139,27 @@ func (p *Provider) GetExternalMetric(ctx context.Context, namespace string, sele
 		return nil, apierrors.NewNotFound(external_metrics.Resource("externalmetrics"), info.Metric)
 	}
 	return list, nil
+}
+
+// listCache caches a list that is built from a list of each source, as long as these are the same slices.
+type listCache[S, T any] struct {
+	mu   sync.Mutex
+	from [][]S
+	list []T
+}
+
+func (c *listCache[S, T]) get(sources []Source, listOf func(Source) []S, build func([]S) []T) []T {
+	from := make([][]S, 0, len(sources))
+	for _, s := range sources {
+		from = append(from, listOf(s))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	same := func(a, b []S) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+	if c.list == nil || !slices.EqualFunc(c.from, from, same) {
+		c.from, c.list = from, build(slices.Concat(from...))
+	}
+	return c.list
 }
 
 func customValue(metric string, selector labels.Selector, v Value) custom_metrics.MetricValue {

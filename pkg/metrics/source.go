@@ -70,12 +70,13 @@ type Value struct {
 // A source may also be a Runner.
 type Source interface {
 	// Custom returns the custom metrics that are available now. Several sources may return the
-	// same one and provide it for different objects.
+	// same one and provide it for different objects. It returns the same slice until the list changes,
+	// and the caller must not modify it.
 	Custom() []Info
 	// CustomValues returns values of a custom metric. For a query by selector it omits objects whose
 	// value is unknown, and returns an error only if that applies to all of them.
 	CustomValues(ctx context.Context, q Query) ([]Value, error)
-	// External returns the names of the external metrics that are available now.
+	// External returns the names of the external metrics that are available now, as Custom does.
 	External() []string
 	// ExternalValues returns values of an external metric. Because autoscalers add them up, it
 	// returns an error if any of them is unknown.

@@ -12,8 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-
-	"minicluster.internal/operator/pkg/metrics"
 )
 
 // snapshot is the state of a cluster at one time. It computes results on demand and caches them. It is safe for
@@ -32,7 +30,6 @@ type snapshot struct {
 
 	mu          sync.Mutex
 	sums        map[string]*Sums
-	infos       []metrics.Info
 	feasible    map[placementKey]*feasibleNodes
 	fits        map[fitKey]*fit
 	headroomsOf map[headroomKey]*headroom
@@ -137,20 +134,6 @@ func (s *snapshot) sumsOf(selector labels.Selector) *Sums {
 		s.sums[key] = sums
 	}
 	return sums
-}
-
-// metricInfos returns the metrics of the Service and of MiniClusters.
-func (s *snapshot) metricInfos() []metrics.Info {
-	sums := s.sumsOf(labels.Everything())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.infos == nil {
-		s.infos = []metrics.Info{{Resource: miniClusters, Metric: MetricSizeFitting}}
-		for name := range sums.Metrics() {
-			s.infos = append(s.infos, metrics.Info{Resource: services, Metric: name}, metrics.Info{Resource: miniClusters, Metric: name})
-		}
-	}
-	return s.infos
 }
 
 // feasibleNodes are the nodes that a placement allows, regardless of free resources.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
@@ -52,6 +54,9 @@ type Source struct {
 
 	mu   sync.Mutex
 	last *snapshot
+	// infos are the metrics for some resources of nodes.
+	infos         []metrics.Info
+	infoResources []corev1.ResourceName
 }
 
 var (
@@ -104,7 +109,18 @@ func (s *Source) current() *snapshot {
 }
 
 // Custom returns the metrics of the Service and of MiniClusters.
-func (s *Source) Custom() []metrics.Info { return s.current().metricInfos() }
+func (s *Source) Custom() []metrics.Info {
+	sums := s.current().sumsOf(labels.Everything())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.infos == nil || !slices.Equal(s.infoResources, sums.Names) {
+		s.infos, s.infoResources = []metrics.Info{{Resource: miniClusters, Metric: MetricSizeFitting}}, sums.Names
+		for name := range sums.Metrics() {
+			s.infos = append(s.infos, metrics.Info{Resource: services, Metric: name}, metrics.Info{Resource: miniClusters, Metric: name})
+		}
+	}
+	return s.infos
+}
 
 // External returns nil: all metrics describe an object.
 func (s *Source) External() []string { return nil }

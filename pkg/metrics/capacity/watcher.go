@@ -10,15 +10,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	batchinformers "k8s.io/client-go/informers/batch/v1"
-	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-helpers/resource"
 	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/cmdutil"
 )
 
 // watcher keeps a clusterState up to date. It watches all nodes, all pods that have not ended, and the Jobs of
@@ -45,39 +46,20 @@ type jobRecord struct {
 // newWatcher returns a watcher, which starts with run. It keeps the labels of pods only if podLabels is set.
 func newWatcher(client kubernetes.Interface, podLabels bool) (*watcher, error) {
 	w := &watcher{state: newClusterState()}
-	active := fields.AndSelectors(
-		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
-		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
-	).String()
-	indexers := cache.Indexers{}
-	if podLabels {
-		indexers[cache.NamespaceIndex] = cache.MetaNamespaceIndexFunc
+	nodes, pods, jobs, err := newInformers(client, podLabels)
+	if err != nil {
+		return nil, err
 	}
-	pods := coreinformers.NewFilteredPodInformer(client, metav1.NamespaceAll, 0, indexers,
-		func(o *metav1.ListOptions) { o.FieldSelector = active })
-	w.pods = pods.GetIndexer()
-	nodes := coreinformers.NewNodeInformer(client, 0, cache.Indexers{})
-	managed := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
-	jobs := batchinformers.NewFilteredJobInformer(client, metav1.NamespaceAll, 0, cache.Indexers{},
-		func(o *metav1.ListOptions) { o.LabelSelector = managed })
-	w.jobs = jobs.GetStore()
-
+	w.pods, w.jobs = pods.GetIndexer(), jobs.GetStore()
+	w.informers = []cache.SharedIndexInformer{nodes, pods, jobs}
+	w.synced = []cache.InformerSynced{jobs.HasSynced}
 	for _, watch := range []struct {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandler
 	}{
 		{nodes, handler(w.state.setNode, func(name types.NamespacedName) { w.state.deleteNode(name.Name) })},
 		{pods, handler(w.state.setPod, w.state.deletePod)},
-		{jobs, nil},
 	} {
-		w.informers = append(w.informers, watch.informer)
-		if err := watch.informer.SetTransform(record(podLabels)); err != nil {
-			return nil, fmt.Errorf("creating an informer: %w", err)
-		}
-		if watch.handler == nil {
-			w.synced = append(w.synced, watch.informer.HasSynced)
-			continue
-		}
 		registration, err := watch.informer.AddEventHandler(watch.handler)
 		if err != nil {
 			return nil, fmt.Errorf("creating an informer: %w", err)
@@ -85,6 +67,54 @@ func newWatcher(client kubernetes.Interface, podLabels bool) (*watcher, error) {
 		w.synced = append(w.synced, registration.HasSynced)
 	}
 	return w, nil
+}
+
+// newInformers returns informers of all nodes, of the pods that have not ended, and of the Jobs of MiniClusters.
+func newInformers(client kubernetes.Interface, podLabels bool) (nodes, pods, jobs cache.SharedIndexInformer, err error) {
+	active := fields.AndSelectors(
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
+	).String()
+	managed := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
+	ofPods := cache.Indexers{}
+	if podLabels {
+		ofPods[cache.NamespaceIndex] = cache.MetaNamespaceIndexFunc
+	}
+	transform := record(podLabels)
+	for _, kind := range []struct {
+		informer *cache.SharedIndexInformer
+		pages    cmdutil.Pages
+		example  runtime.Object
+		indexers cache.Indexers
+	}{
+		{&nodes, cmdutil.Pages{
+			List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return client.CoreV1().Nodes().List(ctx, o)
+			},
+			Watch:   client.CoreV1().Nodes().Watch,
+			Options: func(*metav1.ListOptions) {},
+		}, &corev1.Node{}, cache.Indexers{}},
+		{&pods, cmdutil.Pages{
+			List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, o)
+			},
+			Watch:   client.CoreV1().Pods(metav1.NamespaceAll).Watch,
+			Options: func(o *metav1.ListOptions) { o.FieldSelector = active },
+		}, &corev1.Pod{}, ofPods},
+		{&jobs, cmdutil.Pages{
+			List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return client.BatchV1().Jobs(metav1.NamespaceAll).List(ctx, o)
+			},
+			Watch:   client.BatchV1().Jobs(metav1.NamespaceAll).Watch,
+			Options: func(o *metav1.ListOptions) { o.LabelSelector = managed },
+		}, &batchv1.Job{}, cache.Indexers{}},
+	} {
+		kind.pages.Client, kind.pages.Transform = client, transform
+		if *kind.informer, err = cmdutil.NewPagedInformer(kind.pages, kind.example, kind.indexers); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return nodes, pods, jobs, nil
 }
 
 // run watches until the context ends.
@@ -210,3 +240,23 @@ func handler[T metav1.Object](set func(T), remove func(types.NamespacedName)) ca
 		},
 	}
 }
+
+// Records implement runtime.Object, as informers require. They are immutable, so a copy may share their content.
+
+// GetObjectKind implements runtime.Object.
+func (n *nodeRecord) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject implements runtime.Object.
+func (n *nodeRecord) DeepCopyObject() runtime.Object { return new(*n) }
+
+// GetObjectKind implements runtime.Object.
+func (p *podRecord) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject implements runtime.Object.
+func (p *podRecord) DeepCopyObject() runtime.Object { return new(*p) }
+
+// GetObjectKind implements runtime.Object.
+func (r *jobRecord) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject implements runtime.Object.
+func (r *jobRecord) DeepCopyObject() runtime.Object { return new(*r) }

@@ -39,7 +39,7 @@ type sample struct {
 // collector queries agents in rounds, which do not overlap.
 type collector struct {
 	targets     func() []target
-	metrics     []metric
+	parser      *parser
 	client      *http.Client
 	concurrency int
 	timeout     time.Duration
@@ -135,16 +135,19 @@ func (c *collector) fetch(ctx context.Context, address string) ([]float64, time.
 		return nil, time.Time{}, fmt.Errorf("failed to reach its agent: %w", err)
 	}
 	defer response.Body.Close()
-	body := io.LimitReader(response.Body, maxExposition)
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxExposition+1))
 	if response.StatusCode != http.StatusOK {
-		_, _ = io.Copy(io.Discard, body)
 		return nil, time.Time{}, fmt.Errorf("its agent returned status %s", response.Status)
 	}
-	values, at, err := parse(body, c.metrics)
-	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("its agent did not respond in time: %w", err)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, time.Time{}, fmt.Errorf("its agent did not respond in time: %w", err)
+	case err != nil:
+		return nil, time.Time{}, fmt.Errorf("reading the metrics of its agent: %w", err)
+	case len(body) > maxExposition:
+		return nil, time.Time{}, fmt.Errorf("parsing the metrics of its agent: they are larger than %d KiB", maxExposition>>10)
 	}
-	return values, at, err
+	return c.parser.parse(body)
 }
 
 func (c *collector) store(ctx context.Context, t target, s sample) {

@@ -1,24 +1,53 @@
 package fluxsource
 
 import (
+	"bytes"
 	"math"
 	"os"
-	"strings"
 	"testing"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// TestParse reads what the agent's own golden file says an agent says.
+// TestParse parses the golden file of the agent, with the same result as the parser of Prometheus.
 func TestParse(t *testing.T) {
 	text, err := os.ReadFile("../../agent/serve/testdata/metrics.txt")
 	require.NoError(t, err)
-	values, at, err := parse(strings.NewReader(string(text)), table())
+	values, at, err := newParser(table()).parse(text)
 	require.NoError(t, err)
 	assert.False(t, at.IsZero())
+	general := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := general.TextToMetricFamilies(bytes.NewReader(text))
+	require.NoError(t, err)
 	for i, m := range table() {
 		assert.False(t, math.IsNaN(values[i]), "%s: the agent has no %s %s", m.name, m.family, m.state)
+		assert.InDelta(t, gauge(families[m.family], m.state), values[i], 0, m.name)
+	}
+}
+
+// gauge returns the value of a metric without labels or with one label.
+func gauge(family *dto.MetricFamily, label string) float64 {
+	for _, m := range family.GetMetric() {
+		if label == "" && len(m.GetLabel()) == 0 || label != "" && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == label {
+			return m.GetGauge().GetValue()
+		}
+	}
+	return math.NaN()
+}
+
+// BenchmarkParse parses the response of one agent.
+func BenchmarkParse(b *testing.B) {
+	text, err := os.ReadFile("../../agent/serve/testdata/metrics.txt")
+	require.NoError(b, err)
+	p := newParser(table())
+	for b.Loop() {
+		if _, _, err := p.parse(text); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -30,10 +59,10 @@ func TestParseRefuses(t *testing.T) {
 		"hello, this is not it\n":   "parsing the metrics of its agent",
 		"flux_up 1\nflux_nodes_up{": "parsing the metrics of its agent",
 	} {
-		_, _, err := parse(strings.NewReader(text), table())
+		_, _, err := newParser(table()).parse([]byte(text))
 		assert.ErrorContains(t, err, want, "%q", text)
 	}
-	values, at, err := parse(strings.NewReader("flux_up 1\nflux_nodes_up 3\n"), table())
+	values, at, err := newParser(table()).parse([]byte("flux_up 1\nflux_nodes_up 3\n"))
 	require.NoError(t, err)
 	assert.True(t, at.IsZero())
 	assert.InDelta(t, 3, values[0], 0)
@@ -44,7 +73,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("flux_up 1\nflux_jobs{state=\"run\"} 2\nflux_last_update_timestamp_seconds 17e8\n")
 	f.Add("# TYPE flux_up counter\nflux_up 1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		values, _, err := parse(strings.NewReader(text), table())
+		values, _, err := newParser(table()).parse([]byte(text))
 		if err == nil && len(values) != len(table()) {
 			t.Fatalf("%d values", len(values))
 		}

@@ -52,6 +52,8 @@ type Source struct {
 	collector *collector
 	metrics   []metric
 	byName    map[string]int
+	custom    []metrics.Info
+	external  []string
 }
 
 var (
@@ -74,9 +76,11 @@ func New(o Options) (*Source, error) {
 	}
 	for i, m := range s.metrics {
 		s.byName[m.name] = i
+		s.custom = append(s.custom, metrics.Info{Resource: miniclusters, Metric: m.name}, metrics.Info{Resource: services, Metric: m.name})
+		s.external = append(s.external, m.name)
 	}
 	s.collector = &collector{
-		targets: s.targets, metrics: s.metrics, client: newClient(o.Concurrency), concurrency: o.Concurrency,
+		targets: s.targets, parser: newParser(s.metrics), client: newClient(o.Concurrency), concurrency: o.Concurrency,
 		timeout: o.Timeout, observe: newObserver(o.Registry), samples: map[types.NamespacedName]sample{},
 	}
 	return s, nil
@@ -184,19 +188,7 @@ var (
 )
 
 // Custom returns every metric of MiniClusters and of Services.
-func (s *Source) Custom() []metrics.Info {
-	infos := make([]metrics.Info, 0, 2*len(s.metrics))
-	for _, m := range s.metrics {
-		infos = append(infos, metrics.Info{Resource: miniclusters, Metric: m.name}, metrics.Info{Resource: services, Metric: m.name})
-	}
-	return infos
-}
+func (s *Source) Custom() []metrics.Info { return s.custom }
 
 // External returns the name of every metric.
-func (s *Source) External() []string {
-	names := make([]string, 0, len(s.metrics))
-	for _, m := range s.metrics {
-		names = append(names, m.name)
-	}
-	return names
-}
+func (s *Source) External() []string { return s.external }

@@ -98,6 +98,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The server is starting. Try again in a few seconds.", http.StatusServiceUnavailable)
 		return
 	}
+	h.recorder.read(r.Context())
 	scope, err := h.access.scope(r.Context(), who, info.Namespace, h.recorder.namespaces())
 	switch {
 	case err != nil:

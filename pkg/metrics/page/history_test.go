@@ -30,6 +30,31 @@ func TestSteps(t *testing.T) {
 	assert.Len(t, s, 1, "what stays as it is is one entry")
 }
 
+// TestIdle: without readers there is a record a minute, and a reader gets a new one.
+func TestIdle(t *testing.T) {
+	w := newWorld(t)
+	assert.True(t, w.due(), "the first record")
+	w.after(0)
+	w.clock = w.clock.Add(5 * time.Second)
+	assert.False(t, w.due(), "nobody has read the page")
+	w.clock = w.clock.Add(54 * time.Second)
+	assert.True(t, w.due())
+	w.read(t.Context())
+	assert.Equal(t, w.clock, w.recorded, "the last record was old")
+	for range 24 {
+		w.clock = w.clock.Add(5 * time.Second)
+		assert.True(t, w.due(), "somebody reads the page")
+	}
+	before := w.recorded
+	w.after(0)
+	w.clock = w.clock.Add(6 * time.Second)
+	assert.False(t, w.due())
+	w.read(t.Context())
+	assert.NotEqual(t, before, w.recorded)
+	assert.Equal(t, w.clock.Add(-6*time.Second), w.recorded, "the last record is good enough")
+	assert.True(t, w.due())
+}
+
 // TestHistory: what was before a MiniCluster was made again is not its history.
 func TestHistory(t *testing.T) {
 	w := newWorld(t)

@@ -46,6 +46,13 @@ type Options struct {
 	Replica string
 }
 
+// idleInterval is the interval between two records while nobody reads the page, and idleAfter the time after which that
+// applies. The history is then coarser, and the first reader gets a new record.
+const (
+	idleInterval = time.Minute
+	idleAfter    = 2 * time.Minute
+)
+
 // Recorder keeps the data of the page. Its memory is bounded: it keeps at most one entry for each
 // MiniCluster or resource and interval of the last hour, and none if nothing changed.
 type Recorder struct {
@@ -55,8 +62,12 @@ type Recorder struct {
 	synced   func() bool
 	// ended is closed when Run returns.
 	ended chan struct{}
+	// recording prevents concurrent records.
+	recording sync.Mutex
 
 	mu sync.RWMutex
+	// lastRead is the time at which the page was last read.
+	lastRead time.Time
 	// recorded is the time of the last record, began that of the first one.
 	recorded, began time.Time
 	// version changes whenever the content of the page changes.
@@ -113,7 +124,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 	ticker := time.NewTicker(r.options.Interval)
 	defer ticker.Stop()
 	for {
-		r.record(ctx)
+		if r.due() {
+			r.record(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -122,11 +135,33 @@ func (r *Recorder) Run(ctx context.Context) error {
 	}
 }
 
+// due reports whether it is time for a record. Without readers, records are rare.
+func (r *Recorder) due() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	now := r.now()
+	return now.Sub(r.lastRead) <= idleAfter || now.Sub(r.recorded) >= idleInterval-r.options.Interval/2
+}
+
+// read must be called when the page is read. If the last record is old, it takes another one.
+func (r *Recorder) read(ctx context.Context) {
+	now := r.now()
+	r.mu.Lock()
+	r.lastRead = now
+	stale := !r.recorded.IsZero() && now.Sub(r.recorded) > 2*r.options.Interval
+	r.mu.Unlock()
+	if stale {
+		r.record(ctx)
+	}
+}
+
 // Synced reports whether the caches are synced.
 func (r *Recorder) Synced() bool { return r.synced() && r.options.Capacity.Synced() }
 
 // record reads all values once.
 func (r *Recorder) record(ctx context.Context) {
+	r.recording.Lock()
+	defer r.recording.Unlock()
 	all, err := r.clusters.List(labels.Everything())
 	if err != nil {
 		return // listing a cache does not fail

@@ -66,6 +66,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, s *scope, q que
 	defer over.Stop()
 	sent := map[string][sha256.Size]byte{}
 	for {
+		h.recorder.read(r.Context())
 		next := h.recorder.nextRecord()
 		now := h.drawings.draw(s, q)
 		if now.err != nil {

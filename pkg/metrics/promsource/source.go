@@ -60,8 +60,10 @@ type Source struct {
 	mu sync.RWMutex
 	// queries maps names of entries to their queries, byMetric maps metrics to the queries that define
 	// them. Both maps are replaced and never modified.
-	queries  map[string]*query
-	byMetric map[metricKey]*query
+	queries       map[string]*query
+	byMetric      map[metricKey]*query
+	customInfos   []metrics.Info
+	externalNames []string
 }
 
 // metricKey identifies the metric that a query defines.
@@ -160,6 +162,7 @@ func (s *Source) load(ctx context.Context, data map[string]string, binary map[st
 	}
 	s.mu.Lock()
 	s.queries, s.byMetric = now, byMetric
+	s.customInfos, s.externalNames = listMetrics(byMetric)
 	s.mu.Unlock()
 	s.count()
 
@@ -247,24 +250,24 @@ func (s *Source) find(p metricKey) *query {
 func (s *Source) Custom() []metrics.Info {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var infos []metrics.Info
-	for p := range s.byMetric {
-		if p.object != external {
-			infos = append(infos, metrics.Info{Resource: p.object.resource(), Metric: p.metric})
-		}
-	}
-	return infos
+	return s.customInfos
 }
 
 // External returns the names of the external metrics of all queries.
 func (s *Source) External() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var names []string
-	for p := range s.byMetric {
+	return s.externalNames
+}
+
+// listMetrics returns the metrics that queries define.
+func listMetrics(byMetric map[metricKey]*query) (custom []metrics.Info, names []string) {
+	for p := range byMetric {
 		if p.object == external {
 			names = append(names, p.metric)
+		} else {
+			custom = append(custom, metrics.Info{Resource: p.object.resource(), Metric: p.metric})
 		}
 	}
-	return names
+	return custom, names
 }
