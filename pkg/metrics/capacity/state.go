@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -12,7 +13,7 @@ import (
 type clusterState struct {
 	mu    sync.Mutex
 	nodes map[string]nodeState
-	pods  map[types.NamespacedName]*podRecord
+	pods  map[types.NamespacedName]podEntry
 	// pending has the pods that the scheduler may place, grouped by shape.
 	pending map[podShape]pendingGroup
 	// jobs has the pods of each Job.
@@ -32,17 +33,23 @@ type pendingGroup struct {
 	count int64
 }
 
-// jobState has the pods of a Job.
+// podEntry is a pod and its index in the list of its Job.
+type podEntry struct {
+	*podRecord
+	index int
+}
+
+// jobState has the pods of a Job. Snapshots share the list: it may be appended to, and must be copied before any other
+// change.
 type jobState struct {
-	pods map[types.NamespacedName]*podRecord
-	// list has the same pods. It is built for a snapshot and nil after a change.
-	list []*podRecord
+	pods   []*podRecord
+	shared bool
 }
 
 func newClusterState() *clusterState {
 	return &clusterState{
 		nodes:   map[string]nodeState{},
-		pods:    map[types.NamespacedName]*podRecord{},
+		pods:    map[types.NamespacedName]podEntry{},
 		pending: map[podShape]pendingGroup{},
 		jobs:    map[types.NamespacedName]*jobState{},
 	}
@@ -74,7 +81,7 @@ func (s *clusterState) setPod(p *podRecord) {
 	if p.Ended {
 		return
 	}
-	s.pods[p.key()] = p
+	s.pods[p.key()] = podEntry{podRecord: p, index: s.addToJob(p)}
 	switch {
 	case p.Node != "":
 		s.addRequests(p, 1)
@@ -86,15 +93,43 @@ func (s *clusterState) setPod(p *podRecord) {
 		group.count++
 		s.pending[p.shape] = group
 	}
+}
+
+// addToJob adds a pod to the list of its Job, if it has one, and returns its index.
+func (s *clusterState) addToJob(p *podRecord) int {
 	if p.Job == "" {
-		return
+		return 0
 	}
 	job := s.jobs[p.owner()]
 	if job == nil {
-		job = &jobState{pods: map[types.NamespacedName]*podRecord{}}
+		job = &jobState{}
 		s.jobs[p.owner()] = job
 	}
-	job.pods[p.key()], job.list = p, nil
+	job.pods = append(job.pods, p)
+	return len(job.pods) - 1
+}
+
+// removeFromJob removes a pod from the list of its Job, if it has one. The last pod of the list takes its place.
+func (s *clusterState) removeFromJob(p podEntry) {
+	job := s.jobs[p.owner()]
+	if p.Job == "" || job == nil {
+		return
+	}
+	last := len(job.pods) - 1
+	if last == 0 {
+		delete(s.jobs, p.owner())
+		return
+	}
+	if job.shared {
+		job.pods, job.shared = slices.Clone(job.pods), false
+	}
+	moved := job.pods[last]
+	job.pods[last] = nil
+	job.pods = job.pods[:last]
+	if p.index < last {
+		job.pods[p.index] = moved
+		s.pods[moved.key()] = podEntry{podRecord: moved, index: p.index}
+	}
 }
 
 // deletePod removes a pod.
@@ -105,27 +140,21 @@ func (s *clusterState) deletePod(key types.NamespacedName) {
 }
 
 func (s *clusterState) remove(key types.NamespacedName) {
-	p := s.pods[key]
-	if p == nil {
+	p, known := s.pods[key]
+	if !known {
 		return
 	}
 	delete(s.pods, key)
+	s.removeFromJob(p)
 	switch {
 	case p.Node != "":
-		s.addRequests(p, -1)
+		s.addRequests(p.podRecord, -1)
 	case !p.Placement.Gated:
 		group := s.pending[p.shape]
 		if group.count--; group.count == 0 {
 			delete(s.pending, p.shape)
 		} else {
 			s.pending[p.shape] = group
-		}
-	}
-	if job := s.jobs[p.owner()]; job != nil {
-		delete(job.pods, key)
-		job.list = nil
-		if len(job.pods) == 0 {
-			delete(s.jobs, p.owner())
 		}
 	}
 }
@@ -174,13 +203,8 @@ func (s *clusterState) copy() stateCopy {
 		c.pending = append(c.pending, group)
 	}
 	for name, job := range s.jobs {
-		if job.list == nil {
-			job.list = make([]*podRecord, 0, len(job.pods))
-			for _, p := range job.pods {
-				job.list = append(job.list, p)
-			}
-		}
-		c.jobs[name] = job.list
+		job.shared = true
+		c.jobs[name] = job.pods
 	}
 	return c
 }
