@@ -131,4 +131,5 @@ update: ## Say which dependencies have a newer version; change nothing.
 
 .PHONY: golden
 golden: ## Write the golden files of the tests again; look at the diff.
-	@$(GO) test ./pkg/fluxconfig ./pkg/controller ./pkg/controller/app ./pkg/agent/prepare ./pkg/agent/serve ./pkg/metrics/page -update >/dev/null && git diff --stat -- '*testdata*'
+	@$(GO) test $$(git grep -lE 'framework/golden|sample[.]GoldenYAML|Bool\("update"' -- 'pkg/*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') -update >/dev/null \
+		&& git diff --stat -- '*testdata*'

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Plays the scaling tutorial on a local Kubernetes with simulated nodes: starts
+# Runs the scaling tutorial on a local Kubernetes with simulated nodes: starts
 # it, installs the manifests, runs the controller with the rights of its service
-# account, and then shows each command and what the cluster answers. It ends with
-# 0 only if every step ended as it says. KEEP=1 leaves all of it running;
-# `hack/demo.sh stop` ends what was left.
+# account, and then shows each command with its output. It exits with 0 only if
+# every step succeeds. KEEP=1 keeps the cluster running; `hack/demo.sh stop` stops it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . hack/goflags.sh
@@ -96,7 +95,7 @@ settled() { # SIZE
 	is minicluster/flux-sample '{.spec.size}' "$1"
 	is job/flux-sample '{.spec.parallelism}/{.spec.completions}' "$1/$1"
 	local names
-	# One that is being stopped runs for a moment longer than it counts.
+	# A terminating pod is Running for a moment after it no longer counts.
 	for _ in $(seq 150); do
 		names=$(k get pods -n flux-operator -l hpa-selector=flux-sample --field-selector=status.phase=Running -o jsonpath='{range .items[*]}{.spec.hostname} {end}')
 		[ "$(wc -w <<<"$names")" != "$1" ] || break
@@ -163,7 +162,7 @@ cp "$kube/kubeconfig" "$state/controller.kubeconfig"
 user=$(k config view -o jsonpath='{.contexts[0].context.user}')
 k config --kubeconfig="$state/controller.kubeconfig" unset "users.$user" >/dev/null
 k config --kubeconfig="$state/controller.kubeconfig" set-credentials "$user" --token="$token" >/dev/null
-# Simulated pods have no agents that could drain ranks.
+# Simulated pods have no agents, so draining is disabled.
 nohup bin/minicluster-controller --kubeconfig="$state/controller.kubeconfig" --leader-elect-resource-namespace=minicluster-system \
 	--health-bind-address=127.0.0.1:0 --metrics-bind-address=127.0.0.1:0 --agent-unreachable-timeout=0s >"$log" 2>&1 &
 echo $! >"$pidfile"
@@ -177,17 +176,17 @@ settled 4
 generation=$(k get job flux-sample -n flux-operator -o jsonpath='{.metadata.generation}')
 show k get minicluster -n flux-operator
 
-title "Ask for 5 of 4: denied, and put back"
+title "Request size 5 of 4: rejected"
 apply_size $examples/basic/minicluster.yaml 5
 denied 5 4
 is job/flux-sample '{.metadata.generation}' "$generation" # the Job never saw 5
 settled 4
 
-title "Ask for 3: the highest index goes"
+title "Request size 3: the highest index is removed"
 apply_size $examples/basic/minicluster.yaml 3
 settled 3
 
-title "Ask for 4 again: it comes back"
+title "Request size 4: it is recreated"
 apply_size $examples/basic/minicluster.yaml 4
 settled 4
 
@@ -208,14 +207,14 @@ for version in v1alpha1 v1alpha2; do
 	done
 done
 
-title "Ask for 0: refused"
+title "Request size 0: rejected"
 show k patch minicluster flux-sample -n flux-operator --type=merge -p '{"spec":{"size":0}}'
 denied 0 4
 settled 4
 
 title "Expand example: 2, then 4, then 1"
 show k delete -f $examples/basic/minicluster.yaml
-echo "(waiting for the garbage collector, which looks for new kinds of owners every 30 s)"
+echo "(waiting for the garbage collector, which discovers new kinds of owners every 30 s)"
 k wait job/flux-sample -n flux-operator --for=delete --timeout=180s >/dev/null
 show k apply -f $examples/expand/minicluster.yaml
 settled 2
@@ -227,4 +226,4 @@ show k get minicluster -n flux-operator
 show k get configmap flux-sample-config -n flux-operator -o 'jsonpath={.data.broker\.toml}'
 
 failed=0
-title "Every step ended as it should."
+title "Every step succeeded."

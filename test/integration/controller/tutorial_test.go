@@ -20,19 +20,19 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
-// console is a terminal in which somebody follows the scaling tutorials, with the namespace that they name.
-type console struct {
+// terminal is where somebody follows the scaling tutorials, with the namespace that they name.
+type terminal struct {
 	*fixture
 	example string
 }
 
-// newConsole opens a terminal for a folder of examples.
-func newConsole(t *testing.T, folder string) *console {
+// newTerminal opens a terminal for a folder of examples.
+func newTerminal(t *testing.T, folder string) *terminal {
 	t.Helper()
 	kube := suite.Cluster(t)
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
-	c := &console{
+	c := &terminal{
 		fixture: &fixture{T: t, cluster: kube, kube: kube.Client(), namespace: "flux-operator"},
 		example: filepath.Join(root, "examples", filepath.FromSlash(folder), "minicluster.yaml"),
 	}
@@ -44,7 +44,7 @@ func newConsole(t *testing.T, folder string) *console {
 }
 
 // runs runs a command and compares what it prints.
-func (c *console) runs(want string, command ...string) {
+func (c *terminal) runs(want string, command ...string) {
 	c.Helper()
 	out, err := c.cluster.Kubectl(c.Context(), command...)
 	require.NoError(c, err)
@@ -52,7 +52,7 @@ func (c *console) runs(want string, command ...string) {
 }
 
 // applySize applies the example with another size, as somebody does who edits the file.
-func (c *console) applySize(size int) {
+func (c *terminal) applySize(size int) {
 	c.Helper()
 	text, err := os.ReadFile(c.example)
 	require.NoError(c, err)
@@ -63,7 +63,7 @@ func (c *console) applySize(size int) {
 }
 
 // pods waits until `kubectl get pods` prints pods in these states, by index.
-func (c *console) pods(states ...string) {
+func (c *terminal) pods(states ...string) {
 	c.Helper()
 	want := []string{"NAME READY STATUS RESTARTS AGE"}
 	for index, state := range states {
@@ -88,7 +88,7 @@ func (c *console) pods(states ...string) {
 }
 
 // scale compares what the scale endpoint answers, once it says so many replicas.
-func (c *console) scale(version string, replicas int) {
+func (c *terminal) scale(version string, replicas int) {
 	c.Helper()
 	path := "/apis/flux-framework.org/" + version + "/namespaces/flux-operator/miniclusters/flux-sample/scale"
 	var scale map[string]any
@@ -122,7 +122,7 @@ func (c *console) scale(version string, replicas int) {
 }
 
 // remove deletes the example, and waits for its pods to go.
-func (c *console) remove() {
+func (c *terminal) remove() {
 	c.Helper()
 	c.runs(`minicluster.flux-framework.org "flux-sample" deleted from flux-operator namespace`, "delete", "-f", c.example)
 	c.eventually("the pods to go", func(ctx context.Context) (string, error) {
@@ -134,7 +134,7 @@ const up = "1/1 Running"
 
 // TestTutorialBasic types what the tutorial of a cluster that starts at its maximum types.
 func TestTutorialBasic(t *testing.T) {
-	c := newConsole(t, "scaling/basic")
+	c := newTerminal(t, "scaling/basic")
 	c.runs("minicluster.flux-framework.org/flux-sample created", "apply", "-f", c.example)
 	c.pods(up, up, up, up)
 	c.scale("v1alpha1", 4)
@@ -170,7 +170,7 @@ func TestTutorialBasic(t *testing.T) {
 
 // TestTutorialExpand types what the tutorial of a cluster that starts small types.
 func TestTutorialExpand(t *testing.T) {
-	c := newConsole(t, "scaling/expand")
+	c := newTerminal(t, "scaling/expand")
 	c.runs("minicluster.flux-framework.org/flux-sample created", "apply", "-f", c.example)
 	c.pods(up, up)
 	c.scale("v1alpha1", 2)
