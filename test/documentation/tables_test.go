@@ -103,7 +103,7 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	documented := column(t, concepts, "## Events", 0)
 	code := set(`EventType(?:Normal|Warning), "(\w+)"`, source(t, "pkg/controller"))
-	maps.Copy(code, set(`(?m)^\s*Event\w+ += "(\w+)"`, source(t, "pkg/controller")))
+	maps.Copy(code, set(`(?m)^\s*Reason\w+ += "(\w+)"`, source(t, "pkg/controller/drain")))
 	require.NotEmpty(t, code)
 	for reason := range constants(t, "Reason") {
 		if documented[reason] {
