@@ -41,7 +41,8 @@ type realCluster struct {
 	Env []string
 	// Dir is its working directory.
 	Dir string
-	// Exec are commands that are run in the lead's pod once its broker has a socket, as kubectl exec does.
+	// Exec are commands that are run in the lead's pod once its program has made the file started in RESULTS, as kubectl
+	// exec does. The file exec in RESULTS tells the program that they have ended.
 	Exec [][]string
 	// Drop are capabilities that the container lacks, by number.
 	Drop []int
@@ -88,7 +89,7 @@ func (c realCluster) run(t *testing.T) realResult {
 	dir, err := os.MkdirTemp("", "agent-real")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o777)) // pods may be of any user
+	require.NoError(t, os.Chmod(dir, 0o1777)) // pods may be of any user
 	curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
 	require.NoError(t, err)
 	c.Stage, c.Curve, c.Results = "net", string(curve.Text()), dir
@@ -200,7 +201,7 @@ func (c realCluster) pod(t *testing.T) {
 	require.Eventually(t, func() bool { _, err := net.InterfaceByName("eth0"); return err == nil }, patience, 5*time.Millisecond)
 	sh(t, "ip link set lo up; ip addr add 10.99.0.%d/24 dev eth0; ip link set eth0 up", c.Index+1)
 	mc := c.cluster(t)
-	p := c.world(t, mc)
+	c.world(t, mc)
 	out, errOut := c.file(t, "stdout"), c.file(t, "stderr")
 	cmd := c.inContainer(t, plan.AgentPath, "run")
 	cmd.Stdout, cmd.Stderr = out, errOut
@@ -212,7 +213,7 @@ func (c realCluster) pod(t *testing.T) {
 		_ = cmd.Wait() // its code is read below
 	}()
 	if c.Index == 0 && len(c.Exec) > 0 {
-		result.Exec = c.execInPod(t, p, ended)
+		result.Exec = c.execInPod(t, ended)
 	}
 	<-ended
 	if c.Index > 0 {
@@ -238,12 +239,22 @@ func (c realCluster) read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// execInPod runs the commands of Exec when the broker has its socket, and ends them with the agent.
-func (c realCluster) execInPod(t *testing.T, p *plan.Plan, ended <-chan struct{}) []string {
+// execInPod runs the commands of Exec.
+func (c realCluster) execInPod(t *testing.T, ended <-chan struct{}) []string {
+	started := false
 	require.Eventually(t, func() bool {
-		_, err := os.Stat(p.Files.Socket)
-		return err == nil
+		select {
+		case <-ended:
+			return true
+		default:
+			_, err := os.Stat(filepath.Join(c.Results, "started"))
+			started = err == nil
+			return started
+		}
 	}, patience, 20*time.Millisecond)
+	if !started {
+		return nil
+	}
 	var out []string
 	for _, words := range c.Exec {
 		cmd := c.inContainer(t, words...)
@@ -290,8 +301,8 @@ func (c realCluster) inContainer(t *testing.T, words ...string) *exec.Cmd {
 	return cmd
 }
 
-// world makes the file system of the pod, and returns its plan.
-func (c realCluster) world(t *testing.T, mc *v1alpha2.MiniCluster) *plan.Plan {
+// world makes the file system of the pod.
+func (c realCluster) world(t *testing.T, mc *v1alpha2.MiniCluster) {
 	require.NoError(t, unix.Sethostname([]byte(fmt.Sprintf("%s-%d", mc.Name, c.Index))))
 	require.NoError(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
 	require.NoError(t, unix.Mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777"))
@@ -340,7 +351,6 @@ func (c realCluster) world(t *testing.T, mc *v1alpha2.MiniCluster) *plan.Plan {
 	if c.ReadOnly {
 		sh(t, "for dir in /etc /home /opt/flux /root /srv /usr/local /var/lib; do mount --bind $dir $dir && mount -o remount,bind,ro $dir || exit; done; mount --rbind /run/volumes/config /etc/flux/config 2>/dev/null || true")
 	}
-	return p
 }
 
 // mounts makes the volumes of the pod, as its init containers leave them: of another user, for everybody.

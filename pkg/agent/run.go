@@ -71,7 +71,7 @@ func (r *runner) beforeBroker(ctx context.Context) error {
 		if r.shutdown.Requested() {
 			return pod.Exit(plan.ExitStopped, nil)
 		}
-		return pod.Exit(plan.ExitPrepare, err)
+		return pod.Exit(prepareCode(err), err)
 	}
 	r.broker = supervise.New(r.Pod, r.table, r.shutdown, r.instance)
 	r.shutdown.Forward(r.broker.Forward)
@@ -83,9 +83,18 @@ func (r *runner) beforeBroker(ctx context.Context) error {
 	release := r.table.Hold() // package prepare waits for its own commands
 	defer release()
 	if err := r.instance.AdoptHooks(ctx, r.Environ); err != nil {
-		return pod.Exit(plan.ExitPrepare, fmt.Errorf("preparing the pod for Flux after its hooks: %w", err))
+		return pod.Exit(prepareCode(err), fmt.Errorf("preparing the pod for Flux after its hooks: %w", err))
 	}
 	return nil
+}
+
+// prepareCode returns the exit code for an error of the preparation: final if another pod does not avoid it.
+func prepareCode(err error) int {
+	var spec *prepare.SpecError
+	if errors.As(err, &spec) {
+		return plan.ExitSpec
+	}
+	return plan.ExitPrepare
 }
 
 // prepare prepares the pod for its broker.

@@ -133,6 +133,7 @@ func brokerPlan(mc *v1alpha2.MiniCluster) (plan.Broker, error) {
 	if flux.BrokerConfig == "" {
 		return out, nil
 	}
+	out.OwnConfig = true
 	tbon, err := TBONSettings(&mc.Spec)
 	if err != nil || tbon == nil {
 		return out, err

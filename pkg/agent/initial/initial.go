@@ -13,9 +13,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/archive"
+	"minicluster.internal/operator/pkg/agent/brokerlog"
 	"minicluster.internal/operator/pkg/agent/jobs"
 	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/reaper"
@@ -38,6 +40,8 @@ type Options struct {
 	Fresh bool
 	// Restored: the instance was restored from an archive.
 	Restored bool
+	// Stderr is the name of the brokerlog.Stream with the standard error of the container.
+	Stderr string
 }
 
 // AddFlags adds the options to a set of flags.
@@ -46,12 +50,13 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.Outcome, "outcome", "", "the file for the outcome of the program")
 	flags.StringVar(&o.Cluster, "cluster", "", "identifies the MiniCluster")
 	flags.BoolVar(&o.Fresh, "fresh", false, "the instance is new")
+	flags.StringVar(&o.Stderr, "stderr", "", "where to get the standard error of the container")
 	flags.BoolVar(&o.Restored, "restored", false, "the instance was restored from an archive")
 }
 
 // Args returns the options as arguments.
 func (o *Options) Args() []string {
-	args := []string{"--state", o.State, "--outcome", o.Outcome, "--cluster", o.Cluster}
+	args := []string{"--state", o.State, "--outcome", o.Outcome, "--cluster", o.Cluster, "--stderr", o.Stderr}
 	if o.Fresh {
 		args = append(args, "--fresh")
 	}
@@ -73,10 +78,15 @@ func Run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, o Options) int {
 	if !reaper.SignalAtParentsEnd(os.Getppid(), shutdown.ParentDeathSignal) {
 		return plan.ExitBroker
 	}
+	if err := brokerlog.Receive(o.Stderr); err != nil {
+		// The program then shares the standard error of the broker, which the agent filters.
+		klog.FromContext(ctx).Error(err, "Failed to receive the standard error of the container")
+	}
 	r := &runner{Pod: p, outcome: o.Outcome}
 	if err := r.prepareInstance(ctx, s, o); err != nil {
 		klog.FromContext(ctx).Error(err, "Failed to prepare the instance for the program")
 	}
+	r.ensureTemporaryDir(ctx)
 	saver := r.newSaver()
 	stopSaving := saver.Periodically(ctx)
 	out := r.runProgram(ctx, s)
@@ -126,6 +136,21 @@ func (r *runner) fluxURI() string {
 		}
 	}
 	return ""
+}
+
+// ensureTemporaryDir sets TMPDIR if the directory for temporary files is not writable: instances in jobs (flux batch,
+// flux alloc) make their run directories in it. The run directory of the broker is at the same path in all pods.
+func (r *runner) ensureTemporaryDir(ctx context.Context) {
+	dir := r.Getenv("TMPDIR")
+	if dir == "" {
+		dir = "/tmp"
+	}
+	if unix.Access(dir, unix.W_OK|unix.X_OK) == nil {
+		return
+	}
+	if rundir, err := r.fluxOutput(ctx, "getattr", "rundir"); err == nil {
+		r.Environ = append(r.Environ, "TMPDIR="+strings.TrimSpace(rundir))
+	}
 }
 
 // newSaver makes the saver of the plan's archive.

@@ -18,8 +18,8 @@ import (
 func (r *runner) runProgram(ctx context.Context, s *shutdown.Shutdown) pod.Outcome {
 	words, err := r.programWords(ctx)
 	if err != nil {
-		fmt.Fprintln(r.Stderr, "minicluster-agent:", err)
-		return pod.Outcome{Code: plan.ExitPrepare, Stopped: s.Requested()}
+		r.report(err)
+		return pod.Outcome{Code: plan.ExitSpec, Stopped: s.Requested()}
 	}
 	if words == nil {
 		if r.Plan.Lead.Mode == plan.ModeDiagnostics {
@@ -39,6 +39,14 @@ func (r *runner) runProgram(ctx context.Context, s *shutdown.Shutdown) pod.Outco
 // lostTimeout is how long the program may take to end when its broker has ended. The next broker waits for that.
 const lostTimeout = 10 * time.Second
 
+// report prints why the program does not run, and tells Kubernetes.
+func (r *runner) report(err error) {
+	if !r.Plan.Logging.Quiet {
+		fmt.Fprintln(r.Stderr, "minicluster-agent:", err)
+	}
+	r.TerminationMessage(err.Error())
+}
+
 // runWords runs a program in the foreground. It forwards signals to the whole process group of the program, since a
 // shell does not.
 func (r *runner) runWords(ctx context.Context, s *shutdown.Shutdown, words []string) int {
@@ -49,7 +57,7 @@ func (r *runner) runWords(ctx context.Context, s *shutdown.Shutdown, words []str
 	terminal := pod.IsTerminal(r.Stdin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !terminal}
 	if err := cmd.Start(); err != nil {
-		fmt.Fprintln(r.Stderr, "minicluster-agent:", err)
+		r.report(fmt.Errorf("starting the program: %w", err))
 		return hooks.ExitNotStarted(err)
 	}
 	to := -cmd.Process.Pid

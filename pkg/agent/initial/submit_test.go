@@ -63,9 +63,12 @@ func TestBatchScript(t *testing.T) {
 	script := string(r.batchScript())
 	assert.Equal(t, []string{
 		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-0.err --output="${FLUX_OUTPUT_DIR}"/job-0.out echo 'a  b'`,
+		`minicluster_check 1`,
 		`# a comment`,
 		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-3.err --output="${FLUX_OUTPUT_DIR}"/job-3.out sh -c 'exit 3'`,
+		`minicluster_check 4`,
 		`flux submit --flags waitable --error="${FLUX_OUTPUT_DIR}"/job-4.err --output="${FLUX_OUTPUT_DIR}"/job-4.out echo $((1 + 1))`,
-		`flux queue idle`, `flux jobs -a`, `flux job wait --all`,
-	}, strings.Split(strings.TrimSpace(script), "\n")[1:])
+		`minicluster_check 5`,
+		`flux queue idle`, `flux jobs -a`, `flux job wait --all || minicluster_code=$?`, `exit $minicluster_code`,
+	}, strings.Split(strings.TrimSpace(script), "\n")[9:])
 }

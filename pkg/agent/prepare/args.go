@@ -45,10 +45,6 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 		"log-stderr-level": strconv.Itoa(i.logLevel()),
 		"log-stderr-mode":  "local",
 	}
-	if level := i.logLevel(); level <= 0 {
-		// Flux prints critical messages at any level.
-		set["log-critical-level"] = strconv.Itoa(level)
-	}
 	if run.StateDir != "" {
 		set["statedir"] = run.StateDir
 	}
@@ -79,17 +75,16 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 	return set
 }
 
-// logLevel returns the most verbose severity that a broker prints, syslog(3). The lowest level of Flux before 0.82 is
-// 0, at which it prints emergencies only. Flux itself never logs an emergency.
+// logErrors is the severity of errors, syslog(3).
+const logErrors = 3
+
+// logLevel returns the severity up to which a broker logs. The agent reads the log, and prints what the plan says; it
+// needs the errors to report why a broker ended.
 func (i *Instance) logLevel() int {
-	level := int(i.plan.Broker.LogLevel)
 	if i.plan.Logging.Quiet {
-		level = -1 // prints nothing
+		return logErrors
 	}
-	if i.Version.AtLeast(82) {
-		return max(-1, level)
-	}
-	return max(0, level)
+	return max(logErrors, int(i.plan.Broker.LogLevel))
 }
 
 // quorum returns the value of the attribute broker.quorum: a number, or for Flux before 0.51 the ranks (RFC 22

@@ -1,7 +1,6 @@
 package prepare
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,10 +17,7 @@ func instance(p *plan.Plan, minor int) *Instance {
 
 func TestBrokerArgs(t *testing.T) {
 	const common = "-Scron.directory=/etc/flux/system/cron.d -Slocal-uri=local:///run/flux/local -Slog-stderr-level=6 -Slog-stderr-mode=local -Srundir=/run/flux -Sstatedir=/var/lib/flux"
-	quietly := func(level int) string {
-		l := strconv.Itoa(level)
-		return strings.Replace(common, "-Slog-stderr-level=6", "-Slog-critical-level="+l+" -Slog-stderr-level="+l, 1)
-	}
+	errorsOnly := strings.Replace(common, "-Slog-stderr-level=6", "-Slog-stderr-level=3", 1)
 	lead := BrokerRun{Quorum: 2, CleanupTimeout: 7500 * time.Millisecond, ShutdownTimeout: 5 * time.Second}
 	for name, test := range map[string]struct {
 		plan  *plan.Plan
@@ -44,9 +40,9 @@ func TestBrokerArgs(t *testing.T) {
 			strings.Replace(common, "/var/lib/flux", "/vol", 1)},
 		"wrapped": {systemPlan(func(p *plan.Plan) { p.Broker.Wrap = "strace,-f" }), 88, BrokerRun{}, "start --wrap=strace,-f -o--config-path /etc/flux/config " +
 			common},
-		"quiet":              {systemPlan(func(p *plan.Plan) { p.Logging.Quiet = true }), 88, BrokerRun{}, "broker --config-path /etc/flux/config " + quietly(-1)},
-		"a negative level":   {systemPlan(func(p *plan.Plan) { p.Broker.LogLevel = -1 }), 88, BrokerRun{}, "broker --config-path /etc/flux/config " + quietly(-1)},
-		"quiet, 0.49":        {systemPlan(func(p *plan.Plan) { p.Logging.Quiet = true }), 49, BrokerRun{}, "broker --config-path /etc/flux/config " + quietly(0)},
+		"quiet":              {systemPlan(func(p *plan.Plan) { p.Logging.Quiet = true }), 88, BrokerRun{}, "broker --config-path /etc/flux/config " + errorsOnly},
+		"a negative level":   {systemPlan(func(p *plan.Plan) { p.Broker.LogLevel = -1 }), 88, BrokerRun{}, "broker --config-path /etc/flux/config " + errorsOnly},
+		"quiet, 0.49":        {systemPlan(func(p *plan.Plan) { p.Logging.Quiet = true }), 49, BrokerRun{}, "broker --config-path /etc/flux/config " + errorsOnly},
 		"attributes":         {systemPlan(withAttributes), 88, BrokerRun{}, "broker --config-path /etc/flux/config " + common + " -Stbon.connect_timeout=5s -Stbon.topo=kary:2"},
 		"attributes of 0.49": {systemPlan(withAttributes), 49, BrokerRun{}, "broker --config-path /etc/flux/config " + common + " -Stbon.topo=kary:2"},
 	} {

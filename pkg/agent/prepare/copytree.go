@@ -20,14 +20,12 @@ import (
 type treeCopy struct {
 	// workers is the number of files that are copied concurrently.
 	workers int
-	// rewrite changes the targets of symbolic links.
-	rewrite func(target string) string
+	// rewrite changes the target of a symbolic link, whose path is relative to the copied directory.
+	rewrite func(link, target string) string
 
 	jobs chan copyJob
-	mu   sync.Mutex
 	// links are the hard links to make, by the file to which they link.
 	links map[inode][]string
-	errs  []error
 }
 
 type copyJob struct {
@@ -48,14 +46,19 @@ type madeDir struct {
 func (c *treeCopy) copy(ctx context.Context, from, to string) error {
 	c.jobs = make(chan copyJob, 4*c.workers)
 	c.links = map[inode][]string{}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var wg sync.WaitGroup
 	for range c.workers {
-		wg.Go(c.work)
+		wg.Go(func() { c.work(ctx, stop) })
 	}
 	dirs, err := c.walk(ctx, from, to)
 	close(c.jobs)
 	wg.Wait()
-	if err = errors.Join(append(c.errs, err)...); err != nil {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // the first error ends the copy
+	}
+	if err != nil {
 		return err
 	}
 	if err := c.link(); err != nil {
@@ -90,7 +93,7 @@ func (c *treeCopy) walk(ctx context.Context, from, to string) ([]madeDir, error)
 			dirs = append(dirs, madeDir{target, info})
 			return makeDir(target)
 		case fs.ModeSymlink:
-			return c.symlink(name, target)
+			return c.symlink(from, name, target)
 		case 0:
 			if c.hardlink(info, target) {
 				return nil
@@ -112,12 +115,12 @@ func makeDir(path string) error {
 	return os.Chmod(path, 0o755)
 }
 
-func (c *treeCopy) symlink(from, to string) error {
+func (c *treeCopy) symlink(base, from, to string) error {
 	target, err := os.Readlink(from)
 	if err != nil {
 		return err
 	}
-	target = c.rewrite(target)
+	target = c.rewrite(strings.TrimPrefix(from, base), target)
 	if old, err := os.Readlink(to); err == nil && old == target {
 		return nil
 	}
@@ -160,13 +163,14 @@ func (c *treeCopy) link() error {
 	return nil
 }
 
-// work copies files until the channel is closed.
-func (c *treeCopy) work() {
+// work copies files until there are no more, or one of them can't be copied.
+func (c *treeCopy) work(ctx context.Context, stop context.CancelCauseFunc) {
 	for job := range c.jobs {
+		if ctx.Err() != nil {
+			continue // the walk ends
+		}
 		if err := copyFile(job); err != nil {
-			c.mu.Lock()
-			c.errs = append(c.errs, fmt.Errorf("copying %s: %w", job.from, err))
-			c.mu.Unlock()
+			stop(fmt.Errorf("copying %s: %w", job.from, err))
 		}
 	}
 }

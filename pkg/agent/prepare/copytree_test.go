@@ -47,7 +47,7 @@ func sampleTree(t *testing.T) string {
 }
 
 func newTreeCopy() *treeCopy {
-	return &treeCopy{workers: 4, rewrite: rewriteTargets("/opt/views/._view/abc", "/mnt/flux/view")}
+	return &treeCopy{workers: 4, rewrite: rewriteTargets("/opt/views/._view/abc", "/opt/views/._view/abc", "/mnt/flux/view")}
 }
 
 // assertCopied compares two trees.
@@ -157,4 +157,43 @@ func BenchmarkTreeCopy(b *testing.B) {
 	for b.Loop() {
 		require.NoError(b, newTreeCopy().copy(b.Context(), from, b.TempDir()))
 	}
+}
+
+// Links work in the copy, also relative ones that lead out of the copied directory.
+func TestRewriteTargets(t *testing.T) {
+	const view, to = "/opt/views/._view/abc", "/mnt/flux/view"
+	for _, test := range []struct{ dir, link, target, want string }{
+		{view, "/bin/flux", "flux-0.88", "flux-0.88"},
+		{view, "/bin/flux", "../lib/flux", "../lib/flux"},
+		{view, "/bin/flux", "../../../../software/core/bin/flux", "/opt/software/core/bin/flux"},
+		{view, "/bin/flux", "../../older/bin/flux", "/opt/views/._view/older/bin/flux"},
+		{view, "/bin/sh", "../../../../../bin/sh", "/bin/sh"},
+		{view, "/lib/x", "/opt/view/lib/y", to + "/lib/y"},
+		{view, "/lib/x", view + "/lib/y", to + "/lib/y"},
+		{view, "/lib/x", "/opt/viewer/lib/y", "/opt/viewer/lib/y"},
+		{"/opt/software", "/core/lib/x", "../../python/lib/y", "../../python/lib/y"},
+		{"/opt/software", "/core/lib/x", "../../../views/._view/abc/lib/y", to + "/lib/y"},
+	} {
+		assert.Equal(t, test.want, rewriteTargets(test.dir, view, to)(test.link, test.target), "%s -> %s", test.link, test.target)
+	}
+}
+
+// The first error ends the copy.
+func TestFirstErrorEndsTheCopy(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	file := filepath.Join(from, "a")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	c := newTreeCopy()
+	c.jobs = make(chan copyJob, 2)
+	c.jobs <- copyJob{filepath.Join(from, "gone"), filepath.Join(to, "gone"), info}
+	c.jobs <- copyJob{file, filepath.Join(to, "a"), info}
+	close(c.jobs)
+	ctx, stop := context.WithCancelCause(t.Context())
+	c.work(ctx, stop)
+	assert.ErrorContains(t, context.Cause(ctx), "gone: no such file or directory")
+	assert.NoFileExists(t, filepath.Join(to, "a"))
+
+	assert.ErrorIs(t, c.copy(ctx, from, to), os.ErrNotExist, "and not only that it was cancelled")
 }

@@ -15,6 +15,15 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
+// SpecError is an error of the spec or of the image, which every pod has.
+type SpecError struct{ err error }
+
+// Error returns the text of the error.
+func (e *SpecError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error.
+func (e *SpecError) Unwrap() error { return e.err }
+
 // command is the name of Flux's command.
 const command = "flux"
 
@@ -41,7 +50,7 @@ func (i *Instance) locate(sys system, env map[string]string) error {
 			return nil
 		}
 	}
-	return errors.New("no command flux in the PATH of the container: " + env["PATH"])
+	return &SpecError{errors.New("no command flux in the PATH of the container: " + env["PATH"])}
 }
 
 // findFlux searches a list of directories for Flux, and skips links that the agent made.
@@ -153,20 +162,30 @@ func (i *Instance) aliases(sys system) error {
 		return nil
 	}
 	view := viewDir(i.plan.View)
-	for alias, dir := range map[string]string{
-		"etc/flux/system": path.Dir(i.Files.R),
-		"etc/flux/config": i.Files.ConfigDir,
-		"curve":           path.Dir(i.Files.CurveCert),
+	for alias, files := range map[string][]string{
+		"etc/flux/system": {i.Files.R, i.Files.Hostlist},
+		"etc/flux/config": {i.Files.BrokerTOML},
+		"curve":           {i.Files.CurveCert},
 	} {
-		file := path.Join(view, alias)
-		if _, err := os.Lstat(sys.at(file)); err == nil {
-			continue // a directory of the view, or a link of an earlier run
+		dir := path.Join(view, alias)
+		links := map[string]string{dir: path.Dir(files[0])}
+		if sys.isDir(dir) {
+			// A directory of the view, or a link of an earlier run.
+			clear(links)
+			for _, file := range files {
+				if link := path.Join(dir, path.Base(file)); !sys.same(link, file) {
+					links[link] = file
+				}
+			}
 		}
-		if err := os.MkdirAll(sys.at(path.Dir(file)), 0o755); err != nil {
-			continue // the view is read-only
-		}
-		if err := sys.symlink(dir, file); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
-			return fmt.Errorf("linking %s: %w", file, err)
+		for link, target := range links {
+			err := os.MkdirAll(sys.at(path.Dir(link)), 0o755)
+			if err == nil {
+				err = sys.symlink(target, link)
+			}
+			if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
+				return fmt.Errorf("linking %s: %w", link, err)
+			}
 		}
 	}
 	return nil

@@ -18,8 +18,6 @@ type realCase struct {
 	// Needs is a program without which the case is skipped.
 	Needs string
 	Munge bool
-	// Quiet: nothing but the program's output.
-	Quiet bool
 	// Followers is the number of brokers beside the lead.
 	Followers int
 	// Client is a flux command that is run from outside of the instance once the
@@ -72,7 +70,6 @@ func realCases() []realCase {
 			Want: "root\n0\n"},
 		{Name: "munge", Needs: "munged", System: true, Munge: true, Script: "munge -n | unmunge | grep -c ^STATUS:.*Success; stat -c %a /var/lib/munge/minicluster.key",
 			Want: "1\n400\n"},
-		{Name: "quiet", Quiet: true, Script: "echo one; echo two >&2; flux run echo three", Want: "one\ntwo\nthree\n"},
 		{Name: "two brokers", System: true, Followers: 1, Script: "flux run -N2 hostname | sort; flux run -N2 -n2 sh -c 'grep Cpus_allowed_list /proc/self/status' | sort -u",
 			Want: "flux-sample-0\nflux-sample-1\nCpus_allowed_list:\tALLCPUS\n"},
 		{Name: "two brokers of another user", System: true, UID: 12345, Followers: 1, Script: "flux run -N2 hostname | sort",

@@ -137,9 +137,6 @@ func realBroker(t *testing.T, test realCase) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: i.Credential}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if test.Quiet {
-		cmd.Stderr = &out
-	}
 	require.NoError(t, cmd.Start())
 	if test.Client != nil {
 		realClient(t, test, i)
@@ -209,7 +206,6 @@ func realCluster(test realCase) *v1alpha2.MiniCluster {
 	mc.Name, mc.Namespace = "flux-sample", "flux-operator"
 	mc.Spec.Size, mc.Spec.MaxSize = new(int32(1)), 4
 	mc.Spec.Containers = []v1alpha2.MiniClusterContainer{{Image: "app", Command: "true", Cores: test.Cores}}
-	mc.Spec.Logging = &v1alpha2.LoggingSpec{Quiet: test.Quiet}
 	mc.Spec.Flux = &v1alpha2.FluxSpec{BrokerConfig: test.Config, DisableSocket: test.DisableSocket, Wrap: test.Wrap}
 	if test.System {
 		mc.Spec.Flux.InstallRoot = "/usr"

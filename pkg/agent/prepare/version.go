@@ -69,7 +69,7 @@ func (i *Instance) version(ctx context.Context) (Version, error) {
 		return v, err
 	}
 	if !v.AtLeast(oldestMinor) {
-		return v, errors.New("Flux " + v.Text + " is too old: 0.49 or later is needed")
+		return v, &SpecError{errors.New("Flux " + v.Text + " is too old: 0.49 or later is needed")}
 	}
 	return v, nil
 }

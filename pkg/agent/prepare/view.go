@@ -109,23 +109,32 @@ func findView(sys system, image string) (string, error) {
 // copyView copies the view and the packages of which it consists.
 func copyView(ctx context.Context, sys system, v *plan.View, from string) error {
 	to := viewDir(v)
-	tree := &treeCopy{workers: 2 * runtime.GOMAXPROCS(0), rewrite: rewriteTargets(from, to)}
+	tree := &treeCopy{workers: 2 * runtime.GOMAXPROCS(0)}
 	if sys.isDir(plan.SoftwareDir) {
+		tree.rewrite = rewriteTargets(plan.SoftwareDir, from, to)
 		if err := tree.copy(ctx, sys.at(plan.SoftwareDir), sys.at(softwareDir(v))); err != nil {
 			return fmt.Errorf("copying the packages of the view: %w", err)
 		}
 	}
+	tree.rewrite = rewriteTargets(from, from, to)
 	if err := tree.copy(ctx, sys.at(from), sys.at(to)); err != nil {
 		return fmt.Errorf("copying the view: %w", err)
 	}
 	return linkPython(sys, to)
 }
 
-// rewriteTargets changes absolute links into the view so that they point into its copy: the original path does not
-// exist in other containers. The paths of packages do not change.
-func rewriteTargets(from, to string) func(string) string {
-	return func(target string) string {
-		for _, prefix := range []string{from, viewLink} {
+// rewriteTargets changes links in the copy of a directory so that they work in other containers: links into the view
+// point into its copy, and relative links out of the directory become absolute. The paths of packages do not change.
+func rewriteTargets(dir, view, to string) func(link, target string) string {
+	return func(link, target string) string {
+		if !path.IsAbs(target) {
+			absolute := path.Join(dir, path.Dir(link), target)
+			if absolute == dir || strings.HasPrefix(absolute, dir+"/") {
+				return target // it stays in the copy
+			}
+			target = absolute
+		}
+		for _, prefix := range []string{view, viewLink} {
 			if rest, ok := strings.CutPrefix(target, prefix); ok && (rest == "" || rest[0] == '/') {
 				return to + rest
 			}

@@ -21,6 +21,7 @@ func spackImage(at string) map[string]string {
 		at + "/opt/views/._view/abc/bin/python3":           "-> /opt/view/gone",
 		at + "/opt/views/._view/abc/lib/libz.so":           "-> /opt/view/lib/libz.so.1",
 		at + "/opt/views/._view/abc/lib/libz.so.1":         "z",
+		at + "/opt/views/._view/abc/lib/libflux.so":        "-> ../../../../software/linux/core/lib/libflux.so",
 		at + "/opt/views/._view/older/bin/flux":            "#!old",
 		at + "/opt/software/linux/core/bin/flux":           "#!flux",
 		at + "/opt/software/linux/python/bin/python3.11":   "#!python",
@@ -38,6 +39,7 @@ func TestViewIsCopied(t *testing.T) {
 		return target
 	}
 	assert.Equal(t, "/opt/software/linux/core/bin/flux", read("view/bin/flux"), "packages stay where they are")
+	assert.Equal(t, "/opt/software/linux/core/lib/libflux.so", read("view/lib/libflux.so"), "a relative link out of the view")
 	assert.Equal(t, "/mnt/flux/view/lib/libz.so.1", read("view/lib/libz.so"), "the view is elsewhere")
 	assert.Equal(t, "python3.11", read("view/bin/python3"), "led nowhere")
 	assert.Equal(t, "python3.11", read("view/bin/python"), "was missing")

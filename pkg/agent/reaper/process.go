@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"k8s.io/klog/v2"
 )
 
 // Process is a child that a Table started.
@@ -28,8 +30,12 @@ func (p *Process) Done() <-chan struct{} {
 func (p *Process) Signal(sig syscall.Signal) {
 	p.table.mu.Lock()
 	defer p.table.mu.Unlock()
-	if p.table.children[p.PID] == p {
-		_ = syscall.Kill(p.target(), sig) // it fails only if the process has just ended
+	if p.table.children[p.PID] != p {
+		return
+	}
+	if err := syscall.Kill(p.target(), sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		// Root without CAP_KILL may not signal processes of other users.
+		klog.Background().Error(err, "Failed to signal a process", "pid", p.PID, "signal", sig.String())
 	}
 }
 

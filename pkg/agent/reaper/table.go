@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+
+	"k8s.io/klog/v2"
 )
 
 // prSetChildSubreaper is an option of prctl(2).
@@ -157,7 +159,11 @@ func (t *Table) SignalAdopted(pid int, sig syscall.Signal) bool {
 	if t.children[pid] != nil || !isChild(pid) {
 		return false
 	}
-	return syscall.Kill(pid, sig) == nil
+	err := syscall.Kill(pid, sig)
+	if errors.Is(err, syscall.EPERM) {
+		klog.Background().Error(err, "Failed to signal a process that a broker left behind", "pid", pid, "signal", sig.String())
+	}
+	return err == nil
 }
 
 // isChild reports whether a process is a child of this one.

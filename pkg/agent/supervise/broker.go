@@ -3,8 +3,10 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
+	"minicluster.internal/operator/pkg/agent/brokerlog"
 	"minicluster.internal/operator/pkg/agent/prepare"
 	"minicluster.internal/operator/pkg/agent/reaper"
 )
@@ -27,9 +29,17 @@ func (v *Supervisor) startBroker(run prepare.BrokerRun) (*reaper.Process, error)
 	if err != nil {
 		return nil, fmt.Errorf("making the command line of the broker: %w", err)
 	}
+	var out io.Writer
+	if !v.Plan.Logging.Quiet {
+		out = v.Stderr
+	}
+	if v.log, err = brokerlog.New(out, int(v.Plan.Broker.LogLevel)); err != nil {
+		return nil, fmt.Errorf("making a pipe for the log of the broker: %w", err)
+	}
+	defer v.log.Started()
 	p, err := v.table.Start(reaper.Command{
 		Path: v.Path(args[0]), Args: args[1:], Env: v.instance.Env, Credential: v.instance.Credential,
-		Stdin: v.Stdin, Stdout: v.Stdout, Stderr: v.Stderr,
+		Stdin: v.Stdin, Stdout: v.Stdout, Stderr: v.log.File(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting the broker: %w", err)

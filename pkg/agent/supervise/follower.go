@@ -37,7 +37,7 @@ func (v *Supervisor) follower(ctx context.Context) (int, error) {
 		v.stopOrphans(ctx)
 		delay := wait.next(time.Since(begin))
 		v.brokerEnded(status, wait.early)
-		klog.FromContext(ctx).Info("Restarting the broker", "status", status.String(), "delay", delay)
+		klog.FromContext(ctx).Info("Restarting the broker", "status", v.describe(status), "delay", delay)
 		v.shutdown.Sleep(delay)
 	}
 	return plan.ExitStopped, nil

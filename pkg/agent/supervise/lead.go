@@ -49,9 +49,9 @@ func (v *Supervisor) lead(ctx context.Context) (int, error) {
 		delay := wait.next(time.Since(begin))
 		v.brokerEnded(p.Status(), wait.early)
 		if wait.early >= leadAttempts {
-			return 0, pod.Exit(plan.ExitBroker, fmt.Errorf("the broker ended %d times in a row, the last time with %s", wait.early, p.Status()))
+			return 0, pod.Exit(v.failureCode(), fmt.Errorf("the broker ended %d times in a row, the last time with %s", wait.early, v.describe(p.Status())))
 		}
-		klog.FromContext(ctx).Info("Restarting the lead broker, which ended before its program", "status", p.Status().String(), "delay", delay)
+		klog.FromContext(ctx).Info("Restarting the lead broker, which ended before its program", "status", v.describe(p.Status()), "delay", delay)
 		v.shutdown.Sleep(delay)
 	}
 	return plan.ExitStopped, nil
@@ -105,7 +105,10 @@ func (v *Supervisor) initialCommand(restored bool) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := initial.Options{State: v.stateDir(), Outcome: v.outcomeFile(), Cluster: clusterID(certificate), Fresh: !content && !restored, Restored: restored}
+	o := initial.Options{
+		State: v.stateDir(), Outcome: v.outcomeFile(), Cluster: clusterID(certificate), Fresh: !content && !restored, Restored: restored,
+		Stderr: v.stderr.Name(),
+	}
 	return v.SelfCommand(append([]string{initial.Subcommand}, o.Args()...)...), nil
 }
 

@@ -5,12 +5,15 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
+	"minicluster.internal/operator/pkg/agent/brokerlog"
 	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/prepare"
 	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agent/shutdown"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // Supervisor runs the broker of one pod.
@@ -21,6 +24,10 @@ type Supervisor struct {
 	instance *prepare.Instance
 	// broker is the process ID of the broker, 0 before the first.
 	broker atomic.Int64
+	// log is the output of the last broker.
+	log *brokerlog.Log
+	// stderr offers the standard error of the container to the initial program.
+	stderr *brokerlog.Stream
 	// ended describes how the last broker ended; nil if none has.
 	ended atomic.Pointer[string]
 }
@@ -33,6 +40,11 @@ func New(p *pod.Pod, table *reaper.Table, s *shutdown.Shutdown, instance *prepar
 // Run runs the broker until the work of the pod is done, and returns the exit code of the pod.
 func (v *Supervisor) Run(ctx context.Context) (int, error) {
 	if v.instance.Lead {
+		var err error
+		if v.stderr, err = brokerlog.OpenStream(v.Stderr, v.instance.UID); err != nil {
+			return 0, pod.Exit(plan.ExitBroker, err)
+		}
+		defer v.stderr.Close()
 		return v.lead(ctx)
 	}
 	return v.follower(ctx)
@@ -48,6 +60,24 @@ func (v *Supervisor) LastEnd() string {
 
 // brokerEnded records how a broker ended, for the diagnosis of a pod that is not ready.
 func (v *Supervisor) brokerEnded(status reaper.Status, attempts int) {
-	text := fmt.Sprintf("the broker was started %d times in a row, and ended the last time with %s", attempts, status)
+	text := fmt.Sprintf("the broker was started %d times in a row, and ended the last time with %s", attempts, v.describe(status))
 	v.ended.Store(&text)
+}
+
+// describe says how the last broker ended, with Flux's own errors.
+func (v *Supervisor) describe(status reaper.Status) string {
+	if text := v.log.Errors(); text != "" {
+		return fmt.Sprintf("%s: %s (Flux %s)", status, text, v.instance.Version)
+	}
+	return status.String()
+}
+
+// failureCode returns the exit code of a lead whose broker cannot be started. Another pod does not help if Flux refuses
+// the configuration, or if one of the user's own names files that do not exist.
+func (v *Supervisor) failureCode() int {
+	text := v.log.Errors()
+	if strings.Contains(text, "Config file error") || v.Plan.Broker.OwnConfig && strings.Contains(text, "No such file or directory") {
+		return plan.ExitSpec
+	}
+	return plan.ExitBroker
 }

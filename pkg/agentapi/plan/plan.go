@@ -94,6 +94,8 @@ type Broker struct {
 	Environment map[string]string `json:"environment,omitempty"`
 	// DisableSocket: no socket at the documented path.
 	DisableSocket bool `json:"disableSocket,omitempty"`
+	// OwnConfig: broker.toml is the user's own.
+	OwnConfig bool `json:"ownConfig,omitempty"`
 	// SimpleScheduler: use sched-simple even if Fluxion is installed.
 	SimpleScheduler bool `json:"simpleScheduler,omitempty"`
 }

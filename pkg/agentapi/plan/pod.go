@@ -48,9 +48,9 @@ const (
 	DefaultHTTPPort int32 = 9560
 )
 
-// Exit codes of the agent. The Job replaces a pod that ends with one of them, until its backoffLimit is reached. Any
-// other exit code of the lead's pod is that of the application, and final. A follower ends with no other codes than
-// these (unless completeWorkers is set).
+// Exit codes of the agent. The Job replaces a pod that ends with one of them, until its backoffLimit is reached, except
+// for ExitSpec. Any other exit code of the lead's pod is that of the application, and final. A follower ends with no
+// other codes than these (unless completeWorkers is set).
 const (
 	// ExitPrepare: preparing the pod for a broker failed.
 	ExitPrepare = 210
@@ -58,6 +58,8 @@ const (
 	ExitBroker = 211
 	// ExitHook: a hook failed in a follower, and logging is strict.
 	ExitHook = 212
+	// ExitSpec: the spec or the image asks for something that fails in every pod, and each time: the Job fails.
+	ExitSpec = 213
 	// ExitStopped: the pod was asked to stop (128 + SIGTERM).
 	ExitStopped = 143
 )

@@ -126,6 +126,8 @@ func describeTerminated(t *corev1.ContainerStateTerminated) string {
 		text = messages.ExitBroker
 	case t.ExitCode == int32(plan.ExitHook):
 		text = messages.ExitHook
+	case t.ExitCode == int32(plan.ExitSpec):
+		text = messages.ExitSpec
 	default:
 		text = fmt.Sprintf(messages.ExitCode, t.ExitCode)
 	}

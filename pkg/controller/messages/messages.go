@@ -349,6 +349,7 @@ const (
 	ExitPrepare   = "could not be prepared for Flux (exit code 210)"
 	ExitBroker    = "could not start its broker (exit code 211)"
 	ExitHook      = "ended because a hook failed (exit code 212)"
+	ExitSpec      = "cannot run what the spec or the image asks for (exit code 213)"
 	ExitCode      = "ended with exit code %d"
 	PodFailed     = "failed"
 	PodEvicted    = "was evicted: %s"

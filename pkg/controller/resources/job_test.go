@@ -190,11 +190,18 @@ func TestWhatPodsSeeOfSecrets(t *testing.T) {
 	}{
 		"one Secret": {nil, map[string]map[string]int32{ours: with(agents, map[string]int32{"curve.cert": 0o444})}},
 		"users": {[]func(*v1alpha2.MiniCluster){withUsers}, map[string]map[string]int32{
-			ours: with(agents, map[string]int32{"curve.cert": 0o444, "passwords.json": 0o400, "control-server.key": 0o400}),
+			ours: with(agents, map[string]int32{"curve.cert": 0o400, "passwords.json": 0o400, "control-server.key": 0o400}),
 		}},
+		"root": {[]func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Containers[0].SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsUser: new(int64(0))}}
+		}}, map[string]map[string]int32{ours: with(agents, map[string]int32{"curve.cert": 0o400, "control-server.key": 0o400})}},
+		"another user of the container, root of the pod": {[]func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Pod = &v1alpha2.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsUser: new(int64(0))}}
+			mc.Spec.Containers[0].SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsUser: new(int64(7))}}
+		}}, map[string]map[string]int32{ours: with(agents, map[string]int32{"curve.cert": 0o444})}},
 		"a certificate of one's own": {[]func(*v1alpha2.MiniCluster){withSecret}, map[string]map[string]int32{"mine": {"curve.cert": 0o444}, ours: agents}},
 		"both": {[]func(*v1alpha2.MiniCluster){withSecret, withUsers}, map[string]map[string]int32{
-			"mine": {"curve.cert": 0o444}, ours: with(agents, map[string]int32{"passwords.json": 0o400, "control-server.key": 0o400}),
+			"mine": {"curve.cert": 0o400}, ours: with(agents, map[string]int32{"passwords.json": 0o400, "control-server.key": 0o400}),
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

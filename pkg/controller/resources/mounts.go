@@ -52,7 +52,7 @@ func fluxVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Vo
 	flux := mc.Spec.Flux
 	if flux != nil && flux.MungeSecret != "" {
 		volumes = append(volumes, corev1.Volume{Name: mungeVolume, VolumeSource: corev1.VolumeSource{
-			Secret: &corev1.SecretVolumeSource{SecretName: flux.MungeSecret, DefaultMode: new(modeReadable)},
+			Secret: &corev1.SecretVolumeSource{SecretName: flux.MungeSecret, DefaultMode: new(keyMode(mc))},
 		}})
 	}
 	if flux != nil && flux.State != nil {
@@ -61,20 +61,39 @@ func fluxVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Vo
 	return volumes
 }
 
+// keyMode returns the mode of keys: only root can read them if the agent is certainly root, as it must be if there are
+// users.
+func keyMode(mc *v1alpha2.MiniCluster) int32 {
+	if len(mc.Spec.Users) > 0 || runsAsRoot(mc) {
+		return modeOfRoot
+	}
+	return modeReadable
+}
+
+// runsAsRoot reports whether the spec says that the Flux container runs as root. Otherwise its image decides.
+func runsAsRoot(mc *v1alpha2.MiniCluster) bool {
+	if i := mc.FluxContainerIndex(); i >= 0 {
+		if s := mc.Spec.Containers[i].SecurityContext; s != nil && s.RunAsUser != nil {
+			return *s.RunAsUser == 0
+		}
+	}
+	pod := mc.Spec.Pod
+	return pod != nil && pod.SecurityContext != nil && pod.SecurityContext.RunAsUser != nil && *pod.SecurityContext.RunAsUser == 0
+}
+
 // credentialsVolume holds the certificate, the users' passwords where there are any, and the
 // agent's certificates, never ours. The certificate may be in a Secret of the user's own,
 // and the rest in ours.
 func credentialsVolume(mc *v1alpha2.MiniCluster) corev1.Volume {
-	key := modeReadable
+	key := keyMode(mc)
 	items := map[string][]corev1.KeyToPath{
-		CertificateSecretName(mc): {{Key: keyCertificate, Path: plan.FileCertificate, Mode: new(modeReadable)}},
+		CertificateSecretName(mc): {{Key: keyCertificate, Path: plan.FileCertificate, Mode: &key}},
 	}
 	own := func(file string, mode int32) {
 		items[SecretName(mc)] = append(items[SecretName(mc)], corev1.KeyToPath{Key: file, Path: file, Mode: &mode})
 	}
 	if len(mc.Spec.Users) > 0 {
 		own(plan.FilePasswords, modeOfRoot)
-		key = modeOfRoot // the agent is root where there are users, and they are not
 	}
 	own(control.KeyCA, modeReadable)
 	own(control.KeyServerCert, modeReadable)

@@ -1,0 +1,125 @@
+// Package brokerlog reads what a broker writes to its standard error: it removes the prefixes for syslog, and keeps the
+// errors for the report of a broker that ends.
+package brokerlog
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+)
+
+// line is a line that a broker logs: a severity of syslog(3), and the text.
+var line = regexp.MustCompile(`^<([0-7])>([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\[[^\]]+\]: .*)$`)
+
+const (
+	// severityError is LOG_ERR of syslog(3). Smaller numbers are worse.
+	severityError = 3
+	// maxLine is where a longer line is cut.
+	maxLine = 4096
+	// maxErrors bounds the errors that are kept.
+	maxErrors = 32
+	// recent is how old an error may be to be part of the report.
+	recent = 10 * time.Second
+	// drainTimeout bounds the wait for the rest of the output, which a process that the broker left behind keeps open.
+	drainTimeout = 300 * time.Millisecond
+)
+
+// Log is the output of one broker.
+type Log struct {
+	read  *os.File
+	write *os.File
+	// level is the severity up to which lines are written.
+	level int
+	done  chan struct{}
+
+	mu     sync.Mutex
+	errors []entry
+}
+
+type entry struct {
+	at   time.Time
+	text string
+}
+
+// New makes the Log of a broker whose lines up to a severity are written to out. A nil out discards them.
+func New(out io.Writer, level int) (*Log, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{read: read, write: write, level: level, done: make(chan struct{})}
+	go l.copy(out)
+	return l, nil
+}
+
+// File is the standard error of the broker. Started is called when the broker has it.
+func (l *Log) File() *os.File { return l.write }
+
+// Started closes the file for this process.
+func (l *Log) Started() { l.write.Close() }
+
+func (l *Log) copy(out io.Writer) {
+	defer close(l.done)
+	defer l.read.Close()
+	in := bufio.NewReaderSize(l.read, maxLine)
+	for {
+		text, err := in.ReadSlice('\n')
+		if len(text) > 0 {
+			text = l.filter(text)
+			if out != nil {
+				_, _ = out.Write(text) // a container whose log is gone has no use for it
+			}
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+// filter returns a line without its prefix, nothing if its severity is above the level, and keeps it if it is an error.
+func (l *Log) filter(text []byte) []byte {
+	full := strings.TrimSuffix(string(text), "\n")
+	severity, message := severityError, full // what Flux prints without logging it is an error
+	if found := line.FindStringSubmatch(full); found != nil {
+		severity, message = int(found[1][0]-'0'), found[2]
+		text = append([]byte(message), text[len(full):]...)
+		if severity > l.level {
+			text = nil
+		}
+	}
+	// That a step of the start failed says nothing that its own error does not.
+	if severity <= severityError && message != "" && !strings.Contains(message, " Exited (rc=") {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.errors = append(l.errors[max(0, len(l.errors)-maxErrors+1):], entry{time.Now(), message})
+	}
+	return text
+}
+
+// Errors returns the errors of the last seconds, "" if there are none: the first, which is the cause, and the last. The
+// broker must have ended.
+func (l *Log) Errors() string {
+	timer := time.NewTimer(drainTimeout)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+	case <-timer.C:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var lines []string
+	for _, e := range l.errors {
+		if time.Since(e.at) < recent {
+			lines = append(lines, e.text)
+		}
+	}
+	if len(lines) > 2 {
+		lines = []string{lines[0], lines[len(lines)-1]}
+	}
+	return strings.Join(lines, "; ")
+}
