@@ -46,18 +46,17 @@ func (r *runner) readyInstance(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	var err error
 	if submits(r.Plan.Lead.Mode) {
-		if err := r.readyJobs(ctx, o); err != nil {
-			return err
-		}
+		err = r.readyJobs(ctx, o)
 	}
 	if o.Restored {
 		// The archive may contain stopped queues. They start after the cancellation of jobs.
-		if err := r.fluxCommand(ctx, "queue", "start", "--all"); err != nil {
-			return fmt.Errorf("starting queues: %w", err)
+		if errStart := r.fluxCommand(ctx, "queue", "start", "--all"); errStart != nil {
+			err = errors.Join(err, fmt.Errorf("starting queues: %w", errStart))
 		}
 	}
-	return nil
+	return err
 }
 
 // readyJobs cancels the active jobs of earlier runs of the program.
@@ -116,11 +115,14 @@ func (r *runner) writeHistory(ctx context.Context, o Options, h jobHistory) erro
 	if err == nil {
 		err = atomicfile.Write(filepath.Join(o.State, fileJobHistory), text, 0o600, nil)
 	}
-	if err == nil && r.Plan.Archive.Path != "" {
-		err = r.fluxCommand(ctx, "kvs", "put", keyJobHistory+"="+string(text))
-	}
 	if err != nil {
 		return fmt.Errorf("recording the jobs that the program did not submit: %w", err)
+	}
+	if r.Plan.Archive.Path == "" {
+		return nil
+	}
+	if err := r.fluxCommand(ctx, "kvs", "put", keyJobHistory+"="+string(text)); err != nil {
+		klog.FromContext(ctx).Error(err, "Jobs that the program submits may run twice after a restore")
 	}
 	return nil
 }
