@@ -177,3 +177,16 @@ func TestInterruptedRestoreKeepsContent(t *testing.T) {
 	assert.Equal(t, 3, p.run("run"))
 	assert.Equal(t, "valuable", p.read("var/lib/flux/interrupted-restore-1-content.sqlite"))
 }
+
+// TestManyJobsOfThePreviousRun: command lines are limited.
+func TestManyJobsOfThePreviousRun(t *testing.T) {
+	p := newPod(t)
+	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "cd $FAKE_JOBS && seq 100000000000000000 100000000000002499 | xargs touch"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Len(t, p.jobs(), 2500)
+	p.write("var/lib/flux/content.sqlite", "")
+	p.plan.Lead.Command = "true"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Empty(t, p.jobs())
+	assert.Equal(t, 3, strings.Count(p.fluxLog(), "\ncancel --quiet "))
+}

@@ -24,6 +24,9 @@ var randomSignals = flag.Int("random-signals", 24, "number of pods that get a si
 // envFirst makes the test's program the first process of new namespaces, before it becomes the agent.
 const envFirst = "AGENT_TEST_FIRST"
 
+// envSmall is a directory on which a small file system is mounted.
+const envSmall = "AGENT_TEST_SMALL"
+
 // becomeFirst mounts /proc and becomes the agent. It returns only an error.
 func becomeFirst() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -31,6 +34,11 @@ func becomeFirst() error {
 	}
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return err
+	}
+	if dir := os.Getenv(envSmall); dir != "" {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=512k,mode=0777"); err != nil {
+			return err
+		}
 	}
 	environ := []string{}
 	for _, entry := range os.Environ() {
@@ -109,4 +117,20 @@ func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) (
 // process of a container with exit code 2. That takes about a millisecond.
 func (p *testPod) awaitHandlers() {
 	p.eventually("handlers", func() bool { return pod.Exists(p.path(plan.MarkerDir, "flux-container")) })
+}
+
+// TestFullVolume: the end of the program is recorded although the volume is full.
+func TestFullVolume(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for namespaces")
+	}
+	p := newPod(t)
+	require.NoError(t, os.MkdirAll(p.path("run"), 0o755))
+	p.env = append(p.env, envFirst+"=1", envSmall+"="+p.path("run"))
+	p.sys = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+	p.plan.Lead.Mode = plan.ModeLauncher
+	p.plan.Lead.Command = "! dd if=/dev/zero of=$FAKE_ROOT/run/fill bs=4k 2>$FAKE_ROOT/dd || exit 4; exit 3"
+	assert.Equal(t, 3, p.run("run"))
+	assert.Contains(t, p.read("dd"), "No space left on device")
+	assert.NotContains(t, p.stderr.String(), "Failed to record")
 }
