@@ -122,7 +122,7 @@ func TestRules(t *testing.T) {
 			assert.NotEmpty(t, rule.Annotations["description"], rule.Alert)
 		}
 	}
-	assert.Equal(t, 18, alerts)
+	assert.Equal(t, 19, alerts)
 }
 
 // TestAlerts evaluates the rules with promtool and the values in testdata.

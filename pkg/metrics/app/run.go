@@ -31,8 +31,8 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/version"    // build information
 )
 
-// Run runs the process until the context ends or a permanent error occurs, for example because an
-// APIService belongs to another server.
+// Run runs the process until the context ends or a permanent error occurs, for example because all
+// APIServices belong to other servers.
 func Run(ctx context.Context, o *Options) error {
 	config, err := o.ClientConfig("minicluster-metrics")
 	if err != nil {
@@ -48,7 +48,7 @@ func Run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	keeper, err := newKeeper(o, config, kube)
+	keeper, err := newKeeper(o, config, kube, registry)
 	if err != nil {
 		return err
 	}
@@ -149,24 +149,34 @@ func strip(obj any) (any, error) {
 	return obj, nil
 }
 
-func newKeeper(o *Options, config *rest.Config, kube kubernetes.Interface) (*serving.Keeper, error) {
+// apiVersions returns the API versions to register, and those that other flags would register.
+func (o *Options) apiVersions() (served, others []schema.GroupVersion) {
+	for _, api := range []struct {
+		gv     schema.GroupVersion
+		served bool
+	}{
+		{schema.GroupVersion{Group: "custom.metrics.k8s.io", Version: "v1beta1"}, o.serves(apiCustom)},
+		{schema.GroupVersion{Group: "custom.metrics.k8s.io", Version: "v1beta2"}, o.serves(apiCustom)},
+		{schema.GroupVersion{Group: "external.metrics.k8s.io", Version: "v1beta1"}, o.serves(apiExternal)},
+		{page.GroupVersion(), o.Page},
+	} {
+		if api.served {
+			served = append(served, api.gv)
+		} else {
+			others = append(others, api.gv)
+		}
+	}
+	return served, others
+}
+
+func newKeeper(o *Options, config *rest.Config, kube kubernetes.Interface, registry componentmetrics.KubeRegistry) (*serving.Keeper, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("creating the client of APIServices: %w", err)
 	}
-	var versions []schema.GroupVersion
-	if o.serves(apiCustom) {
-		versions = append(versions, schema.GroupVersion{Group: "custom.metrics.k8s.io", Version: "v1beta1"},
-			schema.GroupVersion{Group: "custom.metrics.k8s.io", Version: "v1beta2"})
-	}
-	if o.serves(apiExternal) {
-		versions = append(versions, schema.GroupVersion{Group: "external.metrics.k8s.io", Version: "v1beta1"})
-	}
-	if o.Page {
-		versions = append(versions, page.GroupVersion())
-	}
+	versions, obsolete := o.apiVersions()
 	return serving.NewKeeper(serving.Options{
-		Kube: kube, Dynamic: client, Secret: o.SecretName, Owner: o.APIServiceOwner, Versions: versions,
+		Kube: kube, Dynamic: client, Secret: o.SecretName, Owner: o.APIServiceOwner, Versions: versions, Obsolete: obsolete, Registry: registry,
 		Backend:  serving.Backend{Namespace: o.Namespace, Name: o.ServiceName, Port: o.ServicePort},
 		CertFile: o.CertFile, KeyFile: o.KeyFile, CAFile: o.CAFile,
 	}), nil

@@ -18,6 +18,8 @@ import (
 
 // answer is the result of a query: a value for each series.
 type answer struct {
+	// at is the time at which the result was received.
+	at     time.Time
 	series []series
 	// of maps the namespace and the name of an object to its series. External metrics have no name.
 	of map[types.NamespacedName][]int
@@ -36,8 +38,8 @@ type series struct {
 
 // newAnswer groups the samples of a vector by the objects that they describe.
 func newAnswer(d *definition, vector model.Vector) (*answer, error) {
-	a := &answer{series: make([]series, 0, len(vector)), of: make(map[types.NamespacedName][]int, len(vector))}
 	now := time.Now()
+	a := &answer{at: now, series: make([]series, 0, len(vector)), of: make(map[types.NamespacedName][]int, len(vector))}
 	for _, sample := range vector {
 		if sample == nil {
 			return nil, errors.New("the response of Prometheus contains an empty sample")
@@ -90,6 +92,14 @@ func (a *answer) selected(object types.NamespacedName, selector labels.Selector)
 		}
 	}
 	return found
+}
+
+// whenEmpty returns the value of an object without a series; nil if the definition has none.
+func (a *answer) whenEmpty(d *definition) *series {
+	if d.Empty == nil {
+		return nil
+	}
+	return &series{value: *d.Empty, at: a.at}
 }
 
 // missing explains why an object has no value.

@@ -28,19 +28,28 @@ type Connection struct {
 	BearerTokenFile string
 	// CAFile is a file with the certificate authorities of the server; "" selects those of the system.
 	CAFile string
+	// CertFile and KeyFile are files with a client certificate, which is reloaded; "" disables it.
+	CertFile, KeyFile string
+	// UsernameFile and PasswordFile are files with credentials for basic authentication, which are reloaded every minute;
+	// "" disables it.
+	UsernameFile, PasswordFile string
+	// HeadersFile is a file with headers to send, one per line, such as "X-Scope-OrgID: team". It is reloaded every minute;
+	// "" disables it.
+	HeadersFile string
 }
 
 // Connect returns a client. It sends no request.
 func Connect(c Connection) (promv1.API, error) {
 	// The transport of client-go reloads tokens and certificate authorities.
 	transport, err := rest.TransportFor(&rest.Config{
-		BearerTokenFile: c.BearerTokenFile, TLSClientConfig: rest.TLSClientConfig{CAFile: c.CAFile},
+		BearerTokenFile: c.BearerTokenFile,
+		TLSClientConfig: rest.TLSClientConfig{CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the connection to Prometheus: %w", err)
 	}
 	client, err := api.NewClient(api.Config{Address: c.URL, Client: &http.Client{
-		Transport: bounded{transport},
+		Transport: newCredentials(c, bounded{transport}),
 		// The credentials must not be sent to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}})
@@ -94,7 +103,7 @@ func ask(ctx context.Context, prometheus promv1.API, d *definition, timeout time
 	}
 	// Prometheus before 3.0 returns infos, such as one about the name of a counter, as warnings.
 	warnings = slices.DeleteFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "PromQL info:") })
-	if len(warnings) > 0 {
+	if len(warnings) > 0 && d.Warnings != warningsAccept {
 		return nil, fmt.Errorf("Prometheus returned a warning: %s", strings.Join(warnings, "; "))
 	}
 	switch v := value.(type) {

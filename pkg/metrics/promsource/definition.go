@@ -3,6 +3,7 @@ package promsource
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/prometheus/common/model"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/metrics"
 )
 
 // object is the type of object that the values of a query describe.
@@ -62,7 +64,17 @@ type definition struct {
 	// NameLabel is the label with the name of the object. It defaults to "pod", "service" or
 	// "minicluster".
 	NameLabel string `json:"nameLabel"`
+	// Empty is the value of an object without a series. If unset, it is an error.
+	Empty *float64 `json:"empty"`
+	// Warnings is what to do with a result that has warnings: reject (the default) or accept.
+	Warnings string `json:"warnings"`
 }
+
+// Values of definition.Warnings.
+const (
+	warningsReject = "reject"
+	warningsAccept = "accept"
+)
 
 // decode parses an entry strictly and sets defaults. Of an invalid entry it returns the valid fields.
 func decode(name, text string) (definition, error) {
@@ -100,6 +112,10 @@ func (d *definition) complete() error {
 		return errors.New("metric: must not be empty")
 	case len(content.IsPathSegmentName(d.Metric)) > 0:
 		return fmt.Errorf("metric: %q: %s", d.Metric, content.IsPathSegmentName(d.Metric)[0])
+	case d.Empty != nil && math.Abs(*d.Empty) > metrics.MaxValue:
+		return fmt.Errorf("empty: %g: must be at most %g", *d.Empty, float64(metrics.MaxValue))
+	case d.Warnings != "" && d.Warnings != warningsReject && d.Warnings != warningsAccept:
+		return fmt.Errorf("warnings: %q: must be %s or %s", d.Warnings, warningsReject, warningsAccept)
 	case d.Object == external && d.NameLabel != "":
 		return errors.New("nameLabel: must not be set for external metrics, which describe no object")
 	}

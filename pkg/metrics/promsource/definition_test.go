@@ -14,13 +14,13 @@ func TestDecode(t *testing.T) {
 		want definition
 		err  string
 	}{
-		{text: "query: up\nobject: pods", want: definition{"up", pods, "m", "namespace", "pod"}},
-		{text: "{query: up, object: services}", want: definition{"up", services, "m", "namespace", "service"}},
-		{text: "query: up\nobject: miniclusters\nmetric: other", want: definition{"up", miniClusters, "other", "namespace", "minicluster"}},
-		{text: "query: up\nobject: external", want: definition{"up", external, "m", "", ""}},
-		{text: "query: up\nobject: external\nnamespaceLabel: ns", want: definition{"up", external, "m", "ns", ""}},
-		{text: "query: up\nobject: pods\nnamespaceLabel: ns\nnameLabel: kubernetes_pod_name", want: definition{"up", pods, "m", "ns", "kubernetes_pod_name"}},
-		{text: "---\n# of what\nquery: |\n  sum by (namespace, pod) (\n    up)\nobject: pods", want: definition{"sum by (namespace, pod) (\n  up)\n", pods, "m", "namespace", "pod"}},
+		{text: "query: up\nobject: pods", want: definition{"up", pods, "m", "namespace", "pod", nil, ""}},
+		{text: "{query: up, object: services}", want: definition{"up", services, "m", "namespace", "service", nil, ""}},
+		{text: "query: up\nobject: miniclusters\nmetric: other", want: definition{"up", miniClusters, "other", "namespace", "minicluster", nil, ""}},
+		{text: "query: up\nobject: external", want: definition{"up", external, "m", "", "", nil, ""}},
+		{text: "query: up\nobject: external\nnamespaceLabel: ns", want: definition{"up", external, "m", "ns", "", nil, ""}},
+		{text: "query: up\nobject: pods\nnamespaceLabel: ns\nnameLabel: kubernetes_pod_name", want: definition{"up", pods, "m", "ns", "kubernetes_pod_name", nil, ""}},
+		{text: "---\n# of what\nquery: |\n  sum by (namespace, pod) (\n    up)\nobject: pods", want: definition{"sum by (namespace, pod) (\n  up)\n", pods, "m", "namespace", "pod", nil, ""}},
 
 		{text: "", err: "query: must be set"},
 		{text: "up", err: "must be a YAML document with the fields query and object"},

@@ -111,6 +111,8 @@ func vector(series ...string) http.HandlerFunc {
 
 // world is a source that the test loads.
 type world struct {
+	// anyTime allows values with any time.
+	anyTime bool
 	*Source
 	*server
 	registry componentmetrics.KubeRegistry
@@ -174,7 +176,9 @@ func (w *world) ask(t testing.TB, path, metric, selector, metricSelector string)
 	}
 	var texts []string
 	for _, v := range values {
-		assert.EqualValues(t, at, v.At.Unix(), "values have the time that Prometheus says")
+		if !w.anyTime {
+			assert.EqualValues(t, at, v.At.Unix(), "values have the time that Prometheus says")
+		}
 		text := v.Quantity.String()
 		if resource != string(external) {
 			assert.Equal(t, "ns", v.Namespace)
@@ -366,6 +370,39 @@ func TestAnAnswerIsUsedForAnInterval(t *testing.T) {
 	_, err = w.ask(t, "pods/a", "m", "", "")
 	require.ErrorContains(t, err, "no value for Pod ns/a", "a series that is gone is not kept")
 	assert.Equal(t, 4, w.times("q"))
+}
+
+// TestEmptyAndWarnings: a query can define the value of an object without a series, and accept warnings.
+func TestEmptyAndWarnings(t *testing.T) {
+	w := newWorld(t)
+	w.anyTime = true
+	w.answer("none", says(`{"resultType":"vector","result":[]}`))
+	w.answer("partial", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"namespace":"ns","pod":"a"},"value":[%d,"1"]}]},
+			"warnings":["a store is down"]}`, at)
+	})
+	w.set(t, map[string]string{
+		"none":     "{query: none, object: services, empty: 0}",
+		"external": "{query: none, object: external, empty: 2.5}",
+		"strict":   "{query: partial, object: pods, warnings: reject}",
+		"tolerant": "{query: partial, object: pods, warnings: accept, empty: 7}",
+		"wrong":    "{query: none, object: pods, warnings: ignore}",
+		"huge":     "{query: none, object: pods, empty: 1e16}",
+	})
+	for path, want := range map[string]string{
+		"services/web none": "Service web=0", "external external": "2500m", "pods/a tolerant": "Pod a=1", "pods/b tolerant": "Pod b=7",
+	} {
+		name, metric, _ := strings.Cut(path, " ")
+		got, err := w.ask(t, name, metric, "", "")
+		require.NoError(t, err, path)
+		assert.Contains(t, got, want, path)
+	}
+	for metric, want := range map[string]string{
+		"strict": "Prometheus returned a warning: a store is down", "wrong": `warnings: "ignore": must be reject or accept`, "huge": "empty: 1e+16: must be at most 1e+15",
+	} {
+		_, err := w.ask(t, "pods/a", metric, "", "")
+		require.ErrorContains(t, err, want)
+	}
 }
 
 // TestPromQLInfo: before version 3, Prometheus had its remarks among the warnings.

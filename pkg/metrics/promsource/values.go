@@ -121,6 +121,9 @@ func (s *Source) names(d *definition, answer *answer, q metrics.Query) ([]string
 func customValue(d *definition, answer *answer, name types.NamespacedName, selector labels.Selector) (metrics.Value, error) {
 	kind := d.Object.kind()
 	found := answer.selected(name, selector)
+	if s := answer.whenEmpty(d); s != nil && len(found) == 0 {
+		found = append(found, s)
+	}
 	switch len(found) {
 	case 0:
 		return metrics.Value{}, fmt.Errorf("no value for %s %s: %s", kind.Kind, name, answer.missing(selector))
@@ -147,6 +150,9 @@ func (s *Source) external(ctx context.Context, query *query, q metrics.ExternalQ
 		whose.Namespace = q.Namespace
 	}
 	found := answer.selected(whose, q.Selector)
+	if s := answer.whenEmpty(&query.definition); s != nil && len(found) == 0 {
+		found = append(found, s)
+	}
 	if len(found) == 0 {
 		if whose.Namespace != "" {
 			return nil, fmt.Errorf("no value for namespace %s: %s", whose.Namespace, answer.missing(q.Selector))

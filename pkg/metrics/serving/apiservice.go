@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/klog/v2"
+)
+
+// Label of the APIServices that this server creates.
+const (
+	labelManagedBy = "app.kubernetes.io/managed-by"
+	managedBy      = "minicluster-metrics"
 )
 
 // The resources of APIServices and of their owner.
@@ -46,16 +53,52 @@ type registration struct {
 	// owner is the ClusterRole that owns the APIServices, so that they are deleted with it.
 	owner    string
 	versions []schema.GroupVersion
+	// obsolete are versions that the server does not serve, but may have registered with other flags.
+	obsolete []schema.GroupVersion
 }
 
-// ensure creates every APIService, or updates it if it differs.
-func (r registration) ensure(ctx context.Context, authorities []byte) error {
+// ensure creates every APIService, or updates it if it differs. It returns the APIs that belong to other servers, which
+// do not affect the others.
+func (r registration) ensure(ctx context.Context, authorities []byte) (map[schema.GroupVersion]*ConflictError, error) {
+	conflicts := map[schema.GroupVersion]*ConflictError{}
+	var errs []error
 	for i, gv := range r.versions {
-		if err := r.ensureOne(ctx, gv, int64(100+i), authorities); err != nil {
-			return err
+		err := r.ensureOne(ctx, gv, int64(100+i), authorities)
+		if conflict := new(ConflictError); errors.As(err, &conflict) {
+			conflicts[gv] = conflict
+		} else if err != nil {
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return conflicts, errors.Join(errs...)
+}
+
+// removeObsolete deletes the APIServices of this server that it no longer serves. The API server would report them as
+// unavailable, and deleting a namespace would wait for them.
+func (r registration) removeObsolete(ctx context.Context) error {
+	var errs []error
+	for _, gv := range r.obsolete {
+		name := gv.Version + "." + gv.Group
+		found, err := r.client.Resource(apiServices).Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			continue
+		case err != nil:
+			errs = append(errs, fmt.Errorf("getting APIService %s: %w", name, err))
+			continue
+		case r.conflict(found) != nil || found.GetLabels()[labelManagedBy] != managedBy:
+			continue
+		}
+		err = r.client.Resource(apiServices).Delete(ctx, name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: new(found.GetUID()), ResourceVersion: new(found.GetResourceVersion())},
+		})
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("deleting APIService %s: %w", name, err))
+			continue
+		}
+		klog.FromContext(ctx).Info("Deleted an APIService that is no longer served", "apiService", name)
+	}
+	return errors.Join(errs...)
 }
 
 func (r registration) ensureOne(ctx context.Context, gv schema.GroupVersion, priority int64, authorities []byte) error {
@@ -85,21 +128,26 @@ func (r registration) ensureOne(ctx context.Context, gv schema.GroupVersion, pri
 	return r.update(ctx, found, authorities)
 }
 
-// check returns a ConflictError if an APIService belongs to another server.
+// check returns a ConflictError if all APIServices belong to other servers.
 func (r registration) check(ctx context.Context) error {
+	var first error
 	for _, gv := range r.versions {
 		found, err := r.client.Resource(apiServices).Get(ctx, gv.Version+"."+gv.Group, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			continue
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("getting APIService %s.%s: %w", gv.Version, gv.Group, err)
 		}
-		if err := r.conflict(found); err != nil {
-			return err
+		err = r.conflict(found)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
 		}
 	}
-	return nil
+	return first
 }
 
 func (r registration) conflict(found *unstructured.Unstructured) error {
@@ -146,7 +194,7 @@ func (r registration) object(ctx context.Context, gv schema.GroupVersion, priori
 		"apiVersion": apiServices.GroupVersion().String(), "kind": "APIService",
 		"metadata": map[string]any{
 			"name":   gv.Version + "." + gv.Group,
-			"labels": map[string]any{"app.kubernetes.io/managed-by": "minicluster-metrics"},
+			"labels": map[string]any{labelManagedBy: managedBy},
 		},
 		"spec": map[string]any{
 			"group": gv.Group, "version": gv.Version, "groupPriorityMinimum": int64(100), "versionPriority": priority,

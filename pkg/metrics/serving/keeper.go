@@ -3,7 +3,6 @@ package serving
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/component-base/metrics"
 	"k8s.io/klog/v2"
 )
 
@@ -33,6 +33,10 @@ type Options struct {
 	Owner string
 	// Versions are the API versions to register.
 	Versions []schema.GroupVersion
+	// Obsolete are the API versions whose APIServices are deleted if they belong to this server.
+	Obsolete []schema.GroupVersion
+	// Registry for the metric of registered APIs, or nil.
+	Registry metrics.KubeRegistry
 }
 
 // Keeper renews the serving certificate and keeps the APIServices up to date.
@@ -40,6 +44,9 @@ type Keeper struct {
 	options      Options
 	secret       secret
 	registration registration
+	observe      *observer
+	// lost are the APIs that belong to other servers.
+	lost map[schema.GroupVersion]*ConflictError
 
 	mu        sync.Mutex
 	serving   pair
@@ -56,12 +63,13 @@ func NewKeeper(o Options) *Keeper {
 			client: o.Kube.CoreV1().Secrets(o.Backend.Namespace), name: o.Secret,
 			names: []string{o.Backend.Name + "." + o.Backend.Namespace + ".svc", o.Backend.Name + "." + o.Backend.Namespace + ".svc.cluster.local"},
 		},
-		registration: registration{client: o.Dynamic, backend: o.Backend, owner: o.Owner, versions: o.Versions},
+		registration: registration{client: o.Dynamic, backend: o.Backend, owner: o.Owner, versions: o.Versions, obsolete: o.Obsolete},
+		observe:      newObserver(o.Registry),
 	}
 }
 
-// Prepare loads or generates the certificate. Call it before serving. If an APIService belongs to
-// another server, it changes nothing and returns a ConflictError.
+// Prepare loads or generates the certificate. Call it before serving. If all APIServices belong to
+// other servers, it changes nothing and returns a ConflictError.
 func (k *Keeper) Prepare(ctx context.Context) error {
 	if err := k.registration.check(ctx); err != nil {
 		return err
@@ -75,17 +83,14 @@ func (k *Keeper) Prepare(ctx context.Context) error {
 }
 
 // Run registers the APIs, and keeps the certificate and the APIServices up to date until the context
-// ends. It returns a ConflictError if an APIService belongs to another server, and retries after any
-// other error.
+// ends. It retries after errors. An API that another server takes over is lost until its APIService is
+// deleted; the other APIs are not affected.
 func (k *Keeper) Run(ctx context.Context) error {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
 		pause := ticker.C
 		if err := k.Once(ctx); err != nil && ctx.Err() == nil {
-			if conflict := new(ConflictError); errors.As(err, &conflict) {
-				return err
-			}
 			klog.FromContext(ctx).Error(err, "Failed to update the serving certificate or the APIServices, retrying")
 			pause = time.After(period / 12)
 		}
@@ -104,16 +109,34 @@ func (k *Keeper) Once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.registration.ensure(ctx, p.authorities); err != nil {
+	conflicts, err := k.registration.ensure(ctx, p.authorities)
+	k.report(ctx, conflicts)
+	if err != nil {
 		return err
 	}
 	k.use(p)
-	return nil
+	return k.registration.removeObsolete(ctx)
+}
+
+// report records which APIs belong to other servers, and logs changes.
+func (k *Keeper) report(ctx context.Context, conflicts map[schema.GroupVersion]*ConflictError) {
+	logger := klog.FromContext(ctx)
+	for _, gv := range k.options.Versions {
+		conflict := conflicts[gv]
+		k.observe.registered(gv, conflict == nil)
+		switch {
+		case conflict != nil && k.lost[gv] == nil:
+			logger.Error(conflict, "Lost an API to another server", "api", gv)
+		case conflict == nil && k.lost[gv] != nil:
+			logger.Info("Registered an API again", "api", gv)
+		}
+	}
+	k.lost = conflicts
 }
 
 func (k *Keeper) load(ctx context.Context) (pair, error) {
 	if k.options.CertFile == "" {
-		return k.secret.pair(ctx, time.Now())
+		return k.secret.pair(ctx, time.Now(), k.current())
 	}
 	var p pair
 	for path, to := range map[string]*[]byte{k.options.CertFile: &p.certificate, k.options.KeyFile: &p.key, k.options.CAFile: &p.authorities} {
@@ -124,6 +147,12 @@ func (k *Keeper) load(ctx context.Context) (pair, error) {
 		*to = content
 	}
 	return p, nil
+}
+
+func (k *Keeper) current() pair {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.serving
 }
 
 func (k *Keeper) use(p pair) {

@@ -3,6 +3,7 @@ package serving
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,11 +24,11 @@ type secret struct {
 	names  []string
 }
 
-// pair returns the pair in the Secret. It generates one if the Secret is missing, invalid or about to
-// expire.
-func (s secret) pair(ctx context.Context, now time.Time) (pair, error) {
+// pair returns the pair in the Secret. If the Secret is missing or invalid, it stores the current pair, which all
+// replicas serve, so that nobody is interrupted. It generates a pair if that is about to expire as well.
+func (s secret) pair(ctx context.Context, now time.Time, current pair) (pair, error) {
 	for {
-		p, err := s.try(ctx, now)
+		p, err := s.try(ctx, now, current)
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
 			return p, err
 		}
@@ -38,7 +39,7 @@ func (s secret) pair(ctx context.Context, now time.Time) (pair, error) {
 	}
 }
 
-func (s secret) try(ctx context.Context, now time.Time) (pair, error) {
+func (s secret) try(ctx context.Context, now time.Time, current pair) (pair, error) {
 	found, err := s.client.Get(ctx, s.name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return pair{}, fmt.Errorf("getting the serving certificate: %w", err)
@@ -54,9 +55,12 @@ func (s secret) try(ctx context.Context, now time.Time) (pair, error) {
 		}
 		why = problem.Error()
 	}
-	fresh, err := newPair(s.names, old.authorities, now)
-	if err != nil {
-		return pair{}, err
+	fresh := current
+	if current.check(s.names, now) != nil {
+		trusted := append(slices.Clone(old.authorities), current.authorities...)
+		if fresh, err = newPair(s.names, trusted, now); err != nil {
+			return pair{}, err
+		}
 	}
 	data := map[string][]byte{corev1.TLSCertKey: fresh.certificate, corev1.TLSPrivateKeyKey: fresh.key, authoritiesKey: fresh.authorities}
 	if exists {
@@ -71,6 +75,6 @@ func (s secret) try(ctx context.Context, now time.Time) (pair, error) {
 	if err != nil {
 		return pair{}, fmt.Errorf("storing the serving certificate: %w", err)
 	}
-	klog.FromContext(ctx).Info("Generated a serving certificate", "secret", s.name, "reason", why)
+	klog.FromContext(ctx).Info("Stored a serving certificate", "secret", s.name, "reason", why)
 	return fresh, nil
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/component-base/metrics"
 )
 
 var names = []string{"minicluster-metrics.minicluster-system.svc"}
@@ -58,7 +59,7 @@ func TestReplicasShareOneCertificate(t *testing.T) {
 	for i := range pairs {
 		wg.Go(func() {
 			var err error
-			pairs[i], err = s.pair(t.Context(), time.Now())
+			pairs[i], err = s.pair(t.Context(), time.Now(), pair{})
 			assert.NoError(t, err)
 		})
 	}
@@ -66,7 +67,7 @@ func TestReplicasShareOneCertificate(t *testing.T) {
 	for _, p := range pairs {
 		assert.Equal(t, string(pairs[0].certificate), string(p.certificate))
 	}
-	later, err := s.pair(t.Context(), time.Now().Add(Lifetime))
+	later, err := s.pair(t.Context(), time.Now().Add(Lifetime), pairs[0])
 	require.NoError(t, err)
 	assert.NotEqual(t, string(pairs[0].certificate), string(later.certificate))
 }
@@ -118,10 +119,17 @@ func TestKeeperRegisters(t *testing.T) {
 	assert.False(t, insecure)
 }
 
-func TestKeeperRefusesWhatIsHeld(t *testing.T) {
+// TestLostAPI: an API that another server takes over is left alone, and the other APIs are not affected.
+func TestLostAPI(t *testing.T) {
+	registry := metrics.NewKubeRegistry()
 	k := newKeeper(t, "minicluster-metrics", owner)
+	k.observe = newObserver(registry)
+	external := schema.GroupVersion{Group: "external.metrics.k8s.io", Version: "v1beta1"}
+	k.options.Versions = append(k.options.Versions, external)
+	k.registration.versions = k.options.Versions
 	require.NoError(t, k.Once(t.Context()))
 	before := k.registered(t)
+	resource := k.options.Dynamic.Resource(apiServices)
 	for service, want := range map[string]any{
 		"Service monitoring/prometheus-adapter": map[string]any{"namespace": "monitoring", "name": "prometheus-adapter", "port": int64(443)},
 		"the API server of Kubernetes":          nil,
@@ -132,14 +140,92 @@ func TestKeeperRefusesWhatIsHeld(t *testing.T) {
 		} else {
 			require.NoError(t, unstructured.SetNestedField(other.Object, want, "spec", "service"))
 		}
-		_, err := k.options.Dynamic.Resource(apiServices).Update(t.Context(), other, metav1.UpdateOptions{})
+		_, err := resource.Update(t.Context(), other, metav1.UpdateOptions{})
 		require.NoError(t, err)
-		err = k.Run(t.Context())
-		conflict := new(ConflictError)
-		require.ErrorAs(t, err, &conflict)
-		assert.Equal(t, service, conflict.Owner)
-		assert.ErrorContains(t, err, "v1beta2.custom.metrics.k8s.io belongs to "+service)
-		assert.Equal(t, other.Object["spec"], k.registered(t).Object["spec"], "it is left alone")
+		require.NoError(t, resource.Delete(t.Context(), "v1beta1.external.metrics.k8s.io", metav1.DeleteOptions{}))
+		require.NoError(t, k.Once(t.Context()))
+		assert.Equal(t, other.Object["spec"], k.registered(t).Object["spec"], "it is not changed")
+		_, err = resource.Get(t.Context(), "v1beta1.external.metrics.k8s.io", metav1.GetOptions{})
+		require.NoError(t, err, "the other API is registered again")
+		lost := k.lost[schema.GroupVersion{Group: "custom.metrics.k8s.io", Version: "v1beta2"}]
+		assert.Equal(t, service, lost.Owner)
+		assert.ErrorContains(t, lost, "v1beta2.custom.metrics.k8s.io belongs to "+service)
+		assert.Equal(t, map[string]float64{"custom.metrics.k8s.io/v1beta2": 0, "external.metrics.k8s.io/v1beta1": 1}, gather(t, registry))
+	}
+	require.NoError(t, resource.Delete(t.Context(), "v1beta2.custom.metrics.k8s.io", metav1.DeleteOptions{}))
+	require.NoError(t, k.Once(t.Context()))
+	assert.InDelta(t, 1, gather(t, registry)["custom.metrics.k8s.io/v1beta2"], 0, "the other server has been removed")
+	assert.Empty(t, k.lost)
+}
+
+func gather(t *testing.T, registry metrics.KubeRegistry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	values := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			values[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+// TestPrepareConflict: if all APIs belong to other servers, there is nothing to serve.
+func TestPrepareConflict(t *testing.T) {
+	k := newKeeper(t, "minicluster-metrics", owner)
+	require.NoError(t, k.Once(t.Context()))
+	k.registration.backend.Name = "other"
+	conflict := new(ConflictError)
+	require.ErrorAs(t, k.Prepare(t.Context()), &conflict)
+	assert.Equal(t, "Service minicluster-system/minicluster-metrics", conflict.Owner)
+	k.registration.versions = append(k.registration.versions, schema.GroupVersion{Group: "external.metrics.k8s.io", Version: "v1beta1"})
+	require.NoError(t, k.Prepare(t.Context()), "the other API is free")
+}
+
+// TestObsoleteAPIs: an APIService that is no longer served is deleted, unless it belongs to another server.
+func TestObsoleteAPIs(t *testing.T) {
+	k := newKeeper(t, "minicluster-metrics", owner)
+	require.NoError(t, k.Once(t.Context()))
+	k.registration.versions, k.registration.obsolete = nil, k.registration.versions
+	k.registration.backend.Name = "other"
+	require.NoError(t, k.Once(t.Context()))
+	k.registered(t)
+	k.registration.backend.Name = "minicluster-metrics"
+	require.NoError(t, k.Once(t.Context()))
+	_, err := k.options.Dynamic.Resource(apiServices).Get(t.Context(), "v1beta2.custom.metrics.k8s.io", metav1.GetOptions{})
+	assert.True(t, apierrors.IsNotFound(err))
+	require.NoError(t, k.Once(t.Context()), "there is nothing to delete")
+}
+
+// TestDeletedSecret: a deleted or damaged Secret is restored with the certificate that all replicas serve.
+func TestDeletedSecret(t *testing.T) {
+	k := newKeeper(t, "minicluster-metrics", owner)
+	require.NoError(t, k.Once(t.Context()))
+	certificate, _ := k.CurrentCertKeyContent()
+	bundle, _, _ := unstructured.NestedString(k.registered(t).Object, "spec", "caBundle")
+	secrets := k.options.Kube.CoreV1().Secrets("minicluster-system")
+	for name, damage := range map[string]func() error{
+		"deleted": func() error { return secrets.Delete(t.Context(), "serving", metav1.DeleteOptions{}) },
+		"damaged": func() error {
+			found, err := secrets.Get(t.Context(), "serving", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			found.Data = nil
+			_, err = secrets.Update(t.Context(), found, metav1.UpdateOptions{})
+			return err
+		},
+	} {
+		require.NoError(t, damage())
+		require.NoError(t, k.Once(t.Context()), name)
+		found, err := secrets.Get(t.Context(), "serving", metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, string(certificate), string(found.Data["tls.crt"]), name)
+		now, _ := k.CurrentCertKeyContent()
+		assert.Equal(t, string(certificate), string(now), name)
+		trusted, _, _ := unstructured.NestedString(k.registered(t).Object, "spec", "caBundle")
+		assert.Equal(t, bundle, trusted, name)
 	}
 }
 

@@ -24,7 +24,7 @@ type Metric struct {
 func tables() map[string][]string {
 	return map[string][]string{
 		"docs/operations.md":    {"## Metrics", "## Health and metrics of Flux"},
-		"docs/metrics.md":       {"## Its own metrics"},
+		"docs/metrics.md":       {"## Metrics of the server"},
 		"docs/opportunistic.md": {"## Metrics"},
 	}
 }
