@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -41,9 +39,6 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 		Logging:            loggingPlan(mc, p.Layout),
 		GracePeriodSeconds: grace,
 		HTTPPort:           HTTPPort(mc),
-	}
-	if pod := mc.Spec.Pod; pod != nil {
-		out.Restarts = pod.RestartPolicy == corev1.RestartPolicyOnFailure || pod.RestartPolicy == corev1.RestartPolicyAlways
 	}
 	for _, user := range mc.Spec.Users {
 		out.Users = append(out.Users, user.Name)

@@ -77,7 +77,7 @@ type Decision struct {
 // Event is a reason and a message.
 type Event struct{ Reason, Message string }
 
-// Reasons of events.
+// Reasons of the events about a Job that shrinks although ranks are not idle.
 const (
 	ReasonTimedOut = "DrainTimedOut"
 	ReasonSkipped  = "DrainSkipped"

@@ -51,14 +51,14 @@ func TestClusterCollector(t *testing.T) {
 minicluster_status_condition{condition="Accepted",reason="NoStatus",status="Unknown"} 1
 minicluster_status_condition{condition="Accepted",reason="Valid",status="True"} 1
 minicluster_status_condition{condition="Ready",reason="CertificateLost",status="False"} 1
+minicluster_status_condition{condition="Ready",reason="NotReady",status="False"} 2
 minicluster_status_condition{condition="Ready",reason="Ready",status="True"} 1
-minicluster_status_condition{condition="Ready",reason="Starting",status="False"} 2
 # HELP minicluster_status_condition_oldest_timestamp_seconds Since when the condition has had this status, of the MiniCluster where that is longest, in seconds since 1970.
 # TYPE minicluster_status_condition_oldest_timestamp_seconds gauge
 minicluster_status_condition_oldest_timestamp_seconds{condition="Accepted",reason="NoStatus",status="Unknown"} 50
 minicluster_status_condition_oldest_timestamp_seconds{condition="Accepted",reason="Valid",status="True"} 10
 minicluster_status_condition_oldest_timestamp_seconds{condition="Ready",reason="CertificateLost",status="False"} 100
+minicluster_status_condition_oldest_timestamp_seconds{condition="Ready",reason="NotReady",status="False"} 200
 minicluster_status_condition_oldest_timestamp_seconds{condition="Ready",reason="Ready",status="True"} 400
-minicluster_status_condition_oldest_timestamp_seconds{condition="Ready",reason="Starting",status="False"} 200
 `, exposed())
 }

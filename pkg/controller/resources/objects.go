@@ -7,8 +7,9 @@ import (
 	"slices"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
@@ -64,14 +65,29 @@ func buildClusterVolumes(mc *v1alpha2.MiniCluster) ([]runtime.Object, error) {
 	return objects, nil
 }
 
-// setKinds writes into objects what they are, as documents have it.
+// setKinds sets the kinds of objects, which documents have and typed objects do not.
 func setKinds(objects []runtime.Object) error {
 	for _, o := range objects {
-		kinds, _, err := scheme.Scheme.ObjectKinds(o)
-		if err != nil {
-			return fmt.Errorf("finding the kind of an object: %w", err)
+		kind, group := "", corev1.SchemeGroupVersion
+		switch o.(type) {
+		case *corev1.Service:
+			kind = "Service"
+		case *corev1.Secret:
+			kind = "Secret"
+		case *corev1.ConfigMap:
+			kind = "ConfigMap"
+		case *corev1.Pod:
+			kind = "Pod"
+		case *corev1.PersistentVolume:
+			kind = "PersistentVolume"
+		case *corev1.PersistentVolumeClaim:
+			kind = "PersistentVolumeClaim"
+		case *batchv1.Job:
+			kind, group = "Job", batchv1.SchemeGroupVersion
+		default:
+			return fmt.Errorf("no kind is known for %T", o)
 		}
-		o.GetObjectKind().SetGroupVersionKind(kinds[0])
+		o.GetObjectKind().SetGroupVersionKind(group.WithKind(kind))
 	}
 	return nil
 }
