@@ -184,7 +184,7 @@ func TestPodsAreRefused(t *testing.T) {
 		[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	f.Create(t, "refused", 2)
-	f.waitFor("refused", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsRejected, "2 pods can't be made", `violates PodSecurity "restricted`, "correct what the message names")
+	f.waitFor("refused", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsRejected, "2 pods can't be created", `violates PodSecurity "restricted`, "correct what the message names")
 	pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Empty(t, pods.Items, "what is made for trial is not made")

@@ -109,7 +109,7 @@ func TestBrowser(t *testing.T) {
 	f.SetSize(t, "seen", 3)
 	f.say(b, row+`[data-of=size]`, "3")
 	f.say(b, row+`[data-of=ready]`, "3")
-	f.say(b, "#changes tbody tr", "3, was 1")
+	f.say(b, "#changes tbody tr", "Requested size changed from 1 to 3")
 	var kept []bool
 	b.Eval(&kept, `return [window.untouched === true, document.querySelector('#capacity details').open, document.activeElement === document.querySelector('#capacity summary')]`)
 	assert.Equal(t, []bool{true, true, true}, kept, "the same page, the table is open, the focus is where it was")
@@ -122,7 +122,7 @@ func TestBrowser(t *testing.T) {
 	// One of its own, by its name, and back.
 	b.Eval(nil, fmt.Sprintf(`document.querySelector('tr[id="row/%s"] a').click()`, name))
 	f.say(b, "#sizes figure h3", name)
-	assert.Contains(t, b.Text("#sizes"), "Show the first ones")
+	assert.Contains(t, b.Text("#sizes"), "Show the first MiniClusters")
 
 	// Light and dark, with enough contrast; and narrow.
 	var brightness []float64
