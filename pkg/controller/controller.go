@@ -73,6 +73,7 @@ type Controller struct {
 	consistency       *consistency
 	throttle          *status.Throttle
 	diagnosisSchedule *diagnosis.Schedule
+	recovery          *recoveries
 	steps             []step
 
 	joins                   *agents.JoinClient
@@ -109,6 +110,7 @@ func newController(o Options, bg background) (*Controller, error) {
 		limiters:          newLimiters(),
 		throttle:          status.NewThrottle(o.Clock),
 		diagnosisSchedule: diagnosis.NewSchedule(o.Clock, o.PodDiagnosisDelay),
+		recovery:          newRecoveries(o.Clock),
 
 		joins:                   agents.NewJoinClient(),
 		agentUnreachableTimeout: o.AgentUnreachableTimeout,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -26,6 +27,8 @@ type caches struct {
 	configmaps   corelisters.ConfigMapLister
 	services     corelisters.ServiceLister
 	pods         corelisters.PodLister
+	// namespaces is nil where the controller works in some namespaces only.
+	namespaces corelisters.NamespaceLister
 
 	stores map[cachedResource]versionedStore
 }
@@ -51,16 +54,23 @@ func (c *Controller) watch(i Informers) error {
 			pods:         pod.Informer().GetStore(),
 		},
 	}
-	for _, h := range []struct {
+	type watched struct {
 		informer cache.SharedIndexInformer
 		handler  cache.ResourceEventHandler
-	}{
+	}
+	all := []watched{
 		{mcs.Informer(), c.miniClusterHandler()},
 		{job.Informer(), c.dependentHandler()},
 		{config.Informer(), c.dependentHandler()},
 		{service.Informer(), c.dependentHandler()},
 		{pod.Informer(), c.dependentHandler()},
-	} {
+	}
+	if i.Namespaces != nil {
+		namespace := i.Namespaces.Core().V1().Namespaces()
+		c.caches[i.Namespace].namespaces = namespace.Lister()
+		all = append(all, watched{namespace.Informer(), c.namespaceHandler()})
+	}
+	for _, h := range all {
 		registration, err := h.informer.AddEventHandler(h.handler)
 		if err != nil {
 			return fmt.Errorf("registering with an informer: %w", err)
@@ -88,6 +98,8 @@ type Informers struct {
 	Kube informers.SharedInformerFactory
 	// Flux sees MiniClusters.
 	Flux fluxinformers.SharedInformerFactory
+	// Namespaces watches namespaces; nil where Namespace is set.
+	Namespaces informers.SharedInformerFactory
 }
 
 // NewInformers makes informers of each of some namespaces, which need no right
@@ -99,7 +111,7 @@ func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespace
 	ours := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
 	made := make([]Informers, 0, len(namespaces))
 	for _, namespace := range namespaces {
-		made = append(made, Informers{
+		i := Informers{
 			Namespace: namespace,
 			Kube: informers.NewSharedInformerFactoryWithOptions(kube, 0,
 				informers.WithNamespace(namespace),
@@ -108,7 +120,11 @@ func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespace
 			),
 			Flux: fluxinformers.NewSharedInformerFactoryWithOptions(flux, 0,
 				fluxinformers.WithNamespace(namespace), fluxinformers.WithTransform(strip)),
-		})
+		}
+		if namespace == metav1.NamespaceAll {
+			i.Namespaces = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(deletionOnly))
+		}
+		made = append(made, i)
 	}
 	return made
 }
@@ -117,12 +133,18 @@ func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespace
 func (i Informers) Start(ctx context.Context) {
 	i.Kube.StartWithContext(ctx)
 	i.Flux.StartWithContext(ctx)
+	if i.Namespaces != nil {
+		i.Namespaces.StartWithContext(ctx)
+	}
 }
 
 // Shutdown waits until the informers have stopped.
 func (i Informers) Shutdown() {
 	i.Kube.Shutdown()
 	i.Flux.Shutdown()
+	if i.Namespaces != nil {
+		i.Namespaces.Shutdown()
+	}
 }
 
 // strip drops managedFields, which nobody here reads and which often outweigh the
@@ -132,6 +154,19 @@ func strip(obj any) (any, error) {
 		o.SetManagedFields(nil)
 	}
 	return obj, nil
+}
+
+// deletionOnly keeps of a namespace only what the controller reads: whether it is being
+// deleted.
+func deletionOnly(obj any) (any, error) {
+	namespace, ok := obj.(*corev1.Namespace)
+	if !ok {
+		return obj, nil
+	}
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: namespace.Name, UID: namespace.UID,
+		ResourceVersion: namespace.ResourceVersion, DeletionTimestamp: namespace.DeletionTimestamp,
+	}}, nil
 }
 
 // MiniClusters returns all MiniClusters in the caches of informers.

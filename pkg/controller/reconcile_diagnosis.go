@@ -65,7 +65,11 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.
 	}
 	p := diagnosis.OfPods(pods, s.mc.Name, resources.Parallelism(s.job), c.clock.Now())
 	if resources.LacksPodObjects(s.job) {
-		if rejected := diagnosis.OfRejectedPods(s.job, c.dryRunPod(ctx, s)); rejected != nil && (p == nil || diagnosis.Severity(rejected.Reason) > diagnosis.Severity(p.Reason)) {
+		rejection := c.dryRunPod(ctx, s)
+		if err := c.abandonRejectedJob(ctx, s.mc, rejection); err != nil {
+			return nil, err
+		}
+		if rejected := diagnosis.OfRejectedPods(s.job, rejection); rejected != nil && (p == nil || diagnosis.Severity(rejected.Reason) > diagnosis.Severity(p.Reason)) {
 			return rejected, nil
 		}
 	}

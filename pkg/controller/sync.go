@@ -39,6 +39,7 @@ func (c *Controller) stepTable() []step {
 		{"job", c.job},
 		{"size", c.size},
 		{"sidecars", c.sidecars},
+		{"resetFailureCounts", c.resetFailureCounts},
 	}
 }
 
@@ -119,6 +120,9 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	}
 	if mc.DeletionTimestamp != nil {
 		return nil, c.finalize(ctx, mc)
+	}
+	if c.namespaceTerminates(key.Namespace) {
+		return nil, c.abandon(ctx, mc)
 	}
 	if staleErr != nil {
 		return nil, staleErr
@@ -205,6 +209,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.diagnosisSchedule.Forget(name)
 	c.agents.Forget(name)
 	c.limiters.forget(key)
+	c.recovery.forget(key)
 }
 
 // deleteFinished deletes a finished MiniCluster whose spec says so, once its end has been

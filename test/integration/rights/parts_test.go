@@ -54,6 +54,9 @@ var parts = map[string]part{
 	"claim held":          {prepare: holdClaim, play: held("PersistentVolumeClaim"), volumes: true},
 	"volume held":         {prepare: holdVolume, play: held("PersistentVolume"), volumes: true},
 	"lease of a deceased": {prepare: leaveLease, play: resized, alone: true},
+	"namespace deleted":   {play: namespaceDeleted, volumes: true},
+	"rank replaced":       {play: rankReplaced},
+	"event repeated":      {play: eventRepeated},
 }
 
 // resized: a cluster comes up, grows, and tells of it.
@@ -390,4 +393,79 @@ func leaveLease(ctx context.Context, s *scene) error {
 		},
 	}, metav1.CreateOptions{})
 	return err
+}
+
+// namespaceDeleted: a namespace with a cluster that runs is deleted, and goes.
+func namespaceDeleted(ctx context.Context, s *scene) error {
+	namespaces := s.kube.CoreV1().Namespaces()
+	namespace, err := namespaces.Get(ctx, s.namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if namespace.DeletionTimestamp == nil {
+		if err := s.makeReady(ctx, user.New("work", 2)); err != nil {
+			return err
+		}
+		if err := namespaces.Delete(ctx, s.namespace, metav1.DeleteOptions{}); err != nil {
+			return err
+		}
+	}
+	return gone(ctx, "the namespace", func(ctx context.Context) error {
+		_, err := namespaces.Get(ctx, s.namespace, metav1.GetOptions{})
+		return err
+	})
+}
+
+// rankReplaced: a pod is deleted, and the failure count of the one that replaces it is reset.
+func rankReplaced(ctx context.Context, s *scene) error {
+	if err := s.makeReady(ctx, user.New("work", 2)); err != nil {
+		return err
+	}
+	pods := s.kube.CoreV1().Pods(s.namespace)
+	second := metav1.ListOptions{LabelSelector: batchv1.JobCompletionIndexAnnotation + "=1"}
+	list, err := pods.List(ctx, second)
+	if err != nil {
+		return err
+	}
+	for _, pod := range list.Items {
+		if err := pods.Delete(ctx, pod.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return until(ctx, "a pod whose failure count was reset", func(ctx context.Context) (string, error) {
+		list, err := pods.List(ctx, second)
+		if err != nil {
+			return "", err
+		}
+		for _, pod := range list.Items {
+			wrote := slices.ContainsFunc(pod.ManagedFields, func(m metav1.ManagedFieldsEntry) bool { return m.Manager == v1alpha2.ManagedBy })
+			if pod.DeletionTimestamp == nil && wrote && pod.Annotations[batchv1.JobIndexFailureCountAnnotation] == "0" {
+				return "", nil
+			}
+		}
+		return fmt.Sprintf("there are %d others", len(list.Items)), nil
+	})
+}
+
+// eventRepeated: an event that repeats becomes a series.
+func eventRepeated(ctx context.Context, s *scene) error {
+	if err := s.makeReady(ctx, user.New("work", 2)); err != nil {
+		return err
+	}
+	return until(ctx, "a series of events", func(ctx context.Context) (string, error) {
+		if err := s.resize(ctx, "work", 7); err != nil {
+			return "", err
+		}
+		list, err := s.kube.EventsV1().Events(s.namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		if slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return e.Reason == "ScaleDenied" && e.Series != nil }) {
+			return "", nil
+		}
+		return fmt.Sprintf("there are %d events", len(list.Items)), nil
+	})
 }

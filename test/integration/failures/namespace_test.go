@@ -1,0 +1,130 @@
+package failures_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/user"
+)
+
+// namespaceGone is how long a namespace may take to go, with pods that end at once.
+const namespaceGone = 30 * time.Second
+
+// TestNamespaceDeletion deletes namespaces with MiniClusters in each state that one can be in, and waits for their end.
+func TestNamespaceDeletion(t *testing.T) {
+	f := newFixture(t)
+	lasting := func(t *testing.T) *fixture {
+		t.Helper()
+		return &fixture{T: t, cluster: f.cluster, Clients: user.In(t, f.cluster, clustertest.LastingNamespace(t, f.cluster))}
+	}
+	ready := func(f *fixture, mods ...func(*v1alpha2.MiniCluster)) {
+		f.Helper()
+		f.Create(f.T, "work", 3, append(mods, user.MaxSize(6))...)
+		f.waitFor("work", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+	}
+	for name, prepare := range map[string]func(f *fixture){
+		"running": func(f *fixture) { ready(f) },
+		"starting": func(f *fixture) {
+			f.Create(f.T, "work", 3, unready)
+			f.podOfIndex("work", "2")
+		},
+		"complete": func(f *fixture) {
+			ready(f)
+			require.NoError(f, f.cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "0").Name, 0))
+			f.waitFor("work", v1alpha2.ConditionComplete, v1alpha2.ReasonComplete)
+		},
+		"failed": func(f *fixture) {
+			ready(f)
+			require.NoError(f, f.cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "0").Name, 3))
+			f.waitFor("work", v1alpha2.ConditionFailed, v1alpha2.ReasonFailed)
+		},
+		"suspended": func(f *fixture) {
+			ready(f)
+			_, err := f.Kube.BatchV1().Jobs(f.Namespace).Patch(f.Context(), "work", types.MergePatchType, []byte(`{"spec":{"suspend":true}}`), metav1.PatchOptions{})
+			require.NoError(f, err)
+			f.waitFor("work", v1alpha2.ConditionReady, v1alpha2.ReasonSuspended)
+		},
+		"shrunk": func(f *fixture) {
+			ready(f)
+			f.SetSize(f.T, "work", 1)
+			f.waitFor("work", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "1 of 1")
+		},
+		"a rank is being replaced": func(f *fixture) {
+			ready(f)
+			require.NoError(f, f.cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "1").Name, 143))
+			f.waitFor("work", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "2 of 3")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := lasting(t)
+			prepare(f)
+			begin := time.Now()
+			namespaces := f.Kube.CoreV1().Namespaces()
+			require.NoError(t, namespaces.Delete(t.Context(), f.Namespace, metav1.DeleteOptions{}))
+			f.eventually("the end of the namespace", func(ctx context.Context) (string, error) {
+				namespace, err := namespaces.Get(ctx, f.Namespace, metav1.GetOptions{})
+				if apierrors.IsNotFound(err) {
+					return "", nil
+				}
+				return fmt.Sprintf("it has %+v", namespace.Status.Conditions), err
+			})
+			took := time.Since(begin).Round(100 * time.Millisecond)
+			t.Logf("gone after %s", took)
+			assert.Less(t, took, namespaceGone)
+		})
+	}
+}
+
+// TestRankIsReplacedAgainAndAgain deletes the pod of one rank ten times: the Job controller does not take longer each time.
+func TestRankIsReplacedAgainAndAgain(t *testing.T) {
+	f := newFixture(t)
+	f.Create(t, "moved", 2)
+	f.waitFor("moved", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+	var took time.Duration
+	for range 10 {
+		pod := f.podOfIndex("moved", "1")
+		begin := time.Now()
+		require.NoError(t, f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}))
+		f.eventually("another pod of the rank", func(context.Context) (string, error) {
+			for _, other := range f.pods("moved") {
+				if other.Labels["batch.kubernetes.io/job-completion-index"] == "1" && other.UID != pod.UID && other.DeletionTimestamp == nil {
+					return "", nil
+				}
+			}
+			return "there is none", nil
+		})
+		took = time.Since(begin)
+		f.eventually("its failures to be forgotten", func(context.Context) (string, error) {
+			return f.failuresOf("moved", "1"), nil
+		})
+	}
+	t.Logf("replaced after %s the tenth time", took.Round(100*time.Millisecond))
+	assert.Less(t, took, 20*time.Second)
+}
+
+// failuresOf says what is recorded of the failures of a rank that is there; "" for nothing.
+func (f *fixture) failuresOf(name, index string) string {
+	for _, pod := range f.pods(name) {
+		if pod.Labels["batch.kubernetes.io/job-completion-index"] != index || pod.DeletionTimestamp != nil {
+			continue
+		}
+		failures := pod.Annotations["batch.kubernetes.io/job-index-failure-count"]
+		ignored := pod.Annotations["batch.kubernetes.io/job-index-ignored-failure-count"]
+		if failures == "0" && ignored == "" {
+			return ""
+		}
+		return fmt.Sprintf("failures %q, ignored %q", failures, ignored)
+	}
+	return "it has no pod"
+}
