@@ -56,7 +56,6 @@ var parts = map[string]part{
 	"lease of a deceased": {prepare: leaveLease, play: resized, alone: true},
 	"namespace deleted":   {play: namespaceDeleted, volumes: true},
 	"rank replaced":       {play: rankReplaced},
-	"event repeated":      {play: eventRepeated},
 }
 
 // resized: a cluster comes up, grows, and tells of it.
@@ -447,25 +446,5 @@ func rankReplaced(ctx context.Context, s *scene) error {
 			}
 		}
 		return fmt.Sprintf("there are %d others", len(list.Items)), nil
-	})
-}
-
-// eventRepeated: an event that repeats becomes a series.
-func eventRepeated(ctx context.Context, s *scene) error {
-	if err := s.makeReady(ctx, user.New("work", 2)); err != nil {
-		return err
-	}
-	return until(ctx, "a series of events", func(ctx context.Context) (string, error) {
-		if err := s.resize(ctx, "work", 7); err != nil {
-			return "", err
-		}
-		list, err := s.kube.EventsV1().Events(s.namespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return "", err
-		}
-		if slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return e.Reason == "ScaleDenied" && e.Series != nil }) {
-			return "", nil
-		}
-		return fmt.Sprintf("there are %d events", len(list.Items)), nil
 	})
 }
