@@ -64,3 +64,45 @@ func TestStopRealCluster(t *testing.T) {
 		}
 	})
 }
+
+// TestShutdownRealFlux: flux shutdown ends the cluster, with and without a program.
+func TestShutdownRealFlux(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
+		for name, lead := range map[string]plan.Program{
+			"interactive": {Mode: plan.ModeNone, Tasks: 1}, "launcher": {Mode: plan.ModeLauncher, Tasks: 1, Command: "touch $SHARED/started; sleep 1000"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := newFluxCluster(t, 1, 60)
+				c.plan.Lead = lead
+				c.start(0)
+				if lead.Mode != plan.ModeNone {
+					c.eventually("a program", func() bool { _, err := os.Stat(filepath.Join(c.dir, "started")); return err == nil })
+				}
+				// Flux rejects it while the instance starts.
+				c.eventually("flux shutdown", func() bool { _, err := c.flux(0, "shutdown"); return err == nil })
+				assert.Equal(t, 0, c.wait(0))
+			})
+		}
+	})
+}
+
+// TestRestoreRealFlux: after a restore, jobs that the program of the same MiniCluster submitted do not run again.
+func TestRestoreRealFlux(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
+		c := newFluxCluster(t, 1, 60)
+		c.plan.Archive.Path = filepath.Join(c.dir, "archive.tar.gz")
+		c.plan.Lead = plan.Program{Mode: plan.ModeLauncher, Tasks: 1, Command: "echo run >>$SHARED/runs; " +
+			"flux submit -n1 sh -c 'echo $(wc -l <$SHARED/runs) >>$SHARED/jobs; sleep 1000'; flux submit -n999 false 2>/dev/null; flux submit --urgency=hold -n1 true; flux jobs -ano '{status}' | sort >$SHARED/states; sleep 1000"}
+		for run := range 2 {
+			require.NoError(t, os.RemoveAll(filepath.Join(c.dir, "states")))
+			c.start(0)
+			c.eventually("jobs", func() bool { return c.read("states") != "" && c.read("jobs") != "" })
+			t.Logf("MEASURED run %d: states %q, jobs %q", run, c.read("states"), c.read("jobs"))
+			c.signal(syscall.SIGTERM, 0)
+			assert.Equal(t, plan.ExitStopped, c.wait(0))
+			assert.FileExists(t, c.plan.Archive.Path)
+		}
+		assert.Equal(t, "1\n2\n", c.read("jobs"), "the job of the first run did not run again")
+		assert.Contains(t, c.read("states"), "CANCELED", "the pending job of the first run")
+	})
+}
