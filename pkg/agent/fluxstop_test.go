@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -104,5 +105,35 @@ func TestRestoreRealFlux(t *testing.T) {
 		}
 		assert.Equal(t, "1\n2\n", c.read("jobs"), "the job of the first run did not run again")
 		assert.Contains(t, c.read("states"), "CANCELED", "the pending job of the first run")
+	})
+}
+
+// TestStopIdleRealCluster: an idle cluster stops at once. The times are logged.
+func TestStopIdleRealCluster(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
+		for run := range 3 {
+			c := newFluxCluster(t, 4, 60)
+			c.plan.Lead = plan.Program{Mode: plan.ModeNone, Tasks: 1}
+			begin := time.Now()
+			for i := range 4 {
+				c.start(i)
+			}
+			c.eventually("an instance", func() bool {
+				out, err := c.flux(0, "overlay", "status", "--summary")
+				return err == nil && strings.Contains(out, "full")
+			})
+			started := time.Since(begin)
+			begin = time.Now()
+			c.signal(syscall.SIGTERM, 0, 1, 2, 3)
+			var follower time.Duration
+			for i := range 4 {
+				assert.Equal(t, plan.ExitStopped, c.wait(3-i), "pod %d", 3-i)
+				if i == 2 {
+					follower = time.Since(begin)
+				}
+			}
+			t.Logf("MEASURED run %d: all brokers online after %v, followers ended after %v, the lead after %v", run,
+				started.Round(time.Millisecond), follower.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
+		}
 	})
 }
