@@ -285,8 +285,12 @@ func (c realCluster) inContainer(t *testing.T, words ...string) *exec.Cmd {
 	} else {
 		setpriv = append(setpriv, "--clear-groups")
 	}
+	var drop []string
 	for _, bit := range c.Drop {
-		setpriv = append(setpriv, "--bounding-set", "-cap_"+strconv.Itoa(bit), "--inh-caps", "-cap_"+strconv.Itoa(bit))
+		drop = append(drop, "-cap_"+strconv.Itoa(bit))
+	}
+	if len(drop) > 0 {
+		setpriv = append(setpriv, "--bounding-set", strings.Join(drop, ","), "--inh-caps", strings.Join(drop, ","))
 	}
 	words = append(setpriv, words...)
 	cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
@@ -301,12 +305,17 @@ func (c realCluster) inContainer(t *testing.T, words ...string) *exec.Cmd {
 	return cmd
 }
 
+// imageDirs are the directories of this machine that a pod has for itself.
+func imageDirs() []string {
+	return []string{"/etc", "/home", "/mnt", "/opt", "/root", "/srv", "/usr/local", "/var/lib"}
+}
+
 // world makes the file system of the pod.
 func (c realCluster) world(t *testing.T, mc *v1alpha2.MiniCluster) {
 	require.NoError(t, unix.Sethostname([]byte(fmt.Sprintf("%s-%d", mc.Name, c.Index))))
 	require.NoError(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
 	require.NoError(t, unix.Mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777"))
-	for _, dir := range []string{"/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var/lib"} {
+	for _, dir := range imageDirs() {
 		upper, work := "/run/over"+dir+"/u", "/run/over"+dir+"/w"
 		require.NoError(t, os.MkdirAll(upper, 0o755))
 		require.NoError(t, os.MkdirAll(work, 0o755))
@@ -349,7 +358,7 @@ func (c realCluster) world(t *testing.T, mc *v1alpha2.MiniCluster) {
 		sh(t, "%s", c.Alter)
 	}
 	if c.ReadOnly {
-		sh(t, "for dir in /etc /home /opt/flux /root /srv /usr/local /var/lib; do mount --bind $dir $dir && mount -o remount,bind,ro $dir || exit; done; mount --rbind /run/volumes/config /etc/flux/config 2>/dev/null || true")
+		sh(t, "for dir in %s; do mount -o remount,bind,ro $dir || exit; done", strings.Join(imageDirs(), " "))
 	}
 }
 
