@@ -11,6 +11,8 @@ import (
 type logger struct {
 	rank  int
 	level int
+	// local: log-stderr-mode is local, and each line has its severity in front, as the journal of systemd expects.
+	local bool
 }
 
 func newLogger(rank int, a attributes) logger {
@@ -18,11 +20,15 @@ func newLogger(rank int, a attributes) logger {
 	if err != nil {
 		level = 3
 	}
-	return logger{rank, level}
+	return logger{rank, level, a["log-stderr-mode"] == "local"}
 }
 
 func (l logger) write(level int, name, format string, args ...any) {
 	if level <= l.level {
+		if l.local {
+			fmt.Fprintf(os.Stderr, "<%d>broker.%s[%d]: %s\n", level, name, l.rank, fmt.Sprintf(format, args...))
+			return
+		}
 		fmt.Fprintf(os.Stderr, "broker.%s[%d]: %s\n", name, l.rank, fmt.Sprintf(format, args...))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -36,6 +37,7 @@ func (b *broker) runProgram() int {
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	c.Env = b.environment(os.Environ())
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	closeOthers()
 	if err := c.Start(); err != nil {
 		b.log.error("rc2: %v", err)
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
@@ -58,6 +60,19 @@ func (b *broker) runProgram() int {
 			b.log.info("signal %v", s)
 			aborted = true
 			_ = syscall.Kill(-c.Process.Pid, syscall.SIGHUP) // it may have ended
+		}
+	}
+}
+
+// closeOthers keeps the files that this process inherited, beside the standard ones, from the initial program.
+func closeOthers() {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
 		}
 	}
 }
