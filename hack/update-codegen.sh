@@ -65,6 +65,7 @@ echo "Generating apply configurations"
 # last five are fields of SecurityContext, which we embed.
 externals=
 for type in ResourceRequirements Toleration SecurityContext PodSecurityContext \
+  PodDNSConfig PodResourceClaim TopologySpreadConstraint \
   Capabilities SELinuxOptions WindowsSecurityContextOptions SeccompProfile AppArmorProfile; do
   externals+=${externals:+,}k8s.io/api/core/v1.$type:k8s.io/client-go/applyconfigurations/core/v1
 done

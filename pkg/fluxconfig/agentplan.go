@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 
+	"k8s.io/utils/ptr"
+
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -40,9 +42,8 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 		GracePeriodSeconds: grace,
 		HTTPPort:           HTTPPort(mc),
 	}
-	for _, user := range mc.Spec.Users {
-		out.Users = append(out.Users, user.Name)
-	}
+	out.Users = accountsPlan(mc.Spec.Users)
+	out.HostNetwork = mc.Spec.Pod != nil && mc.Spec.Pod.HostNetwork
 	if a := mc.Spec.Archive; a != nil {
 		out.Archive = plan.Archive{Path: a.Path, PeriodSeconds: a.PeriodSeconds}
 	}
@@ -60,6 +61,19 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 	}
 	containerPlans(out, mc)
 	return out, nil
+}
+
+// accountsPlan returns the additional users, without their passwords.
+func accountsPlan(users []v1alpha2.MiniClusterUser) []plan.Account {
+	var out []plan.Account
+	for i := range users {
+		account := plan.Account{Name: users[i].Name, UID: ptr.Deref(users[i].UID, 0), GID: ptr.Deref(users[i].GID, 0)}
+		for _, g := range users[i].Groups {
+			account.Groups = append(account.Groups, plan.Group{Name: g.Name, GID: ptr.Deref(g.GID, 0)})
+		}
+		out = append(out, account)
+	}
+	return out
 }
 
 // HTTPPort is where the agent answers health and metrics: the usual port, or the next

@@ -31,7 +31,7 @@ func validateContainers(mc *v1alpha2.MiniCluster, path *field.Path) field.ErrorL
 		if c.Launcher && c.Batch {
 			errs = append(errs, invalidf(at.Child("launcher"), c.Launcher, "launcher and batch exclude each other: remove one of them"))
 		}
-		errs = append(errs, validateContainer(c, at)...)
+		errs = append(errs, validateContainer(c, mc.Spec.Pod, at)...)
 	}
 	return append(errs, validateVolumes(containers, flux, reservedBy(&mc.Spec), &mc.Spec, path)...)
 }
@@ -48,7 +48,7 @@ func validateFluxCount(containers []v1alpha2.MiniClusterContainer, path *field.P
 		}
 		if count++; count > 1 {
 			errs = append(errs, invalidf(path.Index(i).Child("runFlux"), true,
-				"exactly one container runs Flux, and another one has runFlux already: remove it here"))
+				"exactly one container runs Flux, and an earlier one has runFlux, too: remove it here"))
 		}
 	}
 	if count == 0 {
@@ -57,25 +57,25 @@ func validateFluxCount(containers []v1alpha2.MiniClusterContainer, path *field.P
 	return errs
 }
 
-// takenNames are names that a sidecar can't have, and who has them.
+// takenNames returns the names that a sidecar cannot have, each with its owner.
 func takenNames(mc *v1alpha2.MiniCluster) map[string]string {
 	names := map[string]string{
 		mc.Name:        "the container that runs Flux, which is named after the MiniCluster",
-		AgentContainer: "the container that brings the agent",
+		AgentContainer: "the container that installs the agent",
 	}
 	if fluxconfig.LayoutOf(&mc.Spec) == fluxconfig.LayoutView {
-		names[viewName(&mc.Spec)] = "the container that brings Flux (spec.flux.container.name)"
+		names[viewName(&mc.Spec)] = "the container that provides Flux (spec.flux.container.name)"
 	}
 	return names
 }
 
-// validateContainerName enters the name among those that are taken.
+// validateContainerName checks the name of a container and adds it to those taken.
 func validateContainerName(c *v1alpha2.MiniClusterContainer, taken map[string]string, path *field.Path) field.ErrorList {
 	if c.Name == "" {
 		return field.ErrorList{field.Required(path, "a container that does not run Flux needs a name")}
 	}
 	if owner, ok := taken[c.Name]; ok {
-		return field.ErrorList{invalidf(path, c.Name, "is the name of %s: choose another one", owner)}
+		return field.ErrorList{invalidf(path, c.Name, "is the name of %s: choose another name", owner)}
 	}
 	taken[c.Name] = "another container"
 	return check(path, c.Name, validation.IsDNS1123Label)
@@ -89,7 +89,7 @@ func validateFluxContainer(c *v1alpha2.MiniClusterContainer, path *field.Path) f
 	return nil
 }
 
-// validateSidecarPorts is about the Service that a sidecar with ports gets.
+// validateSidecarPorts checks what the Service of a sidecar with ports needs.
 func validateSidecarPorts(c *v1alpha2.MiniClusterContainer, path *field.Path) field.ErrorList {
 	if len(c.Ports) == 0 {
 		return nil
@@ -116,13 +116,14 @@ func validateServices(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.Er
 		c, at := &spec.Services[i], path.Index(i)
 		errs = append(errs, validateContainerName(c, names, at.Child("name"))...)
 		errs = append(errs, validateServiceCommands(c, at)...)
-		errs = append(errs, validateContainer(c, at)...)
+		// The services pod has no claims of its own.
+		errs = append(errs, validateContainer(c, nil, at)...)
 	}
 	return append(errs, validateVolumes(spec.Services, -1, nil, spec, path)...)
 }
 
 func validateServiceCommands(c *v1alpha2.MiniClusterContainer, path *field.Path) field.ErrorList {
-	const fix = "containers of the services pod run no Flux: remove it"
+	const fix = "containers of the services pod do not run Flux: remove it"
 	var errs field.ErrorList
 	if c.PreCommand != "" {
 		errs = append(errs, field.Forbidden(path.Child("preCommand"), fix))
@@ -139,8 +140,9 @@ func validateServiceCommands(c *v1alpha2.MiniClusterContainer, path *field.Path)
 	return errs
 }
 
-// validateContainer checks what all kinds of containers have in common.
-func validateContainer(c *v1alpha2.MiniClusterContainer, path *field.Path) field.ErrorList {
+// validateContainer checks what all kinds of containers have in common. The claims
+// of the container are claims of its pod.
+func validateContainer(c *v1alpha2.MiniClusterContainer, pod *v1alpha2.PodSpec, path *field.Path) field.ErrorList {
 	errs := validateImage(c.Image, path.Child("image"))
 	errs = append(errs, validatePullPolicy(c.ImagePullPolicy, path.Child("imagePullPolicy"))...)
 	errs = append(errs, reference(path.Child("imagePullSecret"), c.ImagePullSecret)...)
@@ -148,6 +150,7 @@ func validateContainer(c *v1alpha2.MiniClusterContainer, path *field.Path) field
 	errs = append(errs, validateSecrets(c.Secrets, path.Child("secrets"))...)
 	errs = append(errs, validatePorts(c.Ports, path.Child("ports"))...)
 	errs = append(errs, validateResources(c.Resources, path.Child("resources"))...)
+	errs = append(errs, validateContainerClaims(c, pod, path)...)
 	errs = append(errs, notNegative(c.Cores, path.Child("cores"))...)
 	errs = append(errs, validateSecurityContext(c.SecurityContext, path.Child("securityContext"))...)
 	return append(errs, validateFluxUser(c.FluxUser, path.Child("fluxUser"))...)
@@ -166,7 +169,7 @@ func validateSecrets(secrets map[string]v1alpha2.SecretKey, path *field.Path) fi
 	for _, name := range sortedKeys(secrets) {
 		at := path.Key(name)
 		errs = append(errs, validateEnvironmentName(name, at)...)
-		errs = append(errs, requiredReference(at.Child("name"), secrets[name].Name, "the Secret that holds the value")...)
+		errs = append(errs, requiredReference(at.Child("name"), secrets[name].Name, "the Secret that has the value")...)
 		if key := secrets[name].Key; key == "" {
 			errs = append(errs, field.Required(at.Child("key"), "name the key in the Secret"))
 		} else {

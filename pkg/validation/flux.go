@@ -34,8 +34,8 @@ func validateFlux(flux *v1alpha2.FluxSpec, at *field.Path) field.ErrorList {
 	return append(errs, validateState(flux.State, at.Child("state"))...)
 }
 
-// validateCertificate accepts both at once, as flux-operator does: then the
-// Secret counts.
+// validateCertificate accepts both fields together, as flux-operator does: then the
+// Secret takes precedence.
 func validateCertificate(flux *v1alpha2.FluxSpec, at *field.Path) field.ErrorList {
 	if flux.CurveCertSecret != "" {
 		return reference(at.Child("curveCertSecret"), flux.CurveCertSecret)
@@ -43,9 +43,9 @@ func validateCertificate(flux *v1alpha2.FluxSpec, at *field.Path) field.ErrorLis
 	if flux.CurveCert == "" {
 		return nil
 	}
-	// The name is for a certificate without one; any will do here.
+	// Any name will do: it is for a certificate that has none.
 	if _, err := fluxconfig.ParseCertificate([]byte(flux.CurveCert), "default"); err != nil {
-		return field.ErrorList{secretf(at.Child("curveCert"), "%v: give the whole text that flux keygen writes", err)}
+		return field.ErrorList{secretf(at.Child("curveCert"), "%v: use the complete output of flux keygen", err)}
 	}
 	return nil
 }
@@ -67,17 +67,16 @@ func validateState(state *v1alpha2.FluxState, at *field.Path) field.ErrorList {
 	if state == nil {
 		return nil
 	}
-	errs := requiredReference(at.Child("claimName"), state.ClaimName, "the PersistentVolumeClaim to keep the state in")
+	errs := requiredReference(at.Child("claimName"), state.ClaimName, "the PersistentVolumeClaim for the state")
 	return append(errs, relativePath(state.SubPath, at.Child("subPath"))...)
 }
 
-// validateBrokerConfig makes the brokers' configuration, to see whether that is
-// possible: host lists, durations, topologies and policies are known there.
-// Fields with an error that is known already are left out.
+// validateBrokerConfig generates the configuration of the brokers, which checks host
+// lists, durations, topologies and policies. It omits fields with a known error.
 func validateBrokerConfig(mc *v1alpha2.MiniCluster, known field.ErrorList) field.ErrorList {
 	name, namePath := nameOf(mc)
 	if name != mc.Name || mc.Namespace == "" {
-		// A document that no API server has seen yet.
+		// A document that no API server has stored.
 		mc = mc.DeepCopy()
 		mc.Name, mc.Namespace = name, cmp.Or(mc.Namespace, "default")
 	}
@@ -102,11 +101,11 @@ func validateBrokerConfig(mc *v1alpha2.MiniCluster, known field.ErrorList) field
 	return errs
 }
 
-// brokerConfigErrors asks for the parts before the whole, which ends with its
-// first error.
+// brokerConfigErrors generates the parts before the whole, which ends at its first
+// error.
 func brokerConfigErrors(mc *v1alpha2.MiniCluster) []error {
 	var errs []error
-	// A brokerConfig of the user's own has the hosts, too.
+	// The user's own brokerConfig contains the hosts.
 	if mc.Spec.Flux == nil || mc.Spec.Flux.BrokerConfig == "" {
 		if _, err := fluxconfig.Hosts(mc, fluxconfig.Params{}); err != nil {
 			errs = append(errs, err)

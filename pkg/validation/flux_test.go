@@ -26,7 +26,7 @@ func TestValidatePod(t *testing.T) {
 		}), fields: []string{"spec.pod.labels", "spec.pod.annotations", "spec.pod.nodeSelector"}},
 		{name: "names", edit: pod(v1alpha2.PodSpec{ServiceAccountName: "A", PriorityClassName: "C", RuntimeClassName: "B"}),
 			fields: []string{"spec.pod.serviceAccountName", "spec.pod.priorityClassName", "spec.pod.runtimeClassName"}},
-		{name: "policies", edit: pod(v1alpha2.PodSpec{RestartPolicy: corev1.RestartPolicyAlways, DNSPolicy: corev1.DNSNone}),
+		{name: "policies", edit: pod(v1alpha2.PodSpec{RestartPolicy: corev1.RestartPolicyAlways, DNSPolicy: "Never"}),
 			fields: []string{"spec.pod.restartPolicy", "spec.pod.dnsPolicy"}},
 		{name: "node affinity", edit: pod(v1alpha2.PodSpec{NodeAffinity: map[string][]string{"a b": {"c"}, "d": nil, "e": {"f g"}}}),
 			fields: []string{"spec.pod.nodeAffinity[a b]", "spec.pod.nodeAffinity[d]", "spec.pod.nodeAffinity[e][0]"}},

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
-	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -18,17 +16,18 @@ func invalidf(path *field.Path, value any, format string, args ...any) *field.Er
 	return field.Invalid(path, value, fmt.Sprintf(format, args...))
 }
 
-// secretf is invalidf for a value that must not be printed.
+// secretf is like invalidf, for a value that must not be printed.
 func secretf(path *field.Path, format string, args ...any) *field.Error {
 	return field.Invalid(path, field.OmitValueType{}, fmt.Sprintf(format, args...))
 }
 
-// sortedKeys makes the order of errors about a map always the same.
+// sortedKeys returns the keys of a map in order, so that the order of errors is
+// always the same.
 func sortedKeys[V any](m map[string]V) []string {
 	return slices.Sorted(maps.Keys(m))
 }
 
-// check turns the messages of apimachinery, which say what is allowed, into
+// check returns the problems that a function of apimachinery finds in a value, as
 // errors of a field.
 func check(path *field.Path, value string, problems func(string) []string) field.ErrorList {
 	var errs field.ErrorList
@@ -38,7 +37,7 @@ func check(path *field.Path, value string, problems func(string) []string) field
 	return errs
 }
 
-// reference checks the name of a Kubernetes object, where one is given.
+// reference checks the name of a Kubernetes object, if it is set.
 func reference(path *field.Path, name string) field.ErrorList {
 	if name == "" {
 		return nil
@@ -68,7 +67,7 @@ func notNegativePointer[T cmp.Ordered](value *T, path *field.Path) field.ErrorLi
 	return notNegative(*value, path)
 }
 
-// validateHugePageSize checks the size in the name of a resource.
+// validateHugePageSize checks the page size in the name of a resource.
 func validateHugePageSize(size string, path *field.Path) field.ErrorList {
 	if quantity, err := resource.ParseQuantity(size); err != nil || quantity.Sign() <= 0 {
 		return field.ErrorList{field.Invalid(path, size, "must be hugepages- and a size, for example hugepages-2Mi")}
@@ -109,22 +108,14 @@ func validateEnvironment(environment map[string]string, path *field.Path) field.
 	return errs
 }
 
-// sorted brings errors that apimachinery found in the random order of a map into one
-// order: the status tells of them, and must not change for nothing.
+// sorted sorts errors that apimachinery found in the random order of a map: the
+// status contains them, and must not change without a reason.
 func sorted(errs field.ErrorList) field.ErrorList {
 	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errs
 }
 
-func validateLabels(labels map[string]string, path *field.Path) field.ErrorList {
-	return sorted(metav1validation.ValidateLabels(labels, path))
-}
-
-func validateAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
-	return sorted(apivalidation.ValidateAnnotations(annotations, path))
-}
-
-// relativePath checks a path inside of a volume.
+// relativePath checks a path in a volume.
 func relativePath(value string, path *field.Path) field.ErrorList {
 	if strings.HasPrefix(value, "/") {
 		return field.ErrorList{field.Invalid(path, value, "must be relative: remove the leading /")}

@@ -10,36 +10,34 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// servicesSuffix ends the name of the services pod.
+// servicesSuffix is the suffix of the name of the services pod.
 const servicesSuffix = "-services"
 
-// validateName sees to it that the names that are made from the MiniCluster's
-// name are names, too.
+// validateName checks the name, and the names of pods that contain it.
 func validateName(mc *v1alpha2.MiniCluster) field.ErrorList {
 	name, path := nameOf(mc)
 	if name == "" {
-		return field.ErrorList{field.Required(path, "give the MiniCluster a name")}
+		return field.ErrorList{field.Required(path, "set the name of the MiniCluster")}
 	}
 	if errs := check(path, name, validation.IsDNS1035Label); len(errs) > 0 {
 		return errs
 	}
 	var errs field.ErrorList
-	last := "-" + strconv.Itoa(int(max(1, mc.RequestedSize(), mc.Spec.MaxSize))-1)
+	last := "-" + strconv.Itoa(int(max(mc.RequestedSize(), mc.MinimumSize(), mc.Spec.MaxSize))-1)
 	if len(name+last) > validation.DNS1123LabelMaxLength {
 		errs = append(errs, invalidf(path, name,
-			"host names of pods, NAME-INDEX, must have at most %d characters, and the last one ends with %s: shorten the name to %d characters",
+			"the host names of pods, NAME-INDEX, must have at most %d characters, and the last one ends with %s: shorten the name to %d characters",
 			validation.DNS1123LabelMaxLength, last, validation.DNS1123LabelMaxLength-len(last)))
 	}
 	if len(mc.Spec.Services) > 0 && len(name+servicesSuffix) > validation.DNS1123LabelMaxLength {
 		errs = append(errs, invalidf(path, name,
-			"the services pod is named NAME%s, which must have at most %d characters: shorten the name to %d characters",
+			"the name of the services pod, NAME%s, must have at most %d characters: shorten the name to %d characters",
 			servicesSuffix, validation.DNS1123LabelMaxLength, validation.DNS1123LabelMaxLength-len(servicesSuffix)))
 	}
 	return errs
 }
 
-// nameOf is the name, or one like that which the API server is going to make
-// from generateName.
+// nameOf returns the name, or one like the API server generates from generateName.
 func nameOf(mc *v1alpha2.MiniCluster) (string, *field.Path) {
 	path := field.NewPath("metadata")
 	if mc.Name == "" && mc.GenerateName != "" {
@@ -50,8 +48,8 @@ func nameOf(mc *v1alpha2.MiniCluster) (string, *field.Path) {
 	return mc.Name, path.Child("name")
 }
 
-// validateReserve reads what the MiniCluster leaves free for others. It is the metrics API
-// server that makes use of it.
+// validateReserve checks the annotation that reserves capacity for other workloads.
+// The metrics API server uses it.
 func validateReserve(mc *v1alpha2.MiniCluster) field.ErrorList {
 	text, ok := mc.Annotations[v1alpha2.AnnotationCapacityReserve]
 	if !ok {

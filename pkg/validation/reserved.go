@@ -11,38 +11,37 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// Names that pods have for themselves.
+// Names of containers and volumes that every pod has.
 const (
-	// AgentContainer brings the agent into a pod.
+	// AgentContainer is the init container that installs the agent.
 	AgentContainer = "minicluster-agent"
 
-	// SharedVolume is what all containers of a pod share.
+	// SharedVolume is the volume that all containers of a pod share.
 	SharedVolume = "minicluster-shared"
 	// ConfigVolume is the ConfigMap.
 	ConfigVolume = "minicluster-config"
 	// CurveVolume is the Secret.
 	CurveVolume = "minicluster-curve"
-	// ViewImageVolume is the image of the view, where that is mounted.
+	// ViewImageVolume is the image of the view, if it is mounted.
 	ViewImageVolume = "minicluster-view-image"
 	// MemoryVolume is the shared memory of the Flux container.
 	MemoryVolume = "minicluster-shm"
-	// MungeVolume is the Secret of the MUNGE key.
+	// MungeVolume is the Secret with the MUNGE key.
 	MungeVolume = "minicluster-munge"
-	// StateVolume is the claim for the lead's state.
+	// StateVolume is the claim for the state of the lead broker.
 	StateVolume = "minicluster-state"
 )
 
-// reserved are the names and places of a pod's own volumes.
+// reserved holds the names and directories of the volumes that every pod has.
 type reserved struct {
 	names map[string]bool
-	// everywhere are directories that are taken in all containers, flux those that are
-	// in the Flux container only.
+	// everywhere are directories in all containers, flux those in the Flux container.
 	everywhere, flux map[string]bool
 }
 
-// reservedBy tells what the pods of a MiniCluster have for themselves. What its own
-// volumes are a mere convenience for (the shared memory, the state directory, the run
-// directory), a user may mount.
+// reservedBy returns the volumes that the pods of a MiniCluster need. It leaves out
+// those that a user may replace: the shared memory, the state directory and the run
+// directory.
 func reservedBy(spec *v1alpha2.MiniClusterSpec) *reserved {
 	r := &reserved{
 		names: map[string]bool{
@@ -67,7 +66,7 @@ func reservedBy(spec *v1alpha2.MiniClusterSpec) *reserved {
 	return r
 }
 
-// check refuses a volume of a user of a name, or at a directory, that is taken.
+// check rejects a volume of a user that has a reserved name or directory.
 func (r *reserved) check(name, dir string, runsFlux bool, path *field.Path) field.ErrorList {
 	if r == nil {
 		return nil
@@ -77,7 +76,7 @@ func (r *reserved) check(name, dir string, runsFlux bool, path *field.Path) fiel
 		errs = append(errs, invalidf(path, name, "is the name of a volume that every pod has: choose another name"))
 	}
 	if r.takes(dir, runsFlux) {
-		errs = append(errs, invalidf(path.Child("path"), dir, "is where Flux has files of its own: choose another directory"))
+		errs = append(errs, invalidf(path.Child("path"), dir, "is reserved for files of Flux: choose another directory"))
 	}
 	return errs
 }
@@ -94,14 +93,14 @@ func viewName(spec *v1alpha2.MiniClusterSpec) string {
 	return v1alpha2.DefaultViewName
 }
 
-// validateViewPlace sees to it that the view's container, volume and directory are
-// none that pods have anyway.
+// validateViewPlace rejects a name or a directory of the view that every pod needs
+// for something else.
 func validateViewPlace(mc *v1alpha2.MiniCluster, at *field.Path) field.ErrorList {
 	if fluxconfig.LayoutOf(&mc.Spec) != fluxconfig.LayoutView || mc.Spec.Flux == nil || mc.Spec.Flux.Container == nil {
 		return nil
 	}
 	var errs field.ErrorList
-	// Without its own directory, which is of course taken.
+	// Without the directory of the view itself.
 	system := mc.Spec.DeepCopy()
 	system.Flux.InstallRoot = "/usr"
 	others, name := reservedBy(system), viewName(&mc.Spec)
@@ -110,7 +109,7 @@ func validateViewPlace(mc *v1alpha2.MiniCluster, at *field.Path) field.ErrorList
 	}
 	dir := fluxconfig.MountPath(&mc.Spec)
 	if clean := path.Clean(dir); others.takes(dir, true) || clean == sharedMemory || clean == plan.SoftwareDir {
-		errs = append(errs, invalidf(at.Child("mountPath"), dir, "is needed for something else in every pod: choose another directory"))
+		errs = append(errs, invalidf(at.Child("mountPath"), dir, "is reserved in every pod: choose another directory"))
 	}
 	return errs
 }

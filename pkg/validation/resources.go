@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The rules for resources are those of Kubernetes' own validation, which is no
-// library.
+// The rules for resources are those of the validation of Kubernetes, which is not
+// available as a library.
 
 func validateResources(resources *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
 	if resources == nil {
@@ -21,9 +21,6 @@ func validateResources(resources *corev1.ResourceRequirements, path *field.Path)
 	errs := validateResourceList(resources.Limits, path.Child("limits"))
 	errs = append(errs, validateResourceList(resources.Requests, path.Child("requests"))...)
 	errs = append(errs, validateHugePages(resources, path)...)
-	if len(resources.Claims) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("claims"), "pods of a MiniCluster have no resource claims: remove it"))
-	}
 	for _, name := range slices.Sorted(maps.Keys(resources.Requests)) {
 		request, at := resources.Requests[name], path.Child("requests").Key(string(name))
 		limit, limited := resources.Limits[name]
@@ -40,7 +37,7 @@ func validateResources(resources *corev1.ResourceRequirements, path *field.Path)
 	return errs
 }
 
-// validateHugePages is about containers that ask for nothing but huge pages.
+// validateHugePages rejects containers that request huge pages and nothing else.
 func validateHugePages(resources *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
 	var huge, other bool
 	for _, list := range []corev1.ResourceList{resources.Limits, resources.Requests} {
@@ -66,7 +63,7 @@ func validateResourceList(list corev1.ResourceList, path *field.Path) field.Erro
 		case isExtended(name) && quantity.MilliValue()%1000 != 0:
 			errs = append(errs, field.Invalid(at, quantity.String(), "must be a whole number"))
 		case !fillsPages(name, quantity):
-			errs = append(errs, field.Invalid(at, quantity.String(), "must be a multiple of the size of the pages"))
+			errs = append(errs, field.Invalid(at, quantity.String(), "must be a multiple of the page size"))
 		}
 	}
 	return errs
@@ -88,12 +85,12 @@ func validateResourceName(name corev1.ResourceName, path *field.Path) field.Erro
 		return field.ErrorList{field.Invalid(path, string(name),
 			"must be cpu, memory, ephemeral-storage, hugepages-SIZE or a resource of a vendor, for example nvidia.com/gpu")}
 	case !isNative(name) && !isExtended(name):
-		return field.ErrorList{field.Invalid(path, string(name), "must not begin with requests., and be short enough to follow it")}
+		return field.ErrorList{field.Invalid(path, string(name), "must not begin with requests., and must be short enough to follow that prefix")}
 	}
 	return nil
 }
 
-// isNative tells a resource of Kubernetes from one of a vendor.
+// isNative reports whether a resource is one of Kubernetes, not of a vendor.
 func isNative(name corev1.ResourceName) bool {
 	return !strings.Contains(string(name), "/") || strings.Contains(string(name), corev1.ResourceDefaultNamespacePrefix)
 }
@@ -107,15 +104,15 @@ func isHugePages(name corev1.ResourceName) bool {
 	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
 }
 
-// fillsPages tells whether a quantity of huge pages is a whole number of them.
+// fillsPages reports whether a quantity of huge pages is a whole number of pages.
 func fillsPages(name corev1.ResourceName, quantity resource.Quantity) bool {
 	text, huge := strings.CutPrefix(string(name), corev1.ResourceHugePagesPrefix)
 	size, err := resource.ParseQuantity(text)
 	if !huge || err != nil || size.Value() <= 0 {
-		return true // the name is reported already
+		return true // validateResourceName reports the name
 	}
 	return quantity.MilliValue()%1000 == 0 && quantity.Value()%size.Value() == 0
 }
 
-// overcommits tells whether a limit may be more than the request.
+// overcommits reports whether the limit of a resource may be more than its request.
 func overcommits(name corev1.ResourceName) bool { return isNative(name) && !isHugePages(name) }

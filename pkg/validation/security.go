@@ -19,7 +19,7 @@ const (
 	capSysAdmin        = "CAP_SYS_ADMIN"
 )
 
-// sysctlName is that of Kubernetes.
+// sysctlName is the pattern of Kubernetes.
 var sysctlName = regexp.MustCompile(`^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
 
 // validatePodSecurity checks spec.pod.securityContext.
@@ -38,13 +38,13 @@ func validatePodSecurity(pod *v1alpha2.PodSpec, path *field.Path) field.ErrorLis
 	errs = append(errs, oneOf(s.SupplementalGroupsPolicy, path.Child("supplementalGroupsPolicy"),
 		corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
 	errs = append(errs, oneOf(s.SELinuxChangePolicy, path.Child("seLinuxChangePolicy"), corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive)...)
-	errs = append(errs, validateSysctls(s.Sysctls, pod.HostIPC, path.Child("sysctls"))...)
+	errs = append(errs, validateSysctls(s.Sysctls, pod, path.Child("sysctls"))...)
 	errs = append(errs, validateWindows(s.WindowsOptions, path.Child("windowsOptions"))...)
 	errs = append(errs, validateSeccomp(s.SeccompProfile, path.Child("seccompProfile"))...)
 	return append(errs, validateAppArmor(s.AppArmorProfile, path.Child("appArmorProfile"))...)
 }
 
-// validateSecurityContext checks that of a container.
+// validateSecurityContext checks the security context of a container.
 func validateSecurityContext(s *v1alpha2.SecurityContext, path *field.Path) field.ErrorList {
 	if s == nil {
 		return nil
@@ -52,7 +52,7 @@ func validateSecurityContext(s *v1alpha2.SecurityContext, path *field.Path) fiel
 	errs := validateUser(s.RunAsUser, path.Child("runAsUser"))
 	errs = append(errs, validateGroup(s.RunAsGroup, path.Child("runAsGroup"))...)
 	if s.ProcMount != nil && *s.ProcMount == corev1.UnmaskedProcMount {
-		errs = append(errs, field.Invalid(path.Child("procMount"), *s.ProcMount, "needs a user namespace, which pods of a MiniCluster do not have: remove it"))
+		errs = append(errs, field.Invalid(path.Child("procMount"), *s.ProcMount, "needs a user namespace, which the pods of a MiniCluster do not have: remove it"))
 	} else {
 		errs = append(errs, oneOf(s.ProcMount, path.Child("procMount"), corev1.DefaultProcMount)...)
 	}
@@ -93,7 +93,7 @@ func checkID(id *int64, path *field.Path, problems func(int64) []string) field.E
 	return errs
 }
 
-// oneOf checks a value, where one is given.
+// oneOf checks that a value, if it is set, is one of those known.
 func oneOf[T ~string](value *T, path *field.Path, known ...T) field.ErrorList {
 	if value == nil || slices.Contains(known, *value) {
 		return nil
@@ -101,7 +101,7 @@ func oneOf[T ~string](value *T, path *field.Path, known ...T) field.ErrorList {
 	return field.ErrorList{field.NotSupported(path, *value, known)}
 }
 
-func validateSysctls(sysctls []corev1.Sysctl, hostIPC bool, path *field.Path) field.ErrorList {
+func validateSysctls(sysctls []corev1.Sysctl, pod *v1alpha2.PodSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[string]()
 	for i, s := range sysctls {
@@ -111,15 +111,18 @@ func validateSysctls(sysctls []corev1.Sysctl, hostIPC bool, path *field.Path) fi
 			errs = append(errs, field.Invalid(at, s.Name, "must be the name of a sysctl, for example net.core.somaxconn"))
 		case seen.Has(s.Name):
 			errs = append(errs, field.Duplicate(at, s.Name))
-		case hostIPC && isIPCSysctl(s.Name):
-			errs = append(errs, field.Invalid(at, s.Name, "is the host's with spec.pod.hostIPC: remove one of them"))
+		case pod.HostNetwork && strings.HasPrefix(strings.ReplaceAll(s.Name, "/", "."), "net."):
+			errs = append(errs, field.Invalid(at, s.Name, "belongs to the host with spec.pod.hostNetwork: remove one of them"))
+		case pod.HostIPC && isIPCSysctl(s.Name):
+			errs = append(errs, field.Invalid(at, s.Name, "belongs to the host with spec.pod.hostIPC: remove one of them"))
 		}
 		seen.Insert(s.Name)
 	}
 	return errs
 }
 
-// isIPCSysctl tells a sysctl of the IPC namespace, as ipc_namespaces(7) lists them.
+// isIPCSysctl reports whether a sysctl belongs to the IPC namespace, as listed by
+// ipc_namespaces(7).
 func isIPCSysctl(name string) bool {
 	name = strings.ReplaceAll(name, "/", ".")
 	return strings.HasPrefix(name, "fs.mqueue.") || strings.HasPrefix(name, "kernel.msg") ||
@@ -160,12 +163,12 @@ func validateAppArmor(profile *corev1.AppArmorProfile, path *field.Path) field.E
 	return errs
 }
 
-// localhostProfile checks that a profile is named when, and only when, its type is
+// localhostProfile checks that a profile has a name if and only if its type is
 // Localhost.
 func localhostProfile(wanted bool, profile *string, path *field.Path) field.ErrorList {
 	switch {
 	case wanted && profile == nil:
-		return field.ErrorList{field.Required(path, "name the profile on the node, or choose another type")}
+		return field.ErrorList{field.Required(path, "name the profile of the node, or choose another type")}
 	case !wanted && profile != nil:
 		return field.ErrorList{field.Forbidden(path, "only the type Localhost has it: remove it, or set type to Localhost")}
 	}

@@ -93,10 +93,19 @@ func TestValidateReservedPodMetadata(t *testing.T) {
 		})},
 		{name: "labels of the Job controller", edit: pod(v1alpha2.PodSpec{Labels: map[string]string{
 			"controller-uid": "x", "batch.kubernetes.io/controller-uid": "x", "job-name": "x", "batch.kubernetes.io/job-name": "x",
+			"batch.kubernetes.io/job-completion-index": "0",
 		}}), fields: []string{
-			"spec.pod.labels[controller-uid]", "spec.pod.labels[job-name]", "spec.pod.labels[batch.kubernetes.io/controller-uid]",
-			"spec.pod.labels[batch.kubernetes.io/job-name]",
+			"spec.pod.labels[batch.kubernetes.io/controller-uid]", "spec.pod.labels[batch.kubernetes.io/job-completion-index]",
+			"spec.pod.labels[batch.kubernetes.io/job-name]", "spec.pod.labels[controller-uid]", "spec.pod.labels[job-name]",
 		}},
+		{name: "labels of the controller", edit: pod(v1alpha2.PodSpec{Labels: map[string]string{"flux-framework.org/headless-service": "x"}}),
+			fields: []string{"spec.pod.labels[flux-framework.org/headless-service]"}, says: "reserved for the controller"},
+		{name: "labels of the Job", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
+			s.JobLabels = map[string]string{"job-name": "x", "flux-framework.org/x": "y", "kueue.x-k8s.io/queue-name": "q"}
+		}), fields: []string{"spec.jobLabels[job-name]", "spec.jobLabels[flux-framework.org/x]"}},
+		{name: "annotations of the Job", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
+			s.JobAnnotations = map[string]string{"kueue.x-k8s.io/elastic-job": "true", "flux-framework.org/applied-size": "3", "a b": ""}
+		}), fields: []string{"spec.jobAnnotations", "spec.jobAnnotations[flux-framework.org/applied-size]"}},
 		{name: "annotations that Kubernetes reads", edit: pod(v1alpha2.PodSpec{Annotations: map[string]string{
 			"kubernetes.io/config.mirror": "x", "controller.kubernetes.io/pod-deletion-cost": "007",
 			"scheduler.alpha.kubernetes.io/tolerations":                  "x",
@@ -141,7 +150,7 @@ func TestValidateResources(t *testing.T) {
 		{name: "huge pages alone", edit: resources(corev1.ResourceRequirements{Limits: list("hugepages-2Mi", "4Mi")}), fields: []string{at}},
 		{name: "parts of pages", edit: resources(corev1.ResourceRequirements{Limits: list("hugepages-2Mi", "1Mi", "hugepages-1Gi", "1m", "cpu", "1")}),
 			fields: []string{at + ".limits[hugepages-1Gi]", at + ".limits[hugepages-2Mi]"}},
-		{name: "claims", edit: resources(corev1.ResourceRequirements{Claims: []corev1.ResourceClaim{{Name: "a"}}}), fields: []string{at + ".claims"}},
+		{name: "claims", edit: resources(corev1.ResourceRequirements{Claims: []corev1.ResourceClaim{{Name: "a"}}}), fields: []string{at + ".claims[0].name"}, says: "spec.pod.resourceClaims"},
 	})
 }
 

@@ -1,10 +1,13 @@
-// Package validation tells what is wrong with a MiniCluster. It is the only
-// validator: the controller, the command line and the tests all ask it. Every
-// error names a field and what to do about it.
+// Package validation validates MiniClusters. The controller, the command line
+// and the tests use it. Every error names a field and how to correct it.
 //
-// The API server has checked types, ranges and some rules before (see the CRD).
-// What concerns sizes and names is checked here again, for servers too old for
-// the CRD's rules and for documents that no server has seen yet.
+// The schema of the CRD checks types, ranges and some rules before. This package
+// checks them again where they matter, for API servers that are too old for the
+// rules of the schema and for documents that no API server has stored.
+//
+// The package is pure: it reads nothing but the MiniCluster. What a controller
+// permits by its flags (directories of nodes, namespaces of Secrets) is not
+// checked here.
 package validation
 
 import (
@@ -13,8 +16,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// ValidateMiniCluster returns everything that is wrong with a new MiniCluster.
-// It accepts all that works in flux-operator.
+// ValidateMiniCluster returns the errors of a new MiniCluster, with defaults set.
+// It accepts everything that works with flux-operator.
 func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	path := field.NewPath("spec")
 	spec := &mc.Spec
@@ -25,21 +28,22 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	errs = append(errs, validateContainers(mc, path.Child("containers"))...)
 	errs = append(errs, validateServices(spec, path.Child("services"))...)
 	errs = append(errs, validateClusterVolumes(spec.Volumes, path.Child("volumes"))...)
-	errs = append(errs, validateLabels(spec.JobLabels, path.Child("jobLabels"))...)
+	errs = append(errs, validateUserLabels(spec.JobLabels, path.Child("jobLabels"))...)
+	errs = append(errs, validateJobAnnotations(spec.JobAnnotations, path.Child("jobAnnotations"))...)
 	errs = append(errs, validatePod(spec, path.Child("pod"))...)
 	errs = append(errs, validateNetwork(spec.Network, path.Child("network"))...)
 	errs = append(errs, validateArchive(spec.Archive, path.Child("archive"))...)
-	errs = append(errs, validateUsers(spec.Users, path.Child("users"))...)
+	errs = append(errs, validateUsers(mc, path.Child("users"))...)
 	errs = append(errs, validateFlux(spec.Flux, path.Child("flux"))...)
 	errs = append(errs, validateViewPlace(mc, path.Child("flux", "container"))...)
-	// Last, since it asks for the whole configuration: an error of a field that
-	// is reported already is not repeated.
+	// Last, because it generates the whole configuration: it does not repeat an
+	// error of a field that has one already.
 	return append(errs, validateBrokerConfig(mc, errs)...)
 }
 
-// ValidateMiniClusterUpdate returns what is wrong with the fields and annotations
-// that may change after creation. The size is not among them: the controller corrects one
-// that is out of bounds. The maximum is the one that was fixed at creation.
+// ValidateMiniClusterUpdate returns the errors of the fields and annotations that
+// may change after creation. The size is not one of them: the controller corrects
+// a size that is out of bounds. The maximum is the one that was fixed at creation.
 func ValidateMiniClusterUpdate(mc *v1alpha2.MiniCluster, maximum int32) field.ErrorList {
 	path := field.NewPath("spec")
 	errs := validateReserve(mc)

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// storageHostPath is the storage class of a volume in a directory of the node.
+	// storageHostPath is the storage class of a directory of the node.
 	storageHostPath = "hostpath"
-	// sharedMemory is where an empty directory without a path is mounted.
+	// sharedMemory is the directory of an empty directory without a path.
 	sharedMemory = "/dev/shm"
-	// maxDriverName is the length of a CSI driver's name.
+	// maxDriverName is the largest length of the name of a CSI driver.
 	maxDriverName = 63
 )
 
-// validateClusterVolumes checks the volumes that the controller makes.
+// validateClusterVolumes checks the volumes that the controller creates.
 func validateClusterVolumes(volumes map[string]v1alpha2.MiniClusterVolume, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range sortedKeys(volumes) {
@@ -33,7 +33,7 @@ func validateClusterVolumes(volumes map[string]v1alpha2.MiniClusterVolume, path 
 		errs = append(errs, validateAnnotations(volume.ClaimAnnotations, at.Child("claimAnnotations"))...)
 		if volume.StorageClass == "" || volume.StorageClass == storageHostPath {
 			if volume.Path == "" {
-				errs = append(errs, field.Required(at.Child("path"), "give the directory on the node"))
+				errs = append(errs, field.Required(at.Child("path"), "set the directory of the node"))
 			}
 			errs = append(errs, noBacksteps(volume.Path, at.Child("path"))...)
 		} else {
@@ -46,7 +46,7 @@ func validateClusterVolumes(volumes map[string]v1alpha2.MiniClusterVolume, path 
 func validateCSIVolume(volume *v1alpha2.MiniClusterVolume, path *field.Path) field.ErrorList {
 	errs := reference(path.Child("storageClass"), volume.StorageClass)
 	if volume.Driver == "" {
-		errs = append(errs, field.Required(path.Child("driver"), "name the CSI driver, or leave out storageClass for a directory on the node"))
+		errs = append(errs, field.Required(path.Child("driver"), "name the CSI driver, or omit storageClass for a directory of the node"))
 	} else {
 		errs = append(errs, validateDriver(volume.Driver, path.Child("driver"))...)
 	}
@@ -67,11 +67,11 @@ func validateDriver(driver string, path *field.Path) field.ErrorList {
 // volumeSet collects the volumes of one pod from its containers.
 type volumeSet struct {
 	cluster map[string]v1alpha2.MiniClusterVolume
-	// claims tells that a name which nothing describes is that of a claim.
-	claims bool
-	// own are the volumes that the pod has for itself, if any.
+	// emptyDirs reports whether a volume without a description is an empty directory.
+	emptyDirs bool
+	// own are the volumes that every pod has, nil for the services pod.
 	own *reserved
-	// sources are the volumes that containers describe, and where.
+	// sources are the volumes that containers describe.
 	sources map[string]source
 	errs    field.ErrorList
 }
@@ -81,18 +81,18 @@ type source struct {
 	path *field.Path
 }
 
-// validateVolumes checks both dialects: volumes (one of spec.volumes, or
-// described in place) and existingVolumes. One that is described in a container
-// may be mounted by its name alone in the other containers of the pod. A name
-// that nothing describes is that of a claim in the view layout, as tutorials of
-// v1alpha2 have it, and a mistake in the system layout, as it was in v1alpha1. own are the volumes that the pod has for itself, where it runs
-// Flux, in the container of index flux.
+// validateVolumes checks volumes (those of spec.volumes, or described in place) and
+// existingVolumes. A volume that one container describes may be mounted by its name
+// alone in the other containers of the pod. A volume that nothing describes is an
+// empty directory in the view layout, and an error in the system layout, as in
+// v1alpha1, where it would be a volume of spec.volumes. own are the volumes that
+// the pod needs to run Flux, in the container of index flux.
 func validateVolumes(containers []v1alpha2.MiniClusterContainer, flux int, own *reserved, spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorList {
 	set := volumeSet{
-		own:     own,
-		cluster: spec.Volumes,
-		claims:  fluxconfig.LayoutOf(spec) == fluxconfig.LayoutView,
-		sources: map[string]source{},
+		own:       own,
+		cluster:   spec.Volumes,
+		emptyDirs: fluxconfig.LayoutOf(spec) == fluxconfig.LayoutView,
+		sources:   map[string]source{},
 	}
 	for i := range containers {
 		set.describe(&containers[i], path.Index(i))
@@ -125,14 +125,14 @@ func (s *volumeSet) describe(c *v1alpha2.MiniClusterContainer, path *field.Path)
 	}
 }
 
-// source enters a description. A pod has one volume of a name.
+// source adds the description of a volume. A pod has one volume of a name.
 func (s *volumeSet) source(name string, described source) {
 	if _, ok := s.cluster[name]; ok {
-		s.add(invalidf(described.path, name, "is a volume of spec.volumes too: choose another name, or leave the description out"))
+		s.add(invalidf(described.path, name, "is a volume of spec.volumes, too: choose another name, or remove the description"))
 		return
 	}
 	if other, ok := s.sources[name]; ok && other.text != described.text {
-		s.add(invalidf(described.path, name, "is another volume than %s, which has the same name: choose another name", other.path))
+		s.add(invalidf(described.path, name, "differs from %s, which has the same name: choose another name", other.path))
 		return
 	}
 	s.sources[name] = described
@@ -145,8 +145,8 @@ func (s *volumeSet) mount(c *v1alpha2.MiniClusterContainer, runsFlux bool, path 
 		s.add(check(at, name, validation.IsDNS1123Label)...)
 		_, described := s.sources[name]
 		_, declared := s.cluster[name]
-		if !described && !declared && !s.claims && sourceOf(&volume) == "" {
-			s.add(invalidf(at, name, "is no volume of spec.volumes and is not described: add it to spec.volumes, or set claimName, configMapName, secretName, hostPath, emptyDir or csiDriver"))
+		if !described && !declared && !s.emptyDirs && sourceOf(&volume) == "" {
+			s.add(invalidf(at, name, "is not a volume of spec.volumes and has no source: add it to spec.volumes, or set claimName, configMapName, secretName, hostPath, emptyDir or csiDriver"))
 		}
 		mountPath := volume.Path
 		if volume.EmptyDir {
@@ -159,7 +159,7 @@ func (s *volumeSet) mount(c *v1alpha2.MiniClusterContainer, runsFlux bool, path 
 		at := path.Child("existingVolumes").Key(name)
 		s.add(check(at, name, validation.IsDNS1123Label)...)
 		if _, ok := c.Volumes[name]; ok {
-			s.add(invalidf(at, name, "is mounted by volumes too: remove one of them"))
+			s.add(invalidf(at, name, "is mounted by volumes, too: remove one of them"))
 		}
 		s.mountPath(c.ExistingVolumes[name].Path, at.Child("path"), mounted)
 		s.add(s.own.check(name, c.ExistingVolumes[name].Path, runsFlux, at)...)
@@ -168,20 +168,20 @@ func (s *volumeSet) mount(c *v1alpha2.MiniClusterContainer, runsFlux bool, path 
 
 func (s *volumeSet) mountPath(value string, path *field.Path, mounted map[string]*field.Path) {
 	if value == "" {
-		s.add(field.Required(path, "give the directory in the container to mount the volume at"))
+		s.add(field.Required(path, "set the directory in the container"))
 		return
 	}
 	if strings.Contains(value, ":") {
 		s.add(field.Invalid(path, value, "must not contain ':': choose another directory"))
 	}
 	if other, ok := mounted[value]; ok {
-		s.add(invalidf(path, value, "is where %s is mounted: choose another directory", other))
+		s.add(invalidf(path, value, "is the directory of %s, too: choose another directory", other))
 		return
 	}
 	mounted[value] = path
 }
 
-// asContainerVolume is what the older dialect describes, in the newer one.
+// asContainerVolume converts an existing volume.
 func asContainerVolume(v v1alpha2.ExistingVolume) v1alpha2.ContainerVolume {
 	return v1alpha2.ContainerVolume{
 		Path: v.Path, ClaimName: v.ClaimName, ConfigMapName: v.ConfigMapName,
@@ -189,8 +189,8 @@ func asContainerVolume(v v1alpha2.ExistingVolume) v1alpha2.ContainerVolume {
 	}
 }
 
-// sourceOf says which volume is described, "" if none is. Of several
-// descriptions the first one of this order counts, as in flux-operator.
+// sourceOf returns a text that identifies the source of a volume, "" if it has none.
+// Of several sources the first one in this order counts, as in flux-operator.
 func sourceOf(v *v1alpha2.ContainerVolume) string {
 	switch {
 	case v.CSIDriver != "":
@@ -219,7 +219,7 @@ func validateSource(v *v1alpha2.ContainerVolume, path *field.Path) field.ErrorLi
 		errs = append(errs, relativePath(v.Items[key], path.Child("items").Key(key))...)
 	}
 	if v.EmptyDirMedium != "" && !strings.EqualFold(v.EmptyDirMedium, "memory") {
-		errs = append(errs, field.Invalid(path.Child("emptyDirMedium"), v.EmptyDirMedium, "must be memory, or left out for a directory on disk"))
+		errs = append(errs, field.Invalid(path.Child("emptyDirMedium"), v.EmptyDirMedium, "must be memory, or unset for a directory on disk"))
 	}
 	errs = append(errs, validateQuantity(v.EmptyDirSizeLimit, path.Child("emptyDirSizeLimit"))...)
 	if v.CSIDriver != "" {

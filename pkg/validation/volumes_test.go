@@ -47,10 +47,10 @@ func TestValidateVolumes(t *testing.T) {
 	run(t, []testCase{
 		{name: "of spec.volumes", edit: both(data, one(v1alpha2.ContainerVolume{Path: "/data"}))},
 		{name: "of spec.volumes without a path", edit: both(data, one(v1alpha2.ContainerVolume{})), fields: []string{"spec.containers[0].volumes[data].path"}},
-		{name: "a claim of that name", edit: one(v1alpha2.ContainerVolume{Path: "/data"})},
+		{name: "an empty directory", edit: one(v1alpha2.ContainerVolume{Path: "/data"})},
 		{name: "of no spec.volumes", edit: both(flux(v1alpha2.FluxSpec{InstallRoot: "/usr"}), one(v1alpha2.ContainerVolume{Path: "/data"})), fields: []string{"spec.containers[0].volumes[data]"}, says: "add it to spec.volumes"},
 		{name: "described twice", edit: both(data, one(v1alpha2.ContainerVolume{Path: "/data", ClaimName: "a"})),
-			fields: []string{"spec.containers[0].volumes[data]"}, says: "volume of spec.volumes too"},
+			fields: []string{"spec.containers[0].volumes[data]"}, says: "volume of spec.volumes, too"},
 		{name: "name", edit: volumes(map[string]v1alpha2.ContainerVolume{"my_data": {Path: "/data", ClaimName: "a"}}), fields: []string{"spec.containers[0].volumes[my_data]"}},
 		{name: "claim", edit: one(v1alpha2.ContainerVolume{Path: "/data", ClaimName: "a"})},
 		{name: "claim without a path", edit: one(v1alpha2.ContainerVolume{ClaimName: "a"}), fields: []string{"spec.containers[0].volumes[data].path"}},

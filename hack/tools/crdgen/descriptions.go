@@ -6,10 +6,10 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// isForeign tells whether the type of a field comes from Kubernetes.
+// isForeign reports whether the type of a field comes from Kubernetes.
 func isForeign(field string) bool {
 	switch field {
-	case "resources", "securityContext", "tolerations", "conditions":
+	case "resources", "securityContext", "tolerations", "conditions", "dnsConfig", "topologySpreadConstraints", "resourceClaims":
 		return true
 	}
 	return false

@@ -63,6 +63,9 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 	if run.ShutdownTimeout > 0 && i.Version.AtLeast(82) {
 		set["broker.shutdown-timeout"] = seconds(run.ShutdownTimeout)
 	}
+	if i.plan.HostNetwork {
+		set["hostname"] = i.hostname // instead of gethostname(2)
+	}
 	if i.shellInitrc != "" {
 		set["conf.shell_initrc"] = i.shellInitrc
 	}

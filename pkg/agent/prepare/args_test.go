@@ -12,7 +12,7 @@ import (
 )
 
 func instance(p *plan.Plan, minor int) *Instance {
-	return &Instance{plan: p, Flux: "/usr/bin/flux", Files: p.Files, Lead: true, Version: Version{Minor: minor}}
+	return &Instance{plan: p, Flux: "/usr/bin/flux", Files: p.Files, hostname: "flux-sample-0", Lead: true, Version: Version{Minor: minor}}
 }
 
 func TestBrokerArgs(t *testing.T) {
@@ -40,6 +40,8 @@ func TestBrokerArgs(t *testing.T) {
 			strings.Replace(common, "/var/lib/flux", "/vol", 1)},
 		"wrapped": {systemPlan(func(p *plan.Plan) { p.Broker.Wrap = "strace,-f" }), 88, BrokerRun{}, "start --wrap=strace,-f -o--config-path /etc/flux/config " +
 			common},
+		"the network of the host": {systemPlan(func(p *plan.Plan) { p.HostNetwork = true }), 88, BrokerRun{}, "broker --config-path /etc/flux/config " +
+			strings.Replace(common, "-Slocal-uri", "-Shostname=flux-sample-0 -Slocal-uri", 1)},
 		"quiet":              {systemPlan(func(p *plan.Plan) { p.Logging.Quiet = true }), 88, BrokerRun{}, "broker --config-path /etc/flux/config " + errorsOnly},
 		"a negative level":   {systemPlan(func(p *plan.Plan) { p.Broker.LogLevel = -1 }), 88, BrokerRun{}, "broker --config-path /etc/flux/config " + errorsOnly},
 		"quiet, 0.49":        {systemPlan(func(p *plan.Plan) { p.Logging.Quiet = true }), 49, BrokerRun{}, "broker --config-path /etc/flux/config " + errorsOnly},

@@ -50,6 +50,8 @@ type Instance struct {
 
 	plan *plan.Plan
 	root string
+	// hostname is the host name by which the broker identifies itself.
+	hostname string
 	// shellInitrc is the file that the Flux shell reads first; empty for the default of Flux.
 	shellInitrc string
 	// exclusive: no other container can use the CPUs. binds: Flux may bind jobs to CPUs.

@@ -35,7 +35,7 @@ func TestMunge(t *testing.T) {
 
 func TestIMP(t *testing.T) {
 	needRoot(t)
-	users := func(p *plan.Plan) { p.Users = []string{"ada"} }
+	users := func(p *plan.Plan) { p.Users = []plan.Account{{Name: "ada"}} }
 	for name, test := range map[string]struct {
 		plan  *plan.Plan
 		files map[string]string

@@ -13,8 +13,12 @@ import (
 
 // Prepare makes a pod ready for its broker. It can be repeated, for example after a restart of the container.
 func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
-	// A broker derives its rank from its host name.
-	if want := p.Name + "-" + strconv.Itoa(o.Index); o.Hostname != want {
+	// A broker derives its rank from its host name, which in the network of the host is the one of the node.
+	want := p.Name + "-" + strconv.Itoa(o.Index)
+	if p.HostNetwork {
+		o.Hostname = want
+	}
+	if o.Hostname != want {
 		return nil, fmt.Errorf("the host name of the pod is %q; the brokers expect %q", o.Hostname, want)
 	}
 	sys := newSystem(o.Root)
@@ -60,7 +64,7 @@ func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
 }
 
 func newInstance(p *plan.Plan, o Options) *Instance {
-	return &Instance{plan: p, root: o.Root, Files: p.Files, Lead: o.Index == 0 && !p.Child}
+	return &Instance{plan: p, root: o.Root, hostname: o.Hostname, Files: p.Files, Lead: o.Index == 0 && !p.Child}
 }
 
 // setEnvironment makes the environments of the broker and of hooks. Hooks that run as the broker's user have its home

@@ -33,7 +33,7 @@ func TestPrepareSystemLayout(t *testing.T) {
 		require.NoError(t, os.Chown(dir, 65532, 65532))
 		require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky))
 	}
-	p := systemPlan(func(p *plan.Plan) { p.Users = []string{"ada"} })
+	p := systemPlan(func(p *plan.Plan) { p.Users = []plan.Account{{Name: "ada"}} })
 	i, err := Prepare(t.Context(), p, options(root))
 	require.NoError(t, err)
 	assert.Equal(t, "flux", i.User)
@@ -112,7 +112,7 @@ func TestPrepareFails(t *testing.T) {
 		"a broken flux":     {viewPlan(), map[string]string{"/usr/bin/flux": "#!/bin/sh\necho no library >&2; exit 127\n"}, nil, "determining the version of /usr/bin/flux: exit status 127: no library"},
 		"R without cores":   {viewPlan(func(p *plan.Plan) { p.Resources.GPUs = 1 }), map[string]string{"/usr/bin/flux": strings.Replace(fakeFlux("0.88.0"), `"core": "0-7"`, "", 1)}, nil, "writing the resources of the instance: reading R: it has no cores"},
 		"a file in the way": {viewPlan(), map[string]string{"/mnt/flux/config": "x"}, nil, "making the directory /mnt/flux/config/etc/flux/config: "},
-		"passwords":         {viewPlan(func(p *plan.Plan) { p.Users = []string{"ada"} }), map[string]string{plan.CertificateDir + "/passwords.json": `{"ada": secret}`}, nil, "the passwords of users are not a JSON object of strings"},
+		"passwords":         {viewPlan(func(p *plan.Plan) { p.Users = []plan.Account{{Name: "ada"}} }), map[string]string{plan.CertificateDir + "/passwords.json": `{"ada": secret}`}, nil, "the passwords of users are not a JSON object of strings"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "passwords" {

@@ -9,6 +9,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -25,7 +26,7 @@ const (
 )
 
 // accountName matches names that useradd(8) accepts. Names are written into files with one line for each user.
-var accountName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+var accountName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 
 // owner returns the owner of the broker's files.
 func (i *Instance) owner() owner {
@@ -159,6 +160,8 @@ type newUser struct {
 	name string
 	// uid is the preferred ID; another one is used if a user has it.
 	uid int
+	// gid is the ID of the primary group; 0: a group of the user's own.
+	gid int
 	// hash is the hash of the password, crypt(5); empty: no login with a password.
 	hash string
 }
@@ -169,15 +172,11 @@ func (s system) addUser(known *accounts, u newUser) (account, error) {
 		return account{}, fmt.Errorf("%q is not a valid user name", u.name)
 	}
 	uid := known.freeUID(max(1, u.uid))
-	own, ok := known.group(u.name)
-	if !ok {
-		own = group{name: u.name, gid: known.freeGID(uid)}
-		if err := s.appendLine(groupFile, fmt.Sprintf("%s:x:%d:", own.name, own.gid)); err != nil {
-			return account{}, err
-		}
-		known.groups = append(known.groups, own)
+	gid, err := s.primaryGroup(known, u, uid)
+	if err != nil {
+		return account{}, err
 	}
-	user := account{name: u.name, uid: uid, gid: own.gid, home: path.Join("/home", u.name)}
+	user := account{name: u.name, uid: uid, gid: gid, home: path.Join("/home", u.name)}
 	if err := s.appendLine(passwdFile, passwdLine(user, s.loginShell())); err != nil {
 		return account{}, err
 	}
@@ -189,6 +188,26 @@ func (s system) addUser(known *accounts, u newUser) (account, error) {
 		return user, nil // from the image or a volume: keep its content
 	}
 	return user, s.mkdir(user.home, owner{user.uid, user.gid}, 0o755)
+}
+
+// primaryGroup returns the ID of the primary group of a user, and adds the group if no group has that ID.
+func (s system) primaryGroup(known *accounts, u newUser, uid int) (int, error) {
+	own, named := known.group(u.name)
+	if u.gid == 0 {
+		if named {
+			return own.gid, nil
+		}
+		own = group{name: u.name, gid: known.freeGID(uid)}
+		return own.gid, s.addGroup(known, own)
+	}
+	if slices.ContainsFunc(known.groups, func(g group) bool { return g.gid == u.gid }) {
+		return u.gid, nil
+	}
+	name := u.name
+	if named {
+		name = "group" + strconv.Itoa(u.gid)
+	}
+	return u.gid, s.addGroup(known, group{name: name, gid: u.gid})
 }
 
 // passwdLine returns the entry of a user in passwd(5).
@@ -227,44 +246,6 @@ func (s system) setPassword(name, hash string) error {
 	out.WriteString(name + ":" + hash + ":19000:0:99999:7:::\n")
 	return s.rewrite(shadowFile, out.String())
 }
-
-// addUsers adds the further users of the instance, with their passwords.
-func (i *Instance) addUsers(ctx context.Context, sys system) error {
-	if len(i.plan.Users) == 0 {
-		return nil
-	}
-	if sys.uid != 0 {
-		klog.FromContext(ctx).Info("Not adding further users, because the container does not run as root", "users", len(i.plan.Users))
-		return nil
-	}
-	passwords, err := sys.passwords()
-	if err != nil {
-		return err
-	}
-	known, err := sys.accounts()
-	if err != nil {
-		return err
-	}
-	for _, name := range i.plan.Users {
-		hash := passwordHash(passwords[name])
-		var err error
-		if _, ok := known.user(name); ok {
-			if hash != "" && name != "root" {
-				err = sys.setPassword(name, hash)
-			}
-		} else {
-			_, err = sys.addUser(&known, newUser{name: name, uid: firstUserUID, hash: hash})
-		}
-		if err != nil {
-			return fmt.Errorf("adding user %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// firstUserUID is the first ID of regular users (login.defs(5)). All pods add the same users to the same image, and
-// so assign the same IDs, by which Flux identifies users.
-const firstUserUID = 1001
 
 // environmentOf returns the variables that identify the user of a program.
 func environmentOf(name, home string) map[string]string {

@@ -49,11 +49,11 @@ func TestIdentify(t *testing.T) {
 
 func TestIdentifyRefusesNames(t *testing.T) {
 	needRoot(t)
-	for _, name := range []string{"a:0:0", "a\nroot2:x:0:0", "-a", "A", "a b", strings.Repeat("a", 33)} {
+	for _, name := range []string{"a:0:0", "a\nroot2:x:0:0", "-a", "ä", "a b", strings.Repeat("a", 33)} {
 		root := image(t, nil)
 		i := newInstance(systemPlan(func(p *plan.Plan) { p.User.Name = name }), options(root))
 		require.ErrorContains(t, i.identify(t.Context(), newSystem(root), nil), "is not a valid user name")
-		p := systemPlan(func(p *plan.Plan) { p.Users = []string{name} })
+		p := systemPlan(func(p *plan.Plan) { p.Users = []plan.Account{{Name: name}} })
 		require.ErrorContains(t, newInstance(p, options(root)).addUsers(t.Context(), newSystem(root)), "is not a valid user name")
 	}
 }
@@ -106,7 +106,9 @@ func TestAddUsers(t *testing.T) {
 		"/etc/shadow": "root:*:1::::::\nbob:old:1::::::\nbobby:b:1::::::\n",
 		plan.CertificateDir + "/" + plan.FilePasswords: `{"ada": "pass word", "bob": "new", "root": "no"}`,
 	})
-	p := systemPlan(func(p *plan.Plan) { p.Users = []string{"ada", "bob", "carl", "root"} })
+	p := systemPlan(func(p *plan.Plan) {
+		p.Users = []plan.Account{{Name: "ada"}, {Name: "bob"}, {Name: "carl"}, {Name: "root"}}
+	})
 	sys := newSystem(root)
 	require.NoError(t, newInstance(p, options(root)).addUsers(t.Context(), sys))
 	require.NoError(t, newInstance(p, options(root)).addUsers(t.Context(), sys), "again")
@@ -136,9 +138,71 @@ func TestAddUsers(t *testing.T) {
 	assert.DirExists(t, filepath.Join(root, "home/carl"))
 }
 
+// TestAddUsersOfSite: users get the IDs of their site, in every pod the same ones.
+func TestAddUsersOfSite(t *testing.T) {
+	needRoot(t)
+	root := image(t, map[string]string{
+		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nbob:x:5:2000::/home/bob:/bin/sh\n",
+		"/etc/group":  "root:x:0:\nvideo:x:44:old\nalice:x:900:\n",
+	})
+	p := systemPlan(func(p *plan.Plan) {
+		p.Users = []plan.Account{
+			{Name: "anyone"},
+			{Name: "alice", UID: 20417, GID: 2000, Groups: []plan.Group{{Name: "climate", GID: 3100}, {Name: "video"}}},
+			{Name: "bob", UID: 5, GID: 2000, Groups: []plan.Group{{Name: "climate", GID: 3100}}},
+			{Name: "carl", UID: 1001, GID: 3100},
+			{Name: "Dora.Site", UID: 2147483647},
+		}
+	})
+	sys := newSystem(root)
+	require.NoError(t, newInstance(p, options(root)).addUsers(t.Context(), sys))
+	require.NoError(t, newInstance(p, options(root)).addUsers(t.Context(), sys), "again")
+	known, err := sys.accounts()
+	require.NoError(t, err)
+	ids := map[string][2]int{}
+	for _, user := range known.users {
+		require.NotContains(t, ids, user.name, "one line a user")
+		ids[user.name] = [2]int{user.uid, user.gid}
+	}
+	assert.Equal(t, map[string][2]int{
+		"root": {0, 0}, "bob": {5, 2000}, "alice": {20417, 2000}, "carl": {1001, 3100}, "Dora.Site": {2147483647, 2147483647}, "anyone": {1002, 1002},
+	}, ids)
+	text, err := sys.read(groupFile)
+	require.NoError(t, err)
+	assert.Equal(t, "root:x:0:\nvideo:x:44:old,alice\nalice:x:900:\nclimate:x:3100:alice,bob\ngroup2000:x:2000:\n"+
+		"Dora.Site:x:2147483647:\nanyone:x:1002:\n", string(text))
+	alice, _ := known.user("alice")
+	assert.Equal(t, []uint32{44, 3100}, known.supplementary(alice))
+}
+
+// TestAddUsersConflicts: an ID that the image contradicts is an error that says so.
+func TestAddUsersConflicts(t *testing.T) {
+	needRoot(t)
+	for name, tc := range map[string]struct {
+		user plan.Account
+		want string
+	}{
+		"another user has the ID": {plan.Account{Name: "alice", UID: 1000}, "the user ID 1000 belongs to ubuntu in the image"},
+		"another ID":              {plan.Account{Name: "ubuntu", UID: 20417}, "the image has the user with the ID 1000, not 20417"},
+		"another primary group":   {plan.Account{Name: "ubuntu", GID: 7}, "the image has the user with the primary group 1000, not 7"},
+		"another ID of a group":   {plan.Account{Name: "alice", Groups: []plan.Group{{Name: "video", GID: 45}}}, "the image has it with the ID 44, not 45"},
+		"an unknown group":        {plan.Account{Name: "alice", Groups: []plan.Group{{Name: "gpu"}}}, "the MiniCluster does not set its gid"},
+		"no name for a group":     {plan.Account{Name: "alice", Groups: []plan.Group{{Name: "a:b", GID: 5}}}, "is not a valid name of a group"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := image(t, map[string]string{
+				"/etc/passwd": "ubuntu:x:1000:1000::/home/ubuntu:/bin/bash\n", "/etc/group": "video:x:44:\nubuntu:x:1000:\n",
+			})
+			p := systemPlan(func(p *plan.Plan) { p.Users = []plan.Account{tc.user} })
+			err := newInstance(p, options(root)).addUsers(t.Context(), newSystem(root))
+			require.ErrorContains(t, err, tc.want)
+		})
+	}
+}
+
 func TestAddUsersNeedsRoot(t *testing.T) {
 	root := image(t, nil)
-	p := systemPlan(func(p *plan.Plan) { p.Users = []string{"ada"} })
+	p := systemPlan(func(p *plan.Plan) { p.Users = []plan.Account{{Name: "ada"}} })
 	require.NoError(t, newInstance(p, options(root)).addUsers(t.Context(), system{root: root, uid: 1000}))
 	text, err := os.ReadFile(filepath.Join(root, passwdFile))
 	require.NoError(t, err)

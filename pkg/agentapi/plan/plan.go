@@ -45,8 +45,10 @@ type Plan struct {
 	Resources Resources `json:"resources,omitzero"`
 	// User owns the instance.
 	User User `json:"user,omitzero"`
-	// Users are the names of further users of the instance. Their passwords are in the Secret (FilePasswords).
-	Users []string `json:"users,omitempty"`
+	// Users are the additional users of the instance. Their passwords are in the Secret (FilePasswords).
+	Users []Account `json:"users,omitempty"`
+	// HostNetwork: the pods have the host names of their nodes, so that the agent has to tell the broker its own.
+	HostNetwork bool `json:"hostNetwork,omitempty"`
 	// Lead is the program of the lead broker.
 	Lead Program `json:"lead"`
 	// Hooks are the user's commands around Flux.
@@ -68,6 +70,26 @@ type Plan struct {
 	Sidecars []Sidecar `json:"sidecars,omitempty"`
 	// HTTPPort is the port for health and metrics.
 	HTTPPort int32 `json:"httpPort"`
+}
+
+// Account is an additional user of the instance. An ID of 0 means that any will do.
+type Account struct {
+	// Name of the user.
+	Name string `json:"name"`
+	// UID is the user ID.
+	UID int64 `json:"uid,omitempty"`
+	// GID is the ID of the primary group.
+	GID int64 `json:"gid,omitempty"`
+	// Groups are the supplementary groups.
+	Groups []Group `json:"groups,omitempty"`
+}
+
+// Group is a supplementary group of an account.
+type Group struct {
+	// Name of the group.
+	Name string `json:"name"`
+	// GID is its ID; 0: the one that the image has.
+	GID int64 `json:"gid,omitempty"`
 }
 
 // View is a Flux installation that an init container provides.

@@ -47,6 +47,8 @@ type Options struct {
 	ViewImageVolumes bool
 	// AllowHostPathVolumes lets spec.volumes name directories of the nodes.
 	AllowHostPathVolumes bool
+	// VolumeSecretNamespaces are namespaces whose Secrets spec.volumes may name.
+	VolumeSecretNamespaces []string
 	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
 	// them; 0 disables the inspection.
 	PodDiagnosisDelay time.Duration
@@ -109,6 +111,8 @@ func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 		"Mount the image that brings Flux (view layout) instead of copying it. Needs image volumes in the API server and in the nodes' container runtime.")
 	fs.BoolVar(&o.AllowHostPathVolumes, "allow-hostpath-volumes", o.AllowHostPathVolumes,
 		"Make PersistentVolumes of directories of the nodes, for spec.volumes of the storage class hostpath. They bypass Pod Security.")
+	fs.StringSliceVar(&o.VolumeSecretNamespaces, "volume-secret-namespaces", o.VolumeSecretNamespaces,
+		"Namespaces whose Secrets CSI volumes of spec.volumes may use, in addition to the namespace of the MiniCluster; * permits all.")
 }
 
 // environment is the part of the settings that decides about pods.
@@ -122,8 +126,9 @@ func (o *Options) environment() resources.Environment {
 		},
 		ViewImageVolumes: o.ViewImageVolumes,
 
-		AllowHostPathVolumes: o.AllowHostPathVolumes,
-		NoClusterVolumes:     len(o.Namespaces) > 0,
+		AllowHostPathVolumes:   o.AllowHostPathVolumes,
+		VolumeSecretNamespaces: o.VolumeSecretNamespaces,
+		NoClusterVolumes:       len(o.Namespaces) > 0,
 	}
 }
 

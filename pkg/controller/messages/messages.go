@@ -12,6 +12,10 @@ import (
 // Condition Accepted.
 const (
 	SpecValid = "the spec is valid"
+	// SecretNamespaceNotAllowed takes a key of spec.volumes, the namespace of its Secret and
+	// that of the MiniCluster.
+	SecretNamespaceNotAllowed = "spec.volumes[%s].secretNamespace: Secrets of namespace %s are not allowed: use a Secret of namespace %s, " +
+		"or ask the administrator to add the namespace to the flag --volume-secret-namespaces of the controller"
 	// HostPathNotAllowed takes a key of spec.volumes and the name of the storage class.
 	HostPathNotAllowed = "spec.volumes[%s]: volumes in a directory of a node (storage class %s) are not allowed because they bypass Pod Security; " +
 		"use a CSI driver and its storage class, mount an existing claim, or ask the administrator to start the controller with --allow-hostpath-volumes"

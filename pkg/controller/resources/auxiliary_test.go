@@ -109,3 +109,32 @@ func TestOnlyHostPathVolumesAreHostPathVolumes(t *testing.T) {
 	mc.Spec.Volumes["other"] = v1alpha2.MiniClusterVolume{Path: "/data"}
 	assert.Equal(t, "other", HostPathVolume(mc), "the default storage class")
 }
+
+// TestForeignSecretVolume: a Secret of another namespace needs the permission of the
+// administrator.
+func TestForeignSecretVolume(t *testing.T) {
+	volume := func(secret, namespace string) v1alpha2.MiniClusterVolume {
+		return v1alpha2.MiniClusterVolume{Path: "/", StorageClass: "nfs", Driver: "nfs.example", Secret: secret, SecretNamespace: namespace}
+	}
+	for name, tc := range map[string]struct {
+		volume  v1alpha2.MiniClusterVolume
+		allowed []string
+		want    string
+	}{
+		"its own by default": {volume: volume("keys", "")},
+		"its own":            {volume: volume("keys", "flux-operator")},
+		"another":            {volume: volume("keys", "kube-system"), want: "data"},
+		"no Secret":          {volume: volume("", "kube-system")},
+		"not that one":       {volume: volume("keys", "kube-system"), allowed: []string{"storage"}, want: "data"},
+		"permitted":          {volume: volume("keys", "storage"), allowed: []string{"other", "storage"}},
+		"all are":            {volume: volume("keys", "kube-system"), allowed: []string{"*"}},
+		"a directory":        {volume: v1alpha2.MiniClusterVolume{Path: "/data", Secret: "keys", SecretNamespace: "default"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Volumes = map[string]v1alpha2.MiniClusterVolume{"data": tc.volume}
+			})
+			assert.Equal(t, tc.want, ForeignSecretVolume(mc, Environment{VolumeSecretNamespaces: tc.allowed}))
+		})
+	}
+}

@@ -49,7 +49,7 @@ func BuildPersistentVolume(mc *v1alpha2.MiniCluster, key string) (*corev1.Persis
 			ClaimRef: &corev1.ObjectReference{
 				APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: mc.Namespace, Name: VolumeClaimName(mc, key),
 			},
-			PersistentVolumeSource: persistentVolumeSource(&v),
+			PersistentVolumeSource: persistentVolumeSource(mc, &v),
 		},
 	}
 	pv.Labels[v1alpha2.LabelMiniClusterUID] = string(mc.UID)
@@ -62,7 +62,7 @@ func BuildPersistentVolume(mc *v1alpha2.MiniCluster, key string) (*corev1.Persis
 	return pv, nil
 }
 
-func persistentVolumeSource(v *v1alpha2.MiniClusterVolume) corev1.PersistentVolumeSource {
+func persistentVolumeSource(mc *v1alpha2.MiniCluster, v *v1alpha2.MiniClusterVolume) corev1.PersistentVolumeSource {
 	if isHostPath(v) {
 		return corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{
 			Path: v.Path, Type: new(corev1.HostPathDirectoryOrCreate),
@@ -74,7 +74,7 @@ func persistentVolumeSource(v *v1alpha2.MiniClusterVolume) corev1.PersistentVolu
 		VolumeAttributes: maps.Clone(v.Attributes),
 	}
 	if v.Secret != "" {
-		secret := corev1.SecretReference{Name: v.Secret, Namespace: v.SecretNamespace}
+		secret := corev1.SecretReference{Name: v.Secret, Namespace: secretNamespace(mc, v)}
 		csi.ControllerPublishSecretRef = &secret
 		csi.NodeStageSecretRef = &secret
 		csi.NodePublishSecretRef = &secret
@@ -121,4 +121,26 @@ func HostPathVolume(mc *v1alpha2.MiniCluster) string {
 		}
 	}
 	return ""
+}
+
+// ForeignSecretVolume returns the name of a volume of spec.volumes with a Secret of a
+// namespace that the environment does not permit, "" if there is none. A Secret of
+// another namespace gives a user what the rights in the own namespace do not.
+func ForeignSecretVolume(mc *v1alpha2.MiniCluster, env Environment) string {
+	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
+		v := mc.Spec.Volumes[key]
+		namespace := secretNamespace(mc, &v)
+		if v.Secret == "" || isHostPath(&v) || namespace == mc.Namespace {
+			continue
+		}
+		if !slices.Contains(env.VolumeSecretNamespaces, namespace) && !slices.Contains(env.VolumeSecretNamespaces, "*") {
+			return key
+		}
+	}
+	return ""
+}
+
+// secretNamespace returns the namespace of the Secret of a volume.
+func secretNamespace(mc *v1alpha2.MiniCluster, v *v1alpha2.MiniClusterVolume) string {
+	return cmp.Or(v.SecretNamespace, mc.Namespace)
 }

@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -41,6 +42,7 @@ func buildContainer(mc *v1alpha2.MiniCluster, f Fixed, env Environment, index in
 	in := &mc.Spec.Containers[index]
 	out := baseContainer(in)
 	part := roleOf(mc, index)
+	stop := corev1.SIGTERM
 	switch part {
 	case roleFlux:
 		out.Name = mc.Name
@@ -49,12 +51,37 @@ func buildContainer(mc *v1alpha2.MiniCluster, f Fixed, env Environment, index in
 		out.Ports = append(out.Ports, corev1.ContainerPort{
 			Name: agentPort, ContainerPort: fluxconfig.HTTPPort(mc), Protocol: corev1.ProtocolTCP,
 		})
+		out.Ports = append(out.Ports, hostPorts(mc, in)...)
 	case roleWrapped:
 		out.Command = []string{plan.AgentPath, "sidecar", "--container", in.Name}
-	case roleUnwrapped: // its image's entrypoint
+	case roleUnwrapped: // the entrypoint of its image
+		stop = ""
 	}
+	setStopSignal(&out, mc.Spec.Pod, stop)
 	out.VolumeMounts = slices.Concat(fluxVolumeMounts(mc, f, env, part, in), userMounts(in))
 	return out
+}
+
+// hostPorts returns the ports that the scheduler must know of, so that no node runs
+// two pods that listen on them, in the network of the host.
+func hostPorts(mc *v1alpha2.MiniCluster, flux *v1alpha2.MiniClusterContainer) []corev1.ContainerPort {
+	if mc.Spec.Pod == nil || !mc.Spec.Pod.HostNetwork || slices.Contains(flux.Ports, v1alpha2.DefaultBrokerPort) {
+		return nil
+	}
+	return []corev1.ContainerPort{{Name: "broker", ContainerPort: v1alpha2.DefaultBrokerPort, Protocol: corev1.ProtocolTCP}}
+}
+
+// setStopSignal sets the stop signal of a container, where the user chose one for
+// containers that run the entrypoint of their image. signal is the one that the
+// container needs instead: the agent stops Flux on SIGTERM, whatever the image says.
+func setStopSignal(c *corev1.Container, pod *v1alpha2.PodSpec, signal corev1.Signal) {
+	if pod == nil || pod.StopSignal == "" {
+		return
+	}
+	if c.Lifecycle == nil {
+		c.Lifecycle = &corev1.Lifecycle{}
+	}
+	c.Lifecycle.StopSignal = new(cmp.Or(signal, corev1.Signal(pod.StopSignal)))
 }
 
 // baseContainer is what all kinds of containers have in common. Neither has a

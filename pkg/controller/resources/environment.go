@@ -22,6 +22,9 @@ type Environment struct {
 	// PersistentVolumes that are made of them bypass Pod Security: who may make a
 	// MiniCluster may then read and write the nodes' files.
 	AllowHostPathVolumes bool
+	// VolumeSecretNamespaces are the namespaces whose Secrets spec.volumes may name in
+	// addition to those of the MiniCluster's own namespace; "*" stands for all.
+	VolumeSecretNamespaces []string
 	// NoClusterVolumes refuses spec.volumes: a controller whose rights are those of some
 	// namespaces can't make PersistentVolumes, which lie in none.
 	NoClusterVolumes bool

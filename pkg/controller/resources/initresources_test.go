@@ -41,20 +41,23 @@ func assertList(t *testing.T, want, got corev1.ResourceList, messages ...any) {
 
 func TestInitResources(t *testing.T) {
 	for name, tc := range map[string]struct {
-		requests, limits, want corev1.ResourceList
+		requests, limits, wantRequests, wantLimits corev1.ResourceList
 	}{
-		"nothing":      {},
-		"as requested": {list("cpu", "2", "memory", "1Gi"), list("cpu", "4"), list("cpu", "2", "memory", "1Gi")},
-		"as limited":   {nil, list("cpu", "2", "nvidia.com/gpu", "1"), list("cpu", "2")},
-		"at least":     {list("cpu", "1m", "memory", "1Mi"), nil, list("cpu", "100m", "memory", "64Mi")},
-		"no device":    {list("nvidia.com/gpu", "1"), list("nvidia.com/gpu", "1"), nil},
+		"nothing": {},
+		"requests and limits": {
+			list("cpu", "50m", "memory", "1Gi"), list("cpu", "80m"), list("cpu", "50m", "memory", "1Gi"), list("cpu", "80m"),
+		},
+		"limits alone":   {nil, list("cpu", "2", "nvidia.com/gpu", "1"), nil, list("cpu", "2")},
+		"requests alone": {list("cpu", "1m", "memory", "1Mi"), nil, list("cpu", "1m", "memory", "1Mi"), nil},
+		"local storage":  {list("ephemeral-storage", "1Gi"), nil, list("ephemeral-storage", "1Gi"), nil},
+		"no device":      {list("nvidia.com/gpu", "1"), list("nvidia.com/gpu", "1"), nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := podOf(t, testEnvironment, withResources(tc.requests, tc.limits))
 			require.Len(t, spec.InitContainers, 2)
 			for _, c := range spec.InitContainers {
-				assertList(t, tc.want, c.Resources.Requests, c.Name)
-				assertList(t, tc.want, c.Resources.Limits, c.Name)
+				assertList(t, tc.wantRequests, c.Resources.Requests, c.Name)
+				assertList(t, tc.wantLimits, c.Resources.Limits, c.Name)
 			}
 		})
 	}
@@ -85,8 +88,8 @@ func TestPodResources(t *testing.T) {
 		"less than the containers": {
 			asked: list("cpu", "1"), requests: list("cpu", "2"), containerAsks: list("cpu", "2"), unused: []corev1.ResourceName{"cpu"},
 		},
-		"less than what we need": {
-			asked: list("memory", "32Mi"), requests: list("memory", "16Mi"), containerAsks: list("memory", "16Mi"), unused: []corev1.ResourceName{"memory"},
+		"more than a small container": {
+			asked: list("memory", "32Mi"), requests: list("memory", "16Mi"), containerAsks: list("memory", "16Mi"), podRequests: list("memory", "32Mi"),
 		},
 		"a Guaranteed pod": {
 			asked: list("cpu", "2"), limits: list("cpu", "1", "memory", "1Gi"), containerMay: list("cpu", "1", "memory", "1Gi"),

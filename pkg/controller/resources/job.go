@@ -41,7 +41,9 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32) (*
 	}
 	maps.Copy(labels, meta.Labels)
 	meta.Labels = labels
-	meta.Annotations = f.annotations()
+	meta.Annotations = map[string]string{}
+	maps.Copy(meta.Annotations, mc.Spec.JobAnnotations)
+	maps.Copy(meta.Annotations, f.annotations())
 	meta.Annotations[v1alpha2.AnnotationAppliedSize] = FormatSize(size)
 	meta.Annotations[v1alpha2.AnnotationAppliedGeneration] = FormatGeneration(mc.Generation)
 	meta.Annotations[v1alpha2.AnnotationSpecHash] = hashes

@@ -55,7 +55,16 @@ func everything(mc *v1alpha2.MiniCluster) {
 		NodeAffinity:                 map[string][]string{"zone": {"b", "a"}, "arch": {"amd64"}},
 		Tolerations:                  []corev1.Toleration{{Key: "hpc", Operator: corev1.TolerationOpExists}},
 		SecurityContext:              &corev1.PodSecurityContext{FSGroup: new(int64(1000))},
+		HostNetwork:                  true,
+		DNSConfig:                    &corev1.PodDNSConfig{Searches: []string{"site.example"}, Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: new("2")}}},
+		ResourceClaims:               []corev1.PodResourceClaim{{Name: "gpus", ResourceClaimTemplateName: new("two-gpus")}},
+		TopologySpreadConstraints: []corev1.TopologySpreadConstraint{
+			{MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.ScheduleAnyway},
+		},
+		StopSignal: "SIGQUIT",
 	}
+	mc.Spec.Containers[0].Resources.Claims = []corev1.ResourceClaim{{Name: "gpus"}}
+	mc.Spec.JobAnnotations = map[string]string{"kueue.x-k8s.io/elastic-job": "true"}
 }
 
 func TestGoldenObjects(t *testing.T) {

@@ -31,11 +31,15 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.Pod
 		AutomountServiceAccountToken:  pod.AutomountServiceAccountToken,
 		SchedulerName:                 pod.SchedulerName,
 		PriorityClassName:             pod.PriorityClassName,
-		DNSPolicy:                     pod.DNSPolicy,
+		DNSPolicy:                     dnsPolicy(pod),
+		DNSConfig:                     pod.DNSConfig.DeepCopy(),
+		HostNetwork:                   pod.HostNetwork,
 		HostIPC:                       pod.HostIPC,
 		HostPID:                       pod.HostPID,
 		NodeSelector:                  maps.Clone(pod.NodeSelector),
 		Tolerations:                   slices.Clone(pod.Tolerations),
+		TopologySpreadConstraints:     spreadConstraints(mc),
+		ResourceClaims:                slices.Clone(pod.ResourceClaims),
 		SecurityContext:               pod.SecurityContext.DeepCopy(),
 		Affinity:                      affinity(mc),
 		TerminationGracePeriodSeconds: new(gracePeriodOf(mc)),
@@ -46,6 +50,10 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.Pod
 	}
 	if mc.Spec.ShareProcessNamespace {
 		spec.ShareProcessNamespace = new(true)
+	}
+	if pod.StopSignal != "" {
+		// Kubernetes accepts stop signals only where it knows the operating system.
+		spec.OS = &corev1.PodOS{Name: corev1.Linux}
 	}
 	addContainers(&spec, mc, f, env)
 	applyPodResources(&spec, mc, env)
@@ -70,6 +78,33 @@ func addContainers(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, f Fixed, env 
 		}
 		spec.Containers = append(spec.Containers, container)
 	}
+}
+
+// dnsPolicy returns the DNS policy of the pods. In the network of the host, the
+// default of Kubernetes would not resolve the names of Services, which brokers find
+// each other by.
+func dnsPolicy(pod *v1alpha2.PodSpec) corev1.DNSPolicy {
+	if pod.HostNetwork && pod.DNSPolicy == "" {
+		return corev1.DNSClusterFirstWithHostNet
+	}
+	return pod.DNSPolicy
+}
+
+// spreadConstraints returns the topology spread constraints of the pods. One without
+// a selector would match no pods; it gets that of the pods of the cluster.
+func spreadConstraints(mc *v1alpha2.MiniCluster) []corev1.TopologySpreadConstraint {
+	if mc.Spec.Pod == nil {
+		return nil
+	}
+	var constraints []corev1.TopologySpreadConstraint
+	for i := range mc.Spec.Pod.TopologySpreadConstraints {
+		constraint := mc.Spec.Pod.TopologySpreadConstraints[i].DeepCopy()
+		if constraint.LabelSelector == nil {
+			constraint.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha2.LabelHPASelector: mc.Name}}
+		}
+		constraints = append(constraints, *constraint)
+	}
+	return constraints
 }
 
 func restartPolicy(mc *v1alpha2.MiniCluster) corev1.RestartPolicy {

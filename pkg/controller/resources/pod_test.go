@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -279,4 +280,87 @@ func TestNodeAffinityStays(t *testing.T) {
 	})
 	assert.Nil(t, spec.Affinity.PodAffinity)
 	assert.NotNil(t, spec.Affinity.NodeAffinity)
+}
+
+// TestPodNetwork: in the network of the host, brokers find each other by the DNS of
+// the cluster, and no node runs two of them.
+func TestPodNetwork(t *testing.T) {
+	with := func(pod v1alpha2.PodSpec, ports ...int32) corev1.PodSpec {
+		return podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Pod, mc.Spec.Containers[0].Ports = &pod, ports
+		})
+	}
+	ports := func(spec corev1.PodSpec) []int32 {
+		var ports []int32
+		for _, port := range container(t, spec, "flux-sample").Ports {
+			ports = append(ports, port.ContainerPort)
+		}
+		return ports
+	}
+	own := with(v1alpha2.PodSpec{})
+	assert.False(t, own.HostNetwork)
+	assert.Empty(t, own.DNSPolicy)
+	assert.Equal(t, []int32{9560}, ports(own))
+	host := with(v1alpha2.PodSpec{HostNetwork: true})
+	assert.True(t, host.HostNetwork)
+	assert.Equal(t, corev1.DNSClusterFirstWithHostNet, host.DNSPolicy)
+	assert.Equal(t, []int32{9560, 8050}, ports(host))
+	chosen := with(v1alpha2.PodSpec{HostNetwork: true, DNSPolicy: corev1.DNSDefault}, 8050)
+	assert.Equal(t, corev1.DNSDefault, chosen.DNSPolicy)
+	assert.Equal(t, []int32{8050, 9560}, ports(chosen), "each once")
+}
+
+// TestSpreadConstraints: a constraint without a selector counts the pods of the cluster.
+func TestSpreadConstraints(t *testing.T) {
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"team": "hpc"}}
+	spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Pod = &v1alpha2.PodSpec{TopologySpreadConstraints: []corev1.TopologySpreadConstraint{
+			{MaxSkew: 1, TopologyKey: "zone"}, {MaxSkew: 2, TopologyKey: "rack", LabelSelector: selector},
+		}}
+	})
+	require.Len(t, spec.TopologySpreadConstraints, 2)
+	assert.Equal(t, map[string]string{"hpa-selector": "flux-sample"}, spec.TopologySpreadConstraints[0].LabelSelector.MatchLabels)
+	assert.Equal(t, selector, spec.TopologySpreadConstraints[1].LabelSelector)
+}
+
+// TestStopSignal: the user's signal reaches containers that run the entrypoint of
+// their image; the agent is stopped by SIGTERM, whatever its image says.
+func TestStopSignal(t *testing.T) {
+	mods := []func(*v1alpha2.MiniCluster){withSidecars, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Pod = &v1alpha2.PodSpec{StopSignal: "SIGQUIT"}
+		mc.Spec.Services = []v1alpha2.MiniClusterContainer{{Name: "registry", LifeCycle: &v1alpha2.LifeCycle{PreStopExec: "sync"}}}
+	}}
+	mc := sample.MiniCluster(mods...)
+	spec := podOf(t, testEnvironment, mods...)
+	assert.Equal(t, corev1.Linux, spec.OS.Name)
+	got := map[corev1.Signal]int{}
+	for i := range mc.Spec.Containers {
+		name := mc.Spec.Containers[i].Name
+		if i == mc.FluxContainerIndex() {
+			name = mc.Name
+		}
+		c := container(t, spec, name)
+		want := corev1.SIGTERM
+		if roleOf(mc, i) == roleUnwrapped {
+			want = corev1.SIGQUIT
+		}
+		assert.Equal(t, want, *c.Lifecycle.StopSignal, name)
+		got[want]++
+	}
+	assert.Len(t, got, 2, "containers of both kinds")
+	services := BuildServicesPod(mc, NewFixed(mc))
+	assert.Equal(t, corev1.SIGQUIT, *services.Spec.Containers[0].Lifecycle.StopSignal)
+	assert.NotNil(t, services.Spec.Containers[0].Lifecycle.PreStop)
+	assert.Nil(t, container(t, podOf(t, testEnvironment), "flux-sample").Lifecycle)
+}
+
+// TestJobAnnotations: those of the controller take precedence.
+func TestJobAnnotations(t *testing.T) {
+	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.JobAnnotations = map[string]string{"a": "b", v1alpha2.AnnotationAppliedSize: "77"}
+	})
+	job, err := BuildJob(mc, NewFixed(mc), testEnvironment, 4)
+	require.NoError(t, err)
+	assert.Equal(t, "b", job.Annotations["a"])
+	assert.Equal(t, "4", job.Annotations[v1alpha2.AnnotationAppliedSize])
 }

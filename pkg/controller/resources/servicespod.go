@@ -29,6 +29,7 @@ func BuildServicesPod(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Pod {
 			SchedulerName:                settings.SchedulerName,
 			PriorityClassName:            settings.PriorityClassName,
 			DNSPolicy:                    settings.DNSPolicy,
+			DNSConfig:                    settings.DNSConfig.DeepCopy(),
 			NodeSelector:                 maps.Clone(settings.NodeSelector),
 			Tolerations:                  slices.Clone(settings.Tolerations),
 			SecurityContext:              settings.SecurityContext.DeepCopy(),
@@ -40,8 +41,13 @@ func BuildServicesPod(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Pod {
 	}
 	pod.Labels = servicesPodLabels(mc, f)
 	pod.Annotations = maps.Clone(settings.Annotations)
+	if settings.StopSignal != "" {
+		pod.Spec.OS = &corev1.PodOS{Name: corev1.Linux}
+	}
 	for i := range mc.Spec.Services {
-		pod.Spec.Containers = append(pod.Spec.Containers, serviceContainer(&mc.Spec.Services[i]))
+		container := serviceContainer(&mc.Spec.Services[i])
+		setStopSignal(&container, mc.Spec.Pod, "")
+		pod.Spec.Containers = append(pod.Spec.Containers, container)
 	}
 	return pod
 }

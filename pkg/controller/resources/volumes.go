@@ -12,17 +12,22 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// userVolumes are the volumes that the containers of a pod mount, in the order of
-// their names. A name is described in one of the containers, or it is one of
-// spec.volumes, or that of an existing claim.
+// userVolumes returns the volumes that the containers of a pod mount, in the order of
+// their names. A volume is described in one of the containers, or it is one of
+// spec.volumes; one with a path and nothing else is an empty directory.
 func userVolumes(mc *v1alpha2.MiniCluster, containers []v1alpha2.MiniClusterContainer) []corev1.Volume {
-	sources := map[string]*corev1.VolumeSource{}
+	sources, empty := map[string]*corev1.VolumeSource{}, map[string]*corev1.EmptyDirVolumeSource{}
 	for i := range containers {
 		for name, v := range volumesOf(&containers[i]) {
 			if source := volumeSource(&v); source != nil {
 				sources[name] = source
-			} else if _, described := sources[name]; !described {
+				continue
+			}
+			if _, described := sources[name]; !described {
 				sources[name] = nil
+			}
+			if _, found := empty[name]; !found || v.EmptyDirMedium != "" || v.EmptyDirSizeLimit != "" {
+				empty[name] = emptyDirSource(&v)
 			}
 		}
 	}
@@ -34,7 +39,7 @@ func userVolumes(mc *v1alpha2.MiniCluster, containers []v1alpha2.MiniClusterCont
 		case isClusterVolume(mc, name):
 			volumes = append(volumes, claimVolume(name, VolumeClaimName(mc, name)))
 		default:
-			volumes = append(volumes, claimVolume(name, name))
+			volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: empty[name]}})
 		}
 	}
 	return volumes

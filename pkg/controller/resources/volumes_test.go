@@ -79,10 +79,35 @@ func TestVolumesOfSeveralContainers(t *testing.T) {
 	assert.Equal(t, []corev1.VolumeMount{{Name: "claim", MountPath: "/c"}}, users("own"))
 }
 
-// TestVolumeNamedLikeItsClaim: tutorials of v1alpha2 name a claim by the key alone.
-func TestVolumeNamedLikeItsClaim(t *testing.T) {
-	spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
-		mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"data": {Path: "/data"}}
-	})
-	assert.Equal(t, claimVolume("data", "data"), spec.Volumes[len(spec.Volumes)-1])
+// TestVolumeWithPathAlone: a volume with a path and nothing else is an empty directory,
+// unless another container describes it.
+func TestVolumeWithPathAlone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		flux, sidecar v1alpha2.ContainerVolume
+		want          corev1.VolumeSource
+	}{
+		"a path": {
+			flux: v1alpha2.ContainerVolume{Path: "/data"}, sidecar: v1alpha2.ContainerVolume{Path: "/other"},
+			want: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+		},
+		"a medium": {
+			flux: v1alpha2.ContainerVolume{Path: "/data"}, sidecar: v1alpha2.ContainerVolume{Path: "/data", EmptyDirMedium: "memory"},
+			want: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}},
+		},
+		"a claim of the other container": {
+			flux: v1alpha2.ContainerVolume{Path: "/data"}, sidecar: v1alpha2.ContainerVolume{Path: "/data", ClaimName: "disk"},
+			want: claimVolume("data", "disk").VolumeSource,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Containers[0].RunFlux = true
+				mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"data": tc.flux}
+				mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{
+					Name: "sidecar", Image: "s", Volumes: map[string]v1alpha2.ContainerVolume{"data": tc.sidecar},
+				})
+			})
+			assert.Equal(t, corev1.Volume{Name: "data", VolumeSource: tc.want}, spec.Volumes[len(spec.Volumes)-1])
+		})
+	}
 }

@@ -70,6 +70,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.SecretKeyApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("SecurityContext"):
 		return &fluxframeworkv1alpha2.SecurityContextApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("UserGroup"):
+		return &fluxframeworkv1alpha2.UserGroupApplyConfiguration{}
 
 	}
 	return nil

@@ -41,6 +41,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.ScaleDown{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_ScaleDown(ref),
 		v1alpha2.SecretKey{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_SecretKey(ref),
 		v1alpha2.SecurityContext{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_SecurityContext(ref),
+		v1alpha2.UserGroup{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_UserGroup(ref),
 	}
 }
 
@@ -48,19 +49,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_BurstedCluster(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BurstedCluster is a cluster elsewhere that may join.",
+				Description: "BurstedCluster is another cluster that may join.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Prefix of its host names; burst-INDEX where unset.",
+							Description: "Prefix of its host names. Default: burst-INDEX.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"size": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Number of its hosts; the size of this cluster where unset.",
+							Description: "Number of its hosts. Default: the maximum size of this cluster.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -75,12 +76,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_Bursting(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Bursting names clusters elsewhere that take part in this Flux instance.",
+				Description: "Bursting describes other clusters that are part of this Flux instance.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"leadBroker": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The lead broker elsewhere; it makes this cluster a child of that one.",
+							Description: "Lead broker of another cluster. The brokers of this cluster are then its followers.",
 							Ref:         ref(v1alpha2.LeadBroker{}.OpenAPIModelName()),
 						},
 					},
@@ -91,7 +92,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_Bursting(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Clusters that may join, appended to the host list.",
+							Description: "Clusters that may join. Their hosts are appended to the host list.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -104,7 +105,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_Bursting(ref common.ReferenceCallbac
 					},
 					"hostlist": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The whole host list (RFC 29), instead of clusters.",
+							Description: "Complete host list (Flux RFC 29), instead of clusters.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -121,7 +122,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_Commands(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Commands are shell commands around the start of Flux. Each runs in a shell of its own.",
+				Description: "Commands are shell commands that run before and after Flux. Each runs in a shell of its own.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"init": {
@@ -140,42 +141,42 @@ func schema_pkg_apis_fluxframework_v1alpha2_Commands(ref common.ReferenceCallbac
 					},
 					"brokerPre": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Runs before Flux, in the lead broker's pod only.",
+							Description: "Runs before Flux, in the pod of the lead broker.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"workerPre": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Runs before Flux, in the followers' pods only.",
+							Description: "Runs before Flux, in the pods of follower brokers.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"servicePre": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Runs in a sidecar before it waits for Flux.",
+							Description: "Runs in a sidecar, before it waits for Flux.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"post": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Runs in every pod after Flux has ended.",
+							Description: "Runs in every pod, after Flux.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"prefix": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Words put in front of the initial program.",
+							Description: "Words that precede the initial program on its command line.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"script": {
 						SchemaProps: spec.SchemaProps{
-							Description: "A script that takes the place of command.",
+							Description: "Script to run instead of command.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -197,19 +198,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ContainerVolume mounts a volume in a container: one of spec.volumes by its name (v1alpha1), or an existing one that is described here (v1alpha2).",
+				Description: "ContainerVolume mounts a volume in a container: a volume of spec.volumes by its name, or one that is described here. A volume with a path and nothing else is an empty directory in the view layout.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Path in the container.",
+							Description: "Directory in the container.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"readOnly": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Mount it read-only.",
+							Description: "Mount the volume read-only.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -230,7 +231,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref common.Reference
 					},
 					"items": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Keys of the ConfigMap, and the file that each becomes.",
+							Description: "Keys of the ConfigMap to mount, each with the name of its file.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -259,7 +260,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref common.Reference
 					},
 					"emptyDir": {
 						SchemaProps: spec.SchemaProps{
-							Description: "An empty directory; at /dev/shm where path is unset.",
+							Description: "An empty directory. Default of path: /dev/shm.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -273,14 +274,14 @@ func schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref common.Reference
 					},
 					"emptyDirSizeLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Largest size of the empty directory, a quantity.",
+							Description: "Size limit of the empty directory, a quantity.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"csiDriver": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of a CSI driver, for a volume that lives as long as its pod.",
+							Description: "Name of a CSI driver, for an ephemeral volume.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -310,12 +311,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_DrainStatus(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "DrainStatus tells of ranks that are drained before their pods go.",
+				Description: "DrainStatus describes ranks that are drained before their pods are removed.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"size": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Size that the cluster is to have; once the cluster is not to shrink any more, the size at which ranks are given back.",
+							Description: "Size that the cluster shrinks to. Once the cluster no longer shrinks: the size from which on ranks are undrained.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -323,7 +324,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_DrainStatus(ref common.ReferenceCall
 					},
 					"since": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When this size was first worked on: what drainTimeoutSeconds counts from.",
+							Description: "Time at which the drain began; drainTimeoutSeconds counts from it.",
 							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.MicroTime"),
 						},
 					},
@@ -340,12 +341,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_ExistingVolume(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ExistingVolume mounts an existing claim, Secret or ConfigMap in a container.",
+				Description: "ExistingVolume mounts an existing PersistentVolumeClaim, Secret or ConfigMap in a container.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Path in the container.",
+							Description: "Directory in the container.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -366,7 +367,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_ExistingVolume(ref common.ReferenceC
 					},
 					"items": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Keys of the ConfigMap, and the file that each becomes.",
+							Description: "Keys of the ConfigMap to mount, each with the name of its file.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -381,14 +382,14 @@ func schema_pkg_apis_fluxframework_v1alpha2_ExistingVolume(ref common.ReferenceC
 					},
 					"secretName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of a Secret; it takes precedence over the others.",
+							Description: "Name of a Secret. It takes precedence over the other sources.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"readOnly": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Mount it read-only.",
+							Description: "Mount the volume read-only.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -403,19 +404,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxArchive(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "FluxArchive says where the work of the cluster is saved and restored from.",
+				Description: "FluxArchive describes the file that the state of the Flux instance is saved to and restored from.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "File that holds the archive (flux dump). It is restored into an empty state directory at the start and written when the cluster stops.",
+							Description: "File of the archive (flux dump). The lead broker restores it into an empty state directory when it starts, and writes it when it stops.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"periodSeconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Seconds between two archives while the cluster runs; 0 writes one only when it stops.",
+							Description: "Seconds between two archives while the cluster runs; 0 writes one only when the lead broker stops.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -430,19 +431,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxContainer(ref common.ReferenceCa
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "FluxContainer is the container that brings Flux to the pods.",
+				Description: "FluxContainer is the container that provides Flux to the pods.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"disable": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The image of the Flux container has Flux already: bring none.",
+							Description: "Do not add the container: the image of the container that runs Flux contains Flux.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"image": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Image that holds Flux.",
+							Description: "Image that contains Flux.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -477,7 +478,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxContainer(ref common.ReferenceCa
 					},
 					"pythonPath": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Value of PYTHONPATH for Flux, instead of the view's own.",
+							Description: "PYTHONPATH of Flux, instead of the one of the view.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -513,12 +514,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxRestful(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "FluxRestful holds settings of the Flux RESTful API server of 2023.",
+				Description: "FluxRestful holds settings of the Flux RESTful API server of 2023. They have no effect.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"branch": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Branch of its repository.",
+							Description: "Branch of the repository of the server.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -532,7 +533,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxRestful(ref common.ReferenceCall
 					},
 					"secretKey": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Secret key to encode with.",
+							Description: "Secret key of the server.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -561,19 +562,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxScheduler(ref common.ReferenceCa
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "FluxScheduler selects and sets the scheduler of the instance.",
+				Description: "FluxScheduler selects and configures the scheduler of the Flux instance.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"queuePolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "queue-policy of Fluxion's qmanager: fcfs, easy, conservative, hybrid.",
+							Description: "Queue policy of Fluxion (queue-policy of sched-fluxion-qmanager): fcfs, easy, conservative or hybrid.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"simple": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Use sched-simple and not Fluxion, even where Fluxion is installed.",
+							Description: "Use sched-simple even if Fluxion is installed.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -593,130 +594,130 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxSpec(ref common.ReferenceCallbac
 				Properties: map[string]spec.Schema{
 					"installRoot": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Prefix under which Flux is installed in the image of the Flux container. Set, it selects the system layout of v1alpha1 (/etc/flux, /run/flux, user flux); v1alpha1 defaults it to /usr. Empty selects the view layout of v1alpha2, where Flux comes from flux.container. Fixed at creation.",
+							Description: "Installation prefix of Flux in the image of the container that runs Flux. If set, the pods have the system layout of v1alpha1 (/etc/flux, /run/flux, user flux); v1alpha1 defaults it to /usr. If empty, they have the view layout of v1alpha2, where Flux comes from flux.container. Fixed at creation.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"container": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The container that brings Flux to the pods (view layout).",
+							Description: "Container that provides Flux to the pods (view layout).",
 							Ref:         ref(v1alpha2.FluxContainer{}.OpenAPIModelName()),
 						},
 					},
 					"connectTimeout": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Time that a follower waits for a connection to its parent (Flux standard duration), tbon.connect_timeout.",
+							Description: "Time that a follower broker waits for a connection to its parent, a Flux Standard Duration (tbon.connect_timeout).",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"logLevel": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Severity that the brokers print: 0 (emergency) to 7 (debug); nothing when negative.",
+							Description: "Severity up to which the brokers print log messages: 0 (emergency) to 7 (debug); a negative value prints none.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"optionFlags": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Further options of flux submit or flux batch.",
+							Description: "Additional options of flux submit or flux batch.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"submitCommand": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Takes the place of `flux submit`.",
+							Description: "Command to run instead of flux submit.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"wrap": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Command that wraps the broker: `flux start --wrap`.",
+							Description: "Command that wraps the broker (flux start --wrap).",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"brokerConfig": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Text that takes the place of the generated broker.toml.",
+							Description: "Text of broker.toml, instead of the generated one.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"curveCert": {
 						SchemaProps: spec.SchemaProps{
-							Description: "CURVE certificate of the brokers (the text that flux keygen writes), instead of a generated one.",
+							Description: "CURVE certificate of the brokers, as flux keygen writes it, instead of a generated one.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"curveCertSecret": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of a Secret that holds the CURVE certificate under the key curve.cert; it takes precedence over curveCert.",
+							Description: "Name of a Secret that has the CURVE certificate under the key curve.cert. It takes precedence over curveCert.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"mungeSecret": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of a Secret that holds a MUNGE key, mounted at /etc/munge.",
+							Description: "Name of a Secret with a MUNGE key, mounted at /etc/munge.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"bursting": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Clusters elsewhere that take part in this Flux instance.",
+							Description: "Other clusters that are part of this Flux instance.",
 							Ref:         ref(v1alpha2.Bursting{}.OpenAPIModelName()),
 						},
 					},
 					"scheduler": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The scheduler of the instance.",
+							Description: "Scheduler of the Flux instance.",
 							Ref:         ref(v1alpha2.FluxScheduler{}.OpenAPIModelName()),
 						},
 					},
 					"topology": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Topology of the tree of brokers, tbon.topo: flat, kary:N, mincrit:N, binomial, custom.",
+							Description: "Topology of the brokers (tbon.topo): flat, kary:N, mincrit:N, binomial or custom.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"minimalService": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Make a ClusterIP Service of port 8050 for the lead broker instead of a headless Service for all pods.",
+							Description: "Create a ClusterIP Service with port 8050 for the lead broker, instead of a headless Service for all pods.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"completeWorkers": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Let a follower's pod complete when its broker ends, whatever its exit code; its index never comes back.",
+							Description: "Complete the pod of a follower broker when the broker exits, whatever its exit code. The Job does not replace the pod.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"disableSocket": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Do not open the local socket at its usual place.",
+							Description: "Do not create the local socket of the brokers at its usual path.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"noWaitSocket": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Sidecars do not wait for the local socket.",
+							Description: "Start sidecars without waiting for the local socket.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"environment": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Environment of the brokers, by name.",
+							Description: "Environment variables of the brokers, by name.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -731,14 +732,14 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxSpec(ref common.ReferenceCallbac
 					},
 					"arch": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Machine architecture of the view. Kept for compatibility.",
+							Description: "Machine architecture of the view. Accepted for compatibility; without effect.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"state": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Where the lead broker keeps its state, so that no job is lost when its pod is.",
+							Description: "Volume of the state directory of the lead broker, so that jobs survive the loss of its pod.",
 							Ref:         ref(v1alpha2.FluxState{}.OpenAPIModelName()),
 						},
 					},
@@ -754,12 +755,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxState(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "FluxState is a volume for the lead broker's state directory.",
+				Description: "FluxState is the volume of the state directory of the lead broker.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"claimName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of a PersistentVolumeClaim in the MiniCluster's namespace.",
+							Description: "Name of a PersistentVolumeClaim in the namespace of the MiniCluster.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -788,14 +789,14 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxUser(ref common.ReferenceCallbac
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of the user.",
+							Description: "Name of the user. Default: flux.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"uid": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Numeric id, used when the user has to be created.",
+							Description: "User ID, used when the user is created. Default: 1000.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -810,12 +811,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_LeadBroker(ref common.ReferenceCallb
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LeadBroker is a lead broker in another cluster.",
+				Description: "LeadBroker is the lead broker of another cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of its MiniCluster: the prefix of its host names.",
+							Description: "Name of its MiniCluster, the prefix of its host names.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -823,7 +824,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_LeadBroker(ref common.ReferenceCallb
 					},
 					"address": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Address by which it is reached.",
+							Description: "Address of the lead broker.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -831,14 +832,14 @@ func schema_pkg_apis_fluxframework_v1alpha2_LeadBroker(ref common.ReferenceCallb
 					},
 					"port": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Port by which it is reached.",
+							Description: "Port of the lead broker.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"size": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Number of hosts of its cluster.",
+							Description: "Number of hosts in its cluster.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -855,12 +856,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_LifeCycle(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LifeCycle holds hooks of a container's life cycle, each run by a shell.",
+				Description: "LifeCycle holds hooks of the life cycle of a container. A shell runs each.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"postStartExec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Runs right after the container has started.",
+							Description: "Runs after the container has started.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -882,12 +883,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_LoggingSpec(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LoggingSpec says what the pods print.",
+				Description: "LoggingSpec describes what the pods print.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"debug": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Print more of what submit and batch do (-vvv).",
+							Description: "Print details of flux submit and flux batch (-vvv).",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -901,7 +902,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_LoggingSpec(ref common.ReferenceCall
 					},
 					"strict": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Fail when a hook fails. Default: true in the system layout when logging is given, otherwise false.",
+							Description: "Fail when a hook fails. Default: true in the system layout where logging is set, otherwise false.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -915,7 +916,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_LoggingSpec(ref common.ReferenceCall
 					},
 					"zeromq": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Log the events of the brokers' ZeroMQ sockets.",
+							Description: "Log the events of the ZeroMQ sockets of the brokers.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -930,7 +931,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniCluster(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MiniCluster is a Flux cluster in Kubernetes: one Indexed Job whose pod 0 runs the lead broker and whose other pods run follower brokers. Its size can change while work runs, between 1 (or minSize) and the maximum that was fixed when it was created.",
+				Description: "MiniCluster is a Flux cluster in Kubernetes: one Indexed Job, whose pod of index 0 runs the lead broker and whose other pods run follower brokers. Its size can change while programs run, between minSize (at least 1) and the maximum that is fixed at creation.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -949,21 +950,21 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniCluster(ref common.ReferenceCall
 					},
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Standard object metadata. The name is an RFC 1035 label, short enough that NAME-INDEX of the largest index is a host name (63 characters).",
+							Description: "Standard object metadata. The name is an RFC 1035 label, so short that NAME-INDEX of the largest index is a host name (63 characters).",
 							Default:     map[string]interface{}{},
 							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.ObjectMeta"),
 						},
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the cluster should be.",
+							Description: "Desired state of the cluster.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.MiniClusterSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the controller last saw.",
+							Description: "Observed state of the cluster, written by the controller.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.MiniClusterStatus{}.OpenAPIModelName()),
 						},
@@ -981,61 +982,61 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MiniClusterContainer is a container of the cluster's pods, or of the services pod.",
+				Description: "MiniClusterContainer is a container of the pods of the cluster, or of the services pod.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"image": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Image of the container.",
+							Description: "Image of the container. Default: ghcr.io/rse-ops/accounting:app-latest.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of the container; required for all but the one that runs Flux, which always has the name of the MiniCluster.",
+							Description: "Name of the container. Required for all containers but the one that runs Flux, which has the name of the MiniCluster.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"runFlux": {
 						SchemaProps: spec.SchemaProps{
-							Description: "This container runs Flux. May be left out when there is only one.",
+							Description: "Run Flux in this container. May be omitted if it is the only one.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"command": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What to run. In the Flux container: the program of the lead broker, submitted as a job (or see launcher, batch). In a sidecar: its process.",
+							Description: "In the container that runs Flux: the program that the lead broker submits as a job (see also launcher and batch). In a sidecar: its process.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"launcher": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Run the command itself as the initial program, without flux submit; it launches its own jobs.",
+							Description: "Run the command as the initial program of the lead broker, without flux submit. It launches its own jobs.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"batch": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The lines of command become jobs of one batch script.",
+							Description: "Submit each line of command as a job, in one batch script.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"batchRaw": {
 						SchemaProps: spec.SchemaProps{
-							Description: "With batch: the lines are the batch script, as they are.",
+							Description: "With batch: use command as the batch script, unchanged.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"logs": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Directory of the output and error files of batch jobs (/tmp/fluxout where unset).",
+							Description: "With batch: directory of the output and error files of the jobs. Default: /tmp/fluxout.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1049,14 +1050,14 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 					},
 					"pullAlways": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Always pull the image.",
+							Description: "Always pull the image. Overrides imagePullPolicy.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"imagePullPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When to pull the image; pullAlways overrides it.",
+							Description: "When to pull the image. Default: IfNotPresent.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1076,7 +1077,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 					},
 					"environment": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Environment, by name.",
+							Description: "Environment variables, by name.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1091,7 +1092,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 					},
 					"secrets": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Environment taken from Secrets, by name of the variable.",
+							Description: "Environment variables with values from Secrets, by name of the variable.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1110,7 +1111,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "TCP ports of the container. Those of a sidecar get a Service of the sidecar's name.",
+							Description: "TCP ports of the container. A sidecar with ports gets a Service of its name.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1124,26 +1125,26 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 					},
 					"resources": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Resource requests and limits.",
+							Description: "Resource requests and limits. Claims name entries of spec.pod.resourceClaims.",
 							Ref:         ref("k8s.io/api/core/v1.ResourceRequirements"),
 						},
 					},
 					"cores": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Cores that Flux counts on in each pod; derived from the limits where unset.",
+							Description: "Number of cores of each pod that Flux schedules. Default: derived from the limits.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"lifeCycle": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Hooks of the container's life cycle.",
+							Description: "Hooks of the life cycle of the container.",
 							Ref:         ref(v1alpha2.LifeCycle{}.OpenAPIModelName()),
 						},
 					},
 					"volumes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Volumes to mount, by name: one of spec.volumes, or an existing one that is described here or in another container. In the view layout, a name that nothing describes is that of a PersistentVolumeClaim.",
+							Description: "Volumes to mount, by name: a volume of spec.volumes, or one that is described here or in another container of the pod. A volume with a path and nothing else is an empty directory in the view layout.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1157,7 +1158,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 					},
 					"existingVolumes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Existing claims, Secrets and ConfigMaps to mount, by name.",
+							Description: "Existing PersistentVolumeClaims, Secrets and ConfigMaps to mount, by name.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1177,27 +1178,27 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterContainer(ref common.Refe
 					},
 					"fluxUser": {
 						SchemaProps: spec.SchemaProps{
-							Description: "User who owns the Flux instance (system layout); created when the image lacks it.",
+							Description: "Owner of the Flux instance in the system layout. The agent creates the user if the image has none of that name.",
 							Ref:         ref(v1alpha2.FluxUser{}.OpenAPIModelName()),
 						},
 					},
 					"noWrapEntrypoint": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Leave the sidecar its image's own entrypoint.",
+							Description: "Run the entrypoint of the image instead of command, in a sidecar.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"diagnostics": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Print what the brokers know of themselves and wait.",
+							Description: "Print information about the brokers instead of running command, and wait.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"preCommand": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Shell commands to run first; the older name of commands.pre.",
+							Description: "Shell commands to run before Flux, in every pod; the name of commands.pre in v1alpha1.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1262,7 +1263,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MiniClusterSpec describes a MiniCluster. After creation only size, minSize, scaleDown and cleanup may change; an edit of any other field is reported in the Accepted condition and otherwise ignored.",
+				Description: "MiniClusterSpec describes a MiniCluster. After creation only size, minSize, scaleDown and cleanup may change. The controller ignores an edit of any other field and reports it in the Accepted condition.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"containers": {
@@ -1272,7 +1273,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Containers of every pod. Exactly one runs Flux: the one with runFlux, or the only one. The others are sidecars.",
+							Description: "Containers of every pod. Exactly one of them runs Flux: the one with runFlux, or the only one. The others are sidecars.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1290,7 +1291,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Containers of one extra pod, NAME-services, that lives beside the cluster.",
+							Description: "Containers of one additional pod, NAME-services, which runs next to the cluster.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1303,21 +1304,21 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 					},
 					"size": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Number of pods (brokers). The scale subresource writes this field. A value outside 1 (or minSize) to the maximum is put back by the controller.",
+							Description: "Number of pods (brokers). The scale subresource writes this field. The controller resets a value that is below minSize or above the maximum. Default: minSize, at least 1.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"maxSize": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Largest size the cluster may ever have: the number of hosts that are registered with the lead broker. Fixed at creation; size where unset.",
+							Description: "Largest size of the cluster: the number of hosts that the brokers are configured with. Fixed at creation. Default: size.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"minSize": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Smallest size the cluster may have (never below 1). Brokers that must be up before the first program starts (Flux quorum); size where unset.",
+							Description: "Smallest size of the cluster, at least 1. It is also the number of brokers that must be online before the first program starts (the quorum of Flux), which is size where minSize is unset.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -1330,42 +1331,57 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 					},
 					"tasks": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Number of tasks of the command: `flux submit -n`. 0 asks for whole nodes only.",
+							Description: "Number of tasks of the command: flux submit -n. 0 requests whole nodes only.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"interactive": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Start the brokers and run no program: the cluster waits for work to be submitted to it.",
+							Description: "Start the brokers without a program. The cluster runs the jobs that users submit to it.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"cleanup": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Delete the MiniCluster and all it made once its work has finished.",
+							Description: "Delete the MiniCluster and its objects once its program has finished.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"deadlineSeconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Seconds that the Job may run, from its start; 0 sets no limit.",
+							Description: "Seconds that the Job may be active (activeDeadlineSeconds); 0 sets no limit.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
 					},
 					"backoffLimit": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Pod failures that the Job endures before it fails. Unset: pods that are evicted don't count, 100 that are killed or stopped are replaced, and a failure of the application ends the Job at once.",
+							Description: "Number of pod failures after which the Job fails. Unset: evicted pods do not count, 100 pods that are killed or stopped are replaced, and a failure of the application fails the Job at once.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"jobLabels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Labels of the Job, for example kueue.x-k8s.io/queue-name.",
+							Description: "Labels of the Job, for example kueue.x-k8s.io/queue-name. Labels of the controller take precedence.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"jobAnnotations": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Annotations of the Job, for example kueue.x-k8s.io/elastic-job.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1380,7 +1396,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 					},
 					"shareProcessNamespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Let the containers of a pod see each other's processes.",
+							Description: "Share one process namespace between the containers of a pod.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -1405,19 +1421,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 					},
 					"network": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Names and placement on the network.",
+							Description: "Network names and placement of the pods.",
 							Ref:         ref(v1alpha2.Network{}.OpenAPIModelName()),
 						},
 					},
 					"archive": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Where the work of the cluster is saved and restored from.",
+							Description: "File that the state of the Flux instance is saved to and restored from.",
 							Ref:         ref(v1alpha2.FluxArchive{}.OpenAPIModelName()),
 						},
 					},
 					"volumes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Volumes that the controller makes (a PersistentVolume and a claim each), by name; containers mount them by the same name.",
+							Description: "Volumes that the controller creates (a PersistentVolume and a PersistentVolumeClaim each), by name. Containers mount them by that name.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1436,7 +1452,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Further users of a cluster that several people share.",
+							Description: "Additional users of the Flux instance.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1449,7 +1465,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 					},
 					"fluxRestful": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Settings of the Flux RESTful API server of 2023. It is accepted, so that documents of that time apply, and has no effect any more.",
+							Description: "Settings of the Flux RESTful API server of 2023. Accepted for compatibility; without effect.",
 							Ref:         ref(v1alpha2.FluxRestful{}.OpenAPIModelName()),
 						},
 					},
@@ -1466,12 +1482,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MiniClusterStatus is what the controller last saw of a MiniCluster.",
+				Description: "MiniClusterStatus is the observed state of a MiniCluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"size": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Pods of the cluster that exist and have not finished (status.active of the Job). The scale subresource reports it as status.replicas. It is always written, so that a size of 0 is told from none.",
+							Description: "Number of pods that exist and have not finished (status.active of the Job). The scale subresource reports it as status.replicas. It is always present, so that clients can distinguish 0 from an unset field.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -1479,21 +1495,21 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 					},
 					"selector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Label selector of the cluster's pods, for the HorizontalPodAutoscaler.",
+							Description: "Label selector of the pods, for the HorizontalPodAutoscaler.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"maximumSize": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Largest size, fixed when the cluster was created.",
+							Description: "Largest size of the cluster, fixed at creation.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"readySize": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Pods of the cluster that are ready (status.ready of the Job).",
+							Description: "Number of pods that are ready (status.ready of the Job).",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -1501,20 +1517,20 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 					},
 					"drain": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The wait before the cluster shrinks, while there is one.",
+							Description: "Progress of a drain, while the cluster waits for one before it shrinks.",
 							Ref:         ref(v1alpha2.DrainStatus{}.OpenAPIModelName()),
 						},
 					},
 					"jobid": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Kept for compatibility; the UID of the Job.",
+							Description: "UID of the Job. Present for compatibility.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Generation of the spec that this status speaks of.",
+							Description: "Generation of the spec that this status describes.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -1552,7 +1568,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterUser(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MiniClusterUser is a further user of a shared cluster.",
+				Description: "MiniClusterUser is an additional user of the Flux instance. The agent creates the user in every pod where the image has none of that name.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
@@ -1565,15 +1581,49 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterUser(ref common.Reference
 					},
 					"password": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Password of the user, at most 8 characters.",
+							Description: "Password of the user, at most 8 characters. Default: generated.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+					"uid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "User ID, for example the one of the site, so that files on shared file systems have the right owner. Default: the next free one from 1001.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"gid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ID of the primary group. Default: the group that is named after the user, with the user ID where it is free.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"groups": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Supplementary groups of the user.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha2.UserGroup{}.OpenAPIModelName()),
+									},
+								},
+							},
 						},
 					},
 				},
 				Required: []string{"name"},
 			},
 		},
+		Dependencies: []string{
+			v1alpha2.UserGroup{}.OpenAPIModelName()},
 	}
 }
 
@@ -1581,12 +1631,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterVolume(ref common.Referen
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MiniClusterVolume is a volume that the controller makes: a PersistentVolume and a PersistentVolumeClaim.",
+				Description: "MiniClusterVolume is a volume that the controller creates: a PersistentVolume and a PersistentVolumeClaim.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Path on the node, for the storage class hostpath.",
+							Description: "Directory of the node, for the storage class hostpath.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1682,21 +1732,21 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterVolume(ref common.Referen
 					},
 					"secretNamespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Namespace of that Secret.",
+							Description: "Namespace of that Secret. Default: the namespace of the MiniCluster. The controller accepts another one only where its flag --volume-secret-namespaces names it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"storageClass": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Storage class: hostpath for a directory of the node, otherwise a CSI volume.",
+							Description: "Storage class: hostpath for a directory of the node, any other for a CSI volume.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"volumeHandle": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Handle of the CSI volume; the storage class where unset.",
+							Description: "Handle of the CSI volume. Default: the storage class.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1712,19 +1762,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_Network(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Network describes names and placement on the network.",
+				Description: "Network describes the network names and the placement of the pods.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"headlessName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of the headless Service, the pods' subdomain. Default: flux-service in the system layout, the MiniCluster's name in the view layout. Several MiniClusters of a namespace may share one.",
+							Description: "Name of the headless Service, which is the subdomain of the pods. Default: flux-service in the system layout, the name of the MiniCluster in the view layout. Several MiniClusters of a namespace may share one.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"disableAffinity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Leave out the soft affinity that spreads pods over nodes of one zone.",
+							Description: "Omit the preferred affinity that spreads pods over the nodes of one zone.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -1781,7 +1831,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref common.ReferenceCallback
 					},
 					"automountServiceAccountToken": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Mount the service account's token. Unset: Kubernetes' own default.",
+							Description: "Mount the token of the service account. Unset: the default of Kubernetes.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -1795,7 +1845,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref common.ReferenceCallback
 					},
 					"priorityClassName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Priority class of the pods. Unset: Kubernetes' own default.",
+							Description: "Priority class of the pods. Unset: the default of Kubernetes.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1809,15 +1859,28 @@ func schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref common.ReferenceCallback
 					},
 					"restartPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Restart policy of the pods. Unset: Never, and the Job replaces a pod that was lost.",
+							Description: "Restart policy of the pods. Unset: Never, and the Job replaces a pod that failed.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"dnsPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "DNS policy of the pods.",
+							Description: "DNS policy of the pods. Default: ClusterFirst, or ClusterFirstWithHostNet with hostNetwork.",
 							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"dnsConfig": {
+						SchemaProps: spec.SchemaProps{
+							Description: "DNS servers, search domains and resolver options of the pods, added to those of dnsPolicy.",
+							Ref:         ref("k8s.io/api/core/v1.PodDNSConfig"),
+						},
+					},
+					"hostNetwork": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Use the host's network namespace. The ports of the pods are then ports of their nodes, so that a node runs one pod of the cluster.",
+							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
@@ -1852,7 +1915,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref common.ReferenceCallback
 					},
 					"nodeAffinity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Node labels and the values of which a node must have one each.",
+							Description: "Node labels, each with the values that a node may have.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -1890,15 +1953,51 @@ func schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref common.ReferenceCallback
 							},
 						},
 					},
+					"topologySpreadConstraints": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "How to spread the pods over topology domains. Default of labelSelector: the pods of the cluster.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("k8s.io/api/core/v1.TopologySpreadConstraint"),
+									},
+								},
+							},
+						},
+					},
 					"resources": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Resources that a pod asks for as a whole.",
+							Description: "Resource requests of a pod as a whole.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Ref: ref("k8s.io/apimachinery/pkg/api/resource.Quantity"),
+									},
+								},
+							},
+						},
+					},
+					"resourceClaims": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ResourceClaims of the pods (dynamic resource allocation). A container uses those that its resources.claims name.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("k8s.io/api/core/v1.PodResourceClaim"),
 									},
 								},
 							},
@@ -1917,11 +2016,18 @@ func schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref common.ReferenceCallback
 							Format:      "int64",
 						},
 					},
+					"stopSignal": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Signal that stops the containers that run the entrypoint of their image, for example SIGQUIT. Default: the signal of the image. Containers that run the agent are stopped with SIGTERM. Needs Kubernetes 1.33 or later with the feature gate ContainerStopSignals.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/api/core/v1.PodSecurityContext", "k8s.io/api/core/v1.Toleration", "k8s.io/apimachinery/pkg/api/resource.Quantity"},
+			"k8s.io/api/core/v1.PodDNSConfig", "k8s.io/api/core/v1.PodResourceClaim", "k8s.io/api/core/v1.PodSecurityContext", "k8s.io/api/core/v1.Toleration", "k8s.io/api/core/v1.TopologySpreadConstraint", "k8s.io/apimachinery/pkg/api/resource.Quantity"},
 	}
 }
 
@@ -1929,14 +2035,21 @@ func schema_pkg_apis_fluxframework_v1alpha2_ScaleDown(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ScaleDown says how a MiniCluster gives up pods.",
+				Description: "ScaleDown describes how a MiniCluster shrinks.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"drainTimeoutSeconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Seconds to wait for work on leaving ranks to end once they are drained; 0 stops them at once. Unset: wait as long as the work takes.",
+							Description: "Seconds to wait for jobs on the ranks that are removed, after these are drained; 0 removes them at once. Unset: no limit.",
 							Type:        []string{"integer"},
 							Format:      "int32",
+						},
+					},
+					"onUnreachable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What to do while the agent of the lead broker is unreachable, so that ranks cannot be drained: Proceed removes the pods after a timeout of the controller, Wait keeps them until the agent answers.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 				},
@@ -1949,7 +2062,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_SecretKey(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "SecretKey names a key of a Secret.",
+				Description: "SecretKey is a key of a Secret.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
@@ -1979,7 +2092,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_SecurityContext(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "SecurityContext is Kubernetes' own, and the addCapabilities of v1alpha1.",
+				Description: "SecurityContext is the security context of Kubernetes, extended by addCapabilities of v1alpha1.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"capabilities": {
@@ -2068,7 +2181,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_SecurityContext(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Capabilities to add; the older form of capabilities.add.",
+							Description: "Capabilities to add, as capabilities.add.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2085,5 +2198,34 @@ func schema_pkg_apis_fluxframework_v1alpha2_SecurityContext(ref common.Reference
 		},
 		Dependencies: []string{
 			"k8s.io/api/core/v1.AppArmorProfile", "k8s.io/api/core/v1.Capabilities", "k8s.io/api/core/v1.SELinuxOptions", "k8s.io/api/core/v1.SeccompProfile", "k8s.io/api/core/v1.WindowsSecurityContextOptions"},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_UserGroup(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "UserGroup is a supplementary group of a user. The agent creates the group in every pod where the image has none of that name.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the group.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"gid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Group ID. Required unless the image has a group of that name.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
 	}
 }

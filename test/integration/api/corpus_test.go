@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,6 +28,21 @@ import (
 // The documents lie beside the repository; a clone that stands alone has none.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
+	dir, rows := corpus(t)
+	known := knownFields(t)
+	for _, row := range rows {
+		columns := strings.Split(row, "\t")
+		version, file, verdict := columns[0], columns[1], columns[3]
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			applyDocument(t, version, filepath.Join(dir, version, file), refusedFields(verdict, known))
+		})
+	}
+}
+
+// corpus returns the folder with the documents and the rows of its index.
+func corpus(t *testing.T) (string, []string) {
+	t.Helper()
 	dir := os.Getenv("MINICLUSTER_CORPUS")
 	if dir == "" {
 		dir = manifest(t, "../shared/corpus")
@@ -36,16 +52,7 @@ func TestCorpus(t *testing.T) {
 		t.Skipf("no documents in %s; set MINICLUSTER_CORPUS to a folder that has them", dir)
 	}
 	require.NoError(t, err)
-	rows := slices.Collect(strings.Lines(string(index)))
-	known := knownFields(t)
-	for _, row := range rows[1:] {
-		columns := strings.Split(row, "\t")
-		version, file, verdict := columns[0], columns[1], columns[3]
-		t.Run(file, func(t *testing.T) {
-			t.Parallel()
-			applyDocument(t, version, filepath.Join(dir, version, file), refusedFields(verdict, known))
-		})
-	}
+	return dir, slices.Collect(strings.Lines(string(index)))[1:]
 }
 
 func applyDocument(t *testing.T, version, file string, refused []string) {
@@ -69,6 +76,50 @@ func applyDocument(t *testing.T, version, file string, refused []string) {
 	for _, field := range refused {
 		assert.ErrorContains(t, err, `unknown field "`+field+`"`)
 	}
+}
+
+// TestCorpusUnchanged: kubectl apply of an unchanged document reports no change. It
+// computes the three-way merge that GitOps tools compute, in which lists are compared
+// as a whole.
+func TestCorpusUnchanged(t *testing.T) {
+	t.Parallel()
+	documents := appliedDocuments(t)
+	n := newNamespace(t)
+	file := filepath.Join(t.TempDir(), "documents.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Join(documents, "---\n")), 0o600))
+	created := n.kubectl("apply", "-f", file)
+	assert.Len(t, strings.Split(strings.TrimSpace(created), "\n"), len(documents))
+	for line := range strings.Lines(n.kubectl("apply", "-f", file)) {
+		assert.Contains(t, line, " unchanged", "applied for the second time")
+	}
+}
+
+// appliedDocuments returns the documents of the corpus that the API server accepts,
+// each with a name of its own. Those of the other kind have fields that no schema of
+// flux-operator had.
+func appliedDocuments(t *testing.T) []string {
+	t.Helper()
+	dir, rows := corpus(t)
+	known := knownFields(t)
+	var documents, refused []string
+	for i, row := range rows {
+		columns := strings.Split(row, "\t")
+		version, file, verdict := columns[0], columns[1], columns[3]
+		if fields := refusedFields(verdict, known); len(fields) > 0 {
+			refused = append(refused, fmt.Sprintf("%s: %s", file, strings.Join(fields, ", ")))
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, version, file))
+		require.NoError(t, err)
+		var document map[string]any
+		require.NoError(t, yaml.Unmarshal(data, &document))
+		document["metadata"] = map[string]any{"name": fmt.Sprintf("corpus-%d", i)}
+		data, err = yaml.Marshal(document)
+		require.NoError(t, err)
+		documents = append(documents, string(data))
+	}
+	t.Logf("%d documents apply; %d do not: %s", len(documents), len(refused), strings.Join(refused, "; "))
+	return documents
 }
 
 // becomesObjects asks the API server about all objects that a stored document becomes.

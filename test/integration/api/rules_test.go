@@ -14,8 +14,8 @@ import (
 	"minicluster.internal/operator/pkg/validation"
 )
 
-// TestRules: what is wrong is told when a document is applied, with the field and
-// what to do, and by our own validator too.
+// TestRules: the schema of the CRD and the validator agree on what is valid, and
+// both name the field.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	const containers = "containers: [{command: hostname}]"
@@ -25,7 +25,7 @@ func TestRules(t *testing.T) {
 		document string
 		// says are parts of the error; none: it is accepted.
 		says []string
-		// schemaOnly errors can't even be decoded.
+		// schemaOnly documents cannot be decoded.
 		schemaOnly bool
 	}{
 		{name: "minimal", document: minimal},
@@ -47,7 +47,41 @@ func TestRules(t *testing.T) {
 		{name: "negative size", document: name("a") + "{size: -1, " + containers + "}", says: []string{"spec.size", "greater than or equal to 0"}},
 		{name: "maxSize below size", document: name("a") + "{size: 4, maxSize: 3, " + containers + "}", says: []string{"spec.maxSize", "raise spec.maxSize, lower spec.size"}},
 		{name: "minSize above size", document: name("a") + "{size: 4, maxSize: 8, minSize: 5, " + containers + "}", says: []string{"spec.minSize", "lower spec.minSize or raise spec.size"}},
-		{name: "minSize above the default size", document: name("a") + "{minSize: 2, " + containers + "}", says: []string{"spec.minSize"}},
+		{name: "minSize is the default of size", document: name("a") + "{minSize: 2, " + containers + "}"},
+		{name: "minSize and maxSize without size", document: name("a") + "{minSize: 2, maxSize: 6, " + containers + "}"},
+		{name: "maxSize below the default of size", document: name("a") + "{minSize: 3, maxSize: 2, " + containers + "}", says: []string{"spec.maxSize", "spec.minSize"}},
+		{name: "name too long for minSize", document: name(strings.Repeat("a", 61)) + "{minSize: 11, " + containers + "}", says: []string{"metadata.name is too long"}},
+		{name: "the largest sizes", document: name("a") + "{size: 100000, maxSize: 100000, minSize: 100000, " + containers + "}"},
+		{name: "size above that of a Job", document: name("a") + "{size: 100001, " + containers + "}", says: []string{"spec.size", "Indexed Job"}},
+		{name: "maxSize above that of a Job", document: name("a") + "{size: 2, maxSize: 200000, " + containers + "}", says: []string{"spec.maxSize"}},
+		{name: "minSize above that of a Job", document: name("a") + "{minSize: 100001, " + containers + "}", says: []string{"spec.minSize"}},
+		{name: "the largest deadline", document: name("a") + "{deadlineSeconds: 9223372036, " + containers + "}"},
+		{name: "a deadline that overflows", document: name("a") + "{deadlineSeconds: 9223372037, " + containers + "}", says: []string{"spec.deadlineSeconds"}},
+		{name: "a larger deadline", document: name("a") + "{deadlineSeconds: 9223372036854775807, " + containers + "}", says: []string{"spec.deadlineSeconds"}},
+		{name: "a grace period that overflows", document: name("a") + "{pod: {terminationGracePeriodSeconds: 9223372037}, " + containers + "}", says: []string{"spec.pod.terminationGracePeriodSeconds"}},
+		{name: "schedulers", document: name("a") + "{pod: {schedulerName: site.example/my_Scheduler.v2}, " + containers + "}"},
+		{name: "a scheduler with a space", document: name("a") + "{pod: {schedulerName: my scheduler}, " + containers + "}", says: []string{"spec.pod.schedulerName"}},
+		{name: "a scheduler with a tab at the end", document: name("a") + `{pod: {schedulerName: "a\t"}, ` + containers + "}", says: []string{"spec.pod.schedulerName"}},
+		{name: "a long scheduler", document: name("a") + "{pod: {schedulerName: " + strings.Repeat("a", 64) + "}, " + containers + "}", says: []string{"spec.pod.schedulerName"}},
+		{name: "labels", document: name("a") + "{jobLabels: {kueue.x-k8s.io/queue-name: a}, pod: {labels: {app: a, hpa-selector: b}}, " + containers + "}"},
+		{name: "a label of the Job controller", document: name("a") + "{pod: {labels: {job-name: b}}, " + containers + "}", says: []string{"spec.pod.labels", "set by Kubernetes"}},
+		{name: "a label of the Job controller with its prefix", document: name("a") + "{pod: {labels: {batch.kubernetes.io/job-completion-index: '0'}}, " + containers + "}", says: []string{"spec.pod.labels"}},
+		{name: "a label of the controller", document: name("a") + "{pod: {labels: {flux-framework.org/headless-service: b}}, " + containers + "}", says: []string{"spec.pod.labels", "reserved for the controller"}},
+		{name: "a reserved label of the Job", document: name("a") + "{jobLabels: {batch.kubernetes.io/job-name: b}, " + containers + "}", says: []string{"spec.jobLabels"}},
+		{name: "a label of the controller on the Job", document: name("a") + "{jobLabels: {flux-framework.org/a: b}, " + containers + "}", says: []string{"spec.jobLabels"}},
+		{name: "annotations of the Job", document: name("a") + "{jobAnnotations: {kueue.x-k8s.io/elastic-job: 'true'}, " + containers + "}"},
+		{name: "an annotation of the controller on the Job", document: name("a") + "{jobAnnotations: {flux-framework.org/applied-size: '5'}, " + containers + "}", says: []string{"spec.jobAnnotations"}},
+		{name: "wait for unreachable agents", document: name("a") + "{scaleDown: {onUnreachable: Wait}, " + containers + "}"},
+		{name: "unknown choice for unreachable agents", document: name("a") + "{scaleDown: {onUnreachable: Hope}, " + containers + "}", says: []string{"spec.scaleDown.onUnreachable"}},
+		{name: "users of a site", document: name("a") + "{users: [{name: alice, uid: 20417, gid: 2000, groups: [{name: climate, gid: 3100}]}, {name: bob, uid: 2147483647}], " + containers + "}"},
+		{name: "a second root", document: name("a") + "{users: [{name: alice, uid: 0}], " + containers + "}", says: []string{"spec.users[0].uid"}},
+		{name: "a group ID that is too large", document: name("a") + "{users: [{name: alice, gid: 2147483648}], " + containers + "}", says: []string{"spec.users[0].gid"}},
+		{name: "a group of root", document: name("a") + "{users: [{name: alice, groups: [{name: wheel, gid: 0}]}], " + containers + "}", says: []string{"spec.users[0].groups[0].gid"}},
+		{name: "fields of pods", document: name("a") + `{pod: {hostNetwork: true, stopSignal: SIGRTMIN+3, dnsConfig: {nameservers: [10.0.0.10], searches: [site.example], options: [{name: ndots, value: "2"}]},
+  resourceClaims: [{name: gpus, resourceClaimTemplateName: two-gpus}],
+  topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule}]},
+  containers: [{command: hostname, resources: {claims: [{name: gpus}]}}]}`},
+		{name: "a stop signal that does not exist", document: name("a") + "{pod: {stopSignal: QUIT}, " + containers + "}", says: []string{"spec.pod.stopSignal"}},
 		{name: "nobody runs Flux", document: name("a") + "{containers: [{name: a}, {name: b}]}", says: []string{"spec.containers", "set runFlux to true in one of them"}},
 		{name: "two run Flux", document: name("a") + "{containers: [{runFlux: true}, {runFlux: true}]}", says: []string{"spec.containers", "exactly one"}},
 		{name: "sidecar without a name", document: name("a") + "{containers: [{runFlux: true}, {command: b}]}", says: []string{"spec.containers", "set name"}},

@@ -23,8 +23,8 @@ func TestDefaults(t *testing.T) {
 	n.create("v1alpha2", "metadata: {name: new-given}\nspec: {flux: {}, containers: [{command: hostname}]}")
 
 	common := map[string]any{
-		"size": int64(1), "tasks": int64(1), "deadlineSeconds": int64(31500000), "interactive": false, "cleanup": false,
-		"containers": []any{map[string]any{"command": "hostname", "image": "ghcr.io/rse-ops/accounting:app-latest", "pullAlways": false}},
+		"tasks": int64(1), "deadlineSeconds": int64(31500000), "interactive": false, "cleanup": false,
+		"containers": []any{map[string]any{"command": "hostname"}},
 	}
 	for name, flux := range map[string]map[string]any{
 		"old":           {"installRoot": "/usr", "connectTimeout": "5s", "logLevel": int64(6)},
@@ -59,11 +59,15 @@ func TestMergePatchThroughOldVersion(t *testing.T) {
 	assert.Equal(t, "/usr", field(t, mc, "spec.flux.installRoot"))
 }
 
+// sized is a MiniCluster with a size. /scale of one without does not exist until the
+// controller has written the size.
+const sized = "metadata: {name: flux}\nspec: {size: 1, containers: [{command: hostname}]}"
+
 // TestScale: /scale is the same through both versions, and writes the size only.
 func TestScale(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
-	n.create("v1alpha2", minimal)
+	n.create("v1alpha2", sized)
 	n.patch("v1alpha2", "flux", "status: {size: 3, selector: hpa-selector=flux}", "status")
 	before := n.get("v1alpha2", "flux")
 	for i, version := range versions() {
@@ -89,7 +93,7 @@ func TestScale(t *testing.T) {
 func TestClientset(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
-	n.create("v1alpha1", minimal)
+	n.create("v1alpha1", sized)
 	client, err := clientset.NewForConfig(n.kube.Config())
 	require.NoError(t, err)
 	miniclusters := client.FluxFrameworkV1alpha2().MiniClusters(n.name)
@@ -116,7 +120,7 @@ func TestStatus(t *testing.T) {
 spec: {size: 9}
 status: {conditions: [{type: Ready, status: "True", reason: Ready, message: "", lastTransitionTime: "2026-01-01T00:00:00Z"}]}`, "status")
 	mc := n.get("v1alpha2", "flux")
-	assert.Equal(t, int64(1), field(t, mc, "spec.size"), "writing the status sets no spec")
+	assert.Nil(t, field(t, mc, "spec.size"), "writing the status sets no spec")
 	assert.Len(t, field(t, mc, "status.conditions"), 1)
 
 	n.patch("v1alpha2", "flux", "status: {size: 5}")

@@ -1,40 +1,45 @@
 package v1alpha2
 
-// Defaults that the CRD's schema sets too. The controller sets them again, for
-// objects that reached it in another way (render, lint, tests) and so that a
-// parent object that appears later with nothing but defaults is no change.
+// Defaults of fields. Those outside of lists are defaults of the schema of the
+// CRD, too: SetDefaults repeats them for objects that the API server has not
+// stored (render, lint, tests), and so that an object that is added with nothing
+// but defaults is no change.
+//
+// Fields below a list have no default in the schema, because kubectl apply and
+// GitOps tools compare lists as a whole and would see a difference forever.
 const (
-	// DefaultInstallRoot is spec.flux.installRoot where a document of v1alpha1 leaves it
-	// out. In v1alpha2 it has no default.
+	// DefaultInstallRoot is spec.flux.installRoot where a document of v1alpha1 omits
+	// it. v1alpha2 has no such default.
 	DefaultInstallRoot = "/usr"
 	// DefaultImage is the image of a container that names none.
 	DefaultImage = "ghcr.io/rse-ops/accounting:app-latest"
-	// DefaultViewImage is the image that brings Flux in the view layout.
+	// DefaultViewImage is the image that provides Flux in the view layout.
 	DefaultViewImage = "ghcr.io/converged-computing/flux-view-ubuntu:tag-noble"
 	// DefaultMountPath is the directory of the view.
 	DefaultMountPath = "/mnt/flux"
-	// DefaultViewName is the name of the view's container.
+	// DefaultViewName is the name of the container of the view.
 	DefaultViewName = "flux-view"
-	// DefaultConnectTimeout is tbon.connect_timeout (Flux standard duration).
+	// DefaultConnectTimeout is tbon.connect_timeout (Flux Standard Duration).
 	DefaultConnectTimeout = "5s"
-	// DefaultLogLevel is the severity that brokers print (info).
+	// DefaultLogLevel is the severity up to which brokers print messages (info).
 	DefaultLogLevel int32 = 6
-	// DefaultDeadlineSeconds is a year less a few hours.
+	// DefaultDeadlineSeconds is a few hours less than a year.
 	DefaultDeadlineSeconds int64 = 31500000
 	// DefaultSystemHeadlessName is the headless Service of the system layout.
 	DefaultSystemHeadlessName = "flux-service"
-	// DefaultBrokerPort is the port of the brokers' overlay network.
+	// DefaultBrokerPort is the port of the overlay network of the brokers.
 	DefaultBrokerPort int32 = 8050
 	// DefaultFluxUser is the owner of the Flux instance.
 	DefaultFluxUser = "flux"
-	// DefaultFluxUID is that owner's numeric id.
+	// DefaultFluxUID is the user ID of that owner.
 	DefaultFluxUID int64 = 1000
 )
 
-// SetDefaults fills every field that the CRD's schema of v1alpha2 defaults.
+// SetDefaults sets the default of every field that is unset: those of the schema
+// of v1alpha2, and those of fields below a list.
 func SetDefaults(mc *MiniCluster) {
 	s := &mc.Spec
-	setDefault(&s.Size, 1)
+	setDefault(&s.Size, mc.MinimumSize())
 	setDefault(&s.Tasks, 1)
 	setDefault(&s.DeadlineSeconds, DefaultDeadlineSeconds)
 	for i := range s.Containers {
@@ -43,13 +48,16 @@ func SetDefaults(mc *MiniCluster) {
 	for i := range s.Services {
 		setContainerDefaults(&s.Services[i])
 	}
+	if s.ScaleDown != nil {
+		setZero(&s.ScaleDown.OnUnreachable, OnUnreachableProceed)
+	}
 	if s.Flux != nil {
 		setFluxDefaults(s.Flux)
 	}
 	for name, v := range s.Volumes {
 		setZero(&v.Capacity, "5Gi")
 		setDefault(&v.Delete, true)
-		setZero(&v.SecretNamespace, "default")
+		setZero(&v.SecretNamespace, mc.Namespace)
 		setZero(&v.StorageClass, "hostpath")
 		s.Volumes[name] = v
 	}
@@ -93,22 +101,22 @@ func setZero[T comparable](p *T, value T) {
 	}
 }
 
-// RequestedSize is spec.size, 1 where unset.
+// RequestedSize returns spec.size, or the smallest size where it is unset.
 func (mc *MiniCluster) RequestedSize() int32 {
 	if mc.Spec.Size == nil {
-		return 1
+		return mc.MinimumSize()
 	}
 	return *mc.Spec.Size
 }
 
-// MinimumSize is the smallest size that is asked for at creation: minSize, and at
-// least 1.
+// MinimumSize returns the smallest size at creation: minSize, at least 1.
 func (mc *MiniCluster) MinimumSize() int32 {
 	return max(1, mc.Spec.MinSize)
 }
 
-// LowerBound is the smallest size that the controller grants to a MiniCluster with a
-// maximum. A minSize above the maximum is reported as invalid and has no effect.
+// LowerBound returns the smallest size that the controller accepts for a
+// MiniCluster with the given maximum. A minSize above the maximum is invalid and
+// without effect.
 func (mc *MiniCluster) LowerBound(maximum int32) int32 {
 	if mc.Spec.MinSize > maximum {
 		return 1
@@ -116,8 +124,8 @@ func (mc *MiniCluster) LowerBound(maximum int32) int32 {
 	return mc.MinimumSize()
 }
 
-// Granted is the nearest size that the controller grants, as far as the status tells: no
-// maximum is known before the MiniCluster was first looked at.
+// Granted returns the nearest size within the bounds that the status reports. No
+// maximum is known before the controller has processed the MiniCluster.
 func (mc *MiniCluster) Granted(size int64) int64 {
 	maximum := mc.Status.MaximumSize
 	if maximum == 0 {
@@ -126,8 +134,8 @@ func (mc *MiniCluster) Granted(size int64) int64 {
 	return max(min(size, int64(maximum)), int64(mc.LowerBound(maximum)))
 }
 
-// FluxContainerIndex is the index in spec.containers of the container that runs
-// Flux: the one marked runFlux, or the only one; -1 when there is none.
+// FluxContainerIndex returns the index in spec.containers of the container that
+// runs Flux: the one with runFlux, or the only one; -1 if there is none.
 func (mc *MiniCluster) FluxContainerIndex() int {
 	if len(mc.Spec.Containers) == 1 {
 		return 0

@@ -61,7 +61,7 @@ func schemas(t *testing.T) map[string]property {
 }
 
 // find follows a path like spec.containers[].volumes.KEY.path; the second result
-// tells whether its parent requires the field.
+// reports whether its parent requires the field.
 func (p property) find(path string) (property, bool, error) {
 	required := false
 	for part := range strings.SplitSeq(path, ".") {
@@ -115,6 +115,9 @@ func TestSchemaHasEveryField(t *testing.T) {
 			}
 			require.Len(t, columns, 4)
 			path, wantDefault := columns[0], columns[2]
+			if strings.Contains(path, "[]") || slices.Contains(defaultsInCode(), path) {
+				wantDefault = "-" // SetDefaults sets it
+			}
 			if onlyIn, value, ok := strings.Cut(wantDefault, ":/"); ok {
 				wantDefault = "-"
 				if onlyIn == version {
@@ -136,6 +139,40 @@ func TestSchemaHasEveryField(t *testing.T) {
 				assert.Equal(t, columns[3] == "required", required, "required")
 			})
 		}
+	}
+}
+
+// defaultsInCode returns the fields outside of lists whose default depends on other
+// fields, so that it cannot be in the schema: the size on minSize, the namespace of
+// the Secret on that of the MiniCluster.
+func defaultsInCode() []string {
+	return []string{"spec.size", "spec.volumes.KEY.secretNamespace"}
+}
+
+// TestNoDefaultBelowList: clients that compute a three-way merge (kubectl apply,
+// Argo CD, Flux CD) compare lists as a whole. A default in an element of a list
+// would be a difference on every apply.
+func TestNoDefaultBelowList(t *testing.T) {
+	for version, root := range schemas(t) {
+		walked := 0
+		var walk func(p property, path string, belowList bool)
+		walk = func(p property, path string, belowList bool) {
+			walked++
+			if belowList {
+				assert.Nil(t, p.Default, "%s of %s", path, version)
+			}
+			for name, child := range p.Properties {
+				walk(child, path+"."+name, belowList)
+			}
+			if p.Items != nil {
+				walk(*p.Items, path+"[]", true)
+			}
+			if p.AdditionalProperties != nil {
+				walk(*p.AdditionalProperties, path+".KEY", belowList)
+			}
+		}
+		walk(root, "", false)
+		assert.Greater(t, walked, 400, version)
 	}
 }
 
@@ -244,7 +281,8 @@ func applyDefaults(value any, schema property) {
 	}
 }
 
-// TestSetDefaults: objects that no API server has seen get the same defaults.
+// TestSetDefaults: objects that no API server has stored get the defaults of the
+// schema, and those that the schema cannot have.
 func TestSetDefaults(t *testing.T) {
 	for _, document := range []string{everyParent, "spec: {containers: [{}]}"} {
 		var object map[string]any
@@ -253,7 +291,21 @@ func TestSetDefaults(t *testing.T) {
 		var want, got v1alpha2.MiniCluster
 		require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(roundTrip(t, object), &want))
 		require.NoError(t, yaml.UnmarshalStrict([]byte(document), &got))
+		got.Namespace, want.Namespace = "team", "team"
 		v1alpha2.SetDefaults(&got)
+		want.Spec.Size = new(int32(1))
+		for _, containers := range [][]v1alpha2.MiniClusterContainer{want.Spec.Containers, want.Spec.Services} {
+			for i := range containers {
+				containers[i].Image = v1alpha2.DefaultImage
+				if containers[i].FluxUser != nil {
+					containers[i].FluxUser = &v1alpha2.FluxUser{Name: v1alpha2.DefaultFluxUser, UID: new(v1alpha2.DefaultFluxUID)}
+				}
+			}
+		}
+		for name, volume := range want.Spec.Volumes {
+			volume.SecretNamespace = "team"
+			want.Spec.Volumes[name] = volume
+		}
 		assert.Equal(t, want, got)
 
 		again := *got.DeepCopy()
@@ -282,12 +334,25 @@ func TestStatusSizeIsAlwaysWritten(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	var mc v1alpha2.MiniCluster
-	assert.Equal(t, int32(1), mc.RequestedSize())
-	assert.Equal(t, int32(1), mc.MinimumSize())
-	mc.Spec.Size, mc.Spec.MinSize = new(int32(0)), 3
-	assert.Equal(t, int32(0), mc.RequestedSize())
-	assert.Equal(t, int32(3), mc.MinimumSize())
+	for _, c := range []struct {
+		name                                   string
+		size                                   *int32
+		minSize, requested, minimum, defaulted int32
+	}{
+		{name: "nothing", requested: 1, minimum: 1, defaulted: 1},
+		{name: "minSize alone", minSize: 3, requested: 3, minimum: 3, defaulted: 3},
+		{name: "size alone", size: new(int32(4)), requested: 4, minimum: 1, defaulted: 4},
+		{name: "both", size: new(int32(4)), minSize: 3, requested: 4, minimum: 3, defaulted: 4},
+		{name: "a size of 0", size: new(int32(0)), minSize: 3, requested: 0, minimum: 3, defaulted: 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mc := v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Size: c.size, MinSize: c.minSize}}
+			assert.Equal(t, c.requested, mc.RequestedSize())
+			assert.Equal(t, c.minimum, mc.MinimumSize())
+			v1alpha2.SetDefaults(&mc)
+			assert.Equal(t, c.defaulted, *mc.Spec.Size)
+		})
+	}
 }
 
 func TestGranted(t *testing.T) {

@@ -13,32 +13,33 @@ import (
 // +kubebuilder:resource:path=miniclusters,singular=minicluster,scope=Namespaced,shortName=mc,categories=all
 // +kubebuilder:subresource:status
 // +kubebuilder:subresource:scale:specpath=.spec.size,statuspath=.status.size,selectorpath=.status.selector
-// +kubebuilder:printcolumn:name="Size",type=integer,JSONPath=`.status.size`,description="Pods that exist"
+// +kubebuilder:printcolumn:name="Size",type=integer,JSONPath=`.status.size`,description="Pods that exist and have not finished"
 // +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.readySize`,description="Pods that are ready"
-// +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.status.maximumSize`,description="Largest size, fixed at creation"
+// +kubebuilder:printcolumn:name="Max",type=integer,JSONPath=`.status.maximumSize`,description="Largest size of the cluster, fixed at creation"
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Reason of the Ready condition"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be an RFC 1035 label, because pods, a Service and host names are named after it: use a-z, 0-9 and '-' only, start with a letter and end with a letter or digit"
-// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="oldSelf.hasValue() || self.metadata.name.size() + 2 + [10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000].filter(p, self.spec.size > p || (has(self.spec.maxSize) && self.spec.maxSize > p)).size() <= 63",message="metadata.name is too long: the host name of the last pod, metadata.name + '-' + (the larger of spec.size and spec.maxSize, less 1), has more than 63 characters; shorten metadata.name"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="oldSelf.hasValue() || self.metadata.name.size() + 2 + [10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000].filter(p, (has(self.spec.size) ? self.spec.size : (has(self.spec.minSize) ? self.spec.minSize : 1)) > p || (has(self.spec.maxSize) && self.spec.maxSize > p)).size() <= 63",message="metadata.name is too long: the host name of the last pod, metadata.name + '-' + (the larger of spec.size and spec.maxSize, minus 1), has more than 63 characters; shorten metadata.name"
 // +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="oldSelf.hasValue() || !has(self.spec.services) || self.spec.services.size() == 0 || self.metadata.name.size() <= 54",message="metadata.name is too long: the services pod is named metadata.name + '-services', which has more than 63 characters; shorten metadata.name to 54 characters or remove spec.services"
-// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.maxSize",rule="oldSelf.hasValue() || !has(self.spec.maxSize) || self.spec.maxSize == 0 || self.spec.maxSize >= self.spec.size",message="spec.maxSize must not be less than spec.size: raise spec.maxSize, lower spec.size, or leave out spec.maxSize"
-// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.minSize",rule="oldSelf.hasValue() || !has(self.spec.minSize) || self.spec.minSize <= self.spec.size",message="spec.minSize must not be more than spec.size: lower spec.minSize or raise spec.size"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.size",rule="oldSelf.hasValue() || !has(self.spec.size) || self.spec.size <= 100000",message="spec.size must be at most 100000, the largest parallelism of an Indexed Job"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.maxSize",rule="oldSelf.hasValue() || !has(self.spec.maxSize) || self.spec.maxSize == 0 || self.spec.maxSize >= (has(self.spec.size) ? self.spec.size : (has(self.spec.minSize) ? self.spec.minSize : 1))",message="spec.maxSize must not be less than spec.size, or than spec.minSize where spec.size is unset: raise spec.maxSize, lower spec.size, or leave out spec.maxSize"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.minSize",rule="oldSelf.hasValue() || !has(self.spec.size) || !has(self.spec.minSize) || self.spec.minSize <= self.spec.size",message="spec.minSize must not be more than spec.size: lower spec.minSize or raise spec.size"
 
-// MiniCluster is a Flux cluster in Kubernetes: one Indexed Job whose pod 0
-// runs the lead broker and whose other pods run follower brokers. Its size can
-// change while work runs, between 1 (or minSize) and the maximum that was fixed
-// when it was created.
+// MiniCluster is a Flux cluster in Kubernetes: one Indexed Job, whose pod of
+// index 0 runs the lead broker and whose other pods run follower brokers. Its
+// size can change while programs run, between minSize (at least 1) and the
+// maximum that is fixed at creation.
 type MiniCluster struct {
 	metav1.TypeMeta `json:",inline"`
-	// Standard object metadata. The name is an RFC 1035 label, short enough
-	// that NAME-INDEX of the largest index is a host name (63 characters).
+	// Standard object metadata. The name is an RFC 1035 label, so short that
+	// NAME-INDEX of the largest index is a host name (63 characters).
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// What the cluster should be.
+	// Desired state of the cluster.
 	// +required
 	Spec MiniClusterSpec `json:"spec"`
 
-	// What the controller last saw.
+	// Observed state of the cluster, written by the controller.
 	// +optional
 	Status MiniClusterStatus `json:"status,omitzero"`
 }
@@ -55,11 +56,11 @@ type MiniClusterList struct {
 }
 
 // MiniClusterSpec describes a MiniCluster. After creation only size, minSize,
-// scaleDown and cleanup may change; an edit of any other field is reported in
-// the Accepted condition and otherwise ignored.
+// scaleDown and cleanup may change. The controller ignores an edit of any other
+// field and reports it in the Accepted condition.
 type MiniClusterSpec struct {
-	// Containers of every pod. Exactly one runs Flux: the one with runFlux, or
-	// the only one. The others are sidecars.
+	// Containers of every pod. Exactly one of them runs Flux: the one with
+	// runFlux, or the only one. The others are sidecars.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -70,74 +71,90 @@ type MiniClusterSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="!(has(self.launcher) && self.launcher && has(self.batch) && self.batch)",message="launcher and batch exclude each other: remove one of them"
 	Containers []MiniClusterContainer `json:"containers"`
 
-	// Containers of one extra pod, NAME-services, that lives beside the cluster.
+	// Containers of one additional pod, NAME-services, which runs next to the
+	// cluster.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:XValidation:rule="has(self.name) && self.name != ''",message="a container of the services pod needs a name: set name"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.commands) || ((!has(self.commands.pre) || self.commands.pre == '') && (!has(self.commands.brokerPre) || self.commands.brokerPre == '') && (!has(self.commands.workerPre) || self.commands.workerPre == ''))",message="containers of the services pod run no Flux: remove commands.pre, commands.brokerPre and commands.workerPre"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.preCommand) || self.preCommand == ''",message="containers of the services pod run no Flux: remove preCommand"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.commands) || ((!has(self.commands.pre) || self.commands.pre == '') && (!has(self.commands.brokerPre) || self.commands.brokerPre == '') && (!has(self.commands.workerPre) || self.commands.workerPre == ''))",message="containers of the services pod do not run Flux: remove commands.pre, commands.brokerPre and commands.workerPre"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.preCommand) || self.preCommand == ''",message="containers of the services pod do not run Flux: remove preCommand"
 	Services []MiniClusterContainer `json:"services,omitempty"`
 
-	// Number of pods (brokers). The scale subresource writes this field. A
-	// value outside 1 (or minSize) to the maximum is put back by the controller.
+	// Number of pods (brokers). The scale subresource writes this field. The
+	// controller resets a value that is below minSize or above the maximum.
+	// Default: minSize, at least 1.
 	// +optional
-	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
 	Size *int32 `json:"size,omitempty"`
 
-	// Largest size the cluster may ever have: the number of hosts that are
-	// registered with the lead broker. Fixed at creation; size where unset.
+	// Largest size of the cluster: the number of hosts that the brokers are
+	// configured with. Fixed at creation. Default: size.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
 	MaxSize int32 `json:"maxSize,omitempty"`
 
-	// Smallest size the cluster may have (never below 1). Brokers that must be
-	// up before the first program starts (Flux quorum); size where unset.
+	// Smallest size of the cluster, at least 1. It is also the number of
+	// brokers that must be online before the first program starts (the quorum of
+	// Flux), which is size where minSize is unset.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
 	MinSize int32 `json:"minSize,omitempty"`
 
 	// How the cluster shrinks.
 	// +optional
 	ScaleDown *ScaleDown `json:"scaleDown,omitempty"`
 
-	// Number of tasks of the command: `flux submit -n`. 0 asks for whole nodes
+	// Number of tasks of the command: flux submit -n. 0 requests whole nodes
 	// only.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
 	Tasks *int32 `json:"tasks,omitempty"`
 
-	// Start the brokers and run no program: the cluster waits for work to be
-	// submitted to it.
+	// Start the brokers without a program. The cluster runs the jobs that users
+	// submit to it.
 	// +optional
 	// +kubebuilder:default=false
 	Interactive bool `json:"interactive,omitempty"`
 
-	// Delete the MiniCluster and all it made once its work has finished.
+	// Delete the MiniCluster and its objects once its program has finished.
 	// +optional
 	// +kubebuilder:default=false
 	Cleanup bool `json:"cleanup,omitempty"`
 
-	// Seconds that the Job may run, from its start; 0 sets no limit.
+	// Seconds that the Job may be active (activeDeadlineSeconds); 0 sets no
+	// limit.
 	// +optional
 	// +kubebuilder:default=31500000
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9223372036
 	DeadlineSeconds *int64 `json:"deadlineSeconds,omitempty"`
 
-	// Pod failures that the Job endures before it fails. Unset: pods that are
-	// evicted don't count, 100 that are killed or stopped are replaced, and a
-	// failure of the application ends the Job at once.
+	// Number of pod failures after which the Job fails. Unset: evicted pods do
+	// not count, 100 pods that are killed or stopped are replaced, and a failure
+	// of the application fails the Job at once.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
 
-	// Labels of the Job, for example kueue.x-k8s.io/queue-name.
+	// Labels of the Job, for example kueue.x-k8s.io/queue-name. Labels of the
+	// controller take precedence.
 	// +optional
+	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule="['controller-uid', 'job-name', 'batch.kubernetes.io/controller-uid', 'batch.kubernetes.io/job-name', 'batch.kubernetes.io/job-completion-index'].all(k, !(k in self))",message="controller-uid, job-name, and batch.kubernetes.io/controller-uid, job-name and job-completion-index are set by Kubernetes: remove them"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('flux-framework.org/'))",message="keys with the prefix flux-framework.org/ are reserved for the controller: remove them"
 	JobLabels map[string]string `json:"jobLabels,omitempty"`
 
-	// Let the containers of a pod see each other's processes.
+	// Annotations of the Job, for example kueue.x-k8s.io/elastic-job.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('flux-framework.org/'))",message="keys with the prefix flux-framework.org/ are reserved for the controller: remove them"
+	JobAnnotations map[string]string `json:"jobAnnotations,omitempty"`
+
+	// Share one process namespace between the containers of a pod.
 	// +optional
 	ShareProcessNamespace bool `json:"shareProcessNamespace,omitempty"`
 
@@ -153,42 +170,60 @@ type MiniClusterSpec struct {
 	// +optional
 	Pod *PodSpec `json:"pod,omitempty"`
 
-	// Names and placement on the network.
+	// Network names and placement of the pods.
 	// +optional
 	Network *Network `json:"network,omitempty"`
 
-	// Where the work of the cluster is saved and restored from.
+	// File that the state of the Flux instance is saved to and restored from.
 	// +optional
 	Archive *FluxArchive `json:"archive,omitempty"`
 
-	// Volumes that the controller makes (a PersistentVolume and a claim each),
-	// by name; containers mount them by the same name.
+	// Volumes that the controller creates (a PersistentVolume and a
+	// PersistentVolumeClaim each), by name. Containers mount them by that name.
 	// +optional
 	Volumes map[string]MiniClusterVolume `json:"volumes,omitempty"`
 
-	// Further users of a cluster that several people share.
+	// Additional users of the Flux instance.
 	// +optional
 	// +listType=atomic
 	Users []MiniClusterUser `json:"users,omitempty"`
 
-	// Settings of the Flux RESTful API server of 2023. It is accepted, so that
-	// documents of that time apply, and has no effect any more.
+	// Settings of the Flux RESTful API server of 2023. Accepted for
+	// compatibility; without effect.
 	// +optional
 	FluxRestful *FluxRestful `json:"fluxRestful,omitempty"`
 }
 
-// ScaleDown says how a MiniCluster gives up pods.
+// ScaleDown describes how a MiniCluster shrinks.
 type ScaleDown struct {
-	// Seconds to wait for work on leaving ranks to end once they are drained;
-	// 0 stops them at once. Unset: wait as long as the work takes.
+	// Seconds to wait for jobs on the ranks that are removed, after these are
+	// drained; 0 removes them at once. Unset: no limit.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	DrainTimeoutSeconds *int32 `json:"drainTimeoutSeconds,omitempty"`
+
+	// What to do while the agent of the lead broker is unreachable, so that ranks
+	// cannot be drained: Proceed removes the pods after a timeout of the
+	// controller, Wait keeps them until the agent answers.
+	// +optional
+	// +kubebuilder:default=Proceed
+	// +kubebuilder:validation:Enum=Proceed;Wait
+	OnUnreachable OnUnreachable `json:"onUnreachable,omitempty"`
 }
 
-// LoggingSpec says what the pods print.
+// OnUnreachable is what to do while the agent of the lead broker is unreachable.
+type OnUnreachable string
+
+const (
+	// OnUnreachableProceed shrinks the cluster without draining after a timeout.
+	OnUnreachableProceed OnUnreachable = "Proceed"
+	// OnUnreachableWait does not shrink the cluster until its ranks are drained.
+	OnUnreachableWait OnUnreachable = "Wait"
+)
+
+// LoggingSpec describes what the pods print.
 type LoggingSpec struct {
-	// Print more of what submit and batch do (-vvv).
+	// Print details of flux submit and flux batch (-vvv).
 	// +optional
 	// +kubebuilder:default=false
 	Debug bool `json:"debug,omitempty"`
@@ -198,8 +233,8 @@ type LoggingSpec struct {
 	// +kubebuilder:default=false
 	Quiet bool `json:"quiet,omitempty"`
 
-	// Fail when a hook fails. Default: true in the system layout when logging
-	// is given, otherwise false.
+	// Fail when a hook fails. Default: true in the system layout where logging
+	// is set, otherwise false.
 	// +optional
 	Strict *bool `json:"strict,omitempty"`
 
@@ -208,35 +243,36 @@ type LoggingSpec struct {
 	// +kubebuilder:default=false
 	Timed bool `json:"timed,omitempty"`
 
-	// Log the events of the brokers' ZeroMQ sockets.
+	// Log the events of the ZeroMQ sockets of the brokers.
 	// +optional
 	// +kubebuilder:default=false
 	ZeroMQ bool `json:"zeromq,omitempty"`
 }
 
-// Network describes names and placement on the network.
+// Network describes the network names and the placement of the pods.
 type Network struct {
-	// Name of the headless Service, the pods' subdomain. Default: flux-service
-	// in the system layout, the MiniCluster's name in the view layout. Several
-	// MiniClusters of a namespace may share one.
+	// Name of the headless Service, which is the subdomain of the pods. Default:
+	// flux-service in the system layout, the name of the MiniCluster in the view
+	// layout. Several MiniClusters of a namespace may share one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	HeadlessName string `json:"headlessName,omitempty"`
 
-	// Leave out the soft affinity that spreads pods over nodes of one zone.
+	// Omit the preferred affinity that spreads pods over the nodes of one zone.
 	// +optional
 	DisableAffinity bool `json:"disableAffinity,omitempty"`
 }
 
-// FluxArchive says where the work of the cluster is saved and restored from.
+// FluxArchive describes the file that the state of the Flux instance is saved to
+// and restored from.
 type FluxArchive struct {
-	// File that holds the archive (flux dump). It is restored into an empty
-	// state directory at the start and written when the cluster stops.
+	// File of the archive (flux dump). The lead broker restores it into an empty
+	// state directory when it starts, and writes it when it stops.
 	// +optional
 	Path string `json:"path,omitempty"`
 
 	// Seconds between two archives while the cluster runs; 0 writes one only
-	// when it stops.
+	// when the lead broker stops.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	PeriodSeconds int32 `json:"periodSeconds,omitempty"`

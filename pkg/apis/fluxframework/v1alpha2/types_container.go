@@ -4,43 +4,42 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// MiniClusterContainer is a container of the cluster's pods, or of the services
-// pod.
+// MiniClusterContainer is a container of the pods of the cluster, or of the
+// services pod.
 type MiniClusterContainer struct {
-	// Image of the container.
+	// Image of the container. Default: ghcr.io/rse-ops/accounting:app-latest.
 	// +optional
-	// +kubebuilder:default="ghcr.io/rse-ops/accounting:app-latest"
 	Image string `json:"image,omitempty"`
 
-	// Name of the container; required for all but the one that runs Flux,
-	// which always has the name of the MiniCluster.
+	// Name of the container. Required for all containers but the one that runs
+	// Flux, which has the name of the MiniCluster.
 	// +optional
 	Name string `json:"name,omitempty"`
 
-	// This container runs Flux. May be left out when there is only one.
+	// Run Flux in this container. May be omitted if it is the only one.
 	// +optional
 	RunFlux bool `json:"runFlux,omitempty"`
 
-	// What to run. In the Flux container: the program of the lead broker,
-	// submitted as a job (or see launcher, batch). In a sidecar: its process.
+	// In the container that runs Flux: the program that the lead broker submits
+	// as a job (see also launcher and batch). In a sidecar: its process.
 	// +optional
 	Command string `json:"command,omitempty"`
 
-	// Run the command itself as the initial program, without flux submit; it
-	// launches its own jobs.
+	// Run the command as the initial program of the lead broker, without flux
+	// submit. It launches its own jobs.
 	// +optional
 	Launcher bool `json:"launcher,omitempty"`
 
-	// The lines of command become jobs of one batch script.
+	// Submit each line of command as a job, in one batch script.
 	// +optional
 	Batch bool `json:"batch,omitempty"`
 
-	// With batch: the lines are the batch script, as they are.
+	// With batch: use command as the batch script, unchanged.
 	// +optional
 	BatchRaw bool `json:"batchRaw,omitempty"`
 
-	// Directory of the output and error files of batch jobs (/tmp/fluxout where
-	// unset).
+	// With batch: directory of the output and error files of the jobs. Default:
+	// /tmp/fluxout.
 	// +optional
 	Logs string `json:"logs,omitempty"`
 
@@ -48,12 +47,11 @@ type MiniClusterContainer struct {
 	// +optional
 	WorkingDir string `json:"workingDir,omitempty"`
 
-	// Always pull the image.
+	// Always pull the image. Overrides imagePullPolicy.
 	// +optional
-	// +kubebuilder:default=false
 	PullAlways bool `json:"pullAlways,omitempty"`
 
-	// When to pull the image; pullAlways overrides it.
+	// When to pull the image. Default: IfNotPresent.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never;""
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
@@ -66,43 +64,44 @@ type MiniClusterContainer struct {
 	// +optional
 	Commands *Commands `json:"commands,omitempty"`
 
-	// Environment, by name.
+	// Environment variables, by name.
 	// +optional
 	Environment map[string]string `json:"environment,omitempty"`
 
-	// Environment taken from Secrets, by name of the variable.
+	// Environment variables with values from Secrets, by name of the variable.
 	// +optional
 	Secrets map[string]SecretKey `json:"secrets,omitempty"`
 
-	// TCP ports of the container. Those of a sidecar get a Service of the
-	// sidecar's name.
+	// TCP ports of the container. A sidecar with ports gets a Service of its
+	// name.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:items:Minimum=1
 	// +kubebuilder:validation:items:Maximum=65535
 	Ports []int32 `json:"ports,omitempty"`
 
-	// Resource requests and limits.
+	// Resource requests and limits. Claims name entries of
+	// spec.pod.resourceClaims.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// Cores that Flux counts on in each pod; derived from the limits where
-	// unset.
+	// Number of cores of each pod that Flux schedules. Default: derived from the
+	// limits.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Cores int32 `json:"cores,omitempty"`
 
-	// Hooks of the container's life cycle.
+	// Hooks of the life cycle of the container.
 	// +optional
 	LifeCycle *LifeCycle `json:"lifeCycle,omitempty"`
 
-	// Volumes to mount, by name: one of spec.volumes, or an existing one that
-	// is described here or in another container. In the view layout, a name that
-	// nothing describes is that of a PersistentVolumeClaim.
+	// Volumes to mount, by name: a volume of spec.volumes, or one that is
+	// described here or in another container of the pod. A volume with a path
+	// and nothing else is an empty directory in the view layout.
 	// +optional
 	Volumes map[string]ContainerVolume `json:"volumes,omitempty"`
 
-	// Existing claims, Secrets and ConfigMaps to mount, by name.
+	// Existing PersistentVolumeClaims, Secrets and ConfigMaps to mount, by name.
 	// +optional
 	ExistingVolumes map[string]ExistingVolume `json:"existingVolumes,omitempty"`
 
@@ -110,26 +109,27 @@ type MiniClusterContainer struct {
 	// +optional
 	SecurityContext *SecurityContext `json:"securityContext,omitempty"`
 
-	// User who owns the Flux instance (system layout); created when the image
-	// lacks it.
+	// Owner of the Flux instance in the system layout. The agent creates the
+	// user if the image has none of that name.
 	// +optional
 	FluxUser *FluxUser `json:"fluxUser,omitempty"`
 
-	// Leave the sidecar its image's own entrypoint.
+	// Run the entrypoint of the image instead of command, in a sidecar.
 	// +optional
 	NoWrapEntrypoint bool `json:"noWrapEntrypoint,omitempty"`
 
-	// Print what the brokers know of themselves and wait.
+	// Print information about the brokers instead of running command, and wait.
 	// +optional
 	Diagnostics bool `json:"diagnostics,omitempty"`
 
-	// Shell commands to run first; the older name of commands.pre.
+	// Shell commands to run before Flux, in every pod; the name of commands.pre
+	// in v1alpha1.
 	// +optional
 	PreCommand string `json:"preCommand,omitempty"`
 }
 
-// Commands are shell commands around the start of Flux. Each runs in a shell of
-// its own.
+// Commands are shell commands that run before and after Flux. Each runs in a
+// shell of its own.
 type Commands struct {
 	// Runs first, in every pod.
 	// +optional
@@ -139,37 +139,36 @@ type Commands struct {
 	// +optional
 	Pre string `json:"pre,omitempty"`
 
-	// Runs before Flux, in the lead broker's pod only.
+	// Runs before Flux, in the pod of the lead broker.
 	// +optional
 	BrokerPre string `json:"brokerPre,omitempty"`
 
-	// Runs before Flux, in the followers' pods only.
+	// Runs before Flux, in the pods of follower brokers.
 	// +optional
 	WorkerPre string `json:"workerPre,omitempty"`
 
-	// Runs in a sidecar before it waits for Flux.
+	// Runs in a sidecar, before it waits for Flux.
 	// +optional
 	ServicePre string `json:"servicePre,omitempty"`
 
-	// Runs in every pod after Flux has ended.
+	// Runs in every pod, after Flux.
 	// +optional
 	Post string `json:"post,omitempty"`
 
-	// Words put in front of the initial program.
+	// Words that precede the initial program on its command line.
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
 
-	// A script that takes the place of command.
+	// Script to run instead of command.
 	// +optional
 	Script string `json:"script,omitempty"`
 
 	// Run Flux as root instead of as the Flux user (system layout).
 	// +optional
-	// +kubebuilder:default=false
 	RunFluxAsRoot bool `json:"runFluxAsRoot,omitempty"`
 }
 
-// SecretKey names a key of a Secret.
+// SecretKey is a key of a Secret.
 type SecretKey struct {
 	// Name of the Secret.
 	// +required
@@ -180,9 +179,9 @@ type SecretKey struct {
 	Key string `json:"key"`
 }
 
-// LifeCycle holds hooks of a container's life cycle, each run by a shell.
+// LifeCycle holds hooks of the life cycle of a container. A shell runs each.
 type LifeCycle struct {
-	// Runs right after the container has started.
+	// Runs after the container has started.
 	// +optional
 	PostStartExec string `json:"postStartExec,omitempty"`
 
@@ -193,22 +192,21 @@ type LifeCycle struct {
 
 // FluxUser is the owner of the Flux instance.
 type FluxUser struct {
-	// Name of the user.
+	// Name of the user. Default: flux.
 	// +optional
-	// +kubebuilder:default=flux
 	Name string `json:"name,omitempty"`
 
-	// Numeric id, used when the user has to be created.
+	// User ID, used when the user is created. Default: 1000.
 	// +optional
-	// +kubebuilder:default=1000
 	UID *int64 `json:"uid,omitempty"`
 }
 
-// SecurityContext is Kubernetes' own, and the addCapabilities of v1alpha1.
+// SecurityContext is the security context of Kubernetes, extended by
+// addCapabilities of v1alpha1.
 type SecurityContext struct {
 	corev1.SecurityContext `json:",inline"`
 
-	// Capabilities to add; the older form of capabilities.add.
+	// Capabilities to add, as capabilities.add.
 	// +optional
 	// +listType=atomic
 	AddCapabilities []corev1.Capability `json:"addCapabilities,omitempty"`

@@ -4,35 +4,35 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MiniClusterStatus is what the controller last saw of a MiniCluster.
+// MiniClusterStatus is the observed state of a MiniCluster.
 type MiniClusterStatus struct {
-	// Pods of the cluster that exist and have not finished (status.active of
-	// the Job). The scale subresource reports it as status.replicas. It is
-	// always written, so that a size of 0 is told from none.
+	// Number of pods that exist and have not finished (status.active of the
+	// Job). The scale subresource reports it as status.replicas. It is always
+	// present, so that clients can distinguish 0 from an unset field.
 	// +optional
 	Size int32 `json:"size"`
 
-	// Label selector of the cluster's pods, for the HorizontalPodAutoscaler.
+	// Label selector of the pods, for the HorizontalPodAutoscaler.
 	// +optional
 	Selector string `json:"selector,omitempty"`
 
-	// Largest size, fixed when the cluster was created.
+	// Largest size of the cluster, fixed at creation.
 	// +optional
 	MaximumSize int32 `json:"maximumSize,omitempty"`
 
-	// Pods of the cluster that are ready (status.ready of the Job).
+	// Number of pods that are ready (status.ready of the Job).
 	// +optional
 	ReadySize int32 `json:"readySize"`
 
-	// The wait before the cluster shrinks, while there is one.
+	// Progress of a drain, while the cluster waits for one before it shrinks.
 	// +optional
 	Drain *DrainStatus `json:"drain,omitempty"`
 
-	// Kept for compatibility; the UID of the Job.
+	// UID of the Job. Present for compatibility.
 	// +optional
 	JobID string `json:"jobid,omitempty"`
 
-	// Generation of the spec that this status speaks of.
+	// Generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
@@ -43,12 +43,12 @@ type MiniClusterStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// DrainStatus tells of ranks that are drained before their pods go.
+// DrainStatus describes ranks that are drained before their pods are removed.
 type DrainStatus struct {
-	// Size that the cluster is to have; once the cluster is not to shrink any more,
-	// the size at which ranks are given back.
+	// Size that the cluster shrinks to. Once the cluster no longer shrinks: the
+	// size from which on ranks are undrained.
 	Size int32 `json:"size"`
 
-	// When this size was first worked on: what drainTimeoutSeconds counts from.
+	// Time at which the drain began; drainTimeoutSeconds counts from it.
 	Since metav1.MicroTime `json:"since"`
 }

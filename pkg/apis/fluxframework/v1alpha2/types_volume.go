@@ -1,9 +1,9 @@
 package v1alpha2
 
-// MiniClusterVolume is a volume that the controller makes: a PersistentVolume
+// MiniClusterVolume is a volume that the controller creates: a PersistentVolume
 // and a PersistentVolumeClaim.
 type MiniClusterVolume struct {
-	// Path on the node, for the storage class hostpath.
+	// Directory of the node, for the storage class hostpath.
 	// +required
 	Path string `json:"path"`
 
@@ -41,32 +41,33 @@ type MiniClusterVolume struct {
 	// +optional
 	Secret string `json:"secret,omitempty"`
 
-	// Namespace of that Secret.
+	// Namespace of that Secret. Default: the namespace of the MiniCluster. The
+	// controller accepts another one only where its flag
+	// --volume-secret-namespaces names it.
 	// +optional
-	// +kubebuilder:default="default"
 	SecretNamespace string `json:"secretNamespace,omitempty"`
 
-	// Storage class: hostpath for a directory of the node, otherwise a CSI
+	// Storage class: hostpath for a directory of the node, any other for a CSI
 	// volume.
 	// +optional
 	// +kubebuilder:default="hostpath"
 	StorageClass string `json:"storageClass,omitempty"`
 
-	// Handle of the CSI volume; the storage class where unset.
+	// Handle of the CSI volume. Default: the storage class.
 	// +optional
 	VolumeHandle string `json:"volumeHandle,omitempty"`
 }
 
-// ContainerVolume mounts a volume in a container: one of spec.volumes by its
-// name (v1alpha1), or an existing one that is described here (v1alpha2).
+// ContainerVolume mounts a volume in a container: a volume of spec.volumes by its
+// name, or one that is described here. A volume with a path and nothing else is
+// an empty directory in the view layout.
 type ContainerVolume struct {
-	// Path in the container.
+	// Directory in the container.
 	// +optional
 	Path string `json:"path,omitempty"`
 
-	// Mount it read-only.
+	// Mount the volume read-only.
 	// +optional
-	// +kubebuilder:default=false
 	ReadOnly bool `json:"readOnly,omitempty"`
 
 	// Name of an existing PersistentVolumeClaim.
@@ -77,7 +78,7 @@ type ContainerVolume struct {
 	// +optional
 	ConfigMapName string `json:"configMapName,omitempty"`
 
-	// Keys of the ConfigMap, and the file that each becomes.
+	// Keys of the ConfigMap to mount, each with the name of its file.
 	// +optional
 	Items map[string]string `json:"items,omitempty"`
 
@@ -89,20 +90,19 @@ type ContainerVolume struct {
 	// +optional
 	HostPath string `json:"hostPath,omitempty"`
 
-	// An empty directory; at /dev/shm where path is unset.
+	// An empty directory. Default of path: /dev/shm.
 	// +optional
-	// +kubebuilder:default=false
 	EmptyDir bool `json:"emptyDir,omitempty"`
 
 	// Medium of the empty directory: memory, or unset for disk.
 	// +optional
 	EmptyDirMedium string `json:"emptyDirMedium,omitempty"`
 
-	// Largest size of the empty directory, a quantity.
+	// Size limit of the empty directory, a quantity.
 	// +optional
 	EmptyDirSizeLimit string `json:"emptyDirSizeLimit,omitempty"`
 
-	// Name of a CSI driver, for a volume that lives as long as its pod.
+	// Name of a CSI driver, for an ephemeral volume.
 	// +optional
 	CSIDriver string `json:"csiDriver,omitempty"`
 
@@ -111,9 +111,10 @@ type ContainerVolume struct {
 	CSIDriverAttributes map[string]string `json:"csiDriverAttributes,omitempty"`
 }
 
-// ExistingVolume mounts an existing claim, Secret or ConfigMap in a container.
+// ExistingVolume mounts an existing PersistentVolumeClaim, Secret or ConfigMap in
+// a container.
 type ExistingVolume struct {
-	// Path in the container.
+	// Directory in the container.
 	// +optional
 	Path string `json:"path,omitempty"`
 
@@ -125,16 +126,15 @@ type ExistingVolume struct {
 	// +optional
 	ConfigMapName string `json:"configMapName,omitempty"`
 
-	// Keys of the ConfigMap, and the file that each becomes.
+	// Keys of the ConfigMap to mount, each with the name of its file.
 	// +optional
 	Items map[string]string `json:"items,omitempty"`
 
-	// Name of a Secret; it takes precedence over the others.
+	// Name of a Secret. It takes precedence over the other sources.
 	// +optional
 	SecretName string `json:"secretName,omitempty"`
 
-	// Mount it read-only.
+	// Mount the volume read-only.
 	// +optional
-	// +kubebuilder:default=false
 	ReadOnly bool `json:"readOnly,omitempty"`
 }

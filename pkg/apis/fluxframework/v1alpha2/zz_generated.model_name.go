@@ -144,3 +144,8 @@ func (in SecretKey) OpenAPIModelName() string {
 func (in SecurityContext) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.SecurityContext"
 }
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in UserGroup) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.UserGroup"
+}

@@ -497,6 +497,11 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: interactive
       type:
         scalar: boolean
+    - name: jobAnnotations
+      type:
+        map:
+          elementType:
+            scalar: string
     - name: jobLabels
       type:
         map:
@@ -583,6 +588,15 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterUser
   map:
     fields:
+    - name: gid
+      type:
+        scalar: numeric
+    - name: groups
+      type:
+        list:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.UserGroup
+          elementRelationship: atomic
     - name: name
       type:
         scalar: string
@@ -590,6 +604,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: password
       type:
         scalar: string
+    - name: uid
+      type:
+        scalar: numeric
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.MiniClusterVolume
   map:
     fields:
@@ -658,10 +675,16 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: automountServiceAccountToken
       type:
         scalar: boolean
+    - name: dnsConfig
+      type:
+        namedType: io.k8s.api.core.v1.PodDNSConfig
     - name: dnsPolicy
       type:
         scalar: string
     - name: hostIPC
+      type:
+        scalar: boolean
+    - name: hostNetwork
       type:
         scalar: boolean
     - name: hostPID
@@ -688,6 +711,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: priorityClassName
       type:
         scalar: string
+    - name: resourceClaims
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.PodResourceClaim
+          elementRelationship: atomic
     - name: resources
       type:
         map:
@@ -708,6 +737,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: serviceAccountName
       type:
         scalar: string
+    - name: stopSignal
+      type:
+        scalar: string
     - name: terminationGracePeriodSeconds
       type:
         scalar: numeric
@@ -717,12 +749,21 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.k8s.api.core.v1.Toleration
           elementRelationship: atomic
+    - name: topologySpreadConstraints
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.TopologySpreadConstraint
+          elementRelationship: atomic
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleDown
   map:
     fields:
     - name: drainTimeoutSeconds
       type:
         scalar: numeric
+    - name: onUnreachable
+      type:
+        scalar: string
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.SecretKey
   map:
     fields:
@@ -779,6 +820,16 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: windowsOptions
       type:
         namedType: io.k8s.api.core.v1.WindowsSecurityContextOptions
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.UserGroup
+  map:
+    fields:
+    - name: gid
+      type:
+        scalar: numeric
+    - name: name
+      type:
+        scalar: string
+      default: ""
 - name: io.k8s.api.core.v1.AppArmorProfile
   map:
     fields:
@@ -809,6 +860,49 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: io.k8s.api.core.v1.PodDNSConfig
+  map:
+    fields:
+    - name: nameservers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: options
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.PodDNSConfigOption
+          elementRelationship: atomic
+    - name: searches
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.k8s.api.core.v1.PodDNSConfigOption
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+- name: io.k8s.api.core.v1.PodResourceClaim
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: resourceClaimName
+      type:
+        scalar: string
+    - name: resourceClaimTemplateName
+      type:
+        scalar: string
 - name: io.k8s.api.core.v1.PodSecurityContext
   map:
     fields:
@@ -986,6 +1080,39 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: value
       type:
         scalar: string
+- name: io.k8s.api.core.v1.TopologySpreadConstraint
+  map:
+    fields:
+    - name: labelSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: matchLabelKeys
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: maxSkew
+      type:
+        scalar: numeric
+      default: 0
+    - name: minDomains
+      type:
+        scalar: numeric
+    - name: nodeAffinityPolicy
+      type:
+        scalar: string
+    - name: nodeTaintsPolicy
+      type:
+        scalar: string
+    - name: topologyKey
+      type:
+        scalar: string
+      default: ""
+    - name: whenUnsatisfiable
+      type:
+        scalar: string
+      default: ""
 - name: io.k8s.api.core.v1.WindowsSecurityContextOptions
   map:
     fields:
@@ -1040,6 +1167,38 @@ var schemaYAML = typed.YAMLObject(`types:
         elementType:
           namedType: __untyped_deduced_
         elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: ""
+    - name: operator
+      type:
+        scalar: string
+      default: ""
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
   map:
     fields:

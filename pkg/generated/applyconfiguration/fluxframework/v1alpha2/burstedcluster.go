@@ -5,11 +5,11 @@ package v1alpha2
 // BurstedClusterApplyConfiguration represents a declarative configuration of the BurstedCluster type for use
 // with apply.
 //
-// BurstedCluster is a cluster elsewhere that may join.
+// BurstedCluster is another cluster that may join.
 type BurstedClusterApplyConfiguration struct {
-	// Prefix of its host names; burst-INDEX where unset.
+	// Prefix of its host names. Default: burst-INDEX.
 	Name *string `json:"name,omitempty"`
-	// Number of its hosts; the size of this cluster where unset.
+	// Number of its hosts. Default: the maximum size of this cluster.
 	Size *int32 `json:"size,omitempty"`
 }
 

@@ -5,13 +5,14 @@ package v1alpha2
 // BurstingApplyConfiguration represents a declarative configuration of the Bursting type for use
 // with apply.
 //
-// Bursting names clusters elsewhere that take part in this Flux instance.
+// Bursting describes other clusters that are part of this Flux instance.
 type BurstingApplyConfiguration struct {
-	// The lead broker elsewhere; it makes this cluster a child of that one.
+	// Lead broker of another cluster. The brokers of this cluster are then its
+	// followers.
 	LeadBroker *LeadBrokerApplyConfiguration `json:"leadBroker,omitempty"`
-	// Clusters that may join, appended to the host list.
+	// Clusters that may join. Their hosts are appended to the host list.
 	Clusters []BurstedClusterApplyConfiguration `json:"clusters,omitempty"`
-	// The whole host list (RFC 29), instead of clusters.
+	// Complete host list (Flux RFC 29), instead of clusters.
 	Hostlist *string `json:"hostlist,omitempty"`
 }
 

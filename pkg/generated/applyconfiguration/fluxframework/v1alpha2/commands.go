@@ -5,24 +5,24 @@ package v1alpha2
 // CommandsApplyConfiguration represents a declarative configuration of the Commands type for use
 // with apply.
 //
-// Commands are shell commands around the start of Flux. Each runs in a shell of
-// its own.
+// Commands are shell commands that run before and after Flux. Each runs in a
+// shell of its own.
 type CommandsApplyConfiguration struct {
 	// Runs first, in every pod.
 	Init *string `json:"init,omitempty"`
 	// Runs before Flux, in every pod.
 	Pre *string `json:"pre,omitempty"`
-	// Runs before Flux, in the lead broker's pod only.
+	// Runs before Flux, in the pod of the lead broker.
 	BrokerPre *string `json:"brokerPre,omitempty"`
-	// Runs before Flux, in the followers' pods only.
+	// Runs before Flux, in the pods of follower brokers.
 	WorkerPre *string `json:"workerPre,omitempty"`
-	// Runs in a sidecar before it waits for Flux.
+	// Runs in a sidecar, before it waits for Flux.
 	ServicePre *string `json:"servicePre,omitempty"`
-	// Runs in every pod after Flux has ended.
+	// Runs in every pod, after Flux.
 	Post *string `json:"post,omitempty"`
-	// Words put in front of the initial program.
+	// Words that precede the initial program on its command line.
 	Prefix *string `json:"prefix,omitempty"`
-	// A script that takes the place of command.
+	// Script to run instead of command.
 	Script *string `json:"script,omitempty"`
 	// Run Flux as root instead of as the Flux user (system layout).
 	RunFluxAsRoot *bool `json:"runFluxAsRoot,omitempty"`

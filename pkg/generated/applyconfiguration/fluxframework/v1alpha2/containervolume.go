@@ -5,30 +5,31 @@ package v1alpha2
 // ContainerVolumeApplyConfiguration represents a declarative configuration of the ContainerVolume type for use
 // with apply.
 //
-// ContainerVolume mounts a volume in a container: one of spec.volumes by its
-// name (v1alpha1), or an existing one that is described here (v1alpha2).
+// ContainerVolume mounts a volume in a container: a volume of spec.volumes by its
+// name, or one that is described here. A volume with a path and nothing else is
+// an empty directory in the view layout.
 type ContainerVolumeApplyConfiguration struct {
-	// Path in the container.
+	// Directory in the container.
 	Path *string `json:"path,omitempty"`
-	// Mount it read-only.
+	// Mount the volume read-only.
 	ReadOnly *bool `json:"readOnly,omitempty"`
 	// Name of an existing PersistentVolumeClaim.
 	ClaimName *string `json:"claimName,omitempty"`
 	// Name of a ConfigMap.
 	ConfigMapName *string `json:"configMapName,omitempty"`
-	// Keys of the ConfigMap, and the file that each becomes.
+	// Keys of the ConfigMap to mount, each with the name of its file.
 	Items map[string]string `json:"items,omitempty"`
 	// Name of a Secret.
 	SecretName *string `json:"secretName,omitempty"`
 	// Directory of the node.
 	HostPath *string `json:"hostPath,omitempty"`
-	// An empty directory; at /dev/shm where path is unset.
+	// An empty directory. Default of path: /dev/shm.
 	EmptyDir *bool `json:"emptyDir,omitempty"`
 	// Medium of the empty directory: memory, or unset for disk.
 	EmptyDirMedium *string `json:"emptyDirMedium,omitempty"`
-	// Largest size of the empty directory, a quantity.
+	// Size limit of the empty directory, a quantity.
 	EmptyDirSizeLimit *string `json:"emptyDirSizeLimit,omitempty"`
-	// Name of a CSI driver, for a volume that lives as long as its pod.
+	// Name of a CSI driver, for an ephemeral volume.
 	CSIDriver *string `json:"csiDriver,omitempty"`
 	// Attributes of the CSI volume.
 	CSIDriverAttributes map[string]string `json:"csiDriverAttributes,omitempty"`

@@ -9,12 +9,12 @@ import (
 // DrainStatusApplyConfiguration represents a declarative configuration of the DrainStatus type for use
 // with apply.
 //
-// DrainStatus tells of ranks that are drained before their pods go.
+// DrainStatus describes ranks that are drained before their pods are removed.
 type DrainStatusApplyConfiguration struct {
-	// Size that the cluster is to have; once the cluster is not to shrink any more,
-	// the size at which ranks are given back.
+	// Size that the cluster shrinks to. Once the cluster no longer shrinks: the
+	// size from which on ranks are undrained.
 	Size *int32 `json:"size,omitempty"`
-	// When this size was first worked on: what drainTimeoutSeconds counts from.
+	// Time at which the drain began; drainTimeoutSeconds counts from it.
 	Since *v1.MicroTime `json:"since,omitempty"`
 }
 

@@ -5,19 +5,20 @@ package v1alpha2
 // ExistingVolumeApplyConfiguration represents a declarative configuration of the ExistingVolume type for use
 // with apply.
 //
-// ExistingVolume mounts an existing claim, Secret or ConfigMap in a container.
+// ExistingVolume mounts an existing PersistentVolumeClaim, Secret or ConfigMap in
+// a container.
 type ExistingVolumeApplyConfiguration struct {
-	// Path in the container.
+	// Directory in the container.
 	Path *string `json:"path,omitempty"`
 	// Name of a PersistentVolumeClaim.
 	ClaimName *string `json:"claimName,omitempty"`
 	// Name of a ConfigMap.
 	ConfigMapName *string `json:"configMapName,omitempty"`
-	// Keys of the ConfigMap, and the file that each becomes.
+	// Keys of the ConfigMap to mount, each with the name of its file.
 	Items map[string]string `json:"items,omitempty"`
-	// Name of a Secret; it takes precedence over the others.
+	// Name of a Secret. It takes precedence over the other sources.
 	SecretName *string `json:"secretName,omitempty"`
-	// Mount it read-only.
+	// Mount the volume read-only.
 	ReadOnly *bool `json:"readOnly,omitempty"`
 }
 

@@ -5,13 +5,14 @@ package v1alpha2
 // FluxArchiveApplyConfiguration represents a declarative configuration of the FluxArchive type for use
 // with apply.
 //
-// FluxArchive says where the work of the cluster is saved and restored from.
+// FluxArchive describes the file that the state of the Flux instance is saved to
+// and restored from.
 type FluxArchiveApplyConfiguration struct {
-	// File that holds the archive (flux dump). It is restored into an empty
-	// state directory at the start and written when the cluster stops.
+	// File of the archive (flux dump). The lead broker restores it into an empty
+	// state directory when it starts, and writes it when it stops.
 	Path *string `json:"path,omitempty"`
 	// Seconds between two archives while the cluster runs; 0 writes one only
-	// when it stops.
+	// when the lead broker stops.
 	PeriodSeconds *int32 `json:"periodSeconds,omitempty"`
 }
 

@@ -9,11 +9,12 @@ import (
 // FluxContainerApplyConfiguration represents a declarative configuration of the FluxContainer type for use
 // with apply.
 //
-// FluxContainer is the container that brings Flux to the pods.
+// FluxContainer is the container that provides Flux to the pods.
 type FluxContainerApplyConfiguration struct {
-	// The image of the Flux container has Flux already: bring none.
+	// Do not add the container: the image of the container that runs Flux
+	// contains Flux.
 	Disable *bool `json:"disable,omitempty"`
-	// Image that holds Flux.
+	// Image that contains Flux.
 	Image *string `json:"image,omitempty"`
 	// Name of a Secret to pull the image with.
 	ImagePullSecret *string `json:"imagePullSecret,omitempty"`
@@ -23,7 +24,7 @@ type FluxContainerApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// Always pull the image.
 	PullAlways *bool `json:"pullAlways,omitempty"`
-	// Value of PYTHONPATH for Flux, instead of the view's own.
+	// PYTHONPATH of Flux, instead of the one of the view.
 	PythonPath *string `json:"pythonPath,omitempty"`
 	// Resource requests and limits of the container.
 	Resources *v1.ResourceRequirementsApplyConfiguration `json:"resources,omitempty"`

@@ -5,13 +5,14 @@ package v1alpha2
 // FluxRestfulApplyConfiguration represents a declarative configuration of the FluxRestful type for use
 // with apply.
 //
-// FluxRestful holds settings of the Flux RESTful API server of 2023.
+// FluxRestful holds settings of the Flux RESTful API server of 2023. They have
+// no effect.
 type FluxRestfulApplyConfiguration struct {
-	// Branch of its repository.
+	// Branch of the repository of the server.
 	Branch *string `json:"branch,omitempty"`
 	// Port of the server.
 	Port *int32 `json:"port,omitempty"`
-	// Secret key to encode with.
+	// Secret key of the server.
 	SecretKey *string `json:"secretKey,omitempty"`
 	// Token of the user.
 	Token *string `json:"token,omitempty"`

@@ -5,11 +5,12 @@ package v1alpha2
 // FluxSchedulerApplyConfiguration represents a declarative configuration of the FluxScheduler type for use
 // with apply.
 //
-// FluxScheduler selects and sets the scheduler of the instance.
+// FluxScheduler selects and configures the scheduler of the Flux instance.
 type FluxSchedulerApplyConfiguration struct {
-	// queue-policy of Fluxion's qmanager: fcfs, easy, conservative, hybrid.
+	// Queue policy of Fluxion (queue-policy of sched-fluxion-qmanager): fcfs,
+	// easy, conservative or hybrid.
 	QueuePolicy *string `json:"queuePolicy,omitempty"`
-	// Use sched-simple and not Fluxion, even where Fluxion is installed.
+	// Use sched-simple even if Fluxion is installed.
 	Simple *bool `json:"simple,omitempty"`
 }
 

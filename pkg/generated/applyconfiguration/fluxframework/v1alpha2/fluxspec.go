@@ -7,58 +7,59 @@ package v1alpha2
 //
 // FluxSpec holds settings of the Flux brokers.
 type FluxSpecApplyConfiguration struct {
-	// Prefix under which Flux is installed in the image of the Flux container.
-	// Set, it selects the system layout of v1alpha1 (/etc/flux, /run/flux, user
-	// flux); v1alpha1 defaults it to /usr. Empty selects the view layout of
-	// v1alpha2, where Flux comes from flux.container. Fixed at creation.
+	// Installation prefix of Flux in the image of the container that runs Flux.
+	// If set, the pods have the system layout of v1alpha1 (/etc/flux, /run/flux,
+	// user flux); v1alpha1 defaults it to /usr. If empty, they have the view
+	// layout of v1alpha2, where Flux comes from flux.container. Fixed at creation.
 	InstallRoot *string `json:"installRoot,omitempty"`
-	// The container that brings Flux to the pods (view layout).
+	// Container that provides Flux to the pods (view layout).
 	Container *FluxContainerApplyConfiguration `json:"container,omitempty"`
-	// Time that a follower waits for a connection to its parent (Flux standard
-	// duration), tbon.connect_timeout.
+	// Time that a follower broker waits for a connection to its parent, a Flux
+	// Standard Duration (tbon.connect_timeout).
 	ConnectTimeout *string `json:"connectTimeout,omitempty"`
-	// Severity that the brokers print: 0 (emergency) to 7 (debug); nothing when
-	// negative.
+	// Severity up to which the brokers print log messages: 0 (emergency) to 7
+	// (debug); a negative value prints none.
 	LogLevel *int32 `json:"logLevel,omitempty"`
-	// Further options of flux submit or flux batch.
+	// Additional options of flux submit or flux batch.
 	OptionFlags *string `json:"optionFlags,omitempty"`
-	// Takes the place of `flux submit`.
+	// Command to run instead of flux submit.
 	SubmitCommand *string `json:"submitCommand,omitempty"`
-	// Command that wraps the broker: `flux start --wrap`.
+	// Command that wraps the broker (flux start --wrap).
 	Wrap *string `json:"wrap,omitempty"`
-	// Text that takes the place of the generated broker.toml.
+	// Text of broker.toml, instead of the generated one.
 	BrokerConfig *string `json:"brokerConfig,omitempty"`
-	// CURVE certificate of the brokers (the text that flux keygen writes),
-	// instead of a generated one.
+	// CURVE certificate of the brokers, as flux keygen writes it, instead of a
+	// generated one.
 	CurveCert *string `json:"curveCert,omitempty"`
-	// Name of a Secret that holds the CURVE certificate under the key
-	// curve.cert; it takes precedence over curveCert.
+	// Name of a Secret that has the CURVE certificate under the key curve.cert.
+	// It takes precedence over curveCert.
 	CurveCertSecret *string `json:"curveCertSecret,omitempty"`
-	// Name of a Secret that holds a MUNGE key, mounted at /etc/munge.
+	// Name of a Secret with a MUNGE key, mounted at /etc/munge.
 	MungeSecret *string `json:"mungeSecret,omitempty"`
-	// Clusters elsewhere that take part in this Flux instance.
+	// Other clusters that are part of this Flux instance.
 	Bursting *BurstingApplyConfiguration `json:"bursting,omitempty"`
-	// The scheduler of the instance.
+	// Scheduler of the Flux instance.
 	Scheduler *FluxSchedulerApplyConfiguration `json:"scheduler,omitempty"`
-	// Topology of the tree of brokers, tbon.topo: flat, kary:N, mincrit:N, binomial,
+	// Topology of the brokers (tbon.topo): flat, kary:N, mincrit:N, binomial or
 	// custom.
 	Topology *string `json:"topology,omitempty"`
-	// Make a ClusterIP Service of port 8050 for the lead broker instead of a
+	// Create a ClusterIP Service with port 8050 for the lead broker, instead of a
 	// headless Service for all pods.
 	MinimalService *bool `json:"minimalService,omitempty"`
-	// Let a follower's pod complete when its broker ends, whatever its exit
-	// code; its index never comes back.
+	// Complete the pod of a follower broker when the broker exits, whatever its
+	// exit code. The Job does not replace the pod.
 	CompleteWorkers *bool `json:"completeWorkers,omitempty"`
-	// Do not open the local socket at its usual place.
+	// Do not create the local socket of the brokers at its usual path.
 	DisableSocket *bool `json:"disableSocket,omitempty"`
-	// Sidecars do not wait for the local socket.
+	// Start sidecars without waiting for the local socket.
 	NoWaitSocket *bool `json:"noWaitSocket,omitempty"`
-	// Environment of the brokers, by name.
+	// Environment variables of the brokers, by name.
 	Environment map[string]string `json:"environment,omitempty"`
-	// Machine architecture of the view. Kept for compatibility.
+	// Machine architecture of the view. Accepted for compatibility; without
+	// effect.
 	Arch *string `json:"arch,omitempty"`
-	// Where the lead broker keeps its state, so that no job is lost when its
-	// pod is.
+	// Volume of the state directory of the lead broker, so that jobs survive the
+	// loss of its pod.
 	State *FluxStateApplyConfiguration `json:"state,omitempty"`
 }
 

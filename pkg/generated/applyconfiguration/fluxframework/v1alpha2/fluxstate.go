@@ -5,9 +5,9 @@ package v1alpha2
 // FluxStateApplyConfiguration represents a declarative configuration of the FluxState type for use
 // with apply.
 //
-// FluxState is a volume for the lead broker's state directory.
+// FluxState is the volume of the state directory of the lead broker.
 type FluxStateApplyConfiguration struct {
-	// Name of a PersistentVolumeClaim in the MiniCluster's namespace.
+	// Name of a PersistentVolumeClaim in the namespace of the MiniCluster.
 	ClaimName *string `json:"claimName,omitempty"`
 	// Directory in the volume.
 	SubPath *string `json:"subPath,omitempty"`

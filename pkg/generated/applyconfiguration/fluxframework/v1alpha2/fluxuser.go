@@ -7,9 +7,9 @@ package v1alpha2
 //
 // FluxUser is the owner of the Flux instance.
 type FluxUserApplyConfiguration struct {
-	// Name of the user.
+	// Name of the user. Default: flux.
 	Name *string `json:"name,omitempty"`
-	// Numeric id, used when the user has to be created.
+	// User ID, used when the user is created. Default: 1000.
 	UID *int64 `json:"uid,omitempty"`
 }
 

@@ -5,15 +5,15 @@ package v1alpha2
 // LeadBrokerApplyConfiguration represents a declarative configuration of the LeadBroker type for use
 // with apply.
 //
-// LeadBroker is a lead broker in another cluster.
+// LeadBroker is the lead broker of another cluster.
 type LeadBrokerApplyConfiguration struct {
-	// Name of its MiniCluster: the prefix of its host names.
+	// Name of its MiniCluster, the prefix of its host names.
 	Name *string `json:"name,omitempty"`
-	// Address by which it is reached.
+	// Address of the lead broker.
 	Address *string `json:"address,omitempty"`
-	// Port by which it is reached.
+	// Port of the lead broker.
 	Port *int32 `json:"port,omitempty"`
-	// Number of hosts of its cluster.
+	// Number of hosts in its cluster.
 	Size *int32 `json:"size,omitempty"`
 }
 

@@ -5,9 +5,9 @@ package v1alpha2
 // LifeCycleApplyConfiguration represents a declarative configuration of the LifeCycle type for use
 // with apply.
 //
-// LifeCycle holds hooks of a container's life cycle, each run by a shell.
+// LifeCycle holds hooks of the life cycle of a container. A shell runs each.
 type LifeCycleApplyConfiguration struct {
-	// Runs right after the container has started.
+	// Runs after the container has started.
 	PostStartExec *string `json:"postStartExec,omitempty"`
 	// Runs before the container is stopped.
 	PreStopExec *string `json:"preStopExec,omitempty"`

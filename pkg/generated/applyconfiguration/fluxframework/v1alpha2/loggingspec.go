@@ -5,18 +5,18 @@ package v1alpha2
 // LoggingSpecApplyConfiguration represents a declarative configuration of the LoggingSpec type for use
 // with apply.
 //
-// LoggingSpec says what the pods print.
+// LoggingSpec describes what the pods print.
 type LoggingSpecApplyConfiguration struct {
-	// Print more of what submit and batch do (-vvv).
+	// Print details of flux submit and flux batch (-vvv).
 	Debug *bool `json:"debug,omitempty"`
 	// Print the output of the application only.
 	Quiet *bool `json:"quiet,omitempty"`
-	// Fail when a hook fails. Default: true in the system layout when logging
-	// is given, otherwise false.
+	// Fail when a hook fails. Default: true in the system layout where logging
+	// is set, otherwise false.
 	Strict *bool `json:"strict,omitempty"`
 	// Print the wall time of flux start and of the submitted job.
 	Timed *bool `json:"timed,omitempty"`
-	// Log the events of the brokers' ZeroMQ sockets.
+	// Log the events of the ZeroMQ sockets of the brokers.
 	ZeroMQ *bool `json:"zeromq,omitempty"`
 }
 

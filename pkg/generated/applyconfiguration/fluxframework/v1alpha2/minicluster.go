@@ -14,18 +14,18 @@ import (
 // MiniClusterApplyConfiguration represents a declarative configuration of the MiniCluster type for use
 // with apply.
 //
-// MiniCluster is a Flux cluster in Kubernetes: one Indexed Job whose pod 0
-// runs the lead broker and whose other pods run follower brokers. Its size can
-// change while work runs, between 1 (or minSize) and the maximum that was fixed
-// when it was created.
+// MiniCluster is a Flux cluster in Kubernetes: one Indexed Job, whose pod of
+// index 0 runs the lead broker and whose other pods run follower brokers. Its
+// size can change while programs run, between minSize (at least 1) and the
+// maximum that is fixed at creation.
 type MiniClusterApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// Standard object metadata. The name is an RFC 1035 label, short enough
-	// that NAME-INDEX of the largest index is a host name (63 characters).
+	// Standard object metadata. The name is an RFC 1035 label, so short that
+	// NAME-INDEX of the largest index is a host name (63 characters).
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// What the cluster should be.
+	// Desired state of the cluster.
 	Spec *MiniClusterSpecApplyConfiguration `json:"spec,omitempty"`
-	// What the controller last saw.
+	// Observed state of the cluster, written by the controller.
 	Status *MiniClusterStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -10,69 +10,71 @@ import (
 // MiniClusterContainerApplyConfiguration represents a declarative configuration of the MiniClusterContainer type for use
 // with apply.
 //
-// MiniClusterContainer is a container of the cluster's pods, or of the services
-// pod.
+// MiniClusterContainer is a container of the pods of the cluster, or of the
+// services pod.
 type MiniClusterContainerApplyConfiguration struct {
-	// Image of the container.
+	// Image of the container. Default: ghcr.io/rse-ops/accounting:app-latest.
 	Image *string `json:"image,omitempty"`
-	// Name of the container; required for all but the one that runs Flux,
-	// which always has the name of the MiniCluster.
+	// Name of the container. Required for all containers but the one that runs
+	// Flux, which has the name of the MiniCluster.
 	Name *string `json:"name,omitempty"`
-	// This container runs Flux. May be left out when there is only one.
+	// Run Flux in this container. May be omitted if it is the only one.
 	RunFlux *bool `json:"runFlux,omitempty"`
-	// What to run. In the Flux container: the program of the lead broker,
-	// submitted as a job (or see launcher, batch). In a sidecar: its process.
+	// In the container that runs Flux: the program that the lead broker submits
+	// as a job (see also launcher and batch). In a sidecar: its process.
 	Command *string `json:"command,omitempty"`
-	// Run the command itself as the initial program, without flux submit; it
-	// launches its own jobs.
+	// Run the command as the initial program of the lead broker, without flux
+	// submit. It launches its own jobs.
 	Launcher *bool `json:"launcher,omitempty"`
-	// The lines of command become jobs of one batch script.
+	// Submit each line of command as a job, in one batch script.
 	Batch *bool `json:"batch,omitempty"`
-	// With batch: the lines are the batch script, as they are.
+	// With batch: use command as the batch script, unchanged.
 	BatchRaw *bool `json:"batchRaw,omitempty"`
-	// Directory of the output and error files of batch jobs (/tmp/fluxout where
-	// unset).
+	// With batch: directory of the output and error files of the jobs. Default:
+	// /tmp/fluxout.
 	Logs *string `json:"logs,omitempty"`
 	// Working directory.
 	WorkingDir *string `json:"workingDir,omitempty"`
-	// Always pull the image.
+	// Always pull the image. Overrides imagePullPolicy.
 	PullAlways *bool `json:"pullAlways,omitempty"`
-	// When to pull the image; pullAlways overrides it.
+	// When to pull the image. Default: IfNotPresent.
 	ImagePullPolicy *v1.PullPolicy `json:"imagePullPolicy,omitempty"`
 	// Name of a Secret to pull the image with.
 	ImagePullSecret *string `json:"imagePullSecret,omitempty"`
 	// Commands to run before and after Flux.
 	Commands *CommandsApplyConfiguration `json:"commands,omitempty"`
-	// Environment, by name.
+	// Environment variables, by name.
 	Environment map[string]string `json:"environment,omitempty"`
-	// Environment taken from Secrets, by name of the variable.
+	// Environment variables with values from Secrets, by name of the variable.
 	Secrets map[string]SecretKeyApplyConfiguration `json:"secrets,omitempty"`
-	// TCP ports of the container. Those of a sidecar get a Service of the
-	// sidecar's name.
+	// TCP ports of the container. A sidecar with ports gets a Service of its
+	// name.
 	Ports []int32 `json:"ports,omitempty"`
-	// Resource requests and limits.
+	// Resource requests and limits. Claims name entries of
+	// spec.pod.resourceClaims.
 	Resources *corev1.ResourceRequirementsApplyConfiguration `json:"resources,omitempty"`
-	// Cores that Flux counts on in each pod; derived from the limits where
-	// unset.
+	// Number of cores of each pod that Flux schedules. Default: derived from the
+	// limits.
 	Cores *int32 `json:"cores,omitempty"`
-	// Hooks of the container's life cycle.
+	// Hooks of the life cycle of the container.
 	LifeCycle *LifeCycleApplyConfiguration `json:"lifeCycle,omitempty"`
-	// Volumes to mount, by name: one of spec.volumes, or an existing one that
-	// is described here or in another container. In the view layout, a name that
-	// nothing describes is that of a PersistentVolumeClaim.
+	// Volumes to mount, by name: a volume of spec.volumes, or one that is
+	// described here or in another container of the pod. A volume with a path
+	// and nothing else is an empty directory in the view layout.
 	Volumes map[string]ContainerVolumeApplyConfiguration `json:"volumes,omitempty"`
-	// Existing claims, Secrets and ConfigMaps to mount, by name.
+	// Existing PersistentVolumeClaims, Secrets and ConfigMaps to mount, by name.
 	ExistingVolumes map[string]ExistingVolumeApplyConfiguration `json:"existingVolumes,omitempty"`
 	// Security settings of the container.
 	SecurityContext *SecurityContextApplyConfiguration `json:"securityContext,omitempty"`
-	// User who owns the Flux instance (system layout); created when the image
-	// lacks it.
+	// Owner of the Flux instance in the system layout. The agent creates the
+	// user if the image has none of that name.
 	FluxUser *FluxUserApplyConfiguration `json:"fluxUser,omitempty"`
-	// Leave the sidecar its image's own entrypoint.
+	// Run the entrypoint of the image instead of command, in a sidecar.
 	NoWrapEntrypoint *bool `json:"noWrapEntrypoint,omitempty"`
-	// Print what the brokers know of themselves and wait.
+	// Print information about the brokers instead of running command, and wait.
 	Diagnostics *bool `json:"diagnostics,omitempty"`
-	// Shell commands to run first; the older name of commands.pre.
+	// Shell commands to run before Flux, in every pod; the name of commands.pre
+	// in v1alpha1.
 	PreCommand *string `json:"preCommand,omitempty"`
 }
 

@@ -6,42 +6,49 @@ package v1alpha2
 // with apply.
 //
 // MiniClusterSpec describes a MiniCluster. After creation only size, minSize,
-// scaleDown and cleanup may change; an edit of any other field is reported in
-// the Accepted condition and otherwise ignored.
+// scaleDown and cleanup may change. The controller ignores an edit of any other
+// field and reports it in the Accepted condition.
 type MiniClusterSpecApplyConfiguration struct {
-	// Containers of every pod. Exactly one runs Flux: the one with runFlux, or
-	// the only one. The others are sidecars.
+	// Containers of every pod. Exactly one of them runs Flux: the one with
+	// runFlux, or the only one. The others are sidecars.
 	Containers []MiniClusterContainerApplyConfiguration `json:"containers,omitempty"`
-	// Containers of one extra pod, NAME-services, that lives beside the cluster.
+	// Containers of one additional pod, NAME-services, which runs next to the
+	// cluster.
 	Services []MiniClusterContainerApplyConfiguration `json:"services,omitempty"`
-	// Number of pods (brokers). The scale subresource writes this field. A
-	// value outside 1 (or minSize) to the maximum is put back by the controller.
+	// Number of pods (brokers). The scale subresource writes this field. The
+	// controller resets a value that is below minSize or above the maximum.
+	// Default: minSize, at least 1.
 	Size *int32 `json:"size,omitempty"`
-	// Largest size the cluster may ever have: the number of hosts that are
-	// registered with the lead broker. Fixed at creation; size where unset.
+	// Largest size of the cluster: the number of hosts that the brokers are
+	// configured with. Fixed at creation. Default: size.
 	MaxSize *int32 `json:"maxSize,omitempty"`
-	// Smallest size the cluster may have (never below 1). Brokers that must be
-	// up before the first program starts (Flux quorum); size where unset.
+	// Smallest size of the cluster, at least 1. It is also the number of
+	// brokers that must be online before the first program starts (the quorum of
+	// Flux), which is size where minSize is unset.
 	MinSize *int32 `json:"minSize,omitempty"`
 	// How the cluster shrinks.
 	ScaleDown *ScaleDownApplyConfiguration `json:"scaleDown,omitempty"`
-	// Number of tasks of the command: `flux submit -n`. 0 asks for whole nodes
+	// Number of tasks of the command: flux submit -n. 0 requests whole nodes
 	// only.
 	Tasks *int32 `json:"tasks,omitempty"`
-	// Start the brokers and run no program: the cluster waits for work to be
-	// submitted to it.
+	// Start the brokers without a program. The cluster runs the jobs that users
+	// submit to it.
 	Interactive *bool `json:"interactive,omitempty"`
-	// Delete the MiniCluster and all it made once its work has finished.
+	// Delete the MiniCluster and its objects once its program has finished.
 	Cleanup *bool `json:"cleanup,omitempty"`
-	// Seconds that the Job may run, from its start; 0 sets no limit.
+	// Seconds that the Job may be active (activeDeadlineSeconds); 0 sets no
+	// limit.
 	DeadlineSeconds *int64 `json:"deadlineSeconds,omitempty"`
-	// Pod failures that the Job endures before it fails. Unset: pods that are
-	// evicted don't count, 100 that are killed or stopped are replaced, and a
-	// failure of the application ends the Job at once.
+	// Number of pod failures after which the Job fails. Unset: evicted pods do
+	// not count, 100 pods that are killed or stopped are replaced, and a failure
+	// of the application fails the Job at once.
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
-	// Labels of the Job, for example kueue.x-k8s.io/queue-name.
+	// Labels of the Job, for example kueue.x-k8s.io/queue-name. Labels of the
+	// controller take precedence.
 	JobLabels map[string]string `json:"jobLabels,omitempty"`
-	// Let the containers of a pod see each other's processes.
+	// Annotations of the Job, for example kueue.x-k8s.io/elastic-job.
+	JobAnnotations map[string]string `json:"jobAnnotations,omitempty"`
+	// Share one process namespace between the containers of a pod.
 	ShareProcessNamespace *bool `json:"shareProcessNamespace,omitempty"`
 	// Settings of the Flux brokers.
 	Flux *FluxSpecApplyConfiguration `json:"flux,omitempty"`
@@ -49,17 +56,17 @@ type MiniClusterSpecApplyConfiguration struct {
 	Logging *LoggingSpecApplyConfiguration `json:"logging,omitempty"`
 	// Settings of every pod.
 	Pod *PodSpecApplyConfiguration `json:"pod,omitempty"`
-	// Names and placement on the network.
+	// Network names and placement of the pods.
 	Network *NetworkApplyConfiguration `json:"network,omitempty"`
-	// Where the work of the cluster is saved and restored from.
+	// File that the state of the Flux instance is saved to and restored from.
 	Archive *FluxArchiveApplyConfiguration `json:"archive,omitempty"`
-	// Volumes that the controller makes (a PersistentVolume and a claim each),
-	// by name; containers mount them by the same name.
+	// Volumes that the controller creates (a PersistentVolume and a
+	// PersistentVolumeClaim each), by name. Containers mount them by that name.
 	Volumes map[string]MiniClusterVolumeApplyConfiguration `json:"volumes,omitempty"`
-	// Further users of a cluster that several people share.
+	// Additional users of the Flux instance.
 	Users []MiniClusterUserApplyConfiguration `json:"users,omitempty"`
-	// Settings of the Flux RESTful API server of 2023. It is accepted, so that
-	// documents of that time apply, and has no effect any more.
+	// Settings of the Flux RESTful API server of 2023. Accepted for
+	// compatibility; without effect.
 	FluxRestful *FluxRestfulApplyConfiguration `json:"fluxRestful,omitempty"`
 }
 
@@ -177,6 +184,20 @@ func (b *MiniClusterSpecApplyConfiguration) WithJobLabels(entries map[string]str
 	}
 	for k, v := range entries {
 		b.JobLabels[k] = v
+	}
+	return b
+}
+
+// WithJobAnnotations puts the entries into the JobAnnotations field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, the entries provided by each call will be put on the JobAnnotations field,
+// overwriting an existing map entries in JobAnnotations field with the same key.
+func (b *MiniClusterSpecApplyConfiguration) WithJobAnnotations(entries map[string]string) *MiniClusterSpecApplyConfiguration {
+	if b.JobAnnotations == nil && len(entries) > 0 {
+		b.JobAnnotations = make(map[string]string, len(entries))
+	}
+	for k, v := range entries {
+		b.JobAnnotations[k] = v
 	}
 	return b
 }

@@ -9,23 +9,23 @@ import (
 // MiniClusterStatusApplyConfiguration represents a declarative configuration of the MiniClusterStatus type for use
 // with apply.
 //
-// MiniClusterStatus is what the controller last saw of a MiniCluster.
+// MiniClusterStatus is the observed state of a MiniCluster.
 type MiniClusterStatusApplyConfiguration struct {
-	// Pods of the cluster that exist and have not finished (status.active of
-	// the Job). The scale subresource reports it as status.replicas. It is
-	// always written, so that a size of 0 is told from none.
+	// Number of pods that exist and have not finished (status.active of the
+	// Job). The scale subresource reports it as status.replicas. It is always
+	// present, so that clients can distinguish 0 from an unset field.
 	Size *int32 `json:"size,omitempty"`
-	// Label selector of the cluster's pods, for the HorizontalPodAutoscaler.
+	// Label selector of the pods, for the HorizontalPodAutoscaler.
 	Selector *string `json:"selector,omitempty"`
-	// Largest size, fixed when the cluster was created.
+	// Largest size of the cluster, fixed at creation.
 	MaximumSize *int32 `json:"maximumSize,omitempty"`
-	// Pods of the cluster that are ready (status.ready of the Job).
+	// Number of pods that are ready (status.ready of the Job).
 	ReadySize *int32 `json:"readySize,omitempty"`
-	// The wait before the cluster shrinks, while there is one.
+	// Progress of a drain, while the cluster waits for one before it shrinks.
 	Drain *DrainStatusApplyConfiguration `json:"drain,omitempty"`
-	// Kept for compatibility; the UID of the Job.
+	// UID of the Job. Present for compatibility.
 	JobID *string `json:"jobid,omitempty"`
-	// Generation of the spec that this status speaks of.
+	// Generation of the spec that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// Accepted, Ready, Progressing, ScalingLimited, Suspended, Complete, Failed.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`

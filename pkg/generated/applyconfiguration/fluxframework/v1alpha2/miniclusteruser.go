@@ -5,12 +5,21 @@ package v1alpha2
 // MiniClusterUserApplyConfiguration represents a declarative configuration of the MiniClusterUser type for use
 // with apply.
 //
-// MiniClusterUser is a further user of a shared cluster.
+// MiniClusterUser is an additional user of the Flux instance. The agent creates
+// the user in every pod where the image has none of that name.
 type MiniClusterUserApplyConfiguration struct {
 	// Name of the user.
 	Name *string `json:"name,omitempty"`
-	// Password of the user, at most 8 characters.
+	// Password of the user, at most 8 characters. Default: generated.
 	Password *string `json:"password,omitempty"`
+	// User ID, for example the one of the site, so that files on shared file
+	// systems have the right owner. Default: the next free one from 1001.
+	UID *int64 `json:"uid,omitempty"`
+	// ID of the primary group. Default: the group that is named after the user,
+	// with the user ID where it is free.
+	GID *int64 `json:"gid,omitempty"`
+	// Supplementary groups of the user.
+	Groups []UserGroupApplyConfiguration `json:"groups,omitempty"`
 }
 
 // MiniClusterUserApplyConfiguration constructs a declarative configuration of the MiniClusterUser type for use with
@@ -32,5 +41,34 @@ func (b *MiniClusterUserApplyConfiguration) WithName(value string) *MiniClusterU
 // If called multiple times, the Password field is set to the value of the last call.
 func (b *MiniClusterUserApplyConfiguration) WithPassword(value string) *MiniClusterUserApplyConfiguration {
 	b.Password = &value
+	return b
+}
+
+// WithUID sets the UID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the UID field is set to the value of the last call.
+func (b *MiniClusterUserApplyConfiguration) WithUID(value int64) *MiniClusterUserApplyConfiguration {
+	b.UID = &value
+	return b
+}
+
+// WithGID sets the GID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the GID field is set to the value of the last call.
+func (b *MiniClusterUserApplyConfiguration) WithGID(value int64) *MiniClusterUserApplyConfiguration {
+	b.GID = &value
+	return b
+}
+
+// WithGroups adds the given value to the Groups field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Groups field.
+func (b *MiniClusterUserApplyConfiguration) WithGroups(values ...*UserGroupApplyConfiguration) *MiniClusterUserApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithGroups")
+		}
+		b.Groups = append(b.Groups, *values[i])
+	}
 	return b
 }

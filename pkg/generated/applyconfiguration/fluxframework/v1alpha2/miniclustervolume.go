@@ -5,10 +5,10 @@ package v1alpha2
 // MiniClusterVolumeApplyConfiguration represents a declarative configuration of the MiniClusterVolume type for use
 // with apply.
 //
-// MiniClusterVolume is a volume that the controller makes: a PersistentVolume
+// MiniClusterVolume is a volume that the controller creates: a PersistentVolume
 // and a PersistentVolumeClaim.
 type MiniClusterVolumeApplyConfiguration struct {
-	// Path on the node, for the storage class hostpath.
+	// Directory of the node, for the storage class hostpath.
 	Path *string `json:"path,omitempty"`
 	// Labels of the PersistentVolume.
 	Labels map[string]string `json:"labels,omitempty"`
@@ -26,12 +26,14 @@ type MiniClusterVolumeApplyConfiguration struct {
 	Driver *string `json:"driver,omitempty"`
 	// Name of the Secret of the CSI driver.
 	Secret *string `json:"secret,omitempty"`
-	// Namespace of that Secret.
+	// Namespace of that Secret. Default: the namespace of the MiniCluster. The
+	// controller accepts another one only where its flag
+	// --volume-secret-namespaces names it.
 	SecretNamespace *string `json:"secretNamespace,omitempty"`
-	// Storage class: hostpath for a directory of the node, otherwise a CSI
+	// Storage class: hostpath for a directory of the node, any other for a CSI
 	// volume.
 	StorageClass *string `json:"storageClass,omitempty"`
-	// Handle of the CSI volume; the storage class where unset.
+	// Handle of the CSI volume. Default: the storage class.
 	VolumeHandle *string `json:"volumeHandle,omitempty"`
 }
 

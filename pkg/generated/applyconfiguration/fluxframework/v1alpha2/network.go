@@ -5,13 +5,13 @@ package v1alpha2
 // NetworkApplyConfiguration represents a declarative configuration of the Network type for use
 // with apply.
 //
-// Network describes names and placement on the network.
+// Network describes the network names and the placement of the pods.
 type NetworkApplyConfiguration struct {
-	// Name of the headless Service, the pods' subdomain. Default: flux-service
-	// in the system layout, the MiniCluster's name in the view layout. Several
-	// MiniClusters of a namespace may share one.
+	// Name of the headless Service, which is the subdomain of the pods. Default:
+	// flux-service in the system layout, the name of the MiniCluster in the view
+	// layout. Several MiniClusters of a namespace may share one.
 	HeadlessName *string `json:"headlessName,omitempty"`
-	// Leave out the soft affinity that spreads pods over nodes of one zone.
+	// Omit the preferred affinity that spreads pods over the nodes of one zone.
 	DisableAffinity *bool `json:"disableAffinity,omitempty"`
 }
 

@@ -18,35 +18,53 @@ type PodSpecApplyConfiguration struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	// Service account of the pods.
 	ServiceAccountName *string `json:"serviceAccountName,omitempty"`
-	// Mount the service account's token. Unset: Kubernetes' own default.
+	// Mount the token of the service account. Unset: the default of Kubernetes.
 	AutomountServiceAccountToken *bool `json:"automountServiceAccountToken,omitempty"`
 	// Scheduler that places the pods.
 	SchedulerName *string `json:"schedulerName,omitempty"`
-	// Priority class of the pods. Unset: Kubernetes' own default.
+	// Priority class of the pods. Unset: the default of Kubernetes.
 	PriorityClassName *string `json:"priorityClassName,omitempty"`
 	// Runtime class of the pods.
 	RuntimeClassName *string `json:"runtimeClassName,omitempty"`
 	// Restart policy of the pods. Unset: Never, and the Job replaces a pod that
-	// was lost.
+	// failed.
 	RestartPolicy *v1.RestartPolicy `json:"restartPolicy,omitempty"`
-	// DNS policy of the pods.
+	// DNS policy of the pods. Default: ClusterFirst, or ClusterFirstWithHostNet
+	// with hostNetwork.
 	DNSPolicy *v1.DNSPolicy `json:"dnsPolicy,omitempty"`
+	// DNS servers, search domains and resolver options of the pods, added to
+	// those of dnsPolicy.
+	DNSConfig *corev1.PodDNSConfigApplyConfiguration `json:"dnsConfig,omitempty"`
+	// Use the host's network namespace. The ports of the pods are then ports of
+	// their nodes, so that a node runs one pod of the cluster.
+	HostNetwork *bool `json:"hostNetwork,omitempty"`
 	// Use the host's IPC namespace.
 	HostIPC *bool `json:"hostIPC,omitempty"`
 	// Use the host's PID namespace.
 	HostPID *bool `json:"hostPID,omitempty"`
 	// Labels that a node must have.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
-	// Node labels and the values of which a node must have one each.
+	// Node labels, each with the values that a node may have.
 	NodeAffinity map[string][]string `json:"nodeAffinity,omitempty"`
 	// Taints that the pods tolerate.
 	Tolerations []corev1.TolerationApplyConfiguration `json:"tolerations,omitempty"`
-	// Resources that a pod asks for as a whole.
+	// How to spread the pods over topology domains. Default of labelSelector: the
+	// pods of the cluster.
+	TopologySpreadConstraints []corev1.TopologySpreadConstraintApplyConfiguration `json:"topologySpreadConstraints,omitempty"`
+	// Resource requests of a pod as a whole.
 	Resources *v1.ResourceList `json:"resources,omitempty"`
+	// ResourceClaims of the pods (dynamic resource allocation). A container uses
+	// those that its resources.claims name.
+	ResourceClaims []corev1.PodResourceClaimApplyConfiguration `json:"resourceClaims,omitempty"`
 	// Security settings of the pods.
 	SecurityContext *corev1.PodSecurityContextApplyConfiguration `json:"securityContext,omitempty"`
 	// Seconds that a pod has to stop. Default: 30, or 120 with an archive.
 	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+	// Signal that stops the containers that run the entrypoint of their image,
+	// for example SIGQUIT. Default: the signal of the image. Containers that run
+	// the agent are stopped with SIGTERM. Needs Kubernetes 1.33 or later with
+	// the feature gate ContainerStopSignals.
+	StopSignal *string `json:"stopSignal,omitempty"`
 }
 
 // PodSpecApplyConfiguration constructs a declarative configuration of the PodSpec type for use with
@@ -139,6 +157,22 @@ func (b *PodSpecApplyConfiguration) WithDNSPolicy(value v1.DNSPolicy) *PodSpecAp
 	return b
 }
 
+// WithDNSConfig sets the DNSConfig field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DNSConfig field is set to the value of the last call.
+func (b *PodSpecApplyConfiguration) WithDNSConfig(value *corev1.PodDNSConfigApplyConfiguration) *PodSpecApplyConfiguration {
+	b.DNSConfig = value
+	return b
+}
+
+// WithHostNetwork sets the HostNetwork field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the HostNetwork field is set to the value of the last call.
+func (b *PodSpecApplyConfiguration) WithHostNetwork(value bool) *PodSpecApplyConfiguration {
+	b.HostNetwork = &value
+	return b
+}
+
 // WithHostIPC sets the HostIPC field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the HostIPC field is set to the value of the last call.
@@ -196,11 +230,37 @@ func (b *PodSpecApplyConfiguration) WithTolerations(values ...*corev1.Toleration
 	return b
 }
 
+// WithTopologySpreadConstraints adds the given value to the TopologySpreadConstraints field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the TopologySpreadConstraints field.
+func (b *PodSpecApplyConfiguration) WithTopologySpreadConstraints(values ...*corev1.TopologySpreadConstraintApplyConfiguration) *PodSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithTopologySpreadConstraints")
+		}
+		b.TopologySpreadConstraints = append(b.TopologySpreadConstraints, *values[i])
+	}
+	return b
+}
+
 // WithResources sets the Resources field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Resources field is set to the value of the last call.
 func (b *PodSpecApplyConfiguration) WithResources(value v1.ResourceList) *PodSpecApplyConfiguration {
 	b.Resources = &value
+	return b
+}
+
+// WithResourceClaims adds the given value to the ResourceClaims field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ResourceClaims field.
+func (b *PodSpecApplyConfiguration) WithResourceClaims(values ...*corev1.PodResourceClaimApplyConfiguration) *PodSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithResourceClaims")
+		}
+		b.ResourceClaims = append(b.ResourceClaims, *values[i])
+	}
 	return b
 }
 
@@ -217,5 +277,13 @@ func (b *PodSpecApplyConfiguration) WithSecurityContext(value *corev1.PodSecurit
 // If called multiple times, the TerminationGracePeriodSeconds field is set to the value of the last call.
 func (b *PodSpecApplyConfiguration) WithTerminationGracePeriodSeconds(value int64) *PodSpecApplyConfiguration {
 	b.TerminationGracePeriodSeconds = &value
+	return b
+}
+
+// WithStopSignal sets the StopSignal field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StopSignal field is set to the value of the last call.
+func (b *PodSpecApplyConfiguration) WithStopSignal(value string) *PodSpecApplyConfiguration {
+	b.StopSignal = &value
 	return b
 }

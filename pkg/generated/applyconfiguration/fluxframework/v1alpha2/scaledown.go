@@ -2,14 +2,22 @@
 
 package v1alpha2
 
+import (
+	fluxframeworkv1alpha2 "minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
 // ScaleDownApplyConfiguration represents a declarative configuration of the ScaleDown type for use
 // with apply.
 //
-// ScaleDown says how a MiniCluster gives up pods.
+// ScaleDown describes how a MiniCluster shrinks.
 type ScaleDownApplyConfiguration struct {
-	// Seconds to wait for work on leaving ranks to end once they are drained;
-	// 0 stops them at once. Unset: wait as long as the work takes.
+	// Seconds to wait for jobs on the ranks that are removed, after these are
+	// drained; 0 removes them at once. Unset: no limit.
 	DrainTimeoutSeconds *int32 `json:"drainTimeoutSeconds,omitempty"`
+	// What to do while the agent of the lead broker is unreachable, so that ranks
+	// cannot be drained: Proceed removes the pods after a timeout of the
+	// controller, Wait keeps them until the agent answers.
+	OnUnreachable *fluxframeworkv1alpha2.OnUnreachable `json:"onUnreachable,omitempty"`
 }
 
 // ScaleDownApplyConfiguration constructs a declarative configuration of the ScaleDown type for use with
@@ -23,5 +31,13 @@ func ScaleDown() *ScaleDownApplyConfiguration {
 // If called multiple times, the DrainTimeoutSeconds field is set to the value of the last call.
 func (b *ScaleDownApplyConfiguration) WithDrainTimeoutSeconds(value int32) *ScaleDownApplyConfiguration {
 	b.DrainTimeoutSeconds = &value
+	return b
+}
+
+// WithOnUnreachable sets the OnUnreachable field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the OnUnreachable field is set to the value of the last call.
+func (b *ScaleDownApplyConfiguration) WithOnUnreachable(value fluxframeworkv1alpha2.OnUnreachable) *ScaleDownApplyConfiguration {
+	b.OnUnreachable = &value
 	return b
 }

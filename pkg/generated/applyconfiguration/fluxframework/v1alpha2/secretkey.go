@@ -5,7 +5,7 @@ package v1alpha2
 // SecretKeyApplyConfiguration represents a declarative configuration of the SecretKey type for use
 // with apply.
 //
-// SecretKey names a key of a Secret.
+// SecretKey is a key of a Secret.
 type SecretKeyApplyConfiguration struct {
 	// Name of the Secret.
 	Name *string `json:"name,omitempty"`

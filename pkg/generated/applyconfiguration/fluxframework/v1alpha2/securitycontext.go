@@ -10,10 +10,11 @@ import (
 // SecurityContextApplyConfiguration represents a declarative configuration of the SecurityContext type for use
 // with apply.
 //
-// SecurityContext is Kubernetes' own, and the addCapabilities of v1alpha1.
+// SecurityContext is the security context of Kubernetes, extended by
+// addCapabilities of v1alpha1.
 type SecurityContextApplyConfiguration struct {
 	v1.SecurityContextApplyConfiguration `json:""`
-	// Capabilities to add; the older form of capabilities.add.
+	// Capabilities to add, as capabilities.add.
 	AddCapabilities []corev1.Capability `json:"addCapabilities,omitempty"`
 }
 

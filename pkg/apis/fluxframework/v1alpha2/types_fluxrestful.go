@@ -1,19 +1,9 @@
 package v1alpha2
 
-// MiniClusterUser is a further user of a shared cluster.
-type MiniClusterUser struct {
-	// Name of the user.
-	// +required
-	Name string `json:"name"`
-
-	// Password of the user, at most 8 characters.
-	// +optional
-	Password string `json:"password,omitempty"`
-}
-
-// FluxRestful holds settings of the Flux RESTful API server of 2023.
+// FluxRestful holds settings of the Flux RESTful API server of 2023. They have
+// no effect.
 type FluxRestful struct {
-	// Branch of its repository.
+	// Branch of the repository of the server.
 	// +optional
 	// +kubebuilder:default="main"
 	Branch string `json:"branch,omitempty"`
@@ -23,7 +13,7 @@ type FluxRestful struct {
 	// +kubebuilder:default=5000
 	Port int32 `json:"port,omitempty"`
 
-	// Secret key to encode with.
+	// Secret key of the server.
 	// +optional
 	SecretKey string `json:"secretKey,omitempty"`
 
