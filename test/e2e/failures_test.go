@@ -244,7 +244,7 @@ spec:
 	apply(t, kube, namespace, interactive("nopods", 3))
 	mc := eventuallyCondition(t, kube, namespace, "nopods", v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonQuotaExceeded)
 	t.Logf("%s is known %.1f s after it was applied", v1alpha2.ReasonQuotaExceeded, time.Since(begin).Seconds())
-	assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), "2 pods can't be made")
+	assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), "2 pods can't be created")
 	assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), "exceeded quota: small")
 }
 
