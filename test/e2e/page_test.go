@@ -114,7 +114,7 @@ func TestPage(t *testing.T) {
 	assert.Equal(t, "1", ofCluster["nodes"])
 	servers, err := listPods(t.Context(), kube, systemNamespace, "app.kubernetes.io/name=minicluster-metrics")
 	require.NoError(t, err)
-	replica := regexp.MustCompile(`with a history since \d\d:\d\d in replica (\S+?)<`).FindStringSubmatch(page)
+	replica := regexp.MustCompile(`history since \d\d:\d\d in replica (\S+?)<`).FindStringSubmatch(page)
 	require.NotNil(t, replica, page)
 	t.Logf("%s answered, of %v", replica[1], names(servers))
 	assert.Contains(t, replica[1], "minicluster-metrics-")
