@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	childprocess "minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 func TestParse(t *testing.T) {
@@ -42,7 +42,7 @@ func TestParseMetrics(t *testing.T) {
 
 // An agent is known by its address, says a number of its own, and hangs when it is to.
 func TestAgents(t *testing.T) {
-	port, err := childprocess.FreePort(t.Context())
+	port, err := process.FreePort(t.Context())
 	require.NoError(t, err)
 	a, err := startAgents(t.Context(), 3, port, "flux_up 1\nflux_nodes_up 4\nflux_last_update_timestamp_seconds 0\n")
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestBetween(t *testing.T) {
 	require.NoError(t, r.print(&out))
 	assert.Empty(t, out.String(), "nothing was measured")
 	s := between(&reading{rounds: 1, seconds: 9, done: 10}, &reading{
-		Usage: childprocess.Usage{CPU: time.Second, RSS: 30 << 20, PeakRSS: 40 << 20}, rounds: 3, seconds: 10, done: 28, silent: 2,
+		Usage: process.Usage{CPU: time.Second, RSS: 30 << 20, PeakRSS: 40 << 20}, rounds: 3, seconds: 10, done: 28, silent: 2,
 	}, 10*time.Second)
 	s.situation = "nobody asks"
 	r.situations = []situation{*s}
@@ -107,7 +107,7 @@ func TestPrint(t *testing.T) {
 	r.took(rawTurn, "all Jobs exist", 2*time.Second)
 	r.Latency[operatorTurn], r.Latency[rawTurn] = []float64{0.010}, []float64{0.005}
 	r.countRequests(phaseCreate, map[string]int{"create jobs": 10, "watch jobs": 1})
-	r.use(operatorTurn, phaseCreate, childprocess.Usage{}, childprocess.Usage{CPU: time.Second, RSS: 30 << 20})
+	r.use(operatorTurn, phaseCreate, process.Usage{}, process.Usage{CPU: time.Second, RSS: 30 << 20})
 	require.NoError(t, r.print(&out))
 	for _, line := range []string{
 		`all Jobs exist +3.00 s +2.00 s +1.50`,

@@ -24,6 +24,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // lab is the cluster and the user who works with it.
@@ -101,23 +102,30 @@ func (l *lab) close() error { return l.cluster.Stop() }
 func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 // startOperator starts the operator that is measured.
-func (l *lab) startOperator(ctx context.Context) (*process, error) {
-	env := []string{"KUBECONFIG=" + l.kubeconfig}
+func (l *lab) startOperator() (*process.Process, error) {
+	c := process.Command{Name: "the operator", Output: l.log, Env: []string{"KUBECONFIG=" + l.kubeconfig}}
 	if command := l.options.OperatorCommand; command != "" {
-		return launch(ctx, l.log, env, "/bin/sh", "-c", "exec "+strings.TrimPrefix(command, "exec "))
+		c.Path, c.Args = "/bin/sh", []string{"-c", "exec " + strings.TrimPrefix(command, "exec ")}
+		return process.Start(c)
 	}
-	return launch(ctx, l.log, env, l.path("bin/minicluster-controller"), "--kubeconfig="+l.kubeconfig,
+	c.Path, c.Args = l.path("bin/minicluster-controller"), []string{
+		"--kubeconfig=" + l.kubeconfig,
 		"--leader-elect-resource-namespace=minicluster-system",
 		"--health-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0",
-		"--agent-unreachable-timeout=0s") // simulated pods have no agents
+		"--agent-unreachable-timeout=0s", // simulated pods have no agents
+	}
+	return process.Start(c)
 }
 
-func (l *lab) startRawClient(ctx context.Context) (*process, error) {
+func (l *lab) startRawClient() (*process.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
-	return launch(ctx, os.Stderr, nil, self, rawClientCommand, l.cluster.Kubeconfig(), fmt.Sprint(l.options.Workers))
+	return process.Start(process.Command{
+		Name: "the raw client", Path: self, Args: []string{rawClientCommand, l.cluster.Kubeconfig(), fmt.Sprint(l.options.Workers)},
+		Output: os.Stderr, Input: true,
+	})
 }
 
 // namespace makes a namespace and waits until pods can be made in it.

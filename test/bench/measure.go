@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // contender is one of those who are measured.
@@ -32,7 +33,7 @@ const (
 type turn struct {
 	*lab
 	who       contender
-	process   *process
+	process   *process.Process
 	namespace string
 	world     *world
 	results   *results
@@ -76,16 +77,16 @@ func (l *lab) turn(ctx context.Context, who contender, r *results, last bool) (e
 		return err
 	}
 	if who == operatorTurn {
-		t.process, err = l.startOperator(ctx)
+		t.process, err = l.startOperator()
 	} else {
-		t.process, err = l.startRawClient(ctx)
+		t.process, err = l.startRawClient()
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.process.stop()) }()
-	t.errands = json.NewEncoder(t.process.stdin)
-	return t.process.during(ctx, t.run)
+	defer func() { err = errors.Join(err, t.process.Stop()) }()
+	t.errands = json.NewEncoder(t.process.Input())
+	return t.process.During(ctx, t.run)
 }
 
 // run is what every contender does in a round.
@@ -120,7 +121,7 @@ func (t *turn) phase(ctx context.Context, name phase, do func(context.Context) e
 	if err != nil {
 		return err
 	}
-	before, err := t.process.usage()
+	before, err := t.process.Usage()
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (t *turn) phase(ctx context.Context, name phase, do func(context.Context) e
 		}
 		t.results.countRequests(name, counts)
 	}
-	after, err := t.process.usage()
+	after, err := t.process.Usage()
 	if err != nil {
 		return err
 	}

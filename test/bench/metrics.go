@@ -20,7 +20,7 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster"
-	childprocess "minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // metricsCommand measures the metrics API server: its process, with MiniClusters of
@@ -69,7 +69,7 @@ type metricsLab struct {
 	options   *metricsOptions
 	namespace string
 	agents    *agents
-	adapter   *process
+	adapter   *process.Process
 	metrics   string // the URL of its own metrics
 }
 
@@ -89,8 +89,8 @@ func measureMetrics(ctx context.Context, o *metricsOptions) (r *metricsResults, 
 	if err := m.startAdapter(ctx); err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, m.adapter.stop()) }()
-	return r, m.adapter.during(ctx, func(ctx context.Context) error { return m.watchAll(ctx, r) })
+	defer func() { err = errors.Join(err, m.adapter.Stop()) }()
+	return r, m.adapter.During(ctx, func(ctx context.Context) error { return m.watchAll(ctx, r) })
 }
 
 // fill makes the MiniClusters and gives each lead pod the address of an agent.
@@ -104,13 +104,13 @@ func (m *metricsLab) fill(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	operator, err := m.startOperator(ctx)
+	operator, err := m.startOperator()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, operator.stop()) }()
+	defer func() { err = errors.Join(err, operator.Stop()) }()
 	m.say("%d MiniClusters of size %d", m.options.N, sizeAtFirst)
-	return operator.during(ctx, func(ctx context.Context) error {
+	return operator.During(ctx, func(ctx context.Context) error {
 		run := world.expect(podsRun(m.options.N * sizeAtFirst))
 		if err := m.all(ctx, m.options.N, func(ctx context.Context, i int) error {
 			_, err := m.createMiniCluster(ctx, m.namespace, nameOf(i))
@@ -199,18 +199,22 @@ func (m *metricsLab) startAdapter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	api, err := childprocess.FreePort(ctx)
+	api, err := process.FreePort(ctx)
 	if err != nil {
 		return err
 	}
-	metrics, err := childprocess.FreePort(ctx)
+	metrics, err := process.FreePort(ctx)
 	if err != nil {
 		return err
 	}
 	m.metrics = fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics)
-	m.adapter, err = launch(ctx, m.log, nil, m.path("bin/minicluster-metrics"), "--kubeconfig="+kubeconfig,
-		"--bind-address=127.0.0.1", fmt.Sprint("--secure-port=", api), fmt.Sprint("--service-port=", api),
-		fmt.Sprint("--metrics-bind-address=127.0.0.1:", metrics))
+	m.adapter, err = process.Start(process.Command{
+		Name: "the metrics API server", Path: m.path("bin/minicluster-metrics"), Output: m.log,
+		Args: []string{
+			"--kubeconfig=" + kubeconfig, "--bind-address=127.0.0.1", fmt.Sprint("--secure-port=", api),
+			fmt.Sprint("--service-port=", api), fmt.Sprint("--metrics-bind-address=127.0.0.1:", metrics),
+		},
+	})
 	return err
 }
 

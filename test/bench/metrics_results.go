@@ -12,12 +12,12 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	childprocess "minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // reading is what the metrics API server has done and used so far.
 type reading struct {
-	childprocess.Usage
+	process.Usage
 	rounds  uint64
 	seconds float64 // of all rounds
 	done    float64 // agents that answered
@@ -78,7 +78,7 @@ func (m *metricsLab) reading(ctx context.Context) (*reading, error) {
 			}
 		}
 	}
-	r.Usage, err = m.adapter.usage()
+	r.Usage, err = m.adapter.Usage()
 	return r, err
 }
 

@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	childprocess "minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 // phase is a part of a round.
@@ -87,7 +87,7 @@ func (r *results) countRequests(p phase, counts map[string]int) {
 	}
 }
 
-func (r *results) use(who contender, p phase, before, after childprocess.Usage) {
+func (r *results) use(who contender, p phase, before, after process.Usage) {
 	if r.CPU[who] == nil {
 		r.CPU[who], r.RSS[who] = map[phase]float64{}, map[phase]int64{}
 	}

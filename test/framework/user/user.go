@@ -1,4 +1,6 @@
-// Package user does what the users of MiniClusters do, for the integration tests.
+// Package user does what the users of MiniClusters do, for tests on a cluster, and waits for what they see: lists,
+// statuses, conditions and events. [Fixture] has all of it for a namespace of one test. It also simulates the agents
+// of pods that do not really run. What only one package of tests needs belongs there.
 package user
 
 import (
@@ -12,7 +14,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -137,17 +138,10 @@ func (c Clients) JobHas(ctx context.Context, name string, size int32) (string, e
 	return "", nil
 }
 
-// Eventually waits until a check returns "", and fails with the last answer.
+// Eventually waits until a check returns "", and fails with the last answer. Tests with a [Fixture] use its method.
 func Eventually(t testing.TB, patience time.Duration, what string, check func(context.Context) (string, error)) {
 	t.Helper()
-	var last string
-	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		answer, err := check(ctx)
-		if err != nil {
-			answer = err.Error()
-		}
-		last = answer
-		return answer == "", nil
-	})
-	require.NoError(t, err, "%s: %s", what, last)
+	if last := poll(t.Context(), interval, patience, check); last != "" {
+		require.FailNow(t, "not met in time", "%s: %s", what, last)
+	}
 }

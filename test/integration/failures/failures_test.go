@@ -2,8 +2,6 @@ package failures_test
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,29 +16,15 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// patience is no measure of speed: the machine may be busy.
-const patience = 3 * time.Minute
-
-type fixture struct {
-	*testing.T
-	cluster *cluster.Cluster
-	user.Clients
-}
+type fixture struct{ *user.Fixture }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	t.Parallel()
-	kube := suite.Cluster(t)
-	return &fixture{T: t, cluster: kube, Clients: user.In(t, kube, clustertest.Namespace(t, kube))}
-}
-
-func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
-	f.Helper()
-	user.Eventually(f.T, patience, what, check)
+	return &fixture{user.NewFixture(t, suite.Cluster(t))}
 }
 
 // unready keeps simulated pods from being ready.
@@ -48,33 +32,10 @@ func unready(mc *v1alpha2.MiniCluster) {
 	mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationUnready: "true"}}
 }
 
-// waitFor waits until a condition has a reason, and a message with some parts.
-func (f *fixture) waitFor(name, kind, reason string, parts ...string) *v1alpha2.MiniCluster {
-	f.Helper()
-	var mc *v1alpha2.MiniCluster
-	f.eventually(kind+" to be "+reason, func(ctx context.Context) (string, error) {
-		var err error
-		if mc, err = f.MiniClusters().Get(ctx, name, metav1.GetOptions{}); err != nil {
-			return "", err
-		}
-		c := meta.FindStatusCondition(mc.Status.Conditions, kind)
-		if c == nil || c.Reason != reason {
-			return fmt.Sprintf("it is %+v", c), nil
-		}
-		for _, part := range parts {
-			if !strings.Contains(c.Message, part) {
-				return fmt.Sprintf("the message lacks %q: %s", part, c.Message), nil
-			}
-		}
-		return "", nil
-	})
-	return mc
-}
-
 func (f *fixture) pods(name string) []corev1.Pod {
 	f.Helper()
 	var pods []corev1.Pod
-	f.eventually("pods of "+name, func(ctx context.Context) (string, error) {
+	f.Eventually("pods of "+name, func(ctx context.Context) (string, error) {
 		list, err := f.Kube.CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "hpa-selector=" + name})
 		if err != nil || len(list.Items) == 0 {
 			return "there are none", err
@@ -110,13 +71,6 @@ func (f *fixture) asked(log *cluster.AuditLog) map[string]int {
 	return counts
 }
 
-func (f *fixture) audit() *cluster.AuditLog {
-	f.Helper()
-	log, err := f.cluster.Audit()
-	require.NoError(f, err)
-	return log
-}
-
 // A policy that keeps brokers apart is named, and what the looking costs is counted.
 func TestNetworkPolicy(t *testing.T) {
 	f := newFixture(t)
@@ -126,36 +80,36 @@ func TestNetworkPolicy(t *testing.T) {
 		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	log := f.audit()
+	log := f.Audit()
 	begin := time.Now()
-	f.Create(t, "apart", 2, unready)
-	f.waitFor("apart", v1alpha2.ConditionProgressing, v1alpha2.ReasonNetworkPolicy, "0 of 2 pods are ready", "pod apart-0-", `NetworkPolicy "deny-all"`, "TCP port 8050", "DNS")
+	f.Create("apart", 2, unready)
+	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonNetworkPolicy, "0 of 2 pods are ready", "pod apart-0-", `NetworkPolicy "deny-all"`, "TCP port 8050", "DNS"))
 	t.Logf("the policy is named %.1f s after the MiniCluster was made, where pods have %v before they are looked at", time.Since(begin).Seconds(), slowStart)
-	f.waitFor("apart", v1alpha2.ConditionReady, v1alpha2.ReasonNetworkPolicy)
+	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonNetworkPolicy))
 	asked := f.asked(log)
 	assert.Equal(t, map[string]int{"list pods": asked["list pods"], "list networkpolicies": asked["list networkpolicies"]}, asked)
 	assert.LessOrEqual(t, asked["list networkpolicies"], asked["list pods"])
 	assert.LessOrEqual(t, asked["list pods"], 1+int(time.Since(begin)/(5*time.Second)), "after the first look, every five seconds at most")
 
 	require.NoError(t, policies.Delete(t.Context(), "deny-all", metav1.DeleteOptions{}))
-	f.waitFor("apart", v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline, "kubectl logs apart-0-")
+	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline, "kubectl logs apart-0-"))
 	for _, pod := range f.pods("apart") {
-		require.NoError(t, f.cluster.SetPodReady(t.Context(), f.Namespace, pod.Name, true))
+		require.NoError(t, f.Cluster.SetPodReady(t.Context(), f.Namespace, pod.Name, true))
 	}
-	f.waitFor("apart", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
-	f.waitFor("apart", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "2 of 2 pods are ready")
+	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonStable))
+	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady, "2 of 2 pods are ready"))
 }
 
 // A cluster that is well has none of its pods looked at, however long it lives.
 func TestNothingIsAskedWhileAllIsWell(t *testing.T) {
 	f := newFixture(t)
-	log := f.audit()
-	f.Create(t, "well", 2, user.MaxSize(4), func(mc *v1alpha2.MiniCluster) {
+	log := f.Audit()
+	f.Create("well", 2, user.MaxSize(4), func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationUnready: "false"}}
 	})
-	f.waitFor("well", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
+	f.WaitFor("well", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonStable))
 	ready := time.Now()
-	f.eventually("a while", func(context.Context) (string, error) {
+	f.Eventually("a while", func(context.Context) (string, error) {
 		if time.Since(ready) < 3*slowStart {
 			return "not yet", nil
 		}
@@ -167,14 +121,14 @@ func TestNothingIsAskedWhileAllIsWell(t *testing.T) {
 // Ready is what the quorum is, not all that was asked for.
 func TestQuorum(t *testing.T) {
 	f := newFixture(t)
-	f.Create(t, "quorum", 3, unready, func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = 2 })
-	f.waitFor("quorum", v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline)
+	f.Create("quorum", 3, unready, func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = 2 })
+	f.WaitFor("quorum", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline))
 	for _, index := range []string{"0", "2"} {
-		require.NoError(t, f.cluster.SetPodReady(t.Context(), f.Namespace, f.podOfIndex("quorum", index).Name, true))
+		require.NoError(t, f.Cluster.SetPodReady(t.Context(), f.Namespace, f.podOfIndex("quorum", index).Name, true))
 	}
-	mc := f.waitFor("quorum", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "2 of 3 pods are ready")
+	mc := f.WaitFor("quorum", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady, "2 of 3 pods are ready"))
 	assert.EqualValues(t, 2, mc.Status.ReadySize)
-	f.waitFor("quorum", v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline, "pod quorum-1-")
+	f.WaitFor("quorum", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline, "pod quorum-1-"))
 }
 
 // What refuses pods is named in its own words, though no pod is there to look at.
@@ -183,8 +137,8 @@ func TestPodsAreRefused(t *testing.T) {
 	_, err := f.Kube.CoreV1().Namespaces().Patch(t.Context(), f.Namespace, types.MergePatchType,
 		[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
-	f.Create(t, "refused", 2)
-	f.waitFor("refused", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsRejected, "2 pods can't be created", `violates PodSecurity "restricted`, "correct what the message names")
+	f.Create("refused", 2)
+	f.WaitFor("refused", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsRejected, "2 pods can't be created", `violates PodSecurity "restricted`, "correct what the message names"))
 	pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Empty(t, pods.Items, "what is made for trial is not made")
@@ -199,61 +153,61 @@ func (f *fixture) setStatus(pod *corev1.Pod, status string) {
 // A lead that its kubelet evicts is replaced, and that is no failure of the work.
 func TestEvictedLead(t *testing.T) {
 	f := newFixture(t)
-	f.Create(t, "evicted", 2, func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(0)) })
-	f.waitFor("evicted", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+	f.Create("evicted", 2, func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(0)) })
+	f.WaitFor("evicted", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 	lead := f.podOfIndex("evicted", "0")
 	f.setStatus(lead, `{"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory.",
 		"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": "The node was low on resource: memory."}]}}`)
-	f.waitFor("evicted", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing, "(index 0, the lead) was evicted: The node was low on resource: memory", "Kubernetes replaces it")
-	f.waitFor("evicted", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
-	mc := f.waitFor("evicted", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+	f.WaitFor("evicted", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing, "(index 0, the lead) was evicted: The node was low on resource: memory", "Kubernetes replaces it"))
+	f.WaitFor("evicted", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonStable))
+	mc := f.WaitFor("evicted", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 	assert.Nil(t, meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionFailed))
 }
 
 // A follower that fails again and again is named with what its agent said, and no other index waits for it.
 func TestFollowerFails(t *testing.T) {
 	f := newFixture(t)
-	f.Create(t, "follower", 2, user.MaxSize(3))
-	f.waitFor("follower", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
-	require.NoError(t, f.cluster.ExitPod(t.Context(), f.Namespace, f.podOfIndex("follower", "1").Name, 212))
-	f.waitFor("follower", v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing, "pod follower-1-", "a hook failed (exit code 212)")
-	f.SetSize(t, "follower", 3)
-	f.eventually("another index", func(ctx context.Context) (string, error) {
+	f.Create("follower", 2, user.MaxSize(3))
+	f.WaitFor("follower", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
+	require.NoError(t, f.Cluster.ExitPod(t.Context(), f.Namespace, f.podOfIndex("follower", "1").Name, 212))
+	f.WaitFor("follower", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing, "pod follower-1-", "a hook failed (exit code 212)"))
+	f.SetSize("follower", 3)
+	f.Eventually("another index", func(ctx context.Context) (string, error) {
 		job, err := f.Kube.BatchV1().Jobs(f.Namespace).Get(ctx, "follower", metav1.GetOptions{})
 		if err != nil || job.Status.Active < 2 {
 			return "it has no pod yet", err
 		}
 		return "", nil
 	})
-	f.waitFor("follower", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
-	f.waitFor("follower", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "3 of 3 pods are ready")
+	f.WaitFor("follower", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonStable))
+	f.WaitFor("follower", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady, "3 of 3 pods are ready"))
 }
 
 // A pod that does not end, as on a node that is gone, is named, and what lets another one take its place.
 func TestPodDoesNotEnd(t *testing.T) {
 	f := newFixture(t)
-	f.Create(t, "lost", 2, func(mc *v1alpha2.MiniCluster) {
+	f.Create("lost", 2, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Pod = &v1alpha2.PodSpec{
 			Annotations:                   map[string]string{cluster.AnnotationTerminateAfter: "1h"},
 			TerminationGracePeriodSeconds: new(int64(1)),
 		}
 	})
-	f.waitFor("lost", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+	f.WaitFor("lost", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 	pod := f.podOfIndex("lost", "1")
 	require.NoError(t, f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}))
-	f.waitFor("lost", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "pod "+pod.Name, "has not terminated in time", "kubectl delete node "+pod.Spec.NodeName)
+	f.WaitFor("lost", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "pod "+pod.Name, "has not terminated in time", "kubectl delete node "+pod.Spec.NodeName))
 	// What Kubernetes does to the pods of a Node that is deleted.
 	f.setStatus(pod, `{"status": {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}]}}`)
-	f.waitFor("lost", v1alpha2.ConditionProgressing, v1alpha2.ReasonStable)
+	f.WaitFor("lost", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonStable))
 	assert.NotEqual(t, pod.UID, f.podOfIndex("lost", "1").UID)
 }
 
 // The pod that made a Job fail is named, with its own reason.
 func TestFailedPod(t *testing.T) {
 	f := newFixture(t)
-	f.Create(t, "broken", 2)
-	f.waitFor("broken", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+	f.Create("broken", 2)
+	f.WaitFor("broken", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 	lead := f.podOfIndex("broken", "0").Name
-	require.NoError(t, f.cluster.ExitPod(t.Context(), f.Namespace, lead, 3))
-	f.waitFor("broken", v1alpha2.ConditionFailed, v1alpha2.ReasonFailed, "pod "+lead+" (index 0, the lead) ended with exit code 3", "kubectl logs "+lead, "PodFailurePolicy")
+	require.NoError(t, f.Cluster.ExitPod(t.Context(), f.Namespace, lead, 3))
+	f.WaitFor("broken", user.HasReason(v1alpha2.ConditionFailed, v1alpha2.ReasonFailed, "pod "+lead+" (index 0, the lead) ended with exit code 3", "kubectl logs "+lead, "PodFailurePolicy"))
 }

@@ -25,16 +25,16 @@ func TestNodeIsLost(t *testing.T) {
 	kube := clustertest.Own(t, cluster.Options{Nodes: 1, ControllerManagerArgs: []string{
 		"--node-monitor-grace-period=4s", "--node-monitor-period=500ms",
 	}}, user.Manifests, programs.Controller(func(o *app.Options) { o.PodDiagnosisDelay = slowStart }))
-	f := &fixture{T: t, cluster: kube, Clients: user.In(t, kube, clustertest.Namespace(t, kube))}
-	f.Create(t, "alone", 2)
-	f.waitFor("alone", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+	f := &fixture{user.NewFixture(t, kube)}
+	f.Create("alone", 2)
+	f.WaitFor("alone", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 	pod := f.podOfIndex("alone", "1")
 	require.NoError(t, kube.StopNodes())
-	f.waitFor("alone", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "which does not respond", "kubectl delete node node-0")
+	f.WaitFor("alone", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "which does not respond", "kubectl delete node node-0"))
 
 	pods := f.Kube.CoreV1().Pods(f.Namespace)
 	require.NoError(t, pods.Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
-	f.waitFor("alone", v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost)
+	f.WaitFor("alone", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost))
 	stays, err := pods.Get(t.Context(), pod.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{batchv1.JobTrackingFinalizer}, stays.Finalizers, "the Job waits until it has failed")
@@ -42,7 +42,7 @@ func TestNodeIsLost(t *testing.T) {
 
 	_, err = kube.Kubectl(t.Context(), "taint", "node", "node-0", "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
 	require.NoError(t, err)
-	f.eventually("another pod takes its place", func(ctx context.Context) (string, error) {
+	f.Eventually("another pod takes its place", func(ctx context.Context) (string, error) {
 		list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: "hpa-selector=alone," + batchv1.JobCompletionIndexAnnotation + "=1"})
 		for i := range list.Items {
 			if p := &list.Items[i]; p.UID != pod.UID && p.DeletionTimestamp == nil {

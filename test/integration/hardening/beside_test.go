@@ -115,7 +115,7 @@ func TestDeletedMiniClusterGetsNothingBesideItsJob(t *testing.T) {
 	// These two go first, while all else is there.
 	asked := run.Counts()["list miniclusters"]
 	f.delete("deleted")
-	err := f.kube.CoreV1().Services(f.namespace).Delete(t.Context(), sidecarOf("deleted"), metav1.DeleteOptions{})
+	err := f.Kube.CoreV1().Services(f.Namespace).Delete(t.Context(), sidecarOf("deleted"), metav1.DeleteOptions{})
 	if !apierrors.IsNotFound(err) { // the garbage collector may have been sooner
 		require.NoError(t, err)
 	}

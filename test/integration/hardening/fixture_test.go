@@ -30,12 +30,8 @@ import (
 
 // fixture is a namespace of a test's own that is followed by watch.
 type fixture struct {
-	*testing.T
+	*user.Fixture
 	*world
-	cluster   *cluster.Cluster
-	user      user.Clients
-	kube      kubernetes.Interface
-	namespace string
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -52,8 +48,8 @@ func newFixtureOn(t *testing.T, kube *cluster.Cluster) *fixture {
 
 func fixtureIn(t *testing.T, kube *cluster.Cluster, namespace string) *fixture {
 	t.Helper()
-	u := user.In(t, kube, namespace)
-	return &fixture{T: t, world: followWorld(t, u), cluster: kube, user: u, kube: u.Kube, namespace: namespace}
+	f := user.FixtureIn(t, kube, namespace)
+	return &fixture{Fixture: f, world: followWorld(t, f.Clients)}
 }
 
 // watches is how many kinds of objects a controller watches: MiniClusters, Jobs,
@@ -88,7 +84,7 @@ type preparedRun struct {
 
 func (f *fixture) prepare() *preparedRun {
 	f.Helper()
-	config, err := f.cluster.ConfigFor(user.Controller, user.SystemGroups...)
+	config, err := f.Cluster.ConfigFor(user.Controller, user.SystemGroups...)
 	require.NoError(f, err)
 	run := &preparedRun{f: f, controllerRun: controllerRun{Injector: faults.New(), done: make(chan struct{})}}
 	config.Wrap(run.Wrap)
@@ -101,14 +97,14 @@ func (f *fixture) prepare() *preparedRun {
 	run.ctx, run.cancel = context.WithCancel(context.Background())
 	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
 	require.NoError(f, broadcaster.StartRecordingToSinkWithContext(run.ctx))
-	informers := controller.NewInformers(kube, flux, f.namespace)
+	informers := controller.NewInformers(kube, flux, f.Namespace)
 	run.controller, err = controller.New(controller.Options{
 		Kube: kube, Flux: flux, Informers: informers,
 		Events:  broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics: controllermetrics.NewMetrics(metrics.NewKubeRegistry()),
 	})
 	require.NoError(f, err)
-	run.cached = informers[0].Flux.FluxFramework().V1alpha2().MiniClusters().Lister().MiniClusters(f.namespace)
+	run.cached = informers[0].Flux.FluxFramework().V1alpha2().MiniClusters().Lister().MiniClusters(f.Namespace)
 	informers[0].Start(run.ctx)
 	run.shutdown = func() {
 		broadcaster.Shutdown()
@@ -190,7 +186,7 @@ func (s *supervisor) arm(m mode, k int) (disarm func() (hit string)) {
 // create makes a MiniCluster of the tutorial's shape.
 func (f *fixture) create(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	f.Helper()
-	return f.user.Create(f.T, name, size, mods...)
+	return f.Create(name, size, mods...)
 }
 
 func maxSize(n int32) func(*v1alpha2.MiniCluster) { return user.MaxSize(n) }
@@ -199,7 +195,7 @@ func maxSize(n int32) func(*v1alpha2.MiniCluster) { return user.MaxSize(n) }
 // has seen it.
 func (f *fixture) setSize(name string, size int32) {
 	f.Helper()
-	mc := f.user.SetSize(f.T, name, size)
+	mc := f.SetSize(name, size)
 	f.wait(f.T, "the new size to be seen", func() string {
 		if seen := get[*v1alpha2.MiniCluster](f.world, "MiniCluster", name); seen != nil && seen.Generation < mc.Generation {
 			return "not yet"
@@ -210,13 +206,13 @@ func (f *fixture) setSize(name string, size int32) {
 
 func (f *fixture) delete(name string) {
 	f.Helper()
-	require.NoError(f, f.user.MiniClusters().Delete(f.Context(), name, metav1.DeleteOptions{}))
+	require.NoError(f, f.MiniClusters().Delete(f.Context(), name, metav1.DeleteOptions{}))
 }
 
 // succeed ends the lead's program.
 func (f *fixture) succeed(name string) {
 	f.Helper()
-	require.NoError(f, f.cluster.SucceedPod(f.Context(), f.namespace, f.user.LeadPod(f.T, name)))
+	require.NoError(f, f.Cluster.SucceedPod(f.Context(), f.Namespace, f.LeadPod(name)))
 }
 
 // settled waits until a MiniCluster, and all that is made for it, is exactly as a

@@ -265,7 +265,7 @@ func testLeaderIsKilled(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			_, err := f.user.MiniClusters().Patch(t.Context(), name(i), types.MergePatchType, []byte(`{"spec":{"size":2}}`), metav1.PatchOptions{})
+			_, err := f.MiniClusters().Patch(t.Context(), name(i), types.MergePatchType, []byte(`{"spec":{"size":2}}`), metav1.PatchOptions{})
 			assert.NoError(t, err)
 		})
 	}

@@ -52,7 +52,7 @@ type outage struct {
 func TestOutageOfOne(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t)
-	one := runInProcessOn(t, o.cluster, func(o *app.Options) { o.LeaderElection.LeaderElect = false })
+	one := runInProcessOn(t, o.Cluster, func(o *app.Options) { o.LeaderElection.LeaderElect = false })
 	o.begin(one)
 	o.last(one)
 	o.end(soon, one)
@@ -64,15 +64,15 @@ func TestOutageOfLeader(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t)
 	defaults := func(*app.Options) {}
-	leader := runInProcessOn(t, o.cluster, defaults)
-	o.eventually("a leader", func() bool { return somebody(holderNow(t.Context(), o.cluster)) })
-	standby := runInProcessOn(t, o.cluster, defaults)
+	leader := runInProcessOn(t, o.Cluster, defaults)
+	o.eventually("a leader", func() bool { return somebody(holderNow(t.Context(), o.Cluster)) })
+	standby := runInProcessOn(t, o.Cluster, defaults)
 	o.begin(leader)
 	require.ErrorContains(t, leader.ended(t), "lease was lost")
 	leader.Kill() // a real process would be gone
 	l := app.NewOptions().LeaderElection
 	assert.Less(t, time.Since(o.began), l.LeaseDuration.Duration, "it has ended before the lease has")
-	again := runInProcessOn(t, o.cluster, defaults)
+	again := runInProcessOn(t, o.Cluster, defaults)
 	o.last(standby, again)
 	// The lease may have been renewed unseen just before the outage.
 	o.end(l.LeaseDuration.Duration+3*l.RetryPeriod.Duration+soon, standby, again)
@@ -92,12 +92,12 @@ func (o *outage) begin(working *inProcess) {
 	o.eventually("wishes that wait", func() bool { return rule.Seen() >= 4 })
 	o.mayBreak.Store(true)
 	o.delete("doomed")
-	require.NoError(o, o.cluster.StopControlPlane())
-	require.NoError(o, o.cluster.StopNodes())
+	require.NoError(o, o.Cluster.StopControlPlane())
+	require.NoError(o, o.Cluster.StopNodes())
 	o.began = time.Now()
 	rule.Remove()
 	var err error
-	o.audit, err = o.cluster.Audit()
+	o.audit, err = o.Cluster.Audit()
 	require.NoError(o, err)
 }
 
@@ -132,11 +132,11 @@ func (o *outage) end(within time.Duration, alive ...*inProcess) {
 	o.Helper()
 	ctx, cancel := context.WithTimeout(o.Context(), 2*patience)
 	defer cancel()
-	require.NoError(o, o.cluster.StartControlPlane(ctx))
+	require.NoError(o, o.Cluster.StartControlPlane(ctx))
 	back := time.Now()
-	require.NoError(o, o.cluster.StartNodes())
+	require.NoError(o, o.Cluster.StartNodes())
 	// A new server does not know how to go on with the old one's watches.
-	o.world = followWorld(o.T, o.user)
+	o.world = followWorld(o.T, o.Clients)
 	o.create("late", 1, maxSize(4))
 	for name, size := range map[string]int32{"outage": 4, "fresh": 1, "late": 1} {
 		o.wait(o.T, "the Job of "+name, func() string { return o.jobLacks(name, size) })
@@ -214,13 +214,13 @@ func testAPIServerIsRestarted(t *testing.T) {
 	mc := f.settled("outage", 2, v1alpha2.ReasonWithinBounds)
 	doomed := f.settled("doomed", 1, v1alpha2.ReasonWithinBounds)
 	f.mayBreak.Store(true)
-	require.NoError(t, f.cluster.StopControlPlane())
+	require.NoError(t, f.Cluster.StopControlPlane())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	require.NoError(t, f.cluster.StartControlPlane(ctx))
+	require.NoError(t, f.Cluster.StartControlPlane(ctx))
 	back := time.Now()
 	// A new server does not know how to go on with the old one's watches.
-	f.world = followWorld(t, f.user)
+	f.world = followWorld(t, f.Clients)
 	f.setSize("outage", 4)
 	f.delete("doomed")
 	f.create("fresh", 1, maxSize(4))

@@ -168,8 +168,8 @@ func TestChildrenDeletedWhileWatchesAreDown(t *testing.T) {
 	mc := f.settled("orphan", 2, v1alpha2.ReasonWithinBounds)
 	down := run.Add(faults.Verb("watch", "list"), faults.Every, faults.Fail())
 	run.CutWatches(faults.Watches)
-	require.NoError(t, f.kube.CoreV1().Services(f.namespace).Delete(t.Context(), "orphan", metav1.DeleteOptions{}))
-	require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "orphan", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}))
+	require.NoError(t, f.Kube.CoreV1().Services(f.Namespace).Delete(t.Context(), "orphan", metav1.DeleteOptions{}))
+	require.NoError(t, f.Kube.BatchV1().Jobs(f.Namespace).Delete(t.Context(), "orphan", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}))
 	f.wait(t, "the Job to be gone", func() string {
 		if get[*batchv1.Job](f.world, "Job", "orphan") != nil {
 			return "it is there"

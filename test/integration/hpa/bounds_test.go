@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/user"
 	"minicluster.internal/operator/test/framework/cluster"
 )
 
@@ -24,7 +25,7 @@ func TestAutoscalerBeyondTheBounds(t *testing.T) {
 	follow := f.follow("wide")
 	f.autoscale(miniCluster("wide"), 1, 6, half())
 
-	f.load(selector("wide"), "500m")
+	f.load(user.Selector("wide"), "500m")
 	f.waitForDenial("wide", v1alpha2.ReasonAboveMaximum, "size 6", "maximum is 4")
 	f.waitForSize("wide", 4)
 	f.waitForHPA("wide", "to want more", func(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
@@ -34,7 +35,7 @@ func TestAutoscalerBeyondTheBounds(t *testing.T) {
 		return ""
 	})
 
-	f.load(selector("wide"), "1m")
+	f.load(user.Selector("wide"), "1m")
 	f.waitForDenial("wide", v1alpha2.ReasonBelowMinimum, "size 1", "minimum is 2")
 	f.waitForSize("wide", 4) // put back to what it was, so it does not shrink either
 	assert.EqualValues(t, 4, follow(), "the largest size that the Job was given")
@@ -44,7 +45,7 @@ func TestAutoscalerBeyondTheBounds(t *testing.T) {
 func (f *fixture) waitForDenial(name, reason string, parts ...string) {
 	f.Helper()
 	f.eventually("denial "+reason, func(ctx context.Context) (string, error) {
-		mc, err := f.user.MiniClusters().Get(ctx, name, metav1.GetOptions{})
+		mc, err := f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err
 		}
@@ -67,17 +68,17 @@ func TestPodsThatAreBeingStopped(t *testing.T) {
 	f.create("slow", func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationTerminateAfter: "25s", cluster.AnnotationCPU: "500m"}}
 	})
-	f.load(selector("slow"), "1m")
+	f.load(user.Selector("slow"), "1m")
 	f.autoscale(miniCluster("slow"), 1, 4, half())
 	f.waitForSize("slow", 1)
-	stopping, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector("slow")})
+	stopping, err := f.Kube.CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: user.Selector("slow")})
 	require.NoError(t, err)
 	require.Len(t, stopping.Items, 2, "one pod is being stopped, and does not count")
 
 	// The pod that stays gets busy, and the other three indexes are asked for while one is still held.
-	f.load(selector("slow"), "500m")
+	f.load(user.Selector("slow"), "500m")
 	f.eventually("growth", func(ctx context.Context) (string, error) {
-		mc, err := f.user.MiniClusters().Get(ctx, "slow", metav1.GetOptions{})
+		mc, err := f.MiniClusters().Get(ctx, "slow", metav1.GetOptions{})
 		if err != nil || mc.RequestedSize() == 4 {
 			return "", err
 		}

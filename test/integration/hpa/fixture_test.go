@@ -16,11 +16,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/user"
 )
@@ -30,22 +28,21 @@ const interval = 200 * time.Millisecond
 
 // fixture is a namespace of a test's own, and what the pods in it use.
 type fixture struct {
-	*testing.T
-	cluster   *cluster.Cluster
-	user      user.Clients
-	namespace string
+	*user.Fixture
 	// loads are the annotations of the pods that a selector finds: those that are there, and those that come.
 	loads map[string]map[string]string
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	kube := suite.Cluster(t)
-	namespace := clustertest.Namespace(t, kube)
-	return &fixture{T: t, cluster: kube, user: user.In(t, kube, namespace), namespace: namespace, loads: map[string]map[string]string{}}
+	f := &fixture{Fixture: user.NewFixture(t, suite.Cluster(t)), loads: map[string]map[string]string{}}
+	f.Interval, f.Patience = interval, patience
+	f.Report = func() string {
+		hpas, err := f.Cluster.Kubectl(context.WithoutCancel(f.Context()), "describe", "hpa", "--namespace="+f.Namespace)
+		return fmt.Sprint(hpas, err)
+	}
+	return f
 }
-
-func selector(name string) string { return "hpa-selector=" + name }
 
 // load has the pods that a selector finds use so much CPU, from now on.
 func (f *fixture) load(selector, cpu string) {
@@ -56,7 +53,7 @@ func (f *fixture) load(selector, cpu string) {
 
 func (f *fixture) keepLoads(ctx context.Context) error {
 	for selector, annotations := range f.loads {
-		pods, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
 			return err
 		}
@@ -65,7 +62,7 @@ func (f *fixture) keepLoads(ctx context.Context) error {
 				continue
 			}
 			// Pods go while one looks at them.
-			if err := f.cluster.AnnotatePod(ctx, f.namespace, pod.Name, annotations); err != nil {
+			if err := f.Cluster.AnnotatePod(ctx, f.Namespace, pod.Name, annotations); err != nil {
 				f.Logf("%v", err)
 			}
 		}
@@ -73,42 +70,22 @@ func (f *fixture) keepLoads(ctx context.Context) error {
 	return nil
 }
 
-// eventually waits until a check returns "", and fails with the last answer.
+// eventually waits until a check returns "". Pods that start meanwhile get their load.
 func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
 	f.Helper()
-	var last string
-	err := wait.PollUntilContextTimeout(f.Context(), interval, patience, true, func(ctx context.Context) (bool, error) {
-		answer, err := "", f.keepLoads(ctx)
-		if err == nil {
-			answer, err = check(ctx)
+	f.Eventually(what, func(ctx context.Context) (string, error) {
+		if err := f.keepLoads(ctx); err != nil {
+			return "", err
 		}
-		if err != nil {
-			answer = err.Error()
-		}
-		last = answer
-		return answer == "", nil
+		return check(ctx)
 	})
-	if err != nil {
-		hpas, _ := f.cluster.Kubectl(context.WithoutCancel(f.Context()), "describe", "hpa", "--namespace="+f.namespace)
-		require.NoError(f, err, "%s: %s\n%s", what, last, hpas)
-	}
-}
-
-// kubectl runs kubectl in the test's namespace.
-func (f *fixture) kubectl(args ...string) string {
-	f.Helper()
-	output, err := f.cluster.Kubectl(f.Context(), append([]string{"--namespace=" + f.namespace}, args...)...)
-	require.NoError(f, err)
-	return output
 }
 
 // apply applies a document as a user does, in the test's own namespace instead of the one that it names.
 func (f *fixture) apply(document string) string {
 	f.Helper()
 	document = strings.ReplaceAll(document, "  namespace: flux-operator\n", "")
-	output, err := f.cluster.KubectlInput(f.Context(), strings.NewReader(document), "apply", "--namespace="+f.namespace, "--filename=-")
-	require.NoError(f, err)
-	return output
+	return f.Apply(document)
 }
 
 // example reads a file of the autoscaling examples.
@@ -130,7 +107,7 @@ func (f *fixture) create(name string, mods ...func(*v1alpha2.MiniCluster)) {
 		// Simulated pods have no agent that could drain.
 		mc.Spec.ScaleDown = &v1alpha2.ScaleDown{DrainTimeoutSeconds: new(int32(0))}
 	}
-	f.user.Create(f.T, name, 2, append([]func(*v1alpha2.MiniCluster){shape}, mods...)...)
+	f.Create(name, 2, append([]func(*v1alpha2.MiniCluster){shape}, mods...)...)
 	f.waitForSize(name, 2)
 }
 
@@ -138,14 +115,14 @@ func (f *fixture) create(name string, mods ...func(*v1alpha2.MiniCluster)) {
 func (f *fixture) waitForSize(name string, size int32) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("size %d of %s", size, name), func(ctx context.Context) (string, error) {
-		return f.user.Settled(ctx, name, size)
+		return f.Settled(ctx, name, size)
 	})
 }
 
 // autoscale makes an autoscaler of a target on a metric, between two sizes. It shrinks without waiting.
 func (f *fixture) autoscale(target autoscalingv2.CrossVersionObjectReference, least, most int32, metric autoscalingv2.MetricSpec) {
 	f.Helper()
-	_, err := f.cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(f.namespace).Create(f.Context(), &autoscalingv2.HorizontalPodAutoscaler{
+	_, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Create(f.Context(), &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Name: target.Name},
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: target, MinReplicas: &least, MaxReplicas: most, Metrics: []autoscalingv2.MetricSpec{metric},
@@ -176,7 +153,7 @@ func half() autoscalingv2.MetricSpec {
 func (f *fixture) waitForHPA(name, what string, check func(*autoscalingv2.HorizontalPodAutoscaler) string) {
 	f.Helper()
 	f.eventually("autoscaler "+name+" "+what, func(ctx context.Context) (string, error) {
-		hpa, err := f.cluster.Client().AutoscalingV2().HorizontalPodAutoscalers(f.namespace).Get(ctx, name, metav1.GetOptions{})
+		hpa, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err
 		}
@@ -221,7 +198,7 @@ func lacks(hpa *autoscalingv2.HorizontalPodAutoscaler, kind autoscalingv2.Horizo
 // size that the Job was ever given.
 func (f *fixture) follow(name string) func() int32 {
 	f.Helper()
-	w, err := f.cluster.Client().BatchV1().Jobs(f.namespace).Watch(f.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	w, err := f.Kube.BatchV1().Jobs(f.Namespace).Watch(f.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	require.NoError(f, err)
 	var largest int32
 	var wg sync.WaitGroup

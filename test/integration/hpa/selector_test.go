@@ -64,16 +64,16 @@ func TestWhatCounts(t *testing.T) {
 // them use 91m, and the pod of services as much as a node has.
 func (f *fixture) busyHelper(name string) {
 	f.Helper()
-	mc, err := f.user.MiniClusters().Get(f.Context(), name, metav1.GetOptions{})
+	mc, err := f.MiniClusters().Get(f.Context(), name, metav1.GetOptions{})
 	require.NoError(f, err)
-	pods, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(f.Context(), metav1.ListOptions{LabelSelector: mc.Status.Selector})
+	pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(f.Context(), metav1.ListOptions{LabelSelector: mc.Status.Selector})
 	require.NoError(f, err)
 	require.Len(f, pods.Items, 2)
 	for _, pod := range pods.Items {
 		assert.Contains(f, []string{name + "-0", name + "-1"}, pod.Spec.Hostname)
-		require.NoError(f, f.cluster.AnnotatePod(f.Context(), f.namespace, pod.Name, map[string]string{
+		require.NoError(f, f.Cluster.AnnotatePod(f.Context(), f.Namespace, pod.Name, map[string]string{
 			cluster.AnnotationCPU: "91m", cluster.AnnotationUsageContainer: "helper",
 		}))
 	}
-	require.NoError(f, f.cluster.AnnotatePod(f.Context(), f.namespace, name+"-services", map[string]string{cluster.AnnotationCPU: "60"}))
+	require.NoError(f, f.Cluster.AnnotatePod(f.Context(), f.Namespace, name+"-services", map[string]string{cluster.AnnotationCPU: "60"}))
 }

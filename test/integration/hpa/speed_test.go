@@ -12,6 +12,8 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const (
@@ -41,7 +43,7 @@ func TestAsFastAsADeployment(t *testing.T) {
 		{"down", "1m", 2},
 	} {
 		start := time.Now()
-		f.load(selector("flux"), phase.cpu)
+		f.load(user.Selector("flux"), phase.cpu)
 		f.load("app=web", phase.cpu)
 		flux, web := f.race(start, phase.size)
 		t.Logf("%s to %d: the Job after %.1f s, the ReplicaSet after %.1f s", phase.name, phase.size, flux.Seconds(), web.Seconds())
@@ -54,14 +56,14 @@ func TestAsFastAsADeployment(t *testing.T) {
 func (f *fixture) race(start time.Time, size int32) (flux, web time.Duration) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("both sizes to be %d", size), func(ctx context.Context) (string, error) {
-		job, err := f.cluster.Client().BatchV1().Jobs(f.namespace).Get(ctx, "flux", metav1.GetOptions{})
+		job, err := f.Kube.BatchV1().Jobs(f.Namespace).Get(ctx, "flux", metav1.GetOptions{})
 		if err != nil {
 			return "", err
 		}
 		if *job.Spec.Parallelism == size && flux == 0 {
 			flux = time.Since(start)
 		}
-		sets, err := f.cluster.Client().AppsV1().ReplicaSets(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=web"})
+		sets, err := f.Kube.AppsV1().ReplicaSets(f.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=web"})
 		if err != nil || len(sets.Items) != 1 {
 			return "no ReplicaSet", err
 		}
@@ -80,7 +82,7 @@ func (f *fixture) race(start time.Time, size int32) (flux, web time.Duration) {
 func (f *fixture) deploy(name string) {
 	f.Helper()
 	labels := map[string]string{"app": name}
-	_, err := f.cluster.Client().AppsV1().Deployments(f.namespace).Create(f.Context(), &appsv1.Deployment{
+	_, err := f.Kube.AppsV1().Deployments(f.Namespace).Create(f.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: new(int32(2)),

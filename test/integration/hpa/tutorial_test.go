@@ -13,6 +13,8 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // Documents as users have them from the tutorials, before 2026 and since. Their target is so low that anything is load.
@@ -110,13 +112,13 @@ func TestTutorial(t *testing.T) {
 			assert.Equal(t, "horizontalpodautoscaler.autoscaling/flux-sample-hpa created\n", f.apply(docs.hpa))
 			f.assertHPA(`\d%`, docs.target, 2)
 
-			f.load(selector("flux-sample"), "500m")
+			f.load(user.Selector("flux-sample"), "500m")
 			f.waitForSize("flux-sample", 4)
 			f.assertPods(4)
 			f.assertScale(4)
 			f.assertHPA(`\d+%`, docs.target, 4)
 
-			f.load(selector("flux-sample"), "1m")
+			f.load(user.Selector("flux-sample"), "1m")
 			f.waitForSize("flux-sample", 2)
 			f.assertHPA(`\d%`, docs.target, 2)
 			assert.EqualValues(t, 4, follow(), "the largest size that the Job was given")
@@ -132,19 +134,19 @@ func TestMadeAgain(t *testing.T) {
 	f.apply(example(t, "v1/minicluster.yaml"))
 	f.waitForSize("flux-sample", 2)
 	f.apply(example(t, "v1/hpa-v1.yaml"))
-	f.load(selector("flux-sample"), "500m")
+	f.load(user.Selector("flux-sample"), "500m")
 	f.waitForSize("flux-sample", 4)
 
-	assert.Equal(t, `minicluster.flux-framework.org "flux-sample" deleted from `+f.namespace+" namespace\n", f.kubectl("delete", "minicluster", "flux-sample"))
+	assert.Equal(t, `minicluster.flux-framework.org "flux-sample" deleted from `+f.Namespace+" namespace\n", f.Kubectl("delete", "minicluster", "flux-sample"))
 	f.waitForHPA("flux-sample-hpa", "to miss the cluster", func(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
 		return lacks(hpa, autoscalingv2.AbleToScale, corev1.ConditionFalse, "FailedGetScale")
 	})
-	f.load(selector("flux-sample"), "1m")
+	f.load(user.Selector("flux-sample"), "1m")
 	f.apply(example(t, "v1/minicluster.yaml"))
 	f.waitForSize("flux-sample", 2)
 	f.assertPods(2)
 	f.assertHPA(`\d%`, "50%", 2)
-	f.load(selector("flux-sample"), "500m")
+	f.load(user.Selector("flux-sample"), "500m")
 	f.waitForSize("flux-sample", 4)
 }
 
@@ -155,18 +157,18 @@ func (f *fixture) assertPods(number int) {
 	for index := range number {
 		fmt.Fprintf(&want, `flux-sample-%d-[a-z0-9]{5} +(1/1|2/2) +Running +0 +\S+\n`, index)
 	}
-	assert.Regexp(f, "^"+want.String()+"$", f.kubectl("get", "pods", "--no-headers"))
+	assert.Regexp(f, "^"+want.String()+"$", f.Kubectl("get", "pods", "--no-headers"))
 }
 
 // assertScale checks what the scale subresource shows, through the version of the tutorial.
 func (f *fixture) assertScale(size int32) {
 	f.Helper()
-	text, err := f.cluster.Kubectl(f.Context(), "get", "--raw", "/apis/flux-framework.org/v1alpha1/namespaces/"+f.namespace+"/miniclusters/flux-sample/scale")
+	text, err := f.Cluster.Kubectl(f.Context(), "get", "--raw", "/apis/flux-framework.org/v1alpha1/namespaces/"+f.Namespace+"/miniclusters/flux-sample/scale")
 	require.NoError(f, err)
 	var scale autoscalingv1.Scale
 	require.NoError(f, json.Unmarshal([]byte(text), &scale))
 	assert.Equal(f, "Scale autoscaling/v1", scale.Kind+" "+scale.APIVersion)
-	assert.Equal(f, f.namespace+"/flux-sample", scale.Namespace+"/"+scale.Name)
+	assert.Equal(f, f.Namespace+"/flux-sample", scale.Namespace+"/"+scale.Name)
 	assert.Equal(f, size, scale.Spec.Replicas)
 	assert.Equal(f, autoscalingv1.ScaleStatus{Replicas: size, Selector: "hpa-selector=flux-sample"}, scale.Status)
 }
@@ -176,7 +178,7 @@ func (f *fixture) assertHPA(used, target string, size int) {
 	f.Helper()
 	want := regexp.MustCompile(fmt.Sprintf(`^flux-sample-hpa +MiniCluster/flux-sample +cpu: %s/%s +2 +4 +%d +\S+\n$`, used, target, size))
 	f.eventually("the autoscaler's line", func(ctx context.Context) (string, error) {
-		line, err := f.cluster.Kubectl(ctx, "get", "hpa", "--no-headers", "--namespace="+f.namespace)
+		line, err := f.Cluster.Kubectl(ctx, "get", "hpa", "--no-headers", "--namespace="+f.Namespace)
 		if err != nil || want.MatchString(line) {
 			return "", err
 		}

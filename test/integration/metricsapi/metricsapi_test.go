@@ -23,33 +23,19 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics/app"
 	"minicluster.internal/operator/pkg/metrics/serving"
-	"minicluster.internal/operator/test/framework/cluster"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/programs"
 	"minicluster.internal/operator/test/framework/user"
 )
 
-const patience = 3 * time.Minute
-
-type fixture struct {
-	*testing.T
-	user.Clients
-	kube *cluster.Cluster
-}
+type fixture struct{ *user.Fixture }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	kube := suite.Cluster(t)
-	return &fixture{T: t, Clients: user.In(t, kube, clustertest.Namespace(t, kube)), kube: kube}
+	return &fixture{user.NewFixture(t, suite.Cluster(t))}
 }
 
 func (f *fixture) agent(name string) *user.Exposition { return agents.Of(f.Namespace + "/" + name) }
-
-func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
-	f.Helper()
-	user.Eventually(f.T, patience, what, check)
-}
 
 // raw asks through the API server of Kubernetes, as kubectl get --raw does.
 func raw(ctx context.Context, client kubernetes.Interface, path string) (string, error) {
@@ -77,7 +63,7 @@ func complaint(err error) string {
 func (f *fixture) value(path, want string) string {
 	f.Helper()
 	var answer string
-	f.eventually(path, func(ctx context.Context) (string, error) {
+	f.Eventually(path, func(ctx context.Context) (string, error) {
 		var err error
 		answer, err = raw(ctx, f.Kube, path)
 		if strings.Contains(answer, want) {
@@ -91,8 +77,8 @@ func (f *fixture) value(path, want string) string {
 func TestServed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.Create(t, "one", 1, user.MaxSize(4))
-	f.Create(t, "two", 1, func(mc *v1alpha2.MiniCluster) {
+	f.Create("one", 1, user.MaxSize(4))
+	f.Create("two", 1, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.MaxSize = 4
 		mc.Labels = map[string]string{"team": "blue"}
 		mc.Spec.Network = &v1alpha2.Network{HeadlessName: "two-service"}
@@ -149,7 +135,7 @@ func TestServed(t *testing.T) {
 	assert.True(t, names["miniclusters.flux-framework.org/size_demanded"] && names["services/node_up_count"], "%v", names)
 
 	f.agent("one").Fail()
-	f.eventually("an error", func(ctx context.Context) (string, error) {
+	f.Eventually("an error", func(ctx context.Context) (string, error) {
 		_, err := raw(ctx, f.Kube, f.custom("v1beta2", "miniclusters.flux-framework.org/one/node_up_count"))
 		if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "its lead broker does not respond") {
 			return fmt.Sprint(err), nil
@@ -163,7 +149,7 @@ func TestServed(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.Create(t, "mine", 1)
+	f.Create("mine", 1)
 	f.agent("mine").Say("flux_nodes_up 1")
 	paths := []string{
 		f.custom("v1beta2", "miniclusters.flux-framework.org/mine/node_up_count"),
@@ -197,7 +183,7 @@ func TestRefused(t *testing.T) {
 	require.NoError(t, accounts.Delete(t.Context(), "former", metav1.DeleteOptions{}))
 
 	ways := map[string]*rest.Config{
-		"through the API server": rest.AnonymousClientConfig(f.kube.Config()),
+		"through the API server": rest.AnonymousClientConfig(f.Cluster.Config()),
 		"past it":                {Host: "https://" + running.Listener.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}},
 	}
 	for way, config := range ways {
@@ -210,7 +196,7 @@ func TestRefused(t *testing.T) {
 			return err
 		}
 		for _, path := range paths {
-			f.eventually(way+": a viewer may: "+path, func(context.Context) (string, error) {
+			f.Eventually(way+": a viewer may: "+path, func(context.Context) (string, error) {
 				return complaint(ask(viewer, path)), nil
 			})
 			elsewhere := strings.Replace(path, f.Namespace, "kube-system", 1)
@@ -243,11 +229,11 @@ func TestRefused(t *testing.T) {
 func TestConflict(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.eventually("the APIService is available", func(ctx context.Context) (string, error) {
+	f.Eventually("the APIService is available", func(ctx context.Context) (string, error) {
 		_, err := raw(ctx, f.Kube, "/apis/custom.metrics.k8s.io/v1beta2")
 		return complaint(err), nil
 	})
-	o, err := programs.MetricsOptions(t.Context(), f.kube, asksAgents)
+	o, err := programs.MetricsOptions(t.Context(), f.Cluster, asksAgents)
 	require.NoError(t, err)
 	o.ServiceName = "other"
 	err = app.Run(t.Context(), o)
@@ -265,13 +251,13 @@ func example(t *testing.T, name string) string {
 
 func (f *fixture) apply(name string) {
 	f.Helper()
-	_, err := f.kube.Kubectl(f.Context(), "apply", "--namespace", f.Namespace, "-f", example(f.T, name))
+	_, err := f.Cluster.Kubectl(f.Context(), "apply", "--namespace", f.Namespace, "-f", example(f.T, name))
 	require.NoError(f, err)
 }
 
 func (f *fixture) size(name string, want int32) {
 	f.Helper()
-	f.eventually(fmt.Sprintf("size %d", want), func(ctx context.Context) (string, error) {
+	f.Eventually(fmt.Sprintf("size %d", want), func(ctx context.Context) (string, error) {
 		mc, err := f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err
@@ -317,7 +303,7 @@ func TestAutoscaler(t *testing.T) {
 
 // quicker lets the autoscaler of the example shrink at once.
 func (f *fixture) quicker() error {
-	_, err := f.kube.Kubectl(f.Context(), "patch", "hpa", "flux-sample", "--namespace", f.Namespace, "--type=merge",
+	_, err := f.Cluster.Kubectl(f.Context(), "patch", "hpa", "flux-sample", "--namespace", f.Namespace, "--type=merge",
 		"--patch", `{"spec":{"behavior":{"scaleDown":{"stabilizationWindowSeconds":0}}}}`)
 	return err
 }
@@ -327,11 +313,11 @@ func TestTutorial(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.apply("minicluster.yaml")
-	f.SetSize(t, "flux-sample", 2)
+	f.SetSize("flux-sample", 2)
 	f.size("flux-sample", 2)
 	f.agent("flux-sample").Say("flux_nodes_up 2")
 	f.apply("hpa-tutorial.yaml")
-	f.eventually("the metric is found", func(ctx context.Context) (string, error) {
+	f.Eventually("the metric is found", func(ctx context.Context) (string, error) {
 		hpa, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Get(ctx, "flux-sample-hpa", metav1.GetOptions{})
 		if err != nil {
 			return "", err

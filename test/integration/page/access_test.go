@@ -18,6 +18,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics/app"
 	"minicluster.internal/operator/test/framework/programs"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // TestAccess: real tokens, through the API server and past it.
@@ -78,7 +79,7 @@ func TestAccess(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.page(f.kube.Config(), "", root+"miniclusters")
+	f.page(f.Cluster.Config(), "", root+"miniclusters")
 	client := f.Kube.Discovery().RESTClient()
 	for verb, request := range map[string]*rest.Request{"POST": client.Post(), "PUT": client.Put(), "DELETE": client.Delete()} {
 		err := request.AbsPath(root + "namespaces/" + f.Namespace + "/miniclusters").Do(t.Context()).Error()
@@ -91,10 +92,10 @@ func TestReadOnly(t *testing.T) {
 	resources, err := f.Kube.Discovery().ServerResourcesForGroupVersion("page.flux-framework.org/v1alpha1")
 	require.NoError(t, err)
 	assert.Empty(t, resources.APIResources)
-	out, err := f.kube.Kubectl(t.Context(), "api-resources", "--cached=false", "--no-headers")
+	out, err := f.Cluster.Kubectl(t.Context(), "api-resources", "--cached=false", "--no-headers")
 	require.NoError(t, err)
 	assert.NotContains(t, out, "page.flux-framework.org")
-	out, err = f.kube.Kubectl(t.Context(), "get", "miniclusters", "--namespace", f.Namespace, "--ignore-not-found", "-o", "name")
+	out, err = f.Cluster.Kubectl(t.Context(), "get", "miniclusters", "--namespace", f.Namespace, "--ignore-not-found", "-o", "name")
 	require.NoError(t, err, "the short name is not ambiguous")
 	assert.Empty(t, out)
 }
@@ -105,16 +106,16 @@ func TestStream(t *testing.T) {
 	f := newFixture(t)
 	f.ready("flowing", 1, func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = 4 })
 	path := root + "namespaces/" + f.Namespace + "/miniclusters"
-	f.page(f.kube.Config(), "", path, `data-of="size"><strong><data value="1">`)
+	f.page(f.Cluster.Config(), "", path, `data-of="size"><strong><data value="1">`)
 
-	event := f.stream(f.kube.Config(), "", path)
+	event := f.stream(f.Cluster.Config(), "", path)
 	retry, _ := event()
 	assert.Equal(t, "retry: 500\n", retry)
 	first, _ := event()
 	assert.Contains(t, first, `data: <section id="capacity"`)
 	assert.Contains(t, first, `data-of="size"><strong><data value="1">1</data>`)
 	began := time.Now()
-	f.SetSize(t, "flowing", 3)
+	f.SetSize("flowing", 3)
 	for text := ""; !strings.Contains(text, `data-of="wanted"><data value="3">3</data>`); {
 		var more bool
 		text, more = event()
@@ -130,7 +131,7 @@ func (f *fixture) stream(way *rest.Config, token, path string) func() (string, b
 	way.BearerToken = token
 	client, err := rest.HTTPClientFor(way)
 	require.NoError(f, err)
-	ctx, cancel := context.WithTimeout(f.Context(), patience)
+	ctx, cancel := context.WithTimeout(f.Context(), user.Patience)
 	f.Cleanup(cancel)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, way.Host+path+"?watch=true", http.NoBody)
 	require.NoError(f, err)
@@ -159,8 +160,8 @@ func (f *fixture) stream(way *rest.Config, token, path string) func() (string, b
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.page(f.kube.Config(), "", root+"miniclusters")
-	o, err := programs.MetricsOptions(t.Context(), f.kube, func(o *app.Options) {
+	f.page(f.Cluster.Config(), "", root+"miniclusters")
+	o, err := programs.MetricsOptions(t.Context(), f.Cluster, func(o *app.Options) {
 		o.ServicePort = running.ServicePort // the APIServices lead to the other one, and stay as they are
 	})
 	require.NoError(t, err)

@@ -43,7 +43,7 @@ func TestAgree(t *testing.T) {
 	agents.say(f.Namespace+"/second", 400, 1, 0)
 
 	var page, api, prometheus figures
-	f.eventually("the page, the API and /metrics agree", func(ctx context.Context) (string, error) {
+	f.Eventually("the page, the API and /metrics agree", func(ctx context.Context) (string, error) {
 		before, err := f.api(ctx)
 		if err != nil {
 			return "", err
@@ -151,7 +151,7 @@ func (f *fixture) api(ctx context.Context) (figures, error) {
 
 // shown has what the page says, in its tables and beside its charts.
 func (f *fixture) shown(ctx context.Context) (figures, error) {
-	status, body, err := f.get(ctx, f.kube.Config(), "", root+"namespaces/"+f.Namespace+"/miniclusters")
+	status, body, err := f.get(ctx, f.Cluster.Config(), "", root+"namespaces/"+f.Namespace+"/miniclusters")
 	if err != nil {
 		return nil, err
 	}

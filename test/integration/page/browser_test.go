@@ -13,7 +13,6 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/browser"
-	"minicluster.internal/operator/test/framework/user"
 )
 
 // contrast is WCAG's, of all texts of the page with what is behind them: the worst ones.
@@ -58,7 +57,7 @@ func TestBrowser(t *testing.T) {
 	agents.say(name, 5, 1, 4)
 	at := root + "namespaces/" + f.Namespace + "/miniclusters"
 	viewer := f.token("viewer", f.in(f.Namespace, "view"))
-	f.page(f.kube.Config(), "", at, `data-metric="size_demanded">5<`)
+	f.page(f.Cluster.Config(), "", at, `data-metric="size_demanded">5<`)
 	address, hangUp := f.proxy(viewer)
 
 	b.Size(1280, 1000)
@@ -106,7 +105,7 @@ func TestBrowser(t *testing.T) {
 	b.Press(browser.Enter)
 
 	// What changes arrives by itself; what is open, and where the focus is, stays.
-	f.SetSize(t, "seen", 3)
+	f.SetSize("seen", 3)
 	f.say(b, row+`[data-of=size]`, "3")
 	f.say(b, row+`[data-of=ready]`, "3")
 	f.say(b, "#changes tbody tr", "Requested size changed from 1 to 3")
@@ -158,7 +157,7 @@ func TestBrowser(t *testing.T) {
 // say waits until an element has a text.
 func (f *fixture) say(b *browser.Browser, selector, want string) {
 	f.Helper()
-	user.Eventually(f.T, patience, selector, func(context.Context) (string, error) {
+	f.Eventually(selector, func(context.Context) (string, error) {
 		if got := b.Text(selector); !strings.Contains(got, want) {
 			return fmt.Sprintf("%q, want %q", got, want), nil
 		}

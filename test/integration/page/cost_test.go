@@ -55,9 +55,9 @@ func TestCost(t *testing.T) {
 		t.Skip("it takes minutes: ask for it with -args -cost=100")
 	}
 	f := newFixture(t)
-	require.NoError(t, f.kube.AddNodes(t.Context(), 94))
+	require.NoError(t, f.Cluster.AddNodes(t.Context(), 94))
 	for i := range *cost {
-		f.Create(t, fmt.Sprintf("mc-%d", i), 2)
+		f.Create(fmt.Sprintf("mc-%d", i), 2)
 	}
 	for i := range *cost {
 		f.settled(fmt.Sprintf("mc-%d", i), 2)
@@ -93,7 +93,7 @@ func (f *fixture) measure(name, kubeconfig, agents, token string, readers int) {
 	ctx, cancel := context.WithCancel(f.Context())
 	defer cancel()
 	var address string
-	f.eventually("an address", func(context.Context) (string, error) {
+	f.Eventually("an address", func(context.Context) (string, error) {
 		out, err := os.ReadFile(output)
 		address = string(bytes.TrimSpace(out))
 		if err == nil && address == "" {

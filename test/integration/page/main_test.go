@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -31,7 +30,6 @@ import (
 )
 
 const (
-	patience = 2 * time.Minute
 	root     = "/apis/page.flux-framework.org/v1alpha1/"
 )
 
@@ -76,21 +74,11 @@ func (s *simulated) say(cluster string, demanded, run, sched int) {
 	s.Of(cluster).Say(fmt.Sprintf("flux_nodes_demanded %d\nflux_jobs{state=\"run\"} %d\nflux_jobs{state=\"sched\"} %d", demanded, run, sched))
 }
 
-type fixture struct {
-	*testing.T
-	user.Clients
-	kube *cluster.Cluster
-}
+type fixture struct{ *user.Fixture }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	kube := suite.Cluster(t)
-	return &fixture{T: t, Clients: user.In(t, kube, clustertest.Namespace(t, kube)), kube: kube}
-}
-
-func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
-	f.Helper()
-	user.Eventually(f.T, patience, what, check)
+	return &fixture{user.NewFixture(t, suite.Cluster(t))}
 }
 
 // token makes a service account, with some roles, and a token of it.
@@ -133,7 +121,7 @@ func (f *fixture) everywhere(role string) func(rbacv1.Subject) {
 }
 
 // through asks the API server of Kubernetes, past asks the program itself.
-func (f *fixture) through() *rest.Config { return rest.AnonymousClientConfig(f.kube.Config()) }
+func (f *fixture) through() *rest.Config { return rest.AnonymousClientConfig(f.Cluster.Config()) }
 func (f *fixture) past() *rest.Config {
 	return &rest.Config{Host: "https://" + running.Listener.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
 }
@@ -164,7 +152,7 @@ func (f *fixture) get(ctx context.Context, way *rest.Config, token, path string)
 func (f *fixture) page(way *rest.Config, token, path string, has ...string) string {
 	f.Helper()
 	var page string
-	f.eventually("a page at "+path, func(ctx context.Context) (string, error) {
+	f.Eventually("a page at "+path, func(ctx context.Context) (string, error) {
 		status, body, err := f.get(ctx, way, token, path)
 		if err != nil {
 			return "", err
@@ -189,20 +177,20 @@ func (f *fixture) proxy(token string) (address string, stop func()) {
 	free, err := process.FreePort(f.Context())
 	require.NoError(f, err)
 	port := strconv.Itoa(free)
-	args := []string{"proxy", "--port=" + port, "--kubeconfig=" + f.kube.Kubeconfig()}
+	args := []string{"proxy", "--port=" + port, "--kubeconfig=" + f.Cluster.Kubeconfig()}
 	if token != "" {
-		config := f.kube.Config()
+		config := f.Cluster.Config()
 		authority := f.TempDir() + "/ca.crt"
 		require.NoError(f, os.WriteFile(authority, config.CAData, 0o600))
 		args = []string{"proxy", "--port=" + port, "--kubeconfig=/dev/null", "--server=" + config.Host, "--certificate-authority=" + authority, "--token=" + token}
 	}
 	p, err := process.Start(process.Command{
-		Name: "kubectl proxy", Path: f.kube.KubectlPath(), Args: args, Log: f.TempDir() + "/proxy.log", Lines: true,
+		Name: "kubectl proxy", Path: f.Cluster.KubectlPath(), Args: args, Log: f.TempDir() + "/proxy.log", Lines: true,
 	})
 	require.NoError(f, err)
 	stop = func() { _ = p.Stop() }
 	f.Cleanup(stop)
-	ctx, cancel := context.WithTimeout(f.Context(), patience)
+	ctx, cancel := context.WithTimeout(f.Context(), user.Patience)
 	defer cancel()
 	require.NoError(f, p.WaitForLine(ctx, "Starting to serve on 127.0.0.1:"+port))
 	return "http://127.0.0.1:" + port, stop
@@ -211,13 +199,13 @@ func (f *fixture) proxy(token string) (address string, stop func()) {
 // ready makes a MiniCluster and waits until all of its pods are ready.
 func (f *fixture) ready(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) {
 	f.Helper()
-	f.Create(f.T, name, size, mods...)
+	f.Create(name, size, mods...)
 	f.settled(name, size)
 }
 
 func (f *fixture) settled(name string, size int32) {
 	f.Helper()
-	f.eventually(fmt.Sprintf("%s has size %d", name, size), func(ctx context.Context) (string, error) {
+	f.Eventually(fmt.Sprintf("%s has size %d", name, size), func(ctx context.Context) (string, error) {
 		return f.Settled(ctx, name, size)
 	})
 }

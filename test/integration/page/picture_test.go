@@ -41,21 +41,21 @@ func TestPicture(t *testing.T) {
 		}, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
-	require.NoError(t, f.kube.WaitForNodes(ctx))
+	require.NoError(t, f.Cluster.WaitForNodes(ctx))
 	top, err := kubebin.Root(".")
 	require.NoError(t, err)
 	for _, namespace := range []string{"batch", "lab", "shop"} {
 		_, err := f.Kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
-	_, err = f.kube.Kubectl(ctx, "apply", "-n", "batch", "-f", filepath.Join(top, "examples", "opportunistic"))
+	_, err = f.Cluster.Kubectl(ctx, "apply", "-n", "batch", "-f", filepath.Join(top, "examples", "opportunistic"))
 	require.NoError(t, err)
 	lab, batch := *f, *f
 	lab.Namespace, batch.Namespace = "lab", "batch"
 	one := &corev1.ResourceRequirements{Requests: corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("2Gi"),
 	}}
-	lab.Create(t, "solver", 4, func(mc *v1alpha2.MiniCluster) {
+	lab.Create("solver", 4, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.MinSize, mc.Spec.MaxSize, mc.Spec.Containers[0].Resources = 2, 8, one
 	})
 	agents.say("lab/solver", 4, 2, 0)
@@ -90,11 +90,11 @@ func TestPicture(t *testing.T) {
 		}
 		switch at {
 		case 100:
-			lab.SetSize(t, "solver", 12)
+			lab.SetSize("solver", 12)
 		case 180:
 			agents.say("lab/solver", 8, 4, 4)
 		case 200:
-			lab.SetSize(t, "solver", 8)
+			lab.SetSize("solver", 8)
 			agents.say("lab/solver", 8, 8, 0)
 		}
 	}

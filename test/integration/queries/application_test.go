@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"minicluster.internal/operator/test/framework/cluster/process"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 func listen() (net.Listener, error) {
@@ -170,7 +171,7 @@ func (a *application) start(ctx context.Context, pod string) (instance, error) {
 	if err != nil {
 		return i, err
 	}
-	return i, wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	return i, wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, user.Patience, true, func(ctx context.Context) (bool, error) {
 		if connection, err := new(net.Dialer).DialContext(ctx, "tcp", i.address); err == nil {
 			return true, connection.Close()
 		}

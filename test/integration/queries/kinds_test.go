@@ -22,7 +22,6 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/metrics/app"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/programs"
 	"minicluster.internal/operator/test/framework/promserver"
 	"minicluster.internal/operator/test/framework/user"
@@ -89,7 +88,7 @@ func (f *fixture) autoscale(name string, metric autoscalingv2.MetricSpec) {
 func (f *fixture) have(sizes map[string]int32) {
 	f.Helper()
 	for name, size := range sizes {
-		user.Eventually(f.T, patience, fmt.Sprintf("%s of size %d", name, size), func(ctx context.Context) (string, error) {
+		f.Eventually(fmt.Sprintf("%s of size %d", name, size), func(ctx context.Context) (string, error) {
 			lack, err := f.Settled(ctx, name, size)
 			if err != nil || lack == "" {
 				return lack, err
@@ -104,7 +103,7 @@ func (f *fixture) have(sizes map[string]int32) {
 // size as it is.
 func (f *fixture) active(name string, is corev1.ConditionStatus, message string) {
 	f.Helper()
-	user.Eventually(f.T, patience, name+" says "+message, func(ctx context.Context) (string, error) {
+	f.Eventually(name+" says "+message, func(ctx context.Context) (string, error) {
 		hpa, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err
@@ -124,7 +123,7 @@ func (f *fixture) active(name string, is corev1.ConditionStatus, message string)
 func TestMiniClustersAndExternal(t *testing.T) {
 	promserver.Need(t)
 	kube := suite.Cluster(t)
-	f := &fixture{T: t, Clients: user.In(t, kube, clustertest.Namespace(t, kube)), kube: kube}
+	f := &fixture{Fixture: user.NewFixture(t, kube)}
 	shown := &exporter{namespace: f.Namespace}
 	shown.set(5, 12)
 	scraped := httptest.NewServer(shown)
@@ -134,8 +133,8 @@ func TestMiniClustersAndExternal(t *testing.T) {
 	t.Cleanup(func() { gate.open("") })
 
 	wide := func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = 10 }
-	f.Create(t, "crew", 1, wide)
-	f.Create(t, "pickers", 1, wide)
+	f.Create("crew", 1, wide)
+	f.Create("pickers", 1, wide)
 	right := func() map[string]string {
 		return map[string]string{
 			"crew_wanted":  "query: max by (namespace, minicluster) (crew_wanted)\nobject: miniclusters",
@@ -196,9 +195,9 @@ func TestMiniClustersAndExternal(t *testing.T) {
 	shown.set(4, 12)
 	f.have(map[string]int32{"crew": 4, "pickers": 3})
 	answers := f.another()
-	user.Eventually(t, patience, "the other replica is not ready", answers(http.StatusInternalServerError))
+	user.Eventually(t, user.Patience, "the other replica is not ready", answers(http.StatusInternalServerError))
 	f.mayRead(true)
-	user.Eventually(t, patience, "the other replica is ready", answers(http.StatusOK))
+	user.Eventually(t, user.Patience, "the other replica is ready", answers(http.StatusOK))
 	f.have(map[string]int32{"crew": 5, "pickers": 3})
 	f.active("pickers", corev1.ConditionFalse, "query queue_length"+of)
 }
@@ -206,7 +205,7 @@ func TestMiniClustersAndExternal(t *testing.T) {
 // another starts another replica. What it returns asks whether that one is ready.
 func (f *fixture) another() func(status int) func(context.Context) (string, error) {
 	f.Helper()
-	o, err := programs.MetricsOptions(f.Context(), f.kube, func(o *app.Options) {
+	o, err := programs.MetricsOptions(f.Context(), f.Cluster, func(o *app.Options) {
 		// The APIServices lead to the other one, and stay as they are.
 		o.ServicePort, o.Prometheus.URL = gate.servicePort, gate.url()
 	})

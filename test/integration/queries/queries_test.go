@@ -14,8 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"minicluster.internal/operator/test/framework/cluster"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/promserver"
 	"minicluster.internal/operator/test/framework/user"
@@ -23,21 +21,18 @@ import (
 
 const (
 	example  = "examples/elasticity/horizontal-autoscaler/prometheus"
-	patience = 3 * time.Minute
 	// pause between requests makes 3.75 a second, which is 7.5 times the 500m of a pod.
 	pause = time.Second * 4 / 15
 )
 
 type fixture struct {
-	*testing.T
-	user.Clients
-	kube *cluster.Cluster
+	*user.Fixture
 	root string
 }
 
 func (f *fixture) apply(file string) {
 	f.Helper()
-	_, err := f.kube.Kubectl(f.Context(), "apply", "--validate=strict", "--namespace", f.Namespace, "-f", filepath.Join(f.root, example, file))
+	_, err := f.Cluster.Kubectl(f.Context(), "apply", "--validate=strict", "--namespace", f.Namespace, "-f", filepath.Join(f.root, example, file))
 	require.NoError(f, err)
 }
 
@@ -54,7 +49,7 @@ func (f *fixture) raw(ctx context.Context, path string) (string, error) {
 // says waits until a metric's answer, or the error that it is, has some text.
 func (f *fixture) says(path, want string) {
 	f.Helper()
-	user.Eventually(f.T, patience, path, func(ctx context.Context) (string, error) {
+	f.Eventually(path, func(ctx context.Context) (string, error) {
 		answer, err := f.raw(ctx, path)
 		if err != nil {
 			answer = err.Error()
@@ -70,7 +65,7 @@ func (f *fixture) says(path, want string) {
 // pods, and the autoscaler of the Deployment, with the average over all of them, wants no other.
 func (f *fixture) sizes(deployment, miniCluster int32) {
 	f.Helper()
-	user.Eventually(f.T, patience, fmt.Sprintf("sizes %d and %d", deployment, miniCluster), func(ctx context.Context) (string, error) {
+	f.Eventually(fmt.Sprintf("sizes %d and %d", deployment, miniCluster), func(ctx context.Context) (string, error) {
 		d, err := f.Kube.AppsV1().Deployments(f.Namespace).Get(ctx, "sample-metrics-app", metav1.GetOptions{})
 		if err != nil {
 			return "", err
@@ -101,7 +96,7 @@ func (f *fixture) sizes(deployment, miniCluster int32) {
 // scaling waits until the autoscaler says something about its metric.
 func (f *fixture) scaling(want string) {
 	f.Helper()
-	user.Eventually(f.T, patience, want, func(ctx context.Context) (string, error) {
+	f.Eventually(want, func(ctx context.Context) (string, error) {
 		hpa, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Get(ctx, "sample-metrics-app-hpa", metav1.GetOptions{})
 		if err != nil {
 			return "", err
@@ -121,7 +116,7 @@ func TestHTTPRequests(t *testing.T) {
 	kube := suite.Cluster(t)
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
-	f := &fixture{T: t, Clients: user.In(t, kube, clustertest.Namespace(t, kube)), kube: kube, root: root}
+	f := &fixture{Fixture: user.NewFixture(t, kube), root: root}
 
 	f.apply("app.yaml")
 	f.apply("minicluster.yaml")

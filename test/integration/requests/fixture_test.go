@@ -11,19 +11,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	fluxclient "minicluster.internal/operator/pkg/generated/clientset/versioned/typed/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/user"
 )
 
 const (
-	// patience is how long a test waits for what should happen soon; it is no
-	// measure of speed.
-	patience = 2 * time.Minute
 	// statusInterval is the least time between writes of a status that tell of
 	// nothing but readiness.
 	statusInterval = time.Second
@@ -40,21 +34,12 @@ const (
 	eventWrite  = "create events"
 )
 
-type fixture struct {
-	*testing.T
-	cluster   *cluster.Cluster
-	user      user.Clients
-	namespace string
-}
+type fixture struct{ *user.Fixture }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	kube := suite.Cluster(t)
-	u := user.In(t, kube, clustertest.Namespace(t, kube))
-	return &fixture{T: t, cluster: kube, user: u, namespace: u.Namespace}
+	return &fixture{user.NewFixture(t, suite.Cluster(t))}
 }
-
-func (f *fixture) miniclusters() fluxclient.MiniClusterInterface { return f.user.MiniClusters() }
 
 // create makes a MiniCluster. Its pods run but don't become ready by themselves: when they
 // do is chance, and each change of it may be reported.
@@ -63,12 +48,7 @@ func (f *fixture) create(name string, size, maximum int32, mods ...func(*v1alpha
 	mods = append([]func(*v1alpha2.MiniCluster){user.MaxSize(maximum), func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationUnready: "true"}}
 	}}, mods...)
-	f.user.Create(f.T, name, size, mods...)
-}
-
-func (f *fixture) setSize(name string, size int32) {
-	f.Helper()
-	f.user.SetSize(f.T, name, size)
+	f.Create(name, size, mods...)
 }
 
 // settle waits until a MiniCluster's status tells of a size, its pods run, since ranks
@@ -76,23 +56,9 @@ func (f *fixture) setSize(name string, size int32) {
 // it for a while.
 func (f *fixture) settle(name string, size, ready int32) {
 	f.Helper()
-	f.eventually("MiniCluster "+name, func(ctx context.Context) (string, error) {
-		mc, err := f.miniclusters().Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return "", err
-		}
-		if s := mc.Status; s.Size != size || s.ReadySize != ready || s.ObservedGeneration != mc.Generation {
-			return fmt.Sprintf("size %d, ready %d, generation %d of %d", s.Size, s.ReadySize, s.ObservedGeneration, mc.Generation), nil
-		}
-		pods, err := f.user.Kube.CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{LabelSelector: "hpa-selector=" + name})
-		if err != nil {
-			return "", err
-		}
-		run := slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.Status.Phase != corev1.PodRunning })
-		if len(run) < int(size) {
-			return fmt.Sprintf("%d pods run", len(run)), nil
-		}
-		return "", nil
+	f.WaitFor(name, user.Sizes(size, ready))
+	f.WaitForPods(user.Selector(name), func(pods []corev1.Pod) bool {
+		return len(slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.Status.Phase != corev1.PodRunning })) >= int(size)
 	})
 	f.awaitSilence()
 }
@@ -101,9 +67,9 @@ func (f *fixture) settle(name string, size, ready int32) {
 // namespace for a while.
 func (f *fixture) awaitSilence() {
 	f.Helper()
-	log := f.audit()
+	log := f.Audit()
 	heard, since := 0, time.Now()
-	f.eventually("the controller to be silent", func(context.Context) (string, error) {
+	f.Eventually("the controller to be silent", func(context.Context) (string, error) {
 		if n := len(f.asked(log)); n != heard {
 			heard, since = n, time.Now()
 		}
@@ -112,19 +78,6 @@ func (f *fixture) awaitSilence() {
 		}
 		return "", nil
 	})
-}
-
-func (f *fixture) eventually(what string, check func(context.Context) (string, error)) {
-	f.Helper()
-	user.Eventually(f.T, patience, what, check)
-}
-
-// audit begins to follow the requests to the API server.
-func (f *fixture) audit() *cluster.AuditLog {
-	f.Helper()
-	log, err := f.cluster.Audit()
-	require.NoError(f, err)
-	return log
 }
 
 // asked returns what the controller has asked for in the test's namespace. What it
@@ -137,7 +90,7 @@ func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 	var here []cluster.Request
 	for _, r := range all {
 		switch r.Namespace {
-		case f.namespace:
+		case f.Namespace:
 			here = append(here, r)
 		case "":
 			switch {

@@ -30,22 +30,22 @@ func TestOneMiniCluster(t *testing.T) {
 		{"create", func() { f.create("one", 2, 4) }, 2, counts{
 			"create services": 1, "create secrets": 1, "create configmaps": 1, "create jobs": 1, statusWrite: 2, eventWrite: 1,
 		}},
-		{"grow", func() { f.setSize("one", 4) }, 4, counts{"patch jobs": 1, statusWrite: 2, eventWrite: 1}},
-		{"the same size again", func() { f.setSize("one", 4) }, 4, counts{}},
-		{"above the maximum", func() { f.setSize("one", 5) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
-		{"below the minimum", func() { f.setSize("one", 0) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
+		{"grow", func() { f.SetSize("one", 4) }, 4, counts{"patch jobs": 1, statusWrite: 2, eventWrite: 1}},
+		{"the same size again", func() { f.SetSize("one", 4) }, 4, counts{}},
+		{"above the maximum", func() { f.SetSize("one", 5) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
+		{"below the minimum", func() { f.SetSize("one", 0) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
 		{"something of no interest", func() { f.label("one") }, 4, counts{}},
 	} {
-		log := f.audit()
+		log := f.Audit()
 		step.do()
 		f.settle("one", step.size, 0)
 		assert.Equal(t, step.want, f.counted(log), step.name)
 	}
 
-	log := f.audit()
-	require.NoError(t, f.miniclusters().Delete(t.Context(), "one", metav1.DeleteOptions{}))
-	f.eventually("the garbage collector", func(ctx context.Context) (string, error) {
-		pods, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(ctx, metav1.ListOptions{})
+	log := f.Audit()
+	require.NoError(t, f.MiniClusters().Delete(t.Context(), "one", metav1.DeleteOptions{}))
+	f.Eventually("the garbage collector", func(ctx context.Context) (string, error) {
+		pods, err := f.Cluster.Client().CoreV1().Pods(f.Namespace).List(ctx, metav1.ListOptions{})
 		if err != nil || len(pods.Items) > 0 {
 			return fmt.Sprintf("%d pods are left", len(pods.Items)), err
 		}
@@ -60,7 +60,7 @@ func TestOneMiniCluster(t *testing.T) {
 func TestBeside(t *testing.T) {
 	// Not parallel: volumes lie in no namespace.
 	f := newFixture(t)
-	log := f.audit()
+	log := f.Audit()
 	f.create("beside", 2, 4, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Containers[0].RunFlux = true
 		mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{Name: "nginx", Image: "nginx", Ports: []int32{80}})
@@ -75,15 +75,15 @@ func TestBeside(t *testing.T) {
 		"patch miniclusters": 1, "create persistentvolumes": 1, "create persistentvolumeclaims": 1, statusWrite: 2, eventWrite: 1,
 	}, f.counted(log))
 
-	log = f.audit()
-	f.setSize("beside", 4)
+	log = f.Audit()
+	f.SetSize("beside", 4)
 	f.settle("beside", 4, 0)
 	assert.Equal(t, counts{"patch jobs": 1, statusWrite: 2, eventWrite: 1}, f.counted(log), "grow")
 
-	log = f.audit()
-	require.NoError(t, f.miniclusters().Delete(t.Context(), "beside", metav1.DeleteOptions{}))
-	f.eventually("the volume to go", func(ctx context.Context) (string, error) {
-		volumes, err := f.cluster.Client().CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{LabelSelector: v1alpha2.LabelName + "=beside"})
+	log = f.Audit()
+	require.NoError(t, f.MiniClusters().Delete(t.Context(), "beside", metav1.DeleteOptions{}))
+	f.Eventually("the volume to go", func(ctx context.Context) (string, error) {
+		volumes, err := f.Cluster.Client().CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{LabelSelector: v1alpha2.LabelName + "=beside"})
 		if err != nil || len(volumes.Items) > 0 {
 			return "it is still there", err
 		}
@@ -95,10 +95,10 @@ func TestBeside(t *testing.T) {
 
 func (f *fixture) label(name string) {
 	f.Helper()
-	mc, err := f.miniclusters().Get(f.Context(), name, metav1.GetOptions{})
+	mc, err := f.MiniClusters().Get(f.Context(), name, metav1.GetOptions{})
 	require.NoError(f, err)
 	mc.Labels = map[string]string{"of": "no-interest"}
-	_, err = f.miniclusters().Update(f.Context(), mc, metav1.UpdateOptions{})
+	_, err = f.MiniClusters().Update(f.Context(), mc, metav1.UpdateOptions{})
 	require.NoError(f, err)
 }
 
@@ -121,8 +121,8 @@ func TestShrink(t *testing.T) {
 		{3, counts{"list pods": 1, "get secrets": 1, "patch jobs": 1, eventWrite: 2}},
 		{2, counts{"list pods": 1, "patch jobs": 1, eventWrite: 2}},
 	} {
-		log := f.audit()
-		f.setSize("shrunk", step.size)
+		log := f.Audit()
+		f.SetSize("shrunk", step.size)
 		f.settle("shrunk", step.size, 0)
 		f.assertWithStatus(log, step.want)
 	}
@@ -136,8 +136,8 @@ func TestShrinkBelowTheQuorum(t *testing.T) {
 		mc.Spec.Pod.Annotations[cluster.AnnotationTerminateAfter] = "1h"
 	})
 	f.settle("quorum", 3, 0)
-	log := f.audit()
-	f.setSize("quorum", 1)
+	log := f.Audit()
+	f.SetSize("quorum", 1)
 	f.settle("quorum", 1, 0)
 	f.assertWithStatus(log, counts{"list pods": 1, "get secrets": 1, "patch configmaps": 1, "patch jobs": 1, eventWrite: 2})
 }
@@ -155,15 +155,15 @@ func TestShrinkAndGrow(t *testing.T) {
 		size int32
 		want counts
 	}{
-		{"shrink", func() { f.setSize("elastic", 2) }, 2, counts{
+		{"shrink", func() { f.SetSize("elastic", 2) }, 2, counts{
 			"list pods": 1, "get secrets": 1, "patch configmaps": 1, "patch jobs": 1, eventWrite: 2,
 		}},
-		{"grow", func() { f.setSize("elastic", 4) }, 4, counts{"patch jobs": 1, eventWrite: 1}},
+		{"grow", func() { f.SetSize("elastic", 4) }, 4, counts{"patch jobs": 1, eventWrite: 1}},
 		{"a timeout of 0", func() {
-			f.user.Patch(t, "elastic", map[string]any{"spec": map[string]any{"size": 1, "scaleDown": map[string]any{"drainTimeoutSeconds": 0}}})
+			f.Clients.Patch(t, "elastic", map[string]any{"spec": map[string]any{"size": 1, "scaleDown": map[string]any{"drainTimeoutSeconds": 0}}})
 		}, 1, counts{"patch configmaps": 1, "patch jobs": 1, eventWrite: 1}},
 	} {
-		log := f.audit()
+		log := f.Audit()
 		step.do()
 		f.settle("elastic", step.size, 0)
 		got := f.counted(log)
@@ -199,14 +199,14 @@ func TestReadinessIsBatched(t *testing.T) {
 	for i := range fleet {
 		f.settle(fmt.Sprintf("ready-%d", i), size, 0)
 	}
-	pods, err := f.cluster.Client().CoreV1().Pods(f.namespace).List(t.Context(), metav1.ListOptions{})
+	pods, err := f.Cluster.Client().CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.Len(t, pods.Items, fleet*size)
 
-	log := f.audit()
+	log := f.Audit()
 	for _, ready := range []bool{true, false, true, false, true} {
 		for _, pod := range pods.Items {
-			require.NoError(t, f.cluster.SetPodReady(t.Context(), f.namespace, pod.Name, ready))
+			require.NoError(t, f.Cluster.SetPodReady(t.Context(), f.Namespace, pod.Name, ready))
 		}
 	}
 	for i := range fleet {
@@ -225,14 +225,14 @@ func TestFleet(t *testing.T) {
 	const fleet = 200
 	const window = 20 * time.Second
 	f := newFixture(t)
-	log := f.audit()
+	log := f.Audit()
 	for i := range fleet {
 		f.create(fmt.Sprintf("idle-%d", i), 1, 1)
 	}
 	for i := range fleet {
 		name := fmt.Sprintf("idle-%d", i)
-		f.eventually("MiniCluster "+name, func(ctx context.Context) (string, error) {
-			mc, err := f.miniclusters().Get(ctx, name, metav1.GetOptions{})
+		f.Eventually("MiniCluster "+name, func(ctx context.Context) (string, error) {
+			mc, err := f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
 			if err != nil || mc.Status.Size != 1 {
 				return "it has no pod yet", err
 			}
@@ -251,7 +251,7 @@ func TestFleet(t *testing.T) {
 	assert.LessOrEqual(t, made[statusWrite], 2*fleet+fleet/10)
 
 	before := f.awaitIdleQueue()
-	log = f.audit()
+	log = f.Audit()
 	select {
 	case <-time.After(window):
 	case <-t.Context().Done():
@@ -273,7 +273,7 @@ func (f *fixture) awaitIdleQueue() map[string]float64 {
 	f.Helper()
 	const lull = 15 * time.Second
 	now, since := workqueue(f.T), time.Now()
-	f.eventually("an idle queue", func(context.Context) (string, error) {
+	f.Eventually("an idle queue", func(context.Context) (string, error) {
 		before := now
 		if now = workqueue(f.T); !maps.Equal(now, before) {
 			since = time.Now()

@@ -1,4 +1,5 @@
-// Package process starts the programs that a cluster on this machine consists of, and stops them.
+// Package process starts programs on this machine, such as those of a cluster, waits for what they print, measures what
+// they use, and stops them in order or with their parent. It must not know what the programs do.
 package process
 
 import (
@@ -26,9 +27,12 @@ type Command struct {
 	Args []string
 	// Env is added to the environment of this process.
 	Env []string
-	// Log is the file that takes what the program says on standard error, and on standard output too unless Lines
-	// is set.
-	Log string
+	// Log is the file that gets the program's standard error, and its standard output too unless Lines is set. Without
+	// it, they go to Output, which may be nil.
+	Log    string
+	Output io.Writer
+	// Input connects the program's standard input to [Process.Input].
+	Input bool
 	// Lines asks for the program's standard output.
 	Lines bool
 	// Detached lets the program outlive this process.
@@ -44,9 +48,10 @@ type Command struct {
 
 // Process is a program that runs.
 type Process struct {
-	name string
-	log  string
-	os   *os.Process
+	name  string
+	log   string
+	os    *os.Process
+	input io.WriteCloser
 	// lines is closed when the program has closed its standard output.
 	lines <-chan string
 	// ended is closed when the program has ended; err says how.
@@ -60,20 +65,28 @@ func (p *Process) Name() string { return p.name }
 // PID is the program's process ID.
 func (p *Process) PID() int { return p.os.Pid }
 
+// Input is the program's standard input, nil unless it was asked for.
+func (p *Process) Input() io.WriteCloser { return p.input }
+
+// Usage is what the program has used of the machine so far.
+func (p *Process) Usage() (Usage, error) { return UsageOf(p.os.Pid) }
+
 // Ended is closed when the program has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
 // Start starts a program.
 func Start(c Command) (*Process, error) {
-	log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening the log of %s: %w", c.Name, err)
-	}
-	defer log.Close()
-
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = append(os.Environ(), c.Env...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = c.Output, c.Output
+	if c.Log != "" {
+		log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("opening the log of %s: %w", c.Name, err)
+		}
+		defer log.Close()
+		cmd.Stdout, cmd.Stderr = log, log
+	}
 	// A group of its own: Ctrl-C at a terminal ends this process, which then stops its children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	if c.Attributes != nil {
@@ -87,6 +100,12 @@ func Start(c Command) (*Process, error) {
 		dieWithParent(cmd.SysProcAttr)
 	}
 	p := &Process{name: c.Name, log: c.Log, ended: make(chan struct{})}
+	var err error
+	if c.Input {
+		if p.input, err = cmd.StdinPipe(); err != nil {
+			return nil, fmt.Errorf("making a pipe for %s: %w", c.Name, err)
+		}
+	}
 	var output, child *os.File
 	if c.Lines {
 		if output, child, err = os.Pipe(); err != nil {
@@ -183,6 +202,9 @@ func (p *Process) complaint(ctx context.Context) error {
 	case <-p.ended:
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the end of %s: %w", p.name, ctx.Err())
+	}
+	if p.log == "" {
+		return fmt.Errorf("%s ended (%v)", p.name, p.err) //nolint:errorlint // as below
 	}
 	return fmt.Errorf("%s ended (%v); the end of its log:\n%s", p.name, p.err, lastLines(p.log, 10)) //nolint:errorlint // nil when it ended well
 }

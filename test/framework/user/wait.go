@@ -1,0 +1,49 @@
+package user
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+)
+
+// poll waits until a check returns "", and returns its last answer.
+func poll(ctx context.Context, interval, patience time.Duration, check func(context.Context) (string, error)) (last string) {
+	err := wait.PollUntilContextTimeout(ctx, interval, patience, true, func(ctx context.Context) (bool, error) {
+		answer, err := check(ctx)
+		if err != nil {
+			answer = err.Error()
+		}
+		last = answer
+		return answer == "", nil
+	})
+	if err != nil && last == "" {
+		return err.Error()
+	}
+	return last
+}
+
+// ListPods returns pods in the order of their indexes, also those that terminate.
+func ListPods(ctx context.Context, kube kubernetes.Interface, namespace, selector string) ([]corev1.Pod, error) {
+	list, err := kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(list.Items, func(a, b corev1.Pod) int { return IndexOf(a) - IndexOf(b) })
+	return list.Items, nil
+}
+
+// IndexOf is the completion index of a pod, -1 where it has none.
+func IndexOf(pod corev1.Pod) int {
+	index, err := strconv.Atoi(pod.Labels[batchv1.JobCompletionIndexAnnotation])
+	if err != nil {
+		return -1
+	}
+	return index
+}
