@@ -1,8 +1,10 @@
-// bench measures what MiniClusters cost: it starts a Kubernetes with simulated
-// nodes, makes many MiniClusters at once, resizes them all, resizes some of them
-// one by one, lets them idle and deletes them. All of it is done twice: by the
-// operator, and by a raw client that makes the same writes as fast as they can be
-// made, which is the limit of the machine. docs/bench.md tells how to read it.
+// Command bench measures what MiniClusters cost. It starts a Kubernetes with simulated nodes, creates many MiniClusters
+// at once, resizes all of them, resizes some of them one by one, lets them idle and deletes them. It does this twice:
+// with the operator, and with a raw client that makes the same writes as fast as possible, which is the limit of the
+// machine. With the argument "metrics" it measures the metrics API server instead. docs/bench.md explains the results.
+//
+// A change of what is measured needs new figures in docs/bench.md. Programs are started with
+// test/framework/cluster/process; the command must not import the controller or the metrics API server.
 package main
 
 import (

@@ -13,15 +13,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
 
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const (
@@ -64,7 +61,7 @@ func TestAutoscaleOnCPU(t *testing.T) {
 	start(t, kube, namespace, "flux-sample", 2, miniCluster)
 	_, err := kube.Kubectl(t.Context(), "delete", "minicluster", "flux-sample", "--namespace="+namespace)
 	require.NoError(t, err)
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 0 })
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 0 })
 	pods := start(t, kube, namespace, "flux-sample", 2, miniCluster)
 	eventuallyHPA(t, kube, namespace, `\d+%/50%`, 2)
 
@@ -72,7 +69,7 @@ func TestAutoscaleOnCPU(t *testing.T) {
 	for _, pod := range pods {
 		execute(t, kube, pod, "sh", "-c", burn)
 	}
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), autoscalePatience, areReady(4))
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), autoscalePatience, areReady(4))
 	t.Logf("4 pods are ready %.1f s after the load began", time.Since(begin).Seconds())
 	eventuallyHPA(t, kube, namespace, `\d+%/50%`, 4)
 	assert.Equal(t, "4 4 hpa-selector=flux-sample", scaleOf(t, kube, namespace))
@@ -81,7 +78,7 @@ func TestAutoscaleOnCPU(t *testing.T) {
 	for _, pod := range pods {
 		execute(t, kube, pod, "touch", "/tmp/stop")
 	}
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), autoscalePatience, areReady(2))
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), autoscalePatience, areReady(2))
 	t.Logf("2 pods are left %.1f s after the load ended", time.Since(begin).Seconds())
 	assert.Equal(t, "2 2 hpa-selector=flux-sample", scaleOf(t, kube, namespace))
 	assert.EqualValues(t, 4, slices.Max(sizes()), "the largest size that the Job was given")
@@ -105,34 +102,20 @@ func scaleOf(t *testing.T, kube *node.Node, namespace string) string {
 func eventuallyHPA(t *testing.T, kube *node.Node, namespace, load string, size int) {
 	t.Helper()
 	want := regexp.MustCompile(fmt.Sprintf(`^flux-sample-hpa +MiniCluster/flux-sample +cpu: %s +2 +4 +%d +\S+\n$`, load, size))
-	var line string
-	err := wait.PollUntilContextTimeout(t.Context(), 10*pollInterval, autoscalePatience, true, func(ctx context.Context) (bool, error) {
-		var err error
-		line, err = kube.Kubectl(ctx, "get", "hpa", "--no-headers", "--namespace="+namespace)
-		return want.MatchString(line), err
+	f := fixtureIn(t, kube, namespace)
+	f.Interval, f.Patience = 10*pollInterval, autoscalePatience
+	f.Eventually("a load and a size", func(ctx context.Context) (string, error) {
+		line, err := kube.Kubectl(ctx, "get", "hpa", "--no-headers", "--namespace="+namespace)
+		if want.MatchString(line) {
+			return "", err
+		}
+		return line, err
 	})
-	require.NoError(t, err, line)
 }
 
 // followSizes watches a Job. The function that it returns tells the sizes that it was given, one after the other.
 func followSizes(t *testing.T, kube *node.Node, namespace, name string) func() []int32 {
 	t.Helper()
-	w, err := kube.Client().BatchV1().Jobs(namespace).Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
-	require.NoError(t, err)
-	given := make(chan []int32, 1)
-	go func() {
-		var sizes []int32
-		for event := range w.ResultChan() {
-			if job, ok := event.Object.(*batchv1.Job); ok && event.Type != watch.Deleted {
-				if size := *job.Spec.Parallelism; len(sizes) == 0 || sizes[len(sizes)-1] != size {
-					sizes = append(sizes, size)
-				}
-			}
-		}
-		given <- sizes
-	}()
-	return func() []int32 {
-		w.Stop()
-		return <-given
-	}
+	sizes := fixtureIn(t, kube, namespace).JobSizes(name)
+	return func() []int32 { return slices.Compact(sizes()) }
 }

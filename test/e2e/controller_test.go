@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // TestControllerReplicas: both replicas run, as restricted as their namespace asks for. When the one that leads is
@@ -23,7 +24,7 @@ func TestControllerReplicas(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "restricted", system.Labels["pod-security.kubernetes.io/enforce"])
 	const controllers = "app.kubernetes.io/name=" + controllerName
-	before, err := listPods(ctx, kube, systemNamespace, controllers)
+	before, err := user.ListPods(ctx, kube.Client(), systemNamespace, controllers)
 	require.NoError(t, err)
 	require.Len(t, before, 2)
 	for _, pod := range before {
@@ -41,7 +42,7 @@ func TestControllerReplicas(t *testing.T) {
 	_, err = kube.Kubectl(ctx, "delete", "pod", leader, "--namespace="+systemNamespace, "--wait=false")
 	require.NoError(t, err)
 	scale(t, kube, namespace, "flux-sample", 3)
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(3))
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(3))
 	t.Logf("3 pods are ready %.2f s after the leader was stopped", time.Since(begin).Seconds())
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
 		return leaderOf(ctx, t, kube.Kubectl) != leader, nil

@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"context"
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -11,11 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // drainPatience is long: a job has to end, and the controller to be started again.
@@ -23,26 +21,12 @@ const drainPatience = 2 * time.Minute
 
 func patchSpec(t *testing.T, kube *node.Node, namespace, name string, spec map[string]any) {
 	t.Helper()
-	text, err := json.Marshal(map[string]any{"spec": spec})
-	require.NoError(t, err)
-	_, err = kube.Kubectl(t.Context(), "patch", "minicluster/"+name, "--namespace="+namespace, "--type=merge", "--patch="+string(text))
-	require.NoError(t, err)
+	fixtureIn(t, kube, namespace).Patch(name, map[string]any{"spec": spec})
 }
 
 func draining(t *testing.T, kube *node.Node, namespace, name, message string) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
-		mc := getMiniCluster(ctx, t, kube, namespace, name)
-		for _, c := range mc.Status.Conditions {
-			if c.Type == v1alpha2.ConditionProgressing && c.Reason == v1alpha2.ReasonDraining && strings.Contains(c.Message, message) {
-				return true, nil
-			}
-		}
-		return false, nil
-	})
-	if err != nil {
-		t.Fatalf("waiting for a drain, %q: %v\n%s", message, err, report(t, kube, namespace))
-	}
+	fixtureIn(t, kube, namespace).WaitFor(name, user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonDraining, message))
 }
 
 func hasEvent(t *testing.T, kube *node.Node, namespace, name, reason string) bool {
@@ -54,7 +38,7 @@ func hasEvent(t *testing.T, kube *node.Node, namespace, name, reason string) boo
 
 func gone(t *testing.T, kube *node.Node, namespace, name string, left int) []corev1.Pod {
 	t.Helper()
-	return eventuallyPods(t, kube, namespace, selector(name), drainPatience, func(pods []corev1.Pod) bool { return len(pods) == left })
+	return eventuallyPods(t, kube, namespace, user.Selector(name), drainPatience, func(pods []corev1.Pod) bool { return len(pods) == left })
 }
 
 // TestShrinkInOrder has ranks drained before their pods go.
@@ -96,13 +80,13 @@ func TestShrinkInOrder(t *testing.T) {
 	})
 	t.Run("growth gives ranks back, and not an administrator's", func(t *testing.T) {
 		scale(t, kube, namespace, name, 4)
-		eventuallyPods(t, kube, namespace, selector(name), readyPatience, areReady(4))
+		eventuallyPods(t, kube, namespace, user.Selector(name), readyPatience, areReady(4))
 		eventuallyNodes(t, kube, lead, "free", 4)
 		flux(t, kube, lead, "resource", "drain", "3", "fan")
 		scale(t, kube, namespace, name, 3)
 		gone(t, kube, namespace, name, 3)
 		scale(t, kube, namespace, name, 4)
-		eventuallyPods(t, kube, namespace, selector(name), readyPatience, areReady(4))
+		eventuallyPods(t, kube, namespace, user.Selector(name), readyPatience, areReady(4))
 		drained := flux(t, kube, lead, "resource", "drain")
 		assert.Contains(t, drained, "fan")
 		assert.NotContains(t, drained, "scale-down")

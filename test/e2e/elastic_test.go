@@ -19,6 +19,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // exampleImage is the image that the examples name, as the tutorials do.
@@ -58,7 +59,7 @@ func TestApplicationScalesItself(t *testing.T) {
 	mc := eventuallyCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionComplete, metav1.ConditionTrue, "Complete")
 	t.Logf("2, 4 and 3 pods in %.2f s", time.Since(begin).Seconds())
 	assert.EqualValues(t, 3, *mc.Spec.Size)
-	pods, err := listPods(t.Context(), kube, namespace, selector("flux-sample"))
+	pods, err := user.ListPods(t.Context(), kube.Client(), namespace, user.Selector("flux-sample"))
 	require.NoError(t, err)
 	require.NotEmpty(t, pods)
 	log, err := kube.Logs(t.Context(), namespace, pods[0].Name, "")
@@ -102,8 +103,8 @@ func TestRightsOfAnApplication(t *testing.T) {
 	documents = strings.ReplaceAll(documents, "size: 2\n", "size: 2\n  interactive: true\n")
 	apply(t, kube, namespace, documents)
 	apply(t, kube, namespace, interactive("neighbour", 1)+"  network: {headlessName: neighbour}\n")
-	pods := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(2))
-	eventuallyPods(t, kube, namespace, selector("neighbour"), readyPatience, areReady(1))
+	pods := eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(2))
+	eventuallyPods(t, kube, namespace, user.Selector("neighbour"), readyPatience, areReady(1))
 
 	base := "/apis/flux-framework.org/v1alpha1/namespaces/" + namespace + "/miniclusters"
 	const size = `{"spec":{"size":4}}`
@@ -124,7 +125,7 @@ func TestRightsOfAnApplication(t *testing.T) {
 	} {
 		assert.Equal(t, tc.want, ask(t, kube, pods[1], tc.method, tc.path, tc.patch), "%s %s", tc.method, tc.path)
 	}
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(4))
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(4))
 	assert.EqualValues(t, 1, *getMiniCluster(t.Context(), t, kube, namespace, "neighbour").Spec.Size)
 }
 
@@ -149,7 +150,7 @@ func TestTutorialConsole(t *testing.T) {
 			documents := strings.NewReplacer(exampleImage, fluxImage, "namespace: flux-operator", "namespace: "+namespace).Replace(string(text))
 			for _, step := range tutorial.steps {
 				apply(t, kube, namespace, regexp.MustCompile(`(?m)^  size: \d+$`).ReplaceAllString(documents, fmt.Sprintf("  size: %d", step.size)))
-				pods := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(step.size))
+				pods := eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(step.size))
 				want := []string{
 					fmt.Sprintf("free %d %s", step.size, step.free),
 					"allocated 0",

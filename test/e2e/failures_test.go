@@ -3,23 +3,20 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // command is a MiniCluster of one pod more than needed that runs a command, with more lines for its spec.
@@ -56,13 +53,6 @@ func message(mc *v1alpha2.MiniCluster, condition string) string {
 	return ""
 }
 
-func getJob(t *testing.T, kube *node.Node, namespace, name string) *batchv1.Job {
-	t.Helper()
-	job, err := kube.Client().BatchV1().Jobs(namespace).Get(t.Context(), name, metav1.GetOptions{})
-	require.NoError(t, err)
-	return job
-}
-
 // evict asks for a pod to go, as kubectl drain does.
 func evict(t *testing.T, kube *node.Node, pod corev1.Pod) {
 	t.Helper()
@@ -73,7 +63,7 @@ func evict(t *testing.T, kube *node.Node, pod corev1.Pod) {
 // eventuallyNew waits until so many pods are ready, none of which is one of these.
 func eventuallyNew(t *testing.T, kube *node.Node, namespace, name string, size int, old ...corev1.Pod) []corev1.Pod {
 	t.Helper()
-	return eventuallyPods(t, kube, namespace, selector(name), readyPatience, func(pods []corev1.Pod) bool {
+	return eventuallyPods(t, kube, namespace, user.Selector(name), readyPatience, func(pods []corev1.Pod) bool {
 		ready := 0
 		for i := range pods {
 			for _, o := range old {
@@ -110,11 +100,11 @@ func TestFalse(t *testing.T) {
 	t.Logf("Failed %.2f s after it was applied (7 s on an idle machine)", took.Seconds())
 	mc := getMiniCluster(t.Context(), t, kube, namespace, "failing")
 	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "(index 0, the lead) ended with exit code 1; see `kubectl logs failing-0-")
-	pods, err := listPods(t.Context(), kube, namespace, selector("failing"))
+	pods, err := user.ListPods(t.Context(), kube.Client(), namespace, user.Selector("failing"))
 	require.NoError(t, err)
 	leads := 0
 	for i := range pods {
-		if indexOf(pods[i]) == 0 {
+		if user.IndexOf(pods[i]) == 0 {
 			leads++
 		}
 	}
@@ -169,7 +159,7 @@ spec:
 `, fluxImage))
 	awaitCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionReady)
 	scale(t, kube, namespace, "flux-sample", 4)
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 4 })
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 4 })
 
 	begin := time.Now()
 	evict(t, kube, pods[0])
@@ -185,7 +175,7 @@ spec:
 	awaitCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionReady)
 	t.Logf("4 pods are ready again %.2f s after all were evicted, the lead for the second time", time.Since(begin).Seconds())
 	eventuallyNodes(t, kube, last[0], "free", 4)
-	job := getJob(t, kube, namespace, "flux-sample")
+	job := fixtureIn(t, kube, namespace).Job("flux-sample")
 	assert.Empty(t, job.Status.CompletedIndexes, "no index completes")
 	assert.Zero(t, job.Status.Failed, "five evictions are not counted")
 	mc := getMiniCluster(t.Context(), t, kube, namespace, "flux-sample")
@@ -260,7 +250,7 @@ func TestSuspension(t *testing.T) {
 	}
 	suspend(true)
 	awaitCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionSuspended)
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, func(pods []corev1.Pod) bool { return len(alive(pods)) == 0 })
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, func(pods []corev1.Pod) bool { return len(alive(pods)) == 0 })
 	mc := getMiniCluster(t.Context(), t, kube, namespace, "flux-sample")
 	assert.False(t, meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady))
 
@@ -297,14 +287,14 @@ spec:
 	for size := 2; size <= 4; size++ {
 		scale(t, kube, namespace, "flux-sample", size)
 	}
-	pods := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(4))
+	pods := eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(4))
 	eventuallyNodes(t, kube, pods[0], "free", 4)
 	restart("status", "--timeout=60s")
 	require.Eventually(t, func() bool {
 		mc := getMiniCluster(context.WithoutCancel(t.Context()), t, kube, namespace, "flux-sample")
 		return mc.Status.ObservedGeneration == mc.Generation && mc.Status.ReadySize == 4 && meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady)
 	}, readyPatience, 10*pollInterval)
-	assert.Equal(t, "4", getJob(t, kube, namespace, "flux-sample").Annotations[v1alpha2.AnnotationAppliedSize])
+	assert.Equal(t, "4", fixtureIn(t, kube, namespace).Job("flux-sample").Annotations[v1alpha2.AnnotationAppliedSize])
 }
 
 // TestFollowerWithoutLead: why a follower does not join is what its agent found out in the pod.
@@ -344,17 +334,12 @@ spec:
     - image: %[3]s
 `, tc.name, tc.connect, fluxImage))
 	}
+	f := fixtureIn(t, kube, namespace)
+	f.Patience = 2 * readyPatience
 	for _, tc := range cases {
-		var said string
-		err := wait.PollUntilContextTimeout(t.Context(), pollInterval, 2*readyPatience, true, func(ctx context.Context) (bool, error) {
-			mc := getMiniCluster(ctx, t, kube, namespace, tc.name)
-			said = message(mc, v1alpha2.ConditionProgressing)
-			c := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
-			// A lead that takes long is named before its follower is.
-			return c != nil && c.Reason == tc.reason && strings.Contains(said, "pod "+tc.name+"-1-") &&
-				!slices.ContainsFunc(tc.parts, func(part string) bool { return !strings.Contains(said, part) }), nil
-		})
-		require.NoError(t, err, "%s is not said of %s, but: %s", tc.parts, tc.name, said)
+		// A lead that takes long is named before its follower is.
+		mc := f.WaitFor(tc.name, user.HasReason(v1alpha2.ConditionProgressing, tc.reason, append(tc.parts, "pod "+tc.name+"-1-")...))
+		said := message(mc, v1alpha2.ConditionProgressing)
 		t.Logf("%.1f s after it was applied: %s", time.Since(begin).Seconds(), said)
 	}
 }

@@ -5,18 +5,16 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const pollInterval = 50 * time.Millisecond
@@ -24,8 +22,7 @@ const pollInterval = 50 * time.Millisecond
 // apply applies documents as a user does.
 func apply(t *testing.T, kube *node.Node, namespace, documents string) {
 	t.Helper()
-	_, err := kube.KubectlInput(t.Context(), strings.NewReader(documents), "apply", "--namespace="+namespace, "--filename=-")
-	require.NoError(t, err)
+	fixtureIn(t, kube, namespace).Apply(documents)
 }
 
 // deleteDocuments deletes what was applied, and waits until it has gone. It may be called when the test has ended.
@@ -38,40 +35,24 @@ func deleteDocuments(t *testing.T, kube *node.Node, documents string) {
 	}
 }
 
-// listPods returns pods in the order of their indexes, also those that are being stopped.
-func listPods(ctx context.Context, kube *node.Node, namespace, selector string) ([]corev1.Pod, error) {
-	list, err := kube.Client().CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(list.Items, func(a, b corev1.Pod) int { return indexOf(a) - indexOf(b) })
-	return list.Items, nil
+// fixtureIn waits in a namespace for as long as a MiniCluster may take.
+func fixtureIn(t *testing.T, kube *node.Node, namespace string) *user.Fixture {
+	t.Helper()
+	f := user.FixtureIn(t, kube.Cluster, namespace)
+	f.Interval, f.Patience = pollInterval, readyPatience
+	f.Report = func() string { return report(t, kube, namespace) }
+	return f
 }
 
-func indexOf(pod corev1.Pod) int {
-	index, err := strconv.Atoi(pod.Labels[batchv1.JobCompletionIndexAnnotation])
-	if err != nil {
-		return -1
-	}
-	return index
-}
-
-// eventuallyPods waits until the pods are as they should be.
+// eventuallyPods waits until pods, in the order of their indexes, are as they should be.
 func eventuallyPods(t *testing.T, kube *node.Node, namespace, selector string, patience time.Duration, done func([]corev1.Pod) bool) []corev1.Pod {
 	t.Helper()
-	var pods []corev1.Pod
-	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, patience, true, func(ctx context.Context) (bool, error) {
-		var err error
-		pods, err = listPods(ctx, kube, namespace, selector)
-		return err == nil && done(pods), err
-	})
-	if err != nil {
-		t.Fatalf("waiting for the pods %s: %v\n%s", selector, err, report(t, kube, namespace))
-	}
-	return pods
+	f := fixtureIn(t, kube, namespace)
+	f.Patience = patience
+	return f.WaitForPods(selector, done)
 }
 
-// report is what there is to know about a namespace in which something did not happen.
+// report describes a namespace in which something did not happen.
 func report(t *testing.T, kube *node.Node, namespace string) string {
 	t.Helper()
 	// The test's own context may have ended.
@@ -102,7 +83,7 @@ func report(t *testing.T, kube *node.Node, namespace string) string {
 	return report.String()
 }
 
-// areReady tells whether there are so many pods, and all of them are ready.
+// areReady reports whether there are so many pods, and all of them are ready.
 func areReady(number int) func([]corev1.Pod) bool {
 	return func(pods []corev1.Pod) bool {
 		return len(pods) == number && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return !isReady(pod) })

@@ -24,6 +24,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
 	"minicluster.internal/operator/test/framework/promserver"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const (
@@ -92,7 +93,7 @@ func metricsReplaced(ctx context.Context, kube *node.Node) error {
 		return fmt.Errorf("replacing the metrics API server: %w", err)
 	}
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
-		pods, err := listPods(ctx, kube, systemNamespace, "app.kubernetes.io/name=minicluster-metrics")
+		pods, err := user.ListPods(ctx, kube.Client(), systemNamespace, "app.kubernetes.io/name=minicluster-metrics")
 		return err == nil && len(pods) == 2, nil
 	})
 	if err != nil {
@@ -125,7 +126,7 @@ func TestHTTPRequests(t *testing.T) {
 	_, err = kube.Kubectl(t.Context(), "delete", "pod", "load", "--now", "--wait=false")
 	require.NoError(t, err)
 	eventuallyPods(t, kube, metav1.NamespaceDefault, application, autoscalePatience, areReady(2))
-	eventuallyPods(t, kube, metav1.NamespaceDefault, selector("workers"), autoscalePatience, areReady(1))
+	eventuallyPods(t, kube, metav1.NamespaceDefault, user.Selector("workers"), autoscalePatience, areReady(1))
 	t.Logf("2 pods and 1 are left %.1f s after the load ended", time.Since(ended).Seconds())
 }
 
@@ -181,7 +182,7 @@ func (e *httpExample) play(one typed) {
 		e.run(one)
 	case begins("kubectl apply -f hpa.yaml -f minicluster.yaml -f hpa-minicluster.yaml"):
 		e.run(one)
-		eventuallyPods(e.T, e.kube, metav1.NamespaceDefault, selector("workers"), readyPatience, areReady(1))
+		eventuallyPods(e.T, e.kube, metav1.NamespaceDefault, user.Selector("workers"), readyPatience, areReady(1))
 		eventuallyPods(e.T, e.kube, metav1.NamespaceDefault, application, hpaPatience, areReady(2))
 		e.done = append(e.done, "autoscalers")
 	case begins("kubectl run load --image=" + loadImage + " "):
@@ -265,7 +266,7 @@ func (e *httpExample) watch(one typed) {
 		return func(pods []corev1.Pod) bool { return len(pods) > than && areReady(len(pods))(pods) }
 	}
 	pods := eventuallyPods(e.T, e.kube, metav1.NamespaceDefault, application, hpaPatience, more(2))
-	workers := eventuallyPods(e.T, e.kube, metav1.NamespaceDefault, selector("workers"), hpaPatience, more(1))
+	workers := eventuallyPods(e.T, e.kube, metav1.NamespaceDefault, user.Selector("workers"), hpaPatience, more(1))
 	e.Logf("%d pods and %d are ready %.1f s after the load began", len(pods), len(workers), time.Since(begin).Seconds())
 }
 

@@ -1,6 +1,6 @@
-// Package e2e tests the product as a cluster has it: the controller as a Deployment from its own image, with its own
-// rights, and MiniClusters whose pods really run on a real node, with Services and DNS. Where there is no real Flux, a
-// program of ours takes its place: test/framework/fakeflux.
+// Package e2e tests the product as it is installed in a cluster: the controller is a Deployment with its own image and
+// rights, and the pods of MiniClusters run on a real node, with Services and DNS. Where there is no real Flux,
+// test/framework/fakeflux replaces it.
 package e2e
 
 import (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // hpaPatience is some periods of the autoscaler (15 s), on a busy machine.
@@ -79,18 +80,15 @@ func metricOf(ctx context.Context, kube *node.Node, namespace, metric string) (s
 
 func eventuallyMetric(t *testing.T, kube *node.Node, namespace, metric, want string) {
 	t.Helper()
-	var got string
-	var problem error
-	err := wait.PollUntilContextTimeout(t.Context(), 10*pollInterval, hpaPatience, true, func(ctx context.Context) (bool, error) {
-		value, err := metricOf(ctx, kube, namespace, metric)
-		if ctx.Err() == nil {
-			got, problem = value, err
+	f := fixtureIn(t, kube, namespace)
+	f.Interval, f.Patience = 10*pollInterval, hpaPatience
+	f.Eventually(metric+" is "+want, func(ctx context.Context) (string, error) {
+		got, err := metricOf(ctx, kube, namespace, metric)
+		if got == want {
+			return "", err
 		}
-		return err == nil && got == want, nil
+		return "it is " + strconv.Quote(got), err
 	})
-	if err != nil {
-		t.Fatalf("%s of %s is %q (%v), not %s: %v\n%s", metric, namespace, got, problem, want, err, report(t, kube, namespace))
-	}
 }
 
 // TestScaleOnTheQueue: two MiniClusters, each with an autoscaler, get the pods that
@@ -112,9 +110,9 @@ func TestScaleOnTheQueue(t *testing.T) {
 	for range 9 {
 		flux(t, kube, other, "submit", "-N1", "sleep", "600")
 	}
-	eventuallyPods(t, kube, first, selector("flux-sample"), hpaPatience, areReady(4))
+	eventuallyPods(t, kube, first, user.Selector("flux-sample"), hpaPatience, areReady(4))
 	t.Logf("4 pods are ready %.1f s after 4 jobs were submitted", time.Since(begin).Seconds())
-	pods := eventuallyPods(t, kube, second, selector("flux-sample"), hpaPatience, areReady(3))
+	pods := eventuallyPods(t, kube, second, user.Selector("flux-sample"), hpaPatience, areReady(3))
 	value, err := metricOf(t.Context(), kube, second, "size_demanded")
 	require.NoError(t, err)
 	assert.Equal(t, "3", value, "not more than there may be")
@@ -128,10 +126,10 @@ func TestScaleOnTheQueue(t *testing.T) {
 	value, err = metricOf(t.Context(), kube, first, "job_result_failed_count")
 	require.NoError(t, err)
 	assert.Equal(t, "0", value, "no job was killed by shrinking")
-	eventuallyPods(t, kube, first, selector("flux-sample"), hpaPatience, areReady(1))
+	eventuallyPods(t, kube, first, user.Selector("flux-sample"), hpaPatience, areReady(1))
 	t.Logf("1 pod is left %.1f s after the last job was seen to have ended", time.Since(ended).Seconds())
 	// The jobs of the lost lead are gone with it.
-	eventuallyPods(t, kube, second, selector("flux-sample"), hpaPatience, areReady(1))
+	eventuallyPods(t, kube, second, user.Selector("flux-sample"), hpaPatience, areReady(1))
 	eventuallyMetric(t, kube, second, "size_demanded", "1") // not less than there may be
 	eventuallyMetric(t, kube, second, "job_queue_state_run_count", "0")
 }
@@ -147,13 +145,13 @@ func TestHighestRank(t *testing.T) {
 
 	flux(t, kube, lead, "submit", "-N8", "sleep", "3")
 	job := strings.TrimSpace(flux(t, kube, lead, "submit", "-N1", "--requires=rank:7", "sleep", "45"))
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), hpaPatience, areReady(8))
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), hpaPatience, areReady(8))
 	begin := time.Now()
 	flux(t, kube, lead, "job", "wait-event", "--quiet", job, "clean")
 	ended := time.Now()
 	t.Logf("the job ended %.1f s after 8 pods were ready", ended.Sub(begin).Seconds())
 	assert.Equal(t, "COMPLETED 0 7", strings.TrimSpace(flux(t, kube, lead, "jobs", "-no", "{status} {returncode} {ranks}", job)))
-	eventuallyPods(t, kube, namespace, selector("flux-sample"), hpaPatience, areReady(1))
+	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), hpaPatience, areReady(1))
 	t.Logf("1 pod is left %.1f s after the job ended", time.Since(ended).Seconds())
 	assert.Equal(t, []int32{1, 8, 1}, sizes(), "what the Job was given")
 }

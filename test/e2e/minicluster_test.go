@@ -14,12 +14,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/pkg/generated/clientset/versioned"
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const (
@@ -61,9 +60,7 @@ func eventuallyNodes(t *testing.T, kube *node.Node, lead corev1.Pod, state strin
 
 func getMiniCluster(ctx context.Context, t *testing.T, kube *node.Node, namespace, name string) *v1alpha2.MiniCluster {
 	t.Helper()
-	client, err := versioned.NewForConfig(kube.Config())
-	require.NoError(t, err)
-	mc, err := client.FluxFrameworkV1alpha2().MiniClusters(namespace).Get(ctx, name, metav1.GetOptions{})
+	mc, err := user.In(t, kube.Cluster, namespace).MiniClusters().Get(ctx, name, metav1.GetOptions{})
 	require.NoError(t, err)
 	return mc
 }
@@ -71,16 +68,7 @@ func getMiniCluster(ctx context.Context, t *testing.T, kube *node.Node, namespac
 // eventuallyCondition waits until a MiniCluster has a condition with a status and a reason, which is about its current spec.
 func eventuallyCondition(t *testing.T, kube *node.Node, namespace, name, condition string, status metav1.ConditionStatus, reason string) *v1alpha2.MiniCluster {
 	t.Helper()
-	var mc *v1alpha2.MiniCluster
-	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
-		mc = getMiniCluster(ctx, t, kube, namespace, name)
-		c := meta.FindStatusCondition(mc.Status.Conditions, condition)
-		return c != nil && c.Status == status && c.Reason == reason && mc.Status.ObservedGeneration == mc.Generation, nil
-	})
-	if err != nil {
-		t.Fatalf("waiting for %s=%s (%s): %v\n%s", condition, status, reason, err, report(t, kube, namespace))
-	}
-	return mc
+	return fixtureIn(t, kube, namespace).WaitFor(name, user.Has(condition, status, reason))
 }
 
 // start applies a document with one MiniCluster and returns its pods once all of them are ready.
@@ -88,12 +76,10 @@ func start(t *testing.T, kube *node.Node, namespace, name string, size int, docu
 	t.Helper()
 	begin := time.Now()
 	apply(t, kube, namespace, document)
-	pods := eventuallyPods(t, kube, namespace, selector(name), readyPatience, areReady(size))
+	pods := eventuallyPods(t, kube, namespace, user.Selector(name), readyPatience, areReady(size))
 	t.Logf("%s: %d pods are ready %.2f s after it was applied", name, size, time.Since(begin).Seconds())
 	return pods
 }
-
-func selector(name string) string { return "hpa-selector=" + name }
 
 func scale(t *testing.T, kube *node.Node, namespace, name string, size int) {
 	t.Helper()
@@ -140,7 +126,7 @@ func TestLife(t *testing.T) {
 	t.Run("shrink", func(t *testing.T) {
 		begin := time.Now()
 		scale(t, kube, namespace, "flux-sample", 3)
-		left := eventuallyPods(t, kube, namespace, selector("flux-sample"), shrinkPatience, func(pods []corev1.Pod) bool { return len(pods) == 3 })
+		left := eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), shrinkPatience, func(pods []corev1.Pod) bool { return len(pods) == 3 })
 		t.Logf("the pod was gone %.2f s after the size was written", time.Since(begin).Seconds())
 		assert.LessOrEqual(t, time.Since(begin), shrinkPatience)
 		assertSamePods(t, pods[:3], left)
@@ -151,7 +137,7 @@ func TestLife(t *testing.T) {
 	t.Run("grow", func(t *testing.T) {
 		begin := time.Now()
 		scale(t, kube, namespace, "flux-sample", 4)
-		again := eventuallyPods(t, kube, namespace, selector("flux-sample"), readyPatience, areReady(4))
+		again := eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(4))
 		t.Logf("the pod was ready %.2f s after the size was written", time.Since(begin).Seconds())
 		assertSamePods(t, pods[:3], again[:3])
 		assert.NotEqual(t, pods[3].UID, again[3].UID)
@@ -198,7 +184,7 @@ spec:
       command: %s
 `, fluxImage, quoted))
 	eventuallyCondition(t, kube, namespace, "hello", v1alpha2.ConditionComplete, metav1.ConditionTrue, "Complete")
-	pods, err := listPods(t.Context(), kube, namespace, selector("hello"))
+	pods, err := user.ListPods(t.Context(), kube.Client(), namespace, user.Selector("hello"))
 	require.NoError(t, err)
 	require.NotEmpty(t, pods)
 	log, err := kube.Logs(t.Context(), namespace, pods[0].Name, "")
@@ -235,7 +221,7 @@ func TestTwoMiniClusters(t *testing.T) {
 	apply(t, kube, namespace, interactive("one", 2)+"---"+interactive("two", 2))
 	clusters := map[string][]corev1.Pod{}
 	for _, name := range []string{"one", "two"} {
-		clusters[name] = eventuallyPods(t, kube, namespace, selector(name), readyPatience, areReady(2))
+		clusters[name] = eventuallyPods(t, kube, namespace, user.Selector(name), readyPatience, areReady(2))
 	}
 	for name, pods := range clusters {
 		for index := range 2 {
@@ -249,7 +235,7 @@ func TestTwoMiniClusters(t *testing.T) {
 
 	_, err := kube.Kubectl(t.Context(), "delete", "minicluster", "one", "--namespace="+namespace)
 	require.NoError(t, err)
-	eventuallyPods(t, kube, namespace, selector("one"), readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 0 })
+	eventuallyPods(t, kube, namespace, user.Selector("one"), readyPatience, func(pods []corev1.Pod) bool { return len(pods) == 0 })
 	host := fmt.Sprintf("two-1.flux-service.%s.svc.cluster.local", namespace)
 	eventuallyResolves(t, kube, clusters["two"][0], host, clusters["two"][1].Status.PodIP)
 }

@@ -24,6 +24,7 @@ import (
 	"minicluster.internal/operator/test/framework/node"
 	"minicluster.internal/operator/test/framework/promserver"
 	"minicluster.internal/operator/test/framework/shippedqueries"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // startPrometheus starts a Prometheus where pods can be reached, with the configuration that we ship, for the pods of
@@ -34,7 +35,7 @@ func startPrometheus(t *testing.T, kube *node.Node, root, namespace string) *pro
 	require.NoError(t, err)
 	var pods []corev1.Pod
 	for _, from := range []string{systemNamespace, namespace} {
-		some, err := listPods(t.Context(), kube, from, "")
+		some, err := user.ListPods(t.Context(), kube.Client(), from, "")
 		require.NoError(t, err)
 		pods = append(pods, some...)
 	}

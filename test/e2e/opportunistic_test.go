@@ -19,6 +19,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const (
@@ -83,7 +84,7 @@ func TestGivingWay(t *testing.T) {
 	settle := func(paying int) []corev1.Pod {
 		t.Helper()
 		size := slots - 1 - paying
-		return eventuallyPods(t, kube, namespace, selector("filler"), hpaPatience, func(pods []corev1.Pod) bool {
+		return eventuallyPods(t, kube, namespace, user.Selector("filler"), hpaPatience, func(pods []corev1.Pod) bool {
 			return areReady(size)(pods) && *getMiniCluster(t.Context(), t, kube, namespace, "filler").Spec.Size == int32(size)
 		})
 	}
@@ -126,15 +127,15 @@ func TestGivingWay(t *testing.T) {
 	assert.LessOrEqual(t, took, besideOthers*shrinkPatience)
 	begin := time.Now()
 	// As many are there for a moment without it: the size follows, and the highest two go one after the other.
-	after := alive(eventuallyPods(t, kube, namespace, selector("filler"), hpaPatience, func(pods []corev1.Pod) bool {
+	after := alive(eventuallyPods(t, kube, namespace, user.Selector("filler"), hpaPatience, func(pods []corev1.Pod) bool {
 		left := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodFailed })
-		return areReady(slots-1-2)(left) && indexOf(left[1]) == 1 && left[1].UID != before[1].UID
+		return areReady(slots-1-2)(left) && user.IndexOf(left[1]) == 1 && left[1].UID != before[1].UID
 	}))
 	t.Logf("the preempted pod was back %.1f s later", time.Since(begin).Seconds())
 	assertSamePods(t, slices.Concat(before[:1], before[2:5]), slices.Concat(after[:1], after[2:]))
 	eventuallyNodes(t, kube, lead, "free", 4)
 	eventuallyNodes(t, kube, lead, "allocated", 1)
-	job := getJob(t, kube, namespace, "filler")
+	job := fixtureIn(t, kube, namespace).Job("filler")
 	assert.Zero(t, job.Status.Failed, "preemption is not counted")
 	assert.Empty(t, message(getMiniCluster(t.Context(), t, kube, namespace, "filler"), v1alpha2.ConditionFailed))
 	execute(t, kube, lead, "touch", "/tmp/end")

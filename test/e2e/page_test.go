@@ -21,6 +21,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/process"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const pages = "/apis/page.flux-framework.org/v1alpha1/"
@@ -112,7 +113,7 @@ func TestPage(t *testing.T) {
 		assert.NotEmpty(t, ofCluster[metric], metric)
 	}
 	assert.Equal(t, "1", ofCluster["nodes"])
-	servers, err := listPods(t.Context(), kube, systemNamespace, "app.kubernetes.io/name=minicluster-metrics")
+	servers, err := user.ListPods(t.Context(), kube.Client(), systemNamespace, "app.kubernetes.io/name=minicluster-metrics")
 	require.NoError(t, err)
 	replica := regexp.MustCompile(`history since \d\d:\d\d in replica (\S+?)<`).FindStringSubmatch(page)
 	require.NotNil(t, replica, page)

@@ -14,6 +14,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/node"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // certificatesOf are those of a MiniCluster's Secret, which only the controller reads.
@@ -32,8 +33,8 @@ func TestOnlyTheControllerDrains(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	apply(t, kube, namespace, interactive("guarded", 2)+"---"+interactive("neighbour", 1))
-	pods := eventuallyPods(t, kube, namespace, selector("guarded"), readyPatience, areReady(2))
-	user := eventuallyPods(t, kube, namespace, selector("neighbour"), readyPatience, areReady(1))[0]
+	pods := eventuallyPods(t, kube, namespace, user.Selector("guarded"), readyPatience, areReady(2))
+	user := eventuallyPods(t, kube, namespace, user.Selector("neighbour"), readyPatience, areReady(1))[0]
 	lead := pods[0]
 	eventuallyNodes(t, kube, lead, "free", 2)
 

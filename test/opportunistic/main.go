@@ -1,5 +1,5 @@
-// opportunistic applies the same load to two equal halves of a cluster of simulated nodes. In one half a
-// Deployment with the HorizontalPodAutoscaler of the tutorial uses the remaining capacity, in the other a
+// Command opportunistic applies the same load to two equal halves of a cluster of simulated nodes. In one half
+// a Deployment with the HorizontalPodAutoscaler of the tutorial uses the remaining capacity, in the other a
 // MiniCluster with that of examples/opportunistic. The program writes a table and a plot, and fails if the
 // MiniCluster does not meet its requirements. docs/opportunistic.md shows the result.
 package main

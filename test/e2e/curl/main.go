@@ -1,5 +1,6 @@
-// The command curl takes the place of curl in the image of the tests, which is made without any distribution's packages:
-// the few options that the examples and tests use, with their long names.
+// Command curl replaces curl in the image of the end-to-end tests, which has no packages of a distribution. It has the
+// options that the examples and tests use, with their long names. Another option is added when an example needs it, and
+// must behave as that of curl does.
 package main
 
 import (

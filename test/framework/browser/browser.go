@@ -1,5 +1,5 @@
-// Package browser drives the Chromium that is installed, for tests of what people see. It
-// speaks WebDriver with chromedriver, which is JSON over HTTP.
+// Package browser controls the installed Chromium, for tests of web pages. It speaks WebDriver, which is JSON over HTTP,
+// with chromedriver. It knows nothing of the page under test.
 package browser
 
 import (

@@ -1,4 +1,5 @@
-// Package golden compares what a test made with files in testdata. `go test -update` writes them again.
+// Package golden compares the output of a test with a file in testdata. The flag -update of go test writes the files.
+// Whoever updates them has to read the difference.
 package golden
 
 import (

@@ -1,7 +1,9 @@
-// Package promserver starts a Prometheus on this machine for tests, the one that is installed:
+// Package promserver starts the installed Prometheus for tests:
 //
-//	server := prometheus.Start(t, prometheus.Options{Config: prometheus.Static(time.Second, "127.0.0.1:8080")})
+//	server := promserver.Start(t, promserver.Options{Config: promserver.Static(time.Second, "127.0.0.1:8080")})
 //	server.Eventually(t, `up{job="test"}`, 1)
+//
+// It knows nothing of the project's metrics; package shippedqueries does.
 package promserver
 
 import (

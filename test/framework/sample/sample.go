@@ -1,4 +1,5 @@
-// Package sample makes the MiniClusters and Jobs that unit tests start from.
+// Package sample has the MiniClusters and Jobs that unit tests start from. They are the smallest valid ones; a test adds
+// what it is about.
 package sample
 
 import (

@@ -14,7 +14,7 @@ import (
 // Check returns what a MiniCluster lacks, "" for nothing.
 type Check func(*v1alpha2.MiniCluster) string
 
-// WaitFor waits until a MiniCluster passes all checks.
+// WaitFor waits until a MiniCluster passes all checks, with a status of its current spec.
 func (f *Fixture) WaitFor(name string, checks ...Check) *v1alpha2.MiniCluster {
 	f.Helper()
 	var mc *v1alpha2.MiniCluster
@@ -22,6 +22,9 @@ func (f *Fixture) WaitFor(name string, checks ...Check) *v1alpha2.MiniCluster {
 		var err error
 		if mc, err = f.MiniClusters().Get(ctx, name, metav1.GetOptions{}); err != nil {
 			return "", err
+		}
+		if got := mc.Status.ObservedGeneration; got != mc.Generation {
+			return fmt.Sprintf("observed generation %d of %d", got, mc.Generation), nil
 		}
 		for _, check := range checks {
 			if lack := check(mc); lack != "" {
@@ -33,23 +36,32 @@ func (f *Fixture) WaitFor(name string, checks ...Check) *v1alpha2.MiniCluster {
 	return mc
 }
 
-// Sizes checks that the status is of the latest generation and has these sizes.
+// Sizes checks the sizes of the status.
 func Sizes(size, ready int32) Check {
 	return func(mc *v1alpha2.MiniCluster) string {
-		if s := mc.Status; s.Size != size || s.ReadySize != ready || s.ObservedGeneration != mc.Generation {
-			return fmt.Sprintf("size %d, ready %d, generation %d of %d", s.Size, s.ReadySize, s.ObservedGeneration, mc.Generation)
+		if s := mc.Status; s.Size != size || s.ReadySize != ready {
+			return fmt.Sprintf("size %d, ready %d", s.Size, s.ReadySize)
 		}
 		return ""
 	}
 }
 
-// Ready checks that all pods of a size are ready.
-func Ready(size int32) Check {
+// Ready checks that all pods of a size are ready. It reads the Job too, which can be newer than the status and have another
+// size.
+func (f *Fixture) Ready(size int32) Check {
 	return func(mc *v1alpha2.MiniCluster) string {
-		if lack := Sizes(size, size)(mc); lack != "" {
-			return lack
+		for _, check := range []Check{
+			Sizes(size, size), Has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonReady),
+		} {
+			if lack := check(mc); lack != "" {
+				return lack
+			}
 		}
-		return Has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonPodsReady)(mc)
+		lack, err := f.JobHas(f.Context(), mc.Name, size)
+		if err != nil {
+			return err.Error()
+		}
+		return lack
 	}
 }
 

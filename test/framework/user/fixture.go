@@ -71,7 +71,7 @@ func (f *Fixture) Create(name string, size int32, mods ...func(*v1alpha2.MiniClu
 func (f *Fixture) CreateReady(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	f.Helper()
 	f.Create(name, size, mods...)
-	return f.WaitFor(name, Ready(size))
+	return f.WaitFor(name, f.Ready(size))
 }
 
 // SetSize writes spec.size.

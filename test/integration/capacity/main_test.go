@@ -1,5 +1,5 @@
-// Package capacity_test counts what is free on simulated nodes, and has a MiniCluster fill it: with the real scheduler
-// and autoscaler, and the controller and the metrics API server with their own rights.
+// Package capacity_test computes the free capacity of simulated nodes and lets a MiniCluster fill it. The scheduler and
+// the autoscaler are real; the controller and the metrics API server run with their own rights.
 package capacity_test
 
 import (

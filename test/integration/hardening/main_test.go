@@ -1,6 +1,5 @@
-// Package hardening_test breaks the controller's requests, watches, process and API
-// server, and checks that it loses, doubles and leaks nothing. Most tests run a
-// controller of their own that sees only the namespace of the test.
+// Package hardening_test breaks the controller's requests, watches, process and API server, and checks that no object is
+// lost, duplicated or left behind. Most tests run their own controller for the namespace of the test.
 package hardening_test
 
 import (

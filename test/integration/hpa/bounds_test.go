@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/framework/user"
 	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // An autoscaler whose bounds are wider than the cluster's: what it asks for beyond them is denied, and the Job never sees

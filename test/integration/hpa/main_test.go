@@ -1,5 +1,5 @@
-// Package hpa_test has the real HorizontalPodAutoscaler resize MiniClusters, by what the real metrics-server says that
-// simulated pods use.
+// Package hpa_test lets the real HorizontalPodAutoscaler resize MiniClusters, by the usage of simulated pods that the
+// real metrics-server reports.
 package hpa_test
 
 import (

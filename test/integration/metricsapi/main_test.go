@@ -1,6 +1,5 @@
-// Package metricsapi_test runs the metrics API server, with the rights of its own
-// service account, behind the real aggregator and in front of the real autoscaler. The
-// agents are simulated.
+// Package metricsapi_test runs the metrics API server, with the rights of its service account, behind the real
+// aggregator. The autoscaler is real, and the agents are simulated.
 package metricsapi_test
 
 import (

@@ -1,5 +1,5 @@
-// Package page_test looks at the page of the metrics API server as people do: with the real
-// API server in between, as users who may see more or less, and in a real browser.
+// Package page_test tests the page of the metrics API server through the real API server: with users of different rights,
+// and in a real browser.
 package page_test
 
 import (
@@ -30,7 +30,7 @@ import (
 )
 
 const (
-	root     = "/apis/page.flux-framework.org/v1alpha1/"
+	root = "/apis/page.flux-framework.org/v1alpha1/"
 )
 
 var (

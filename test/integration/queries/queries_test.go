@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	example  = "examples/elasticity/horizontal-autoscaler/prometheus"
+	example = "examples/elasticity/horizontal-autoscaler/prometheus"
 	// pause between requests makes 3.75 a second, which is 7.5 times the 500m of a pod.
 	pause = time.Second * 4 / 15
 )

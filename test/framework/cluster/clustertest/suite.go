@@ -9,6 +9,9 @@
 //		namespace := clustertest.Namespace(t, kube)
 //		...
 //	}
+//
+// All tests of a package share a cluster; a test that stops its control plane gets one of its own, see [Own]. The package
+// knows nothing of MiniClusters; package user does.
 package clustertest
 
 import (

@@ -1,4 +1,3 @@
-// Package contract holds what a program must do to pass for flux, as far as this
-// project relies on it. Its tests run against fakeflux always, and against the
-// real Flux too when there is one on PATH.
+// Package contract tests what this project expects of the program flux. The tests run against fakeflux and, where it is
+// on PATH, against the real Flux. An expectation is added here before fakeflux changes.
 package contract
