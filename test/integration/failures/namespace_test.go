@@ -26,43 +26,43 @@ func TestNamespaceDeletion(t *testing.T) {
 	f := newFixture(t)
 	lasting := func(t *testing.T) *fixture {
 		t.Helper()
-		return &fixture{T: t, cluster: f.cluster, Clients: user.In(t, f.cluster, clustertest.LastingNamespace(t, f.cluster))}
+		return &fixture{user.FixtureIn(t, f.Cluster, clustertest.LastingNamespace(t, f.Cluster))}
 	}
 	ready := func(f *fixture, mods ...func(*v1alpha2.MiniCluster)) {
 		f.Helper()
-		f.Create(f.T, "work", 3, append(mods, user.MaxSize(6))...)
-		f.waitFor("work", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+		f.Create("work", 3, append(mods, user.MaxSize(6))...)
+		f.WaitFor("work", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 	}
 	for name, prepare := range map[string]func(f *fixture){
 		"running": func(f *fixture) { ready(f) },
 		"starting": func(f *fixture) {
-			f.Create(f.T, "work", 3, unready)
+			f.Create("work", 3, unready)
 			f.hasPods("work", 3, 0)
 		},
 		"complete": func(f *fixture) {
 			ready(f)
-			require.NoError(f, f.cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "0").Name, 0))
-			f.waitFor("work", v1alpha2.ConditionComplete, v1alpha2.ReasonComplete)
+			require.NoError(f, f.Cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "0").Name, 0))
+			f.WaitFor("work", user.HasReason(v1alpha2.ConditionComplete, v1alpha2.ReasonComplete))
 		},
 		"failed": func(f *fixture) {
 			ready(f)
-			require.NoError(f, f.cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "0").Name, 3))
-			f.waitFor("work", v1alpha2.ConditionFailed, v1alpha2.ReasonFailed)
+			require.NoError(f, f.Cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "0").Name, 3))
+			f.WaitFor("work", user.HasReason(v1alpha2.ConditionFailed, v1alpha2.ReasonFailed))
 		},
 		"suspended": func(f *fixture) {
 			ready(f)
 			_, err := f.Kube.BatchV1().Jobs(f.Namespace).Patch(f.Context(), "work", types.MergePatchType, []byte(`{"spec":{"suspend":true}}`), metav1.PatchOptions{})
 			require.NoError(f, err)
-			f.waitFor("work", v1alpha2.ConditionReady, v1alpha2.ReasonSuspended)
+			f.WaitFor("work", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonSuspended))
 		},
 		"shrunk": func(f *fixture) {
 			ready(f)
-			f.SetSize(f.T, "work", 1)
-			f.waitFor("work", v1alpha2.ConditionReady, v1alpha2.ReasonReady, "1 of 1")
+			f.SetSize("work", 1)
+			f.WaitFor("work", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady, "1 of 1"))
 		},
 		"a rank is being replaced": func(f *fixture) {
 			ready(f)
-			require.NoError(f, f.cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "1").Name, 143))
+			require.NoError(f, f.Cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "1").Name, 143))
 			f.hasPods("work", 2, 2)
 		},
 	} {
@@ -73,7 +73,7 @@ func TestNamespaceDeletion(t *testing.T) {
 			begin := time.Now()
 			namespaces := f.Kube.CoreV1().Namespaces()
 			require.NoError(t, namespaces.Delete(t.Context(), f.Namespace, metav1.DeleteOptions{}))
-			f.eventually("the end of the namespace", func(ctx context.Context) (string, error) {
+			f.Eventually("the end of the namespace", func(ctx context.Context) (string, error) {
 				namespace, err := namespaces.Get(ctx, f.Namespace, metav1.GetOptions{})
 				if apierrors.IsNotFound(err) {
 					return "", nil
@@ -90,7 +90,7 @@ func TestNamespaceDeletion(t *testing.T) {
 // hasPods waits until a Job has a number of active pods, of which some are ready.
 func (f *fixture) hasPods(name string, active, ready int32) {
 	f.Helper()
-	f.eventually("the pods of "+name, func(ctx context.Context) (string, error) {
+	f.Eventually("the pods of "+name, func(ctx context.Context) (string, error) {
 		job, err := f.Kube.BatchV1().Jobs(f.Namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil || job.Status.Active == active && ptr.Deref(job.Status.Ready, 0) == ready {
 			return "", err
@@ -103,14 +103,14 @@ func (f *fixture) hasPods(name string, active, ready int32) {
 // from 10 s with each failure that it counts, does not take longer each time.
 func TestRankIsReplacedAgainAndAgain(t *testing.T) {
 	f := newFixture(t)
-	f.Create(t, "moved", 2)
-	f.waitFor("moved", v1alpha2.ConditionReady, v1alpha2.ReasonReady)
+	f.Create("moved", 2)
+	f.WaitFor("moved", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 	var took time.Duration
 	for range 4 {
 		pod := f.podOfIndex("moved", "1")
 		begin := time.Now()
 		require.NoError(t, f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}))
-		f.eventually("another pod of the rank", func(context.Context) (string, error) {
+		f.Eventually("another pod of the rank", func(context.Context) (string, error) {
 			for _, other := range f.pods("moved") {
 				if other.Labels["batch.kubernetes.io/job-completion-index"] == "1" && other.UID != pod.UID && other.DeletionTimestamp == nil {
 					return "", nil
@@ -119,7 +119,7 @@ func TestRankIsReplacedAgainAndAgain(t *testing.T) {
 			return "there is none", nil
 		})
 		took = time.Since(begin)
-		f.eventually("its failures to be forgotten", func(context.Context) (string, error) {
+		f.Eventually("its failures to be forgotten", func(context.Context) (string, error) {
 			return f.failuresOf("moved", "1"), nil
 		})
 	}
