@@ -34,7 +34,7 @@ func TestArchive(t *testing.T) {
 	assert.Equal(t, 0, p.run("run"))
 	assert.Contains(t, p.fluxLog(), "-Scontent.restore="+p.path("volume/archive.tar.gz"))
 	assert.Contains(t, p.fluxLog(), "queue start --all")
-	assert.Equal(t, "job\nlater\n", p.read("volume/archive.tar.gz"))
+	assert.Equal(t, "later\n", p.read("volume/archive.tar.gz"), "the program submits its jobs again: those of its first run are canceled")
 	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz.previous"))
 	entries, err := os.ReadDir(p.path("volume"))
 	require.NoError(t, err)
@@ -66,7 +66,7 @@ func TestArchiveIsRestoredOnlyIntoNothing(t *testing.T) {
 				return
 			}
 			assert.Contains(t, p.fluxLog(), "-Scontent.restore="+p.path(test.restore)+" ")
-			assert.NoFileExists(t, p.path("var/lib/flux/content.sqlite"), "it was removed before")
+			assert.NoFileExists(t, p.path("var/lib/flux/content.sqlite"), "it was renamed before")
 			assert.NoFileExists(t, p.path("var/lib/flux", "minicluster.restoring"))
 		})
 	}
@@ -144,4 +144,49 @@ func TestStateVolumeHasOneLead(t *testing.T) {
 	assert.Equal(t, plan.ExitStopped, first.terminate())
 	second.eventually("a broker", func() bool { return second.brokers() == 1 })
 	assert.Equal(t, plan.ExitStopped, second.terminate())
+}
+
+// TestArchiveOfAnotherCluster: only jobs that the program of the same MiniCluster submitted are canceled.
+func TestArchiveOfAnotherCluster(t *testing.T) {
+	p := newArchivePod(t)
+	assert.Equal(t, 3, p.run("run"))
+	p.write(plan.CertificateDir+"/"+plan.FileCertificate, "another\n")
+	p.plan.Lead.Command = "touch $FAKE_JOBS/later"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, "job\nlater\n", p.read("volume/archive.tar.gz"))
+}
+
+// TestArchiveThatHangs: a pod that stops does not wait for a file system that hangs.
+func TestArchiveThatHangs(t *testing.T) {
+	p := newArchivePod(t)
+	p.env = append(p.env, "FAKE_DUMP_HANGS=1")
+	p.plan.Lead.Command = "sleep 1000"
+	p.start("run")
+	p.eventually("a program", p.running)
+	begin := time.Now()
+	assert.Equal(t, plan.ExitStopped, p.terminate())
+	assert.Less(t, time.Since(begin), time.Duration(p.plan.GracePeriodSeconds)*time.Second)
+}
+
+// TestInterruptedRestoreKeepsContent: what an interrupted restore left may be more than that.
+func TestInterruptedRestoreKeepsContent(t *testing.T) {
+	p := newArchivePod(t)
+	p.write("volume/archive.tar.gz", "old")
+	p.write("var/lib/flux/content.sqlite", "valuable")
+	p.write("var/lib/flux/minicluster.restoring", "")
+	assert.Equal(t, 3, p.run("run"))
+	assert.Equal(t, "valuable", p.read("var/lib/flux/interrupted-restore-1-content.sqlite"))
+}
+
+// TestManyJobsOfThePreviousRun: command lines are limited.
+func TestManyJobsOfThePreviousRun(t *testing.T) {
+	p := newPod(t)
+	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "cd $FAKE_JOBS && seq 100000000000000000 100000000000002499 | xargs touch"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Len(t, p.jobs(), 2500)
+	p.write("var/lib/flux/content.sqlite", "")
+	p.plan.Lead.Command = "true"
+	assert.Equal(t, 0, p.run("run"))
+	assert.Empty(t, p.jobs())
+	assert.Equal(t, 3, strings.Count(p.fluxLog(), "\ncancel --quiet "))
 }

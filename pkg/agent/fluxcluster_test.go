@@ -177,7 +177,7 @@ func (c *fluxCluster) flux(index int, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	// The agent is the only child of the process that entered the namespaces: it is that process itself.
-	words := append([]string{"--target", strconv.Itoa(c.pods[index].Process.Pid), "--mount", "--uts", "--pid", "env", envMain + "=1", filepath.Join(c.dir, "agent"), "flux", "--"}, args...)
+	words := append([]string{"--target", strconv.Itoa(c.pods[index].Process.Pid), "--mount", "--uts", "--pid", "env", envMain + "=1", "SHARED=" + c.dir, filepath.Join(c.dir, "agent"), "flux", "--"}, args...)
 	out, err := exec.CommandContext(ctx, "nsenter", words...).CombinedOutput()
 	return string(out), err
 }

@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, enterFluxPod(text)) // it returns only an error
 		os.Exit(1)
 	}
+	if os.Getenv(envFirst) != "" {
+		fmt.Fprintln(os.Stderr, becomeFirst()) // it returns only an error
+		os.Exit(1)
+	}
 	if os.Getenv(envMain) != "" {
 		os.Exit(Run(os.Args))
 	}
@@ -54,6 +58,8 @@ type testPod struct {
 	env  []string
 	// prefix are words in front of the agent.
 	prefix []string
+	// sys has the namespaces of the agent.
+	sys *syscall.SysProcAttr
 
 	cmd            *exec.Cmd
 	ended          chan struct{} // closed when the agent has
@@ -137,7 +143,7 @@ func (p *testPod) start(args ...string) {
 	p.write(plan.ConfigDir+"/"+plan.FilePlan, string(text))
 	words := append(append(p.prefix, os.Args[0], args[0], "--root", p.root), args[1:]...)
 	p.cmd = exec.CommandContext(p.t.Context(), words[0], words[1:]...)
-	p.cmd.Env = p.env
+	p.cmd.Env, p.cmd.SysProcAttr = p.env, p.sys
 	p.stdout, p.stderr = p.output("stdout"), p.output("stderr")
 	out, err := os.Create(p.stdout.file)
 	require.NoError(p.t, err)

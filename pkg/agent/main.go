@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -136,6 +137,7 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, err))
 	}
 	a.shutdown.SetGrace(time.Duration(a.Plan.GracePeriodSeconds) * time.Second)
+	a.shutdown.SetElapsed(a.preStopTime(time.Now()))
 	if a.Plan.Logging.Quiet {
 		ctx = klog.NewContext(ctx, logr.Discard())
 	}
@@ -156,6 +158,22 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 		return a.flux(ctx, args, name == fluxClient)
 	default: // commands has no other
 		return exitUsage
+	}
+}
+
+// preStopTime returns a function that returns how long before the request to stop the first preStop hook of the pod
+// started. A hook of an earlier run of a container does not count: Kubernetes removes the file with the pod only.
+func (a *agent) preStopTime(start time.Time) func() time.Duration {
+	var once sync.Once
+	var elapsed time.Duration
+	return func() time.Duration {
+		once.Do(func() {
+			info, err := os.Stat(a.File(plan.FilePreStop))
+			if err == nil && info.ModTime().After(start) {
+				elapsed = min(time.Since(info.ModTime()), a.shutdown.Grace())
+			}
+		})
+		return elapsed
 	}
 }
 

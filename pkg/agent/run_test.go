@@ -3,6 +3,7 @@ package agent
 import (
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -245,4 +246,60 @@ func TestRunAsFirstProcess(t *testing.T) {
 	p.plan.Hooks.Post = "for i in $(seq 100); do n=$(ps -e -o stat= | grep -c Z); [ $n -gt 0 ] || break; sleep 0.1; done; echo $n"
 	assert.Equal(t, 9, p.run("run"))
 	assert.Equal(t, "0\n", p.stdout.String(), "zombies")
+}
+
+// TestShutdownFromInside: a user who stops the instance ends the cluster. It does not start again.
+func TestShutdownFromInside(t *testing.T) {
+	for command, code := range map[string]int{
+		"kill -TERM $(ps -o ppid= $PPID); sleep 1000":                                      0,
+		"trap 'exit 0' TERM; kill -TERM $(ps -o ppid= $PPID); while :; do sleep 0.1; done": 0,
+		"trap 'exit 5' TERM; kill -TERM $(ps -o ppid= $PPID); while :; do sleep 0.1; done": 5,
+	} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			p := newPod(t)
+			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, command
+			assert.Equal(t, code, p.run("run"))
+			assert.Equal(t, 1, p.brokers())
+		})
+	}
+}
+
+// TestOutcomeCannotBeForged: another user of the pod writes the file that earlier versions read.
+func TestOutcomeCannotBeForged(t *testing.T) {
+	p := newPod(t)
+	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "sleep 1; exit 3"
+	p.write(plan.MarkerDir+"/program.json", `{"code":0}`)
+	assert.Equal(t, 3, p.run("run"))
+	info, err := os.Stat(p.path("run/flux/minicluster"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o700)|os.ModeDir, info.Mode())
+}
+
+// TestForwardedSignals: signals of the application reach the program, although there are brokers and a shell in between.
+func TestForwardedSignals(t *testing.T) {
+	p := newPod(t)
+	p.plan.Lead.Mode = plan.ModeLauncher
+	p.plan.Lead.Command = "sh -c \"trap 'echo usr1' USR1; trap 'echo usr2; exit 6' USR2; echo ready; while :; do sleep 0.05; done\"; exit $?"
+	p.start("run")
+	p.eventually("a program", func() bool { return p.stdout.String() == "ready\n" })
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGUSR1))
+	p.eventually("USR1", func() bool { return p.stdout.String() == "ready\nusr1\n" })
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGUSR2))
+	p.wait()
+	assert.Contains(t, p.stdout.String(), "usr2")
+}
+
+// TestStopWhilePreparing: a flux command that hangs does not delay the end of the pod.
+func TestStopWhilePreparing(t *testing.T) {
+	p := newPod(t)
+	p.write("bin/flux", "#!/bin/sh\ntouch $FAKE_LOG\nsleep 1000\n")
+	require.NoError(t, os.Chmod(p.path("bin/flux"), 0o755))
+	p.start("run")
+	p.eventually("a flux command", func() bool { return pod.Exists(p.path("flux.log")) })
+	for _, sig := range []syscall.Signal{syscall.SIGWINCH, syscall.SIGUSR1, syscall.SIGQUIT} {
+		require.NoError(t, p.cmd.Process.Signal(sig))
+	}
+	assert.Equal(t, plan.ExitStopped, p.wait())
+	assert.NotContains(t, p.stderr.String(), "goroutine")
 }

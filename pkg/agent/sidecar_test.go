@@ -1,11 +1,15 @@
 package agent
 
 import (
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -82,4 +86,36 @@ func TestFluxContainerIsWatched(t *testing.T) {
 	started, lives = a.FluxContainer()
 	assert.True(t, started)
 	assert.False(t, lives, "whatever ended it")
+}
+
+// TestSidecarStopsAfterFlux: a sidecar that is asked to stop serves Flux until its end.
+func TestSidecarStopsAfterFlux(t *testing.T) {
+	p := newSidecarPod(t, plan.Sidecar{Command: "trap 'echo stopped; exit 0' TERM; echo started; while :; do sleep 0.05; done"})
+	p.plan.GracePeriodSeconds = 100
+	p.start("sidecar", "--container", "nginx")
+	p.eventually("it runs", func() bool { return p.stdout.String() == "started\n" })
+	lock, err := newAgent(p.root).LockAlive(shutdown.Never(time.Minute))
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case <-p.ended:
+		require.Fail(t, "it stopped before Flux")
+	case <-time.After(time.Second):
+	}
+	assert.Equal(t, "started\n", p.stdout.String())
+	require.NoError(t, lock.Close())
+	assert.Equal(t, plan.ExitStopped, p.wait())
+	assert.Equal(t, "started\nstopped\n", p.stdout.String())
+}
+
+// TestRestartedFluxKeepsItsSidecars: Kubernetes does not restart a sidecar that has ended with 0.
+func TestRestartedFluxKeepsItsSidecars(t *testing.T) {
+	p := newPod(t)
+	p.plan.Restarts = true
+	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "exit 3"
+	assert.Equal(t, 3, p.run("run"))
+	assert.NoFileExists(t, p.path(plan.MarkerDir, pod.FileFinished))
+	p.plan.Lead.Command = "true"
+	assert.Equal(t, 0, p.run("run"))
+	assert.FileExists(t, p.path(plan.MarkerDir, pod.FileFinished))
 }

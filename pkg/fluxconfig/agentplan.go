@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
@@ -44,6 +45,9 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 	}
 	out.Users = accountsPlan(mc.Spec.Users)
 	out.HostNetwork = mc.Spec.Pod != nil && mc.Spec.Pod.HostNetwork
+	if pod := mc.Spec.Pod; pod != nil {
+		out.Restarts = pod.RestartPolicy == corev1.RestartPolicyOnFailure || pod.RestartPolicy == corev1.RestartPolicyAlways
+	}
 	if a := mc.Spec.Archive; a != nil {
 		out.Archive = plan.Archive{Path: a.Path, PeriodSeconds: a.PeriodSeconds}
 	}

@@ -53,7 +53,7 @@ func (v *Saver) Periodically(ctx context.Context) (stop func()) {
 				return
 			case <-ticker.C:
 			}
-			if err := v.save(ctx); err != nil && ctx.Err() == nil {
+			if err := v.save(ctx, true); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Failed to save the instance; retrying", "archive", v.File)
 			}
 		}
@@ -74,25 +74,23 @@ func (v *Saver) SaveAtEnd(ctx context.Context, s *shutdown.Shutdown) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		select {
-		case <-s.Expired(ctx.Done(), s.Grace()/4):
-			cancel()
-		case <-ctx.Done():
-		}
+		<-s.Expired(ctx.Done(), s.Reserve()/2)
+		cancel()
 	}()
 	if err := v.Flux(ctx, "queue", "stop", "--quiet", "--all"); err != nil {
 		return err
 	}
-	running, errRunning := v.dump(ctx, "running")
-	defer os.RemoveAll(running)
-	if err := v.quiesce(ctx, s.Grace()/5); err != nil {
-		if errRunning != nil {
-			return errRunning
-		}
-		klog.FromContext(ctx).Error(err, "Jobs do not end; the archive contains them as running")
-		return v.publish(running)
+	// An archive that exists is published at once: the pod may be killed.
+	file, errRunning := v.dump(ctx, "running")
+	if errRunning == nil {
+		errRunning = v.publish(file, true)
 	}
-	return v.save(ctx)
+	os.RemoveAll(file)
+	if err := v.quiesce(ctx, s.Grace()/5); err != nil {
+		klog.FromContext(ctx).Error(err, "Jobs do not end; the archive contains them as running")
+		return errRunning
+	}
+	return v.save(ctx, errRunning != nil)
 }
 
 // quiesce cancels running jobs and waits for their end.
@@ -105,14 +103,14 @@ func (v *Saver) quiesce(ctx context.Context, timeout time.Duration) error {
 	return v.Flux(ctx, "queue", "idle", "--quiet")
 }
 
-// save writes an archive and publishes it.
-func (v *Saver) save(ctx context.Context) error {
+// save writes an archive and publishes it. keep says whether the current archive becomes the predecessor.
+func (v *Saver) save(ctx context.Context, keep bool) error {
 	file, err := v.dump(ctx, "idle")
 	defer os.RemoveAll(file)
 	if err != nil {
 		return err
 	}
-	return v.publish(file)
+	return v.publish(file, keep)
 }
 
 // dump writes an archive beside the current one, and returns its name.
@@ -127,15 +125,35 @@ func (v *Saver) dump(ctx context.Context, part string) (string, error) {
 	return file, nil
 }
 
-// publish gives a complete archive its final name. One predecessor is kept.
-func (v *Saver) publish(file string) error {
-	if err := os.Rename(v.File, previous(v.File)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("keeping the previous archive: %w", err)
+// publish gives a complete archive its final name. The current archive becomes the predecessor if keep is set. There is
+// an archive at any time.
+func (v *Saver) publish(file string, keep bool) error {
+	if keep {
+		if err := v.keepCurrent(); err != nil {
+			return fmt.Errorf("keeping the previous archive: %w", err)
+		}
 	}
 	if err := os.Rename(file, v.File); err != nil {
 		return fmt.Errorf("publishing the archive: %w", err)
 	}
 	return nil
+}
+
+// keepCurrent makes the current archive the predecessor: with a second name, or, on file systems without hard links, with
+// another name.
+func (v *Saver) keepCurrent() error {
+	if _, err := os.Stat(v.File); err != nil {
+		return nil // there is none
+	}
+	link := previous(v.File) + ".new"
+	err := os.Remove(link)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = os.Link(v.File, link)
+	}
+	if err != nil {
+		return os.Rename(v.File, previous(v.File))
+	}
+	return os.Rename(link, previous(v.File))
 }
 
 // syncFile writes a file to disk: a network file system may report only then that it is full.

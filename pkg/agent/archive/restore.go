@@ -12,9 +12,9 @@ import (
 // fileRestoring exists in the state directory while an archive is restored into it.
 const fileRestoring = "minicluster.restoring"
 
-// ToRestore returns the archive from which the lead starts, "" for none. An archive is restored only into an empty state
-// directory: otherwise finished jobs would be pending again. An interrupted restore is repeated. The files that it
-// writes get the owner.
+// ToRestore returns the archive from which the lead starts, "" for none. An archive is restored only into an empty
+// state directory: otherwise finished jobs would be pending again. An interrupted restore is repeated; what it left is
+// renamed and not removed. The files that it writes get the owner.
 func ToRestore(file, stateDir string, owner *atomicfile.Owner) (string, error) {
 	if !pod.Exists(file) {
 		// The agent may have ended after it renamed the old archive and before it renamed the new one.
@@ -31,15 +31,32 @@ func ToRestore(file, stateDir string, owner *atomicfile.Owner) (string, error) {
 	if len(found) > 0 && !pod.Exists(marker) {
 		return "", nil
 	}
-	for _, name := range found {
-		if err := os.Remove(name); err != nil {
-			return "", fmt.Errorf("removing a partial restore: %w", err)
-		}
+	if err := setAside(found); err != nil {
+		return "", fmt.Errorf("renaming a partial restore: %w", err)
 	}
 	if err := atomicfile.Write(marker, nil, 0o600, owner); err != nil {
 		return "", fmt.Errorf("recording the start of a restore: %w", err)
 	}
 	return file, nil
+}
+
+// setAside renames the content of an interrupted restore. It may be more than that, if the end of the restore could not
+// be recorded.
+func setAside(files []string) error {
+	for _, name := range files {
+		dir, base := filepath.Split(name)
+		for i := 1; ; i++ {
+			to := filepath.Join(dir, fmt.Sprintf("interrupted-restore-%d-%s", i, base))
+			if pod.Exists(to) {
+				continue
+			}
+			if err := os.Rename(name, to); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return nil
 }
 
 // Restored records that the archive was restored.

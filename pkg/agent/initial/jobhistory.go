@@ -20,7 +20,7 @@ import (
 )
 
 // jobHistory records the earlier runs of an instance. It is stored in the state directory, together with the jobs that
-// it describes.
+// it describes, and in the KVS of the instance, so that an archive contains it.
 type jobHistory struct {
 	// Cluster is the MiniCluster of these runs.
 	Cluster string `json:"cluster"`
@@ -29,46 +29,75 @@ type jobHistory struct {
 	Kept []string `json:"kept,omitempty"`
 }
 
-// fileJobHistory is its name in the state directory.
-const fileJobHistory = "minicluster.json"
+const (
+	// fileJobHistory is its name in the state directory.
+	fileJobHistory = "minicluster.json"
+	// keyJobHistory is its key in the KVS.
+	keyJobHistory = "minicluster.history"
+)
 
-// readyInstance prepares the instance for the program. If a program ran before with the same state, its active jobs are
-// canceled: the program submits its jobs again. Jobs from an archive stay.
+// readyInstance prepares the instance for the program. If a program ran before with the same state, or with the archive
+// from which the instance was restored, its active jobs are canceled: the program submits its jobs again. Other jobs
+// from an archive stay.
 func (r *runner) readyInstance(ctx context.Context, o Options) error {
 	if o.Restored {
-		// The archive may contain stopped queues.
-		if err := r.fluxCommand(ctx, "queue", "start", "--all"); err != nil {
-			return fmt.Errorf("starting queues: %w", err)
-		}
+		// First of all: from now on the content of the instance is more recent than the archive.
 		if err := archive.Restored(o.State); err != nil {
 			return err
 		}
 	}
-	if !submits(r.Plan.Lead.Mode) {
-		return nil
+	var err error
+	if submits(r.Plan.Lead.Mode) {
+		err = r.readyJobs(ctx, o)
 	}
-	if o.Fresh || o.Restored {
-		return r.startHistory(ctx, o)
+	if o.Restored {
+		// The archive may contain stopped queues. They start after the cancellation of jobs.
+		if errStart := r.fluxCommand(ctx, "queue", "start", "--all"); errStart != nil {
+			err = errors.Join(err, fmt.Errorf("starting queues: %w", errStart))
+		}
 	}
-	h, err := readHistory(o.State)
-	if err != nil {
-		return err
-	}
-	if h == nil || h.Cluster != o.Cluster {
-		return r.startHistory(ctx, o)
-	}
-	active, err := r.activeJobs(ctx)
-	if err != nil {
-		return err
-	}
-	return r.cancel(ctx, slices.DeleteFunc(active, func(id string) bool { return slices.Contains(h.Kept, id) }))
+	return err
 }
 
-// readHistory returns the history in a state directory, nil if there is none.
-func readHistory(state string) (*jobHistory, error) {
-	text, err := os.ReadFile(filepath.Join(state, fileJobHistory))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// readyJobs cancels the active jobs of earlier runs of the program.
+func (r *runner) readyJobs(ctx context.Context, o Options) error {
+	var h *jobHistory
+	var active []string
+	var err error
+	if !o.Fresh {
+		if h, err = r.readHistory(ctx, o); err != nil {
+			return err
+		}
+		if active, err = r.activeJobs(ctx); err != nil {
+			return err
+		}
+	}
+	if h == nil || h.Cluster != o.Cluster {
+		return r.writeHistory(ctx, o, jobHistory{Cluster: o.Cluster, Kept: active})
+	}
+	if o.Restored {
+		if err := r.writeHistory(ctx, o, *h); err != nil {
+			return err
+		}
+	}
+	return r.cancel(ctx, without(active, h.Kept))
+}
+
+// readHistory returns the history in the state directory, or in the KVS of a restored instance, nil if there is none.
+func (r *runner) readHistory(ctx context.Context, o Options) (*jobHistory, error) {
+	var text []byte
+	var err error
+	if o.Restored {
+		out, errGet := r.fluxOutput(ctx, "kvs", "get", keyJobHistory)
+		if errGet != nil || strings.TrimSpace(out) == "" {
+			return nil, ctx.Err() // the archive has none
+		}
+		text = []byte(out)
+	} else {
+		text, err = os.ReadFile(filepath.Join(o.State, fileJobHistory))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
 	}
 	var h jobHistory
 	if err == nil {
@@ -80,21 +109,20 @@ func readHistory(state string) (*jobHistory, error) {
 	return &h, nil
 }
 
-// startHistory records the jobs that exist before the program starts.
-func (r *runner) startHistory(ctx context.Context, o Options) error {
-	h := jobHistory{Cluster: o.Cluster}
-	var err error
-	if !o.Fresh {
-		if h.Kept, err = r.activeJobs(ctx); err != nil {
-			return err
-		}
-	}
+// writeHistory records the jobs that exist before the program starts.
+func (r *runner) writeHistory(ctx context.Context, o Options, h jobHistory) error {
 	text, err := json.Marshal(h)
 	if err == nil {
 		err = atomicfile.Write(filepath.Join(o.State, fileJobHistory), text, 0o600, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("recording the jobs that the program did not submit: %w", err)
+	}
+	if r.Plan.Archive.Path == "" {
+		return nil
+	}
+	if err := r.fluxCommand(ctx, "kvs", "put", keyJobHistory+"="+string(text)); err != nil {
+		klog.FromContext(ctx).Error(err, "Jobs that the program submits may run twice after a restore")
 	}
 	return nil
 }
@@ -113,8 +141,12 @@ func (r *runner) activeJobs(ctx context.Context) ([]string, error) {
 	return strings.Fields(out), nil
 }
 
-// cancelTimeout is how long canceled jobs may take to end.
-const cancelTimeout = 10 * time.Second
+const (
+	// cancelTimeout is how long canceled jobs may take to end, with as much again for each thousand of them.
+	cancelTimeout = 10 * time.Second
+	// cancelBatch is the number of jobs of a flux cancel command: command lines are limited.
+	cancelBatch = 1000
+)
 
 // cancel cancels jobs and waits a limited time for their end.
 func (r *runner) cancel(ctx context.Context, ids []string) error {
@@ -122,18 +154,29 @@ func (r *runner) cancel(ctx context.Context, ids []string) error {
 		return nil
 	}
 	klog.FromContext(ctx).Info("Canceling jobs of the previous run", "jobs", len(ids))
-	if err := r.fluxCommand(ctx, append([]string{"cancel", "--quiet"}, ids...)...); err != nil {
-		return fmt.Errorf("canceling jobs of the previous run: %w", err)
+	for batch := range slices.Chunk(ids, cancelBatch) {
+		if err := r.fluxCommand(ctx, append([]string{"cancel", "--quiet"}, batch...)...); err != nil {
+			return fmt.Errorf("canceling jobs of the previous run: %w", err)
+		}
 	}
-	ctx, stop := context.WithTimeout(ctx, cancelTimeout)
+	ctx, stop := context.WithTimeout(ctx, cancelTimeout*time.Duration(1+len(ids)/cancelBatch))
 	defer stop()
 	for {
 		active, err := r.activeJobs(ctx)
 		if err != nil {
 			return fmt.Errorf("waiting for the end of jobs of the previous run: %w", err)
 		}
-		if !slices.ContainsFunc(active, func(id string) bool { return slices.Contains(ids, id) }) {
+		if len(without(ids, active)) == len(ids) {
 			return nil
 		}
 	}
+}
+
+// without returns the elements of a list that are not in another one.
+func without(list, other []string) []string {
+	set := make(map[string]bool, len(other))
+	for _, s := range other {
+		set[s] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return set[s] })
 }

@@ -69,7 +69,13 @@ func (r *runner) runWords(ctx context.Context, s *shutdown.Shutdown, words []str
 		defer close(ended)
 		_ = cmd.Wait() // its status is read below
 	}()
-	s.Forward(func(sig syscall.Signal) { _ = syscall.Kill(to, sig) })
+	s.Forward(func(sig syscall.Signal) {
+		if terminal {
+			_ = syscall.Kill(to, sig)
+			return
+		}
+		reaper.ForwardToGroup(-to, sig)
+	})
 	select {
 	case <-ended:
 	case <-s.Done():

@@ -84,7 +84,8 @@ func (i *Instance) ownDirectory(sys system, dir string, mode fs.FileMode) (strin
 		err = sys.mkdir(dir, o, mode)
 	}
 	if err == nil && !sys.owns(dir, o) {
-		err = errors.New("it belongs to another user")
+		err = errors.New("it belongs to another user, and this container may not change that; " +
+			"a volume whose server maps root to nobody (root_squash) needs a container that runs as the owner of the directory")
 	}
 	if err != nil {
 		return "", fmt.Errorf("making the directory %s of user %d: %w", dir, o.uid, err)

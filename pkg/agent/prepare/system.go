@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -84,13 +85,20 @@ func (s system) isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
+// commandTimeout limits a command that prepares the pod.
+const commandTimeout = time.Minute
+
 // output runs a program of the container and returns its output.
 func (i *Instance) output(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
 	sys := newSystem(i.root)
 	cmd := exec.CommandContext(ctx, sys.at(args[0]), args[1:]...)
 	cmd.Env = i.Env
 	cmd.Dir = sys.at("/")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: i.Credential}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: i.Credential, Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

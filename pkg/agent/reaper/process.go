@@ -39,6 +39,15 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
+// Forward sends a signal of the application to the process, or to those processes of its group that handle it.
+func (p *Process) Forward(sig syscall.Signal) {
+	if p.group {
+		ForwardToGroup(p.PID, sig)
+		return
+	}
+	p.Signal(sig)
+}
+
 // target is the argument of kill(2) that addresses the process or its group.
 func (p *Process) target() int {
 	if p.group {

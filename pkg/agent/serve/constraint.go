@@ -14,21 +14,32 @@ type matcher struct {
 	resources flux.Resources
 	all       flux.IDSet
 	hosts     map[string]uint32 // made at the first lookup of a name
-	names     int               // number of host names in the current constraint so far
+	names     int               // number of host names in all constraints so far
+	known     map[string]match  // results by constraint
 }
 
-// maxDepth limits the nesting of a constraint, and [flux.MaxNodes] its number of host names: users who may submit
+// match is the result of a constraint.
+type match struct {
+	ranks flux.IDSet
+	err   error
+}
+
+// maxDepth limits the nesting of a constraint, and [flux.MaxNodes] the number of host names of all constraints together: users who may submit
 // jobs must not be able to keep the agent of the lead busy.
 const maxDepth = 64
 
 func newMatcher(r flux.Resources) *matcher {
-	return &matcher{resources: r, all: r.Ranks()}
+	return &matcher{resources: r, all: r.Ranks(), known: map[string]match{}}
 }
 
 // match returns the ranks that match a constraint. An unreadable one is an error.
 func (m *matcher) match(constraint json.RawMessage) (flux.IDSet, error) {
-	m.names = 0
-	return m.meet(constraint, maxDepth)
+	result, ok := m.known[string(constraint)]
+	if !ok {
+		result.ranks, result.err = m.meet(constraint, maxDepth)
+		m.known[string(constraint)] = result
+	}
+	return result.ranks, result.err
 }
 
 func (m *matcher) meet(constraint json.RawMessage, depth int) (flux.IDSet, error) {
@@ -73,12 +84,9 @@ func (m *matcher) apply(operator string, values json.RawMessage, depth int) (flu
 		case "properties":
 			out = out.Intersect(m.having(text))
 		case "hostlist":
-			hosts, err := flux.ParseHosts(text)
+			hosts, err := m.parseHosts(text)
 			if err != nil {
-				return flux.IDSet{}, fmt.Errorf("constraint: %w", err)
-			}
-			if m.names += len(hosts); m.names > flux.MaxNodes {
-				return flux.IDSet{}, fmt.Errorf("constraint: more than %d host names", flux.MaxNodes)
+				return flux.IDSet{}, err
 			}
 			out = out.Union(m.named(hosts...))
 		case "ranks":
@@ -91,6 +99,26 @@ func (m *matcher) apply(operator string, values json.RawMessage, depth int) (flu
 	}
 	return out, nil
 }
+
+// parseHosts parses a host list, unless there were too many names before. A list that cannot be parsed may have cost as
+// much as one with the maximum of names.
+func (m *matcher) parseHosts(text string) ([]string, error) {
+	if m.names > flux.MaxNodes {
+		return nil, fmt.Errorf("constraint: more than %d host names", flux.MaxNodes)
+	}
+	hosts, err := flux.ParseHosts(text)
+	if err != nil {
+		m.names += flux.MaxNodes / errorShare
+		return nil, fmt.Errorf("constraint: %w", err)
+	}
+	if m.names += len(hosts); m.names > flux.MaxNodes {
+		return nil, fmt.Errorf("constraint: more than %d host names", flux.MaxNodes)
+	}
+	return hosts, nil
+}
+
+// errorShare is how many host lists with errors are read.
+const errorShare = 4
 
 // combine computes and, or, and the negation of and. All ranks match an operator without operands, except for not.
 func (m *matcher) combine(operator string, operands []json.RawMessage, depth int) (flux.IDSet, error) {

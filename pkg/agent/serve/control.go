@@ -18,6 +18,7 @@ const maxRequest = 4 << 10
 // controlHandler serves the controller, which has authenticated itself with its certificate.
 func controlHandler(broker *conn) http.Handler {
 	turn := make(chan struct{}, 1) // one request at a time
+	var ages drainAges             // used by the request that has the turn
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+control.PathResize, func(w http.ResponseWriter, r *http.Request) {
 		var in control.Resize
@@ -36,7 +37,7 @@ func controlHandler(broker *conn) http.Handler {
 			if err != nil {
 				return control.State{}, err
 			}
-			return resize(ctx, client, in.Size, time.Now())
+			return resize(ctx, client, &ages, in.Size, time.Now())
 		})
 		if err != nil {
 			answer(w, http.StatusServiceUnavailable, err.Error())

@@ -121,15 +121,36 @@ func TestIdleOnlyAfterAMoment(t *testing.T) {
 	client, err := newConn(i.URI(), -1).client(t.Context())
 	require.NoError(t, err)
 	defer client.Close()
+	var ages drainAges
 	idleAt := func(now time.Time) bool {
-		state, err := resize(t.Context(), client, 1, now)
+		state, err := resize(t.Context(), client, &ages, 1, now)
 		require.NoError(t, err)
 		return state.Idle
 	}
 	now := time.Now()
-	assert.False(t, idleAt(now.Add(time.Minute)), "this one drains")
-	assert.False(t, idleAt(now))
-	assert.True(t, idleAt(now.Add(time.Minute)))
+	assert.False(t, idleAt(now), "this one drains")
+	assert.False(t, idleAt(now.Add(settleTime/2)))
+	assert.True(t, idleAt(now.Add(settleTime)))
+}
+
+// A rank whose drain is in the future, because the clock was set back, becomes idle nevertheless.
+func TestIdleAfterAStepOfTheClock(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 2})
+	i.Drain(set(t, "1"), "maintenance")
+	i.Handle("resource.status", func(r *fluxtest.Request) {
+		r.Respond(map[string]any{"R": map[string]any{"version": 1, "execution": map[string]any{"R_lite": []any{}}}, "online": "0-1", "offline": "", "exclude": "",
+			"drain": map[string]any{"1": map[string]any{"timestamp": float64(time.Now().Add(time.Hour).Unix()), "reason": "maintenance"}}})
+	})
+	client, err := newConn(i.URI(), -1).client(t.Context())
+	require.NoError(t, err)
+	defer client.Close()
+	var ages drainAges
+	now := time.Now()
+	for after, idle := range []bool{false, true} {
+		state, err := resize(t.Context(), client, &ages, 1, now.Add(time.Duration(after)*settleTime))
+		require.NoError(t, err)
+		assert.Equal(t, idle, state.Idle)
+	}
 }
 
 func TestResizeRefused(t *testing.T) {

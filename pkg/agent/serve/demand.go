@@ -148,16 +148,34 @@ func pending(all []wantedJobs) demand {
 		if w.exclusive {
 			cores = w.best.cores
 		}
-		n := w.count * max(w.nodes, 1)
-		d.pendingCores += n * cores
-		d.pendingGPUs += n * w.slots * w.gpus
+		n := product(w.count, max(w.nodes, 1))
+		gpus := w.slots * w.gpus
 		if w.nodes > 0 {
-			d.pendingNodes += n
+			gpus = min(gpus, w.best.gpus) // an exclusive node has no more, whatever a job requests
+		}
+		d.pendingCores = sum(d.pendingCores, product(n, cores))
+		d.pendingGPUs = sum(d.pendingGPUs, product(n, gpus))
+		if w.nodes > 0 {
+			d.pendingNodes = sum(d.pendingNodes, n)
 		} else {
 			shares += float64(w.count*w.slots) / float64(w.perNode().times(w.best))
 		}
 	}
 	// Three thirds are one, in spite of rounding errors.
-	d.pendingNodes += int(math.Ceil(shares - 1e-6))
+	d.pendingNodes = sum(d.pendingNodes, int(math.Ceil(shares-1e-6)))
 	return d
 }
+
+// maxDemand limits the numbers of a demand, which users of the instance determine.
+const maxDemand = 1 << 40
+
+// product multiplies numbers of a demand.
+func product(a, b int) int {
+	if a > 0 && b > maxDemand/a {
+		return maxDemand
+	}
+	return a * b
+}
+
+// sum adds numbers of a demand.
+func sum(a, b int) int { return min(a+b, maxDemand) }

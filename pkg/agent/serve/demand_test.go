@@ -185,3 +185,15 @@ func TestDemandOfJobspecs(t *testing.T) {
 		})
 	}
 }
+
+// TestDemandIsBounded: numbers that a user makes up neither overflow nor exceed what there is.
+func TestDemandIsBounded(t *testing.T) {
+	r := flux.Resources{Nodes: []flux.NodeResources{{Rank: 0, Cores: flux.IDRange(0, 3), GPUs: flux.IDRange(0, 1)}}}
+	node := jobRequest{nodes: 1, exclusive: true, slots: 1 << 24, cores: 1, gpus: 1}
+	got := demandOf(situation{all: r, waiting: map[jobRequest]int{node: 3}})
+	assert.Equal(t, 6, got.pendingGPUs, "three nodes with two GPUs each")
+	got = demandOf(situation{all: r, waiting: map[jobRequest]int{{nodes: 1, exclusive: true, slots: 1, cores: 1}: 1 << 62}})
+	assert.Equal(t, maxDemand, got.pendingCores)
+	assert.Equal(t, maxDemand, sum(maxDemand, maxDemand))
+	assert.Equal(t, maxDemand, product(1<<62, 1<<62))
+}

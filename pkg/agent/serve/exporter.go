@@ -40,8 +40,8 @@ type exporter struct {
 	turn chan *snapshot
 	// collector is the last one, nil for none. Whoever has the turn may use it.
 	collector *collector
-	// listing: the journal of jobs cannot be read because an entry is too long.
-	listing bool
+	// listing is when jobs were listed because an entry of the journal was too long, zero if it can be read.
+	listing time.Time
 }
 
 func newExporter(broker *conn) *exporter {
@@ -82,6 +82,12 @@ func (e *exporter) snapshot(ctx context.Context) (*snapshot, error) {
 	}
 	var err error
 	last, err = e.collector.collect(ctx)
+	if err != nil && errors.Is(e.collector.client.Err(), flux.ErrTooLarge) && e.listing.IsZero() {
+		// Not the next scrape, but this one gets the numbers.
+		if err = e.connect(ctx); err == nil {
+			last, err = e.collector.collect(ctx)
+		}
+	}
 	return last, err
 }
 
@@ -92,7 +98,7 @@ func (e *exporter) connect(ctx context.Context) error {
 		return err
 	}
 	if e.collector != nil && e.collector.client == client {
-		if !e.collector.isStale() {
+		if !e.collector.isStale() && !e.readsAgain() {
 			return nil
 		}
 		client.Close() // ends the journal in the broker
@@ -101,10 +107,18 @@ func (e *exporter) connect(ctx context.Context) error {
 		}
 	}
 	// A jobspec with files in it may exceed the limit, and would be sent again.
-	if e.collector != nil && errors.Is(e.collector.client.Err(), flux.ErrTooLarge) && !e.listing {
-		e.listing = true
+	switch {
+	case e.readsAgain():
+		e.listing = time.Time{}
+	case e.collector != nil && errors.Is(e.collector.client.Err(), flux.ErrTooLarge) && e.listing.IsZero():
+		e.listing = time.Now()
 		klog.FromContext(ctx).Info("Listing jobs instead of reading the journal", "reason", e.collector.client.Err().Error())
 	}
-	e.collector, err = newCollector(ctx, client, !e.listing)
+	e.collector, err = newCollector(ctx, client, e.listing.IsZero())
 	return err
+}
+
+// readsAgain reports whether to try the journal again: the job whose entry is too long may be gone.
+func (e *exporter) readsAgain() bool {
+	return !e.listing.IsZero() && time.Since(e.listing) > journalAgain
 }

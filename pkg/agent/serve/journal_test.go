@@ -108,7 +108,7 @@ func TestJobspecWithValidate(t *testing.T) {
 	assert.NotNil(t, e.collector.jobs)
 }
 
-// TestJobspecTooLong: one with large files in it is listed with the others, and costs one answer.
+// TestJobspecTooLong: one with large files in it is listed with the others.
 func TestJobspecTooLong(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	i.SetJobs(flux.Job{ID: 7, State: flux.JobSched, Nodes: 2})
@@ -118,9 +118,7 @@ func TestJobspecTooLong(t *testing.T) {
 		r.Respond(map[string]any{"id": -1, "events": []any{}})
 	})
 	e := newExporterOf(t, i)
-	_, err := e.snapshot(t.Context())
-	require.Error(t, err)
-	for range 2 {
+	for range 3 {
 		s, err := again(t, e)
 		require.NoError(t, err)
 		assert.Equal(t, 2, s.demand.nodes)
@@ -153,19 +151,59 @@ func TestConstraintsAreBounded(t *testing.T) {
 	nested := func(depth int) string {
 		return strings.Repeat(`{"not":[`, depth) + `{"ranks":["0"]}` + strings.Repeat(`]}`, depth)
 	}
-	m := newMatcher(flux.Resources{})
-	_, err := m.match(json.RawMessage(nested(maxDepth - 1)))
-	require.NoError(t, err)
+	match := func(constraint string) error {
+		_, err := newMatcher(flux.Resources{}).match(json.RawMessage(constraint))
+		return err
+	}
+	require.NoError(t, match(nested(maxDepth-1)))
 	all := fmt.Sprintf(`"a[0-%d]"`, flux.MaxNodes-1)
-	_, err = m.match(json.RawMessage(`{"hostlist":[` + all + `]}`))
-	require.NoError(t, err, "and so many again the next time")
+	require.NoError(t, match(`{"hostlist":[`+all+`]}`))
 	for constraint, want := range map[string]string{
 		nested(maxDepth):                                         "nested more than 64 levels deep",
 		`{"hostlist":[` + all + `,"b"]}`:                         "host names",
 		`{"hostlist":["a[00000000000-1]"]}`:                      "more than 10 digits",
 		`{"or":[{"hostlist":[` + all + `]},{"hostlist":["b"]}]}`: "host names",
 	} {
-		_, err := m.match(json.RawMessage(constraint))
-		assert.ErrorContains(t, err, want)
+		assert.ErrorContains(t, match(constraint), want)
 	}
+}
+
+// TestConstraintsOfAScrapeAreBounded: one hundred users who each name as many hosts as they may cost as much as one.
+func TestConstraintsOfAScrapeAreBounded(t *testing.T) {
+	m := newMatcher(flux.Resources{})
+	begin, last := cpu(t), time.Duration(0)
+	for n := range 100 {
+		_, err := m.match(json.RawMessage(fmt.Sprintf(`{"hostlist":["h%d[0-%d]"]}`, n, flux.MaxNodes-1)))
+		if n == 0 {
+			require.NoError(t, err)
+			last = cpu(t) - begin
+		} else {
+			require.ErrorContains(t, err, "host names")
+		}
+	}
+	_, err := m.match(json.RawMessage(fmt.Sprintf(`{"hostlist":["h0[0-%d]"]}`, flux.MaxNodes-1)))
+	require.NoError(t, err, "the same constraint is not evaluated again")
+	took := cpu(t) - begin
+	t.Logf("the first: %v, 100: %v", last, took)
+	assert.Less(t, took, 10*last+100*time.Millisecond)
+}
+
+// TestLongEntriesOfTheJournal: a job whose entry exceeds the limit of a message leaves no scrape without numbers.
+func TestLongEntriesOfTheJournal(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 2})
+	i.Handle("job-manager.events-journal", func(r *fluxtest.Request) {
+		r.Respond(map[string]any{"id": 1, "pad": strings.Repeat("x", flux.DefaultMaxMessage+1), "events": []any{}})
+	})
+	broker := newConn(i.URI(), -1)
+	defer broker.close()
+	e := newExporter(broker)
+	s, err := again(t, e)
+	require.NoError(t, err)
+	assert.Equal(t, flux.StateRun, s.state)
+	assert.False(t, e.listing.IsZero())
+	e.listing = time.Now().Add(-journalAgain - time.Second) // that time has passed
+	s, err = again(t, e)
+	require.NoError(t, err, "the journal is tried again, in vain")
+	assert.Equal(t, flux.StateRun, s.state)
+	assert.False(t, e.listing.IsZero())
 }

@@ -17,9 +17,38 @@ const (
 	maxRunning = 10_000
 )
 
+// drainAges remembers since when ranks have been seen drained. The time in Flux is that of the wall clock, which may be
+// set back.
+type drainAges struct {
+	since map[uint32]time.Time
+}
+
+// update records which ranks are drained now.
+func (a *drainAges) update(drained flux.IDSet, now time.Time) {
+	since := map[uint32]time.Time{}
+	for rank := range drained.All() {
+		if at, ok := a.since[rank]; ok {
+			since[rank] = at
+		} else {
+			since[rank] = now
+		}
+	}
+	a.since = since
+}
+
+// settled reports whether all drains of these ranks are old enough.
+func (a *drainAges) settled(ranks flux.IDSet, now time.Time) bool {
+	for rank := range ranks.All() {
+		if at, ok := a.since[rank]; ok && now.Sub(at) < settleTime {
+			return false
+		}
+	}
+	return true
+}
+
 // resize adjusts drains to a size: the ranks to remove get no new jobs, and the ranks that stay are undrained if the
 // agent drained them. It is idempotent.
-func resize(ctx context.Context, client *flux.Client, size int, now time.Time) (control.State, error) {
+func resize(ctx context.Context, client *flux.Client, ages *drainAges, size int, now time.Time) (control.State, error) {
 	status, err := client.ResourceStatus(ctx)
 	if err != nil {
 		return control.State{}, fmt.Errorf("reading drained ranks: %w", err)
@@ -31,6 +60,7 @@ func resize(ctx context.Context, client *flux.Client, size int, now time.Time) (
 	if err := client.Drain(ctx, state.Drained, control.Reason); err != nil {
 		return control.State{}, fmt.Errorf("drain %s: %w", state.Drained, err)
 	}
+	ages.update(status.DrainedRanks().Union(state.Drained), now)
 	if !status.DrainedFor(control.Reason).Intersect(stay).Empty() {
 		if state.Returned, err = client.Undrain(ctx, stay, control.Reason); err != nil {
 			return control.State{}, fmt.Errorf("undrain ranks below %d: %w", size, err)
@@ -43,7 +73,7 @@ func resize(ctx context.Context, client *flux.Client, size int, now time.Time) (
 	if err := findBusy(ctx, client, &state); err != nil {
 		return control.State{}, err
 	}
-	state.Idle = state.Busy.Empty() && state.Drained.Empty() && settled(status, state.Leaving, now)
+	state.Idle = state.Busy.Empty() && state.Drained.Empty() && ages.settled(state.Leaving, now)
 	return state, nil
 }
 
@@ -65,14 +95,4 @@ func findBusy(ctx context.Context, client *flux.Client, state *control.State) er
 		}
 	}
 	return nil
-}
-
-// settled reports whether all drains of these ranks are old enough.
-func settled(status flux.ResourceStatus, ranks flux.IDSet, now time.Time) bool {
-	for _, d := range status.Drained {
-		if !d.Ranks.Intersect(ranks).Empty() && now.Sub(d.Since) < settleTime {
-			return false
-		}
-	}
-	return true
 }

@@ -16,6 +16,7 @@ type Shutdown struct {
 	done    chan struct{}
 	grace   atomic.Int64
 	forward atomic.Pointer[func(syscall.Signal)]
+	elapsed atomic.Pointer[func() time.Duration]
 	// at and signal are set before done is closed.
 	at     time.Time
 	signal os.Signal
@@ -70,6 +71,10 @@ func (s *Shutdown) Reserve() time.Duration {
 	return min(max(grace/5, 5*time.Second), 30*time.Second, grace/2)
 }
 
+// SetElapsed sets the function that returns how much of the grace period has elapsed when the request arrives: preStop
+// hooks run before it.
+func (s *Shutdown) SetElapsed(f func() time.Duration) { s.elapsed.Store(&f) }
+
 // Forward sets the function that gets the signals of the application: SIGUSR1, SIGUSR2 and SIGWINCH. Until then they
 // are discarded.
 func (s *Shutdown) Forward(f func(syscall.Signal)) { s.forward.Store(&f) }
@@ -113,7 +118,11 @@ func (s *Shutdown) Remaining(reserve time.Duration) time.Duration {
 	if !s.Requested() {
 		return 1<<63 - 1
 	}
-	return max(0, time.Until(s.at.Add(s.Grace()-reserve)))
+	left := time.Until(s.at.Add(s.Grace() - reserve))
+	if elapsed := s.elapsed.Load(); elapsed != nil {
+		left -= (*elapsed)()
+	}
+	return max(0, left)
 }
 
 // Sleep waits for d, and reports whether it was not interrupted by the request to stop.

@@ -64,6 +64,8 @@ func TestRemaining(t *testing.T) {
 		signals <- syscall.SIGINT // a second signal changes nothing
 		synctest.Wait()
 		assert.Equal(t, 7*time.Second, s.Remaining(time.Second))
+		s.SetElapsed(func() time.Duration { return 3 * time.Second })
+		assert.Equal(t, 4*time.Second, s.Remaining(time.Second), "a preStop hook took a part of the grace period")
 		assert.Equal(t, syscall.SIGTERM, s.Signal())
 		assert.False(t, s.Sleep(time.Hour))
 		ctx, cancel := s.Context(t.Context())

@@ -100,7 +100,7 @@ func (r *runner) program(ctx context.Context, words []string, ended <-chan struc
 	if err != nil {
 		return 0, pod.Exit(hooks.ExitNotStarted(err), err)
 	}
-	r.shutdown.Forward(p.Signal)
+	r.shutdown.Forward(p.Forward)
 	select {
 	case <-p.Done():
 		return p.Status().Code(), nil

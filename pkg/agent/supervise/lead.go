@@ -208,11 +208,24 @@ func (v *Supervisor) Forward(sig syscall.Signal) {
 	}
 }
 
+// codeOfShutdown returns the exit code of the pod when a user has stopped the instance from inside (flux shutdown), and
+// with it the program: the end of the program by the signal is intended.
+func codeOfShutdown(program int) int {
+	const signaled = 128
+	switch syscall.Signal(program - signaled) {
+	case syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL:
+		return 0
+	}
+	return program
+}
+
 // leadCode returns the exit code of the lead's pod after the end of its broker, and whether there is nothing left to
 // do. The code is that of the program: a failure while Flux stops does not change the result of the work.
 func (v *Supervisor) leadCode(ctx context.Context, broker reaper.Status, out *pod.Outcome) (code int, done bool) {
 	switch {
-	case out != nil && (!out.Stopped || !v.shutdown.Requested()):
+	case out != nil && out.Stopped && !v.shutdown.Requested():
+		return codeOfShutdown(out.Code), true
+	case out != nil && !out.Stopped:
 		if broker.Code() != out.Code {
 			klog.FromContext(ctx).Info("The broker and its program ended differently", "broker", broker.String(), "program", out.Code)
 		}

@@ -46,7 +46,7 @@ func (v *Supervisor) lockState(ctx context.Context) (io.Closer, error) {
 func (v *Supervisor) lockVolume(ctx context.Context, name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, pod.Exit(plan.ExitPrepare, fmt.Errorf("locking the volume of the state: %w", err))
+		return nil, pod.Exit(plan.ExitPrepare, fmt.Errorf("opening the lock of the volume of the state: %w", err))
 	}
 	if err := v.waitForLock(ctx, f); err != nil {
 		f.Close()
@@ -63,6 +63,18 @@ func (v *Supervisor) lockVolume(ctx context.Context, name string) (*os.File, err
 	return f, nil
 }
 
+// lockError explains why a file system does not lock files.
+func lockError(err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EOPNOTSUPP):
+		hint = ": the file system does not support flock(2); Lustre needs the mount option flock"
+	case errors.Is(err, syscall.ENOLCK):
+		hint = ": the file server does not support locks; NFS needs lockd, or version 4"
+	}
+	return fmt.Errorf("locking the volume of the state, which protects it from a second lead: %w%s", err, hint)
+}
+
 // waitForLock locks a file, and logs which pod holds the lock while it waits.
 func (v *Supervisor) waitForLock(ctx context.Context, f *os.File) error {
 	for logged := false; ; {
@@ -71,7 +83,7 @@ func (v *Supervisor) waitForLock(ctx context.Context, f *os.File) error {
 			return nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return pod.Exit(plan.ExitPrepare, fmt.Errorf("locking the volume of the state: %w", err))
+			return pod.Exit(plan.ExitPrepare, lockError(err))
 		}
 		if !logged {
 			logged = true

@@ -37,7 +37,7 @@ func (v *Supervisor) stopTasks(ctx context.Context, broker *reaper.Process, all 
 	defer ticker.Stop()
 	asked := map[int]bool{}
 	for {
-		running := signalTasks(asked)
+		running := signalTasks(broker.PID, asked)
 		if running > 0 && len(asked) == running {
 			klog.FromContext(ctx).V(1).Info("Waiting for tasks of jobs, which were asked to stop", "tasks", running)
 		}
@@ -71,12 +71,16 @@ func (v *Supervisor) waitIdle(ctx context.Context, all bool) {
 }
 
 // signalTasks sends SIGTERM once to each task of a job, with its process group, and returns the number of tasks that
-// run. A broker that is a task stops its own jobs when Flux cancels it; their tasks get the signal here too.
-func signalTasks(asked map[int]bool) int {
+// run. The broker has started the shells of the jobs. A broker that is a task stops its own jobs when Flux cancels it;
+// their tasks get the signal here too.
+func signalTasks(broker int, asked map[int]bool) int {
 	processes := reaper.Processes()
 	running := 0
 	for pid, p := range processes {
 		if !strings.HasPrefix(processes[p.Parent].Name, shellName) || strings.HasPrefix(p.Name, brokerName) {
+			continue
+		}
+		if !descends(processes, pid, broker) {
 			continue
 		}
 		running++
@@ -91,4 +95,19 @@ func signalTasks(asked map[int]bool) int {
 		_ = syscall.Kill(to, syscall.SIGTERM) // it fails if the task has just ended
 	}
 	return running
+}
+
+// descends reports whether a process descends from another one.
+func descends(processes map[int]reaper.Info, pid, ancestor int) bool {
+	for range len(processes) {
+		p, ok := processes[pid]
+		switch {
+		case !ok:
+			return false
+		case p.Parent == ancestor:
+			return true
+		}
+		pid = p.Parent
+	}
+	return false
 }

@@ -9,6 +9,9 @@ const (
 	// MarkerDir is where the agents of the containers of a pod exchange their state.
 	MarkerDir = SharedDir + "/run"
 
+	// FilePreStop is the file in MarkerDir that preStop hooks create when they start.
+	FilePreStop = "prestop"
+
 	// ConfigDir is where the ConfigMap is mounted.
 	ConfigDir = "/etc/minicluster/config"
 	// FileBrokerTOML is broker.toml in ConfigDir.

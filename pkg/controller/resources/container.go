@@ -58,6 +58,9 @@ func buildContainer(mc *v1alpha2.MiniCluster, f Fixed, env Environment, index in
 		stop = ""
 	}
 	setStopSignal(&out, mc.Spec.Pod, stop)
+	if part != roleUnwrapped {
+		markPreStop(out.Lifecycle)
+	}
 	out.VolumeMounts = slices.Concat(fluxVolumeMounts(mc, f, env, part, in), userMounts(in))
 	return out
 }
@@ -111,6 +114,17 @@ func lifecycle(in *v1alpha2.LifeCycle) *corev1.Lifecycle {
 		return nil
 	}
 	return &corev1.Lifecycle{PostStart: shellHook(in.PostStartExec), PreStop: shellHook(in.PreStopExec)}
+}
+
+// markPreStop makes the preStop hook of a container with the agent tell the agent when it starts: that is when the grace
+// period starts. SIGTERM follows when the hook has ended. A container that cannot write the file loses only that.
+func markPreStop(hooks *corev1.Lifecycle) {
+	if hooks == nil || hooks.PreStop == nil {
+		return
+	}
+	command := hooks.PreStop.Exec.Command
+	last := len(command) - 1
+	command[last] = "(: >>" + plan.MarkerDir + "/" + plan.FilePreStop + ") 2>/dev/null\n" + command[last]
 }
 
 func shellHook(command string) *corev1.LifecycleHandler {

@@ -205,6 +205,9 @@ func TestSidecars(t *testing.T) {
 	assert.Empty(t, own.Command, "its image's entrypoint")
 	assert.Equal(t, []string{"/bin/sh", "-c", "nginx -s quit"}, own.Lifecycle.PreStop.Exec.Command, "one word of flux-operator's")
 	assert.Nil(t, own.Lifecycle.PostStart)
+	hooks := lifecycle(&v1alpha2.LifeCycle{PreStopExec: "sleep 3"})
+	markPreStop(hooks)
+	assert.Equal(t, []string{"/bin/sh", "-c", "(: >>/opt/minicluster/run/prestop) 2>/dev/null\nsleep 3"}, hooks.PreStop.Exec.Command, "for the agent")
 
 	old := podOf(t, Environment{ServerMinor: minorNativeSidecars - 1}, sample.WithInstallRoot, withSidecars)
 	assert.Len(t, old.Containers, 3, "an older server would ignore what makes it a sidecar, and wait for its end")

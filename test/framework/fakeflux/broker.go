@@ -35,6 +35,7 @@ type broker struct {
 	program []string
 	signals chan os.Signal
 	made    []string // directories to be removed at the end
+	shell   string   // see shellProgram
 
 	*fluxtest.Instance
 	stopping bool    // shutdown was asked for

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,9 +33,11 @@ func (b *broker) launch(j *job) {
 	codes := make([]int, tasks)
 	files := newFiles(j)
 	for rank := range tasks {
-		c := exec.CommandContext(context.Background(), j.Spec.Argv[0], j.Spec.Argv[1:]...)
-		if path, err := lookPath(j.Spec.Argv[0], j.Spec.Env); err == nil {
-			c.Path, c.Err = path, nil
+		c, err := b.task(j)
+		if err != nil {
+			failedToStart = err
+			codes[rank] = 127
+			continue
 		}
 		c.Dir = j.Spec.Cwd
 		c.Env = append(b.environment(j.Spec.Env),
@@ -81,6 +84,26 @@ func (b *broker) launch(j *job) {
 			b.end(j, highest)
 		})
 	}()
+}
+
+// task returns the shell of a task.
+func (b *broker) task(j *job) (*exec.Cmd, error) {
+	path, err := lookPath(j.Spec.Argv[0], j.Spec.Env)
+	if err != nil {
+		return nil, err
+	}
+	at := path
+	if !filepath.IsAbs(at) {
+		at = filepath.Join(j.Spec.Cwd, at)
+	}
+	if _, err := os.Stat(at); err != nil {
+		return nil, err
+	}
+	shell, err := b.shellProgram()
+	if err != nil {
+		return nil, err
+	}
+	return exec.CommandContext(context.Background(), shell, append([]string{path}, j.Spec.Argv...)...), nil
 }
 
 // nested gives the instance of a batch job its resources.
