@@ -148,6 +148,7 @@ func TestStateVolumeHasOneLead(t *testing.T) {
 
 // TestArchiveOfAnotherCluster: only jobs that the program of the same MiniCluster submitted are canceled.
 func TestArchiveOfAnotherCluster(t *testing.T) {
+	t.Parallel()
 	p := newArchivePod(t)
 	assert.Equal(t, 3, p.run("run"))
 	p.write(plan.CertificateDir+"/"+plan.FileCertificate, "another\n")
@@ -158,6 +159,7 @@ func TestArchiveOfAnotherCluster(t *testing.T) {
 
 // TestArchiveThatHangs: a pod that stops does not wait for a file system that hangs.
 func TestArchiveThatHangs(t *testing.T) {
+	t.Parallel()
 	p := newArchivePod(t)
 	p.env = append(p.env, "FAKE_DUMP_HANGS=1")
 	p.plan.Lead.Command = "sleep 1000"
@@ -170,6 +172,7 @@ func TestArchiveThatHangs(t *testing.T) {
 
 // TestInterruptedRestoreKeepsContent: what an interrupted restore left may be more than that.
 func TestInterruptedRestoreKeepsContent(t *testing.T) {
+	t.Parallel()
 	p := newArchivePod(t)
 	p.write("volume/archive.tar.gz", "old")
 	p.write("var/lib/flux/content.sqlite", "valuable")
@@ -180,6 +183,7 @@ func TestInterruptedRestoreKeepsContent(t *testing.T) {
 
 // TestManyJobsOfThePreviousRun: command lines are limited.
 func TestManyJobsOfThePreviousRun(t *testing.T) {
+	t.Parallel()
 	p := newPod(t)
 	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "cd $FAKE_JOBS && seq 100000000000000000 100000000000002499 | xargs touch"
 	assert.Equal(t, 0, p.run("run"))

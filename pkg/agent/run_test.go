@@ -267,6 +267,7 @@ func TestShutdownFromInside(t *testing.T) {
 
 // TestOutcomeCannotBeForged: another user of the pod writes the file that earlier versions read.
 func TestOutcomeCannotBeForged(t *testing.T) {
+	t.Parallel()
 	p := newPod(t)
 	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "sleep 1; exit 3"
 	p.write(plan.MarkerDir+"/program.json", `{"code":0}`)
@@ -278,6 +279,7 @@ func TestOutcomeCannotBeForged(t *testing.T) {
 
 // TestForwardedSignals: signals of the application reach the program, although there are brokers and a shell in between.
 func TestForwardedSignals(t *testing.T) {
+	t.Parallel()
 	p := newPod(t)
 	p.plan.Lead.Mode = plan.ModeLauncher
 	p.plan.Lead.Command = "sh -c \"trap 'echo usr1' USR1; trap 'echo usr2; exit 6' USR2; echo ready; while :; do sleep 0.05; done\"; exit $?"
@@ -292,6 +294,7 @@ func TestForwardedSignals(t *testing.T) {
 
 // TestStopWhilePreparing: a flux command that hangs does not delay the end of the pod.
 func TestStopWhilePreparing(t *testing.T) {
+	t.Parallel()
 	p := newPod(t)
 	p.write("bin/flux", "#!/bin/sh\ntouch $FAKE_LOG\nsleep 1000\n")
 	require.NoError(t, os.Chmod(p.path("bin/flux"), 0o755))

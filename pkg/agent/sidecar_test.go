@@ -90,6 +90,7 @@ func TestFluxContainerIsWatched(t *testing.T) {
 
 // TestSidecarStopsAfterFlux: a sidecar that is asked to stop serves Flux until its end.
 func TestSidecarStopsAfterFlux(t *testing.T) {
+	t.Parallel()
 	p := newSidecarPod(t, plan.Sidecar{Command: "trap 'echo stopped; exit 0' TERM; echo started; while :; do sleep 0.05; done"})
 	p.plan.GracePeriodSeconds = 100
 	p.start("sidecar", "--container", "nginx")
@@ -110,6 +111,7 @@ func TestSidecarStopsAfterFlux(t *testing.T) {
 
 // TestRestartedFluxKeepsItsSidecars: Kubernetes does not restart a sidecar that has ended with 0.
 func TestRestartedFluxKeepsItsSidecars(t *testing.T) {
+	t.Parallel()
 	p := newPod(t)
 	p.plan.Restarts = true
 	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "exit 3"

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 )
 
 // randomSignals is the number of pods of TestRandomSignals.
-var randomSignals = flag.Int("random-signals", 24, "number of pods that get a signal at a random moment")
+var randomSignals = flag.Int("random-signals", 16, "number of pods that get a signal at a random moment")
 
 // envFirst makes the test's program the first process of new namespaces, before it becomes the agent.
 const envFirst = "AGENT_TEST_FIRST"
@@ -63,34 +64,40 @@ func TestRandomSignals(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	codes := map[string]int{}
-	for range *randomSignals {
+	var mu sync.Mutex
+	codes := map[int]int{}
+	t.Cleanup(func() { t.Logf("exit codes: %v", codes) })
+	for n := range *randomSignals {
 		sig := signals[random.IntN(len(signals))]
 		after := time.Duration(random.Int64N(int64(600 * time.Millisecond)))
 		lead := random.IntN(4) > 0
-		p := newPod(t)
-		p.plan.Hooks = plan.Hooks{Pre: "sh -c 'sleep 0.05'", Post: "sleep 0.01"}
-		p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, fmt.Sprintf("sh -c 'sh -c \"sleep 0.2\"'; exit %d", code)
-		if !lead {
-			p.follower()
-		}
-		got, forwarded := p.signalAt(sig, after, lead)
-		codes[fmt.Sprint(got)]++
-		switch {
-		case sig == syscall.SIGKILL && got == -1: // killed, as the kubelet would
-		case forwarded && lead && got == code:
-		case got == code && lead: // the program ended before
-		default:
-			assert.Contains(t, []int{plan.ExitStopped, plan.ExitPrepare, plan.ExitBroker, plan.ExitHook}, got, "%v after %v, lead %v: %s", sig, after, lead, p.stderr)
-		}
-		assert.NotContains(t, p.stderr.String(), "goroutine ")
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			p := newPod(t)
+			p.plan.Hooks = plan.Hooks{Pre: "sh -c 'sleep 0.05'", Post: "sleep 0.01"}
+			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, fmt.Sprintf("sh -c 'sh -c \"sleep 0.2\"'; exit %d", code)
+			if !lead {
+				p.follower()
+			}
+			got := p.signalAt(sig, after, lead)
+			mu.Lock()
+			codes[got]++
+			mu.Unlock()
+			switch {
+			case sig == syscall.SIGKILL && got == -1: // killed, as the kubelet would
+			case got == code && lead: // the program ended by itself
+			default:
+				assert.Contains(t, []int{plan.ExitStopped, plan.ExitPrepare, plan.ExitBroker, plan.ExitHook}, got,
+					"%v after %v, lead %v: %s", sig, after, lead, p.stderr)
+			}
+			assert.NotContains(t, p.stderr.String(), "goroutine ")
+		})
 	}
-	t.Logf("exit codes: %v", codes)
 }
 
 // signalAt runs the agent as the first process of namespaces, signals it, and returns its exit code, -1 for a signal. A
 // follower that only gets a signal of the application is stopped afterwards.
-func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) (code int, forwarded bool) {
+func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) int {
 	t := p.t
 	t.Helper()
 	p.env = append(p.env, envFirst+"=1")
@@ -104,13 +111,13 @@ func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) (
 	p.awaitHandlers()
 	<-time.After(after)
 	_ = p.cmd.Process.Signal(sig) // the agent may have ended
-	forwarded = sig == syscall.SIGUSR1 || sig == syscall.SIGUSR2 || sig == syscall.SIGWINCH
+	forwarded := sig == syscall.SIGUSR1 || sig == syscall.SIGUSR2 || sig == syscall.SIGWINCH
 	if forwarded && !lead {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	}
-	code = p.wait()
+	code := p.wait()
 	require.NotEqual(t, 2, code, "the runtime ended the agent")
-	return code, forwarded
+	return code
 }
 
 // awaitHandlers waits until the program has its signal handlers: before that, a signal ends a Go program that is the first
@@ -121,6 +128,7 @@ func (p *testPod) awaitHandlers() {
 
 // TestFullVolume: the end of the program is recorded although the volume is full.
 func TestFullVolume(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for namespaces")
 	}
