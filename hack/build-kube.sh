@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the local Kubernetes for tests and for the demo into bin/: localkube, kwok, kubectl, metrics-server. Needs only Go.
-# The first time takes minutes (progress is shown), from then on it is done at once unless test/kube has changed.
+# Builds the local Kubernetes for tests and for the demo into bin/: localkube, kwok, kubectl, metrics-server. Needs only
+# Go. The first time takes minutes (progress is shown), from then on it is done at once unless test/kube has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . hack/goflags.sh

@@ -11,8 +11,8 @@ compile_first "the product and its tests" -test ./cmd/... ./test/framework/node/
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# Without the race detector: the product runs in containers. Built as its programs are, so that most is compiled already.
-# Tests wait most of the time, for autoscalers above all: three of them keep two processors busy enough.
+# Without the race detector: the product runs in containers. Built as its programs are, so that most is compiled
+# already. Tests wait most of the time, for autoscalers above all: three of them keep two processors busy enough.
 status=0
 go test -vet=off -count=1 -timeout 20m -parallel 3 -v "$@" ./test/framework/node/... ./test/e2e/... 2>&1 | tee "$log" || status=$?
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz test of the repository for FUZZTIME each, or those of the packages that FUZZ names (a pattern of grep -E).
+# Runs every fuzz test of the repository for FUZZTIME each, or those of the packages that FUZZ names (a pattern of grep
+# -E).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . hack/goflags.sh

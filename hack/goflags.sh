@@ -1,5 +1,5 @@
-# Sourced by the scripts: one way to compile, so that Go's cache has each package once, whoever asks for it. Only the race
-# detector (hack/test.sh) compiles differently.
+# Sourced by the scripts: one way to compile, so that Go's cache has each package once, whoever asks for it. Only the
+# race detector (hack/test.sh) compiles differently.
 export CGO_ENABLED=0
 case " ${GOFLAGS:-} " in
 *' -trimpath '*) ;;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the modules that building, testing, generating and linting take. The go command gives up at the first answer that
-# it does not get; this tries again.
+# Fetches the modules that building, testing, generating and linting take. The go command gives up at the first answer
+# that it does not get; this tries again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . hack/goflags.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lists the dependencies that have a newer version, for each Go module of the repository: those that its code or its tools
-# import, not what they depend on in turn. It changes nothing. Needs the module proxy.
+# Lists the dependencies that have a newer version, for each Go module of the repository: those that its code or its
+# tools import, not what they depend on in turn. It changes nothing. Needs the module proxy.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . hack/goflags.sh

@@ -18,8 +18,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// containerdName is the annotation by which containerd finds the whole name of an image in an archive. The annotation of
-// the specification has the tag only.
+// containerdName is the annotation by which containerd finds the whole name of an image in an archive. The annotation
+// of the specification has the tag only.
 const containerdName = "io.containerd.image.name"
 
 // blob is a part of an image: a short one in memory, a long one in a file.

@@ -22,8 +22,8 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// These tests run agents in pods of namespaces, with brokers of the installed Flux: each pod has process IDs, a host name
-// and a file system of its own, and all share a network.
+// These tests run agents in pods of namespaces, with brokers of the installed Flux: each pod has process IDs, a host
+// name and a file system of its own, and all share a network.
 const (
 	// envFluxNet is set in the process that has the network.
 	envFluxNet = "AGENT_TEST_REAL_NET"

@@ -18,7 +18,8 @@ import (
 // checkpointTask writes a checkpoint when it is asked to stop, which takes a while.
 const checkpointTask = `trap 'sleep $((1 + FLUX_TASK_RANK * 2)); echo saved >>$SHARED/rank-$FLUX_TASK_RANK; exit 0' TERM; touch $SHARED/started-$FLUX_TASK_RANK; while :; do sleep 0.1; done`
 
-// TestStopRealCluster: every task on every rank gets SIGTERM once, and time for a checkpoint; then the instance is saved.
+// TestStopRealCluster: every task on every rank gets SIGTERM once, and time for a checkpoint; then the instance is
+// saved.
 func TestStopRealCluster(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
 		for name, mode := range map[string]plan.Mode{"launcher": plan.ModeLauncher, "submit": plan.ModeSubmit, "interactive": plan.ModeNone} {

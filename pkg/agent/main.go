@@ -40,8 +40,8 @@ For the pods themselves:
   flux-client -- ARGS...     as flux, but in the instance of FLUX_URI if that is set; the command flux of the container
 `
 
-// fluxName is the name of the link to the agent that takes the place of the command flux for processes which are started
-// from outside.
+// fluxName is the name of the link to the agent that takes the place of the command flux for processes which are
+// started from outside.
 const fluxName = "flux"
 
 // fluxClient is the subcommand that runs a flux command, in the instance of the process that starts it if there is one.
@@ -67,8 +67,8 @@ func commands() []string {
 	return []string{"flux", "install", "view", "run", initial.Subcommand, "sidecar", hooks.SaveCommand, fluxClient}
 }
 
-// Run runs the agent with its name and arguments, and returns its exit code. Under the name flux it is that command, for
-// the broker of the pod.
+// Run runs the agent with its name and arguments, and returns its exit code. Under the name flux it is that command,
+// for the broker of the pod.
 func Run(argv []string) int {
 	if len(argv) > 0 && filepath.Base(argv[0]) == fluxName {
 		return Main(append([]string{fluxClient, "--"}, argv[1:]...))

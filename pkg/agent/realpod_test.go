@@ -51,7 +51,7 @@ type realCluster struct {
 	// Alter is a shell command that changes a pod before its agent starts.
 	Alter string
 
-	// What child processes are told.
+	// Arguments of child processes.
 	Stage string
 	Index int
 	Curve string
@@ -265,7 +265,7 @@ func (c realCluster) execInPod(t *testing.T, ended <-chan struct{}) []string {
 		}
 		out = append(out, string(bytes.TrimSpace(text))+"\n"+strconv.Itoa(cmd.ProcessState.ExitCode()))
 	}
-	// What waits for it goes on.
+	// What waits for it continues.
 	require.NoError(t, os.WriteFile(filepath.Join(c.Results, "exec"), nil, 0o644))
 	return out
 }

@@ -143,7 +143,7 @@ func TestStopLead(t *testing.T) {
 	}
 }
 
-// running tells whether the initial program has become ready.
+// running reports whether the initial program has become ready.
 func (p *testPod) running() bool {
 	_, err := os.Stat(p.path("var/lib/flux", "minicluster.json"))
 	return err == nil

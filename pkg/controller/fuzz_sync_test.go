@@ -757,7 +757,7 @@ func (p *play) checkVolumes() {
 	}
 }
 
-// recorder checks that events tell of what has been written.
+// recorder checks that events report what has been written.
 type recorder struct{ p *play }
 
 func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note string, args ...any) {

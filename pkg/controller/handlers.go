@@ -92,9 +92,9 @@ func (c *Controller) wakeHeld(obj any) {
 	}
 }
 
-// onlyOwnersDiffer tells whether nothing has happened to a Service but that MiniClusters came to share it, or went:
-// copies of it have these owners only. The others need not look, for where a thousand share a Service, each that is made
-// would have a thousand look. (Of a ConfigMap, an owner that went tells the other one something.)
+// onlyOwnersDiffer reports whether nothing has happened to a Service but that MiniClusters came to share it, or went:
+// copies of it have these owners only. The others need not look, for where a thousand share a Service, each that is
+// made would have a thousand look. (Of a ConfigMap, an owner that went tells the other one something.)
 func onlyOwnersDiffer(before, after any) (came, went *corev1.Service, only bool) {
 	b, isService := before.(*corev1.Service)
 	a, isStill := after.(*corev1.Service)
@@ -129,7 +129,7 @@ func object(obj any) metav1.Object {
 	return o
 }
 
-// changed tells whether an update is more than a change of the status.
+// changed reports whether an update is more than a change of the status.
 func changed(before, after any) bool {
 	b, a := object(before), object(after)
 	if b == nil || a == nil {
@@ -148,7 +148,7 @@ func annotationDiffers(b, a metav1.Object, key string) bool {
 	return was != is || before != after
 }
 
-// sameVersion tells whether an update is none: a resync. Objects without a
+// sameVersion reports whether an update is none: a resync. Objects without a
 // resource version (of a fake API server) always differ.
 func sameVersion(before, after any) bool {
 	b, a := object(before), object(after)

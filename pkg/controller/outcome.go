@@ -25,7 +25,7 @@ const (
 	outcomeDone outcome = iota
 	// outcomeDelayed: all steps ran, and another sync is due after a time.
 	outcomeDelayed
-	// outcomeStale: a cache has not seen yet what is known to be true. It is no failure.
+	// outcomeStale: a cache does not contain a known change yet. It is no failure.
 	outcomeStale
 	// outcomeNameConflict: an object of somebody else has a name that is needed. It may be
 	// that of a MiniCluster that was deleted and is being recreated.

@@ -25,7 +25,7 @@ func TestServerMinor(t *testing.T) {
 	assert.False(t, resources.Environment{ServerMinor: 28}.AtLeast(29))
 }
 
-// TestServerVersionIsAskedForAgain: a server that is not there yet does not end the
+// TestServerVersionIsAskedForAgain: a server that does not run yet does not end the
 // controller.
 func TestServerVersionIsAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -39,7 +39,7 @@ func (p *play) condition(name, kind string) *metav1.Condition {
 	return c
 }
 
-// requests counts the requests of the controller while something goes on.
+// requests counts the requests of the controller while something continues.
 func (p *play) requests(during func()) int {
 	before := p.calls
 	during()

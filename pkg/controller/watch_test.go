@@ -31,8 +31,8 @@ func (p *play) minute() int {
 	})
 }
 
-// A Service that is being deleted, and that somebody's finalizer keeps, is waited for without asking again and again, and
-// the status says so. A Job that has the Service still is looked after.
+// A Service that is being deleted, and that somebody's finalizer keeps, is waited for without repeated requests,
+// and the status says so. A Job that still has the Service is managed.
 func TestServiceThatStays(t *testing.T) {
 	p := newPlay(t, nil)
 	p.calm()
@@ -57,8 +57,8 @@ func TestServiceThatStays(t *testing.T) {
 	assert.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 }
 
-// What MiniClusters leave free for others is an annotation: an edit of it is no new generation, and is looked at all the
-// same.
+// What MiniClusters leave free for others is an annotation: an edit of it is no new generation, and is looked at all
+// the same.
 func TestReserveIsCorrected(t *testing.T) {
 	p := newPlay(t, nil)
 	reserve := func(text string) {

@@ -9,7 +9,7 @@ import (
 // maxCount limits every count in a jobspec, so that sums do not overflow.
 const maxCount = 1 << 24
 
-// Jobspec is what a job requests, as far as RFC 25 and RFC 31 are supported. The form is that which Flux itself
+// Jobspec is what a job requests, as far as RFC 25 and RFC 31 are supported. The form is the one that Flux itself
 // writes and reads: nodes with slots, or slots on any nodes, with cores and GPUs in each.
 type Jobspec struct {
 	// Nodes is the number of nodes; 0 if its slots may be on any nodes.

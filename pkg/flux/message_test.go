@@ -143,7 +143,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := flux.DecodeMessage(flux.AppendMessage(nil, m))
 		require.NoError(t, err)
-		// An absent payload and an empty one are told apart by a flag only.
+		// An absent payload and an empty one differ by a flag only.
 		if len(m.Payload) == 0 {
 			m.Payload, again.Payload = nil, nil
 		}

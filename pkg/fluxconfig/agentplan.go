@@ -114,7 +114,7 @@ func containerPlans(out *plan.Plan, mc *v1alpha2.MiniCluster) {
 	}
 }
 
-// Wrapped tells whether the agent runs a sidecar. One that has nothing to run but
+// Wrapped reports whether the agent runs a sidecar. One that has nothing to run but
 // its image's entrypoint keeps it, and so does one that asks for that.
 func Wrapped(c *v1alpha2.MiniClusterContainer) bool {
 	if c.NoWrapEntrypoint {
@@ -133,7 +133,7 @@ func viewPlan(spec *v1alpha2.MiniClusterSpec) *plan.View {
 	return view
 }
 
-// brokerPlan holds what a broker is told on its command line. A broker.toml of the
+// brokerPlan holds the settings on the command line of a broker. A broker.toml of the
 // user's own has a [tbon] of its own or none: then its settings are attributes.
 func brokerPlan(mc *v1alpha2.MiniCluster) (plan.Broker, error) {
 	out := plan.Broker{LogLevel: v1alpha2.DefaultLogLevel}

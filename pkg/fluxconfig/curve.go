@@ -62,7 +62,7 @@ func NewCertificate(random io.Reader, name string, now time.Time) (Certificate, 
 	return c, nil
 }
 
-// check tells whether Flux would read the entry back.
+// check reports whether Flux would read the entry back.
 func (e certificateEntry) check() error {
 	switch {
 	case !validCertificateValue(e.value):

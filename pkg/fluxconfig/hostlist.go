@@ -267,7 +267,7 @@ func (r hostRange) host(id uint64) string {
 	return r.prefix + pad(id, r.width) + r.suffix
 }
 
-// padsLike tells whether the ids of next look the same when they are padded as
+// padsLike reports whether the ids of next look the same when they are padded as
 // those of r are.
 func (r hostRange) padsLike(next hostRange) bool {
 	if r.width == next.width {

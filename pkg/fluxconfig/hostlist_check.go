@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// CheckNames tells whether every host is a domain name that Flux accepts as a
+// CheckNames reports whether every host is a domain name that Flux accepts as a
 // host (flux-config-bootstrap(5), RFC 1035): labels of 1 to 63 letters, digits
 // and hyphens, no hyphen at either end, 253 characters in all. An underscore, for
 // one, stops every broker of the instance.

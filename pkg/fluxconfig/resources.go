@@ -9,7 +9,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// DerivedResources tells whether the resources that Flux is told of (R) come
+// DerivedResources reports whether the resources in Flux's configuration (R) come
 // from the spec: the number of cores, a CPU limit or a limit of devices. Then
 // they are not what Flux sees on the node (it sees the CPU set, not the quota),
 // and it must not compare: it would drain the node.

@@ -162,7 +162,7 @@ func TestValidateLargestSize(t *testing.T) {
 	})
 }
 
-// The errors are told in the status, which must not change for nothing.
+// The errors are reported in the status, which must not change for nothing.
 func TestErrorsHaveOneOrder(t *testing.T) {
 	labels := map[string]string{}
 	for _, name := range []string{"a b", "c d", "e f", "g h", "i j", "k l"} {

@@ -132,7 +132,7 @@ func TestValidateName(t *testing.T) {
 	})
 }
 
-// leaves sets the annotation about what is left to others.
+// leaves sets the annotation about the capacity for others.
 func leaves(reserve string) edit {
 	return func(mc *v1alpha2.MiniCluster) {
 		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: reserve}

@@ -128,7 +128,7 @@ func (m *metricsLab) fill(ctx context.Context) (err error) {
 	})
 }
 
-// known tells whether the operator has written which Job is whose.
+// known reports whether the operator has written which Job is whose.
 func (m *metricsLab) known(ctx context.Context) (bool, error) {
 	list, err := m.users.Namespace(m.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {

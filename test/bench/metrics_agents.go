@@ -14,7 +14,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// agentMetric is the metric by which agents are told apart: each says its own number.
+// agentMetric is the metric that identifies an agent: each says its own number.
 const agentMetric = "node_up_count"
 
 // agentPort is where the agents of MiniClusters that say nothing else are.

@@ -30,7 +30,7 @@ import (
 // that what it uses can be measured as the operator's is.
 const rawClientCommand = "raw-client"
 
-// errand is what the raw client is told to do, one in a line: the writes for a
+// errand is the input of the raw client, one in a line: the writes for a
 // MiniCluster that was made, or that was given another size.
 type errand struct {
 	Namespace string `json:"namespace"`

@@ -128,7 +128,7 @@ func podsRun(n int) func(*world) bool {
 
 func nothingLeft(w *world) bool { return len(w.jobs) == 0 && len(w.pods) == 0 }
 
-// jobsResized tells whether all Jobs were given a size.
+// jobsResized reports whether all Jobs were given a size.
 func jobsResized(size int32) func(*world) bool {
 	return func(w *world) bool {
 		for _, job := range w.jobs {
@@ -144,7 +144,7 @@ func jobResized(name string, size int32) func(*world) bool {
 	return func(w *world) bool { return resized(w.jobs[name], size) }
 }
 
-// jobsSettled tells whether all Jobs have as many ready pods as they should.
+// jobsSettled reports whether all Jobs have as many ready pods as they should.
 func jobsSettled(w *world) bool {
 	for _, job := range w.jobs {
 		if !settled(job) {

@@ -18,7 +18,8 @@ import (
 
 var indexes = regexp.MustCompile(`\[\d*\]`)
 
-// TestFields: each field of a MiniCluster that is named by its whole path exists. The reference is generated from the types.
+// TestFields: each field of a MiniCluster that is named by its whole path exists. The reference is generated from the
+// types.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	known := set("(?m)^\\| `((?:spec|status)[^`]*)`", read(t, "docs/reference/api.md"))

@@ -25,7 +25,7 @@ const (
 	// autoscalePatience is for one change of size: the metrics-server looks every 10 s and the autoscaler every 5 s, and a
 	// shrink waits for 20 s in which it would not have grown. It is no measure of speed.
 	autoscalePatience = 2 * time.Minute
-	// burn uses all CPU that its container may have, until it is told to stop or the pod ends.
+	// burn uses all CPU that its container may have, until it is stopped or the pod ends.
 	burn = "(while [ ! -e /tmp/stop ]; do :; done) >/dev/null 2>&1 & exit 0"
 )
 

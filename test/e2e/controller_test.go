@@ -16,7 +16,7 @@ import (
 )
 
 // TestControllerReplicas: both replicas run, as restricted as their namespace asks for. When the one that leads is
-// stopped, the other one goes on with what was asked for meanwhile.
+// stopped, the other one continues with what was asked for meanwhile.
 func TestControllerReplicas(t *testing.T) {
 	kube := suite.Node(t)
 	ctx := t.Context()

@@ -23,8 +23,8 @@ const (
 	// What the agent may cost a pod.
 	startBudget  = time.Second
 	memoryBudget = 15 // MiB
-	// busy is how much longer a start may take where other tests keep the machine busy: what is found here is an agent that
-	// waits for something.
+	// busy is how much longer a start may take where other tests keep the machine busy: what is found here is an agent
+	// that waits for something.
 	busy = 10
 
 	// clockTick is the unit of times in /proc/PID/stat; see proc(5), sysconf(_SC_CLK_TCK). It is the same everywhere.
@@ -63,7 +63,8 @@ func TestCost(t *testing.T) {
 	own := timeBetween(t, ours, processInfo.isAgent, processInfo.isFlux)
 	t.Logf("from the start of a pod to that of its broker: %v without the agent, %v with it; %v of this after the init container",
 		without, with, own)
-	// What comes before is the kubelet's: one more container, and the moment in which it sees that the first one has ended.
+	// What comes before is the kubelet's: one more container, and the moment in which it sees that the first one has
+	// ended.
 	assert.LessOrEqual(t, own, busy*startBudget)
 
 	var memory []int
@@ -88,8 +89,8 @@ func untilFlux(t *testing.T, pods []corev1.Pod) time.Duration {
 	return timeBetween(t, pods, func(processInfo) bool { return true }, processInfo.isFlux)
 }
 
-// timeBetween is the time between the starts of two processes, the first ones of their kind in a pod. Of all pods, it is
-// that of the quickest one: what the others waited for is this machine.
+// timeBetween is the time between the starts of two processes, the first ones of their kind in a pod. Of all pods, it
+// is that of the quickest one: what the others waited for is this machine.
 func timeBetween(t *testing.T, pods []corev1.Pod, from, to func(processInfo) bool) time.Duration {
 	t.Helper()
 	var times []time.Duration

@@ -26,9 +26,9 @@ import (
 	"minicluster.internal/operator/test/framework/promserver"
 )
 
-// startDiscovering starts a Prometheus with the configuration of an example, which finds the pods behind a Service as they
-// come and go: Debian's is built without the discovery of Kubernetes, so a file says what that would find. All else is as it
-// is in the configuration, relabeling in particular, but that it scrapes each second.
+// startDiscovering starts a Prometheus with the configuration of an example, which finds the pods behind a Service as
+// they come and go: Debian's is built without the discovery of Kubernetes, so a file says what that would find. All
+// else is as it is in the configuration, relabeling in particular, but that it scrapes each second.
 func startDiscovering(t *testing.T, kube *node.Node, config, namespace, service string) *promserver.Server {
 	t.Helper()
 	text, err := os.ReadFile(config)

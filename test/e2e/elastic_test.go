@@ -36,7 +36,8 @@ func example(t *testing.T, kube *node.Node, folder string) string {
 	return strings.ReplaceAll(documents, exampleImage, fluxImage)
 }
 
-// exampleNamespace makes the namespace that the examples name, and has the objects of an example deleted after the test.
+// exampleNamespace makes the namespace that the examples name, and has the objects of an example deleted after the
+// test.
 func exampleNamespace(t *testing.T, kube *node.Node, documents string) string {
 	t.Helper()
 	const namespace = "flux-operator"
@@ -82,8 +83,8 @@ func TestApplicationScalesItself(t *testing.T) {
 	}
 }
 
-// ask has a pod send a request to the API server, as the tutorial's client of another language does. It returns the code
-// of the answer.
+// ask has a pod send a request to the API server, as the tutorial's client of another language does. It returns the
+// code of the answer.
 func ask(t *testing.T, kube *node.Node, from corev1.Pod, method, path, patch string) string {
 	t.Helper()
 	const script = `account=/var/run/secrets/kubernetes.io/serviceaccount
@@ -93,8 +94,8 @@ curl --silent --output /dev/null --write-out '%{http_code}' --cacert $account/ca
 	return execute(t, kube, from, "sh", "-c", script, method, path, patch)
 }
 
-// TestRightsOfAnApplication shows what the account of the example may do from inside of a pod, and what it may not: above
-// all, scale a neighbour.
+// TestRightsOfAnApplication shows what the account of the example may do from inside of a pod, and what it may not:
+// above all, scale a neighbour.
 func TestRightsOfAnApplication(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)

@@ -141,7 +141,7 @@ func TestOutOfMemory(t *testing.T) {
 	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "was OOM-killed (OOMKilled, exit code 137)")
 }
 
-// TestEviction: a cluster whose pods are evicted comes back, and no limit counts that.
+// TestEviction: a cluster whose pods are evicted is recreated, and no limit counts that.
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)

@@ -104,8 +104,8 @@ func execute(t *testing.T, kube *node.Node, pod corev1.Pod, command ...string) s
 	return output
 }
 
-// eventuallyResolves waits until a name has these addresses, none for nil: the DNS server learns of pods a moment after they
-// are ready or gone.
+// eventuallyResolves waits until a name has these addresses, none for nil: the DNS server learns of pods a moment after
+// they are ready or gone.
 func eventuallyResolves(t *testing.T, kube *node.Node, from corev1.Pod, name string, want ...string) {
 	t.Helper()
 	var got []string

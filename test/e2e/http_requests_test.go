@@ -64,8 +64,8 @@ func readCommands(root string) ([]typed, error) {
 	return console(string(text)), nil
 }
 
-// tellMetrics tells the metrics API server of a Prometheus, as the example does. That replaces its pods, which other tests
-// count, so it is done before there are any; nothing is asked as long as there are no queries.
+// tellMetrics tells the metrics API server of a Prometheus, as the example does. That replaces its pods, which other
+// tests count, so it is done before there are any; nothing is asked as long as there are no queries.
 func tellMetrics(ctx context.Context, kube *node.Node) error {
 	root, err := kubebin.Root(".")
 	if err != nil {
@@ -103,8 +103,8 @@ func metricsReplaced(ctx context.Context, kube *node.Node) error {
 }
 
 // TestHTTPRequests plays all commands of the example in the order of its text: the sample application as an image on a
-// node, a Prometheus that scrapes its pods, and autoscalers of a Deployment and of a MiniCluster that follow the load up and
-// down. What takes docker and kind is done as they do it; "kubectl" is typed as it is written.
+// node, a Prometheus that scrapes its pods, and autoscalers of a Deployment and of a MiniCluster that follow the load
+// up and down. What takes docker and kind is done as they do it; "kubectl" is typed as it is written.
 func TestHTTPRequests(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -144,7 +144,7 @@ type httpExample struct {
 func (e *httpExample) play(one typed) {
 	e.Helper()
 	words := strings.Fields(one.command)
-	// begins tells whether this is a certain command.
+	// begins reports whether this is a certain command.
 	begins := func(with string) bool { return strings.HasPrefix(one.command, with) }
 	switch {
 	case begins("CGO_ENABLED=0 go build "):

@@ -24,8 +24,9 @@ import (
 const (
 	// readyPatience is how long a MiniCluster may take to have all of its pods ready, on a busy machine.
 	readyPatience = 2 * time.Minute
-	// shrinkPatience is for a pod that is not wanted any more, and that no job keeps: its rank is drained for half a second
-	// and the pod stopped, which takes 2 s on an idle machine. It is less than a pod is given that has to be killed (30 s).
+	// shrinkPatience is for a pod that is not wanted any more, and that no job keeps: its rank is drained for half a
+	// second and the pod stopped, which takes 2 s on an idle machine. It is less than a pod is given that has to be killed
+	// (30 s).
 	shrinkPatience = 25 * time.Second
 	// besideOthers is how much longer something may take in a test that runs concurrently with others.
 	besideOthers = 3
@@ -33,7 +34,7 @@ const (
 	agent = "/opt/minicluster/bin/minicluster-agent"
 )
 
-// flux runs a flux command in a pod, as a user is told to.
+// flux runs a flux command in a pod, as the documentation says.
 func flux(t *testing.T, kube *node.Node, pod corev1.Pod, args ...string) string {
 	t.Helper()
 	return execute(t, kube, pod, append([]string{agent, "flux", "--"}, args...)...)
@@ -65,7 +66,8 @@ func getMiniCluster(ctx context.Context, t *testing.T, kube *node.Node, namespac
 	return mc
 }
 
-// eventuallyCondition waits until a MiniCluster has a condition with a status and a reason, which is about its current spec.
+// eventuallyCondition waits until a MiniCluster has a condition with a status and a reason, which is about its current
+// spec.
 func eventuallyCondition(t *testing.T, kube *node.Node, namespace, name, condition string, status metav1.ConditionStatus, reason string) *v1alpha2.MiniCluster {
 	t.Helper()
 	return fixtureIn(t, kube, namespace).WaitFor(name, user.Has(condition, status, reason))

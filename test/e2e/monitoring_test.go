@@ -45,7 +45,8 @@ func startPrometheus(t *testing.T, kube *node.Node, root, namespace string) *pro
 }
 
 // TestPrometheus has a real Prometheus scrape agents, controller and metrics API server, and answer all queries of
-// the dashboard and of the rules. It is alone: another test replaces pods of the product, of which Prometheus has a list.
+// the dashboard and of the rules. It is alone: another test replaces pods of the product, of which Prometheus has a
+// list.
 func TestPrometheus(t *testing.T) {
 	kube := suite.Node(t)
 	promserver.Need(t)

@@ -71,8 +71,8 @@ func waited(t *testing.T, pods []corev1.Pod) time.Duration {
 	return longest
 }
 
-// TestGivingWay: a MiniCluster fills what paying load leaves, but the reserve, and gives it back: in order, or at once to
-// who has a higher priority.
+// TestGivingWay: a MiniCluster fills what paying load leaves, but the reserve, and gives it back: in order, or at once
+// to who has a higher priority.
 func TestGivingWay(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -146,7 +146,7 @@ func TestGivingWay(t *testing.T) {
 	assert.GreaterOrEqual(t, slices.Min(given[1:]), int32(3))
 	assert.LessOrEqual(t, slices.Max(given), int32(7))
 
-	// Pods with a class below give way to anything.
+	// Pods with a class below are preempted by anything.
 	_, err := kube.Kubectl(t.Context(), "delete", "hpa/filler", "minicluster/filler", "deployment/paying", "--namespace="+namespace)
 	require.NoError(t, err)
 	below := slotted(t, "giving-way/below-others.yaml")

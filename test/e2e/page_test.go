@@ -50,7 +50,8 @@ func startProxy(t *testing.T, kube *node.Node) string {
 	return "http://" + address
 }
 
-// figuresOf are the numbers in the row of a MiniCluster, in a page or in an update of it, by what they are called there.
+// figuresOf are the numbers in the row of a MiniCluster, in a page or in an update of it, by what they are called
+// there.
 func figuresOf(html, namespace, name string) map[string]string {
 	_, row, found := strings.Cut(html, `<tr id="row/`+namespace+"/"+name+`"`)
 	if !found {
@@ -71,8 +72,8 @@ func numbers(html string) map[string]string {
 	return all
 }
 
-// TestPage looks at the page as it is told to, by way of "kubectl proxy": what it shows is what "kubectl get" shows, and
-// what changes arrives. It is alone: another test replaces the server.
+// TestPage looks at the page as documented, through "kubectl proxy": what it shows is what "kubectl get" shows,
+// and what changes arrives. It is alone: another test replaces the server.
 func TestPage(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
@@ -98,7 +99,7 @@ func TestPage(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, value, shown[metric], metric)
 	}
-	assert.Contains(t, shown, "size_fitting", "what others leave changes all the time")
+	assert.Contains(t, shown, "size_fitting", "the free capacity changes all the time")
 	columns, err := kube.Kubectl(t.Context(), "get", "minicluster", "flux-sample", "--namespace="+namespace,
 		"--output=custom-columns=:.spec.size,:.status.size,:.status.readySize,:.spec.minSize,:.status.maximumSize", "--no-headers")
 	require.NoError(t, err)

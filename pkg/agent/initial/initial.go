@@ -115,8 +115,8 @@ func (r *runner) prepareInstance(ctx context.Context, s *shutdown.Shutdown, o Op
 	return r.readyInstance(ctx, o)
 }
 
-// waitForJobs waits for the end of running jobs while the pod stops, until only the reserve of the grace period remains:
-// the agents of all pods have asked the tasks to stop, and tasks may write a checkpoint.
+// waitForJobs waits for the end of running jobs while the pod stops, until only the reserve of the grace period
+// remains: the agents of all pods have asked the tasks to stop, and tasks may write a checkpoint.
 func (r *runner) waitForJobs(ctx context.Context, s *shutdown.Shutdown) {
 	ctx, cancel := context.WithTimeout(ctx, s.Remaining(s.Reserve()))
 	defer cancel()

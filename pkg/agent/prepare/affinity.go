@@ -163,8 +163,8 @@ func (i *Instance) affinity(ctx context.Context, sys system, rcExtra string) err
 // shellScriptsDir is the directory of scripts beside an initrc.
 const shellScriptsDir = "lua.d"
 
-// shellScripts returns the directory of the scripts of Flux's shell: that of the view, which contains the scripts of all
-// its packages, or the one beside Flux's own initrc.
+// shellScripts returns the directory of the scripts of Flux's shell: that of the view, which contains the scripts of
+// all its packages, or the one beside Flux's own initrc.
 func (i *Instance) shellScripts(sys system, builtin string) string {
 	if v := i.plan.View; v != nil && i.Flux == path.Join(viewDir(v), "bin", command) {
 		if dir := path.Join(viewDir(v), "etc/flux/shell", shellScriptsDir); sys.isDir(dir) {

@@ -16,8 +16,8 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// asOther runs a test again, as a user who is not root and owns nothing. It tells
-// whether it is that user who runs it now.
+// asOther runs a test again, as a user who is not root and owns nothing. It reports whether it is that user who runs it
+// now.
 func asOther(t *testing.T) bool {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -9,7 +9,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// AdoptHooks applies what the hooks before the broker have left: exported variables, another Flux in PATH, and an R file.
+// AdoptHooks applies what the hooks before the broker have left: exported variables, another Flux in PATH, and an R
+// file.
 func (i *Instance) AdoptHooks(ctx context.Context, environ []string) error {
 	sys := newSystem(i.root)
 	i.adopted = true

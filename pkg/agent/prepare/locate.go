@@ -27,8 +27,8 @@ func (e *SpecError) Unwrap() error { return e.err }
 // command is the name of Flux's command.
 const command = "flux"
 
-// binDir returns a directory that contains a link to the broker's Flux and nothing else. It is the first one in the PATH
-// of hooks and programs, so that they use the broker's Flux even if the image has another one.
+// binDir returns a directory that contains a link to the broker's Flux and nothing else. It is the first one in the
+// PATH of hooks and programs, so that they use the broker's Flux even if the image has another one.
 func binDir(p *plan.Plan) string { return path.Join(path.Dir(p.Files.R), "bin") }
 
 // FluxLink returns a path of the broker's Flux.
@@ -128,9 +128,9 @@ func (s system) same(a, b string) bool {
 	return err == nil && os.SameFile(one, two)
 }
 
-// linkForClients makes flux a command of the container for processes that are started from outside (kubectl exec), which
-// do not have the environment of the broker: a link to the agent, which finds the broker. It precedes a Flux of the image
-// in containerPath.
+// linkForClients makes flux a command of the container for processes that are started from outside (kubectl exec),
+// which do not have the environment of the broker: a link to the agent, which finds the broker. It precedes a Flux of
+// the image in containerPath.
 func (i *Instance) linkForClients(ctx context.Context, sys system, containerPath string) {
 	for dir := range strings.SplitSeq(containerPath, ":") {
 		file := path.Join(dir, command)

@@ -28,7 +28,7 @@ type realCase struct {
 	// Want is its output.
 	Want string
 
-	// What the child processes are told: their part, their rank and the certificate.
+	// Arguments of the child processes: their part, their rank and the certificate.
 	Stage stage
 	Index int
 	Curve string

@@ -70,8 +70,8 @@ func (i *Instance) become(known accounts, user account) {
 	i.Credential = &syscall.Credential{Uid: i.UID, Gid: i.GID, Groups: withGroups(known.supplementary(user), podGroups(known), i.GID)}
 }
 
-// podGroups returns the groups that the pod gives to all its processes (fsGroup, supplementalGroups): those of the agent,
-// without those that the image gives to root.
+// podGroups returns the groups that the pod gives to all its processes (fsGroup, supplementalGroups): those of the
+// agent, without those that the image gives to root.
 func podGroups(known accounts) []uint32 {
 	groups, err := syscall.Getgroups()
 	if err != nil {

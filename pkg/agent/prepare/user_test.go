@@ -70,7 +70,7 @@ func TestStay(t *testing.T) {
 		"known":                      {1000, "me:x:1000:1000::/home/me:/bin/sh\n", "", "me", "/home/me"},
 		"the environment's home":     {1000, "me:x:1000:1000::/home/me:/bin/sh\n", "/tmp", "me", "/tmp"},
 		"unknown: gets a name":       {1234, "root:x:0:0::/:/bin/sh", "/", fallbackUser, "/home/flux-operator"},
-		"a home that is not there":   {1000, "me:x:1000:1000::/gone:/bin/sh\n", "/", "me", "/home/flux-operator"},
+		"a home that does not exist": {1000, "me:x:1000:1000::/gone:/bin/sh\n", "/", "me", "/home/flux-operator"},
 		"an image without any users": {1234, "", "/", fallbackUser, "/home/flux-operator"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,7 @@ func TestShrinkInOrder(t *testing.T) {
 		state, err := ask(2)
 		require.NoError(t, err)
 		assert.Equal(t, control.State{Leaving: set(t, "2-3"), Drained: set(t, drained), Busy: set(t, "2-3"), Jobs: 1}, state)
-		assert.Equal(t, "2-3 scale-down", drains(i), "and not those that are not there")
+		assert.Equal(t, "2-3 scale-down", drains(i), "and not those that do not exist")
 	}
 	job.State = flux.JobInactive
 	i.SetJobs(job)

@@ -76,7 +76,7 @@ func TestDemand(t *testing.T) {
 		},
 
 		{name: "held", waiting: jobs{with(onNodes(3), held)}},
-		{name: "held by priority", waiting: jobs{with(onNodes(3), func(j *flux.Job) { j.Priority = new(int64(0)) })}},
+		{name: "held, by priority", waiting: jobs{with(onNodes(3), func(j *flux.Job) { j.Priority = new(int64(0)) })}},
 		{name: "more nodes than there can be", waiting: jobs{onNodes(9)}},
 		{name: "as many nodes as there can be", waiting: jobs{onNodes(8)}, want: demand{8, 32, 0, 8}},
 		{name: "more cores than there can be", waiting: jobs{onCores(33)}},

@@ -25,8 +25,8 @@ func requestOfSpec(j flux.Jobspec) jobRequest {
 	}
 }
 
-// requestOfJob returns the request of a listed job, for lack of a better source: without GPUs and constraints, and
-// without knowing which cores must be on one node.
+// requestOfJob returns the request of a listed job, because there is no better source: without GPUs and constraints,
+// and without knowing which cores must be on one node.
 func requestOfJob(job flux.Job) jobRequest {
 	w := jobRequest{queue: job.Queue, nodes: job.Nodes, slots: 1, cores: 1}
 	switch {

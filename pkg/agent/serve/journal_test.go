@@ -20,8 +20,8 @@ const journalTopic = "job-manager.events-journal"
 const onRank5 = `{"version":1,"resources":[{"type":"node","count":1,"with":[{"type":"slot","count":1,"label":"task","with":[{"type":"core","count":1}]}]}],
 	"attributes":{"system":{"duration":0,"constraints":{"ranks":["5"]}}}}`
 
-// submitsLater is the journal of an instance in which job 7 is submitted as soon as somebody reads. Its jobspec comes with
-// one of the events, which are told one at a time.
+// submitsLater is the journal of an instance in which job 7 is submitted as soon as somebody reads. Its jobspec comes
+// with one of the events, which are sent one at a time.
 func submitsLater(with string) fluxtest.Handler {
 	return func(r *fluxtest.Request) {
 		var in struct{ Allow map[string]int }

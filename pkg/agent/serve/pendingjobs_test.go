@@ -16,7 +16,7 @@ const twoNodes = `{"version":1,"resources":[{"type":"node","count":2,"exclusive"
 	"with":[{"type":"slot","count":1,"with":[{"type":"core","count":1}],"label":"task"}]}],
 	"attributes":{"system":{"duration":0,"queue":"batch","constraints":{"ranks":["5"]}}}}`
 
-// tell tells of events: a name, and what comes with it.
+// tell sends events: a name, and what comes with it.
 func tell(w *pendingJobs, id flux.JobID, spec string, events ...string) {
 	e := flux.JournalEntry{ID: id}
 	if spec != "" {
@@ -88,7 +88,7 @@ func TestWaitingJobs(t *testing.T) {
 	assert.Empty(t, w.counts)
 }
 
-// Changes that are not understood make what is known stale.
+// Changes that are not understood make the record stale.
 func TestWaitingJobsAreStale(t *testing.T) {
 	for _, change := range []string{`{"resources":[]}`, `{"attributes.system.constraints.ranks":["1"]}`, `{"attributes.system":{}}`, `7`} {
 		w := newPendingJobs()

@@ -135,7 +135,7 @@ func TestReadyFollowsTheBroker(t *testing.T) {
 	assert.Contains(t, text, "refused: operation not permitted")
 }
 
-// A broker that hangs makes answers late, but not later than one wait, however many
+// A broker that hangs delays answers by at most one timeout, however many
 // ask.
 func TestBrokerThatHangs(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 1})
@@ -191,7 +191,7 @@ func TestMetrics(t *testing.T) {
 	golden.Check(t, "metrics.txt", []byte(changing.ReplaceAllString(text, "$1 0")))
 }
 
-// Jobs after those that are added up are told of.
+// Jobs after those that are added up are reported.
 func TestMetricsOfVeryManyJobs(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4, Old: true})
 	jobs := make([]flux.Job, maxWaiting+3)
@@ -213,7 +213,7 @@ func TestMetricsOfVeryManyJobs(t *testing.T) {
 	}
 }
 
-// Jobs of the journal are told of as they come and go, whatever their number.
+// Jobs of the journal are reported as they come and go, whatever their number.
 func TestMetricsFollowJobs(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	listed := false

@@ -24,8 +24,8 @@ func Command(command string) []string {
 	return []string{Shell, "-c", command}
 }
 
-// Expand returns the words to which a shell with this environment expands a text. A line break between words is a blank,
-// and a variable that is not set adds no word.
+// Expand returns the words to which a shell with this environment expands a text. A line break between words is a
+// blank, and a variable that is not set adds no word.
 func Expand(ctx context.Context, text string, env []string) ([]string, error) {
 	text = joinLines(text)
 	if words, plain := split(text); plain {

@@ -17,8 +17,8 @@ func brokerReserve(grace time.Duration) time.Duration {
 	return min(3*time.Second, grace/5)
 }
 
-// fluxTimeout is how long a stopping Flux waits for the end of jobs, and for followers to leave. Both fit into the reserve
-// of the grace period.
+// fluxTimeout is how long a stopping Flux waits for the end of jobs, and for followers to leave. Both fit into the
+// reserve of the grace period.
 func (v *Supervisor) fluxTimeout() time.Duration {
 	return v.shutdown.Reserve() / 4
 }

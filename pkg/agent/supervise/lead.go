@@ -164,8 +164,8 @@ func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) *pod.Outc
 	}
 }
 
-// stopLead stops the lead broker. Its program is asked to stop at once, together with the tasks of jobs in this pod; the
-// initial program then waits for the end of jobs. Without an initial program the broker would cancel them at once.
+// stopLead stops the lead broker. Its program is asked to stop at once, together with the tasks of jobs in this pod;
+// the initial program then waits for the end of jobs. Without an initial program the broker would cancel them at once.
 func (v *Supervisor) stopLead(ctx context.Context, p *reaper.Process) {
 	if v.interactive() {
 		v.stopTasks(ctx, p, true)

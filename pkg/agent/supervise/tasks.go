@@ -22,9 +22,9 @@ const (
 )
 
 // stopTasks asks the tasks of jobs in this pod to stop, and gives them time to write a checkpoint before the broker
-// stops: Flux itself gives them exec.kill-timeout only, and none at all when their broker leaves. It returns when no job
-// uses the rank of this pod, or any rank if all is set, when the broker has ended, or when only the reserve of the grace
-// period remains.
+// stops: Flux itself gives them exec.kill-timeout only, and none at all when their broker leaves. It returns when no
+// job uses the rank of this pod, or any rank if all is set, when the broker has ended, or when only the reserve of the
+// grace period remains.
 func (v *Supervisor) stopTasks(ctx context.Context, broker *reaper.Process, all bool) {
 	ctx, cancel := context.WithTimeout(ctx, v.shutdown.Remaining(v.shutdown.Reserve()))
 	defer cancel()

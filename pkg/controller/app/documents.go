@@ -35,7 +35,7 @@ type document struct {
 
 // readFiles reads the MiniClusters in files; "-" is the standard input. Documents of
 // other kinds are passed over, since a file may hold what belongs to a MiniCluster. A
-// file without a MiniCluster is a mistake: it is told like one in a document, so that
+// file without a MiniCluster is a mistake: it is reported like one in a document, so that
 // the other files are read.
 func readFiles(names []string, stdin io.Reader, namespace string) ([]document, error) {
 	if len(names) == 0 {

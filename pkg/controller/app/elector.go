@@ -88,8 +88,7 @@ func (e *elector) lead(ctx context.Context, work func(context.Context) error) er
 		LeaseDuration: l.LeaseDuration.Duration,
 		RenewDeadline: l.RenewDeadline.Duration,
 		RetryPeriod:   l.RetryPeriod.Duration,
-		// It would also give the lease back when renewing it failed, while the
-		// work goes on, and only then tell us.
+		// It would also give the lease back when renewing it failed, while the work continues, and only then tell us.
 		ReleaseOnCancel: false,
 		WatchDog:        e.watchdog,
 		Name:            "minicluster-controller",

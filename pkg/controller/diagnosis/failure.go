@@ -106,8 +106,7 @@ func bySuspicion(pod *corev1.Pod, flux string) []corev1.ContainerStatus {
 	return all
 }
 
-// reasonOOMKilled is what Kubernetes calls a container that was killed for lack of
-// memory.
+// reasonOOMKilled is what Kubernetes calls a container that was OOM-killed.
 const reasonOOMKilled = "OOMKilled"
 
 // describeTerminated says how a container ended: "ended with exit code 1".

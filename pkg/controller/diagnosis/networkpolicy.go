@@ -65,7 +65,7 @@ func policyNames(policies []networkingv1.NetworkPolicy) string {
 	return strings.Join(slices.Compact(names), ", ")
 }
 
-// isolates tells whether a policy isolates pods in a direction; see the API's rules
+// isolates reports whether a policy isolates pods in a direction; see the API's rules
 // for policies that name none.
 func isolates(policy networkingv1.NetworkPolicy, direction networkingv1.PolicyType) bool {
 	if len(policy.Spec.PolicyTypes) > 0 {
@@ -86,7 +86,7 @@ func allowsOut(policy networkingv1.NetworkPolicy, pod *corev1.Pod, port int32) b
 	})
 }
 
-// allowsDNS tells whether a policy lets anybody be asked for names: who that has to be
+// allowsDNS reports whether a policy lets anybody be asked for names: who that has to be
 // is not known.
 func allowsDNS(policy networkingv1.NetworkPolicy) bool {
 	return slices.ContainsFunc(policy.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool {
@@ -94,7 +94,7 @@ func allowsDNS(policy networkingv1.NetworkPolicy) bool {
 	})
 }
 
-// includesPod tells whether peers, all where there are none, include pods like this one.
+// includesPod reports whether peers, all where there are none, include pods like this one.
 func includesPod(peers []networkingv1.NetworkPolicyPeer, pod *corev1.Pod) bool {
 	return len(peers) == 0 || slices.ContainsFunc(peers, func(peer networkingv1.NetworkPolicyPeer) bool {
 		if peer.PodSelector == nil {
@@ -105,7 +105,7 @@ func includesPod(peers []networkingv1.NetworkPolicyPeer, pod *corev1.Pod) bool {
 	})
 }
 
-// includesPort tells whether ports, all where there are none, include one. What a name
+// includesPort reports whether ports, all where there are none, include one. What a name
 // stands for in other pods is not known.
 func includesPort(ports []networkingv1.NetworkPolicyPort, protocol corev1.Protocol, number int32) bool {
 	return len(ports) == 0 || slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {

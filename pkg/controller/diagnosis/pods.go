@@ -130,7 +130,7 @@ func sortedIndexes(maps ...map[int32][]*corev1.Pod) []int32 {
 }
 
 // ofIndex is the problem of one index. Pods that have failed are one while no other
-// has taken their place, or when they do so again and again.
+// has taken their place, or when they do so repeatedly.
 func (e podDiagnoser) ofIndex(index int32, live, failed []*corev1.Pod) *Problem {
 	var own *Problem
 	replaced := false
@@ -200,8 +200,7 @@ func (e podDiagnoser) unscheduled(pod *corev1.Pod, is problemFunc) *Problem {
 	return is(v1alpha2.ReasonUnschedulable, messages.NotScheduled, pod.Spec.SchedulerName)
 }
 
-// ofContainers is about containers that Kubernetes can't start, or starts again and
-// again.
+// ofContainers is about containers that Kubernetes can't start, or restarts repeatedly.
 func ofContainers(pod *corev1.Pod, is problemFunc) *Problem {
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		waiting := status.State.Waiting

@@ -152,7 +152,7 @@ func TestProblems(t *testing.T) {
 			aPod(2, inState(0, waits("ImagePullBackOff", "Back-off pulling image"))),
 			aPod(3),
 		}, "ImagePullFailed"},
-		{"the agent's image is not there", []corev1.Pod{aPod(1, begins, func(pod *corev1.Pod) { pod.Status.InitContainerStatuses[0].State = waits("ErrImageNeverPull", "") })}, "ImagePullFailed"},
+		{"the agent's image does not exist", []corev1.Pod{aPod(1, begins, func(pod *corev1.Pod) { pod.Status.InitContainerStatuses[0].State = waits("ErrImageNeverPull", "") })}, "ImagePullFailed"},
 		{"a key is missing", []corev1.Pod{aPod(1, inState(0, waits("CreateContainerConfigError", `couldn't find key password in Secret flux-operator/db`)))}, "ContainerNotStarted"},
 		{"containers are restarted", []corev1.Pod{aPod(1, inState(0, waits("CrashLoopBackOff", "back-off 40s restarting failed container")), func(pod *corev1.Pod) {
 			pod.Status.ContainerStatuses[0].LastTerminationState = terminated(212, "Error")
@@ -169,10 +169,10 @@ func TestProblems(t *testing.T) {
 		{"it is being stopped", []corev1.Pod{aPod(3, stopped(0))}, ""},
 		{"it does not stop", []corev1.Pod{aPod(3, stopped(time.Minute))}, "NodeLost"},
 		{"it was evicted", []corev1.Pod{aPod(0, evicted), aPod(1)}, "PodsFailing"},
-		{"it was evicted and comes back", []corev1.Pod{aPod(0, evicted), aPod(0, second, inState(0, waits("PodInitializing", "")))}, "Pulling"},
+		{"it was evicted and is recreated", []corev1.Pod{aPod(0, evicted), aPod(0, second, inState(0, waits("PodInitializing", "")))}, "Pulling"},
 		{"it was evicted and is back", []corev1.Pod{aPod(0, evicted), aPod(0, second, isReady)}, ""},
 		{"it was evicted and finds no room", []corev1.Pod{aPod(0, evicted), aPod(0, second, unplaced)}, "Unschedulable"},
-		{"out of memory, again and again", []corev1.Pod{
+		{"out of memory, repeatedly", []corev1.Pod{
 			aPod(2, fails(terminated(137, "OOMKilled"))), aPod(2, second, fails(terminated(137, "OOMKilled"))), aPod(2, inState(0, waits("PodInitializing", ""))),
 		}, "PodsFailing"},
 		{"one that has gone for good", []corev1.Pod{aPod(0, isReady), aPod(4, fails(terminated(143, "Error")))}, ""},
@@ -207,7 +207,7 @@ func TestFailureCause(t *testing.T) {
 		{"the program failed", batchv1.JobCondition{Reason: "PodFailurePolicy", Message: byPolicy}, []corev1.Pod{
 			aPod(0, fails(terminated(3, "Error"), terminated(0, "Completed"))), aPod(1, fails(at(time.Second, terminated(143, "Error")))),
 		}, "exit code 3"},
-		{"the pod is not there any more", batchv1.JobCondition{Reason: "PodFailurePolicy", Message: byPolicy}, []corev1.Pod{aPod(1)}, ""},
+		{"the pod does not exist any more", batchv1.JobCondition{Reason: "PodFailurePolicy", Message: byPolicy}, []corev1.Pod{aPod(1)}, ""},
 		{"too many failures", batchv1.JobCondition{Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit", LastTransitionTime: metav1.NewTime(examined)}, []corev1.Pod{
 			aPod(1, fails(at(-2*time.Second, terminated(1, "Error")))),
 			aPod(2, fails(at(-time.Second, terminated(137, "OOMKilled")))),

@@ -28,7 +28,7 @@ type Schedule struct {
 	found map[types.NamespacedName]*entry
 }
 
-// entry is what is known of a cluster that lacks pods.
+// entry is the state of a cluster that lacks pods.
 type entry struct {
 	job  types.UID
 	size int32

@@ -9,8 +9,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// ClusterCollector counts all MiniClusters by their conditions, for Prometheus, from the caches at the moment in which it is
-// asked. Every replica of the controller counts, also one that stands by.
+// ClusterCollector counts all MiniClusters by their conditions, for Prometheus, from the caches at the moment in which
+// it is asked. Every replica of the controller counts, also one that stands by.
 type ClusterCollector struct {
 	list func() []*v1alpha2.MiniCluster
 

@@ -37,7 +37,7 @@ func agentInit(env Environment, resources corev1.ResourceRequirements) corev1.Co
 }
 
 // restricted passes the strictest level of Kubernetes' Pod Security. The user is
-// numeric, since a kubelet can't tell of a name that it is not root's.
+// numeric, since a kubelet can't know of a name whether it is root's.
 func restricted() *corev1.SecurityContext {
 	return &corev1.SecurityContext{
 		RunAsNonRoot:             new(true),

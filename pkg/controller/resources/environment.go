@@ -56,5 +56,5 @@ const (
 	minorPodResources = 34
 )
 
-// has tells whether the server is of a minor version or newer.
+// has reports whether the server is of a minor version or newer.
 func (s Environment) AtLeast(minor int) bool { return s.ServerMinor == 0 || s.ServerMinor >= minor }

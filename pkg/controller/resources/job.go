@@ -10,8 +10,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// ExitKilled is the exit code of a container that was killed (128 + signal), for lack
-// of memory for example.
+// ExitKilled is the exit code of a container that was killed (128 + signal), for example because it is out of memory.
 const ExitKilled int32 = 137
 
 // countedExits are exit codes that are not the application's: the pod was stopped or
@@ -58,7 +57,7 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32) (*
 			// The work is done when the lead broker's program is: followers never
 			// end by themselves.
 			SuccessPolicy: &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{{SucceededIndexes: new("0")}}},
-			// A rank comes back only when its predecessor has really gone: two
+			// A rank is recreated only when its predecessor has really gone: two
 			// brokers of one rank would fight over it.
 			PodReplacementPolicy: new(batchv1.Failed),
 			PodFailurePolicy:     podFailurePolicy(mc),

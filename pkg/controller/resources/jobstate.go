@@ -36,7 +36,7 @@ func FailedCondition(job *batchv1.Job) *batchv1.JobCondition {
 	return nil
 }
 
-// LacksPods tells whether a Job has fewer pods that are ready than it should have, or
+// LacksPods reports whether a Job has fewer pods that are ready than it should have, or
 // others that don't end. Indexes that have completed come never back.
 func LacksPods(job *batchv1.Job) bool {
 	if end := FinishedCondition(job); end != nil {
@@ -64,7 +64,7 @@ func Terminating(job *batchv1.Job) int32 {
 	return *job.Status.Terminating
 }
 
-// MountsSecret tells whether the pods of a Job have files from a Secret. Those that were
+// MountsSecret reports whether the pods of a Job have files from a Secret. Those that were
 // made with a certificate of the user's own, before they had anything else in ours,
 // have not.
 func MountsSecret(job *batchv1.Job, name string) bool {
@@ -101,7 +101,7 @@ func Completions(job *batchv1.Job) int32 {
 	return *job.Spec.Completions
 }
 
-// LeadCompleted tells whether index 0, the lead broker, has succeeded in a Job whose
+// LeadCompleted reports whether index 0, the lead broker, has succeeded in a Job whose
 // server knows no success policy.
 func LeadCompleted(job *batchv1.Job) bool {
 	if job.Spec.SuccessPolicy != nil {

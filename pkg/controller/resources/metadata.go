@@ -20,7 +20,7 @@ func objectMeta(mc *v1alpha2.MiniCluster, name string) metav1.ObjectMeta {
 	}
 }
 
-// HasManagedLabel tells whether an object has our label, so that the caches show it.
+// HasManagedLabel reports whether an object has our label, so that the caches show it.
 func HasManagedLabel(o metav1.Object) bool {
 	return o.GetLabels()[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy
 }

@@ -114,7 +114,7 @@ func credentialsVolume(mc *v1alpha2.MiniCluster) corev1.Volume {
 }
 
 // fluxVolumeMounts are where a container sees fluxVolumes. Those that are a mere convenience
-// give way to a volume that the user mounts there.
+// are replaced by a volume that the user mounts there.
 func fluxVolumeMounts(mc *v1alpha2.MiniCluster, f Fixed, env Environment, part role, c *v1alpha2.MiniClusterContainer) []corev1.VolumeMount {
 	taken := func(dir string) bool { return mountsAt(c, dir) }
 	var mounts []corev1.VolumeMount
@@ -159,7 +159,7 @@ func optionalMounts(mc *v1alpha2.MiniCluster) []corev1.VolumeMount {
 	return mounts
 }
 
-// wantsMemory tells whether the Flux container gets a /dev/shm that is larger than
+// wantsMemory reports whether the Flux container gets a /dev/shm that is larger than
 // the 64 MiB of a container runtime: not when the user has mounted one, and not in the
 // host's IPC namespace, whose own it sees.
 func wantsMemory(mc *v1alpha2.MiniCluster) bool {
@@ -170,7 +170,7 @@ func wantsMemory(mc *v1alpha2.MiniCluster) bool {
 	return i >= 0 && !mountsAt(&mc.Spec.Containers[i], sharedMemory)
 }
 
-// mountsAt tells whether the user mounts a volume at a directory of a container.
+// mountsAt reports whether the user mounts a volume at a directory of a container.
 func mountsAt(c *v1alpha2.MiniClusterContainer, dir string) bool {
 	for _, mount := range userMounts(c) {
 		if path.Clean(mount.MountPath) == dir {

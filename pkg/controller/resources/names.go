@@ -19,7 +19,7 @@ func LeadHost(mc *v1alpha2.MiniCluster) string { return JobName(mc) + "-0" }
 func ConfigMapName(mc *v1alpha2.MiniCluster) string { return mc.Name + "-config" }
 
 // SecretName is the name of the Secret with the cluster's certificates. It carries a
-// part of the UID because a kubelet goes on serving an immutable Secret from its
+// part of the UID because a kubelet continues to serve an immutable Secret from its
 // cache when another of the same name takes its place: a MiniCluster that is
 // deleted and made again would start with two certificates and never come up.
 func SecretName(mc *v1alpha2.MiniCluster) string {

@@ -25,7 +25,7 @@ func podOf(t *testing.T, env Environment, mods ...func(*v1alpha2.MiniCluster)) c
 
 // checkPod checks what an API server refuses, or users would stumble over, in every
 // pod: names and directories that are there twice, mounts of no volume, volumes that
-// nothing mounts, containers that are not there to run Flux.
+// nothing mounts, no container that runs Flux.
 func checkPod(t require.TestingT, mc *v1alpha2.MiniCluster, spec *corev1.PodSpec) {
 	volumes := map[string]bool{}
 	for _, v := range spec.Volumes {
@@ -43,7 +43,7 @@ func checkPod(t require.TestingT, mc *v1alpha2.MiniCluster, spec *corev1.PodSpec
 			volumes[m.Name], dirs[m.MountPath] = true, true
 		}
 		if ready := c.ReadinessProbe; ready != nil {
-			require.Equal(t, mc.Name, c.Name, "only Flux tells of the broker")
+			require.Equal(t, mc.Name, c.Name, "only the Flux container reports the broker")
 		}
 	}
 	for name, mounted := range volumes {

@@ -78,7 +78,7 @@ func wholePod(mc *v1alpha2.MiniCluster, requests corev1.ResourceList) *corev1.Re
 	return &corev1.ResourceRequirements{Requests: requests, Limits: requests.DeepCopy()}
 }
 
-// guaranteed tells whether all containers of the spec ask for all that they may use.
+// guaranteed reports whether all containers of the spec ask for all that they may use.
 func guaranteed(mc *v1alpha2.MiniCluster) bool {
 	for i := range mc.Spec.Containers {
 		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
@@ -93,7 +93,7 @@ func guaranteed(mc *v1alpha2.MiniCluster) bool {
 	return true
 }
 
-// fluxCanAsk tells whether the Flux container can ask for a resource on behalf of the
+// fluxCanAsk reports whether the Flux container can ask for a resource on behalf of the
 // pod.
 func fluxCanAsk(mc *v1alpha2.MiniCluster, name corev1.ResourceName) bool {
 	i := mc.FluxContainerIndex()

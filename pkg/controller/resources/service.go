@@ -95,7 +95,7 @@ func BuildSidecarService(mc *v1alpha2.MiniCluster, sidecar Sidecar) *corev1.Serv
 		Spec: corev1.ServiceSpec{
 			Selector: map[string]string{v1alpha2.LabelHPASelector: mc.Name},
 			Ports:    servicePorts(sidecar.Ports),
-			// Whether a pod is ready tells of its broker and not of the sidecar.
+			// Whether a pod is ready depends on its broker and not of the sidecar.
 			PublishNotReadyAddresses: true,
 		},
 	}

@@ -20,7 +20,7 @@ type SizeRejection struct {
 	Generation int64 `json:"generation"`
 	// Requested is the size that was asked for.
 	Requested int32 `json:"requested"`
-	// Granted is the size that was put back.
+	// Granted is the size to which spec.size was reset.
 	Granted int32 `json:"granted"`
 	// Bound is the maximum or minimum that was violated.
 	Bound int32 `json:"bound"`
@@ -61,7 +61,7 @@ func RecordedRejection(mc *v1alpha2.MiniCluster) *SizeRejection {
 }
 
 // CheckSize decides about a size that is asked for: nil when it is within the bounds,
-// else what is to be put back. Below the minimum that is the size that the Job
+// else the size to reset spec.size to. Below the minimum that is the size that the Job
 // has, or the minimum where there is no Job yet.
 func CheckSize(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *SizeRejection {
 	requested := mc.RequestedSize()

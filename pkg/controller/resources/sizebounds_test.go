@@ -40,7 +40,7 @@ func TestDeny(t *testing.T) {
 			assert.Equal(t, tc.granted, d.Granted)
 			assert.Equal(t, tc.reason, d.Reason)
 			assert.Equal(t, tc.size, d.Requested)
-			// What is put back must never be denied in turn.
+			// A size that spec.size is reset to must never be rejected in turn.
 			assert.Nil(t, CheckSize(sample.MiniCluster(sample.WithSize(d.Granted), sample.WithMinSize(tc.minSize)), tc.maximum, tc.parallelism))
 		})
 	}

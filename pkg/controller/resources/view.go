@@ -24,12 +24,12 @@ func view(mc *v1alpha2.MiniCluster) v1alpha2.FluxContainer {
 	return v
 }
 
-// bringsView tells whether Flux comes from a view's image.
+// bringsView reports whether Flux comes from a view's image.
 func bringsView(mc *v1alpha2.MiniCluster, f Fixed) bool {
 	return f.Layout == fluxconfig.LayoutView && !view(mc).Disable
 }
 
-// mountsView tells whether the view's image is mounted instead of being copied.
+// mountsView reports whether the view's image is mounted instead of being copied.
 func mountsView(mc *v1alpha2.MiniCluster, f Fixed, env Environment) bool {
 	return env.ViewImageVolumes && env.AtLeast(minorImageVolumes) && bringsView(mc, f)
 }
@@ -67,7 +67,7 @@ func viewInit(mc *v1alpha2.MiniCluster, f Fixed, env Environment, resources core
 	return out
 }
 
-// nonRoot tells whether the user wants that nothing runs as root. A view's image does
+// nonRoot reports whether the user wants that nothing runs as root. A view's image does
 // so by default, and then a kubelet, or Pod Security, would refuse the pod.
 func nonRoot(mc *v1alpha2.MiniCluster) bool {
 	if pod := mc.Spec.Pod; pod != nil && pod.SecurityContext != nil && ptr.Deref(pod.SecurityContext.RunAsNonRoot, false) {

@@ -126,7 +126,7 @@ func TestHeadroom(t *testing.T) {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 10_000, fitting: 5,
 			pods: func(s *clusterState) { addPods(s, 8, "node-0", "1", mine); addPods(s, 2, "", "3") },
 		},
-		"who waits takes what is free before what it has to give way for": {
+		"who waits takes what is free before what it has to make room for": {
 			nodes: []string{"8", "8"}, cpu: "2", options: []podOption{onNode("node-0")}, remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 2, "", "4") },
 		},

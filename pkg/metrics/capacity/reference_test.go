@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// reference computes what fits for a workload in the simplest way: it places pending pods one by one, and looks at every
-// node each time.
+// reference computes what fits for a workload in the simplest way: it places pending pods one by one, and looks at
+// every node each time.
 func reference(s *snapshot, w *workload) (fitting, remaining int64) {
 	requests, priority, own := s.podsOf(w)
 	free := make([]vector, len(s.nodes))

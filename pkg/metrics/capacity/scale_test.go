@@ -104,8 +104,8 @@ func scrape(tb testing.TB, registry *prometheus.Registry) {
 	}
 }
 
-// BenchmarkScale is a scrape with a new snapshot of a large cluster, while events of pods arrive. It reports the duration
-// of a scrape that uses an existing snapshot, and how long an event waits.
+// BenchmarkScale is a scrape with a new snapshot of a large cluster, while events of pods arrive. It reports the
+// duration of a scrape that uses an existing snapshot, and how long an event waits.
 func BenchmarkScale(b *testing.B) {
 	source := newScaleSource(b)
 	registry := prometheus.NewRegistry()

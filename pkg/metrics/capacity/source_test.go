@@ -205,7 +205,7 @@ func TestSourceSelects(t *testing.T) {
 	assert.Empty(t, r.source.External())
 }
 
-// No autoscaler is told a size that it would be denied.
+// No autoscaler gets a size that it would be denied.
 func TestFittingWithinBounds(t *testing.T) {
 	r := newFilledRig(t)
 	bounded := func(minSize, maximum int32) {
@@ -220,7 +220,7 @@ func TestFittingWithinBounds(t *testing.T) {
 	assert.Equal(t, "8", r.value(t, "miniclusters", "m", MetricSizeFitting), "its maximum")
 	bounded(13, 20)
 	assert.Equal(t, "13", r.value(t, "miniclusters", "m", MetricSizeFitting), "its minimum")
-	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"), "what is left is what is left")
+	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"), "the rest is what nobody requests")
 }
 
 func TestSourceErrors(t *testing.T) {
@@ -247,7 +247,7 @@ func TestSourceErrors(t *testing.T) {
 	assert.ErrorIs(t, err, errNoJob)
 }
 
-// What Prometheus is told and what autoscalers are told is the same.
+// What Prometheus gets and what autoscalers get is the same.
 func TestAllNumbersAgree(t *testing.T) {
 	r := newFilledRig(t)
 	gauges := map[string]float64{}
@@ -300,7 +300,7 @@ func TestAllNumbersAgree(t *testing.T) {
 	assert.Greater(t, compared, 70)
 }
 
-// gather is what Prometheus is told.
+// gather returns what Prometheus gets.
 func (r *rig) gather(t *testing.T) map[string][]*dto.Metric {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()

@@ -90,7 +90,7 @@ func TestScopes(t *testing.T) {
 		"one":                        {[]string{"lab:" + mcs, "lab:" + svc}, "namespaces/lab/miniclusters", 200, []string{"solver", "cpu_remaining"}, []string{"filler", "All namespaces"}},
 		"one, who may see all":       {[]string{":" + mcs}, "namespaces/lab/miniclusters", 200, []string{"solver", "All namespaces"}, []string{"filler"}},
 		"another one":                {[]string{"lab:" + mcs, "lab:" + svc}, "namespaces/batch/miniclusters", 403, nil, []string{"filler"}},
-		"one that is not there":      {[]string{"no:" + mcs}, "namespaces/no/miniclusters", 200, []string{"no MiniClusters"}, []string{"solver"}},
+		"one that does not exist":    {[]string{"no:" + mcs}, "namespaces/no/miniclusters", 200, []string{"no MiniClusters"}, []string{"solver"}},
 		"nothing":                    {nil, "miniclusters", 403, []string{"you need the role view"}, nil},
 		"the cluster only":           {[]string{":" + svc}, "miniclusters", 200, []string{"cpu_remaining", "no MiniClusters"}, []string{"solver"}},
 		"something else":             {[]string{":" + mcs}, "pods", 404, nil, nil},

@@ -114,7 +114,7 @@ func run() error {
 	return nil
 }
 
-// isTransient tells whether curl would ask again, curl(1).
+// isTransient reports whether curl would ask again, curl(1).
 func isTransient(response *http.Response, err error, refused bool) bool {
 	if err != nil {
 		return refused && errors.Is(err, syscall.ECONNREFUSED)

@@ -145,7 +145,7 @@ func TestAudit(t *testing.T) {
 	assert.Equal(t, want, total)
 }
 
-// A control plane that goes away and comes back is something that the controller has to survive.
+// A control plane that stops and starts again is something that the controller has to survive.
 func TestControlPlaneComesBack(t *testing.T) {
 	ownCluster(t)
 	kube := start(t, cluster.Options{Nodes: 1})

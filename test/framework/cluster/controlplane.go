@@ -81,7 +81,7 @@ func (c *Cluster) StopControlPlane() error {
 }
 
 // StartControlPlane starts a control plane that was stopped: on the same port, with the same data. It returns when
-// that works again and the nodes are ready. Whoever was without a server for long comes back with a delay, and the
+// that works again and the nodes are ready. Whoever was without a server for long returns with a delay, and the
 // simulated nodes are no exception: after a minute, pods may start and end half a minute late.
 func (c *Cluster) StartControlPlane(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)

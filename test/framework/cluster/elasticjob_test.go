@@ -55,7 +55,7 @@ func TestElasticIndexedJob(t *testing.T) {
 	require.Eventually(t, func() bool { return len(job.pods(t)) == 1 }, eventually, tick, "only pod 0 is left")
 }
 
-// Two brokers must never share a rank, so an index that comes back has to wait for the pod that had it.
+// Two brokers must never share a rank, so an index that is recreated has to wait for the pod that had it.
 func TestIndexComesBackWhenItsPodHasEnded(t *testing.T) {
 	kube := suite.Cluster(t)
 	job := newElasticJob(t, kube, 2)

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// usageFile says what simulated pods use, and how that is told to whoever asks.
+	// usageFile says what simulated pods use, and how it is reported.
 	usageFile = "test/kube/kwok/usage.yaml"
-	// kubeletPort is where a metrics-server asks nodes, unless it is told otherwise.
+	// kubeletPort is where a metrics-server asks nodes, unless configured otherwise.
 	kubeletPort = 10250
 	// metricsPathAnnotation tells a metrics-server where a node is asked: all simulated nodes have one address.
 	metricsPathAnnotation = "metrics.k8s.io/resource-metrics-path"

@@ -87,7 +87,7 @@ func (c *Cluster) WaitForNodes(ctx context.Context) error {
 	return nil
 }
 
-// usable tells whether the scheduler takes the node, which is a moment after the node says that it is ready.
+// usable reports whether the scheduler takes the node, which is a moment after the node says that it is ready.
 func usable(node *corev1.Node) bool {
 	for _, taint := range node.Spec.Taints {
 		if taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectNoExecute {

@@ -41,7 +41,7 @@ type Options struct {
 	APIServerArgs         []string
 	ControllerManagerArgs []string
 	SchedulerArgs         []string
-	// Log is told what takes time, such as building Kubernetes. Nil means nobody is.
+	// Log gets a line about what takes time, such as building Kubernetes. Nil means nobody is.
 	Log io.Writer
 	// Detached lets the cluster outlive the process that started it.
 	Detached bool

@@ -1,5 +1,5 @@
-// Package console replays the console blocks of documents: it reads the commands and the outputs that a page shows, runs
-// the commands, and compares what they print. Only values that differ in each run are patterns.
+// Package console replays the console blocks of documents: it reads the commands and the outputs that a page shows,
+// runs the commands, and compares what they print. Only values that differ in each run are patterns.
 package console
 
 import (

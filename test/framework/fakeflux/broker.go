@@ -248,7 +248,7 @@ func (b *broker) route(r *fluxtest.Request) bool {
 	return true
 }
 
-// enter changes the state of the broker, which followers are told of.
+// enter changes the state of the broker, which followers learn.
 func (b *broker) enter(state string) {
 	b.Update(func() {
 		b.log.info("%s->%s", b.State.Broker, state)

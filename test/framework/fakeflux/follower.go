@@ -76,7 +76,7 @@ func (u *uplink) deliver(m *flux.Message) {
 }
 
 // follow runs a follower: it announces itself to the lead, for as long as that takes, and leaves when it or the lead is
-// told to stop.
+// stopped.
 func (b *broker) follow() (int, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -162,8 +162,8 @@ func (u *uplink) ping(ctx context.Context, period time.Duration) {
 	}
 }
 
-// greet connects to the lead and announces this broker, or only looks whether the lead is there, until the lead answers.
-// A lead with another certificate does not.
+// greet connects to the lead and announces this broker, or only looks whether the lead is there, until the lead
+// answers. A lead with another certificate does not.
 func (b *broker) greet(ctx context.Context, probe bool) (*uplink, *flux.Message, error) {
 	address := strings.TrimPrefix(b.conf.hosts[0].Connect, "tcp://")
 	dialer := net.Dialer{Timeout: b.conf.tbon.ConnectTimeout.Duration}

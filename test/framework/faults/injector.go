@@ -82,7 +82,7 @@ func (r *Rule) Seen() int {
 	return r.seen
 }
 
-// Remove ends a rule and tells whether it has broken anything.
+// Remove ends a rule and reports whether it has broken anything.
 func (r *Rule) Remove() bool {
 	r.injector.mu.Lock()
 	defer r.injector.mu.Unlock()

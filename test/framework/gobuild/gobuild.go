@@ -1,6 +1,6 @@
-// Package gobuild calls the go command and shows how far it is: a first build from an empty cache takes minutes, and the
-// go command says nothing meanwhile. It imports nothing but the standard library, for it has to be compiled before it can
-// show anything.
+// Package gobuild calls the go command and shows how far it is: a first build from an empty cache takes minutes, and
+// the go command says nothing meanwhile. It imports nothing but the standard library, for it has to be compiled before
+// it can show anything.
 package gobuild
 
 import (

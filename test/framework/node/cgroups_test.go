@@ -12,7 +12,7 @@ import (
 
 func TestRemoveTree(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
-	require.NoError(t, removeTree(dir), "what is not there is removed")
+	require.NoError(t, removeTree(dir), "what does not exist is removed")
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "b", "c"), 0o755))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "d"), 0o755))
 	require.NoError(t, removeTree(dir))

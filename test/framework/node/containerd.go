@@ -150,8 +150,8 @@ func (n *Node) importFirstImages(ctx context.Context) error {
 	return nil
 }
 
-// Import gives the node the images in an archive, as if it had pulled them. What is called "latest" in it has to be used
-// with a pull policy other than Always.
+// Import gives the node the images in an archive, as if it had pulled them. What is called "latest" in it has to be
+// used with a pull policy other than Always.
 func (n *Node) Import(ctx context.Context, archive string) error {
 	file, err := os.Open(archive)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Find tells whether a node runs that has its state in a directory, and what its first process is.
+// Find reports whether a node runs that has its state in a directory, and what its first process is.
 func Find(dir string) (pid int, found bool, err error) {
 	content, err := os.ReadFile(filepath.Join(dir, pidFile))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -78,7 +78,7 @@ func removeLeftovers(log io.Writer) {
 	}
 }
 
-// runs tells whether a process is the first one of a node.
+// runs reports whether a process is the first one of a node.
 func runs(pid string) bool {
 	if _, err := strconv.Atoi(pid); err != nil {
 		return false

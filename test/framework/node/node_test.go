@@ -14,8 +14,8 @@ import (
 	"minicluster.internal/operator/test/framework/node/nodetest"
 )
 
-// traces are what some nodes could leave on this machine: folders, cgroups, mounts, and what programs of theirs write to
-// fixed places.
+// traces are what some nodes could leave on this machine: folders, cgroups, mounts, and what programs of theirs write
+// to fixed places.
 func traces(t *testing.T, nodes ...*node.Node) []string {
 	t.Helper()
 	var found []string

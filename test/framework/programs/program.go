@@ -20,9 +20,9 @@ type Program struct {
 // errStopped is why the context of one that is stopped ends.
 var errStopped = errors.New("stopped")
 
-// Start runs something until it is stopped. The context has values for it, such as a logger; its end means nothing, since
-// a program outlives the test that is the first to want it. One that ends by itself says so at once: tests that miss it
-// fail for other reasons.
+// Start runs something until it is stopped. The context has values for it, such as a logger; its end means nothing,
+// since a program outlives the test that is the first to want it. One that ends by itself says so at once: tests that
+// miss it fail for other reasons.
 func Start(ctx context.Context, name string, run func(context.Context) error) *Program {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	p := &Program{stop: func() { cancel(errStopped) }, done: make(chan struct{})}

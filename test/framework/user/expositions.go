@@ -12,14 +12,14 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Expositions answer a metrics API server in the place of the agents of simulated pods. Each cluster has a server of its
-// own, since agents are told apart by address only.
+// Expositions answer a metrics API server in the place of the agents of simulated pods. Each cluster has a server of
+// its own, since agents differ by address only.
 type Expositions struct {
 	mu       sync.Mutex
 	clusters map[string]*Exposition
 }
 
-// Exposition is what the agent of one cluster says; nothing, until it is told what.
+// Exposition is what the agent of one cluster says; nothing, until it is set.
 type Exposition struct {
 	server *httptest.Server
 	mu     sync.Mutex

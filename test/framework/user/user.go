@@ -110,8 +110,9 @@ func (c Clients) LeadPod(t testing.TB, name string) string {
 	return pods.Items[0].Name
 }
 
-// Settled says what a MiniCluster lacks to have settled at a size, "" when nothing. A status can be older than the Job: it
-// counts when it is about the current spec and the Job has that size too, which may still be on its way to another one.
+// Settled says what a MiniCluster lacks to have settled at a size, "" when nothing. A status can be older than the Job:
+// it counts when it is about the current spec and the Job has that size too, which may still be on its way to another
+// one.
 func (c Clients) Settled(ctx context.Context, name string, size int32) (string, error) {
 	mc, err := c.MiniClusters().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {

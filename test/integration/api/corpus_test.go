@@ -63,7 +63,7 @@ func applyDocument(t *testing.T, version, file string, refused []string) {
 	require.NoError(t, err)
 	var document unstructured.Unstructured
 	require.NoError(t, document.UnmarshalJSON(data))
-	// Documents name namespaces that are not there.
+	// Documents name namespaces that do not exist.
 	document.SetNamespace("")
 	stored, err := n.miniclusters(version).Create(n.Context(), &document, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 	if len(refused) == 0 {

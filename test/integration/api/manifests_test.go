@@ -39,7 +39,8 @@ func TestManifests(t *testing.T) {
 	assert.NotContains(t, out, "Warning", "Pod Security, for example")
 }
 
-// TestKustomizations: each folder that kubectl is told to take with -k is in one piece, and all files in it are a part of that.
+// TestKustomizations: each folder that is applied with kubectl -k is in one piece, and all files in it are a part
+// of that.
 func TestKustomizations(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)

@@ -144,8 +144,8 @@ func create(ctx context.Context, client kubernetes.Interface, namespace string, 
 	return nil
 }
 
-// replace deletes the pod of a number and makes another: two changes. It has another name, so that nothing that a simulated
-// node is still doing to the old one meets the new one.
+// replace deletes the pod of a number and makes another: two changes. It has another name, so that nothing that a
+// simulated node is still doing to the old one meets the new one.
 func replace(ctx context.Context, client kubernetes.Interface, namespace string, i, times int) error {
 	err := client.CoreV1().Pods(namespace).Delete(ctx, podName(i, times), metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
 	if err != nil {

@@ -29,8 +29,8 @@ const (
 )
 
 // The scenario of the tutorial: paying load comes and goes, and a MiniCluster takes the rest, down to the reserve. Of
-// 17 paying pods, 7 find room in the reserve; the others have to wait until the MiniCluster gives way. Its size changes no
-// more often than the load, and never too far.
+// 17 paying pods, 7 find room in the reserve; the others have to wait until the MiniCluster shrinks. Its size changes
+// no more often than the load, and never too far.
 func TestFill(t *testing.T) {
 	if *nodes != 6 {
 		t.Skip("this scenario is about six nodes with 184 cores")
@@ -74,7 +74,7 @@ func TestFill(t *testing.T) {
 // fits is how many pods of the MiniCluster there should be beside so many paying ones.
 func fits(paying int) int32 { return int32(cores - reserve - paying*payingCores) } //nolint:gosec // small
 
-// between tells whether a size is on the way from one to another, and not where it began.
+// between reports whether a size is on the way from one to another, and not where it began.
 func between(size, from, to int32) bool {
 	return from < size && size <= to || to <= size && size < from
 }

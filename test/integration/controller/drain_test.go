@@ -119,7 +119,7 @@ func TestDrainSkipped(t *testing.T) {
 	})
 }
 
-// A controller that is started again goes on with the wait, its beginning included.
+// A controller that is started again continues the wait, its beginning included.
 func TestRestartWhileDraining(t *testing.T) {
 	// Not parallel: it stops the controller.
 	f := newFixture(t)

@@ -32,7 +32,8 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 
-// controllerProcess is the one controller that the tests of this package share. Tests that stop it must not be parallel.
+// controllerProcess is the one controller that the tests of this package share. Tests that stop it must not be
+// parallel.
 type controllerProcess struct {
 	kube *cluster.Cluster
 	// allowHostPath is a flag of the next start.

@@ -28,14 +28,14 @@ func TestSizeAboveTheMaximum(t *testing.T) {
 
 	asked := time.Now()
 	f.setSize("above", 5)
-	f.eventually("size to be put back", func(ctx context.Context) (string, error) {
+	f.eventually("size to be reset", func(ctx context.Context) (string, error) {
 		mc, err := f.miniclusters().Get(ctx, "above", metav1.GetOptions{})
 		if err != nil {
 			return "", err
 		}
 		return specSize(4)(mc), nil
 	})
-	t.Logf("size 5 of 4 was put back after %s", time.Since(asked))
+	t.Logf("size 5 of 4 was reset after %s", time.Since(asked))
 	f.waitFor("above", specSize(4), f.ready(4),
 		has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 5", "maximum is 4"))
 	f.waitForEvent("above", "ScaleDenied", "size 5", "maximum is 4")

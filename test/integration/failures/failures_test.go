@@ -164,7 +164,7 @@ func TestEvictedLead(t *testing.T) {
 	assert.Nil(t, meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionFailed))
 }
 
-// A follower that fails again and again is named with what its agent said, and no other index waits for it.
+// A follower that fails repeatedly is named with what its agent said, and no other index waits for it.
 func TestFollowerFails(t *testing.T) {
 	f := newFixture(t)
 	f.Create("follower", 2, user.MaxSize(3))

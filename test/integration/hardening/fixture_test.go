@@ -37,7 +37,7 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	kube := suite.Cluster(t)
-	// What is left in it costs nothing: the test's controllers see no other namespace.
+	// The remaining objects cost nothing: the test's controllers see no other namespace.
 	return fixtureIn(t, kube, clustertest.LastingNamespace(t, kube))
 }
 

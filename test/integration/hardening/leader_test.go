@@ -79,8 +79,8 @@ func otherThan(id string) func(string) bool {
 	return func(now string) bool { return now != "" && now != id }
 }
 
-// A leader that is told to stop finishes what it is doing, and only then gives its
-// lease to a standby, which goes on at once.
+// A leader that is stopped finishes what it is doing, and only then gives its
+// lease to a standby, which continues at once.
 func testLeaseIsGivenBackAfterTheWork(t *testing.T) {
 	f := newFixtureOn(t, processes.Cluster(t))
 	freeLease(t)
@@ -204,7 +204,7 @@ func testSIGTERM(t *testing.T) {
 	assert.Zero(t, p.terminate(t), p.logged())
 }
 
-// A process that is told to stop before its caches are filled has nothing to finish.
+// A process that is stopped before its caches are filled has nothing to finish.
 func testStopBeforeTheCachesAreFilled(t *testing.T) {
 	freeLease(t)
 	p := runInProcess(t)

@@ -31,7 +31,7 @@ const (
 )
 
 // newOutage makes a cluster for one of the tests in which the API server goes away for a
-// minute, with wishes that are pending, and comes back. They are no subtests, so that
+// minute, with wishes that are pending, and starts again. They are no subtests, so that
 // they begin with the first tests: they take longest.
 func newOutage(t *testing.T) *outage {
 	t.Helper()
@@ -48,7 +48,7 @@ type outage struct {
 	doomedJobs []types.UID
 }
 
-// A controller that needs no lease goes on.
+// A controller that needs no lease continues.
 func TestOutageOfOne(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t)
@@ -189,7 +189,7 @@ func (o *outage) checkRequests(controllers int) {
 func (o *outage) jobLacks(name string, size int32) string {
 	job := get[*batchv1.Job](o.world, "Job", name)
 	if job == nil || *job.Spec.Parallelism != size {
-		return "it is not there, or not of its size"
+		return "it does not exist, or has another size"
 	}
 	return ""
 }
@@ -205,7 +205,7 @@ func requests(of []*inProcess) int {
 	return n
 }
 
-// The API server goes away and comes back at once; what is changed right then is not lost.
+// The API server stops and starts again at once; what is changed right then is not lost.
 func testAPIServerIsRestarted(t *testing.T) {
 	f := newFixtureOn(t, processes.Cluster(t))
 	run := f.start(4)

@@ -183,7 +183,7 @@ func TestChildrenDeletedWhileWatchesAreDown(t *testing.T) {
 	assert.Len(t, f.uids("Service", mc.UID), 2)
 }
 
-// An error that goes on is met at growing intervals, also when it reads differently
+// A persistent error is retried at growing intervals, also when it reads differently
 // each time. Events of objects that were just made, and the status that is written a
 // second later, bring the first tries closer together.
 func TestErrorsBackOff(t *testing.T) {

@@ -122,7 +122,7 @@ func followWorld(t *testing.T, u user.Clients) *world {
 		}
 		listMeta, err := meta.ListAccessor(list)
 		require.NoError(t, err)
-		// It goes on where it was when the API server goes away and comes back.
+		// It continues where it was when the API server stops and starts again.
 		events, err := watchtools.NewRetryWatcherWithContext(t.Context(), listMeta.GetResourceVersion(), source)
 		require.NoError(t, err)
 		go func() {

@@ -16,8 +16,8 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// An autoscaler whose bounds are wider than the cluster's: what it asks for beyond them is denied, and the Job never sees
-// it. Above, the cluster gets the maximum; below, it stays as it is.
+// An autoscaler whose bounds are wider than the cluster's: what it asks for beyond them is denied, and the Job never
+// sees it. Above, the cluster gets the maximum; below, it stays as it is.
 func TestAutoscalerBeyondTheBounds(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -37,7 +37,7 @@ func TestAutoscalerBeyondTheBounds(t *testing.T) {
 
 	f.load(user.Selector("wide"), "1m")
 	f.waitForDenial("wide", v1alpha2.ReasonBelowMinimum, "size 1", "minimum is 2")
-	f.waitForSize("wide", 4) // put back to what it was, so it does not shrink either
+	f.waitForSize("wide", 4) // reset to what it was, so it does not shrink either
 	assert.EqualValues(t, 4, follow(), "the largest size that the Job was given")
 }
 

@@ -33,8 +33,8 @@ func onlyFlux(container string) autoscalingv2.MetricSpec {
 	}
 }
 
-// TestWhatCounts shows whose CPU an autoscaler goes by: all containers of the cluster's pods or the one that is named, and
-// never the pod of services.
+// TestWhatCounts shows whose CPU an autoscaler goes by: all containers of the cluster's pods or the one that is named,
+// and never the pod of services.
 func TestWhatCounts(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -60,8 +60,8 @@ func TestWhatCounts(t *testing.T) {
 	}
 }
 
-// busyHelper checks that the selector of the status finds the cluster's pods and no others, and has the sidecar in each of
-// them use 91m, and the pod of services as much as a node has.
+// busyHelper checks that the selector of the status finds the cluster's pods and no others, and has the sidecar in each
+// of them use 91m, and the pod of services as much as a node has.
 func (f *fixture) busyHelper(name string) {
 	f.Helper()
 	mc, err := f.MiniClusters().Get(f.Context(), name, metav1.GetOptions{})

@@ -23,8 +23,8 @@ const (
 	slack = 20 * time.Second
 )
 
-// TestAsFastAsADeployment gives a MiniCluster and a Deployment the same load at the same moment, and the same autoscaler,
-// and compares when the Job and the ReplicaSet have their new sizes.
+// TestAsFastAsADeployment gives a MiniCluster and a Deployment the same load at the same moment, and the same
+// autoscaler, and compares when the Job and the ReplicaSet have their new sizes.
 func TestAsFastAsADeployment(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

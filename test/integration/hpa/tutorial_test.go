@@ -126,8 +126,8 @@ func TestTutorial(t *testing.T) {
 	}
 }
 
-// TestMadeAgain deletes a MiniCluster and makes another one of the same name. The autoscaler stays, since it goes by the
-// name, and serves either.
+// TestMadeAgain deletes a MiniCluster and makes another one of the same name. The autoscaler stays, since it goes by
+// the name, and serves either.
 func TestMadeAgain(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -20,8 +20,8 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// patience is long because a metrics-server looks every 10 s, needs two looks for a rate, and the autoscaler has a clock
-// of its own; and because the machine may be busy. It is no measure of speed.
+// patience is long because a metrics-server looks every 10 s, needs two looks for a rate, and the autoscaler has a
+// clock of its own; and because the machine may be busy. It is no measure of speed.
 const patience = 2 * time.Minute
 
 // What simulated pods are said to use is what the metrics-server measures, for each container.

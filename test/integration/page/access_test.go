@@ -156,7 +156,7 @@ func (f *fixture) stream(way *rest.Config, token, path string) func() (string, b
 	}
 }
 
-// TestShutdown: another replica, with a reader, ends at once when it is told to.
+// TestShutdown: another replica, with a reader, ends at once when it is stopped.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

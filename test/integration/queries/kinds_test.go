@@ -182,7 +182,7 @@ func TestMiniClustersAndExternal(t *testing.T) {
 	f.write(right())
 	f.have(map[string]int32{"crew": 3, "pickers": 2})
 
-	t.Log("it may not be read any more: what it said goes on, and what it says is not known")
+	t.Log("it may not be read any more: what it said remains in effect, and what it says is not known")
 	f.mayRead(false)
 	t.Cleanup(func() { f.mayRead(true) })
 	gate.way.cut()

@@ -51,7 +51,7 @@ func (f *fixture) create(name string, size, maximum int32, mods ...func(*v1alpha
 	f.Create(name, size, mods...)
 }
 
-// settle waits until a MiniCluster's status tells of a size, its pods run, since ranks
+// settle waits until a MiniCluster's status has a size, its pods run, since ranks
 // that never ran are not drained, and then until the controller has been silent about
 // it for a while.
 func (f *fixture) settle(name string, size, ready int32) {
@@ -117,7 +117,7 @@ func (f *fixture) counted(log *cluster.AuditLog) counts {
 }
 
 // assertPaced checks, for each MiniCluster, that its status was written at most
-// once in an interval, the first writes aside that tell of something urgent.
+// once in an interval, the first writes aside that report something urgent.
 func (f *fixture) assertPaced(log *cluster.AuditLog, urgent int) {
 	f.Helper()
 	writes := map[string][]time.Time{}

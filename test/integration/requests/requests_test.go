@@ -167,7 +167,7 @@ func TestShrinkAndGrow(t *testing.T) {
 		step.do()
 		f.settle("elastic", step.size, 0)
 		got := f.counted(log)
-		// Four, as far as it depends on us. The Job controller tells of pods that come and end in one step or in some.
+		// Four, as far as it depends on us. The Job controller reports pods that come and end in one step or in some.
 		assert.LessOrEqual(t, got[statusWrite], 8, step.name)
 		delete(got, statusWrite)
 		assert.Equal(t, step.want, got, step.name)
@@ -247,7 +247,8 @@ func TestFleet(t *testing.T) {
 		statusWrite: made[statusWrite], eventWrite: fleet,
 	}
 	assert.Equal(t, want, made)
-	// Two for each: that its objects are there, and its pod. On a busy machine the Job controller may tell that in two steps.
+	// Two for each: that its objects are there, and its pod. On a busy machine the Job controller may tell that in two
+	// steps.
 	assert.LessOrEqual(t, made[statusWrite], 2*fleet+fleet/10)
 
 	before := f.awaitIdleQueue()

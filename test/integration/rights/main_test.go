@@ -1,10 +1,10 @@
 // Package rights_test shows, at a real API server, that the controller has the rights that it needs and no others. The
 // server checks owner references (OwnerReferencesPermissionEnforcement), as some distributions do.
 //
-// Two tests do it. In the first one a controller with the rights of manifests/rbac plays every part of parts_test.go, and
-// what it asked for is exactly what it is granted, but for rights that only an admission plugin asks for. In the second
-// one, for each right, a controller without that one plays a part and fails; when it gets the right back, the part
-// succeeds. There each controller works in a namespace of its own, so that some of them can work at a time.
+// Two tests do it. In the first one a controller with the rights of manifests/rbac plays every part of parts_test.go,
+// and what it asked for is exactly what it is granted, but for rights that only an admission plugin asks for. In the
+// second one, for each right, a controller without that one plays a part and fails; when it gets the right back, the
+// part succeeds. There each controller works in a namespace of its own, so that some of them can work at a time.
 package rights_test
 
 import (

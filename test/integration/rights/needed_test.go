@@ -194,7 +194,7 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	played := make(chan error, 1)
 	go func() { played <- part.play(playing, s) }()
 	require.NoError(t, until(ctx, missing.String()+" to be missed", func(context.Context) (string, error) { return missed(log, name, missing) }))
-	// Without a watch the controller looks again and again, which takes longer and longer: see missed.
+	// Without a watch the controller looks repeatedly, which takes longer and longer: see missed.
 	if missing.verb != "watch" {
 		shows := proof.shows
 		if shows == nil {
@@ -229,8 +229,8 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	}
 }
 
-// missed says what is still to be seen of the lack of a right: a request that was refused, and without a watch, that the
-// same is listed time and again. For rights that a plugin asks for it is the request that it refused.
+// missed says what is still to be seen of the lack of a right: a request that was refused, and without a watch, that
+// the same is listed time and again. For rights that a plugin asks for it is the request that it refused.
 func missed(log *cluster.AuditLog, name string, missing grant) (string, error) {
 	requests, err := log.Requests(name)
 	if err != nil {

@@ -58,7 +58,7 @@ var parts = map[string]part{
 	"rank replaced":       {play: rankReplaced},
 }
 
-// resized: a cluster comes up, grows, and tells of it.
+// resized: a cluster comes up, grows, and reports it.
 func resized(ctx context.Context, s *scene) error {
 	if _, err := s.make(ctx, user.New("work", 2, user.MaxSize(4))); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (s *scene) event(ctx context.Context, about, reason string) error {
 	})
 }
 
-// denied: sizes that are too large are put back, and an event says so.
+// denied: sizes that are too large are reset, and an event reports it.
 func denied(ctx context.Context, s *scene) error {
 	if _, err := s.make(ctx, user.New("work", 2)); err != nil {
 		return err
@@ -232,7 +232,7 @@ func servicesPod(ctx context.Context, s *scene) error {
 	})
 }
 
-// keptApart: pods that run and don't find each other because of a policy are told so.
+// keptApart: pods that run and don't find each other because of a policy report that.
 func keptApart(ctx context.Context, s *scene) error {
 	_, err := s.kube.NetworkingV1().NetworkPolicies(s.namespace).Create(ctx, &networkingv1.NetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "deny-all"},

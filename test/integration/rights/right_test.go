@@ -90,7 +90,7 @@ func asked(r cluster.Request) right {
 	return right{r.Verb, resource, r.Group}
 }
 
-// isForbidden tells whether a request was refused for lack of a right.
+// isForbidden reports whether a request was refused because a right is missing.
 func isForbidden(r cluster.Request) bool { return r.Code == http.StatusForbidden }
 
 // allow gives a user rights: in a namespace, or everywhere where it is empty.

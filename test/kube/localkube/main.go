@@ -122,7 +122,7 @@ func prepare(o options) (net.Listener, error) {
 	if err := os.Chdir(o.dir); err != nil {
 		return nil, fmt.Errorf("changing to the state directory: %w", err)
 	}
-	// What is left of a process that was killed must not be taken for this one's word.
+	// The remains of a process that was killed must not be taken for this one's word.
 	if err := os.Remove(o.path(readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("removing the old ready file: %w", err)
 	}
@@ -148,7 +148,7 @@ func prepare(o options) (net.Listener, error) {
 	return listener, nil
 }
 
-// await waits for what is asked for, unless a component fails first or the process is told to stop.
+// await waits for the requested components, unless a component fails first or the process is stopped.
 func await(ctx context.Context, failed <-chan error, condition func(context.Context) error) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()

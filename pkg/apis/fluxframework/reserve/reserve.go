@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Reserve is what is left free for others, by resource.
+// Reserve is the capacity that remains free for others, by resource.
 type Reserve map[corev1.ResourceName]Share
 
 // Share is an amount of a resource, or a part of what is allocatable.

@@ -121,7 +121,7 @@ const (
 	ReasonFailed = "Failed"
 )
 
-// Finished tells whether the MiniCluster has ended for good, well or not.
+// Finished reports whether the MiniCluster has ended for good, well or not.
 func (s *MiniClusterStatus) Finished() bool {
 	return meta.IsStatusConditionTrue(s.Conditions, ConditionComplete) || meta.IsStatusConditionTrue(s.Conditions, ConditionFailed)
 }

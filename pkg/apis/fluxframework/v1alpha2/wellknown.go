@@ -50,7 +50,7 @@ const (
 	// were given, so that a ConfigMap that is lost is made again only if it comes
 	// out the same.
 	AnnotationConfigHash = "flux-framework.org/config-hash"
-	// AnnotationDeniedSize on a MiniCluster tells of the last size that was not
+	// AnnotationDeniedSize on a MiniCluster records the last size that was not
 	// granted, in the same write that puts the size back.
 	AnnotationDeniedSize = "flux-framework.org/denied-size"
 	// AnnotationCapacityReserve on a MiniCluster says how much it leaves free for

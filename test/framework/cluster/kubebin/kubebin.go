@@ -60,7 +60,7 @@ func nodeBinariesIn(dir string) NodeBinaries {
 }
 
 // Ensure returns programs that are up to date, which may mean to build them first: minutes the first time, tens of
-// milliseconds from then on. What it does is told to the writer, which may be nil.
+// milliseconds from then on. What it does is reported to the writer, which may be nil.
 func Ensure(ctx context.Context, root string, log io.Writer) (Binaries, error) {
 	dir, err := ensure(ctx, root, log, clusterSet())
 	if err != nil {

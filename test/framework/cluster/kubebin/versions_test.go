@@ -12,8 +12,8 @@ import (
 	"minicluster.internal/operator/test/framework/gobuild"
 )
 
-// The product and Kubernetes have a thousand packages in common, the product and other modules of this repository a hundred.
-// They are compiled once as long as all take them from the same versions.
+// The product and Kubernetes have a thousand packages in common, the product and other modules of this repository a
+// hundred. They are compiled once as long as all take them from the same versions.
 func TestModulesShareTheVersionsOfTheProduct(t *testing.T) {
 	root, err := Root(".")
 	require.NoError(t, err)

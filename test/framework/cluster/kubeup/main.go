@@ -99,7 +99,7 @@ func up(ctx context.Context, o options, out, log io.Writer) error {
 		printUsage(out, o, state.Kubectl)
 		return nil
 	default:
-		// What is left of a cluster that broke down would be in the way of the new one.
+		// The remains of a broken cluster would conflict with the new one.
 		if err := end(ctx, o.dir, running); err != nil {
 			return err
 		}

@@ -10,15 +10,15 @@ import (
 	"syscall"
 )
 
-// Free ports are looked for here rather than left to the kernel, whose choice comes from the range of outgoing connections:
-// before the program listens, one of those could have taken its port. Those of localkube come after them.
+// Free ports are looked for here rather than left to the kernel, whose choice comes from the range of outgoing
+// connections: before the program listens, one of those could have taken its port. Those of localkube come after them.
 const (
 	firstPort, lastPort = 10000, 19999
 	portAttempts        = 100
 )
 
-// FreePort is a TCP port of 127.0.0.1 that nobody listened on a moment ago, for programs that can't be asked which one they
-// took.
+// FreePort is a TCP port of 127.0.0.1 that nobody listened on a moment ago, for programs that can't be asked which one
+// they took.
 func FreePort(ctx context.Context) (int, error) {
 	var err error
 	for range portAttempts {

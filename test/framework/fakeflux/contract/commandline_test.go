@@ -71,7 +71,7 @@ func TestEncodeR(t *testing.T) {
 	}
 }
 
-// A broker that is told to stop tells its initial program; without one it just
+// A broker that is stopped tells its initial program; without one it just
 // stops.
 func TestSignals(t *testing.T) {
 	for name, tc := range map[string]struct {

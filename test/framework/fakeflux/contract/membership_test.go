@@ -176,7 +176,7 @@ func TestTorpid(t *testing.T) {
 	})
 }
 
-// A follower that is told to stop before it has found the lead has failed.
+// A follower that is stopped before it has found the lead has failed.
 func TestStopDuringQuorum(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i := newInstance(t, f, 2, "")

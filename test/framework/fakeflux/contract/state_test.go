@@ -30,7 +30,7 @@ func TestCrash(t *testing.T) {
 	})
 }
 
-// What a lead leaves when it is told to stop: jobs that wait still do, those that
+// What a lead leaves when it is stopped: jobs that wait still do, those that
 // run are cancelled.
 func TestStop(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {

@@ -81,7 +81,7 @@ func up(ctx context.Context, dir string, metrics bool, out, log io.Writer) error
 		printUsage(out, dir, pid)
 		return nil
 	}
-	// What is left of a node that broke down would be in the way of the new one.
+	// The remains of a broken node would conflict with the new one.
 	if err := node.Remove(ctx, dir); err != nil {
 		return err
 	}

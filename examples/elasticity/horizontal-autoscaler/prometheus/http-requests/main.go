@@ -20,7 +20,7 @@ import (
 )
 
 // patience is what clients have to send their requests, and requests to end when the
-// program is told to stop.
+// program is stopped.
 const patience = 10 * time.Second
 
 func main() {

@@ -1,0 +1,40 @@
+package documentation_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"minicluster.internal/operator/test/framework/console"
+)
+
+// replayed has the tests that run the commands of a page. TestReplay compares outputs word by word. The others check
+// what the page describes, because its outputs have measurements of a real node.
+var replayed = map[string]string{
+	"README.md":                                                      "TestReplay",
+	"examples/scaling/basic/README.md":                               "TestReplay",
+	"examples/scaling/expand/README.md":                              "TestReplay",
+	"examples/elasticity/basic/README.md":                            "TestTutorialConsole",
+	"examples/elasticity/horizontal-autoscaler/v1/README.md":         "TestTutorial",
+	"examples/elasticity/horizontal-autoscaler/v2/README.md":         "TestTutorial",
+	"examples/elasticity/horizontal-autoscaler/prometheus/README.md": "TestHTTPRequests",
+	"examples/opportunistic/README.md":                               "TestGivingWay",
+}
+
+// TestReplayed: a page of the README and the tutorials that shows an output has a test that runs its commands.
+func TestReplayed(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, name := range listed(t, "test/*_test.go") {
+		source.WriteString(read(t, name))
+	}
+	tests := set(`(?m)^func (Test\w+)\(`, source.String())
+	for _, name := range listed(t, "README.md", "examples/*.md") {
+		for _, command := range console.Parse(read(t, name)) {
+			if command.Output != "" {
+				assert.True(t, tests[replayed[name]], "%s:%d: no test runs this command", name, command.Number)
+			}
+		}
+	}
+}
