@@ -45,16 +45,35 @@ func resourcesPlan(c *v1alpha2.MiniClusterContainer) plan.Resources {
 	}
 	out.RequestedMilliCPU = request.MilliValue()
 	for name, quantity := range c.Resources.Limits {
-		if isGPU(name) {
-			out.GPUs += int(quantity.Value())
+		if IsGPU(name) {
+			out.GPUs += int(min(max(quantity.Value(), 0), maxGPUs))
 		}
 	}
+	out.GPUs = min(out.GPUs, maxGPUs)
 	return out
 }
 
-// isGPU knows the names that device plugins give GPUs: nvidia.com/gpu,
-// nvidia.com/mig-1g.5gb, amd.com/gpu, gpu.intel.com/i915.
-func isGPU(name corev1.ResourceName) bool {
+// maxGPUs bounds the number of GPUs of a host, so that a typing error does not make the
+// resource set of Flux too large to load.
+const maxGPUs = 1024
+
+// IsGPU reports whether a resource is one that device plugins give GPUs: of NVIDIA
+// (nvidia.com/gpu, nvidia.com/gpu.shared, nvidia.com/mig-1g.5gb), AMD (amd.com/gpu),
+// Intel (gpu.intel.com/i915, gpu.intel.com/xe) and Habana (habana.ai/gaudi), or a
+// vendor's DOMAIN/gpu.
+func IsGPU(name corev1.ResourceName) bool {
 	domain, device, ok := strings.Cut(string(name), "/")
-	return ok && (device == "gpu" || strings.HasPrefix(device, "mig-") || strings.HasPrefix(domain, "gpu."))
+	if !ok {
+		return false
+	}
+	device = strings.TrimSuffix(device, ".shared")
+	switch domain {
+	case "nvidia.com":
+		return device == "gpu" || strings.HasPrefix(device, "mig-")
+	case "gpu.intel.com":
+		return device == "i915" || device == "xe"
+	case "habana.ai":
+		return device == "gaudi" || device == "goya"
+	}
+	return device == "gpu"
 }

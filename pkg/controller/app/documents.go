@@ -29,8 +29,6 @@ type document struct {
 	mc *v1alpha2.MiniCluster
 	// problems are all that is wrong with it.
 	problems []string
-	// warnings are what is right and yet hardly meant.
-	warnings []string
 }
 
 // readFiles reads the MiniClusters in files; "-" is the standard input. Documents of
@@ -81,8 +79,8 @@ func readDocuments(in io.Reader, where, namespace string) []document {
 	}
 }
 
-// parse makes documents of YAML. A key that is there twice is no error: kubectl and the
-// API server take the last one.
+// parse decodes the documents of a YAML text. A duplicate key is an error: kubectl and
+// the API server take the last one, and the first would be lost.
 func parse(text []byte, where, namespace string) []document {
 	data, err := yaml.YAMLToJSON(text)
 	if err != nil {
@@ -94,7 +92,7 @@ func parse(text []byte, where, namespace string) []document {
 	documents := decode(data, where, namespace)
 	if _, err := yaml.YAMLToJSONStrict(text); err != nil {
 		for i := range documents {
-			documents[i].warnings = append(documents[i].warnings, strings.Join(strings.Fields(err.Error()), " "))
+			documents[i].problems = append(documents[i].problems, strings.Join(strings.Fields(err.Error()), " "))
 		}
 	}
 	return documents

@@ -67,9 +67,6 @@ func lint(out io.Writer, documents []document, environment resources.Environment
 		for _, problem := range d.problems {
 			fmt.Fprintf(out, "%s: error: %s\n", d.where, problem)
 		}
-		for _, warning := range d.warnings {
-			fmt.Fprintf(out, "%s: warning: %s\n", d.where, warning)
-		}
 		if len(d.problems) > 0 {
 			wrong++
 			continue
@@ -79,6 +76,9 @@ func lint(out io.Writer, documents []document, environment resources.Environment
 				fmt.Fprintf(out, "%s: warning: spec.volumes[%s]: a directory of the nodes, which only a controller with --allow-hostpath-volumes makes a volume of\n",
 					d.where, name)
 			}
+		}
+		for _, line := range resources.Warnings(d.mc, resources.NewFixed(d.mc)) {
+			fmt.Fprintf(out, "%s: warning: %s\n", d.where, line)
 		}
 		for _, line := range resources.IneffectiveFields(d.mc, resources.NewFixed(d.mc), environment) {
 			fmt.Fprintf(out, "%s: without effect: %s\n", d.where, line)

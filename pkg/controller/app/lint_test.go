@@ -91,7 +91,7 @@ func TestLint(t *testing.T) {
 			name: "directories of nodes", text: sound + "  volumes: {data: {path: /tmp}, csi: {path: /, storageClass: a, driver: b, secret: c}}\n",
 			want: []string{"warning: spec.volumes[data]: a directory of the nodes, which only a controller with --allow-hostpath-volumes"},
 		},
-		{name: "a key twice", text: sound + "  size: 3\n", want: []string{"document 1 (sound): warning: ", `key "size" already set`}},
+		{name: "a key twice", err: "1 of 1", text: sound + "  size: 3\n", want: []string{"document 1 (sound): error: ", `key "size" already set`}},
 		{name: "a wrong type", err: "1 of 1", text: strings.Replace(sound, "size: 2", "size: two", 1), want: []string{"(sound): error: ", "size"}},
 		{name: "another group", err: "1 of 1", text: strings.Replace(sound, "flux-framework.org", "example.com", 1), want: []string{"apiVersion"}},
 		{name: "a version to come", err: "1 of 1", text: strings.Replace(sound, "v1alpha2", "v9", 1), want: []string{`there is no version "v9"`}},

@@ -60,6 +60,13 @@ func TestFieldsWithoutEffect(t *testing.T) {
 				"spec.containers[0].fluxUser", "spec.containers[0].commands.runFluxAsRoot",
 			},
 		},
+		"settings of a program without one": {
+			mods: []func(*v1alpha2.MiniCluster){flux(func(f *v1alpha2.FluxSpec) {
+				f.OptionFlags, f.SubmitCommand = "-o cpu-affinity=per-task", "flux run"
+			}), first(func(c *v1alpha2.MiniClusterContainer) { c.Command, c.Logs, c.Launcher = "", "/data/logs", true }),
+				func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive, mc.Spec.Tasks = true, new(int32(92)) }},
+			want: []string{"spec.tasks", "spec.flux.optionFlags", "spec.flux.submitCommand", "spec.containers[0].logs", "spec.containers[0].launcher"},
+		},
 		"what only Flux has": {
 			mods: []func(*v1alpha2.MiniCluster){sidecar(func(c *v1alpha2.MiniClusterContainer) {
 				c.Launcher, c.Cores, c.PreCommand = true, 2, "x"
