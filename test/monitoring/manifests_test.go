@@ -43,13 +43,16 @@ func decode[T any](t *testing.T, file, kind string) *T {
 }
 
 func TestServiceMonitorsFindServices(t *testing.T) {
-	for file, service := range map[string]string{
-		"manifests/monitoring/controller.yaml": "manifests/controller/metrics-service.yaml",
-		"manifests/monitoring/metrics.yaml":    "manifests/metrics/service.yaml",
+	for file, of := range map[string]struct {
+		service string
+		port    int32
+	}{
+		"manifests/monitoring/controller.yaml": {"manifests/controller/metrics-service.yaml", 8080},
+		"manifests/monitoring/metrics.yaml":    {"manifests/metrics/service.yaml", 443},
 	} {
 		monitor := decode[monitoringv1.ServiceMonitor](t, file, monitoringv1.ServiceMonitorsKind)
 		var found corev1.Service
-		require.NoError(t, yaml.UnmarshalStrict(read(t, service), &found))
+		require.NoError(t, yaml.UnmarshalStrict(read(t, of.service), &found))
 		selector, err := metav1.LabelSelectorAsSelector(&monitor.Spec.Selector)
 		require.NoError(t, err)
 		assert.True(t, selector.Matches(labels.Set(found.Labels)), file)
@@ -58,7 +61,7 @@ func TestServiceMonitorsFindServices(t *testing.T) {
 		for _, port := range found.Spec.Ports {
 			ports[port.Name] = port.Port
 		}
-		assert.Equal(t, int32(8080), ports[monitor.Spec.Endpoints[0].Port], file)
+		assert.Equal(t, of.port, ports[monitor.Spec.Endpoints[0].Port], file)
 		assert.Equal(t, "job", monitor.Spec.Endpoints[0].RelabelConfigs[0].TargetLabel)
 		assert.Equal(t, monitor.Name, *monitor.Spec.Endpoints[0].RelabelConfigs[0].Replacement, "as in rules and dashboard")
 	}

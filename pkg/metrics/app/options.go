@@ -83,7 +83,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.APIs, "apis", o.APIs, "APIs to serve and register: custom (custom.metrics.k8s.io), external (external.metrics.k8s.io).")
 	fs.StringVar(&o.BindAddress, "bind-address", o.BindAddress, "IP address on which to serve the API.")
 	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "Port on which to serve the API over HTTPS.")
-	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address on which to serve /metrics. "" disables it.`)
+	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address on which to serve /metrics without authentication. "" disables it; the secure port serves /metrics in any case, to authorized users.`)
 	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of the Service, the Secret and the ConfigMap of this process.")
 	fs.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Service of this process, to which the APIServices refer.")
 	fs.Int32Var(&o.ServicePort, "service-port", o.ServicePort, "Port of the Service.")

@@ -55,7 +55,7 @@ func Run(ctx context.Context, o *Options) error {
 	if err := keeper.Prepare(ctx); err != nil {
 		return err
 	}
-	server, err := newServer(o, config, keeper, metrics.NewProvider(sources...), synced(sources), recorder)
+	server, err := newServer(o, config, keeper, metrics.NewProvider(sources...), synced(sources), recorder, metricsHandler(registry))
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,8 @@ func synced(sources []metrics.Source) func() bool {
 	}
 }
 
-// metricsHandler serves the metrics of this process and of its libraries at /metrics.
+// metricsHandler serves the metrics of this process and of its libraries at /metrics. The API server authorizes requests
+// to it; at MetricsAddress, everybody who can connect may read them.
 func metricsHandler(own componentmetrics.KubeRegistry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", componentmetrics.HandlerFor(prometheus.Gatherers{own, legacyregistry.DefaultGatherer}, componentmetrics.HandlerOpts{}))

@@ -26,7 +26,7 @@ import (
 
 // newServer returns the API server, with the page unless recorder is nil. It delegates authentication and authorization
 // to the API server of Kubernetes.
-func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.CertKeyContentProvider, values provider.MetricsProvider, ready func() bool, recorder *page.Recorder) (*apiserver.CustomMetricsAdapterServer, error) {
+func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.CertKeyContentProvider, values provider.MetricsProvider, ready func() bool, recorder *page.Recorder, own http.Handler) (*apiserver.CustomMetricsAdapterServer, error) {
 	options := serveroptions.NewCustomMetricsAdapterServerOptions()
 	options.SecureServing.BindAddress = net.ParseIP(o.BindAddress)
 	options.SecureServing.BindPort = o.SecurePort
@@ -49,6 +49,7 @@ func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.
 		return nil, fmt.Errorf("setting up the API server: %w", err)
 	}
 	config.SecureServing.Cert = certificate
+	config.EnableMetrics = false // it would serve those of libraries only
 	config.AddReadyzChecks(healthz.NamedCheck("sources", func(*http.Request) error {
 		if !ready() {
 			return errors.New("caches are not synced")
@@ -68,6 +69,7 @@ func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.
 	if err != nil {
 		return nil, fmt.Errorf("creating the API server: %w", err)
 	}
+	server.GenericAPIServer.Handler.NonGoRestfulMux.Handle("/metrics", own)
 	if recorder != nil {
 		if err := page.Install(server.GenericAPIServer, recorder, apiserver.Codecs); err != nil {
 			return nil, err //nolint:wrapcheck // it is wrapped already

@@ -225,6 +225,45 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestOwnMetrics: the secure port serves /metrics to users with the role minicluster-metrics-reader only.
+func TestOwnMetrics(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	accounts := f.Kube.CoreV1().ServiceAccounts(f.Namespace)
+	scrape := func(name string) (string, error) {
+		config := &rest.Config{Host: "https://" + running.Listener.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
+		if name != "" {
+			made, err := accounts.CreateToken(t.Context(), name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+			require.NoError(t, err)
+			config.BearerToken = made.Status.Token
+		}
+		client, err := kubernetes.NewForConfig(config)
+		require.NoError(t, err)
+		return raw(t.Context(), client, "/metrics")
+	}
+	for _, name := range []string{"prometheus", "stranger"} {
+		_, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+	}
+	_, err := f.Kube.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: f.Namespace},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "minicluster-metrics-reader"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "prometheus", Namespace: f.Namespace}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	f.eventually("Prometheus may scrape", func(context.Context) (string, error) {
+		text, err := scrape("prometheus")
+		if err == nil && !strings.Contains(text, `minicluster_metrics_api_registered{api="custom.metrics.k8s.io/v1beta2"} 1`) {
+			return "the API is not registered", nil
+		}
+		return complaint(err), nil
+	})
+	_, err = scrape("stranger")
+	assert.True(t, apierrors.IsForbidden(err), "%v", err)
+	_, err = scrape("")
+	assert.True(t, apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err), "%v", err)
+}
+
 // TestConflict: another instance, behind another Service, does not change APIServices of the first one.
 func TestConflict(t *testing.T) {
 	t.Parallel()
