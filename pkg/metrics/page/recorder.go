@@ -25,9 +25,9 @@ import (
 // window is the length of the history.
 const window = time.Hour
 
-// Cluster provides the capacity of the Kubernetes cluster and metrics of MiniClusters that are based on
+// clusterSource provides the capacity of the Kubernetes cluster and metrics of MiniClusters that are based on
 // it.
-type Cluster interface {
+type clusterSource interface {
 	metrics.Source
 	metrics.Runner
 	Cluster(nodes labels.Selector) *capacity.Sums
@@ -39,7 +39,7 @@ type Options struct {
 	MiniClusters fluxinformers.MiniClusterInformer
 	// Flux provides metrics of Flux, Capacity those of the cluster.
 	Flux     metrics.Source
-	Capacity Cluster
+	Capacity clusterSource
 	// Interval between two records.
 	Interval time.Duration
 	// Replica is the name of this replica, or "" if it is unknown.

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// Lifetime of a generated certificate.
-	Lifetime = 90 * 24 * time.Hour
+	// lifetime of a generated certificate.
+	lifetime = 90 * 24 * time.Hour
 	// renewBefore is the remaining lifetime at which a certificate is renewed.
-	renewBefore = Lifetime / 3
+	renewBefore = lifetime / 3
 	// clockSkew is the tolerated difference between clocks of nodes.
 	clockSkew = 5 * time.Minute
 )
@@ -42,7 +42,7 @@ func newPair(names []string, trusted []byte, now time.Time) (pair, error) {
 	}
 	authority := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: fmt.Sprintf("%s CA %x", names[0], serial.Bytes()[:4])},
-		NotBefore: now.Add(-clockSkew), NotAfter: now.Add(Lifetime),
+		NotBefore: now.Add(-clockSkew), NotAfter: now.Add(lifetime),
 		KeyUsage: x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 	}
 	authorityDER, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)

@@ -31,21 +31,21 @@ func TestPair(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, first.check(names, now))
 	require.Error(t, first.check([]string{"else.svc"}, now))
-	require.NoError(t, first.check(names, now.Add(Lifetime-renewBefore-time.Hour)))
-	require.Error(t, first.check(names, now.Add(Lifetime-renewBefore+time.Hour)), "time to renew it")
+	require.NoError(t, first.check(names, now.Add(lifetime-renewBefore-time.Hour)))
+	require.Error(t, first.check(names, now.Add(lifetime-renewBefore+time.Hour)), "time to renew it")
 	require.ErrorContains(t, pair{}.check(names, now), "it is invalid")
 
-	second, err := newPair(names, first.authorities, now.Add(Lifetime-renewBefore))
+	second, err := newPair(names, first.authorities, now.Add(lifetime-renewBefore))
 	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(second.authorities))
 	for _, p := range []pair{first, second} {
 		both, err := tls.X509KeyPair(p.certificate, p.key)
 		require.NoError(t, err)
-		_, err = both.Leaf.Verify(x509.VerifyOptions{DNSName: names[0], Roots: roots, CurrentTime: now.Add(Lifetime - renewBefore)})
+		_, err = both.Leaf.Verify(x509.VerifyOptions{DNSName: names[0], Roots: roots, CurrentTime: now.Add(lifetime - renewBefore)})
 		require.NoError(t, err, "both are trusted while replicas change")
 	}
-	third, err := newPair(names, second.authorities, now.Add(2*Lifetime))
+	third, err := newPair(names, second.authorities, now.Add(2*lifetime))
 	require.NoError(t, err)
 	assert.Equal(t, 1, bytes.Count(third.authorities, []byte("BEGIN")), "what has expired is trusted no more")
 }
@@ -67,7 +67,7 @@ func TestReplicasShareOneCertificate(t *testing.T) {
 	for _, p := range pairs {
 		assert.Equal(t, string(pairs[0].certificate), string(p.certificate))
 	}
-	later, err := s.pair(t.Context(), time.Now().Add(Lifetime), pairs[0])
+	later, err := s.pair(t.Context(), time.Now().Add(lifetime), pairs[0])
 	require.NoError(t, err)
 	assert.NotEqual(t, string(pairs[0].certificate), string(later.certificate))
 }
