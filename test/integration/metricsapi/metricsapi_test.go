@@ -251,7 +251,7 @@ func TestOwnMetrics(t *testing.T) {
 		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "prometheus", Namespace: f.Namespace}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	f.eventually("Prometheus may scrape", func(context.Context) (string, error) {
+	f.Eventually("Prometheus may scrape", func(context.Context) (string, error) {
 		text, err := scrape("prometheus")
 		if err == nil && !strings.Contains(text, `minicluster_metrics_api_registered{api="custom.metrics.k8s.io/v1beta2"} 1`) {
 			return "the API is not registered", nil
