@@ -277,7 +277,8 @@ func TestOutcomeCannotBeForged(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o700)|os.ModeDir, info.Mode())
 }
 
-// TestForwardedSignals: signals of the application reach the program, although there are brokers and a shell in between.
+// TestForwardedSignals: signals of the application reach the program, although there are brokers and a shell in
+// between.
 func TestForwardedSignals(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)

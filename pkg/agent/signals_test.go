@@ -120,8 +120,8 @@ func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) i
 	return code
 }
 
-// awaitHandlers waits until the program has its signal handlers: before that, a signal ends a Go program that is the first
-// process of a container with exit code 2. That takes about a millisecond.
+// awaitHandlers waits until the program has its signal handlers: before that, a signal ends a Go program that is the
+// first process of a container with exit code 2. That takes about a millisecond.
 func (p *testPod) awaitHandlers() {
 	p.eventually("handlers", func() bool { return pod.Exists(p.path(plan.MarkerDir, "flux-container")) })
 }

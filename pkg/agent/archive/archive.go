@@ -139,8 +139,8 @@ func (v *Saver) publish(file string, keep bool) error {
 	return nil
 }
 
-// keepCurrent makes the current archive the predecessor: with a second name, or, on file systems without hard links, with
-// another name.
+// keepCurrent makes the current archive the predecessor: with a second name, or, on file systems without hard links,
+// with another name.
 func (v *Saver) keepCurrent() error {
 	if _, err := os.Stat(v.File); err != nil {
 		return nil // there is none

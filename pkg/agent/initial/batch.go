@@ -42,8 +42,8 @@ func (r *runner) batchScript() []byte {
 	return []byte(b.String())
 }
 
-// batchHead and batchTail are around the jobs of a batch script. A line that flux submit refuses fails the script, which
-// goes on with the next, as a job does that fails.
+// batchHead and batchTail are around the jobs of a batch script. A line that flux submit refuses fails the script,
+// which continues with the next, as a job does that fails.
 const (
 	batchHead = `minicluster_code=0
 minicluster_check() {

@@ -106,13 +106,13 @@ func TestPrepareFails(t *testing.T) {
 		options func(*Options)
 		want    string
 	}{
-		"another host name": {viewPlan(), nil, func(o *Options) { o.Index = 1 }, `the host name of the pod is "flux-sample-0"; the brokers expect "flux-sample-1"`},
-		"no flux":           {viewPlan(), nil, func(o *Options) { o.Environ = []string{"PATH=/bin"} }, "no command flux in the PATH of the container: /mnt/flux/config/etc/flux/system/bin:/bin:/mnt/flux/view/bin"},
-		"an old flux":       {viewPlan(), map[string]string{"/usr/bin/flux": fakeFlux("0.48.0")}, nil, "Flux 0.48.0 is too old: 0.49 or later is needed"},
-		"a broken flux":     {viewPlan(), map[string]string{"/usr/bin/flux": "#!/bin/sh\necho no library >&2; exit 127\n"}, nil, "determining the version of /usr/bin/flux: exit status 127: no library"},
-		"R without cores":   {viewPlan(func(p *plan.Plan) { p.Resources.GPUs = 1 }), map[string]string{"/usr/bin/flux": strings.Replace(fakeFlux("0.88.0"), `"core": "0-7"`, "", 1)}, nil, "writing the resources of the instance: reading R: it has no cores"},
-		"a file in the way": {viewPlan(), map[string]string{"/mnt/flux/config": "x"}, nil, "making the directory /mnt/flux/config/etc/flux/config: "},
-		"passwords":         {viewPlan(func(p *plan.Plan) { p.Users = []plan.Account{{Name: "ada"}} }), map[string]string{plan.CertificateDir + "/passwords.json": `{"ada": secret}`}, nil, "the passwords of users are not a JSON object of strings"},
+		"another host name":             {viewPlan(), nil, func(o *Options) { o.Index = 1 }, `the host name of the pod is "flux-sample-0"; the brokers expect "flux-sample-1"`},
+		"no flux":                       {viewPlan(), nil, func(o *Options) { o.Environ = []string{"PATH=/bin"} }, "no command flux in the PATH of the container: /mnt/flux/config/etc/flux/system/bin:/bin:/mnt/flux/view/bin"},
+		"an old flux":                   {viewPlan(), map[string]string{"/usr/bin/flux": fakeFlux("0.48.0")}, nil, "Flux 0.48.0 is too old: 0.49 or later is needed"},
+		"a broken flux":                 {viewPlan(), map[string]string{"/usr/bin/flux": "#!/bin/sh\necho no library >&2; exit 127\n"}, nil, "determining the version of /usr/bin/flux: exit status 127: no library"},
+		"R without cores":               {viewPlan(func(p *plan.Plan) { p.Resources.GPUs = 1 }), map[string]string{"/usr/bin/flux": strings.Replace(fakeFlux("0.88.0"), `"core": "0-7"`, "", 1)}, nil, "writing the resources of the instance: reading R: it has no cores"},
+		"a file instead of a directory": {viewPlan(), map[string]string{"/mnt/flux/config": "x"}, nil, "making the directory /mnt/flux/config/etc/flux/config: "},
+		"passwords":                     {viewPlan(func(p *plan.Plan) { p.Users = []plan.Account{{Name: "ada"}} }), map[string]string{plan.CertificateDir + "/passwords.json": `{"ada": secret}`}, nil, "the passwords of users are not a JSON object of strings"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "passwords" {

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// ForwardToGroup sends a signal to those processes of a group that handle it. Others would end: the shell that started a
-// program, or a command that it runs.
+// ForwardToGroup sends a signal to those processes of a group that handle it. Others would end: the shell that started
+// a program, or a command that it runs.
 func ForwardToGroup(group int, sig syscall.Signal) {
 	for pid, p := range Processes() {
 		if p.Group == group && catches(pid, sig) {

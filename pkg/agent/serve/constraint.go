@@ -24,8 +24,8 @@ type match struct {
 	err   error
 }
 
-// maxDepth limits the nesting of a constraint, and [flux.MaxNodes] the number of host names of all constraints together: users who may submit
-// jobs must not be able to keep the agent of the lead busy.
+// maxDepth limits the nesting of a constraint, and [flux.MaxNodes] the number of host names of all constraints
+// together: users who may submit jobs must not be able to keep the agent of the lead busy.
 const maxDepth = 64
 
 func newMatcher(r flux.Resources) *matcher {

@@ -116,8 +116,8 @@ func lifecycle(in *v1alpha2.LifeCycle) *corev1.Lifecycle {
 	return &corev1.Lifecycle{PostStart: shellHook(in.PostStartExec), PreStop: shellHook(in.PreStopExec)}
 }
 
-// markPreStop makes the preStop hook of a container with the agent tell the agent when it starts: that is when the grace
-// period starts. SIGTERM follows when the hook has ended. A container that cannot write the file loses only that.
+// markPreStop makes the preStop hook of a container with the agent tell the agent when it starts: that is when the
+// grace period starts. SIGTERM follows when the hook has ended. A container that cannot write the file loses only that.
 func markPreStop(hooks *corev1.Lifecycle) {
 	if hooks == nil || hooks.PreStop == nil {
 		return

@@ -33,8 +33,8 @@ type Connection struct {
 	// UsernameFile and PasswordFile are files with credentials for basic authentication, which are reloaded every minute;
 	// "" disables it.
 	UsernameFile, PasswordFile string
-	// HeadersFile is a file with headers to send, one per line, such as "X-Scope-OrgID: team". It is reloaded every minute;
-	// "" disables it.
+	// HeadersFile is a file with headers to send, one per line, such as "X-Scope-OrgID: team". It is reloaded every
+	// minute; "" disables it.
 	HeadersFile string
 }
 

@@ -1,5 +1,5 @@
-// Package browser controls the installed Chromium, for tests of web pages. It speaks WebDriver, which is JSON over HTTP,
-// with chromedriver. It knows nothing of the page under test.
+// Package browser controls the installed Chromium, for tests of web pages. It speaks WebDriver, which is JSON over
+// HTTP, with chromedriver. It knows nothing of the page under test.
 package browser
 
 import (

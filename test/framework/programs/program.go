@@ -1,6 +1,6 @@
-// Package programs runs the controller and the metrics API server for the integration tests: in the process of the test,
-// so that the race detector sees them, and as their service accounts, so that missing rights show. Tests change the
-// options that they are about; all other options are set here, once.
+// Package programs runs the controller and the metrics API server for the integration tests: in the process of the
+// test, so that the race detector sees them, and as their service accounts, so that missing rights show. Tests change
+// the options that they are about; all other options are set here, once.
 package programs
 
 import (

@@ -1,5 +1,5 @@
-// Package randomspec generates random MiniClusters for tests: valid ones in which some fields have plausible, unusual or
-// wrong values. A seed always gives the same MiniCluster. A new field of the API needs values here.
+// Package randomspec generates random MiniClusters for tests: valid ones in which some fields have plausible, unusual
+// or wrong values. A seed always gives the same MiniCluster. A new field of the API needs values here.
 package randomspec
 
 import (

@@ -1,5 +1,5 @@
-// Package sample has the MiniClusters and Jobs that unit tests start from. They are the smallest valid ones; a test adds
-// what it is about.
+// Package sample has the MiniClusters and Jobs that unit tests start from. They are the smallest valid ones; a test
+// adds what it is about.
 package sample
 
 import (

@@ -1,5 +1,5 @@
-// Package shippedqueries reads what the repository ships about metrics: the metrics that the documentation lists, and the
-// queries of the dashboard and the rules in manifests/monitoring. It reads files only; tests decide what to check.
+// Package shippedqueries reads what the repository ships about metrics: the metrics that the documentation lists, and
+// the queries of the dashboard and the rules in manifests/monitoring. It reads files only; tests decide what to check.
 package shippedqueries
 
 import (

@@ -46,8 +46,8 @@ func Sizes(size, ready int32) Check {
 	}
 }
 
-// Ready checks that all pods of a size are ready. It reads the Job too, which can be newer than the status and have another
-// size.
+// Ready checks that all pods of a size are ready. It reads the Job too, which can be newer than the status and have
+// another size.
 func (f *Fixture) Ready(size int32) Check {
 	return func(mc *v1alpha2.MiniCluster) string {
 		for _, check := range []Check{

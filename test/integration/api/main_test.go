@@ -1,5 +1,5 @@
-// Package api_test tests what the API server accepts as a MiniCluster, which fields it defaults, and its error messages.
-// No controller runs.
+// Package api_test tests what the API server accepts as a MiniCluster, which fields it defaults, and its error
+// messages. No controller runs.
 package api_test
 
 import (

@@ -1,5 +1,5 @@
-// Package failures_test tests, on a real control plane with simulated nodes, that a MiniCluster whose pods do not become
-// ready reports why, and how many requests that takes.
+// Package failures_test tests, on a real control plane with simulated nodes, that a MiniCluster whose pods do not
+// become ready reports why, and how many requests that takes.
 package failures_test
 
 import (

@@ -99,8 +99,8 @@ func (f *fixture) hasPods(name string, active, ready int32) {
 	})
 }
 
-// TestRankIsReplacedAgainAndAgain deletes the pod of one rank several times: the Job controller, which doubles its delay
-// from 10 s with each failure that it counts, does not take longer each time.
+// TestRankIsReplacedAgainAndAgain deletes the pod of one rank several times: the Job controller, which doubles its
+// delay from 10 s with each failure that it counts, does not take longer each time.
 func TestRankIsReplacedAgainAndAgain(t *testing.T) {
 	f := newFixture(t)
 	f.Create("moved", 2)

@@ -113,8 +113,8 @@ func (b *brokenWrites) add(kind string) {
 // neverDone are rights that the API server asks for when an object gets an owner.
 var neverDone = []string{"delete configmaps", "delete services", "update miniclusters/finalizers"}
 
-// elsewhere are writes that no stage makes: "delete jobs" is for namespaces that are being deleted, and "patch pods" resets
-// the failure counts of ranks that recovered.
+// elsewhere are writes that no stage makes: "delete jobs" is for namespaces that are being deleted, and "patch pods"
+// resets the failure counts of ranks that recovered.
 var elsewhere = []string{"delete jobs", "patch pods"}
 
 // assertComplete checks that each kind of write that the roles of the controller allow was broken. It does nothing

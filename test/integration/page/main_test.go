@@ -1,5 +1,5 @@
-// Package page_test tests the page of the metrics API server through the real API server: with users of different rights,
-// and in a real browser.
+// Package page_test tests the page of the metrics API server through the real API server: with users of different
+// rights, and in a real browser.
 package page_test
 
 import (

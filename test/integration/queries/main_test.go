@@ -1,5 +1,5 @@
-// Package queries_test tests autoscalers on metrics of a real Prometheus: the example with http_requests, with the sample
-// application in front of simulated pods, and a known load.
+// Package queries_test tests autoscalers on metrics of a real Prometheus: the example with http_requests, with the
+// sample application in front of simulated pods, and a known load.
 package queries_test
 
 import (

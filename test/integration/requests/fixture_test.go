@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	// statusInterval is the least time between writes of a status that tell of
-	// nothing but readiness.
+	// statusInterval is the least time between writes of a status that change nothing but readiness.
 	statusInterval = time.Second
 	// silence is how long nothing may be asked for before what was asked for is
 	// counted: more than anything is put off for.

@@ -1,5 +1,5 @@
-// Package requests_test counts the controller's requests to a real API server. The counts are exact and do not depend on
-// speed.
+// Package requests_test counts the controller's requests to a real API server. The counts are exact and do not depend
+// on speed.
 package requests_test
 
 import (

@@ -10,8 +10,8 @@
 //		...
 //	}
 //
-// All tests of a package share a cluster; a test that stops its control plane gets one of its own, see [Own]. The package
-// knows nothing of MiniClusters; package user does.
+// All tests of a package share a cluster; a test that stops its control plane gets one of its own, see [Own]. The
+// package knows nothing of MiniClusters; package user does.
 package clustertest
 
 import (
