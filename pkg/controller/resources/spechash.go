@@ -18,10 +18,11 @@ var mutableFields = []string{"size", "minSize", "scaleDown", "cleanup"}
 // fieldHashes maps each field of the spec that is fixed at creation to a hash of
 // its value; the fields of objects (flux, pod, ...) count one by one. It is kept
 // on the Job so that a later edit can be named. Passwords, tokens and keys are
-// left out: a short secret could be guessed from its hash.
-func fieldHashes(mc *v1alpha2.MiniCluster) (map[string]string, error) {
+// left out: a short secret could be guessed from its hash. normalize sets or drops
+// defaults.
+func fieldHashes(mc *v1alpha2.MiniCluster, normalize func(*v1alpha2.MiniCluster)) (map[string]string, error) {
 	mc = mc.DeepCopy()
-	v1alpha2.SetDefaults(mc)
+	normalize(mc)
 	dropSecrets(&mc.Spec)
 	dropLayout(&mc.Spec)
 
@@ -91,9 +92,10 @@ func dropLayout(s *v1alpha2.MiniClusterSpec) {
 	}
 }
 
-// specHash is the value of AnnotationSpecHash.
+// specHash is the value of AnnotationSpecHash. Fields with their default are left out, so
+// that a default that a later release adds is no edit.
 func specHash(mc *v1alpha2.MiniCluster) (string, error) {
-	hashes, err := fieldHashes(mc)
+	hashes, err := fieldHashes(mc, v1alpha2.DropDefaults)
 	if err != nil {
 		return "", err
 	}
@@ -115,18 +117,23 @@ func EditedFields(mc *v1alpha2.MiniCluster, record string) ([]string, error) {
 	if err := json.Unmarshal([]byte(record), &before); err != nil {
 		return nil, nil //nolint:nilerr // somebody damaged the record: there is nothing to compare with
 	}
-	now, err := fieldHashes(mc)
+	now, err := fieldHashes(mc, v1alpha2.DropDefaults)
+	if err != nil {
+		return nil, err
+	}
+	// Records of earlier releases include defaults.
+	withDefaults, err := fieldHashes(mc, v1alpha2.SetDefaults)
 	if err != nil {
 		return nil, err
 	}
 	var edited []string
-	for field, value := range now {
-		if before[field] != value {
+	for field, value := range before {
+		if value != now[field] && value != withDefaults[field] {
 			edited = append(edited, "spec."+field)
 		}
 	}
-	for field := range before {
-		if _, ok := now[field]; !ok {
+	for field := range now {
+		if _, recorded := before[field]; !recorded {
 			edited = append(edited, "spec."+field)
 		}
 	}

@@ -1,6 +1,8 @@
 package resources
 
 import (
+	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,7 +35,7 @@ func TestEditedFields(t *testing.T) {
 		{"a real edit of flux beside it", func(mc *v1alpha2.MiniCluster) {
 			sample.WithInstallRoot(mc)
 			mc.Spec.Flux.LogLevel = new(int32(7))
-		}, []string{"spec.flux.connectTimeout", "spec.flux.logLevel"}},
+		}, []string{"spec.flux.logLevel"}},
 		{"an empty parent", func(mc *v1alpha2.MiniCluster) { mc.Spec.Logging = &v1alpha2.LoggingSpec{} }, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -44,6 +46,38 @@ func TestEditedFields(t *testing.T) {
 			got, err := EditedFields(mc, record)
 			require.NoError(t, err)
 			assert.Equal(t, tc.want, got)
+		})
+	}
+}
+
+// TestRecordsOfEarlierReleases: what a release recorded that had fewer fields, or recorded defaults, is no edit.
+func TestRecordsOfEarlierReleases(t *testing.T) {
+	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Flux = &v1alpha2.FluxSpec{Container: &v1alpha2.FluxContainer{}}
+		mc.Spec.Containers[0].FluxUser = &v1alpha2.FluxUser{}
+	})
+	withDefaults, err := fieldHashes(mc, v1alpha2.SetDefaults)
+	require.NoError(t, err)
+	for name, edit := range map[string]func(record map[string]string){
+		"defaults are recorded":              func(map[string]string) {},
+		"without fields that have defaults":  func(r map[string]string) { delete(r, "tasks"); delete(r, "flux.logLevel") },
+		"without a field below an object":    func(r map[string]string) { delete(r, "flux.connectTimeout") },
+		"without the deadline and its limit": func(r map[string]string) { delete(r, "deadlineSeconds") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			record := maps.Clone(withDefaults)
+			edit(record)
+			text, err := json.Marshal(record)
+			require.NoError(t, err)
+			got, err := EditedFields(mc, string(text))
+			require.NoError(t, err)
+			assert.Empty(t, got)
+
+			mc := mc.DeepCopy()
+			mc.Spec.Tasks = new(int32(7))
+			got, err = EditedFields(mc, string(text))
+			require.NoError(t, err)
+			assert.Equal(t, []string{"spec.tasks"}, got, "an edit is one")
 		})
 	}
 }

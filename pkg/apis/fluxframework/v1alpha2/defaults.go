@@ -37,67 +37,90 @@ const (
 
 // SetDefaults sets the default of every field that is unset: those of the schema
 // of v1alpha2, and those of fields below a list.
-func SetDefaults(mc *MiniCluster) {
+func SetDefaults(mc *MiniCluster) { defaults(set).apply(mc) }
+
+// DropDefaults unsets every field that has its default. It is the inverse of
+// SetDefaults: MiniClusters that differ only in defaults that are written out or
+// left out become equal, also those that were stored before a field existed.
+func DropDefaults(mc *MiniCluster) { defaults(drop).apply(mc) }
+
+// defaults is what to do with the fields that have a default.
+type defaults bool
+
+const (
+	set  = true
+	drop = false
+)
+
+func (d defaults) apply(mc *MiniCluster) {
 	s := &mc.Spec
-	setDefault(&s.Size, mc.MinimumSize())
-	setDefault(&s.Tasks, 1)
-	setDefault(&s.DeadlineSeconds, DefaultDeadlineSeconds)
+	pointer(d, &s.Size, mc.MinimumSize())
+	pointer(d, &s.Tasks, 1)
+	pointer(d, &s.DeadlineSeconds, DefaultDeadlineSeconds)
 	for i := range s.Containers {
-		setContainerDefaults(&s.Containers[i])
+		d.container(&s.Containers[i])
 	}
 	for i := range s.Services {
-		setContainerDefaults(&s.Services[i])
+		d.container(&s.Services[i])
 	}
 	if s.ScaleDown != nil {
-		setZero(&s.ScaleDown.OnUnreachable, OnUnreachableProceed)
+		value(d, &s.ScaleDown.OnUnreachable, OnUnreachableProceed)
 	}
 	if s.Flux != nil {
-		setFluxDefaults(s.Flux)
+		d.flux(s.Flux)
 	}
 	for name, v := range s.Volumes {
-		setZero(&v.Capacity, "5Gi")
-		setDefault(&v.Delete, true)
-		setZero(&v.SecretNamespace, mc.Namespace)
-		setZero(&v.StorageClass, "hostpath")
+		value(d, &v.Capacity, "5Gi")
+		pointer(d, &v.Delete, true)
+		value(d, &v.SecretNamespace, mc.Namespace)
+		value(d, &v.StorageClass, "hostpath")
 		s.Volumes[name] = v
 	}
 	if r := s.FluxRestful; r != nil {
-		setZero(&r.Branch, "main")
-		setZero(&r.Port, 5000)
+		value(d, &r.Branch, "main")
+		value(d, &r.Port, 5000)
 	}
 }
 
-func setContainerDefaults(c *MiniClusterContainer) {
-	setZero(&c.Image, DefaultImage)
+func (d defaults) container(c *MiniClusterContainer) {
+	value(d, &c.Image, DefaultImage)
 	if u := c.FluxUser; u != nil {
-		setZero(&u.Name, DefaultFluxUser)
-		setDefault(&u.UID, DefaultFluxUID)
+		value(d, &u.Name, DefaultFluxUser)
+		pointer(d, &u.UID, DefaultFluxUID)
 	}
 }
 
-func setFluxDefaults(f *FluxSpec) {
-	setZero(&f.ConnectTimeout, DefaultConnectTimeout)
-	setDefault(&f.LogLevel, DefaultLogLevel)
+func (d defaults) flux(f *FluxSpec) {
+	value(d, &f.ConnectTimeout, DefaultConnectTimeout)
+	pointer(d, &f.LogLevel, DefaultLogLevel)
 	if c := f.Container; c != nil {
-		setZero(&c.Image, DefaultViewImage)
-		setZero(&c.MountPath, DefaultMountPath)
-		setZero(&c.Name, DefaultViewName)
+		value(d, &c.Image, DefaultViewImage)
+		value(d, &c.MountPath, DefaultMountPath)
+		value(d, &c.Name, DefaultViewName)
 	}
 	if f.Bursting != nil && f.Bursting.LeadBroker != nil {
-		setZero(&f.Bursting.LeadBroker.Port, DefaultBrokerPort)
+		value(d, &f.Bursting.LeadBroker.Port, DefaultBrokerPort)
 	}
 }
 
-func setDefault[T any](p **T, value T) {
-	if *p == nil {
-		*p = &value
+// pointer sets or unsets a field whose zero value means something.
+func pointer[T comparable](d defaults, p **T, v T) {
+	switch {
+	case d == set && *p == nil:
+		*p = &v
+	case d == drop && *p != nil && **p == v:
+		*p = nil
 	}
 }
 
-func setZero[T comparable](p *T, value T) {
-	var zero T
-	if *p == zero {
-		*p = value
+// value sets or unsets a field whose zero value means that it is unset.
+func value[T comparable](d defaults, p *T, v T) {
+	var unset T
+	switch {
+	case d == set && *p == unset:
+		*p = v
+	case d == drop && *p == v:
+		*p = unset
 	}
 }
 
