@@ -17,7 +17,7 @@ import (
 )
 
 // miniClusterHandler wakes a MiniCluster when it changes in anything but its
-// status, which only we write.
+// status, which only the controller writes.
 func (c *Controller) miniClusterHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) { c.wake(obj) },

@@ -89,7 +89,7 @@ func (c *Controller) cached(namespace string) *caches {
 	return c.caches[namespace]
 }
 
-// Informers cache what a controller looks at in one namespace, or in all of them.
+// Informers cache the objects of one namespace, or of all of them.
 type Informers struct {
 	// Namespace is the only one they see; all where empty.
 	Namespace string
@@ -147,7 +147,7 @@ func (i Informers) Shutdown() {
 	}
 }
 
-// strip drops managedFields, which nobody here reads and which often outweigh the
+// strip drops managedFields, which the controller does not read and which often outweigh the
 // rest of an object.
 func strip(obj any) (any, error) {
 	if o, err := meta.Accessor(obj); err == nil {

@@ -16,7 +16,7 @@ import (
 const versionRetry = time.Second
 
 // serverMinor asks for the minor version of the API server until it answers, or the
-// context ends. Servers are upgraded while we run; a pod made of an older one's parts
+// context ends. Servers are upgraded while the controller runs; a pod made for an older one
 // works on a newer one, too.
 func serverMinor(ctx context.Context, server interface {
 	ServerVersion() (*version.Info, error)

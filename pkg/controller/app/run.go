@@ -75,6 +75,12 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
+	return serve(ctx, o, c, informers, elector, registry)
+}
+
+// serve runs the controller, its informers and its HTTP servers until the context ends or
+// one of them fails.
+func serve(ctx context.Context, o *Options, c *controller.Controller, informers []controller.Informers, elector *elector, registry metrics.KubeRegistry) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return cmdutil.Serve(ctx, "health", o.HealthAddress, healthHandler(elector.check, c.Synced))

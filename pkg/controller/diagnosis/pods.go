@@ -27,6 +27,7 @@ type Problem struct {
 	Others int
 }
 
+// Message is the text, with the number of further pods that have the same problem.
 func (p *Problem) Message() string {
 	return messages.MorePods(p.Text, p.Others, p.Reason)
 }

@@ -17,7 +17,7 @@ const (
 
 // Schedule remembers which clusters lack pods, since when, and what was found when
 // their pods were looked at last. It is lost with the process: the next one waits
-// again, unless the status tells that a problem was found before.
+// again, unless the status shows that a problem was found before.
 type Schedule struct {
 	clock clock.PassiveClock
 	// after is the time that pods have to become ready before anybody looks; none
@@ -37,6 +37,7 @@ type entry struct {
 	last *Problem
 }
 
+// NewSchedule returns a Schedule that inspects pods once they have been unready for a time.
 func NewSchedule(c clock.PassiveClock, after time.Duration) *Schedule {
 	return &Schedule{clock: c, after: after, found: map[types.NamespacedName]*entry{}}
 }
@@ -78,6 +79,7 @@ func (s *Schedule) Checked(key types.NamespacedName, p *Problem) time.Duration {
 	return f.wait
 }
 
+// Forget drops what is recorded of a MiniCluster.
 func (s *Schedule) Forget(key types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

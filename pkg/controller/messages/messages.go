@@ -58,12 +58,11 @@ func Failed(cause, reason, message string) string {
 
 // Conditions Ready, Progressing and Suspended.
 const (
-	JobMissing      = "the Job does not exist yet"
-	Suspended       = "the Job is suspended"
-	NotSuspended    = "the Job is not suspended"
-	WaitForSpec     = "waiting for the spec to be corrected"
-	WaitForPolicy   = "waiting for the spec, or the policy that rejects it, to be corrected; the controller retries at least once a minute"
-	ServicesPodGone = "the services pod ended"
+	JobMissing    = "the Job does not exist yet"
+	Suspended     = "the Job is suspended"
+	NotSuspended  = "the Job is not suspended"
+	WaitForSpec   = "waiting for the spec to be corrected"
+	WaitForPolicy = "waiting for the spec, or the policy that rejects it, to be corrected; the controller retries at least once a minute"
 )
 
 // PodsReady is the message of a Job, by the number of its pods that are ready.
@@ -126,19 +125,19 @@ func WaitForDeletion(kind, name string) string {
 
 // WaitForOldPods is the message of pods that must end before a new Job is created.
 func WaitForOldPods(names []string) string {
-	return fmt.Sprintf("waiting for %s of the previous Job to end before the new Job is created; delete a pod that does not end", Pods(names))
+	return fmt.Sprintf("waiting for %s of the previous Job to end before the new Job is created; delete a pod that does not end", podList(names))
 }
 
 // WaitForTerminating is the message of pods that must end before a Job grows.
 func WaitForTerminating(names []string, from, to int32) string {
-	return fmt.Sprintf("waiting for %s to end before the Job grows from %d to %d", Pods(names), from, to)
+	return fmt.Sprintf("waiting for %s to end before the Job grows from %d to %d", podList(names), from, to)
 }
 
 // maxPodNames is the number of pods that a message names.
 const maxPodNames = 3
 
-// Pods names some pods: "pod a" or "2 pods (a, b)".
-func Pods(names []string) string {
+// podList names some pods: "pod a" or "2 pods (a, b)".
+func podList(names []string) string {
 	if len(names) == 1 {
 		return "pod " + names[0]
 	}
@@ -149,8 +148,8 @@ func Pods(names []string) string {
 	return fmt.Sprintf("%d pods (%s)", len(names), text)
 }
 
-// Count is a number with its noun: "1 pod", "2 pods".
-func Count(n int, noun string) string {
+// count is a number with its noun: "1 pod", "2 pods".
+func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
@@ -209,7 +208,7 @@ func DrainStarted(ranks string, from, to int32) string {
 
 // DrainBusy is the message of a drain that waits for jobs.
 func DrainBusy(jobs int, ranks string, from, to int32, timeout *time.Duration) string {
-	text := fmt.Sprintf("waiting for %s on ranks %s to end before the Job shrinks from %d to %d", Count(jobs, "job"), ranks, from, to)
+	text := fmt.Sprintf("waiting for %s on ranks %s to end before the Job shrinks from %d to %d", count(jobs, "job"), ranks, from, to)
 	if timeout != nil {
 		text += fmt.Sprintf(", for at most %s", *timeout)
 	}
@@ -290,7 +289,7 @@ func MorePods(text string, others int, reason string) string {
 func PodFailing(last string, before int, replaced bool) string {
 	text := last
 	if before > 0 {
-		text += fmt.Sprintf(" (%s of this index failed before)", Count(before, "other pod"))
+		text += fmt.Sprintf(" (%s of this index failed before)", count(before, "other pod"))
 	}
 	if !replaced {
 		text += "; Kubernetes replaces it after a back-off of 10 s, which doubles with each failure"
@@ -314,7 +313,7 @@ func PodsRejected(pods int, err string) string {
 }
 
 func cantCreate(pods int, err string) string {
-	return fmt.Sprintf("%s can't be created: %s", Count(pods, "pod"), err)
+	return fmt.Sprintf("%s can't be created: %s", count(pods, "pod"), err)
 }
 
 // CertificateInvalid is the message of a Secret with a user's certificate.

@@ -64,6 +64,7 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 	return m
 }
 
+// Synced counts a sync and its duration.
 func (m *Metrics) Synced(result SyncResult, took time.Duration) {
 	m.syncs.WithLabelValues(string(result)).Observe(took.Seconds())
 }

@@ -44,7 +44,7 @@ func TestGoldenObjectsBesideTheJob(t *testing.T) {
 	mc := sample.MiniCluster(besideEverything)
 	f := ResolveFixed(mc, nil, nil)
 	sample.GoldenYAML(t, "beside/services-pod.yaml", BuildServicesPod(mc, f))
-	for _, sidecar := range Sidecars(mc) {
+	for _, sidecar := range sidecarsOfSpec(mc) {
 		sample.GoldenYAML(t, "beside/service-"+sidecar.Name+".yaml", BuildSidecarService(mc, sidecar))
 	}
 	for key := range mc.Spec.Volumes {
@@ -91,7 +91,7 @@ func TestSidecarsOfAJob(t *testing.T) {
 	f := ResolveFixed(mc, nil, nil)
 	job, err := BuildJob(mc, f, testEnvironment, 4)
 	require.NoError(t, err)
-	want := Sidecars(mc)
+	want := sidecarsOfSpec(mc)
 	require.Equal(t, []Sidecar{{Name: "nginx", Ports: []int32{80, 443}}}, want)
 	mc.Spec.Containers = mc.Spec.Containers[:1]
 	assert.Equal(t, want, SidecarsOf(mc, job))

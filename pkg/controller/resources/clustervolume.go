@@ -103,7 +103,7 @@ func BuildVolumeClaim(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentV
 	return claim, nil
 }
 
-// withLabels adds our labels to the user's; ours take precedence.
+// withLabels adds the labels of the controller to the user's, and they take precedence.
 func withLabels(users map[string]string, mc *v1alpha2.MiniCluster) map[string]string {
 	labels := map[string]string{}
 	maps.Copy(labels, users)

@@ -9,7 +9,7 @@ import (
 const DefaultAgentImage = "minicluster:latest"
 
 // Site is what all MiniClusters of a controller have in common: where it works, and
-// what it was told on its command line.
+// the flags of the controller.
 type Environment struct {
 	// ClusterDomain is the DNS domain of the Kubernetes cluster.
 	ClusterDomain string
@@ -44,7 +44,7 @@ type AgentImage struct {
 	PullSecrets []string
 }
 
-// Minor versions of Kubernetes from which on a server has, without being told to:
+// First minor versions of Kubernetes whose servers have, by default:
 const (
 	// containers that run beside the others and end after them,
 	minorNativeSidecars = 29

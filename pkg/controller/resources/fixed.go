@@ -10,7 +10,7 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// Facts are decisions about a MiniCluster that stand for its whole life, because
+// Fixed are values of a MiniCluster that do not change after its creation, because
 // running brokers depend on them. They are recorded on the objects that were made
 // from them and taken from there ever after, whatever the spec says later.
 type Fixed struct {
@@ -22,12 +22,12 @@ type Fixed struct {
 	Headless string
 }
 
-// NewFixed makes the facts of a MiniCluster of which nothing has been made yet.
+// NewFixed returns the values of a MiniCluster for which nothing has been created yet.
 func NewFixed(mc *v1alpha2.MiniCluster) Fixed {
 	return ResolveFixed(mc, nil, nil)
 }
 
-// ResolveFixed makes the facts of a MiniCluster: those on record on its Job or its
+// ResolveFixed returns the values of a MiniCluster: those recorded on its Job or its
 // ConfigMap, else (when both are gone) the maximum that was reported last, else
 // what the spec says now.
 func ResolveFixed(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.ConfigMap) Fixed {
@@ -78,6 +78,8 @@ func SizeAnnotation(annotations map[string]string, key string) (int32, bool) {
 	return int32(n), true
 }
 
+// FormatSize formats a size as the value of an annotation.
 func FormatSize(n int32) string { return strconv.FormatInt(int64(n), 10) }
 
+// FormatGeneration formats a generation as the value of an annotation.
 func FormatGeneration(n int64) string { return strconv.FormatInt(n, 10) }

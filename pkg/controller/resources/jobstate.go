@@ -26,6 +26,7 @@ func ControlPort(job *batchv1.Job) int32 {
 	return 0
 }
 
+// FailedCondition returns the condition Failed of a Job; nil where it has not failed.
 func FailedCondition(job *batchv1.Job) *batchv1.JobCondition {
 	if job == nil {
 		return nil
@@ -48,6 +49,7 @@ func LacksPods(job *batchv1.Job) bool {
 	return ptr.Deref(job.Status.Ready, 0) < Parallelism(job)-job.Status.Succeeded || Terminating(job) > 0
 }
 
+// Suspended reports whether a Job is suspended, or is to be.
 func Suspended(job *batchv1.Job) bool {
 	for _, c := range job.Status.Conditions {
 		if c.Type == batchv1.JobSuspended && c.Status == corev1.ConditionTrue {
@@ -57,6 +59,7 @@ func Suspended(job *batchv1.Job) bool {
 	return job.Spec.Suspend != nil && *job.Spec.Suspend
 }
 
+// Terminating is the number of pods of a Job that are terminating.
 func Terminating(job *batchv1.Job) int32 {
 	if job.Status.Terminating == nil {
 		return 0
@@ -123,7 +126,7 @@ func FinishedCondition(job *batchv1.Job) *batchv1.JobCondition {
 	return nil
 }
 
-// CreatedByController tells a Job that we made from one that we only took over.
+// CreatedByController reports whether this controller created a Job, and did not adopt it.
 func CreatedByController(job *batchv1.Job) bool {
 	return job.Annotations[v1alpha2.AnnotationSpecHash] != ""
 }

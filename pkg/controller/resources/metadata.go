@@ -20,17 +20,19 @@ func objectMeta(mc *v1alpha2.MiniCluster, name string) metav1.ObjectMeta {
 	}
 }
 
-// HasManagedLabel reports whether an object has our label, so that the caches show it.
+// HasManagedLabel reports whether an object has the label of this controller, by which the caches
+// select.
 func HasManagedLabel(o metav1.Object) bool {
 	return o.GetLabels()[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy
 }
 
-// RelabelPatch is a patch of the metadata of an object of ours that has lost our
-// label.
+// RelabelPatch is a patch of the metadata of an object that has lost the label of this
+// controller.
 func RelabelPatch(o metav1.Object) map[string]any {
 	return map[string]any{"uid": o.GetUID(), "labels": map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}}
 }
 
+// ControllerReference makes a MiniCluster the controller of an object.
 func ControllerReference(mc *v1alpha2.MiniCluster) *metav1.OwnerReference {
 	return metav1.NewControllerRef(mc, v1alpha2.MiniClusterKind)
 }

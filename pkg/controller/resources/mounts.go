@@ -82,8 +82,8 @@ func runsAsRoot(mc *v1alpha2.MiniCluster) bool {
 }
 
 // credentialsVolume holds the certificate, the users' passwords where there are any, and the
-// agent's certificates, never ours. The certificate may be in a Secret of the user's own,
-// and the rest in ours.
+// agent's certificates, never those of the controller. The CURVE certificate may be in a
+// Secret of the user, and the rest in that of the controller.
 func credentialsVolume(mc *v1alpha2.MiniCluster) corev1.Volume {
 	key := keyMode(mc)
 	items := map[string][]corev1.KeyToPath{

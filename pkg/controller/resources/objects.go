@@ -38,7 +38,7 @@ func Objects(mc *v1alpha2.MiniCluster, f Fixed, env Environment, random io.Reade
 		return nil, err
 	}
 	objects = append(append(objects, volumes...), job)
-	for _, sidecar := range Sidecars(mc) {
+	for _, sidecar := range sidecarsOfSpec(mc) {
 		objects = append(objects, BuildSidecarService(mc, sidecar))
 	}
 	if len(mc.Spec.Services) > 0 {

@@ -126,7 +126,7 @@ func gracePeriodOf(mc *v1alpha2.MiniCluster) int64 {
 }
 
 // CertificateSecretName is the name of the Secret with the CURVE certificate: the
-// user's own or ours.
+// user's or that of the controller.
 func CertificateSecretName(mc *v1alpha2.MiniCluster) string {
 	if mc.Spec.Flux != nil && mc.Spec.Flux.CurveCertSecret != "" {
 		return mc.Spec.Flux.CurveCertSecret

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// LeadAddress returns the address of the lead broker's pod; "" when it is not running.
 func LeadAddress(pods []corev1.Pod) string {
 	for i := range pods {
 		pod := &pods[i]
@@ -17,6 +18,7 @@ func LeadAddress(pods []corev1.Pod) string {
 	return ""
 }
 
+// PodIndex returns the completion index of a pod of a Job.
 func PodIndex(pod *corev1.Pod) (int32, bool) {
 	n, err := strconv.ParseInt(pod.Annotations[batchv1.JobCompletionIndexAnnotation], 10, 32)
 	return int32(n), err == nil

@@ -45,7 +45,7 @@ func minimalService(mc *v1alpha2.MiniCluster) bool {
 	return mc.Spec.Flux != nil && mc.Spec.Flux.MinimalService
 }
 
-// IsMinimal tells the Service of flux.minimalService from a headless one.
+// IsMinimal reports whether a Service is one of flux.minimalService and not headless.
 func IsMinimal(service *corev1.Service) bool {
 	return service.Spec.Selector[batchv1.JobCompletionIndexAnnotation] != ""
 }
@@ -57,8 +57,8 @@ type Sidecar struct {
 	Ports []int32
 }
 
-// Sidecars are the containers beside Flux that have ports.
-func Sidecars(mc *v1alpha2.MiniCluster) []Sidecar {
+// sidecarsOfSpec are the containers beside Flux that have ports.
+func sidecarsOfSpec(mc *v1alpha2.MiniCluster) []Sidecar {
 	var sidecars []Sidecar
 	flux := mc.FluxContainerIndex()
 	for i := range mc.Spec.Containers {
@@ -112,13 +112,14 @@ func servicePorts(numbers []int32) []corev1.ServicePort {
 	return ports
 }
 
-// IsShareable tells a Service of ours that gives pods their host names, and that a
-// MiniCluster may share, from any other Service. One for lead brokers only is too
-// little for a MiniCluster whose pods all need a name.
+// IsShareable reports whether a MiniCluster may share a Service: it gives pods their host
+// names. One for lead brokers only does not suffice for a MiniCluster whose pods all need
+// a name.
 func IsShareable(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {
 	return service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name && (minimalService(mc) || !IsMinimal(service))
 }
 
+// IsOwner reports whether a MiniCluster is an owner of a Service.
 func IsOwner(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {
 	return slices.ContainsFunc(service.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == mc.UID })
 }

@@ -79,7 +79,7 @@ func dropSecrets(s *v1alpha2.MiniClusterSpec) {
 
 // dropLayout blanks the layout: a write through v1alpha1 brings that version's
 // default of installRoot into an object that was made without it, and that is no
-// edit by the user. The layout itself is on record (Facts).
+// edit by the user. The layout itself is recorded (Fixed).
 func dropLayout(s *v1alpha2.MiniClusterSpec) {
 	if s.Flux == nil {
 		return

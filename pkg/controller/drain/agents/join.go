@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// agentTimeout bounds the wait for an agent, which may be out of reach for us.
+	// agentTimeout bounds the wait for an agent, which may be unreachable.
 	agentTimeout = 3 * time.Second
-	// agentsAtATime bounds how many workers wait for agents.
-	agentsAtATime = 2
+	// maxConcurrent bounds how many workers wait for agents.
+	maxConcurrent = 2
 	// maxCause is more than an agent has to say. What answers is the user's pod, which
 	// may be anything.
 	maxCause = 8 << 10
@@ -31,6 +31,7 @@ type JoinClient struct {
 	slots chan struct{}
 }
 
+// NewJoinClient returns a JoinClient that asks a bounded number of agents at a time.
 func NewJoinClient() *JoinClient {
 	return &JoinClient{
 		http: &http.Client{
@@ -38,7 +39,7 @@ func NewJoinClient() *JoinClient {
 			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true, MaxResponseHeaderBytes: maxCause},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		slots: make(chan struct{}, agentsAtATime),
+		slots: make(chan struct{}, maxConcurrent),
 	}
 }
 
