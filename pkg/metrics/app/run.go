@@ -192,8 +192,8 @@ func synced(sources []metrics.Source) func() bool {
 	}
 }
 
-// metricsHandler serves the metrics of this process and of its libraries at /metrics. The API server authorizes requests
-// to it; at MetricsAddress, everybody who can connect may read them.
+// metricsHandler serves the metrics of this process and of its libraries at /metrics. The API server authorizes
+// requests to it; at MetricsAddress, everybody who can connect may read them.
 func metricsHandler(own componentmetrics.KubeRegistry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", componentmetrics.HandlerFor(prometheus.Gatherers{own, legacyregistry.DefaultGatherer}, componentmetrics.HandlerOpts{}))
