@@ -31,6 +31,7 @@ func (c *Controller) stepTable() []step {
 	return []step{
 		{"ensureExists", c.ensureExists},
 		{"validate", c.validate},
+		{"fillSize", c.fillSize},
 		{"enforceBounds", c.enforceBounds},
 		{"waitForOldPods", c.waitForOldPods},
 		{"service", c.service},
@@ -48,6 +49,8 @@ type syncState struct {
 	key cache.ObjectName
 	// mc is a copy with all defaults set.
 	mc *v1alpha2.MiniCluster
+	// sizeUnset: spec.size is not set.
+	sizeUnset bool
 	// fixed was decided when the cluster was created.
 	fixed resources.Fixed
 	// Objects that belong to mc; nil where they don't exist.
@@ -181,6 +184,7 @@ func (s *syncState) name() types.NamespacedName { return types.NamespacedName(s.
 
 func (s *syncState) setMiniCluster(mc *v1alpha2.MiniCluster) {
 	s.mc = mc.DeepCopy()
+	s.sizeUnset = mc.Spec.Size == nil
 	v1alpha2.SetDefaults(s.mc)
 }
 
