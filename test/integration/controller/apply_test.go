@@ -44,8 +44,8 @@ func (f *fixture) scale(name string, size int) {
 	require.NoError(f, err)
 }
 
-// TestApplyWithoutSize: a document without size becomes a cluster of the smallest size, can be scaled, and applied again
-// by any means it leaves the size alone.
+// TestApplyWithoutSize: a document without size becomes a cluster of the smallest size, can be scaled, and leaves the
+// size alone when it is applied again.
 func TestApplyWithoutSize(t *testing.T) {
 	for name, flags := range map[string][]string{"client side": nil, "server side": {"--server-side"}} {
 		t.Run(name, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestApplyWithSizeLeftOut(t *testing.T) {
 	}
 }
 
-// TestServerSideApplyAfterRejection: after a size that was rejected, server-side apply of an allowed one is no conflict.
+// TestServerSideApplyAfterRejection: after a size that was rejected, a server-side apply of an allowed one works.
 func TestServerSideApplyAfterRejection(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
