@@ -92,7 +92,7 @@ type pagedList struct {
 
 // DeepCopyObject implements runtime.Object.
 func (l *pagedList) DeepCopyObject() runtime.Object {
-	c := &pagedList{TypeMeta: l.TypeMeta, ListMeta: *l.ListMeta.DeepCopy(), Items: make([]runtime.Object, 0, len(l.Items))}
+	c := &pagedList{TypeMeta: l.TypeMeta, ListMeta: *l.DeepCopy(), Items: make([]runtime.Object, 0, len(l.Items))}
 	for _, item := range l.Items {
 		c.Items = append(c.Items, item.DeepCopyObject())
 	}

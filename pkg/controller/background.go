@@ -44,7 +44,7 @@ func (t *tasks) Run(ctx context.Context) {
 	t.waiting = nil
 	t.mu.Unlock()
 	for _, f := range waiting {
-		t.Go(f)
+		t.Go(f) //nolint:contextcheck // it gets the context of Run
 	}
 	<-ctx.Done()
 	t.mu.Lock()   // whoever has seen a context that has not ended is counted

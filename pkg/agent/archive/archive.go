@@ -143,7 +143,7 @@ func (v *Saver) publish(file string, keep bool) error {
 // with another name.
 func (v *Saver) keepCurrent() error {
 	if _, err := os.Stat(v.File); err != nil {
-		return nil // there is none
+		return nil //nolint:nilerr // there is none
 	}
 	link := previous(v.File) + ".new"
 	err := os.Remove(link)

@@ -34,7 +34,7 @@ func OpenStream(file *os.File, user uint32) (*Stream, error) {
 func (s *Stream) Name() string { return s.listener.Addr().String() }
 
 // Close ends the offer.
-func (s *Stream) Close() { s.listener.Close() }
+func (s *Stream) Close() { _ = s.listener.Close() }
 
 func (s *Stream) serve() {
 	for {
@@ -45,7 +45,7 @@ func (s *Stream) serve() {
 		if s.allows(conn) {
 			_, _, _ = conn.WriteMsgUnix([]byte{0}, unix.UnixRights(int(s.file.Fd())), nil)
 		}
-		conn.Close()
+		_ = conn.Close()
 	}
 }
 
@@ -68,7 +68,7 @@ func Receive(name string) error {
 	if err != nil {
 		return fmt.Errorf("asking the agent for the standard error of the container: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	rights := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := conn.ReadMsgUnix(make([]byte, 1), rights)
 	if err != nil {
@@ -82,7 +82,7 @@ func Receive(name string) error {
 	if err != nil || len(fds) != 1 {
 		return errors.New("receiving the standard error of the container: the agent sent something else")
 	}
-	defer unix.Close(fds[0])
+	defer func() { _ = unix.Close(fds[0]) }()
 	if err := unix.Dup3(fds[0], int(os.Stderr.Fd()), 0); err != nil {
 		return fmt.Errorf("taking over the standard error of the container: %w", err)
 	}

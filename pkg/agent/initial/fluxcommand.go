@@ -53,7 +53,7 @@ func (r *runner) fluxOutput(ctx context.Context, args ...string) (string, error)
 	case err = <-done:
 	case <-ctx.Done():
 		select {
-		case <-done:
+		case <-done: //nolint:errcheck // the context ended it
 		case <-time.After(2 * killTimeout):
 		}
 		return "", fmt.Errorf("flux %s: %w", args[0], ctx.Err())

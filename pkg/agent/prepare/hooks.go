@@ -39,7 +39,7 @@ func (i *Instance) adoptR(ctx context.Context, sys system) error {
 	file := path.Join(viewDir(i.plan.View), "etc/flux/system/R")
 	text, err := sys.read(file)
 	if err != nil || sys.same(file, i.Files.R) {
-		return nil
+		return nil //nolint:nilerr // no hook wrote one
 	}
 	klog.FromContext(ctx).V(1).Info("Using the resources that a hook wrote", "file", file)
 	if err := sys.write(i.Files.R, text, i.owner(), 0o644); err != nil {

@@ -29,7 +29,7 @@ func (i *Instance) workingDirectory(ctx context.Context, sys system, dir string)
 		}
 		info, err := entry.Info()
 		if err != nil {
-			return nil // it is gone
+			return nil //nolint:nilerr // it was removed
 		}
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != o.uid {
 			if err := os.Lchown(name, o.uid, -1); err != nil {

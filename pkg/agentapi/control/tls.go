@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// ErrNoCredentials: there are no certificates, because the cluster is older than they are.
+// ErrNoCredentials reports that there are no certificates, because the cluster is older than they are.
 var ErrNoCredentials = errors.New("there are no certificates for the control endpoint")
 
 // ServerTLS returns the configuration of the agent, with the certificates of the cluster's Secret: only the

@@ -15,7 +15,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// problem is why a cluster does not become ready, as far as can be seen.
+// Problem is why a cluster does not become ready, as far as can be seen.
 type Problem struct {
 	// Reason is that of the conditions Ready and Progressing.
 	Reason string

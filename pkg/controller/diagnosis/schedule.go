@@ -42,9 +42,9 @@ func NewSchedule(c clock.PassiveClock, after time.Duration) *Schedule {
 	return &Schedule{clock: c, after: after, found: map[types.NamespacedName]*entry{}}
 }
 
-// due returns the time until the pods are to be looked at, 0 when now, and what was
-// found last. A Job of another size has its time again. known: a problem was found
-// before this process, or this leader, began.
+// Due returns the time until the next inspection of the pods, 0 if it is due, and what
+// the last one found. A Job of another size has its time again. known says that a problem
+// was found before this process became the leader.
 func (s *Schedule) Due(key types.NamespacedName, job types.UID, size int32, known bool) (time.Duration, *Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +60,8 @@ func (s *Schedule) Due(key types.NamespacedName, job types.UID, size int32, know
 	return max(0, f.next.Sub(s.clock.Now())), f.last
 }
 
-// looked keeps what was found, and returns the time until the next look: longer each
-// time that nothing has changed.
+// Checked keeps what an inspection found, and returns the time until the next one: longer
+// each time that nothing has changed.
 func (s *Schedule) Checked(key types.NamespacedName, p *Problem) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 // name it.
 const DefaultAgentImage = "minicluster:latest"
 
-// Site is what all MiniClusters of a controller have in common: where it works, and
-// the flags of the controller.
+// Environment is what all MiniClusters of a controller have in common: its cluster and its
+// flags.
 type Environment struct {
 	// ClusterDomain is the DNS domain of the Kubernetes cluster.
 	ClusterDomain string
@@ -56,5 +56,5 @@ const (
 	minorPodResources = 34
 )
 
-// has reports whether the server is of a minor version or newer.
+// AtLeast reports whether the server is of a minor version or newer.
 func (s Environment) AtLeast(minor int) bool { return s.ServerMinor == 0 || s.ServerMinor >= minor }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	corev1 "k8s.io/api/core/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/sample"
@@ -54,7 +53,7 @@ func TestWarnings(t *testing.T) {
 		"plain sh":       {mods: []func(*v1alpha2.MiniCluster){hook(". /etc/profile; echo resource ${A:-b} | grep source; [ -e /a ] && b >x 2>&1")}},
 		"an interpreter": {mods: []func(*v1alpha2.MiniCluster){hook("#!/bin/bash\n[[ a ]]")}},
 		"an unknown device": {
-			mods: []func(*v1alpha2.MiniCluster){withResources(nil, corev1.ResourceList(list("rdma/hca", "1", "nvidia.com/gpu.shared", "2")))},
+			mods: []func(*v1alpha2.MiniCluster){withResources(nil, list("rdma/hca", "1", "nvidia.com/gpu.shared", "2"))},
 			want: []string{"spec.containers[0].resources.limits[rdma/hca]: is not a GPU"},
 		},
 		"a path of flux-operator": {

@@ -209,7 +209,7 @@ func TestScaleProcess(t *testing.T) {
 		peak, heap := memory(t)
 		fmt.Printf("RESULT %.0f %.0f\n", peak, heap)
 		stop()
-		<-done
+		require.ErrorIs(t, <-done, context.Canceled)
 	default:
 		t.Skip("it is a process of BenchmarkStart")
 	}

@@ -104,7 +104,7 @@ func ask(ctx context.Context, prometheus promv1.API, d *definition, timeout time
 	// Prometheus before 3.0 returns infos, such as one about the name of a counter, as warnings.
 	warnings = slices.DeleteFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "PromQL info:") })
 	if len(warnings) > 0 && d.Warnings != warningsAccept {
-		return nil, fmt.Errorf("Prometheus returned a warning: %s", strings.Join(warnings, "; "))
+		return nil, fmt.Errorf("the Prometheus server returned a warning: %s", strings.Join(warnings, "; "))
 	}
 	switch v := value.(type) {
 	case model.Vector:
@@ -128,14 +128,14 @@ func explain(ctx context.Context, err error) error {
 	said := new(promv1.Error)
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("Prometheus did not respond in time: %w", err)
+		return fmt.Errorf("the Prometheus server did not respond in time: %w", err)
 	case !errors.As(err, &said):
 		return fmt.Errorf("failed to query Prometheus: %w", err)
 	case said.Type == promv1.ErrBadData:
 		return fmt.Errorf("%w: %s", errInvalidQuery, said.Msg)
 	case said.Detail != "":
-		return fmt.Errorf("Prometheus returned an error: %w: %.*s", err, maxDetail, oneLine(said.Detail))
+		return fmt.Errorf("the Prometheus server returned an error: %w: %.*s", err, maxDetail, oneLine(said.Detail))
 	default:
-		return fmt.Errorf("Prometheus returned an error: %w", err)
+		return fmt.Errorf("the Prometheus server returned an error: %w", err)
 	}
 }

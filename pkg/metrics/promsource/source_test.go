@@ -306,13 +306,13 @@ func TestFailures(t *testing.T) {
 		"unauthorized": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusUnauthorized) }, "401", "failed 1"},
 		"broken":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadGateway) }, "502", "failed 1"},
 		"elsewhere":    {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, "302", "failed 1"},
-		"no JSON":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "Prometheus returned an error", "failed 1"},
+		"no JSON":      {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "the Prometheus server returned an error", "failed 1"},
 		"no result":    {says(`{}`), "Prometheus", "failed 1"},
 		"no sample":    {says(`{"resultType":"vector","result":[null]}`), "Prometheus", "failed 1"},
 		"a warning": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["a store is down"]}`)
 		}, "a store is down", "failed 1"},
-		"it hangs":      {hang, "Prometheus did not respond in time", "failed 1"},
+		"it hangs":      {hang, "the Prometheus server did not respond in time", "failed 1"},
 		"it breaks off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "failed to query Prometheus", "failed 1"},
 		"it is endless": {func(w http.ResponseWriter, _ *http.Request) {
 			for line := strings.Repeat("x", 1<<20); ; {
@@ -398,7 +398,7 @@ func TestEmptyAndWarnings(t *testing.T) {
 		assert.Contains(t, got, want, path)
 	}
 	for metric, want := range map[string]string{
-		"strict": "Prometheus returned a warning: a store is down", "wrong": `warnings: "ignore": must be reject or accept`, "huge": "empty: 1e+16: must be at most 1e+15",
+		"strict": "the Prometheus server returned a warning: a store is down", "wrong": `warnings: "ignore": must be reject or accept`, "huge": "empty: 1e+16: must be at most 1e+15",
 	} {
 		_, err := w.ask(t, "pods/a", metric, "", "")
 		require.ErrorContains(t, err, want)

@@ -82,7 +82,7 @@ func (r *Replay) dir(t *testing.T) string {
 	r.copied = dir
 	examples := filepath.Join(dir, "examples")
 	require.NoError(t, os.CopyFS(examples, os.DirFS(filepath.Join(r.Root, "examples"))))
-	require.NoError(t, filepath.WalkDir(examples, func(path string, entry os.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(examples, func(path string, _ os.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".yaml" {
 			return err
 		}

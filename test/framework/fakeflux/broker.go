@@ -181,7 +181,7 @@ func (b *broker) run(attrs attributes) (int, error) {
 		return 1, err
 	}
 	b.Instance = fluxtest.Serve(local, state, false)
-	b.Instance.Raise = b.raise
+	b.Raise = b.raise
 	b.offer()
 	b.Intercept(b.route)
 	b.Admit(b.admit)

@@ -16,7 +16,7 @@ import (
 func checkCertificate(path string, lead bool) (proof string, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("Error loading certificate: %w", err)
+			err = fmt.Errorf("Error loading certificate: %w", err) //nolint:staticcheck // as Flux says it
 		}
 	}()
 	info, err := os.Stat(path)

@@ -35,4 +35,3 @@ func (l logger) write(level int, name, format string, args ...any) {
 
 func (l logger) error(format string, args ...any) { l.write(3, "err", format, args...) }
 func (l logger) info(format string, args ...any)  { l.write(6, "info", format, args...) }
-func (l logger) debug(format string, args ...any) { l.write(7, "debug", format, args...) }

@@ -33,6 +33,7 @@ type Progress struct {
 	shown    string
 }
 
+// NewProgress returns the progress of a build, which is shown on out.
 func NewProgress(out io.Writer) *Progress {
 	p := &Progress{
 		out:      out,

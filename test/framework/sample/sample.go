@@ -25,6 +25,7 @@ func (Zeroes) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// GoldenYAML compares an object, as YAML, with a golden file.
 func GoldenYAML(t *testing.T, name string, object any) {
 	t.Helper()
 	text, err := yaml.Marshal(object)
@@ -53,26 +54,32 @@ func MiniCluster(mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	return mc
 }
 
+// WithSize sets spec.size.
 func WithSize(n int32) func(*v1alpha2.MiniCluster) {
 	return func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = &n }
 }
 
+// WithMaxSize sets spec.maxSize.
 func WithMaxSize(n int32) func(*v1alpha2.MiniCluster) {
 	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = n }
 }
 
+// WithMinSize sets spec.minSize.
 func WithMinSize(n int32) func(*v1alpha2.MiniCluster) {
 	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = n }
 }
 
+// WithInstallRoot selects the system layout, as documents of v1alpha1 do.
 func WithInstallRoot(mc *v1alpha2.MiniCluster) {
 	mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: "/usr"}
 }
 
+// RunningJob sets the numbers of active and of ready pods of a Job.
 func RunningJob(active, ready int32) func(*batchv1.Job) {
 	return func(job *batchv1.Job) { job.Status.Active, job.Status.Ready = active, &ready }
 }
 
+// EndedJob ends a Job with a condition.
 func EndedJob(kind batchv1.JobConditionType, reason, message string) func(*batchv1.Job) {
 	return func(job *batchv1.Job) {
 		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{

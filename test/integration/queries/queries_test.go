@@ -159,7 +159,7 @@ scrape_configs:
 
 	// Without Prometheus autoscalers leave things as they are, and say why.
 	gate.open("")
-	f.scaling("query http_requests" + of + "Prometheus returned an error: server_error: server error: 502: it is down")
+	f.scaling("query http_requests" + of + "the Prometheus server returned an error: server_error: server error: 502: it is down")
 	gate.open(server.URL())
 	f.scaling("the HPA was able to successfully calculate a replica count")
 	f.sizes(8, 8)

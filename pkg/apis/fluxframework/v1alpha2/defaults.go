@@ -44,7 +44,7 @@ func SetDefaults(mc *MiniCluster) { defaults(set).apply(mc) }
 // left out become equal, also those that were stored before a field existed.
 func DropDefaults(mc *MiniCluster) { defaults(drop).apply(mc) }
 
-// defaults is what to do with the fields that have a default.
+// defaults says what to do with the fields that have a default: set or drop it.
 type defaults bool
 
 const (
@@ -106,9 +106,9 @@ func (d defaults) flux(f *FluxSpec) {
 // pointer sets or unsets a field whose zero value means something.
 func pointer[T comparable](d defaults, p **T, v T) {
 	switch {
-	case d == set && *p == nil:
+	case bool(d) && *p == nil:
 		*p = &v
-	case d == drop && *p != nil && **p == v:
+	case !bool(d) && *p != nil && **p == v:
 		*p = nil
 	}
 }
@@ -117,9 +117,9 @@ func pointer[T comparable](d defaults, p **T, v T) {
 func value[T comparable](d defaults, p *T, v T) {
 	var unset T
 	switch {
-	case d == set && *p == unset:
+	case bool(d) && *p == unset:
 		*p = v
-	case d == drop && *p == v:
+	case !bool(d) && *p == v:
 		*p = unset
 	}
 }

@@ -43,8 +43,8 @@ func NewJoinClient() *JoinClient {
 	}
 }
 
-// cause asks an agent why its broker is not online; false where none answers, or too
-// many are being asked.
+// Cause asks an agent why its broker is not online; false if none answers, or if too many
+// requests are in progress.
 func (a *JoinClient) Cause(ctx context.Context, ip string, port int32) (plan.Cause, bool) {
 	if net.ParseIP(ip) == nil {
 		return plan.Cause{}, false
