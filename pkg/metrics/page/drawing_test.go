@@ -34,7 +34,7 @@ func TestDrawnOnce(t *testing.T) {
 	all := everything()
 	assert.NotSame(t, first, d.draw(&all, query{}))
 
-	w.addChanges(change{at: w.clock, namespace: "lab", name: "solver", text: "Something"})
+	w.addChanges(change{at: w.at(), namespace: "lab", name: "solver", text: "Something"})
 	noted := d.draw(of("lab"), query{})
 	assert.NotSame(t, first, noted)
 	w.after(time.Minute)

@@ -211,7 +211,7 @@ func TestStreamSendsWhatChanged(t *testing.T) {
 	w.after(0) // nothing is different: nothing is sent, but that the stream lives
 	event, _ = stream.next()
 	assert.Empty(t, event)
-	w.addChanges(change{at: w.clock, namespace: "lab", name: "solver", text: "Something"})
+	w.addChanges(change{at: w.at(), namespace: "lab", name: "solver", text: "Something"})
 	w.after(0)
 	event, _ = stream.next()
 	assert.Contains(t, event, `<td>Something</td>`)

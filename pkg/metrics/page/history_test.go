@@ -35,23 +35,23 @@ func TestIdle(t *testing.T) {
 	w := newWorld(t)
 	assert.True(t, w.due(), "the first record")
 	w.after(0)
-	w.clock = w.clock.Add(5 * time.Second)
+	w.elapsed.Add(int64(5 * time.Second))
 	assert.False(t, w.due(), "nobody has read the page")
-	w.clock = w.clock.Add(54 * time.Second)
+	w.elapsed.Add(int64(54 * time.Second))
 	assert.True(t, w.due())
 	w.read(t.Context())
-	assert.Equal(t, w.clock, w.recorded, "the last record was old")
+	assert.Equal(t, w.at(), w.recorded, "the last record was old")
 	for range 24 {
-		w.clock = w.clock.Add(5 * time.Second)
+		w.elapsed.Add(int64(5 * time.Second))
 		assert.True(t, w.due(), "somebody reads the page")
 	}
 	before := w.recorded
 	w.after(0)
-	w.clock = w.clock.Add(6 * time.Second)
+	w.elapsed.Add(int64(6 * time.Second))
 	assert.False(t, w.due())
 	w.read(t.Context())
 	assert.NotEqual(t, before, w.recorded)
-	assert.Equal(t, w.clock.Add(-6*time.Second), w.recorded, "the last record is good enough")
+	assert.Equal(t, w.at().Add(-6*time.Second), w.recorded, "the last record is good enough")
 	assert.True(t, w.due())
 }
 
@@ -122,17 +122,17 @@ func TestChanges(t *testing.T) {
 func TestChangesAreBounded(t *testing.T) {
 	w := newWorld(t)
 	long := string(make([]rune, 3*maxText))
-	w.addChanges(change{at: w.clock, namespace: "quiet", name: "mc", text: cut(long)})
+	w.addChanges(change{at: w.at(), namespace: "quiet", name: "mc", text: cut(long)})
 	for range 10 * maxChanges {
-		w.clock = w.clock.Add(time.Second)
-		w.addChanges(change{at: w.clock, namespace: "busy", name: "mc", text: "x"})
+		w.elapsed.Add(int64(time.Second))
+		w.addChanges(change{at: w.at(), namespace: "busy", name: "mc", text: "x"})
 	}
 	assert.Len(t, w.changes["busy"], maxChanges)
 	assert.Len(t, []rune(w.changes["quiet"][0].text), maxText+1)
 	all := func(string) bool { return true }
 	latest := w.latestChanges(all, 10)
 	assert.Len(t, latest, 10)
-	assert.Equal(t, w.clock, latest[0].at)
+	assert.Equal(t, w.at(), latest[0].at)
 	w.after(window - 5*time.Second)
 	assert.Len(t, w.changes["busy"], 5)
 	assert.NotContains(t, w.changes, "quiet")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 // world is a recorder whose sources say what the test has them say, by a clock of its own.
 type world struct {
 	*Recorder
-	clock   time.Time
+	elapsed atomic.Int64 // since begin; handlers read it in goroutines of their own
 	sums    capacity.Sums
 	numbers map[string]int64 // NAMESPACE/NAME/METRIC
 	synced  bool
@@ -34,13 +35,13 @@ var begin = time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{clock: begin, numbers: map[string]int64{}, synced: true}
+	w := &world{numbers: map[string]int64{}, synced: true}
 	informers := fluxinformers.NewSharedInformerFactory(fluxfake.NewSimpleClientset(), 0)
 	r, err := NewRecorder(Options{
 		MiniClusters: informers.FluxFramework().V1alpha2().MiniClusters(), Flux: w, Capacity: w, Interval: 5 * time.Second,
 	})
 	require.NoError(t, err)
-	r.now = func() time.Time { return w.clock }
+	r.now = w.at
 	r.synced = func() bool { return true }
 	w.Recorder = r
 	return w
@@ -77,8 +78,11 @@ func (w *world) put(t testing.TB, mc *v1alpha2.MiniCluster) {
 	}
 }
 
+// at is the time by the clock of the world.
+func (w *world) at() time.Time { return begin.Add(time.Duration(w.elapsed.Load())) }
+
 func (w *world) after(d time.Duration) {
-	w.clock = w.clock.Add(d)
+	w.elapsed.Add(int64(d))
 	w.record(context.Background())
 }
 
