@@ -76,7 +76,7 @@ func hasFailureCount(pod *corev1.Pod) bool {
 	return false
 }
 
-// recoveries remembers which clusters lost ready pods at an unchanged size. It starts empty
+// recoveries remembers which clusters lost pods at an unchanged size. It starts empty
 // with each process: ranks that recover while no process runs keep their count until the
 // cluster loses the next pod.
 type recoveries struct {
@@ -87,9 +87,9 @@ type recoveries struct {
 }
 
 type recovery struct {
-	job         types.UID
-	size, ready int32
-	// lost: pods that were ready are not any more.
+	job          types.UID
+	size, active int32
+	// lost: pods that were active failed or were deleted.
 	lost bool
 	// since is when all pods were ready again; zero while they are not.
 	since time.Time
@@ -103,22 +103,22 @@ func newRecoveries(c clock.PassiveClock) *recoveries {
 // of pods, and else how long it still has to stay ready, 0 where an event comes first.
 func (r *recoveries) observe(key cache.ObjectName, job *batchv1.Job) (wait time.Duration, recovered bool) {
 	size := resources.Parallelism(job)
-	ready := min(ptr.Deref(job.Status.Ready, 0), size)
+	active := min(job.Status.Active, size)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.of[key]
 	if known == nil || known.job != job.UID {
-		known = &recovery{job: job.UID, size: size, ready: ready}
+		known = &recovery{job: job.UID, size: size, active: active}
 		r.of[key] = known
 	}
-	if ready < known.ready && size == known.size {
+	if active < known.active && size == known.size {
 		known.lost = true
 	}
-	known.size, known.ready = size, ready
+	known.size, known.active = size, active
 	switch {
 	case !known.lost:
 		return 0, false
-	case ready < size:
+	case ptr.Deref(job.Status.Ready, 0) < size:
 		known.since = time.Time{}
 		return 0, false
 	case known.since.IsZero():

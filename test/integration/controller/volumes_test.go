@@ -88,7 +88,7 @@ func TestVolumes(t *testing.T) {
 	data, keptPV := f.bound(mc, "data"), f.bound(mc, "kept")
 	assert.Equal(t, corev1.PersistentVolumeReclaimRetain, data.Spec.PersistentVolumeReclaimPolicy)
 	assert.Equal(t, "b-1", data.Spec.CSI.VolumeHandle)
-	assert.Equal(t, &corev1.SecretReference{Name: "keys", Namespace: "default"}, data.Spec.CSI.NodePublishSecretRef)
+	assert.Equal(t, &corev1.SecretReference{Name: "keys", Namespace: f.namespace}, data.Spec.CSI.NodePublishSecretRef)
 	assert.Equal(t, "2Gi", data.Spec.Capacity.Storage().String())
 	assert.Contains(t, mc.Finalizers, v1alpha2.FinalizerVolumes)
 
