@@ -153,11 +153,24 @@ func (c *Controller) updateConfigMap(ctx context.Context, s *syncState, secret *
 		if !maps.Equal(wanted.Data, s.configMap.Data) {
 			change["data"] = wanted.Data
 		}
+		if !containsAll(s.configMap.Annotations, wanted.Annotations) {
+			metadata["annotations"] = wanted.Annotations
+		}
 	}
 	if len(metadata) == 1 && len(change) == 1 {
 		return nil
 	}
 	return c.patchConfigMap(ctx, s, change)
+}
+
+// containsAll reports whether a map has all entries of another one.
+func containsAll(m, entries map[string]string) bool {
+	for key, value := range entries {
+		if m[key] != value {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Controller) patchConfigMap(ctx context.Context, s *syncState, change map[string]any) error {

@@ -25,7 +25,7 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 		return nil
 	}
 	mc := s.mc
-	if s.configMap != nil || mc.Status.MaximumSize > 0 {
+	if mc.Status.MaximumSize > 0 {
 		// The Job of a cluster that has a maximum is recreated. The next step corrects a
 		// size that is out of bounds, so that it is no reason to reject the spec. Nor is
 		// the capacity reserve, which only the metrics API server reads: it is reported

@@ -158,8 +158,11 @@ func count(n int, noun string) string {
 
 // Condition ScalingLimited.
 
-// SizeGranted is the message of a size that the Job has or gets.
+// SizeGranted is the message of a size that the Job has.
 func SizeGranted(size int32) string { return fmt.Sprintf("size %d was granted", size) }
+
+// SizeWithinBounds is the message of a size that the Job does not have, or not yet.
+func SizeWithinBounds(size int32) string { return fmt.Sprintf("size %d is within the bounds", size) }
 
 // SizeAfterEnd is the message of a size that was requested too late.
 func SizeAfterEnd(size int32) string {

@@ -29,7 +29,8 @@ func NewFixed(mc *v1alpha2.MiniCluster) Fixed {
 
 // ResolveFixed returns the values of a MiniCluster: those recorded on its Job or its
 // ConfigMap, else (when both are gone) the maximum that was reported last, else
-// what the spec says now.
+// what the spec says now. The ConfigMap is created before the Job: until a maximum was
+// reported, which needs a Job, no broker depends on what the ConfigMap records.
 func ResolveFixed(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.ConfigMap) Fixed {
 	f := Fixed{Layout: fluxconfig.LayoutOf(&mc.Spec)}
 	f.Maximum = mc.Spec.MaxSize
@@ -39,7 +40,7 @@ func ResolveFixed(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.Con
 	if mc.Status.MaximumSize > 0 {
 		f.Maximum = mc.Status.MaximumSize
 	}
-	if config != nil {
+	if config != nil && (job != nil || mc.Status.MaximumSize > 0) {
 		f.read(config.Annotations)
 	}
 	if job != nil {

@@ -49,9 +49,15 @@ func TestDecide(t *testing.T) {
 			want: Fixed{Layout: fluxconfig.LayoutView, Maximum: 4, Headless: "flux-sample"},
 		},
 		{
-			name: "the ConfigMap's record, when the Job is gone", mc: sample.MiniCluster(sample.WithSize(9)),
+			name: "the ConfigMap's record, when the Job is gone",
+			mc:   sample.MiniCluster(sample.WithSize(9), func(mc *v1alpha2.MiniCluster) { mc.Status.MaximumSize = 6 }),
 			conf: &corev1.ConfigMap{ObjectMeta: recorded("system", "6")},
 			want: Fixed{Layout: fluxconfig.LayoutSystem, Maximum: 6, Headless: "flux-service"},
+		},
+		{
+			name: "no record before there is a Job", mc: sample.MiniCluster(sample.WithSize(9)),
+			conf: &corev1.ConfigMap{ObjectMeta: recorded("system", "6")},
+			want: Fixed{Layout: fluxconfig.LayoutView, Maximum: 9, Headless: "flux-sample"},
 		},
 		{
 			name: "the status, when both are gone",

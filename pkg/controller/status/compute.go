@@ -19,10 +19,9 @@ func Compute(in Input) (v1alpha2.MiniClusterStatus, []Event) {
 	status.Selector = resources.Selector(in.MiniCluster)
 	status.Size, status.ReadySize = 0, 0
 	status.Conditions = slices.DeleteFunc(status.Conditions, isForeign)
-	if in.Outcome.Kind != Invalid || in.Job != nil {
-		status.MaximumSize = in.Fixed.Maximum
-	}
 	if in.Job != nil {
+		// Without a Job the maximum may still change.
+		status.MaximumSize = in.Fixed.Maximum
 		status.JobID = string(in.Job.UID)
 		status.Size = in.Job.Status.Active
 		if in.Job.Status.Ready != nil {

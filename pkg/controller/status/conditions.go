@@ -152,6 +152,8 @@ func (in *Input) scalingLimited(status *v1alpha2.MiniClusterStatus) *metav1.Cond
 		return is(v1alpha2.ReasonCertificateLost, messages.SizeWithoutCertificate(requested))
 	case in.ResizedExternally != "":
 		return is(v1alpha2.ReasonJobResizedExternally, in.ResizedExternally)
+	case in.Job == nil || resources.Parallelism(in.Job) != requested || resources.Completions(in.Job) != requested:
+		return condition(v1alpha2.ConditionScalingLimited, false, v1alpha2.ReasonWithinBounds, messages.SizeWithinBounds(requested))
 	default:
 		return condition(v1alpha2.ConditionScalingLimited, false, v1alpha2.ReasonWithinBounds, messages.SizeGranted(requested))
 	}

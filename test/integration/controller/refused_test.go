@@ -15,8 +15,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// refuseJobs makes an admission policy that refuses Jobs in the namespace of a test,
-// with the answer that policies have by default: 422.
+// refuseJobs makes an admission policy that refuses Jobs in the namespace of a test, and
+// waits until it works, with the answer that policies have by default: 422.
 func (f *fixture) refuseJobs() (remove func()) {
 	f.Helper()
 	policies := f.kube.AdmissionregistrationV1().ValidatingAdmissionPolicies()
@@ -45,18 +45,6 @@ func (f *fixture) refuseJobs() (remove func()) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(f, err)
-	return func() {
-		require.NoError(f, bindings.Delete(f.Context(), f.namespace, metav1.DeleteOptions{}))
-		require.NoError(f, policies.Delete(f.Context(), f.namespace, metav1.DeleteOptions{}))
-	}
-}
-
-// A Job that an admission policy refuses is made once the policy lets it, though
-// nobody touches the MiniCluster.
-func TestJobIsRefusedByPolicy(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	allow := f.refuseJobs()
 	// The API server takes a moment to know of a policy.
 	f.eventually("the policy to work", func(ctx context.Context) (string, error) {
 		_, err := f.kube.BatchV1().Jobs(f.namespace).Create(ctx, &batchv1.Job{
@@ -70,6 +58,18 @@ func TestJobIsRefusedByPolicy(t *testing.T) {
 		}
 		return "the Job is not refused", err
 	})
+	return func() {
+		require.NoError(f, bindings.Delete(f.Context(), f.namespace, metav1.DeleteOptions{}))
+		require.NoError(f, policies.Delete(f.Context(), f.namespace, metav1.DeleteOptions{}))
+	}
+}
+
+// A Job that an admission policy refuses is made once the policy lets it, though
+// nobody touches the MiniCluster.
+func TestJobIsRefusedByPolicy(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	allow := f.refuseJobs()
 	mc := f.create("refused", 2)
 	f.waitFor("refused",
 		has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "no Jobs today"),
@@ -77,6 +77,31 @@ func TestJobIsRefusedByPolicy(t *testing.T) {
 	allow()
 	after := f.waitFor("refused", f.ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
 	assert.Equal(t, mc.Generation, after.Generation)
+}
+
+// Nothing is granted and no maximum is recorded while the Job is rejected: another maxSize
+// has an effect.
+func TestMaximumOfRejectedJob(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	allow := f.refuseJobs()
+	f.create("huge", 5, maxSize(8))
+	rejected := f.waitFor("huge",
+		has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "no Jobs today"),
+		has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds, "size 5 is within the bounds"))
+	assert.Zero(t, rejected.Status.MaximumSize)
+	f.patch("huge", map[string]any{"spec": map[string]any{"size": 2, "maxSize": 3}})
+	allow()
+	corrected := f.waitFor("huge", f.ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid),
+		has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds, "size 2 was granted"))
+	assert.Equal(t, int32(3), corrected.Status.MaximumSize)
+	config, err := f.kube.CoreV1().ConfigMaps(f.namespace).Get(t.Context(), "huge-config", metav1.GetOptions{})
+	require.NoError(t, err)
+	for name, annotations := range map[string]map[string]string{"ConfigMap": config.Annotations, "Job": f.job("huge").Annotations} {
+		assert.Equal(t, "3", annotations[v1alpha2.AnnotationMaximumSize], name)
+	}
+	f.setSize("huge", 9)
+	f.waitFor("huge", specSize(3), f.ready(3))
 }
 
 // A ConfigMap that is lost under a Job is made again only if it comes out the same.

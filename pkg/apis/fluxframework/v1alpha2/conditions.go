@@ -106,7 +106,7 @@ const (
 	// ReasonBrokerOffline: a pod runs, and its broker is not online.
 	ReasonBrokerOffline = "BrokerOffline"
 
-	// ReasonWithinBounds: the size that was asked for was granted.
+	// ReasonWithinBounds: the size that was asked for was granted, or will be.
 	ReasonWithinBounds = "WithinBounds"
 	// ReasonAboveMaximum: a size above the maximum was denied.
 	ReasonAboveMaximum = "AboveMaximum"
