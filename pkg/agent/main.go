@@ -33,7 +33,7 @@ For people, in the container that runs Flux:
 For the pods themselves:
   install                    copy this program to the directory that the containers of the pod share
   view [--image DIR]         copy Flux to the directory that the containers of the pod share
-  run                        prepare, start, supervise and stop the Flux broker
+  run [--image-volumes]      prepare, start, supervise and stop the Flux broker
   initial                    the initial program of the lead broker
   sidecar --container NAME   run the command of a container beside Flux, until Flux ends
   save-state FILE            save the environment and the working directory of a hook
@@ -59,6 +59,7 @@ type agent struct {
 // options are the flags of subcommands.
 type options struct {
 	container, image string
+	imageVolumes     bool
 	initial          initial.Options
 }
 
@@ -100,7 +101,10 @@ func Main(args []string) int {
 	flags.StringVar(&a.Root, "root", "/", "a directory that replaces /, for tests")
 	var o options
 	switch name {
+	case "run":
+		addImageVolumes(flags, &o)
 	case "sidecar":
+		addImageVolumes(flags, &o)
 		flags.StringVar(&o.container, "container", "", "name of the container")
 	case "view":
 		flags.StringVar(&o.image, "image", "", "where the image of the view is mounted")
@@ -111,6 +115,10 @@ func Main(args []string) int {
 		return exitUsage
 	}
 	return a.command(context.Background(), name, flags.Args(), o)
+}
+
+func addImageVolumes(flags *flag.FlagSet, o *options) {
+	flags.BoolVar(&o.imageVolumes, "image-volumes", false, "the images of the agent and of the view are mounted; no init container has run")
 }
 
 func (a *agent) command(ctx context.Context, name string, args []string, o options) (code int) {
@@ -140,6 +148,11 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 	a.shutdown.SetElapsed(a.preStopTime(time.Now()))
 	if a.Plan.Logging.Quiet {
 		ctx = klog.NewContext(ctx, logr.Discard())
+	}
+	if o.imageVolumes {
+		if err := a.useMountedImages(ctx, name == "run"); err != nil {
+			return a.fatal(ctx, pod.Exit(plan.ExitPrepare, err))
+		}
 	}
 	switch name {
 	case "run":

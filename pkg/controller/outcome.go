@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -99,10 +100,17 @@ func invalid(reason, message string) error {
 	return &syncError{outcome: outcomeTerminal, reason: reason, message: message}
 }
 
+// volumeWithoutType is what an API server says of a volume whose type it does not know. Of the types that the
+// controller uses, only images are that new.
+const volumeWithoutType = "must specify a volume type"
+
 // invalidObject ends a sync whose object the API server rejects as invalid: for good, or
 // as long as an admission policy does.
 func invalidObject(object string, err error) error {
 	e := &syncError{outcome: outcomeTerminal, reason: v1alpha2.ReasonInvalid, message: messages.ObjectInvalid(object, err)}
+	if strings.Contains(err.Error(), volumeWithoutType) {
+		e.message += messages.ImageVolumesRejected
+	}
 	if isPolicy(err) {
 		e.outcome = outcomeRejected
 	}

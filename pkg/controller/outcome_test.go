@@ -90,6 +90,14 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// TestImageVolumesRejected: an API server without image volumes drops the image and refuses a volume without a type.
+func TestImageVolumesRejected(t *testing.T) {
+	err := invalidObject("the Job", apierrors.NewInvalid(batchv1.SchemeGroupVersion.WithKind("Job").GroupKind(), "a",
+		field.ErrorList{field.Required(field.NewPath("spec", "template", "spec", "volumes").Index(3), volumeWithoutType)}))
+	assert.ErrorContains(t, err, "--image-volumes")
+	assert.NotContains(t, invalidObject("the Job", schemaError()).Error(), "--image-volumes")
+}
+
 func TestEachOutcomeHasARow(t *testing.T) {
 	for o := outcomeDone; o <= outcomeTerminal; o++ {
 		assert.NotEmpty(t, o.row().result, "outcome %d", o)

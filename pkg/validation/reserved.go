@@ -22,6 +22,8 @@ const (
 	ConfigVolume = "minicluster-config"
 	// CurveVolume is the Secret.
 	CurveVolume = "minicluster-curve"
+	// AgentVolume is the image of the agent, if it is mounted.
+	AgentVolume = "minicluster-agent-image"
 	// ViewImageVolume is the image of the view, if it is mounted.
 	ViewImageVolume = "minicluster-view-image"
 	// MemoryVolume is the shared memory of the Flux container.
@@ -45,10 +47,10 @@ type reserved struct {
 func reservedBy(spec *v1alpha2.MiniClusterSpec) *reserved {
 	r := &reserved{
 		names: map[string]bool{
-			SharedVolume: true, ConfigVolume: true, CurveVolume: true, ViewImageVolume: true,
+			SharedVolume: true, ConfigVolume: true, CurveVolume: true, AgentVolume: true, ViewImageVolume: true,
 			MemoryVolume: true, MungeVolume: true, StateVolume: true,
 		},
-		everywhere: map[string]bool{plan.SharedDir: true, plan.ConfigDir: true, plan.ViewImageDir: true},
+		everywhere: map[string]bool{plan.SharedDir: true, plan.ConfigDir: true, plan.AgentImageDir: true, plan.ViewImageDir: true},
 		flux:       map[string]bool{plan.CertificateDir: true},
 	}
 	if fluxconfig.LayoutOf(spec) == fluxconfig.LayoutView {

@@ -24,6 +24,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
 	"minicluster.internal/operator/test/framework/promserver"
+	"minicluster.internal/operator/test/framework/testimages"
 	"minicluster.internal/operator/test/framework/user"
 )
 
@@ -224,7 +225,7 @@ func (e *httpExample) eventually(one typed) {
 // loader has what the load is made with: the same program as in the image of that name.
 func (e *httpExample) loader() {
 	e.Helper()
-	busybox, _, err := findBusybox(e.Context())
+	busybox, _, err := testimages.FindBusybox(e.Context())
 	require.NoError(e, err)
 	image := ociimage.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},

@@ -14,14 +14,16 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
 	"minicluster.internal/operator/test/framework/node/nodetest"
+	"minicluster.internal/operator/test/framework/testimages"
 )
 
 const (
 	systemNamespace = "minicluster-system"
 	controllerName  = "minicluster-controller"
+	fluxImage       = testimages.Flux
 )
 
-var suite = nodetest.New(node.Options{MetricsServer: true}, importImages, installController, installMetrics, tellMetrics)
+var suite = nodetest.New(node.Options{MetricsServer: true}, testimages.Import, installController, installMetrics, tellMetrics)
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 

@@ -92,29 +92,3 @@ func TestImagesCannotBePulled(t *testing.T) {
 		assert.False(t, strings.HasPrefix(line, "0.0.0.0"), line)
 	}
 }
-
-// TestImageVolume shows that the node mounts images, as the flag --view-image-volumes of the controller needs.
-func TestImageVolume(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
-	apply(t, kube, namespace, `
-apiVersion: v1
-kind: Pod
-metadata: {name: reader, labels: {app: reader}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-    - name: reader
-      image: `+fluxImage+`
-      command: [sleep, inf]
-      volumeMounts: [{name: view, mountPath: /view, readOnly: true}]
-  volumes:
-    - name: view
-      image: {reference: "`+fluxImage+`", pullPolicy: IfNotPresent}
-`)
-	pod := eventuallyPods(t, kube, namespace, "app=reader", readyPatience, areReady(1))[0]
-	assert.Equal(t, execute(t, kube, pod, "cat", "/etc/passwd"), execute(t, kube, pod, "cat", "/view/etc/passwd"))
-	_, err := kube.Exec(t.Context(), namespace, pod.Name, "", "touch", "/view/new")
-	assert.ErrorContains(t, err, "Read-only file system")
-}

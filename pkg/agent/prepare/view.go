@@ -63,11 +63,28 @@ func View(ctx context.Context, v *plan.View, o ViewOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(marker, []byte(from+"\n"), 0o644); err != nil {
+	if err := writeOnce(marker, from+"\n"); err != nil {
 		return fmt.Errorf("recording that the view is complete: %w", err)
 	}
-	klog.FromContext(ctx).Info("Copied the view", "from", from, "at", viewDir(v), "took", time.Since(start).Round(time.Millisecond))
+	what := "Copied the view"
+	if o.Image != "" {
+		what = "Linked the view"
+	}
+	klog.FromContext(ctx).Info(what, "from", from, "at", viewDir(v), "took", time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+// writeOnce writes a file unless it exists: the agents of several containers make the links to a mounted view.
+func writeOnce(name, text string) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	return errors.Join(err, file.Close())
 }
 
 // makeShared makes a directory in which containers of any user can create files.
@@ -183,9 +200,18 @@ func pointsToPackage(sys system, link string) bool {
 	return err == nil
 }
 
+// linkOnce makes a symbolic link unless it exists. Agents of several containers may make it at the same time.
+func (s system) linkOnce(target, name string) error {
+	err := os.Symlink(target, s.at(name))
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return s.symlink(target, name) // replaces another one
+}
+
 // linkView makes links to a mounted view.
 func linkView(sys system, v *plan.View, from, image string) error {
-	if err := sys.symlink(path.Join(image, from), viewDir(v)); err != nil {
+	if err := sys.linkOnce(path.Join(image, from), viewDir(v)); err != nil {
 		return fmt.Errorf("linking the view: %w", err)
 	}
 	packages, err := os.ReadDir(sys.at(path.Join(image, plan.SoftwareDir)))
@@ -194,7 +220,7 @@ func linkView(sys system, v *plan.View, from, image string) error {
 	}
 	for _, entry := range packages {
 		name := entry.Name()
-		if err := sys.symlink(path.Join(image, plan.SoftwareDir, name), path.Join(softwareDir(v), name)); err != nil {
+		if err := sys.linkOnce(path.Join(image, plan.SoftwareDir, name), path.Join(softwareDir(v), name)); err != nil {
 			return fmt.Errorf("linking the package %s of the view: %w", name, err)
 		}
 	}

@@ -4,7 +4,7 @@ package plan
 const (
 	// SharedDir is an empty directory that all containers of a pod share. The init container of the agent fills it.
 	SharedDir = "/opt/minicluster"
-	// AgentPath is the path of the agent in it.
+	// AgentPath is the path of the agent in it: a copy, or a link to the agent in AgentImageDir.
 	AgentPath = SharedDir + "/bin/minicluster-agent"
 	// MarkerDir is where the agents of the containers of a pod exchange their state.
 	MarkerDir = SharedDir + "/run"
@@ -30,8 +30,15 @@ const (
 	// exists only if there are any.
 	FilePasswords = "passwords.json"
 
+	// AgentImageDir is where the image of the agent is mounted read-only, if the controller is configured to mount
+	// images instead of running init containers. `minicluster-agent run` and `sidecar` get --image-volumes then: they
+	// make the directories that the init containers would make.
+	AgentImageDir = "/opt/minicluster-agent"
+	// AgentInImage is where the image of the agent has it.
+	AgentInImage = "/minicluster-agent"
+
 	// ViewImageDir is where the image of the view is mounted read-only instead of being copied, if the controller is
-	// configured to do so. `minicluster-agent view` gets it as --image, and makes links instead of copies.
+	// configured to do so: the view consists of links instead of copies.
 	ViewImageDir = "/opt/minicluster-view"
 	// SoftwareDir is where programs of a spack view find their libraries, by absolute path. In the view layout it is
 	// the directory SoftwareSubPath of the view's volume, in every container with that volume: `minicluster-agent

@@ -43,8 +43,8 @@ type Options struct {
 	// AgentImagePullSecrets are names of Secrets, in the namespace of each MiniCluster,
 	// to pull it with.
 	AgentImagePullSecrets []string
-	// ViewImageVolumes mounts the image of a view instead of copying it.
-	ViewImageVolumes bool
+	// ImageVolumes mounts the images of the agent and of views instead of running init containers that copy them.
+	ImageVolumes bool
 	// AllowHostPathVolumes lets spec.volumes name directories of the nodes.
 	AllowHostPathVolumes bool
 	// VolumeSecretNamespaces are namespaces whose Secrets spec.volumes may name.
@@ -107,8 +107,9 @@ func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 		"When pods pull that image: Always, IfNotPresent or Never. Unset: Kubernetes' own default.")
 	fs.StringSliceVar(&o.AgentImagePullSecrets, "agent-image-pull-secrets", o.AgentImagePullSecrets,
 		"Names of Secrets to pull that image with. They have to exist in the namespace of each MiniCluster.")
-	fs.BoolVar(&o.ViewImageVolumes, "view-image-volumes", o.ViewImageVolumes,
-		"Mount the image that brings Flux (view layout) instead of copying it. Needs image volumes in the API server and in the nodes' container runtime.")
+	fs.BoolVar(&o.ImageVolumes, "image-volumes", o.ImageVolumes,
+		"Mount the image of the agent, and the image with Flux in the view layout, instead of running init containers that copy them. "+
+			"Requires image volumes in the API server and in the container runtime of all nodes.")
 	fs.BoolVar(&o.AllowHostPathVolumes, "allow-hostpath-volumes", o.AllowHostPathVolumes,
 		"Make PersistentVolumes of directories of the nodes, for spec.volumes of the storage class hostpath. They bypass Pod Security.")
 	fs.StringSliceVar(&o.VolumeSecretNamespaces, "volume-secret-namespaces", o.VolumeSecretNamespaces,
@@ -124,7 +125,7 @@ func (o *Options) environment() resources.Environment {
 			PullPolicy:  corev1.PullPolicy(o.AgentImagePullPolicy),
 			PullSecrets: o.AgentImagePullSecrets,
 		},
-		ViewImageVolumes: o.ViewImageVolumes,
+		ImageVolumes: o.ImageVolumes,
 
 		AllowHostPathVolumes:   o.AllowHostPathVolumes,
 		VolumeSecretNamespaces: o.VolumeSecretNamespaces,

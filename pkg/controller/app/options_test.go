@@ -24,7 +24,7 @@ func TestOptions(t *testing.T) {
 		{name: "address", args: []string{"--metrics-bind-address=8080"}, want: []string{"--metrics-bind-address", ":PORT"}},
 		{name: "lease", args: []string{"--leader-elect-lease-duration=5s"}, want: []string{"--leader-elect-lease-duration", "--leader-elect-renew-deadline"}},
 		{name: "lock", args: []string{"--leader-elect-resource-lock=configmaps"}, want: []string{"--leader-elect-resource-lock", "leases"}},
-		{name: "agent", args: []string{"--agent-image=a:1", "--agent-image-pull-policy=Never", "--agent-image-pull-secrets=a,b", "--view-image-volumes"}},
+		{name: "agent", args: []string{"--agent-image=a:1", "--agent-image-pull-policy=Never", "--agent-image-pull-secrets=a,b", "--image-volumes"}},
 		{name: "no agent", args: []string{"--agent-image="}, want: []string{"--agent-image"}},
 		{name: "pull policy", args: []string{"--agent-image-pull-policy=sometimes"}, want: []string{"--agent-image-pull-policy", "IfNotPresent"}},
 		{name: "pull secrets", args: []string{"--agent-image-pull-secrets=a,A"}, want: []string{"--agent-image-pull-secrets", `"A"`}},

@@ -70,6 +70,9 @@ func describeEnd(pod *corev1.Pod, flux string) string {
 	for _, status := range bySuspicion(pod, flux) {
 		if t := status.State.Terminated; t != nil && (t.ExitCode != 0 || t.Reason == reasonOOMKilled) {
 			text = describeTerminated(t)
+			if t.Reason == reasonStartError {
+				text += "; " + startAdvice(pod, t.Message)
+			}
 			if status.Name != flux {
 				text = fmt.Sprintf(messages.ContainerFailed, status.Name, text)
 			}
@@ -105,6 +108,9 @@ func bySuspicion(pod *corev1.Pod, flux string) []corev1.ContainerStatus {
 	})
 	return all
 }
+
+// reasonStartError is what Kubernetes calls a container that its runtime could not start.
+const reasonStartError = "StartError"
 
 // reasonOOMKilled is what Kubernetes calls a container that was OOM-killed.
 const reasonOOMKilled = "OOMKilled"

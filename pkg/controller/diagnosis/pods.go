@@ -4,15 +4,18 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/pkg/validation"
 )
 
 // Problem is why a cluster does not become ready, as far as can be seen.
@@ -211,7 +214,8 @@ func ofContainers(pod *corev1.Pod, is problemFunc) *Problem {
 		switch waiting.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
 			return is(v1alpha2.ReasonImagePullFailed, messages.ImagePullFailed,
-				imageOf(pod, status.Name), status.Name, resources.Quote(pullMessage(waiting)), imageAdvice(status.Name))
+				pulledImage(pod, status.Name, waiting.Message), status.Name, resources.Quote(pullMessage(waiting)),
+				imageAdvice(pod, status.Name, waiting.Message))
 		case "CrashLoopBackOff":
 			text := ""
 			if last := status.LastTerminationState.Terminated; last != nil {
@@ -221,7 +225,7 @@ func ofContainers(pod *corev1.Pod, is problemFunc) *Problem {
 				status.Name, text, pod.Name, pod.Namespace, status.Name)
 		case "CreateContainerConfigError", "CreateContainerError", "CreatePodSandboxError", "RunContainerError", "StartError", "PreCreateHookError", "PostStartHookError":
 			return is(v1alpha2.ReasonContainerNotStarted, messages.ContainerNotStarted,
-				status.Name, waiting.Reason, resources.Quote(waiting.Message))
+				status.Name, waiting.Reason, resources.Quote(waiting.Message), startAdvice(pod, waiting.Message))
 		}
 	}
 	return nil
@@ -238,11 +242,41 @@ func pullMessage(waiting *corev1.ContainerStateWaiting) string {
 	return cmp.Or(message, waiting.Reason)
 }
 
-func imageAdvice(container string) string {
-	if container == resources.AgentContainer {
+func imageAdvice(pod *corev1.Pod, container, message string) string {
+	if v := imageVolume(pod, message); container == resources.AgentContainer || v != nil && v.Name == validation.AgentVolume {
 		return messages.AdviceAgentImage
 	}
 	return messages.AdviceImage
+}
+
+// pulledImage returns the image that can't be pulled for a container: its own, or one that it mounts.
+func pulledImage(pod *corev1.Pod, container, message string) string {
+	if v := imageVolume(pod, message); v != nil && !strings.Contains(message, strconv.Quote(imageOf(pod, container))) {
+		return v.Image.Reference
+	}
+	return imageOf(pod, container)
+}
+
+// imageVolume returns the volume whose image a message names.
+func imageVolume(pod *corev1.Pod, message string) *corev1.Volume {
+	for i := range pod.Spec.Volumes {
+		v := &pod.Spec.Volumes[i]
+		if v.Image != nil && v.Image.Reference != "" && strings.Contains(message, strconv.Quote(v.Image.Reference)) {
+			return v
+		}
+	}
+	return nil
+}
+
+// startAdvice returns what to do about a container that can't be started. A runtime without image volumes ignores the
+// image and finds a mount without a source; one that mounts images without the right to execute refuses the agent.
+func startAdvice(pod *corev1.Pod, message string) string {
+	mountsImages := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Image != nil })
+	isSymptom := func(part string) bool { return strings.Contains(message, part) }
+	if mountsImages && slices.ContainsFunc([]string{`""`, "image volume", "mount image", plan.AgentImageDir, plan.ViewImageDir}, isSymptom) {
+		return fmt.Sprintf(messages.AdviceImageVolumes, pod.Spec.NodeName)
+	}
+	return messages.AdviceStart
 }
 
 func imageOf(pod *corev1.Pod, container string) string {

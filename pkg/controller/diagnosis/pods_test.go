@@ -15,6 +15,7 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/pkg/validation"
 	"minicluster.internal/operator/test/framework/golden"
 )
 
@@ -57,6 +58,16 @@ func aPod(index int, mods ...func(*corev1.Pod)) corev1.Pod {
 		mod(&pod)
 	}
 	return pod
+}
+
+// mountsImages gives a pod the images of the agent and of the view as volumes.
+func mountsImages(pod *corev1.Pod) {
+	pod.Spec.InitContainers, pod.Status.InitContainerStatuses = nil, nil
+	for name, image := range map[string]string{validation.AgentVolume: "minicluster:v1", validation.ViewImageVolume: "view:1"} {
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+			Image: &corev1.ImageVolumeSource{Reference: image},
+		}})
+	}
 }
 
 func runs() corev1.ContainerState {
@@ -153,6 +164,10 @@ func TestProblems(t *testing.T) {
 			aPod(3),
 		}, "ImagePullFailed"},
 		{"the agent's image does not exist", []corev1.Pod{aPod(1, begins, func(pod *corev1.Pod) { pod.Status.InitContainerStatuses[0].State = waits("ErrImageNeverPull", "") })}, "ImagePullFailed"},
+		{"the runtime has no image volumes", []corev1.Pod{aPod(1, mountsImages, inState(0, waits("CreateContainerError",
+			`failed to generate container "c1" spec: failed to generate spec: failed to mkdir "": mkdir : no such file or directory`)))}, "ContainerNotStarted"},
+		{"a mounted image does not exist", []corev1.Pod{aPod(1, mountsImages, inState(0, waits("ErrImagePull",
+			`failed to pull and unpack image "minicluster:v1": not found`)))}, "ImagePullFailed"},
 		{"a key is missing", []corev1.Pod{aPod(1, inState(0, waits("CreateContainerConfigError", `couldn't find key password in Secret flux-operator/db`)))}, "ContainerNotStarted"},
 		{"containers are restarted", []corev1.Pod{aPod(1, inState(0, waits("CrashLoopBackOff", "back-off 40s restarting failed container")), func(pod *corev1.Pod) {
 			pod.Status.ContainerStatuses[0].LastTerminationState = terminated(212, "Error")

@@ -39,6 +39,10 @@ func ObjectInvalid(object string, err error) string {
 	return fmt.Sprintf("the API server rejects %s: %v", object, err)
 }
 
+// ImageVolumesRejected is added to ObjectInvalid if the API server drops image volumes.
+const ImageVolumesRejected = "; the API server does not support image volumes: enable its feature gate ImageVolume, " +
+	"or start the controller without --image-volumes"
+
 // Conditions Complete and Failed, and what Ready says about them.
 const (
 	Complete     = "the lead program completed successfully"
@@ -261,8 +265,13 @@ const (
 	AdviceImage      = "check the name, the registry, and imagePullSecret of the container"
 	// CrashLoop takes the container, how it ended, the pod, its namespace and the container.
 	CrashLoop = "is not ready: container %s is crash-looping%s; see `kubectl logs %s -n %s -c %s --previous`"
-	// ContainerNotStarted takes the container, the reason and the error.
-	ContainerNotStarted = "can't start container %s (%s: %s); correct what the message names"
+	// ContainerNotStarted takes the container, the reason, the error and advice.
+	ContainerNotStarted = "can't start container %s (%s: %s); %s"
+	// AdviceStart is the advice of ContainerNotStarted where nothing else is known.
+	AdviceStart = "correct what the message names"
+	// AdviceImageVolumes takes the node. It is the advice where images can't be mounted.
+	AdviceImageVolumes = "the pod mounts images, which the container runtime of node %s may not support (containerd from 2.1 on does); " +
+		"upgrade it, or ask the administrator to start the controller without --image-volumes"
 	// InitPulling takes the image and the container.
 	InitPulling = "is pulling image %q of init container %s"
 	// InitRunning takes the container.

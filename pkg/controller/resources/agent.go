@@ -15,8 +15,6 @@ import (
 const (
 	// AgentContainer brings the agent into a pod.
 	AgentContainer = validation.AgentContainer
-	// agentInImage is where the image of the agent has it.
-	agentInImage = "/minicluster-agent"
 	// agentPort is the name of the agent's port, for monitors.
 	agentPort = "agent"
 	// agentUser runs what needs no rights.
@@ -27,13 +25,35 @@ const (
 func agentInit(env Environment, resources corev1.ResourceRequirements) corev1.Container {
 	return corev1.Container{
 		Name:            AgentContainer,
-		Image:           cmp.Or(env.Agent.Image, DefaultAgentImage),
+		Image:           agentImage(env),
 		ImagePullPolicy: env.Agent.PullPolicy,
-		Command:         []string{agentInImage, "install"},
+		Command:         []string{plan.AgentInImage, "install"},
 		Resources:       resources,
 		VolumeMounts:    []corev1.VolumeMount{{Name: sharedVolume, MountPath: plan.SharedDir}},
 		SecurityContext: restricted(),
 	}
+}
+
+func agentImage(env Environment) string { return cmp.Or(env.Agent.Image, DefaultAgentImage) }
+
+// agentCommand starts the agent in a container of a pod, with a subcommand. Where images are volumes, it makes what
+// the init containers would make.
+func agentCommand(env Environment, args ...string) []string {
+	if !env.mountsImages() {
+		return append([]string{plan.AgentPath}, args...)
+	}
+	return append([]string{plan.AgentImageDir + plan.AgentInImage, args[0], "--image-volumes"}, args[1:]...)
+}
+
+// agentImageVolume is the image of the agent. Its pull policy is that of an init container.
+func agentImageVolume(env Environment) corev1.Volume {
+	return corev1.Volume{Name: agentVolume, VolumeSource: corev1.VolumeSource{
+		Image: &corev1.ImageVolumeSource{Reference: agentImage(env), PullPolicy: env.Agent.PullPolicy},
+	}}
+}
+
+func agentImageMount() corev1.VolumeMount {
+	return corev1.VolumeMount{Name: agentVolume, MountPath: plan.AgentImageDir, ReadOnly: true}
 }
 
 // restricted passes the strictest level of Kubernetes' Pod Security. The user is

@@ -46,14 +46,14 @@ func buildContainer(mc *v1alpha2.MiniCluster, f Fixed, env Environment, index in
 	switch part {
 	case roleFlux:
 		out.Name = mc.Name
-		out.Command = []string{plan.AgentPath, "run"}
+		out.Command = agentCommand(env, "run")
 		out.ReadinessProbe = readiness(mc)
 		out.Ports = append(out.Ports, corev1.ContainerPort{
 			Name: agentPort, ContainerPort: fluxconfig.HTTPPort(mc), Protocol: corev1.ProtocolTCP,
 		})
 		out.Ports = append(out.Ports, hostPorts(mc, in)...)
 	case roleWrapped:
-		out.Command = []string{plan.AgentPath, "sidecar", "--container", in.Name}
+		out.Command = agentCommand(env, "sidecar", "--container", in.Name)
 	case roleUnwrapped: // the entrypoint of its image
 		stop = ""
 	}

@@ -15,9 +15,9 @@ type Environment struct {
 	ClusterDomain string
 	// Agent is where pods get the agent from.
 	Agent AgentImage
-	// ViewImageVolumes mounts the image of the view instead of copying it, where the
-	// server can.
-	ViewImageVolumes bool
+	// ImageVolumes mounts the images of the agent and of the view instead of running init
+	// containers that copy them, where the server can.
+	ImageVolumes bool
 	// AllowHostPathVolumes lets spec.volumes name directories of the nodes. The
 	// PersistentVolumes that are made of them bypass Pod Security: who may make a
 	// MiniCluster may then read and write the nodes' files.
@@ -55,6 +55,9 @@ const (
 	// and requests of a pod as a whole.
 	minorPodResources = 34
 )
+
+// mountsImages reports whether the images of the agent and of the view are volumes.
+func (s Environment) mountsImages() bool { return s.ImageVolumes && s.AtLeast(minorImageVolumes) }
 
 // AtLeast reports whether the server is of a minor version or newer.
 func (s Environment) AtLeast(minor int) bool { return s.ServerMinor == 0 || s.ServerMinor >= minor }

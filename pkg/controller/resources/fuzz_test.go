@@ -66,7 +66,7 @@ func buildAll(t *testing.T, mc *v1alpha2.MiniCluster) {
 	require.NoError(t, err)
 	require.Equal(t, string(first), string(second), "the same MiniCluster becomes other objects")
 	require.Equal(t, again, mc, "a builder changes its input")
-	for _, env := range []Environment{testEnvironment, {ServerMinor: 27}, {ViewImageVolumes: true}} {
+	for _, env := range []Environment{testEnvironment, {ServerMinor: 27}, {ImageVolumes: true}} {
 		spec := buildPodSpec(mc, NewFixed(mc), env)
 		checkPod(t, mc, &spec)
 	}

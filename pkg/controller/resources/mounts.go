@@ -18,6 +18,7 @@ const (
 	sharedVolume    = validation.SharedVolume
 	configVolume    = validation.ConfigVolume
 	curveVolume     = validation.CurveVolume
+	agentVolume     = validation.AgentVolume
 	viewImageVolume = validation.ViewImageVolume
 	memoryVolume    = validation.MemoryVolume
 	mungeVolume     = validation.MungeVolume
@@ -42,6 +43,9 @@ func fluxVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Vo
 			LocalObjectReference: corev1.LocalObjectReference{Name: ConfigMapName(mc)},
 		}}},
 		credentialsVolume(mc),
+	}
+	if env.mountsImages() {
+		volumes = append(volumes, agentImageVolume(env))
 	}
 	volumes = append(volumes, viewVolumes(mc, f, env)...)
 	if wantsMemory(mc) {
@@ -121,6 +125,9 @@ func fluxVolumeMounts(mc *v1alpha2.MiniCluster, f Fixed, env Environment, part r
 	add := func(m ...corev1.VolumeMount) { mounts = append(mounts, m...) }
 	if part != roleUnwrapped {
 		add(corev1.VolumeMount{Name: sharedVolume, MountPath: plan.SharedDir}, configMount())
+		if env.mountsImages() {
+			add(agentImageMount())
+		}
 	}
 	if part == roleFlux {
 		add(corev1.VolumeMount{Name: curveVolume, MountPath: plan.CertificateDir, ReadOnly: true})

@@ -65,8 +65,10 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.Pod
 // finished cluster alive. Servers that don't know such containers get usual ones.
 func addContainers(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, f Fixed, env Environment) {
 	resources := initResources(mc)
-	spec.InitContainers = append(spec.InitContainers, agentInit(env, resources))
-	if bringsView(mc, f) {
+	if !env.mountsImages() {
+		spec.InitContainers = append(spec.InitContainers, agentInit(env, resources))
+	}
+	if needsViewInit(mc, f, env) {
 		spec.InitContainers = append(spec.InitContainers, viewInit(mc, f, env, *resources.DeepCopy()))
 	}
 	for i := range mc.Spec.Containers {

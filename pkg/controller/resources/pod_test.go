@@ -169,27 +169,54 @@ func TestViewLayout(t *testing.T) {
 	assert.NotContains(t, mounts, plan.SoftwareDir, "the image has its own")
 }
 
-// TestViewImageVolume: the image is mounted, and never run.
-func TestViewImageVolume(t *testing.T) {
+// TestImageVolumes: the images of the agent and of the view are mounted, and no init container runs.
+func TestImageVolumes(t *testing.T) {
 	env := testEnvironment
-	env.ViewImageVolumes = true
-	mod := withView(v1alpha2.FluxContainer{Image: "view:1", PullAlways: true})
-	spec := podOf(t, env, mod)
-	v := spec.InitContainers[1]
-	assert.Equal(t, env.Agent.Image, v.Image)
-	assert.Equal(t, []string{plan.AgentPath, "view", "--image", plan.ViewImageDir}, v.Command)
-	assert.True(t, *v.SecurityContext.RunAsNonRoot)
-	var image *corev1.ImageVolumeSource
+	env.ImageVolumes = true
+	view := withView(v1alpha2.FluxContainer{Image: "view:1", PullAlways: true})
+	wrapped := func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Containers[0].RunFlux = true
+		mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{Name: "wrapped", Image: "a", Command: "serve"})
+	}
+	spec := podOf(t, env, view, wrapped)
+	assert.Empty(t, spec.InitContainers)
+	images := map[string]corev1.ImageVolumeSource{}
 	for _, volume := range spec.Volumes {
-		if volume.Name == viewImageVolume {
-			image = volume.Image
+		if volume.Image != nil {
+			images[volume.Name] = *volume.Image
 		}
 	}
-	assert.Equal(t, &corev1.ImageVolumeSource{Reference: "view:1", PullPolicy: corev1.PullAlways}, image)
-	assert.Equal(t, viewImageVolume, mountsOf(container(t, spec, "flux-sample"))[plan.ViewImageDir])
+	assert.Equal(t, map[string]corev1.ImageVolumeSource{
+		agentVolume:     {Reference: env.Agent.Image, PullPolicy: env.Agent.PullPolicy},
+		viewImageVolume: {Reference: "view:1", PullPolicy: corev1.PullAlways},
+	}, images)
+	program := plan.AgentImageDir + plan.AgentInImage
+	for name, command := range map[string][]string{
+		"flux-sample": {program, "run", "--image-volumes"},
+		"wrapped":     {program, "sidecar", "--image-volumes", "--container", "wrapped"},
+	} {
+		c := container(t, spec, name)
+		assert.Equal(t, command, c.Command)
+		assert.Equal(t, agentVolume, mountsOf(c)[plan.AgentImageDir])
+		assert.Equal(t, viewImageVolume, mountsOf(c)[plan.ViewImageDir])
+	}
+
+	system := podOf(t, env, sample.WithInstallRoot)
+	assert.Empty(t, system.InitContainers)
+	assert.NotContains(t, mountsOf(container(t, system, "flux-sample")), plan.ViewImageDir)
+
+	// A container without the agent may use the view at once: an init container links it, but runs nothing of the view.
+	own := podOf(t, env, view, withSidecars)
+	require.Len(t, own.InitContainers, 2)
+	v := own.InitContainers[0]
+	assert.Equal(t, env.Agent.Image, v.Image)
+	assert.Equal(t, []string{plan.AgentInImage, "view", "--image", plan.ViewImageDir}, v.Command)
+	assert.True(t, *v.SecurityContext.RunAsNonRoot)
+	assert.NotContains(t, mountsOf(container(t, own, "own")), plan.AgentImageDir)
 
 	env.ServerMinor = minorImageVolumes - 1
-	assert.Equal(t, "view:1", podOf(t, env, mod).InitContainers[1].Image, "copied where the server has no image volumes")
+	assert.Equal(t, podOf(t, Environment{ServerMinor: env.ServerMinor, ClusterDomain: env.ClusterDomain, Agent: env.Agent}, view), podOf(t, env, view),
+		"copied where the server has no image volumes")
 }
 
 // TestSidecars: those with a command are wrapped, the others end after the cluster.

@@ -31,7 +31,22 @@ func bringsView(mc *v1alpha2.MiniCluster, f Fixed) bool {
 
 // mountsView reports whether the view's image is mounted instead of being copied.
 func mountsView(mc *v1alpha2.MiniCluster, f Fixed, env Environment) bool {
-	return env.ViewImageVolumes && env.AtLeast(minorImageVolumes) && bringsView(mc, f)
+	return env.mountsImages() && bringsView(mc, f)
+}
+
+// needsViewInit reports whether an init container provides the view. Where the view's
+// image is a volume, the agents of the other containers make the links into it. A
+// container without an agent may use the view as soon as it starts.
+func needsViewInit(mc *v1alpha2.MiniCluster, f Fixed, env Environment) bool {
+	if !bringsView(mc, f) {
+		return false
+	}
+	for i := range mc.Spec.Containers {
+		if roleOf(mc, i) == roleUnwrapped {
+			return true
+		}
+	}
+	return !env.mountsImages()
 }
 
 // viewInit brings Flux into the view's directory: the agent, in the view's own image,
@@ -57,8 +72,8 @@ func viewInit(mc *v1alpha2.MiniCluster, f Fixed, env Environment, resources core
 		out.Resources = *v.Resources.DeepCopy()
 	}
 	if mountsView(mc, f, env) {
-		out.Image, out.ImagePullPolicy = cmp.Or(env.Agent.Image, DefaultAgentImage), env.Agent.PullPolicy
-		out.Command = append(out.Command, "--image", plan.ViewImageDir)
+		out.Image, out.ImagePullPolicy = agentImage(env), env.Agent.PullPolicy
+		out.Command = []string{plan.AgentInImage, "view", "--image", plan.ViewImageDir}
 		out.VolumeMounts = append(out.VolumeMounts, viewImageMount())
 	}
 	if out.SecurityContext == nil && (mountsView(mc, f, env) || nonRoot(mc)) {

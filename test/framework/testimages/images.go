@@ -1,4 +1,5 @@
-package e2e
+// Package testimages builds the images that tests run on a real node: that of the product, and one for MiniClusters.
+package testimages
 
 import (
 	"bytes"
@@ -20,11 +21,11 @@ import (
 	"minicluster.internal/operator/test/framework/node"
 )
 
-// fluxImage has a shell, the usual small programs, and what takes Flux's place.
-const fluxImage = "minicluster.test/flux:1"
+// Flux is an image with a shell, the usual small programs, and test/framework/fakeflux in place of Flux.
+const Flux = "minicluster.test/flux:1"
 
-// importImages builds the product's image and the one that MiniClusters run here, and gives them to the node.
-func importImages(ctx context.Context, kube *node.Node) error {
+// Import builds the images and imports them into a node.
+func Import(ctx context.Context, kube *node.Node) error {
 	root, err := kubebin.Root(".")
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func goCommand(ctx context.Context, dir string, args ...string) error {
 }
 
 func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
-	busybox, applets, err := findBusybox(ctx)
+	busybox, applets, err := FindBusybox(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,6 +87,9 @@ func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
 		ociimage.Program("/bin/busybox", busybox),
 		ociimage.Program("/usr/bin/flux", flux),
 		ociimage.Program("/usr/bin/curl", curl),
+		// It is the image of a view, too.
+		ociimage.Dir("/opt/view/bin", 0o755),
+		ociimage.Link("/opt/view/bin/flux", "/usr/bin/flux"),
 	}
 	for _, applet := range applets {
 		files = append(files, ociimage.Link("/bin/"+applet, "busybox"))
@@ -95,7 +99,7 @@ func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
 		return fmt.Errorf("making the image of the tests: %w", err)
 	}
 	defer file.Close()
-	_, err = ociimage.Write(file, []string{fluxImage}, ociimage.Image{
+	_, err = ociimage.Write(file, []string{Flux}, ociimage.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
 		Config:   ocispec.ImageConfig{Env: []string{"PATH=/usr/bin:/bin"}, Cmd: []string{"/bin/sh"}},
 		Files:    files,
@@ -106,8 +110,8 @@ func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
 	return nil
 }
 
-// findBusybox returns the path of a busybox that needs no libraries, and the names of its programs.
-func findBusybox(ctx context.Context) (path string, applets []string, err error) {
+// FindBusybox returns the path of a busybox that needs no libraries, and the names of its programs.
+func FindBusybox(ctx context.Context) (path string, applets []string, err error) {
 	path, err = exec.LookPath("busybox")
 	if err != nil {
 		return "", nil, fmt.Errorf("the image of the tests has its shell from package busybox-static: %w", err)
