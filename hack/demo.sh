@@ -112,7 +112,7 @@ apply_size() { # EXAMPLE SIZE
 	printf "\n$ sed 's/^  size: .*/  size: %s/' %s | kubectl apply -f -\n" "$2" "$1"
 	sed "s/^  size: .*/  size: $2/" "$1" | k apply -f -
 }
-denied() { # REQUESTED GRANTED
+rejected() { # REQUESTED GRANTED
 	until_is minicluster/flux-sample '{.status.conditions[?(@.type=="ScalingLimited")].status}' True
 	until_is minicluster/flux-sample '{.spec.size}' "$2"
 	is job/flux-sample '{.spec.parallelism}' "$2"
@@ -125,11 +125,11 @@ denied() { # REQUESTED GRANTED
 	echo "The condition ScalingLimited:"
 	k get minicluster flux-sample -n flux-operator -o jsonpath='{.status.conditions[?(@.type=="ScalingLimited")].message}{"\n"}'
 	for _ in $(seq 50); do
-		k get events -n flux-operator --field-selector reason=ScaleDenied -o jsonpath='{.items[*].message}' | grep -q "size $1 " && break
+		k get events -n flux-operator --field-selector reason=ScaleRejected -o jsonpath='{.items[*].message}' | grep -q "size $1 " && break
 		read -rt 0.2 <> <(:) || true
 	done
-	show k get events -n flux-operator --field-selector reason=ScaleDenied
-	k get events -n flux-operator --field-selector reason=ScaleDenied -o jsonpath='{.items[*].message}' | grep -q "size $1 " ||
+	show k get events -n flux-operator --field-selector reason=ScaleRejected
+	k get events -n flux-operator --field-selector reason=ScaleRejected -o jsonpath='{.items[*].message}' | grep -q "size $1 " ||
 		fail "no event names size $1"
 }
 
@@ -178,7 +178,7 @@ show k get minicluster -n flux-operator
 
 title "Request size 5 of 4: rejected"
 apply_size $examples/basic/minicluster.yaml 5
-denied 5 4
+rejected 5 4
 is job/flux-sample '{.metadata.generation}' "$generation" # the Job never saw 5
 settled 4
 
@@ -209,7 +209,7 @@ done
 
 title "Request size 0: rejected"
 show k patch minicluster flux-sample -n flux-operator --type=merge -p '{"spec":{"size":0}}'
-denied 0 4
+rejected 0 4
 settled 4
 
 title "Expand example: 2, then 4, then 1"

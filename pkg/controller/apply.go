@@ -15,16 +15,16 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// fieldManager is the manager of the fields that this controller writes.
+// fieldManager is the field manager of this controller.
 const fieldManager = v1alpha2.ManagedBy
 
-// patcher is the part of a typed client that patches.
+// patcher is the part of a typed client with Patch.
 type patcher[T metav1.Object] interface {
 	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (T, error)
 }
 
-// patch patches an object of a MiniCluster and records the version for consistency. An
-// object that does not exist any more means that its cache is behind.
+// patch patches an object of a MiniCluster and records the new version for consistency. If the object does not exist,
+// its cache is stale.
 func patch[T metav1.Object](ctx context.Context, c *Controller, key cache.ObjectName, client patcher[T], r cachedResource,
 	name string, kind types.PatchType, change map[string]any,
 ) (T, error) {
@@ -44,27 +44,25 @@ func patch[T metav1.Object](ctx context.Context, c *Controller, key cache.Object
 	return obj, nil
 }
 
-// creator is the part of a typed client that creates and gets.
+// creator is the part of a typed client with Create and Get.
 type creator[T metav1.Object] interface {
 	Create(ctx context.Context, obj T, opts metav1.CreateOptions) (T, error)
 	Get(ctx context.Context, name string, opts metav1.GetOptions) (T, error)
 }
 
-// ownership says what it means that an object exists already.
+// ownership says how to treat an object that already exists.
 type ownership[T metav1.Object] struct {
-	// owned reports whether the object is one of the MiniCluster; by its controller where
-	// nil.
+	// owned reports whether the object belongs to the MiniCluster; nil checks its controller.
 	owned func(T) bool
-	// conflict is the error about an object that is not; nil takes it as it is.
+	// conflict returns the error about an object that does not belong to the MiniCluster; nil accepts it.
 	conflict func(T) error
-	// labelLost is the error, or nil, about an object of the MiniCluster that lost the
-	// label by which the cache selects objects. Where it is not set, the cache is behind.
+	// labelLost returns the error, or nil, about an object of the MiniCluster without the label that the cache selects
+	// by. If it is nil, the cache is stale.
 	labelLost func(T) error
 }
 
-// createOwned creates an object of a MiniCluster. Where the object exists already it
-// returns that one, or says why it can't be used. created reports which one it is. An
-// error of the creation is returned as it is, with context.
+// createOwned creates an object of a MiniCluster. If the object already exists, it returns that object, or an error
+// if it cannot be used. created reports whether the object is new. It returns an error of the creation with context.
 func createOwned[T metav1.Object](ctx context.Context, c *Controller, s *syncState, client creator[T], r cachedResource,
 	wanted T, own ownership[T],
 ) (obj T, created bool, err error) {
@@ -87,7 +85,7 @@ func createOwned[T metav1.Object](ctx context.Context, c *Controller, s *syncSta
 	return obj, false, own.check(s.mc, r, obj)
 }
 
-// check says why an object that exists already can't be used; nil when it can.
+// check returns an error if an existing object cannot be used.
 func (own ownership[T]) check(mc *v1alpha2.MiniCluster, r cachedResource, obj T) error {
 	owned := metav1.IsControlledBy(obj, mc)
 	if own.owned != nil {
@@ -109,13 +107,12 @@ func (own ownership[T]) check(mc *v1alpha2.MiniCluster, r cachedResource, obj T)
 	}
 }
 
-// foreign is the conflict with an object that has a name of the MiniCluster.
+// foreign returns the conflict with an object that has a name of the MiniCluster.
 func foreign(kind string, obj metav1.Object) error {
 	return nameConflict(kind, obj.GetName(), resources.DescribeController(obj), "")
 }
 
-// restoreLabel gives an object of the MiniCluster its label back, without which the cache
-// does not show it.
+// restoreLabel restores the label of an object of the MiniCluster. Without it, the cache does not contain the object.
 func restoreLabel[T metav1.Object](ctx context.Context, c *Controller, s *syncState, client patcher[T], r cachedResource, obj T) error {
 	if _, err := patch(ctx, c, s.key, client, r, obj.GetName(), types.MergePatchType, map[string]any{"metadata": resources.RelabelPatch(obj)}); err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	"minicluster.internal/operator/test/framework/sample"
 )
 
-// fakeServices is a client that answers as it was told.
+// fakeServices is a client with given answers.
 type fakeServices struct {
 	existing  *corev1.Service
 	createErr error
@@ -44,8 +44,8 @@ func (f *fakeServices) Patch(context.Context, string, types.PatchType, []byte, m
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "200"}}, f.patchErr
 }
 
-// TestCreateOwned is about objects that exist already: of the MiniCluster, of somebody
-// else, or of the MiniCluster without the label that the caches select by.
+// TestCreateOwned creates objects that already exist: owned by the MiniCluster, owned by another object, or owned by
+// the MiniCluster and without the label that the caches select by.
 func TestCreateOwned(t *testing.T) {
 	mc := sample.MiniCluster()
 	owned := resources.BuildSidecarService(mc, resources.Sidecar{Name: "nginx", Ports: []int32{80}})

@@ -7,16 +7,16 @@ import (
 
 // background runs functions beside the workers.
 type background interface {
-	// Go runs a function, with a context that ends with Run's.
+	// Go runs a function, with a context that ends with that of Run.
 	Go(f func(context.Context))
 	// Run runs the functions until the context ends and all have returned.
 	Run(ctx context.Context)
 }
 
-// tasks is a background of goroutines. Functions that come before Run wait for it.
+// tasks is a background with goroutines. Functions that are passed before Run wait for it.
 type tasks struct {
 	mu      sync.Mutex
-	ctx     context.Context //nolint:containedctx // that of Run, for functions that come later
+	ctx     context.Context //nolint:containedctx // that of Run, for functions that are passed later
 	waiting []func(context.Context)
 	running sync.WaitGroup
 }
@@ -31,7 +31,7 @@ func (t *tasks) Go(f func(context.Context)) {
 	}
 	ctx := t.ctx
 	if ctx.Err() != nil {
-		return // the next leader does it
+		return // left to the next leader
 	}
 	t.running.Go(func() { f(ctx) })
 }
@@ -44,10 +44,10 @@ func (t *tasks) Run(ctx context.Context) {
 	t.waiting = nil
 	t.mu.Unlock()
 	for _, f := range waiting {
-		t.Go(f) //nolint:contextcheck // it gets the context of Run
+		t.Go(f) //nolint:contextcheck // runs with the context of Run
 	}
 	<-ctx.Done()
-	t.mu.Lock()   // whoever has seen a context that has not ended is counted
+	t.mu.Lock()   // functions that started before the context ended
 	t.mu.Unlock() //nolint:staticcheck // see above
 	t.running.Wait()
 }

@@ -12,7 +12,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// cachedResource is a kind of object that the controller writes.
+// cachedResource is a resource that the controller writes.
 type cachedResource string
 
 const (
@@ -21,7 +21,7 @@ const (
 	configmaps   cachedResource = "configmaps"
 	services     cachedResource = "services"
 	pods         cachedResource = "pods"
-	// These are not cached.
+	// The following are not cached.
 	secrets                cachedResource = "secrets"
 	persistentVolumes      cachedResource = "persistentvolumes"
 	persistentVolumeClaims cachedResource = "persistentvolumeclaims"
@@ -32,7 +32,7 @@ func (r cachedResource) cached() bool {
 	return r != secrets && r != persistentVolumes && r != persistentVolumeClaims
 }
 
-// kind is the kind of the objects, for messages.
+// kind returns the kind of the objects, for messages.
 func (r cachedResource) kind() string {
 	return map[cachedResource]string{
 		miniclusters: "MiniCluster", jobs: "Job", configmaps: "ConfigMap", services: "Service", pods: "Pod",
@@ -40,10 +40,9 @@ func (r cachedResource) kind() string {
 	}[r]
 }
 
-// consistency makes syncs read their own writes. After a write, the next sync of the same
-// MiniCluster waits until the cache of that resource has seen the resource version that
-// the write returned: with a cache that is behind, the controller would create twice,
-// shrink twice or report an old size.
+// consistency makes syncs read their own writes. After a write, the next sync of the same MiniCluster waits until the
+// cache of that resource has seen the resource version that the write returned: with a stale cache, the controller
+// would create or shrink twice, or report an old size.
 type consistency struct {
 	// stores are the caches of a namespace.
 	stores func(namespace string) map[cachedResource]versionedStore
@@ -53,8 +52,8 @@ type consistency struct {
 	started map[cache.ObjectName]types.UID
 }
 
-// versionedStore is the part of an informer's store that consistency needs: the latest
-// resource version that reached it, of any object.
+// versionedStore is the part of an informer's store that consistency needs: the latest resource version of any object
+// in it.
 type versionedStore interface {
 	LastStoreSyncResourceVersion() string
 }
@@ -103,7 +102,7 @@ func (c *consistency) Pending(key cache.ObjectName) bool {
 	return len(c.writes[key]) > 0
 }
 
-// Clear drops what is recorded of a MiniCluster.
+// Clear drops the records of a MiniCluster.
 func (c *consistency) Clear(key cache.ObjectName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,8 +124,8 @@ func (c *consistency) hasStarted(key cache.ObjectName, uid types.UID) bool {
 	return c.started[key] == uid
 }
 
-// jobAhead reports whether a Job got its size from a later MiniCluster than the cached
-// one: the previous leader was ahead of this cache, and its writes are not recorded here.
+// jobAhead reports whether a Job got its size from a later generation of the MiniCluster than the cached one. In this
+// case the previous leader saw newer objects than this cache has, and its writes are not recorded here.
 func jobAhead(mc *v1alpha2.MiniCluster, job *batchv1.Job) bool {
 	if job == nil {
 		return false

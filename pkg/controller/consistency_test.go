@@ -25,14 +25,14 @@ func TestConsistency(t *testing.T) {
 	require.NoError(t, f.EnsureReady(key), "nothing written")
 
 	f.WroteAt(key, jobs, "100")
-	f.WroteAt(key, jobs, "98") // a write that returned late does not count back
+	f.WroteAt(key, jobs, "98") // a late answer does not lower the version
 	f.WroteAt(key, services, "4000")
 	require.EqualError(t, f.EnsureReady(key), "the cache of jobs is not up to date")
-	require.NoError(t, f.EnsureReady(other), "others are not held up")
+	require.NoError(t, f.EnsureReady(other), "others do not wait")
 
 	store.version = "100"
 	require.NoError(t, f.EnsureReady(key))
-	assert.Empty(t, f.writes, "nothing is remembered once it was seen")
+	assert.Empty(t, f.writes, "nothing is recorded once the cache has it")
 
 	f.WroteAt(cache.NewObjectName("elsewhere", "a"), jobs, "2")
 	require.Error(t, f.EnsureReady(cache.NewObjectName("elsewhere", "a")), "each namespace has its own cache")

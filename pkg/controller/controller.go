@@ -24,7 +24,7 @@ import (
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 )
 
-// Options are what a Controller needs from outside.
+// Options are the dependencies and settings of a Controller.
 type Options struct {
 	// Kube writes all objects but MiniClusters.
 	Kube kubernetes.Interface
@@ -36,20 +36,20 @@ type Options struct {
 	Events events.EventRecorder
 	// Metrics counts what the controller does.
 	Metrics *metrics.Metrics
-	// Environment is where the controller works. An empty ClusterDomain is cluster.local;
-	// the controller reads the version of the server itself.
+	// Environment is the cluster that the controller works in. An empty ClusterDomain stands for cluster.local; the
+	// controller reads the version of the server itself.
 	Environment resources.Environment
 	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
 	// them; 0 or less disables the inspection.
 	PodDiagnosisDelay time.Duration
-	// AgentUnreachableTimeout is how long to retry an unreachable agent before shrinking
-	// without draining. 0: agents are not asked, and a Job shrinks at once.
+	// AgentUnreachableTimeout is how long to retry an unreachable agent before shrinking without draining. 0 disables
+	// draining: a Job shrinks at once.
 	AgentUnreachableTimeout time.Duration
-	// Connect makes the client for the agent of a lead broker; agents.ConnectTLS where nil.
+	// Connect returns the client for the agent of a lead broker; nil stands for agents.ConnectTLS.
 	Connect agents.Connect
-	// Clock is the source of time; the system's where nil.
+	// Clock is the source of time; nil stands for the system's.
 	Clock clock.WithTicker
-	// Random is the source of keys; crypto/rand where nil.
+	// Random is the source of keys; nil stands for crypto/rand.
 	Random io.Reader
 }
 
@@ -64,7 +64,7 @@ type Controller struct {
 
 	environment resources.Environment
 
-	// caches are those of each namespace, or of all under the name "".
+	// caches has the caches of each namespace, or of all namespaces under the name "".
 	caches map[string]*caches
 	synced []cache.InformerSynced
 
@@ -82,8 +82,7 @@ type Controller struct {
 	background              background
 }
 
-// New makes a Controller and registers its handlers with the informers, which the
-// caller starts.
+// New returns a Controller and registers its handlers with the informers, which the caller starts.
 func New(o Options) (*Controller, error) { return newController(o, &tasks{}) }
 
 func newController(o Options, bg background) (*Controller, error) {
@@ -146,13 +145,13 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	}
 	c.environment.ServerMinor = minor
 	logger.Info("Started", "workers", workers, "serverMinorVersion", minor)
-	// Requests to agents may take long. They end with the context, and are sent again.
+	// Requests to agents may take long. They are canceled with the context; the next leader sends them again.
 	wg.Go(func() { c.background.Run(ctx) })
-	// A sync that has started is finished: only the next one is not started.
+	// A sync that has started is finished, but no other one is started.
 	working := context.WithoutCancel(ctx)
 	for range workers {
 		wg.Go(func() {
-			// What remains in the queue is for the next leader.
+			// The next leader processes the remaining keys.
 			for ctx.Err() == nil && c.processNext(working) {
 			}
 		})

@@ -13,7 +13,7 @@ import (
 // and the event is lost.
 const maxNote = 1024
 
-// shortNotes shortens the texts of events.
+// shortNotes is a recorder that shortens the texts of events.
 type shortNotes struct{ events.EventRecorder }
 
 // Eventf records an event.

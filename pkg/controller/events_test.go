@@ -12,14 +12,14 @@ import (
 	"minicluster.internal/operator/test/framework/sample"
 )
 
-// notes keeps what events say.
+// notes records the texts of events.
 type notes []string
 
 func (n *notes) Eventf(_, _ runtime.Object, _, _, _, note string, args ...any) {
 	*n = append(*n, fmt.Sprintf(note, args...))
 }
 
-// The API server refuses an event whose text is too long. A condition may say all of it.
+// The API server rejects an event whose text is too long. A condition may contain the whole text.
 func TestNotesAreShort(t *testing.T) {
 	long := strings.Repeat("ä 100% ", maxNote)
 	var told notes

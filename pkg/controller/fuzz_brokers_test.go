@@ -22,18 +22,18 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// simBrokers are the brokers behind agents, which answer, refuse or are not heard of as
-// chance has it. Chance is the same each time, and takes nothing from the sequence.
+// simBrokers are the brokers behind agents, which randomly answer, fail or are unreachable. The randomness is
+// deterministic, and does not consume bytes of the sequence.
 type simBrokers struct {
 	patience time.Duration
 	random   *rand.Rand
-	// reliable: agents answer always.
+	// reliable: agents always answer.
 	reliable bool
-	// calm: nothing fails and nothing runs any more.
+	// calm: nothing fails and no jobs run.
 	calm bool
 	// drained are ranks that agents drained, by the UID of the lead's pod.
 	drained map[types.UID]map[int32]bool
-	// busy is the rank from which on jobs run; 0 for none.
+	// busy is the first rank with running jobs; 0 for none.
 	busy int32
 }
 
@@ -60,7 +60,7 @@ func (p *play) newAgent(data map[string][]byte, host string) (agents.Agent, erro
 	return simAgent{p: p, job: strings.TrimSuffix(host, "-0")}, nil
 }
 
-// lead is the pod of a Job's lead broker that runs, nil where there is none.
+// lead returns the running pod of a Job's lead broker, nil if there is none.
 func (p *play) lead(job string) *corev1.Pod {
 	for _, o := range p.all(podObjects) {
 		pod := o.(*corev1.Pod)
@@ -72,7 +72,7 @@ func (p *play) lead(job string) *corev1.Pod {
 	return nil
 }
 
-// Resize is what an agent does, to the brokers and to the caller.
+// Resize implements drain's agent: it changes the brokers and returns an answer.
 func (a simAgent) Resize(_ context.Context, ip string, _, size int) (control.State, error) {
 	p, b := a.p, a.p.brokers
 	lead := p.lead(a.job)
@@ -82,7 +82,7 @@ func (a simAgent) Resize(_ context.Context, ip string, _, size int) (control.Sta
 		return control.State{}, errors.New("connection refused")
 	}
 	if fails && b.random.IntN(2) == 0 {
-		p.logf("agent of %s: refuses size %d", a.job, size)
+		p.logf("agent of %s: rejects size %d", a.job, size)
 		return control.State{}, &control.RefusedError{Code: 503, Text: "the broker does not answer"}
 	}
 	if b.drained[lead.UID] == nil {
@@ -120,8 +120,7 @@ func (a simAgent) Resize(_ context.Context, ip string, _, size int) (control.Sta
 	return state, nil
 }
 
-// reviewShrink checks that a Job does not shrink while jobs run on ranks that go, where
-// the agent can be reached.
+// reviewShrink checks that a Job does not shrink while jobs run on the removed ranks and the agent is reachable.
 func (p *play) reviewShrink(before, after *batchv1.Job) {
 	b, size := p.brokers, resources.Parallelism(after)
 	mc, lead := p.cluster(after.Name), p.lead(after.Name)
@@ -140,7 +139,7 @@ func (p *play) reviewShrink(before, after *batchv1.Job) {
 	}
 }
 
-// checkDrains checks that no rank that stays is drained by us once all is settled.
+// checkDrains checks that, once everything is settled, the controller has drained no rank that stays.
 func (p *play) checkDrains(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 	lead := p.lead(mc.Name)
 	if p.brokers.patience == 0 || job == nil || lead == nil || resources.Suspended(job) || resources.LeadCompleted(job) || !resources.CreatedByController(job) ||
@@ -157,7 +156,7 @@ func (p *play) checkDrains(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 	}
 }
 
-// TestRandomDrains plays what has to do with changes of size to a cluster that runs.
+// TestRandomDrains runs random sequences of operations that affect changes of size.
 func TestRandomDrains(t *testing.T) {
 	random := rand.New(rand.NewPCG(*syncSeed, 3))
 	for i := range *randomSyncs / 5 {

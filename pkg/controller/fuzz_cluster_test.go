@@ -17,7 +17,7 @@ import (
 	"minicluster.internal/operator/test/framework/sample"
 )
 
-// collectGarbage does one round of the garbage collector.
+// collectGarbage runs one round of the garbage collector.
 func (w *world) collectGarbage() {
 	alive := map[types.UID]bool{}
 	for _, objects := range w.objects {
@@ -42,7 +42,7 @@ func (w *world) collectGarbage() {
 	}
 }
 
-// terminate tells a pod to stop; the kubelet lets it go.
+// terminate requests the deletion of a pod; the kubelet completes it.
 func (w *world) terminate(pod string) {
 	edit(w, podObjects, pod, func(p *corev1.Pod) {
 		if p.DeletionTimestamp == nil {
@@ -51,7 +51,7 @@ func (w *world) terminate(pod string) {
 	})
 }
 
-// runPods is the kubelet: pods become ready, and those that are being stopped end.
+// runPods simulates the kubelet: pods become ready, and terminating pods end.
 func (w *world) runPods(stop bool) {
 	for _, o := range w.all(podObjects) {
 		pod := o.(*corev1.Pod)
@@ -64,7 +64,7 @@ func (w *world) runPods(stop bool) {
 	}
 }
 
-// runJobs is one round of the Job controller.
+// runJobs runs one round of the Job controller.
 func (w *world) runJobs() {
 	for _, o := range w.all(jobs) {
 		w.runJob(o.(*batchv1.Job))
@@ -156,7 +156,7 @@ func (w *world) makePod(job *batchv1.Job, index int32) {
 	})
 }
 
-// deleteJob deletes a Job; its pods end with it or are left without an owner.
+// deleteJob deletes a Job; its pods are deleted with it or become orphans.
 func (w *world) deleteJob(name string, orphan bool) {
 	job, ok := w.objects[jobs][name].(*batchv1.Job)
 	if !ok {
@@ -165,14 +165,14 @@ func (w *world) deleteJob(name string, orphan bool) {
 	pods := w.podsOf(job)
 	w.remove(jobs, name)
 	if !orphan {
-		return // the garbage collector sees to the pods
+		return // the garbage collector deletes the pods
 	}
 	for _, pod := range pods {
 		edit(w, podObjects, pod.Name, func(p *corev1.Pod) { p.OwnerReferences = nil })
 	}
 }
 
-// endPod ends the pod of index 0, when it runs, with success.
+// endPod makes the pod of index 0 succeed, if it runs.
 func (w *world) endPod(job string) {
 	for _, o := range w.all(podObjects) {
 		pod := o.(*corev1.Pod)
@@ -182,7 +182,7 @@ func (w *world) endPod(job string) {
 	}
 }
 
-// makeIncumbent makes a Job as another operator did for a MiniCluster.
+// makeIncumbent creates a Job as another operator does for a MiniCluster.
 func (w *world) makeIncumbent(mc *v1alpha2.MiniCluster, size int32) {
 	_, _ = w.create(jobs, &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Name: mc.Name, Namespace: mc.Namespace, OwnerReferences: []metav1.OwnerReference{*resources.ControllerReference(mc)}},

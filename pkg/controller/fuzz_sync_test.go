@@ -34,12 +34,12 @@ import (
 )
 
 var (
-	randomSyncs = flag.Int("random-syncs", 500, "random sequences that TestRandomSyncs plays")
+	randomSyncs = flag.Int("random-syncs", 500, "random sequences that TestRandomSyncs runs")
 	syncSeed    = flag.Uint64("sync-seed", 1, "seed of TestRandomSyncs")
 )
 
-// FuzzSync plays a sequence of events, faults and time to the controller, and checks
-// its promises after each of them. Each byte is an operation or an argument of one.
+// FuzzSync applies a sequence of events, faults and steps of time to the controller, and checks the invariants after
+// each of them. Each byte is an operation or an argument of one.
 func FuzzSync(f *testing.F) {
 	f.Add([]byte{})
 	for seed := range uint64(20) {
@@ -52,7 +52,7 @@ func FuzzSync(f *testing.F) {
 	})
 }
 
-// TestRandomSyncs plays random sequences, always the same ones.
+// TestRandomSyncs runs random sequences, the same ones each time.
 func TestRandomSyncs(t *testing.T) {
 	random := rand.New(rand.NewPCG(*syncSeed, 1))
 	for i := range *randomSyncs {
@@ -75,13 +75,13 @@ func randomSequence(random *rand.Rand) []byte {
 
 const testNamespace = "ns"
 
-// play is a controller in a world.
+// play is a controller in a simulated world.
 type play struct {
 	*world
 	sequence []byte
 	// besideJobs: MiniClusters have sidecars, a services pod and volumes.
 	besideJobs bool
-	// brokers are those behind agents.
+	// brokers are the brokers behind the agents.
 	brokers *simBrokers
 
 	controller *Controller
@@ -96,17 +96,17 @@ type play struct {
 	configs map[types.UID]string
 	// clusters are the MiniClusters of Jobs, by the Jobs' UIDs.
 	clusters map[types.UID]types.UID
-	// ended are MiniClusters that have ended.
+	// ended are finished MiniClusters.
 	ended map[types.UID]bool
-	// disturbed tells that something happened in the middle of a sync.
+	// disturbed reports that something happened during a sync.
 	disturbed bool
-	// lost are MiniClusters without their Secret when the sync began.
+	// lost are MiniClusters without a Secret at the start of the sync.
 	lost map[string]bool
 }
 
 var testMetrics = metrics.NewMetrics(basemetrics.NewKubeRegistry())
 
-// variant is what the controller and its MiniClusters are like.
+// variant selects properties of the controller and its MiniClusters.
 type variant struct {
 	name           string
 	beside, agents bool
@@ -138,7 +138,7 @@ func startPlay(t *testing.T, sequence []byte, v variant) *play {
 	return p
 }
 
-// next takes a byte of the sequence.
+// next returns the next byte of the sequence.
 func (p *play) next() byte {
 	if len(p.sequence) == 0 {
 		return 0
@@ -148,7 +148,7 @@ func (p *play) next() byte {
 	return b
 }
 
-// start starts a controller that knows nothing but what it can list.
+// start starts a controller that knows only what it can list.
 func (p *play) start() {
 	if p.queue != nil {
 		p.queue.ShutDown()
@@ -183,8 +183,8 @@ func (p *play) start() {
 	}
 }
 
-// cachedResources are what informers show, and what committed sequences number. Pods
-// are seen with the Services.
+// cachedResources are the resources of the informers; committed sequences refer to them by number. Pods are delivered
+// together with Services.
 var cachedResources = []cachedResource{miniclusters, jobs, configmaps, services}
 
 func (p *play) see(r cachedResource, n int) {
@@ -259,8 +259,7 @@ func newMiniCluster(name string, how byte) *v1alpha2.MiniCluster {
 	return mc
 }
 
-// withBeside adds what is made beside a Job. All MiniClusters have a sidecar of the
-// same name.
+// withBeside adds the auxiliary objects. All MiniClusters have a sidecar of the same name.
 func withBeside(mc *v1alpha2.MiniCluster) {
 	mc.Spec.Containers[0].RunFlux = true
 	mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{Name: "nginx", Image: "nginx", Ports: []int32{80}})
@@ -274,8 +273,8 @@ type operation struct {
 	run  func(p *play, name string, arg byte)
 }
 
-// disturbances are what users and other controllers do. Their order, and that of
-// operations, is that of committed sequences.
+// disturbances are actions of users and other controllers. Committed sequences depend on their order, and on that of
+// operations.
 var disturbances = []operation{
 	{"the user sets the size", func(p *play, name string, arg byte) {
 		edit(p.world, miniclusters, name, func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = new(int32(arg % 12)) })
@@ -287,8 +286,8 @@ var disturbances = []operation{
 		edit(p.world, miniclusters, name, func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = int32(arg % 12) })
 	}},
 	{"the user edits other fields", (*play).editFields},
-	{"somebody deletes the Job", func(p *play, name string, arg byte) { p.deleteJob(name, arg%4 == 0) }},
-	{"somebody deletes another object", func(p *play, name string, arg byte) {
+	{"a user deletes the Job", func(p *play, name string, arg byte) { p.deleteJob(name, arg%4 == 0) }},
+	{"a user deletes another object", func(p *play, name string, arg byte) {
 		switch arg % 4 {
 		case 0:
 			p.remove(configmaps, name+"-config")
@@ -313,7 +312,7 @@ var disturbances = []operation{
 	}},
 	{"foreign objects appear", (*play).makeForeign},
 	{"foreign objects vanish", func(p *play, _ string, _ byte) { p.removeForeign() }},
-	{"somebody resizes the Job", func(p *play, name string, arg byte) {
+	{"another client resizes the Job", func(p *play, name string, arg byte) {
 		edit(p.world, jobs, name, func(job *batchv1.Job) {
 			n := int32(arg % 8)
 			job.Spec.Parallelism = &n
@@ -348,18 +347,18 @@ var operations = append(slices.Clone(disturbances), []operation{
 	{"pods start and stop", func(p *play, _ string, _ byte) { p.runPods(true) }},
 	{"time passes", func(p *play, _ string, arg byte) { p.clock.Step(time.Duration(arg) * 50 * time.Millisecond) }},
 	{"the controller works", func(p *play, _ string, arg byte) { p.work(1 + int(arg%4)) }},
-	{"all is seen and the controller works", func(p *play, _ string, arg byte) { p.seeAll(); p.work(1 + int(arg%4)) }},
+	{"informers see everything and the controller works", func(p *play, _ string, arg byte) { p.seeAll(); p.work(1 + int(arg%4)) }},
 	{"the controller is killed and starts again", func(p *play, _ string, _ byte) { p.start() }},
 	{"the user deletes the MiniCluster", func(p *play, name string, _ byte) { p.requestDeletion(miniclusters, name) }},
-	{"the user makes the MiniCluster", (*play).makeMiniCluster},
-	{"somebody takes labels away", func(p *play, name string, arg byte) {
+	{"the user creates the MiniCluster", (*play).makeMiniCluster},
+	{"a user removes labels", func(p *play, name string, arg byte) {
 		if mc := p.cluster(name); mc == nil || mc.Status.MaximumSize == 0 {
-			return // nothing tells yet of the life of an object that can't be seen
+			return // no event reports an object without the label
 		}
 		r, object := []cachedResource{jobs, configmaps, services}[arg%3], []string{name, name + "-config", name}[arg%3]
 		edit(p.world, r, object, func(o apiObject) { o.SetLabels(nil) })
 	}},
-	{"another operator's MiniCluster comes", func(p *play, name string, arg byte) {
+	{"another operator's MiniCluster appears", func(p *play, name string, arg byte) {
 		if p.cluster(name) != nil || p.objects[jobs][name] != nil {
 			return
 		}
@@ -368,10 +367,10 @@ var operations = append(slices.Clone(disturbances), []operation{
 		_, _ = p.create(miniclusters, mc)
 		p.makeIncumbent(p.cluster(name), p.cluster(name).RequestedSize())
 	}},
-	{"in the middle of a sync", (*play).interfere},
+	{"during a sync", (*play).interfere},
 }...)
 
-// interfere lets something happen before one of the next requests.
+// interfere makes something happen before one of the next requests.
 func (p *play) interfere(_ string, arg byte) {
 	do, name, inner := disturbances[int(p.next())%len(disturbances)], p.name(), p.next()
 	p.before[p.calls+1+int(arg%6)] = func() {
@@ -414,8 +413,8 @@ func (p *play) editFields(name string, arg byte) {
 	})
 }
 
-// makeForeign makes an object that holds a name of a MiniCluster, with or without
-// a label that makes the informers show it.
+// makeForeign creates an object with a name that a MiniCluster needs, with or without the label that the informers
+// select by.
 func (p *play) makeForeign(name string, arg byte) {
 	m := metav1.ObjectMeta{Namespace: testNamespace, Name: name}
 	if arg&16 != 0 {
@@ -460,7 +459,7 @@ func (p *play) plant(r cachedResource, obj apiObject) {
 }
 
 func (p *play) removeForeign() {
-	for _, r := range slices.Sorted(maps.Keys(p.objects)) { // the same each time
+	for _, r := range slices.Sorted(maps.Keys(p.objects)) { // deterministic
 		for _, o := range p.all(r) {
 			if p.foreign[o.GetUID()] {
 				p.remove(r, o.GetName())
@@ -489,7 +488,7 @@ func (p *play) fail(_ string, arg byte) {
 // reviewWrite checks a write of the controller.
 func (p *play) reviewWrite(verb string, r cachedResource, before, after apiObject) {
 	if before != nil && p.foreign[before.GetUID()] {
-		p.violated("%s of %s %s, which is not ours", verb, r, before.GetName())
+		p.violated("%s of %s %s, which belongs to something else", verb, r, before.GetName())
 	}
 	switch after := after.(type) {
 	case *batchv1.Job:
@@ -501,7 +500,7 @@ func (p *play) reviewWrite(verb string, r cachedResource, before, after apiObjec
 	case *v1alpha2.MiniCluster:
 		done := after.Status.Finished()
 		if p.ended[after.UID] && !done {
-			p.violated("%s has ended and does not say so any more", after.Name)
+			p.violated("%s has ended and its status no longer says so", after.Name)
 		}
 		if done {
 			p.ended[after.UID] = true
@@ -529,7 +528,7 @@ func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
 	}
 	mc := p.cluster(owner.Name)
 	if mc == nil || mc.UID != owner.UID {
-		return // deleted meanwhile: the garbage collector sees to it
+		return // deleted meanwhile: left to the garbage collector
 	}
 	p.clusters[job.UID] = mc.UID
 	if conf, ok := p.objects[configmaps][resources.ConfigMapName(mc)].(*corev1.ConfigMap); ok {
@@ -540,13 +539,13 @@ func (p *play) reviewJob(verb string, before apiObject, job *batchv1.Job) {
 	case secret != nil:
 		p.certificates[job.UID] = secret.GetUID()
 	case !p.disturbed && p.lost[mc.Name]:
-		p.violated("Job %s is made without a certificate", job.Name)
+		p.violated("Job %s is created without a certificate", job.Name)
 	}
 	for _, o := range p.all(podObjects) {
 		pod := o.(*corev1.Pod)
 		of := types.UID(pod.Labels[batchv1.ControllerUidLabel])
 		if of != job.UID && p.clusters[of] == mc.UID && pod.Status.Phase != corev1.PodSucceeded {
-			p.violated("Job %s is made while pod %s of a former Job exists", job.Name, pod.Name)
+			p.violated("Job %s is created while pod %s of a previous Job exists", job.Name, pod.Name)
 		}
 	}
 }
@@ -555,12 +554,12 @@ func (p *play) reviewSecret(secret *corev1.Secret) {
 	owner := metav1.GetControllerOf(secret)
 	for _, o := range p.all(jobs) {
 		if ref := metav1.GetControllerOf(o); ref != nil && ref.UID == owner.UID {
-			p.violated("Secret %s is made while Job %s exists", secret.Name, o.GetName())
+			p.violated("Secret %s is created while Job %s exists", secret.Name, o.GetName())
 		}
 	}
 }
 
-// reviewConfig checks that brokers are never given another configuration.
+// reviewConfig checks that the configuration of running brokers never changes.
 func (p *play) reviewConfig(verb string, conf *corev1.ConfigMap) {
 	owner := metav1.GetControllerOf(conf)
 	job, ok := p.objects[jobs][owner.Name].(*batchv1.Job)
@@ -568,11 +567,11 @@ func (p *play) reviewConfig(verb string, conf *corev1.ConfigMap) {
 		return
 	}
 	if first, ok := p.configs[job.UID]; ok && first != conf.Data[resources.KeyBrokerConfig] {
-		p.violated("%s of ConfigMap %s, which is another than that of the Job", verb, conf.Name)
+		p.violated("%s of ConfigMap %s, which differs from that of the Job", verb, conf.Name)
 	}
 }
 
-// checkObjects checks what must hold at any time.
+// checkObjects checks the invariants that hold at any time.
 func (p *play) checkObjects() {
 	perOwner := map[types.UID]int{}
 	for _, o := range p.all(secrets) {
@@ -612,10 +611,10 @@ func (p *play) checkObjects() {
 	}
 }
 
-// settle ends all faults and lets time pass until nothing moves any more, and checks
-// that all is as the MiniClusters want it.
+// settle ends all faults, advances the time until nothing changes any more, and checks that the state matches the
+// specs.
 func (p *play) settle() {
-	p.logf("from now on nothing fails")
+	p.logf("no faults from here")
 	p.brokers.calm = true
 	p.faults, p.before = nil, map[int]func(){}
 	p.removeForeign()
@@ -629,7 +628,7 @@ func (p *play) settle() {
 		p.runJobs()
 		p.runPods(true)
 		for _, o := range p.all(podObjects) {
-			if len(o.GetOwnerReferences()) == 0 { // somebody has to delete orphans
+			if len(o.GetOwnerReferences()) == 0 { // a user has to delete orphans
 				p.remove(podObjects, o.GetName())
 			}
 		}
@@ -686,7 +685,7 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	if n := mc.RequestedSize(); n > maximum || n < mc.LowerBound(maximum) {
 		p.violated("%s has settled at spec.size %d of %d to %d", mc.Name, n, mc.LowerBound(maximum), maximum)
 	}
-	// A denied size, a lost certificate and a Job resized by others are reported.
+	// The status reports a rejected size, a lost certificate, and a Job that another client resized.
 	limited := meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionScalingLimited)
 	if !limited && (resources.Parallelism(job) != mc.RequestedSize() || resources.Completions(job) != mc.RequestedSize()) && !resources.LeadCompleted(job) {
 		p.violated("%s has settled: spec.size is %d and the Job's parallelism %d, completions %d", mc.Name, mc.RequestedSize(), resources.Parallelism(job), resources.Completions(job))
@@ -715,22 +714,22 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 	}
 }
 
-// conflictsWithNeighbour reports whether an error says that another MiniCluster has the
-// Service of a sidecar of the same name.
+// conflictsWithNeighbour reports whether an error says that another MiniCluster owns the Service of a sidecar of the
+// same name.
 func (p *play) conflictsWithNeighbour(mc *v1alpha2.MiniCluster, err error) bool {
 	v := classify(err)
 	return v.auxiliary && v.outcome == outcomeNameConflict && strings.Contains(v.message, `"nginx"`) &&
 		!metav1.IsControlledBy(p.objects[services]["nginx"], mc)
 }
 
-// inline runs in the foreground what a controller runs in the background.
+// inline runs the controller's background functions in the foreground.
 type inline struct{}
 
 func (inline) Go(f func(context.Context)) { f(context.Background()) }
 
 func (inline) Run(context.Context) {}
 
-// checkBeside checks what lives beside the Job of a MiniCluster that runs.
+// checkBeside checks the auxiliary objects of a running MiniCluster.
 func (p *play) checkBeside(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 	if len(resources.SidecarsOf(mc, job)) > 0 && p.objects[services]["nginx"] == nil {
 		p.violated("%s has settled without the Service of its sidecar", mc.Name)
@@ -746,7 +745,7 @@ func (p *play) checkBeside(mc *v1alpha2.MiniCluster, job *batchv1.Job) {
 	}
 }
 
-// checkVolumes checks that PersistentVolumes go with their MiniClusters.
+// checkVolumes checks that PersistentVolumes are deleted with their MiniClusters.
 func (p *play) checkVolumes() {
 	for _, pv := range p.all(persistentVolumes) {
 		_, keep := pv.GetAnnotations()[v1alpha2.AnnotationKeepVolume]
@@ -757,7 +756,7 @@ func (p *play) checkVolumes() {
 	}
 }
 
-// recorder checks that events report what has been written.
+// recorder checks that events report only what has been written.
 type recorder struct{ p *play }
 
 func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note string, args ...any) {
@@ -786,7 +785,7 @@ func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note s
 	}
 }
 
-// simQueue is a queue without goroutines, for a clock that stands still.
+// simQueue is a queue without goroutines, for a fake clock.
 type simQueue struct {
 	clock    *testclock.FakeClock
 	ready    []cache.ObjectName
@@ -831,7 +830,7 @@ func (q *simQueue) ShutDownWithDrain() { q.shut = true }
 
 func (q *simQueue) ShuttingDown() bool { return q.shut }
 
-// due is the number of keys whose time has come.
+// due returns the number of keys that are due.
 func (q *simQueue) due() int {
 	var keys []cache.ObjectName
 	for key, at := range q.later {
@@ -847,7 +846,7 @@ func (q *simQueue) due() int {
 	return len(q.ready)
 }
 
-// wait lets time pass until a key is due.
+// wait advances the time until a key is due.
 func (q *simQueue) wait() {
 	var first time.Time
 	for _, at := range q.later {

@@ -31,7 +31,7 @@ import (
 	fluxfake "minicluster.internal/operator/pkg/generated/clientset/versioned/fake"
 )
 
-// podObjects are all pods; the controller caches only those of spec.services.
+// podObjects are all pods; the controller only caches those of spec.services.
 const podObjects = pods
 
 // object is any object of the API.
@@ -40,15 +40,14 @@ type apiObject interface {
 	metav1.Object
 }
 
-// world is a small API server: optimistic concurrency, generations, the status
-// subresource, preconditions, and watches that are delivered when a test says so.
-// It fails requests, before or after it has done them, as told.
+// world is a small API server: optimistic concurrency, generations, the status subresource, preconditions, and
+// watches that deliver events on demand. It can fail requests, before or after it has executed them.
 type world struct {
 	testing.TB
 	version int64
 	uids    int
 	objects map[cachedResource]map[string]apiObject
-	// pending are the watch events that informers have not seen yet.
+	// pending are the watch events that are not delivered yet.
 	pending map[cachedResource][]watchEvent
 	// foreign are objects that the controller must not touch.
 	foreign map[types.UID]bool
@@ -56,15 +55,15 @@ type world struct {
 	kube *kubefake.Clientset
 	flux *fluxfake.Clientset
 
-	// faults are what happens to the next requests.
+	// faults apply to the next requests.
 	faults []fault
-	// before runs ahead of the request of its number, once.
+	// before runs once, before the request with its number.
 	before map[int]func()
 	calls  int
 	writes int
-	// reviews look at each write of the controller that the server accepts.
+	// reviews check each write of the controller that the server accepts.
 	reviews []func(verb string, resource cachedResource, before, after apiObject)
-	// trace tells what happened, for the message of a failure.
+	// trace records what happened, for the message of a failure.
 	trace []string
 }
 
@@ -95,7 +94,7 @@ func (w *world) logf(format string, args ...any) {
 	w.trace = append(w.trace, fmt.Sprintf(format, args...))
 }
 
-// violated ends the test: a rule does not hold.
+// violated fails the test because of a violated rule.
 func (w *world) violated(format string, args ...any) {
 	w.Helper()
 	w.Fatalf("%s\n\nwhat happened:\n  %s", fmt.Sprintf(format, args...), strings.Join(w.trace, "\n  "))
@@ -175,7 +174,7 @@ func (w *world) serve(action clienttesting.Action) (runtime.Object, error) {
 		}
 		return list, nil
 	}
-	w.violated("a request that nobody expects: %#v", action)
+	w.violated("an unexpected request: %#v", action)
 	return nil, nil
 }
 
@@ -193,7 +192,7 @@ func selects(s labels.Selector, o apiObject) bool {
 	return s == nil || s.Matches(labels.Set(o.GetLabels()))
 }
 
-// review counts a write, and shows it to the reviewers when it was accepted.
+// review counts a write and calls the reviewers if it was accepted.
 func (w *world) review(verb string, r cachedResource, before apiObject, write func() (apiObject, error)) (runtime.Object, error) {
 	w.writes++
 	if before != nil {
@@ -227,7 +226,7 @@ func (w *world) get(r cachedResource, name string) (apiObject, error) {
 	return obj.DeepCopyObject().(apiObject), nil
 }
 
-// all lists the objects of a resource in the order of their names.
+// all returns the objects of a resource in the order of their names.
 func (w *world) all(r cachedResource) []apiObject {
 	var out []apiObject
 	for _, name := range slices.Sorted(maps.Keys(w.objects[r])) {
@@ -242,7 +241,7 @@ func (w *world) create(r cachedResource, obj apiObject) (apiObject, error) {
 		return nil, apierrors.NewAlreadyExists(gr(r), obj.GetName())
 	}
 	w.uids++
-	// The first eight characters, which are part of a name, differ.
+	// The first eight characters, which become a part of names, differ.
 	obj.SetUID(types.UID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", w.uids)))
 	switch o := obj.(type) {
 	case *v1alpha2.MiniCluster:
@@ -255,8 +254,7 @@ func (w *world) create(r cachedResource, obj apiObject) (apiObject, error) {
 	return obj, nil
 }
 
-// store keeps an object in a new version and tells the watches. Without an object
-// the old one is gone.
+// store stores an object with a new version and notifies the watches. A nil object deletes the old one.
 func (w *world) store(r cachedResource, old, obj apiObject) {
 	w.version++
 	if obj != nil {
@@ -271,7 +269,7 @@ func (w *world) store(r cachedResource, old, obj apiObject) {
 	}
 }
 
-// watched is a copy of an object that the informers select, nil of another.
+// watched returns a copy of an object if the informers select it, otherwise nil.
 func (w *world) watched(r cachedResource, obj apiObject) apiObject {
 	if obj == nil || r != miniclusters && obj.GetLabels()[v1alpha2.LabelManagedBy] != v1alpha2.ManagedBy {
 		return nil
@@ -285,8 +283,7 @@ func (w *world) remove(r cachedResource, name string) {
 	}
 }
 
-// requestDeletion deletes an object, as far as it may go: pods that run have to end
-// first, and finalizers to be removed.
+// requestDeletion deletes an object, or marks it as terminating if its pod runs or it has finalizers.
 func (w *world) requestDeletion(r cachedResource, name string) {
 	obj := w.objects[r][name]
 	if obj == nil {
@@ -305,7 +302,7 @@ func (w *world) requestDeletion(r cachedResource, name string) {
 	})
 }
 
-// edit changes an object as its user or another controller does.
+// edit changes an object as a user or another controller does.
 func edit[T apiObject](w *world, r cachedResource, name string, change func(T)) {
 	old := w.objects[r][name]
 	if old == nil {
@@ -316,7 +313,7 @@ func edit[T apiObject](w *world, r cachedResource, name string, change func(T)) 
 	w.replace(r, old, obj)
 }
 
-// replace stores a new state of an object, unless it is the old one.
+// replace stores a new state of an object, unless nothing changed.
 func (w *world) replace(r cachedResource, old, obj apiObject) {
 	if equality.Semantic.DeepEqual(old, obj) {
 		return
@@ -403,7 +400,7 @@ func emptyOf(o apiObject) apiObject {
 	}
 }
 
-// forbiddenChange is what Kubernetes does not let anybody change in a Job.
+// forbiddenChange returns an error for changes of a Job that Kubernetes rejects.
 func forbiddenChange(old, obj apiObject) string {
 	was, ok := old.(*batchv1.Job)
 	if !ok {
@@ -419,7 +416,7 @@ func forbiddenChange(old, obj apiObject) string {
 	return ""
 }
 
-// mergePatch is RFC 7386.
+// mergePatch implements RFC 7386.
 func mergePatch(text, patch []byte) ([]byte, error) {
 	var target, changes any
 	if err := json.Unmarshal(text, &target); err != nil {
@@ -450,7 +447,7 @@ func merged(target, changes any) any {
 	return out
 }
 
-// deliver lets an informer see its next events, at most n.
+// deliver delivers at most n events to an informer.
 func (w *world) deliver(r cachedResource, n int, store cache.Store, handler cache.ResourceEventHandler) {
 	events := w.pending[r]
 	n = min(n, len(events))
@@ -476,8 +473,7 @@ func (w *world) deliver(r cachedResource, n int, store cache.Store, handler cach
 	}
 }
 
-// relist fills an informer with what there is, as one that starts or one that
-// lost its watch does.
+// relist replaces the content of an informer with a list, as after a start or a broken watch.
 func (w *world) relist(r cachedResource, store cache.Store, handler cache.ResourceEventHandler) {
 	w.pending[r] = nil
 	before := map[string]apiObject{}

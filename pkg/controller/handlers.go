@@ -16,8 +16,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// miniClusterHandler wakes a MiniCluster when it changes in anything but its
-// status, which only the controller writes.
+// miniClusterHandler enqueues a MiniCluster when anything but its status changes, which only the controller writes.
 func (c *Controller) miniClusterHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) { c.wake(obj) },
@@ -30,7 +29,7 @@ func (c *Controller) miniClusterHandler() cache.ResourceEventHandler {
 	}
 }
 
-// dependentHandler wakes the MiniClusters that own an object.
+// dependentHandler enqueues the MiniClusters that own an object.
 func (c *Controller) dependentHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) { c.wakeOwners(obj, 0) },
@@ -41,13 +40,13 @@ func (c *Controller) dependentHandler() cache.ResourceEventHandler {
 			if came, went, only := onlyOwnersDiffer(before, after); only {
 				before, after = went, came
 			}
-			// Owners that were taken away have to put themselves back.
+			// Removed owners have to restore their reference.
 			c.wakeOwners(before, 0)
 			c.wakeOwners(after, 0)
 		},
 		DeleteFunc: func(obj any) {
-			// Most go with their owner, whose end another watch tells, in no order. Looking a moment
-			// later spares the question whether the owner is still there.
+			// Most objects are deleted because their owner is, which another watch reports, in any order. A short delay avoids
+			// a request that checks whether the owner still exists.
 			c.wakeOwners(obj, staleRetry)
 			c.wakeHeld(obj)
 		},
@@ -60,7 +59,7 @@ func (c *Controller) wake(obj any) {
 	}
 }
 
-// wakeOwners wakes the MiniClusters that own an object, after a while.
+// wakeOwners enqueues the MiniClusters that own an object, after a delay.
 func (c *Controller) wakeOwners(obj any, after time.Duration) {
 	o := object(obj)
 	if o == nil {
@@ -73,8 +72,7 @@ func (c *Controller) wakeOwners(obj any, after time.Duration) {
 	}
 }
 
-// wakeHeld wakes the MiniClusters that wait for a name to become free, when that of an
-// object has.
+// wakeHeld enqueues the MiniClusters that wait for the name of an object, which is free now.
 func (c *Controller) wakeHeld(obj any) {
 	o := object(obj)
 	if o == nil {
@@ -82,7 +80,7 @@ func (c *Controller) wakeHeld(obj any) {
 	}
 	mcs, err := c.cached(o.GetNamespace()).miniclusters.MiniClusters(o.GetNamespace()).List(labels.Everything())
 	if err != nil {
-		return // a cache doesn't fail; whoever waits is tried again anyway
+		return // a cache does not fail, and a conflict is retried anyway
 	}
 	for _, mc := range mcs {
 		progressing := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
@@ -92,9 +90,9 @@ func (c *Controller) wakeHeld(obj any) {
 	}
 }
 
-// onlyOwnersDiffer reports whether nothing has happened to a Service but that MiniClusters came to share it, or went:
-// copies of it have these owners only. The others need not look, for where a thousand share a Service, each that is
-// made would have a thousand look. (Of a ConfigMap, an owner that went tells the other one something.)
+// onlyOwnersDiffer reports whether an update of a Service only adds or removes MiniClusters as owners. Other owners
+// need no sync: if a thousand MiniClusters share a Service, each new one would otherwise cause a thousand syncs. (For
+// a ConfigMap, the removal of one owner is relevant to the other.)
 func onlyOwnersDiffer(before, after any) (came, went *corev1.Service, only bool) {
 	b, isService := before.(*corev1.Service)
 	a, isStill := after.(*corev1.Service)
@@ -110,7 +108,7 @@ func onlyOwnersDiffer(before, after any) (came, went *corev1.Service, only bool)
 	return &is, &was, true
 }
 
-// ownersWithout are the owners of an object that another does not have.
+// ownersWithout returns the owners of an object that another object does not have.
 func ownersWithout(o, other metav1.Object) []metav1.OwnerReference {
 	theirs := sets.New[types.UID]()
 	for _, owner := range other.GetOwnerReferences() {
@@ -119,8 +117,7 @@ func ownersWithout(o, other metav1.Object) []metav1.OwnerReference {
 	return slices.DeleteFunc(slices.Clone(o.GetOwnerReferences()), func(owner metav1.OwnerReference) bool { return theirs.Has(owner.UID) })
 }
 
-// object returns the metadata of an object of an event, also of one whose deletion
-// was missed.
+// object returns the metadata of the object of an event, also if its deletion was missed.
 func object(obj any) metav1.Object {
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = gone.Obj
@@ -129,7 +126,7 @@ func object(obj any) metav1.Object {
 	return o
 }
 
-// changed reports whether an update is more than a change of the status.
+// changed reports whether an update changes anything but the status.
 func changed(before, after any) bool {
 	b, a := object(before), object(after)
 	if b == nil || a == nil {
@@ -138,7 +135,7 @@ func changed(before, after any) bool {
 	return b.GetGeneration() != a.GetGeneration() ||
 		b.GetUID() != a.GetUID() ||
 		b.GetDeletionTimestamp().IsZero() != a.GetDeletionTimestamp().IsZero() ||
-		annotationDiffers(b, a, v1alpha2.AnnotationDeniedSize) ||
+		annotationDiffers(b, a, v1alpha2.AnnotationRejectedSize) ||
 		annotationDiffers(b, a, v1alpha2.AnnotationCapacityReserve)
 }
 
@@ -148,8 +145,8 @@ func annotationDiffers(b, a metav1.Object, key string) bool {
 	return was != is || before != after
 }
 
-// sameVersion reports whether an update is none: a resync. Objects without a
-// resource version (of a fake API server) always differ.
+// sameVersion reports whether an update is a resync, which changes nothing. Objects without a resource version (of a
+// fake API server) always differ.
 func sameVersion(before, after any) bool {
 	b, a := object(before), object(after)
 	return b != nil && a != nil && a.GetResourceVersion() != "" && b.GetResourceVersion() == a.GetResourceVersion()

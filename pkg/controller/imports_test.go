@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestImports holds the direction of imports below pkg/controller: app, then the loop, then
-// status, drain, diagnosis and metrics, then resources, then messages. Only the loop and
-// app may import client-go. The linter has the same rules; this test runs without it.
+// TestImports checks the direction of imports below pkg/controller: app, then the loop, then status, drain, diagnosis
+// and metrics, then resources, then messages. Only the loop and app may import client-go. The linter has the same
+// rules; this test runs without it.
 func TestImports(t *testing.T) {
 	const own = "minicluster.internal/operator/pkg/controller"
 	layers := map[string]int{"app": 0, ".": 1, "drain/agents": 2, "status": 3, "drain": 3, "diagnosis": 3, "metrics": 3, "resources": 4, "messages": 5}
@@ -24,7 +24,7 @@ func TestImports(t *testing.T) {
 		}
 		pkg, err := build.ImportDir(dir, 0)
 		if err != nil {
-			return nil //nolint:nilerr // a directory of packages only
+			return nil //nolint:nilerr // contains packages only
 		}
 		layer, known := layers[dir]
 		require.True(t, known, "package %s has no layer", dir)

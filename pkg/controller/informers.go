@@ -20,14 +20,14 @@ import (
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 )
 
-// caches are what the informers of a namespace, or of all, have seen.
+// caches are the listers of the informers of one namespace, or of all.
 type caches struct {
 	miniclusters listers.MiniClusterLister
 	jobs         batchlisters.JobLister
 	configmaps   corelisters.ConfigMapLister
 	services     corelisters.ServiceLister
 	pods         corelisters.PodLister
-	// namespaces is nil where the controller works in some namespaces only.
+	// namespaces is nil if the controller works in some namespaces only.
 	namespaces corelisters.NamespaceLister
 
 	stores map[cachedResource]versionedStore
@@ -80,8 +80,8 @@ func (c *Controller) watch(i Informers) error {
 	return nil
 }
 
-// cached is what is cached of a namespace. Nobody asks for one that is not watched:
-// whatever is asked for began with an event.
+// cached returns the caches of a namespace. They exist for every namespace in use, since every key comes from an
+// event.
 func (c *Controller) cached(namespace string) *caches {
 	if all := c.caches[metav1.NamespaceAll]; all != nil {
 		return all
@@ -91,19 +91,18 @@ func (c *Controller) cached(namespace string) *caches {
 
 // Informers cache the objects of one namespace, or of all of them.
 type Informers struct {
-	// Namespace is the only one they see; all where empty.
+	// Namespace is the only namespace that they watch; all if empty.
 	Namespace string
-	// Kube sees Jobs, ConfigMaps, Services and the pods of spec.services: only what
-	// this controller made.
+	// Kube watches the Jobs, ConfigMaps, Services and the pods of spec.services of this controller.
 	Kube informers.SharedInformerFactory
-	// Flux sees MiniClusters.
+	// Flux watches MiniClusters.
 	Flux fluxinformers.SharedInformerFactory
-	// Namespaces watches namespaces; nil where Namespace is set.
+	// Namespaces watches namespaces; nil if Namespace is set.
 	Namespaces informers.SharedInformerFactory
 }
 
-// NewInformers makes informers of each of some namespaces, which need no right
-// elsewhere; of all namespaces together where none is given.
+// NewInformers returns informers for each of the given namespaces, which need no rights elsewhere, or for all
+// namespaces together if none is given.
 func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespaces ...string) []Informers {
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
@@ -147,8 +146,8 @@ func (i Informers) Shutdown() {
 	}
 }
 
-// strip drops managedFields, which the controller does not read and which often outweigh the
-// rest of an object.
+// strip removes managedFields, which the controller does not read and which are often larger than the rest of an
+// object.
 func strip(obj any) (any, error) {
 	if o, err := meta.Accessor(obj); err == nil {
 		o.SetManagedFields(nil)
@@ -156,8 +155,7 @@ func strip(obj any) (any, error) {
 	return obj, nil
 }
 
-// deletionOnly keeps of a namespace only what the controller reads: whether it is being
-// deleted.
+// deletionOnly reduces a namespace to the field that the controller reads: whether it is being deleted.
 func deletionOnly(obj any) (any, error) {
 	namespace, ok := obj.(*corev1.Namespace)
 	if !ok {
@@ -173,7 +171,7 @@ func deletionOnly(obj any) (any, error) {
 func MiniClusters(informers []Informers) []*v1alpha2.MiniCluster {
 	var found []*v1alpha2.MiniCluster
 	for _, i := range informers {
-		// Reading a cache does not fail.
+		// Listing from a cache does not fail.
 		mcs, _ := i.Flux.FluxFramework().V1alpha2().MiniClusters().Lister().List(labels.Everything())
 		found = append(found, mcs...)
 	}

@@ -17,21 +17,21 @@ import (
 	"minicluster.internal/operator/pkg/controller/status"
 )
 
-// outcome is how a sync ended. The outcomes are in the order of their precedence: of the
-// errors that are joined in one, the first outcome counts.
+// outcome is how a sync ended. The outcomes are in the order of their precedence: of joined errors, the first outcome
+// in this order applies.
 type outcome int
 
 const (
-	// outcomeDone: all steps ran, and nothing is due.
+	// outcomeDone: all steps are done, and nothing is due.
 	outcomeDone outcome = iota
-	// outcomeDelayed: all steps ran, and another sync is due after a time.
+	// outcomeDelayed: all steps are done, and another sync is due after a time.
 	outcomeDelayed
-	// outcomeStale: a cache does not contain a known change yet. It is no failure.
+	// outcomeStale: a cache does not contain a known change yet. This is not a failure.
 	outcomeStale
-	// outcomeNameConflict: an object of somebody else has a name that is needed. It may be
-	// that of a MiniCluster that was deleted and is being recreated.
+	// outcomeNameConflict: another object has a name that the MiniCluster needs. It may belong to a deleted MiniCluster
+	// of the same name.
 	outcomeNameConflict
-	// outcomeWaiting: something has to end first, without an event when it does.
+	// outcomeWaiting: something has to end first, and no event reports its end.
 	outcomeWaiting
 	// outcomeEnded: the namespace is being deleted, and nothing can be created in it.
 	outcomeEnded
@@ -56,21 +56,21 @@ const (
 	retryWaiting
 )
 
-// outcomeRow is everything that follows from an outcome.
+// outcomeRow is the consequences of an outcome.
 type outcomeRow struct {
 	// result is the label of the metric.
 	result metrics.SyncResult
 	// retry is when the next sync is due.
 	retry retryPolicy
-	// keepFailures: the number of earlier failures still counts.
+	// keepFailures: the number of earlier failures is kept.
 	keepFailures bool
-	// report is what the status says.
+	// report is the outcome in the status.
 	report status.OutcomeKind
-	// skipStatus: the status is not written, since the sync knows too little.
+	// skipStatus: the status is not written, since the sync does not have enough information.
 	skipStatus bool
 }
 
-// row is the table of outcomes.
+// row returns the row of an outcome in the table of outcomes.
 func (o outcome) row() outcomeRow {
 	return map[outcome]outcomeRow{
 		outcomeDone:         {result: metrics.SyncDone, retry: retryAfterWrite, report: status.Done},
@@ -85,17 +85,17 @@ func (o outcome) row() outcomeRow {
 	}[o]
 }
 
-// syncError ends a step with an outcome that is no failed request.
+// syncError ends a step with an outcome other than a failed request.
 type syncError struct {
 	outcome outcome
-	// reason is that of the condition Accepted, for rejected and terminal outcomes.
+	// reason is the reason of the condition Accepted, for rejected and terminal outcomes.
 	reason  string
 	message string
 }
 
 func (e *syncError) Error() string { return e.message }
 
-// invalid ends a sync that only an edit of the spec helps.
+// invalid ends a sync until the user edits the spec.
 func invalid(reason, message string) error {
 	return &syncError{outcome: outcomeTerminal, reason: reason, message: message}
 }
@@ -104,8 +104,8 @@ func invalid(reason, message string) error {
 // controller uses, only images are that new.
 const volumeWithoutType = "must specify a volume type"
 
-// invalidObject ends a sync whose object the API server rejects as invalid: for good, or
-// as long as an admission policy does.
+// invalidObject ends a sync whose object the API server rejects as invalid: permanently, or for as long as an
+// admission policy rejects it.
 func invalidObject(object string, err error) error {
 	e := &syncError{outcome: outcomeTerminal, reason: v1alpha2.ReasonInvalid, message: messages.ObjectInvalid(object, err)}
 	if strings.Contains(err.Error(), volumeWithoutType) {
@@ -117,8 +117,8 @@ func invalidObject(object string, err error) error {
 	return e
 }
 
-// nameConflict ends a sync because of an object of somebody else. holder describes that
-// object, advice is another remedy than to delete or rename it.
+// nameConflict ends a sync because of another object with the same name. holder describes that object, advice is a
+// remedy other than to delete or rename it.
 func nameConflict(kind, name, holder, advice string) error {
 	return &syncError{outcome: outcomeNameConflict, message: messages.NameConflict(kind, name, holder, advice)}
 }
@@ -126,28 +126,28 @@ func nameConflict(kind, name, holder, advice string) error {
 // waitFor ends a sync that has to wait.
 func waitFor(message string) error { return &syncError{outcome: outcomeWaiting, message: message} }
 
-// stale ends a sync whose cache of a resource is behind.
+// stale ends a sync because the cache of a resource is stale.
 func stale(r cachedResource) error {
 	return &syncError{outcome: outcomeStale, message: fmt.Sprintf("the cache of %s is not up to date", r)}
 }
 
-// auxiliaryError is about objects that the cluster works without.
+// auxiliaryError wraps an error about objects that the cluster works without.
 type auxiliaryError struct{ error }
 
 func (e *auxiliaryError) Unwrap() error { return e.error }
 
-// verdict is what an error means.
+// verdict is the classification of an error.
 type verdict struct {
 	outcome outcome
 	// reason and message are for the status.
 	reason, message string
-	// auxiliary: only objects are affected that the cluster works without.
+	// auxiliary: the error affects only objects that the cluster works without.
 	auxiliary bool
-	// failed: a request failed, whatever else happened.
+	// failed: a request failed, in addition to any other outcome.
 	failed bool
 }
 
-// classify decides what an error of a sync means. It is the only place that does.
+// classify classifies the error of a sync. Errors are classified nowhere else.
 func classify(err error) verdict {
 	if err == nil {
 		return verdict{outcome: outcomeDone}
@@ -160,16 +160,16 @@ func classify(err error) verdict {
 	return v
 }
 
-// add takes an error, and those that it wraps, into account.
+// add adds an error, and those that it wraps, to the verdict.
 func (v *verdict) add(err error) {
-	switch e := err.(type) { //nolint:errorlint // it walks the tree of errors itself
+	switch e := err.(type) { //nolint:errorlint // add walks the tree of errors itself
 	case *syncError:
 		v.prefer(e.outcome, e.reason, e.message)
 		return
 	case *auxiliaryError:
 		v.auxiliary = true
 	}
-	switch e := err.(type) { //nolint:errorlint // it walks the tree of errors itself
+	switch e := err.(type) { //nolint:errorlint // add walks the tree of errors itself
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
 			v.add(inner)
@@ -185,7 +185,7 @@ func (v *verdict) add(err error) {
 	}
 }
 
-// addRequest takes the error of a request into account.
+// addRequest adds the error of a request to the verdict.
 func (v *verdict) addRequest(err error) {
 	switch {
 	case apierrors.IsConflict(err):
@@ -204,7 +204,7 @@ func (v *verdict) prefer(o outcome, reason, message string) {
 	}
 }
 
-// report is the verdict as the status takes it.
+// report returns the verdict in the form of the status.
 func (v verdict) report() status.Outcome {
 	return status.Outcome{
 		Kind: v.outcome.row().report, Reason: v.reason, Message: v.message,
@@ -212,12 +212,11 @@ func (v verdict) report() status.Outcome {
 	}
 }
 
-// skipsStatus reports whether a sync knows too little to write the status.
+// skipsStatus reports whether a sync does not have enough information to write the status.
 func skipsStatus(err error) bool { return classify(err).outcome.row().skipStatus }
 
-// isPolicy reports whether the API server rejected an object as invalid because of an
-// admission policy, which may change, and not because of the schema of the object, whose
-// error names the fields that are wrong.
+// isPolicy reports whether the API server rejected an object as invalid because of an admission policy, which may
+// change, and not because of the schema of the object, whose error names the invalid fields.
 func isPolicy(err error) bool {
 	var apiStatus apierrors.APIStatus
 	if !apierrors.IsInvalid(err) || !errors.As(err, &apiStatus) {
@@ -234,10 +233,10 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// delay keeps the time until another sync is due.
+// delay is the time until another sync is due.
 type delay struct{ after time.Duration }
 
-// requeueAfter asks for another sync after a time. Of several times the shortest counts.
+// requeueAfter requests another sync after a time. The shortest of several times applies.
 func (d *delay) requeueAfter(after time.Duration) {
 	if after > 0 && (d.after == 0 || after < d.after) {
 		d.after = after

@@ -16,8 +16,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// policyError is what the API server answers when a ValidatingAdmissionPolicy of the
-// default reason refuses an object.
+// policyError is the answer of the API server when a ValidatingAdmissionPolicy with the default reason rejects an
+// object.
 func policyError() error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
@@ -49,7 +49,7 @@ func TestIsPolicy(t *testing.T) {
 	}
 }
 
-// TestClassify has an error of each kind, and errors that are joined.
+// TestClassify classifies an error of each kind, and joined errors.
 func TestClassify(t *testing.T) {
 	terminating := apierrors.NewForbidden(gr(jobs), "a", errors.New("the namespace is being terminated"))
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}

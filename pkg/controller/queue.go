@@ -12,34 +12,33 @@ import (
 
 // Bounds of the delays after which a sync is retried.
 const (
-	// retryBase and retryMax are for failed requests.
+	// retryBase and retryMax bound the delay after failed requests.
 	retryBase = 50 * time.Millisecond
 	retryMax  = time.Minute
-	// conflictBase is for name conflicts, up to retryMax.
+	// conflictBase is the first delay after a name conflict; retryMax is the longest.
 	conflictBase = time.Second
-	// waitBase and waitMax are for syncs that wait.
+	// waitBase and waitMax bound the delay of syncs that wait.
 	waitBase = 500 * time.Millisecond
 	waitMax  = 10 * time.Second
-	// staleRetry and staleMax are for stale caches, unless the missing event comes first.
-	// A watch may hang; what is uncertain is then read from the API server.
+	// staleRetry and staleMax bound the delay with a stale cache, unless the missing event arrives earlier. A watch may
+	// hang; the controller then reads the uncertain objects from the API server.
 	staleRetry = 100 * time.Millisecond
 	staleMax   = 2 * time.Second
 )
 
-// recheckAfterWrite is the time after which a sync that wrote something is followed by
-// another one, unless an event triggers that sooner. An object that was created and
-// deleted while a watch was broken was never in the cache, and its end is no event. The
-// sync takes no request.
+// recheckAfterWrite is the time after which a sync that wrote something is followed by another one, unless an event
+// triggers it earlier. An object that was created and deleted while a watch was broken was never in the cache, so no
+// event reports its deletion. The additional sync makes no request.
 const recheckAfterWrite = 10 * time.Second
 
-// recheckSecret is how often the Secret of a MiniCluster without certificate is read: no
-// event reports that somebody restored it.
+// recheckSecret is the interval between reads of the Secret of a MiniCluster without a certificate: no event reports
+// that it is restored.
 const recheckSecret = time.Minute
 
 // syncTimeout ends a sync whose requests hang.
 const syncTimeout = time.Minute
 
-// limiters are the delays of the outcomes that are no failures.
+// limiters are the rate limiters of the outcomes that are not failures.
 type limiters map[retryPolicy]workqueue.TypedRateLimiter[cache.ObjectName]
 
 func newLimiters() limiters {
@@ -50,7 +49,7 @@ func newLimiters() limiters {
 	}
 }
 
-// next is the delay of a policy, and resets the delays of the others.
+// next returns the delay of a policy, and resets the other limiters.
 func (l limiters) next(policy retryPolicy, key cache.ObjectName) time.Duration {
 	var after time.Duration
 	for p, limiter := range l {
@@ -92,8 +91,8 @@ func (c *Controller) processNext(ctx context.Context) bool {
 	return true
 }
 
-// requeue schedules the next sync of a MiniCluster: after a time that the sync asked for,
-// and after that of its outcome.
+// requeue schedules the next sync of a MiniCluster: after the time that the sync requested, and after that of its
+// outcome.
 func (c *Controller) requeue(key cache.ObjectName, o outcome, after time.Duration) {
 	row := o.row()
 	next := delay{after: after}

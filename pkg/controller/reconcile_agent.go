@@ -18,9 +18,9 @@ import (
 // a label.
 const minorIndexLabel = 28
 
-// pollAgent tells the agent of the lead broker a size, and returns its answer; nil while
-// there is none: then the MiniCluster is synced again when there is, or when it is time to
-// ask. The error is one of the API server.
+// pollAgent sends a size to the agent of the lead broker and returns its answer, nil if there is none yet. In that
+// case, the MiniCluster is synced again when the answer arrives or when the next request is due. The error is one of
+// the API server.
 func (c *Controller) pollAgent(ctx context.Context, s *syncState, size int32) (*drain.Answer, error) {
 	for {
 		answer, ask, after := c.agents.TakeResult(s.name(), s.mc.UID, size)
@@ -39,8 +39,8 @@ func (c *Controller) pollAgent(ctx context.Context, s *syncState, size int32) (*
 	}
 }
 
-// connectAgent finds out how to reach the agent, as far as that is unknown. It returns an
-// answer where there is no way.
+// connectAgent determines how to reach the agent, if it is not known yet. It returns an answer if the agent cannot be
+// reached.
 func (c *Controller) connectAgent(ctx context.Context, s *syncState, size int32) (*drain.Answer, error) {
 	connected, ip := c.agents.Connection(s.name(), s.mc.UID)
 	if !connected {
@@ -64,8 +64,7 @@ func (c *Controller) connectAgent(ctx context.Context, s *syncState, size int32)
 	return nil, nil
 }
 
-// makeAgentClient makes the client of the agent. The error is control.ErrNoCredentials
-// where that is impossible.
+// makeAgentClient creates the client of the agent. The error is control.ErrNoCredentials if no client is possible.
 func (c *Controller) makeAgentClient(ctx context.Context, s *syncState) error {
 	if resources.ControlPort(s.job) == 0 {
 		return fmt.Errorf("%w: the pods have no agent", control.ErrNoCredentials)

@@ -26,7 +26,7 @@ func (c *Controller) enforceBounds(ctx context.Context, s *syncState) error {
 	if err != nil {
 		return err
 	}
-	if err := c.writeSize(ctx, s, rejection.Granted, map[string]string{v1alpha2.AnnotationDeniedSize: text}); err != nil {
+	if err := c.writeSize(ctx, s, rejection.Granted, map[string]string{v1alpha2.AnnotationRejectedSize: text}); err != nil {
 		return err
 	}
 	c.metrics.Scaled(rejection.Reason)

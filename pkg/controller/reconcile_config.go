@@ -15,8 +15,8 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// config creates the certificate and the configuration of the brokers, once: running
-// brokers accept neither another certificate nor other hosts.
+// config creates the certificate and the configuration of the brokers once: running brokers cannot change their
+// certificate or their hosts.
 func (c *Controller) config(ctx context.Context, s *syncState) error {
 	if s.job != nil && !resources.CreatedByController(s.job) {
 		return nil
@@ -34,11 +34,10 @@ func (c *Controller) config(ctx context.Context, s *syncState) error {
 	return c.updateConfigMap(ctx, s, secret)
 }
 
-// certificate returns a reference to the Secret with the certificate, which it creates
-// before there is a Job. The reference on the ConfigMap stands for the Secret: the garbage
-// collector removes it with the Secret, so that no request is needed. A certificate that
-// is lost under a Job is not replaced: its brokers have the old one, and do not talk to
-// pods that have another.
+// certificate returns a reference to the Secret with the certificate, which it creates before the Job. The reference
+// on the ConfigMap stands for the Secret: the garbage collector removes it with the Secret, so that no request is
+// needed. A certificate that is lost while the Job exists is not replaced: the running brokers have the old one and
+// reject pods with another one.
 func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.OwnerReference, error) {
 	name := resources.SecretName(s.mc)
 	if s.job == nil {
@@ -66,8 +65,8 @@ func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.Own
 	return resources.SecretReference(secret), nil
 }
 
-// createSecret creates the Secret. Before there is a Job, a reference to it is no proof:
-// it may have been deleted a moment ago, and the new brokers would wait for it for ever.
+// createSecret creates the Secret. Before the Job exists, a reference to the Secret does not prove that it exists: if
+// it was just deleted, the new brokers would wait for it forever.
 func (c *Controller) createSecret(ctx context.Context, s *syncState) (*metav1.OwnerReference, error) {
 	wanted, err := resources.BuildSecret(s.mc, c.random, c.clock.Now())
 	if err != nil {
@@ -83,8 +82,8 @@ func (c *Controller) createSecret(ctx context.Context, s *syncState) (*metav1.Ow
 	return resources.SecretReference(secret), err
 }
 
-// findHistory looks for a Job and for pods that the caches and the status do not show,
-// once a Secret exists: everything else may have been deleted since.
+// findHistory looks for a Job and for pods that are missing in the caches and the status, once a Secret exists: all
+// other objects may have been deleted since.
 func (c *Controller) findHistory(ctx context.Context, s *syncState) error {
 	if s.job != nil || s.hasHistory {
 		return nil
@@ -94,7 +93,7 @@ func (c *Controller) findHistory(ctx context.Context, s *syncState) error {
 		return err
 	}
 	if s.job != nil {
-		return stale(jobs) // everything that was decided without it is decided again
+		return stale(jobs) // decisions made without it are made again
 	}
 	return c.waitForOldPods(ctx, s)
 }
@@ -121,18 +120,17 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 		s.configMap = configMap
 	}
 	if s.job == nil && apierrors.IsInvalid(err) {
-		return invalidObject(fmt.Sprintf("ConfigMap %q that the spec describes", wanted.Name), err) // it is too large, for example
+		return invalidObject(fmt.Sprintf("ConfigMap %q that the spec describes", wanted.Name), err) // for example because it is too large
 	}
 	return err
 }
 
-// sameConfig reports whether a ConfigMap that is created now is the one that the Job was
-// created with. A spec that nobody has edited is enough: another version of this
-// controller may write the same configuration in another form.
+// sameConfig reports whether a new ConfigMap would equal the one that the Job was created with. An unedited spec is
+// sufficient: another version of this controller may format the same configuration differently.
 func (c *Controller) sameConfig(s *syncState) bool {
 	now, err := resources.ConfigHash(s.mc, s.fixed, c.environment)
 	if err != nil {
-		return false // only an edit can have made the spec impossible
+		return false // only an edit can make the spec invalid
 	}
 	return len(s.observed.Edited) == 0 || now == s.job.Annotations[v1alpha2.AnnotationConfigHash]
 }

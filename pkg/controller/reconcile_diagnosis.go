@@ -15,9 +15,8 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// diagnose finds out what is wrong with a cluster that failed, or that has lacked ready
-// pods for some time. Only the status depends on it, so that a request that fails here does
-// not fail the sync. A healthy cluster costs no request.
+// diagnose determines why a cluster failed, or why it has lacked ready pods for some time. Only the status depends on
+// the result, so a request that fails here does not fail the sync. A healthy cluster causes no request.
 func (c *Controller) diagnose(ctx context.Context, s *syncState) {
 	end := resources.FailedCondition(s.job)
 	switch {
@@ -36,8 +35,7 @@ func (c *Controller) diagnose(ctx context.Context, s *syncState) {
 	}
 }
 
-// diagnosePods inspects the pods when it is time to, and keeps what it found until the
-// next time.
+// diagnosePods inspects the pods when an inspection is due, and keeps the result until the next one.
 func (c *Controller) diagnosePods(ctx context.Context, s *syncState) {
 	before := meta.FindStatusCondition(s.mc.Status.Conditions, v1alpha2.ConditionProgressing)
 	known := before != nil && diagnosis.Severity(before.Reason) > diagnosis.Severity(v1alpha2.ReasonNotReady)
@@ -57,7 +55,7 @@ func (c *Controller) diagnosePods(ctx context.Context, s *syncState) {
 	s.requeueAfter(wait)
 }
 
-// findProblem lists the pods, and reads more where they do not explain the problem.
+// findProblem lists the pods, and reads more objects if the pods do not explain the problem.
 func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.Problem, error) {
 	pods, err := c.podsOf(ctx, s)
 	if err != nil {
@@ -112,8 +110,8 @@ func (c *Controller) dryRunPod(ctx context.Context, s *syncState) error {
 	return err
 }
 
-// certificateProblem checks the user's own certificate. It returns nil when there is
-// none or when it is valid. Brokers report only that a certificate is invalid.
+// certificateProblem checks the user's own certificate. It returns nil if there is none or if it is valid. Brokers
+// report only that a certificate is invalid.
 func (c *Controller) certificateProblem(ctx context.Context, s *syncState) *diagnosis.Problem {
 	name := resources.CertificateSecretName(s.mc)
 	if name == resources.SecretName(s.mc) || !resources.CreatedByController(s.job) {
@@ -129,7 +127,7 @@ func (c *Controller) certificateProblem(ctx context.Context, s *syncState) *diag
 	return diagnosis.OfCertificate(name, s.mc.Name, secret)
 }
 
-// whyOffline finds out why a broker that runs is not online.
+// whyOffline determines why a running broker is offline.
 func (c *Controller) whyOffline(ctx context.Context, s *syncState, p *diagnosis.Problem) *diagnosis.Problem {
 	if certificate := c.certificateProblem(ctx, s); certificate != nil {
 		return certificate

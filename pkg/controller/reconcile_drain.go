@@ -18,11 +18,11 @@ import (
 	"minicluster.internal/operator/pkg/controller/status"
 )
 
-// drainStart is the time from writing that ranks are to be drained to draining.
+// drainStart is the time between recording a drain and draining.
 const drainStart = 20 * time.Millisecond
 
-// prepareBrokers prepares the brokers for another size: ranks that are removed are
-// drained, those that come back are undrained. It reports whether the Job may get the size.
+// prepareBrokers prepares the brokers for another size: it drains ranks that are removed and undrains ranks that are
+// added again. It reports whether the Job may be resized.
 func (c *Controller) prepareBrokers(ctx context.Context, s *syncState, target int32) (bool, error) {
 	if c.agentUnreachableTimeout == 0 || !hasBrokers(s) {
 		return true, nil
@@ -33,7 +33,7 @@ func (c *Controller) prepareBrokers(ctx context.Context, s *syncState, target in
 	if !s.mayHaveDrainedRanks(target) {
 		return true, nil
 	}
-	// Growth does not wait for an unreachable agent: it is asked again later.
+	// Growth does not wait for an unreachable agent: the request is repeated later.
 	answer, err := c.pollAgent(ctx, s, target)
 	return answer != nil, err
 }
@@ -49,9 +49,8 @@ func (s *syncState) mayHaveDrainedRanks(size int32) bool {
 	return s.observed.Drain != nil || known && from < size
 }
 
-// drain reports whether the Job may shrink: the ranks that are removed are idle, or there
-// is a reason not to wait for them. The status says that ranks are drained before they
-// are: the next leader has to know what may have to be undone.
+// drain reports whether the Job may shrink: the removed ranks are idle, or there is a reason not to wait for them.
+// The status records the drain before it starts, so that the next leader knows which ranks may have to be undrained.
 func (c *Controller) drain(ctx context.Context, s *syncState, target int32) (bool, error) {
 	timeout := drain.Timeout(s.mc)
 	if timeout != nil && *timeout == 0 {
@@ -87,7 +86,7 @@ func (c *Controller) drain(ctx context.Context, s *syncState, target int32) (boo
 	return decision.Shrink, nil
 }
 
-// startDrain records a new drain. What is recorded differs from any drain that may follow.
+// startDrain records a new drain. The record differs from that of any later drain.
 func (c *Controller) startDrain(s *syncState, target int32) {
 	s.observed.Drain = &v1alpha2.DrainStatus{Size: target, Since: metav1.NewMicroTime(c.clock.Now().Truncate(time.Microsecond))}
 	c.agents.Reset(s.name())
@@ -108,7 +107,7 @@ func (c *Controller) applyDrain(ctx context.Context, s *syncState, d drain.Decis
 	s.requeueAfter(d.RequeueAfter)
 }
 
-// lastDrainMessage is what was reported last about a drain, "" where nothing was.
+// lastDrainMessage returns the last reported message of a drain, "" if there is none.
 func lastDrainMessage(mc *v1alpha2.MiniCluster) string {
 	if c := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing); c != nil && c.Reason == v1alpha2.ReasonDraining {
 		return c.Message
@@ -116,8 +115,8 @@ func lastDrainMessage(mc *v1alpha2.MiniCluster) string {
 	return ""
 }
 
-// neverStarted reports whether none of the pods that a size removes has run, so that there
-// is nothing to wait for. Pods are listed only where some are not ready.
+// neverStarted reports whether none of the removed pods has run, so that there is nothing to wait for. It lists pods
+// only if some are not ready.
 func (c *Controller) neverStarted(ctx context.Context, s *syncState, target int32) (bool, error) {
 	if ptr.Deref(s.job.Status.Ready, 0) >= resources.Parallelism(s.job) {
 		return false, nil
@@ -135,8 +134,8 @@ func (c *Controller) neverStarted(ctx context.Context, s *syncState, target int3
 	return true, nil
 }
 
-// undrain undrains ranks that this controller drained and that stay, or that came back
-// while the agent was unreachable.
+// undrain undrains ranks that this controller drained and that stay, or that were added again while the agent was
+// unreachable.
 func (c *Controller) undrain(ctx context.Context, s *syncState) error {
 	size := resources.Parallelism(s.job)
 	if !s.mayHaveDrainedRanks(size) {
@@ -171,8 +170,7 @@ func (c *Controller) undrain(ctx context.Context, s *syncState) error {
 	return c.recordUndrained(ctx, s, size)
 }
 
-// recordUndrained records on the Job that no rank below its size is drained by this
-// controller, where the Job says something else.
+// recordUndrained records on the Job that this controller has drained no rank below its size, if the record differs.
 func (c *Controller) recordUndrained(ctx context.Context, s *syncState, size int32) error {
 	from, known := resources.SizeAnnotation(s.job.Annotations, v1alpha2.AnnotationDrainedFrom)
 	if !known || from >= size {
@@ -189,21 +187,20 @@ func (c *Controller) recordUndrained(ctx context.Context, s *syncState, size int
 	return err
 }
 
-// annotateDrained adds to the annotations of a Job that gets a size which ranks may be
-// drained then.
+// annotateDrained adds the annotation that says which ranks may be drained after a resize.
 func (c *Controller) annotateDrained(s *syncState, target int32, annotations map[string]any) {
 	_, known := resources.SizeAnnotation(s.job.Annotations, v1alpha2.AnnotationDrainedFrom)
 	switch {
 	case c.agents.Acknowledged(s.name(), target) && (known || s.observed.Drain != nil):
 		annotations[v1alpha2.AnnotationDrainedFrom] = s.drainedFrom(target)
 	case s.observed.Drain != nil:
-		// Ranks may be drained for a size that is not wanted any more. Rank 0 never is.
+		// Ranks may be drained for an earlier request. Rank 0 never is.
 		annotations[v1alpha2.AnnotationDrainedFrom] = resources.FormatSize(1)
 	}
 }
 
-// drainedFrom is the value of the annotation when no rank below a size is drained; nil
-// where there are no others.
+// drainedFrom returns the value of the annotation if no rank below a size is drained; nil if there are no other
+// ranks.
 func (s *syncState) drainedFrom(size int32) any {
 	if size >= s.fixed.Maximum {
 		return nil

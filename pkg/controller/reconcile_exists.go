@@ -12,11 +12,10 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// ensureExists makes sure that a MiniCluster still exists before an object that it had is
-// created again. Objects are missing most often because the MiniCluster was deleted: the
-// garbage collector deletes them at once, and the watches may report that before they
-// report the deletion. Of a MiniCluster that was deleted right after its creation only the
-// memory that the controller started to create something may be left.
+// ensureExists checks that a MiniCluster still exists before one of its objects is created again. The most frequent
+// reason for a missing object is that the MiniCluster was deleted: the garbage collector deletes its objects at once,
+// and the watches may report that before the deletion of the MiniCluster. For a MiniCluster that was deleted right
+// after its creation, the only evidence may be this process's record that it started to create objects.
 func (c *Controller) ensureExists(ctx context.Context, s *syncState) error {
 	if !s.incomplete() {
 		return nil
@@ -24,7 +23,7 @@ func (c *Controller) ensureExists(ctx context.Context, s *syncState) error {
 	if !s.hasHistory && !c.consistency.hasStarted(s.key, s.mc.UID) {
 		return nil
 	}
-	// A list, since it needs no further permission.
+	// A list needs no additional right.
 	list, err := c.flux.FluxFrameworkV1alpha2().MiniClusters(s.mc.Namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, s.mc.Name).String(),
 	})
@@ -37,9 +36,9 @@ func (c *Controller) ensureExists(ctx context.Context, s *syncState) error {
 	return nil
 }
 
-// incomplete reports whether an object is missing that this controller creates. One of the
-// MiniCluster that looks foreign counts as missing: of the two owners of a ConfigMap, the
-// garbage collector removes a deleted MiniCluster before it deletes the Secret.
+// incomplete reports whether an object that this controller creates is missing. An object that has lost its owner
+// reference to the MiniCluster counts as missing: the garbage collector removes a deleted MiniCluster from the two
+// owners of a ConfigMap before it deletes the Secret.
 func (s *syncState) incomplete() bool {
 	if s.job != nil && !resources.CreatedByController(s.job) {
 		return false

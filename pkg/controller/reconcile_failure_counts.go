@@ -18,14 +18,12 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// settleTime is how long all pods of a cluster have to be ready, after some were replaced,
-// before their failures are forgotten.
+// settleTime is how long all pods of a cluster must be ready after a loss before the failure counts are reset.
 const settleTime = 5 * time.Second
 
-// resetFailureCounts makes the Job controller forget the failures of ranks that recovered.
-// It delays the next pod of an index by 10 s, doubled with each failure or eviction up to
-// 10 minutes, and no success resets that (KEP-3850). The count is an annotation of the pod.
-// Only a cluster that lost pods costs requests.
+// resetFailureCounts resets the failure counts of ranks that recovered. The Job controller delays the next pod of an
+// index by 10 s, doubled with each failure or eviction up to 10 minutes, and no success resets the delay (KEP-3850).
+// The count is an annotation of the pod. Only a cluster that lost pods causes requests.
 func (c *Controller) resetFailureCounts(ctx context.Context, s *syncState) error {
 	if s.job == nil || !resources.CreatedByController(s.job) || s.job.Spec.BackoffLimitPerIndex == nil ||
 		s.job.DeletionTimestamp != nil || resources.FinishedCondition(s.job) != nil {
@@ -76,9 +74,8 @@ func hasFailureCount(pod *corev1.Pod) bool {
 	return false
 }
 
-// recoveries remembers which clusters lost pods at an unchanged size. It starts empty
-// with each process: ranks that recover while no process runs keep their count until the
-// cluster loses the next pod.
+// recoveries records which clusters lost pods at an unchanged size. It is empty when a process starts: ranks that
+// recover while no process runs keep their count until the cluster loses the next pod.
 type recoveries struct {
 	clock clock.PassiveClock
 
@@ -99,8 +96,8 @@ func newRecoveries(c clock.PassiveClock) *recoveries {
 	return &recoveries{clock: c, of: map[cache.ObjectName]*recovery{}}
 }
 
-// observe takes a Job into account. It reports whether the Job has recovered from a loss
-// of pods, and else how long it still has to stay ready, 0 where an event comes first.
+// observe records the state of a Job. It reports whether the Job has recovered from a loss of pods, and otherwise how
+// long it must still stay ready, 0 if an event comes first.
 func (r *recoveries) observe(key cache.ObjectName, job *batchv1.Job) (wait time.Duration, recovered bool) {
 	size := resources.Parallelism(job)
 	active := min(job.Status.Active, size)
@@ -128,7 +125,7 @@ func (r *recoveries) observe(key cache.ObjectName, job *batchv1.Job) (wait time.
 	return max(0, wait), wait <= 0
 }
 
-// done records that the failures of a cluster are forgotten.
+// done records that the failure counts of a cluster are reset.
 func (r *recoveries) done(key cache.ObjectName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -38,16 +38,15 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 		return err
 	}
 	s.job = job
-	s.observed.Drain = nil // these brokers have drained nothing
+	s.observed.Drain = nil // new brokers have drained no ranks
 	klog.FromContext(ctx).Info("Created the Job", "Size", size, "maximum", s.fixed.Maximum, "layout", s.fixed.Layout)
 	c.events.Eventf(s.mc, job, corev1.EventTypeNormal, "Created", "CreateJob", messages.JobCreated, job.Name, size, s.fixed.Maximum)
 	return nil
 }
 
-// adopt takes over a Job of this MiniCluster that the cache does not show: another
-// controller created it, before an upgrade, or somebody removed the label. It keeps its
-// template, and this controller sets its size from now on. It is looked up only when the
-// MiniCluster has a history.
+// adopt takes over a Job of this MiniCluster that the cache does not contain: another controller created it before an
+// upgrade, or its label was removed. The Job keeps its template, and this controller sets its size from now on. The
+// Job is looked up only if the MiniCluster has a history.
 func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	if s.job != nil || s.foreignJob != nil || !s.hasHistory || s.mc.Status.Finished() {
 		return nil

@@ -48,11 +48,10 @@ func (c *Controller) namespaceTerminates(name string) bool {
 	return err == nil && namespace.DeletionTimestamp != nil
 }
 
-// abandon deletes the Job of a MiniCluster whose namespace is being deleted. Kubernetes
-// deletes the pods of a namespace first and everything else once they are gone (KEP-5080).
-// But the Job controller keeps the last failed pod of an index until it has created another
-// one, which a terminating namespace rejects, where the Job has a limit of failures per
-// index (KEP-3850). Without the Job nothing keeps the pods.
+// abandon deletes the Job of a MiniCluster whose namespace is being deleted. Kubernetes deletes the pods of a
+// namespace first and everything else once they are gone (KEP-5080). But if the Job has a limit of failures per index
+// (KEP-3850), the Job controller keeps the last failed pod of an index until it has created another one, which a
+// terminating namespace rejects. Without the Job, nothing keeps the pods.
 func (c *Controller) abandon(ctx context.Context, mc *v1alpha2.MiniCluster) error {
 	job, err := c.cached(mc.Namespace).jobs.Jobs(mc.Namespace).Get(resources.JobName(mc))
 	if apierrors.IsNotFound(err) {
@@ -75,8 +74,7 @@ func (c *Controller) abandon(ctx context.Context, mc *v1alpha2.MiniCluster) erro
 	return nil
 }
 
-// abandonRejectedJob abandons the Job where the API server rejects a pod of it because the
-// namespace is being deleted.
+// abandonRejectedJob abandons the Job if the API server rejects a pod of it because the namespace is being deleted.
 func (c *Controller) abandonRejectedJob(ctx context.Context, mc *v1alpha2.MiniCluster, rejection error) error {
 	if !apierrors.HasStatusCause(rejection, corev1.NamespaceTerminatingCause) {
 		return nil

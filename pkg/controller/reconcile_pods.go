@@ -15,10 +15,9 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// waitForOldPods waits until the pods of a Job that was deleted have ended: beside a new
-// Job there would be two brokers of a rank, and two pods of a host name. Only a cluster
-// that existed before can have such pods. Nothing is created, either, while a foreign Job
-// has the name.
+// waitForOldPods waits until the pods of a deleted Job have ended: with a new Job, there would be two brokers of one
+// rank, and two pods with one host name. Only a cluster with a history can have such pods. Nothing is created while a
+// foreign Job has the name, either.
 func (c *Controller) waitForOldPods(ctx context.Context, s *syncState) error {
 	if s.foreignJob != nil {
 		return foreign(jobs.kind(), s.foreignJob)
@@ -33,10 +32,9 @@ func (c *Controller) waitForOldPods(ctx context.Context, s *syncState) error {
 	return waitFor(messages.WaitForOldPods(podNames(pods)))
 }
 
-// waitForTerminating waits, before a Job grows, for terminating pods that still have an
-// index that is to come back. A Job that replaces only pods that have ended does so
-// itself; one that another controller created, or that an older server stores without
-// that policy, does not.
+// waitForTerminating waits, before a Job grows, for terminating pods with an index that is added again. A Job that
+// replaces only pods that have ended does so itself. One that another controller created, or that an older server
+// stores without that policy, does not.
 func (c *Controller) waitForTerminating(ctx context.Context, s *syncState, target int32) error {
 	if target <= resources.Parallelism(s.job) || ptr.Deref(s.job.Spec.PodReplacementPolicy, "") == batchv1.Failed {
 		return nil

@@ -21,7 +21,7 @@ func (c *Controller) service(ctx context.Context, s *syncState) error {
 	case s.service == nil:
 		return c.createService(ctx, s)
 	case s.service.DeletionTimestamp != nil && s.job != nil && resources.IsOwner(s.mc, s.service):
-		return nil // it works until it is deleted, which is an event
+		return nil // it works until its deletion, which an event reports
 	case s.service.DeletionTimestamp != nil:
 		return waitFor(messages.WaitForDeletion(services.kind(), s.service.Name))
 	case resources.IsOwner(s.mc, s.service):
@@ -39,7 +39,7 @@ func (c *Controller) createService(ctx context.Context, s *syncState) error {
 		owned: func(service *corev1.Service) bool { return resources.IsShareable(s.mc, service) },
 		conflict: func(service *corev1.Service) error {
 			if metav1.IsControlledBy(service, s.mc) {
-				return nil // an earlier controller created it for this MiniCluster
+				return nil // created by an earlier controller for this MiniCluster
 			}
 			return headlessConflict(service)
 		},
@@ -67,7 +67,7 @@ func (c *Controller) shareService(ctx context.Context, s *syncState) error {
 	return err
 }
 
-// headlessConflict is the conflict with a Service that can't be shared.
+// headlessConflict returns the conflict with a Service that cannot be shared.
 func headlessConflict(service *corev1.Service) error {
 	holder := resources.DescribeController(service)
 	if resources.IsMinimal(service) {

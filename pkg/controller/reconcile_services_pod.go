@@ -17,10 +17,10 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// servicesPodBackoff is the least age of a failed services pod that is replaced.
+// servicesPodBackoff is the minimal age of a failed services pod before it is replaced.
 const servicesPodBackoff = 10 * time.Second
 
-// keepServicesPod keeps the pod of spec.services running as long as the cluster does.
+// keepServicesPod keeps the pod of spec.services running for as long as the cluster runs.
 func (c *Controller) keepServicesPod(ctx context.Context, s *syncState) error {
 	pod := s.servicesPod
 	if pod == nil {
@@ -34,7 +34,7 @@ func (c *Controller) keepServicesPod(ctx context.Context, s *syncState) error {
 	case !metav1.IsControlledBy(pod, s.mc):
 		return foreign(pods.kind(), pod)
 	case pod.DeletionTimestamp != nil:
-		return nil // its end is an event
+		return nil // an event reports its end
 	case !needsServices(s.job):
 		return c.deleteServicesPod(ctx, s, "the cluster does not run")
 	case pod.Status.Phase != corev1.PodFailed:
@@ -47,13 +47,13 @@ func (c *Controller) keepServicesPod(ctx context.Context, s *syncState) error {
 	return c.deleteServicesPod(ctx, s, "it failed: "+pod.Status.Reason+" "+pod.Status.Message)
 }
 
-// needsServices reports whether a Job runs, so that its services should.
+// needsServices reports whether a Job runs, which is when its services should run.
 func needsServices(job *batchv1.Job) bool {
 	return hasAuxiliaries(job) && resources.FinishedCondition(job) == nil && !resources.Suspended(job)
 }
 
-// wantsServicesPod reports whether there should be a services pod. A later edit of
-// spec.services has no effect, as that of any other immutable field.
+// wantsServicesPod reports whether there should be a services pod. A later edit of spec.services has no effect, like
+// that of any other immutable field.
 func wantsServicesPod(s *syncState) (bool, error) {
 	if len(s.mc.Spec.Services) == 0 || !needsServices(s.job) {
 		return false, nil
@@ -64,7 +64,7 @@ func wantsServicesPod(s *syncState) (bool, error) {
 
 func (c *Controller) createServicesPod(ctx context.Context, s *syncState) error {
 	pod, created, err := createOwned(ctx, c, s, c.kube.CoreV1().Pods(s.mc.Namespace), pods, resources.BuildServicesPod(s.mc, s.fixed), ownership[*corev1.Pod]{
-		labelLost: func(*corev1.Pod) error { return nil }, // it works all the same
+		labelLost: func(*corev1.Pod) error { return nil }, // it still works
 	})
 	switch {
 	case created:
@@ -72,7 +72,7 @@ func (c *Controller) createServicesPod(ctx context.Context, s *syncState) error 
 		klog.FromContext(ctx).Info("Created the services pod")
 		return nil
 	case apierrors.IsInvalid(err):
-		// No retry helps, and the cluster runs without it.
+		// A retry does not help, and the cluster runs without it.
 		s.observed.Invalid = messages.ObjectInvalid("the pod that spec.services describes", err)
 		return nil
 	}
@@ -90,7 +90,7 @@ func (c *Controller) deleteServicesPod(ctx context.Context, s *syncState, why st
 	return nil
 }
 
-// cleanupFinished deletes what a MiniCluster that has finished does not need.
+// cleanupFinished deletes objects that a finished MiniCluster does not need.
 func (c *Controller) cleanupFinished(ctx context.Context, s *syncState) error {
 	c.agents.Forget(s.name())
 	pod := s.servicesPod

@@ -27,8 +27,7 @@ func (c *Controller) sidecars(ctx context.Context, s *syncState) error {
 	return nil
 }
 
-// hasAuxiliaries reports whether a Job has auxiliary objects of this controller: one that
-// another controller created has none.
+// hasAuxiliaries reports whether a Job has auxiliary objects. A Job that another controller created has none.
 func hasAuxiliaries(job *batchv1.Job) bool {
 	return job != nil && resources.CreatedByController(job) && job.DeletionTimestamp == nil
 }
@@ -80,7 +79,7 @@ func (c *Controller) sidecarService(ctx context.Context, s *syncState, sidecar r
 	return nil
 }
 
-// sidecarConflict is the conflict with a Service that has the name of a sidecar.
+// sidecarConflict returns the conflict with a Service that has the name of a sidecar.
 func sidecarConflict(service *corev1.Service) error {
 	holder := resources.DescribeController(service)
 	if service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name {

@@ -16,7 +16,7 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// size gives the Job the requested size, when it was not applied yet.
+// size resizes the Job to the requested size, if it is not applied yet.
 func (c *Controller) size(ctx context.Context, s *syncState) error {
 	if s.job.DeletionTimestamp != nil || resources.FinishedCondition(s.job) != nil {
 		return nil
@@ -46,15 +46,13 @@ func (c *Controller) size(ctx context.Context, s *syncState) error {
 	return c.resize(ctx, s, target)
 }
 
-// target is the size that the Job is to get, 0 when it keeps its size. A size of the Job
-// that differs from the one that was applied last comes from another controller (a queue
-// that admits a part of the Job) and is kept until spec.size changes, unless it is out of
-// bounds.
+// target returns the new size of the Job, 0 if it keeps its size. If the size of the Job differs from the one that
+// was applied last, another controller resized it (for example a queue that admits a part of the Job). That size is
+// kept until spec.size changes, unless it is out of bounds.
 func (s *syncState) target() int32 {
 	parallelism, completions := resources.Parallelism(s.job), resources.Completions(s.job)
 	if resources.LeadCompleted(s.job) {
-		// The work is done; servers without success policies would keep the followers
-		// for ever.
+		// The work is done. Servers without success policies would keep the followers running.
 		if completions == 1 {
 			return 0
 		}
@@ -76,15 +74,15 @@ func (s *syncState) target() int32 {
 	return 0
 }
 
-// lowerQuorum makes sure that a lead broker that is replaced later does not wait for ranks
-// that are removed now, or that something else removed.
+// lowerQuorum makes sure that a replaced lead broker does not wait for ranks that are removed now, or that another
+// client removed.
 func (c *Controller) lowerQuorum(ctx context.Context, s *syncState, target int32) error {
 	if s.configMap == nil {
 		return nil
 	}
 	recorded, err := strconv.ParseInt(s.configMap.Data[resources.KeyQuorum], 10, 32)
 	if err != nil {
-		return nil //nolint:nilerr // a quorum that can't be read can't be lowered
+		return nil //nolint:nilerr // an unreadable quorum cannot be lowered
 	}
 	quorum := fluxconfig.ShrunkQuorum(int32(recorded), target)
 	if quorum == int32(recorded) {
@@ -127,7 +125,7 @@ func (c *Controller) resized(ctx context.Context, s *syncState, from, target int
 	case s.observed.Drain != nil && target < from:
 		c.metrics.Drained(metrics.DrainIdle)
 	}
-	s.observed.Drain = nil // the Job has it now
+	s.observed.Drain = nil // the Job has this size now
 	c.agents.Reset(s.name())
 	c.metrics.Scaled(v1alpha2.ReasonWithinBounds)
 	klog.FromContext(ctx).Info("MiniCluster", "Size", from, "Requested Size", target, "Status", "Accepted")

@@ -15,9 +15,9 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// fillSize writes spec.size where it is not set: the last size of the Job, so that an apply
-// without the field does not resize a cluster that somebody else scales, and the smallest
-// size where there is no Job. The scale subresource can't be read without the field.
+// fillSize sets spec.size if it is not set: to the last size of the Job, so that an apply without the field does not
+// resize a cluster that another client scales, or to the smallest size if there is no Job. The scale subresource
+// cannot be read without the field.
 func (c *Controller) fillSize(ctx context.Context, s *syncState) error {
 	if !s.sizeUnset {
 		return nil
@@ -32,8 +32,8 @@ func (c *Controller) fillSize(ctx context.Context, s *syncState) error {
 	return c.writeSize(ctx, s, size, nil)
 }
 
-// writeSize writes spec.size and annotations. The patch is for the version that was read
-// only, so that a size that somebody writes in between is not lost.
+// writeSize writes spec.size and annotations. The patch applies only to the version that was read, so that a size
+// that another client writes concurrently is not lost.
 func (c *Controller) writeSize(ctx context.Context, s *syncState, size int32, annotations map[string]string) error {
 	metadata := map[string]any{"resourceVersion": s.mc.ResourceVersion, "uid": s.mc.UID}
 	if annotations != nil {
@@ -54,9 +54,9 @@ func (c *Controller) writeSize(ctx context.Context, s *syncState, size int32, an
 	return nil
 }
 
-// disownSize gives up the ownership of spec.size that a write brought, where somebody uses
-// server-side apply: their next apply with another size would be a conflict. Nothing else in
-// the record of managers changes. A version that somebody wrote in between is left alone.
+// disownSize gives up the ownership of spec.size after a write of the controller if a user uses server-side apply.
+// Otherwise their next apply with another size would be a conflict. Other managed fields do not change. If another
+// client has changed the MiniCluster since, the ownership is kept.
 func (c *Controller) disownSize(ctx context.Context, s *syncState, mc *v1alpha2.MiniCluster) (*v1alpha2.MiniCluster, error) {
 	applied := slices.ContainsFunc(mc.ManagedFields, func(m metav1.ManagedFieldsEntry) bool {
 		return m.Operation == metav1.ManagedFieldsOperationApply
@@ -79,7 +79,7 @@ func (c *Controller) disownSize(ctx context.Context, s *syncState, mc *v1alpha2.
 	return disowned, err
 }
 
-// withoutSize returns managers of fields, of which this controller does not own spec.size.
+// withoutSize returns managed fields in which this controller does not own spec.size.
 func withoutSize(managers []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
 	var left []metav1.ManagedFieldsEntry
 	for _, entry := range managers {

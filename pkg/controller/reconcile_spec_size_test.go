@@ -24,7 +24,7 @@ func TestWithoutSize(t *testing.T) {
 			[]metav1.ManagedFieldsEntry{entry("kubectl", apply, `{}`), entry(fieldManager, update, `{"f:spec":{"f:size":{}}}`)},
 			[]metav1.ManagedFieldsEntry{entry("kubectl", apply, `{}`)},
 		},
-		"size and more": {
+		"size and other fields": {
 			[]metav1.ManagedFieldsEntry{entry(fieldManager, update, `{"f:metadata":{"f:annotations":{}},"f:spec":{"f:size":{}}}`)},
 			[]metav1.ManagedFieldsEntry{entry(fieldManager, update, `{"f:metadata":{"f:annotations":{}}}`)},
 		},

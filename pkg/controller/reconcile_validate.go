@@ -26,10 +26,9 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 	}
 	mc := s.mc
 	if mc.Status.MaximumSize > 0 {
-		// The Job of a cluster that has a maximum is recreated. The next step corrects a
-		// size that is out of bounds, so that it is no reason to reject the spec. Nor is
-		// the capacity reserve, which only the metrics API server reads: it is reported
-		// once the Job exists again.
+		// The Job of a cluster with a recorded maximum is recreated. A size that is out of bounds is no reason to reject
+		// the spec, since the next step corrects it. Nor is an invalid capacity reserve, which only the metrics API server
+		// reads: it is reported once the Job exists again.
 		mc = mc.DeepCopy()
 		delete(mc.Annotations, v1alpha2.AnnotationCapacityReserve)
 		mc.Spec.Size = new(s.fixed.Maximum)

@@ -19,9 +19,8 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// volumes creates the PersistentVolumes and claims of spec.volumes, before there is a Job.
-// A Job proves that they were created, and Kubernetes keeps what its pods use, so that
-// neither has to be watched.
+// volumes creates the PersistentVolumes and claims of spec.volumes before the Job. An existing Job proves that they
+// were created, and Kubernetes keeps volumes that pods use, so the controller does not have to watch them.
 func (c *Controller) volumes(ctx context.Context, s *syncState) error {
 	if s.job != nil || len(s.mc.Spec.Volumes) == 0 {
 		return nil
@@ -73,9 +72,8 @@ func volumeError(r cachedResource, name string, err error) error {
 	return err
 }
 
-// addFinalizer makes sure that the MiniCluster can't be deleted without its volumes,
-// before there are any. The patch fails if the MiniCluster is not the one that was read,
-// for example because it was deleted.
+// addFinalizer makes sure that the MiniCluster cannot be deleted without its volumes, before it creates any. The
+// patch fails if the MiniCluster is not the one that was read, for example because it was deleted.
 func (c *Controller) addFinalizer(ctx context.Context, s *syncState) error {
 	if hasFinalizer(s.mc) {
 		return nil
@@ -92,9 +90,9 @@ func hasFinalizer(mc *v1alpha2.MiniCluster) bool {
 	return slices.Contains(mc.Finalizers, v1alpha2.FinalizerVolumes)
 }
 
-// finalize deletes the PersistentVolumes of a MiniCluster that is being deleted, and then
-// removes the finalizer. Kubernetes keeps a volume until its claim is deleted, and a claim
-// until the pods that use it are, so that the controller waits for nothing here.
+// finalize deletes the PersistentVolumes of a MiniCluster that is being deleted, and then removes the finalizer.
+// Kubernetes keeps a volume until its claim is deleted, and a claim until the pods that use it are deleted, so the
+// controller does not have to wait.
 func (c *Controller) finalize(ctx context.Context, mc *v1alpha2.MiniCluster) error {
 	if !hasFinalizer(mc) {
 		return nil
@@ -126,8 +124,7 @@ func (c *Controller) finalize(ctx context.Context, mc *v1alpha2.MiniCluster) err
 	return nil
 }
 
-// reportForbidden reports why a MiniCluster is not deleted, if somebody has to grant a
-// permission.
+// reportForbidden reports why a MiniCluster is not deleted if the controller lacks a permission.
 func (c *Controller) reportForbidden(mc *v1alpha2.MiniCluster, err error) {
 	if !apierrors.IsForbidden(err) {
 		return

@@ -11,13 +11,12 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// versionRetry is how long after a failure the API server is asked for its version
-// again.
+// versionRetry is the time after a failed request for the version of the API server until the next one.
 const versionRetry = time.Second
 
-// serverMinor asks for the minor version of the API server until it answers, or the
-// context ends. Servers are upgraded while the controller runs; a pod made for an older one
-// works on a newer one, too.
+// serverMinor requests the minor version of the API server until it gets an answer or the context ends. It does so
+// only once: a server may be upgraded while the controller runs, but pods built for an older server also work on a
+// newer one.
 func serverMinor(ctx context.Context, server interface {
 	ServerVersion() (*version.Info, error)
 }) (int, error) {
@@ -25,7 +24,7 @@ func serverMinor(ctx context.Context, server interface {
 	err := wait.PollUntilContextCancel(ctx, versionRetry, true, func(ctx context.Context) (bool, error) {
 		var err error
 		if info, err = server.ServerVersion(); err != nil {
-			klog.FromContext(ctx).Error(err, "Asking for the version of the API server failed; it is tried again")
+			klog.FromContext(ctx).Error(err, "Failed to get the version of the API server, retrying")
 			return false, nil
 		}
 		return true, nil
@@ -36,8 +35,8 @@ func serverMinor(ctx context.Context, server interface {
 	return parseMinor(info), nil
 }
 
-// parseMinor reads a minor version, to which some vendors add a sign; 0 where it is
-// none.
+// parseMinor parses a minor version, to which some vendors append a plus sign. It returns 0 if the version is
+// invalid.
 func parseMinor(info *version.Info) int {
 	minor, err := strconv.Atoi(strings.TrimRight(info.Minor, "+"))
 	if err != nil || info.Major != "1" {

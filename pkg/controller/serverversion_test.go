@@ -25,8 +25,7 @@ func TestServerMinor(t *testing.T) {
 	assert.False(t, resources.Environment{ServerMinor: 28}.AtLeast(29))
 }
 
-// TestServerVersionIsAskedForAgain: a server that does not run yet does not end the
-// controller.
+// TestServerVersionIsAskedForAgain checks that the controller waits for a server that does not run yet.
 func TestServerVersionIsAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &slowServer{failures: 3}
@@ -41,7 +40,7 @@ func TestServerVersionIsAskedForAgain(t *testing.T) {
 	})
 }
 
-// slowServer fails some times before it answers.
+// slowServer fails some requests before it answers.
 type slowServer struct{ failures int }
 
 func (s *slowServer) ServerVersion() (*version.Info, error) {

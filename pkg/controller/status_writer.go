@@ -10,7 +10,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/status"
 )
 
-// statusInput is what the status is computed from.
+// statusInput returns the input of the status.
 func (c *Controller) statusInput(s *syncState, err error) status.Input {
 	return status.Input{
 		MiniCluster: s.mc, Fixed: s.fixed, Environment: c.environment,
@@ -18,9 +18,8 @@ func (c *Controller) statusInput(s *syncState, err error) status.Input {
 	}
 }
 
-// writeStatus writes the status if it changed, and then sends the events that report the
-// change. It reports whether the status is up to date: mere changes of readiness are
-// written at most once a second, and otherwise put off.
+// writeStatus writes the status if it changed, and then sends the events that report the change. It reports whether
+// the status is up to date: changes of readiness alone are written at most once a second, otherwise delayed.
 func (c *Controller) writeStatus(ctx context.Context, s *syncState, syncErr error) (bool, error) {
 	before := s.mc.Status
 	after, events := status.Compute(c.statusInput(s, syncErr))
@@ -41,7 +40,7 @@ func (c *Controller) writeStatus(ctx context.Context, s *syncState, syncErr erro
 		return false, fmt.Errorf("writing the status: %w", err)
 	}
 	if err != nil {
-		return true, nil //nolint:nilerr // a MiniCluster that was deleted needs no status
+		return true, nil //nolint:nilerr // a deleted MiniCluster needs no status
 	}
 	c.throttle.Written(s.name())
 	c.consistency.WroteAt(s.key, miniclusters, written.ResourceVersion)

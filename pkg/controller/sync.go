@@ -19,14 +19,14 @@ import (
 	"minicluster.internal/operator/pkg/controller/status"
 )
 
-// step is a part of a sync. Each step reads what the steps before it left in the state,
-// does at most what its name says, and records what the status should report.
+// step is a part of a sync. Each step reads the state that earlier steps recorded, does what its name says, and
+// records what the status should report.
 type step struct {
 	name string
 	run  func(context.Context, *syncState) error
 }
 
-// stepTable is what a sync does, in order.
+// stepTable returns the steps of a sync, in order.
 func (c *Controller) stepTable() []step {
 	return []step{
 		{"ensureExists", c.ensureExists},
@@ -44,38 +44,37 @@ func (c *Controller) stepTable() []step {
 	}
 }
 
-// syncState is what one sync knows.
+// syncState is the state of one sync.
 type syncState struct {
 	key cache.ObjectName
-	// mc is a copy with all defaults set.
+	// mc is a copy with all defaults.
 	mc *v1alpha2.MiniCluster
 	// sizeUnset: spec.size is not set.
 	sizeUnset bool
-	// fixed was decided when the cluster was created.
+	// fixed are the values that were fixed when the cluster was created.
 	fixed resources.Fixed
-	// Objects that belong to mc; nil where they don't exist.
+	// Objects that belong to mc; nil if they do not exist.
 	job       *batchv1.Job
 	configMap *corev1.ConfigMap
 	service   *corev1.Service
 	// foreignJob and foreignConfigMap have names of mc but belong to something else.
 	foreignJob       *batchv1.Job
 	foreignConfigMap *corev1.ConfigMap
-	// servicesPod has the name of the pod of spec.services, whoever it belongs to.
+	// servicesPod has the name of the pod of spec.services. It may belong to something else.
 	servicesPod *corev1.Pod
 	// missingAuxiliaries: an object that the step sidecars creates does not exist.
 	missingAuxiliaries bool
 	// hasHistory: objects were created for mc before this sync.
 	hasHistory bool
-	// observed is what the status reports beside the objects.
+	// observed is what the status reports in addition to the objects.
 	observed status.Observed
-	// undrained is why the Job shrinks before its ranks are idle; nil where they are.
+	// undrained is why the Job shrinks before its ranks are idle; nil if they are idle.
 	undrained *status.Event
 	delay
 }
 
-// sync brings a MiniCluster closer to what its spec describes, one step after the other,
-// and reports how far it came. It writes the status also after a failure, unless it
-// worked with outdated caches. It returns the time until another sync is due, 0 for none.
+// sync moves a MiniCluster towards its spec, one step after the other, and reports the result. It writes the status
+// also after a failure, unless a cache was stale. It returns the time until another sync is due, 0 for none.
 func (c *Controller) sync(ctx context.Context, key cache.ObjectName) (time.Duration, error) {
 	s, err := c.load(ctx, key)
 	if err != nil || s == nil {
@@ -109,9 +108,9 @@ func (c *Controller) run(ctx context.Context, s *syncState) error {
 	return nil
 }
 
-// load reads what the caches hold of a MiniCluster; nil when there is nothing to do.
+// load reads the objects of a MiniCluster from the caches; it returns nil if there is nothing to do.
 func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState, error) {
-	// Checked before the caches are read: they may catch up in between.
+	// Check this before reading the caches, which may be updated in between.
 	staleErr := c.consistency.EnsureReady(key)
 	mc, err := c.cached(key.Namespace).miniclusters.MiniClusters(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) {
@@ -139,7 +138,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	return s, c.loadAuxiliaries(s)
 }
 
-// loadOwned reads the Job and the ConfigMap, which the fixed values are recorded on.
+// loadOwned reads the Job and the ConfigMap, which record the fixed values.
 func (c *Controller) loadOwned(ctx context.Context, s *syncState) error {
 	caches, namespace := c.cached(s.key.Namespace), s.key.Namespace
 	job, err := caches.jobs.Jobs(namespace).Get(resources.JobName(s.mc))
@@ -179,7 +178,7 @@ func (c *Controller) loadAuxiliaries(s *syncState) error {
 	return err
 }
 
-// name is the key without the types of client-go.
+// name returns the key without the types of client-go.
 func (s *syncState) name() types.NamespacedName { return types.NamespacedName(s.key) }
 
 func (s *syncState) setMiniCluster(mc *v1alpha2.MiniCluster) {
@@ -188,8 +187,8 @@ func (s *syncState) setMiniCluster(mc *v1alpha2.MiniCluster) {
 	v1alpha2.SetDefaults(s.mc)
 }
 
-// partitionOwned returns an object as the first result when it belongs to a MiniCluster,
-// by UID, else as the second.
+// partitionOwned returns an object as the first result if it belongs to a MiniCluster, by UID, otherwise as the
+// second.
 func partitionOwned[T interface {
 	comparable
 	metav1.Object
@@ -205,7 +204,7 @@ func partitionOwned[T interface {
 	}
 }
 
-// forget drops everything that is remembered of a MiniCluster that was deleted.
+// forget drops all records of a deleted MiniCluster.
 func (c *Controller) forget(key cache.ObjectName) {
 	name := types.NamespacedName(key)
 	c.consistency.Clear(key)

@@ -20,7 +20,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// calm lets everything that is due happen, until nothing is left to do now.
+// calm processes everything that is due, until nothing more is due now.
 func (p *play) calm() {
 	for range 20 {
 		p.collectGarbage()
@@ -39,15 +39,14 @@ func (p *play) condition(name, kind string) *metav1.Condition {
 	return c
 }
 
-// requests counts the requests of the controller while something continues.
+// requests counts the requests of the controller during a time.
 func (p *play) requests(during func()) int {
 	before := p.calls
 	during()
 	return p.calls - before
 }
 
-// A status that is due in a moment must not make a sync that failed forget how often
-// it has failed already.
+// A delayed status must not reset the number of failures of a sync that failed.
 func TestFailuresAreCountedWhileTheStatusWaits(t *testing.T) {
 	p := newPlay(t, nil)
 	p.seeAll()
@@ -70,8 +69,7 @@ func TestFailuresAreCountedWhileTheStatusWaits(t *testing.T) {
 	require.NotEqual(t, writes, p.cluster("a").ResourceVersion, "the status is due")
 }
 
-// No event tells that a lost Secret was brought back: it is asked for, once a minute,
-// and never while all is well.
+// No event reports that a lost Secret was restored. The controller reads it once a minute, and never while it exists.
 func TestSecretIsBroughtBack(t *testing.T) {
 	p := newPlay(t, nil)
 	p.calm()
@@ -83,23 +81,22 @@ func TestSecretIsBroughtBack(t *testing.T) {
 			}
 		}
 	}
-	assert.Zero(t, p.requests(minutes(3)), "requests while all is well")
+	assert.Zero(t, p.requests(minutes(3)), "requests while the Secret exists")
 
 	secret := p.objects[secrets][resources.SecretName(p.cluster("a"))].DeepCopyObject().(*corev1.Secret)
 	p.remove(secrets, secret.Name)
 	p.calm()
 	require.Equal(t, v1alpha2.ReasonCertificateLost, p.condition("a", v1alpha2.ConditionReady).Reason)
-	assert.Equal(t, 5, p.requests(minutes(5)), "one question a minute")
+	assert.Equal(t, 5, p.requests(minutes(5)), "one request a minute")
 
 	_, err := p.create(secrets, secret)
 	require.NoError(t, err)
 	minutes(1)()
 	assert.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
-	assert.Zero(t, p.requests(minutes(3)), "requests while all is well again")
+	assert.Zero(t, p.requests(minutes(3)), "requests after the Secret was restored")
 }
 
-// refuseJobs makes the API server refuse every new Job while an error is given, and
-// counts the tries.
+// refuseJobs makes the API server reject every new Job while an error is set, and counts the attempts.
 func (p *play) refuseJobs(err *error) (tries *int) {
 	tries = new(int)
 	p.kube.PrependReactor("create", "jobs", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -109,12 +106,12 @@ func (p *play) refuseJobs(err *error) (tries *int) {
 	return tries
 }
 
-// A Job that a policy refuses is tried again, at growing intervals, without an edit
-// of the MiniCluster; one that can't exist is not.
+// A Job that a policy rejects is retried, at growing intervals, without an edit of the MiniCluster; a Job that is
+// invalid is not.
 func TestRefusedJob(t *testing.T) {
 	for name, tc := range map[string]struct {
 		err       error
-		low, high int // tries in the ten minutes after the first one
+		low, high int // attempts in the ten minutes after the first one
 		again     bool
 	}{
 		"by policy": {policyError(), 10, 25, true},
@@ -148,7 +145,7 @@ func TestRefusedJob(t *testing.T) {
 	}
 }
 
-// A ConfigMap that is lost under a Job is made again if it comes out the same.
+// A ConfigMap that is lost while the Job exists is created again if its content would be the same.
 func TestLostConfigMap(t *testing.T) {
 	timeout := func(s string) func(*v1alpha2.MiniCluster) {
 		return func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{ConnectTimeout: s} }
@@ -160,9 +157,9 @@ func TestLostConfigMap(t *testing.T) {
 	}{
 		{"no edit", func(*v1alpha2.MiniCluster) {}, ""},
 		{"another size", func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = new(int32(1)) }, ""},
-		{"an edit that does not matter", func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{Labels: map[string]string{"x": "y"}} }, ""},
-		{"an edit that matters", timeout("9s"), "restore spec.flux.connectTimeout,"},
-		{"an impossible edit", timeout("soon"), "restore spec.flux.connectTimeout,"},
+		{"an edit without effect on the configuration", func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{Labels: map[string]string{"x": "y"}} }, ""},
+		{"an edit of the configuration", timeout("9s"), "restore spec.flux.connectTimeout,"},
+		{"an invalid edit", timeout("soon"), "restore spec.flux.connectTimeout,"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := newPlay(t, nil)
@@ -193,8 +190,8 @@ func TestLostConfigMap(t *testing.T) {
 	}
 }
 
-// A MiniCluster that was deleted as soon as it was made leaves no trace but in our
-// memory: its status was never written. Nothing is made for it twice.
+// A MiniCluster that was deleted right after its creation leaves no trace outside this process: its status was never
+// written. The controller creates nothing for it again.
 func TestDeletedBeforeItsStatus(t *testing.T) {
 	p := newPlay(t, nil)
 	creates := 0
@@ -213,19 +210,19 @@ func TestDeletedBeforeItsStatus(t *testing.T) {
 		}
 		p.clock.Step(time.Second)
 	}
-	assert.Equal(t, 4, creates, "objects made for a MiniCluster that is gone")
+	assert.Equal(t, 4, creates, "objects created for a deleted MiniCluster")
 	assert.Empty(t, p.objects[jobs])
 	p.seeAll()
 	p.work(5)
-	assert.Empty(t, p.controller.consistency.started, "what is remembered")
+	assert.Empty(t, p.controller.consistency.started, "remaining records")
 }
 
-// What goes with its MiniCluster is seen to go before the MiniCluster is, as each watch has its own pace. That costs no
-// question: the MiniCluster is looked at a moment later, when it is gone for the cache too.
+// The deletion of an object may be seen before that of its MiniCluster, since each watch has its own delay. That
+// costs no request: the MiniCluster is synced a moment later, when it is also deleted in the cache.
 func TestWhatGoesWithItsOwnerCostsNoRequest(t *testing.T) {
 	p := newPlay(t, nil)
 	p.calm()
-	p.clock.Step(time.Minute) // what was written is looked at once more
+	p.clock.Step(time.Minute) // the sync after a write
 	p.calm()
 	assert.Zero(t, p.requests(func() {
 		p.remove(miniclusters, "a")
@@ -240,10 +237,10 @@ func TestWhatGoesWithItsOwnerCostsNoRequest(t *testing.T) {
 		p.clock.Step(time.Minute)
 		p.work(20)
 	}))
-	assert.Empty(t, p.controller.consistency.started, "what is remembered")
+	assert.Empty(t, p.controller.consistency.started, "remaining records")
 }
 
-// What is deleted alone is made again, that moment later.
+// An object that is deleted alone is created again, after the same delay.
 func TestWhatIsDeletedAloneIsMadeAgain(t *testing.T) {
 	p := newPlay(t, nil)
 	p.calm()

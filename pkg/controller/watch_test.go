@@ -15,7 +15,8 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// minute lets a minute pass in which something does not end, with a look each 100 ms, and counts the requests.
+// minute runs the controller for a minute in which something does not end, in steps of 100 ms, and counts the
+// requests.
 func (p *play) minute() int {
 	return p.requests(func() {
 		for range 600 {
@@ -31,8 +32,8 @@ func (p *play) minute() int {
 	})
 }
 
-// A Service that is being deleted, and that somebody's finalizer keeps, is waited for without repeated requests,
-// and the status says so. A Job that still has the Service is managed.
+// A Service that is being deleted, and that a finalizer keeps, causes no repeated requests, and the status reports
+// it. A Job that still has the Service is managed.
 func TestServiceThatStays(t *testing.T) {
 	p := newPlay(t, nil)
 	p.calm()
@@ -57,8 +58,7 @@ func TestServiceThatStays(t *testing.T) {
 	assert.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 }
 
-// What MiniClusters leave free for others is an annotation: an edit of it is no new generation, and is looked at all
-// the same.
+// The capacity reserve is an annotation: an edit of it does not change the generation, but still triggers a sync.
 func TestReserveIsCorrected(t *testing.T) {
 	p := newPlay(t, nil)
 	reserve := func(text string) {
@@ -78,7 +78,7 @@ func TestReserveIsCorrected(t *testing.T) {
 	assert.Equal(t, v1alpha2.ReasonValid, accepted())
 }
 
-// A MiniCluster that is deleted while its watch hangs is asked for now and then.
+// The deletion of a MiniCluster whose watch hangs is checked for from time to time.
 func TestDeletedWhileTheWatchHangs(t *testing.T) {
 	p := newPlay(t, nil)
 	p.calm()
@@ -87,7 +87,7 @@ func TestDeletedWhileTheWatchHangs(t *testing.T) {
 	assert.Empty(t, p.objects[jobs])
 }
 
-// MiniClusters that share a Service don't look whenever another one comes or goes.
+// MiniClusters that share a Service are not synced when another one is added or removed.
 func TestSharedServiceWakesFew(t *testing.T) {
 	p := newPlay(t, nil)
 	p.remove(miniclusters, "a")
@@ -114,17 +114,17 @@ func TestSharedServiceWakesFew(t *testing.T) {
 	for i := range 10 {
 		few = max(few, syncs(share(fmt.Sprintf("mc-%d", i))))
 	}
-	assert.LessOrEqual(t, few, 6, "syncs for one that comes, however many there are")
-	assert.LessOrEqual(t, syncs(func() { p.remove(miniclusters, "mc-9") }), 2, "and for one that goes")
+	assert.LessOrEqual(t, few, 6, "syncs for a new MiniCluster")
+	assert.LessOrEqual(t, syncs(func() { p.remove(miniclusters, "mc-9") }), 2, "syncs for a deleted MiniCluster")
 
 	edit(p.world, services, "shared", func(s *corev1.Service) {
 		s.OwnerReferences = s.OwnerReferences[1:]
 	})
 	p.calm()
-	assert.Len(t, p.objects[services]["shared"].GetOwnerReferences(), 9, "an owner that was taken away puts itself back")
+	assert.Len(t, p.objects[services]["shared"].GetOwnerReferences(), 9, "a removed owner is restored")
 }
 
-// A lead that is replaced waits for no more ranks than somebody else has left the Job.
+// A replaced lead does not wait for more ranks than another client has left to the Job.
 func TestQuorumOfAJobResizedElsewhere(t *testing.T) {
 	p := newPlay(t, nil)
 	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) { mc.Spec.Size = new(int32(5)) })
@@ -133,5 +133,5 @@ func TestQuorumOfAJobResizedElsewhere(t *testing.T) {
 	p.calm()
 	require.Equal(t, v1alpha2.ReasonJobResizedExternally, p.condition("a", v1alpha2.ConditionScalingLimited).Reason)
 	assert.Equal(t, "2", p.objects[configmaps]["a-config"].(*corev1.ConfigMap).Data[resources.KeyQuorum])
-	assert.Zero(t, p.minute(), "requests when that is done")
+	assert.Zero(t, p.minute(), "requests afterwards")
 }

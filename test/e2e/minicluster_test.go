@@ -145,7 +145,7 @@ func TestLife(t *testing.T) {
 		assert.NotEqual(t, pods[3].UID, again[3].UID)
 		eventuallyNodes(t, kube, lead, "free", 4)
 	})
-	t.Run("denied", func(t *testing.T) {
+	t.Run("rejected", func(t *testing.T) {
 		scale(t, kube, namespace, "flux-sample", 5)
 		mc := eventuallyCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, "AboveMaximum")
 		require.NotNil(t, mc.Spec.Size)

@@ -8,12 +8,12 @@ import (
 	"minicluster.internal/operator/pkg/cmdutil"
 )
 
-// NewCommand makes the command of the controller.
+// NewCommand returns the command of the controller.
 func NewCommand() *cobra.Command {
 	o := NewOptions()
 	cmd := cmdutil.NewCommand(&cobra.Command{
 		Use:   "minicluster-controller",
-		Short: "Keeps MiniClusters: elastic Flux clusters in Kubernetes",
+		Short: "Runs the controller of MiniClusters: elastic Flux clusters in Kubernetes",
 		Long: `minicluster-controller turns MiniClusters into Secrets, ConfigMaps, Services
 and Indexed Jobs, and keeps their size within its bounds.`,
 		Example: `  # In a pod, for all namespaces; the image by the name that the nodes pull:

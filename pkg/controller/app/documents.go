@@ -23,18 +23,17 @@ import (
 
 // document is a MiniCluster that was read from a file.
 type document struct {
-	// where says which one it is: FILE, the number of the document and its name.
+	// where identifies the document: FILE, the number of the document and its name.
 	where string
-	// mc has the defaults of its API version.
+	// mc is the MiniCluster with the defaults of its API version.
 	mc *v1alpha2.MiniCluster
-	// problems are all that is wrong with it.
+	// problems are the errors of the document.
 	problems []string
 }
 
-// readFiles reads the MiniClusters in files; "-" is the standard input. Documents of
-// other kinds are passed over, since a file may hold what belongs to a MiniCluster. A
-// file without a MiniCluster is a mistake: it is reported like one in a document, so that
-// the other files are read.
+// readFiles reads the MiniClusters in files; "-" is the standard input. It skips documents of other kinds, since a
+// file may also contain objects that a MiniCluster needs. A file without a MiniCluster is an error. It is reported
+// like an error in a document, so that the other files are still read.
 func readFiles(names []string, stdin io.Reader, namespace string) ([]document, error) {
 	if len(names) == 0 {
 		return nil, errors.New("--filename: name a file, or - for the standard input")
@@ -58,7 +57,7 @@ func readFile(name string, stdin io.Reader, namespace string) []document {
 	}
 	documents := readDocuments(in, where, namespace)
 	if len(documents) == 0 {
-		return []document{{where: where, problems: []string{"no MiniCluster in it"}}}
+		return []document{{where: where, problems: []string{"contains no MiniCluster"}}}
 	}
 	return documents
 }
@@ -79,8 +78,8 @@ func readDocuments(in io.Reader, where, namespace string) []document {
 	}
 }
 
-// parse decodes the documents of a YAML text. A duplicate key is an error: kubectl and
-// the API server take the last one, and the first would be lost.
+// parse decodes the documents of a YAML text. A duplicate key is an error: kubectl and the API server silently use
+// the last one.
 func parse(text []byte, where, namespace string) []document {
 	data, err := yaml.YAMLToJSON(text)
 	if err != nil {
@@ -98,14 +97,14 @@ func parse(text []byte, where, namespace string) []document {
 	return documents
 }
 
-// decode makes a document of JSON, or several of a list.
+// decode decodes a JSON document, which may be a list of several.
 func decode(data []byte, where, namespace string) []document {
 	var meta struct {
 		metav1.TypeMeta
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(data, &meta); err != nil {
-		return []document{{where: where, problems: []string{"no object of Kubernetes: " + err.Error()}}}
+		return []document{{where: where, problems: []string{"not a Kubernetes object: " + err.Error()}}}
 	}
 	if meta.Kind == "List" || meta.Kind == "MiniClusterList" {
 		var documents []document
@@ -120,7 +119,7 @@ func decode(data []byte, where, namespace string) []document {
 		return nil
 	case err != nil || gv.Group != v1alpha2.SchemeGroupVersion.Group:
 		return []document{{where: where, problems: []string{fmt.Sprintf(
-			"apiVersion %q: a MiniCluster is of %s/v1alpha1 or %s", meta.APIVersion, v1alpha2.SchemeGroupVersion.Group, v1alpha2.SchemeGroupVersion)}}}
+			"apiVersion %q: a MiniCluster has the apiVersion %s/v1alpha1 or %s", meta.APIVersion, v1alpha2.SchemeGroupVersion.Group, v1alpha2.SchemeGroupVersion)}}}
 	}
 	return []document{decodeMiniCluster(data, gv.Version, where, namespace)}
 }
@@ -148,7 +147,7 @@ func decodeMiniCluster(data []byte, version, where, namespace string) document {
 	case "v1alpha1":
 		defaultInstallRoot(data, &mc)
 	default:
-		d.problems = append(d.problems, fmt.Sprintf("apiVersion: there is no version %q: use v1alpha2, or v1alpha1 for documents of 2023", version))
+		d.problems = append(d.problems, fmt.Sprintf("apiVersion: version %q does not exist: use v1alpha2, or v1alpha1 for documents of 2023", version))
 	}
 	if mc.Namespace == "" {
 		mc.Namespace = namespace
@@ -160,7 +159,7 @@ func decodeMiniCluster(data []byte, version, where, namespace string) document {
 	return d
 }
 
-// settleDocument leaves out what is null, and says which values have a wrong type.
+// settleDocument removes null values and returns a problem for each value with a wrong type.
 func settleDocument(data []byte) ([]byte, []string) {
 	var object any
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &object); err != nil {
@@ -174,8 +173,8 @@ func settleDocument(data []byte) ([]byte, []string) {
 	return settled, wrong
 }
 
-// defaultInstallRoot sets the one default that v1alpha1 has and v1alpha2 has not, where
-// the document leaves the field out.
+// defaultInstallRoot sets the only default that v1alpha1 has and v1alpha2 does not, if the document does not set the
+// field.
 func defaultInstallRoot(data []byte, mc *v1alpha2.MiniCluster) {
 	var given struct {
 		Spec struct {

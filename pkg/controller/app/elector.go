@@ -18,18 +18,16 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// errLeaseLost ends the process: another controller may be working already.
-var errLeaseLost = errors.New("the lease was lost, another controller may have taken over")
+// errLeaseLost ends the process: another controller may already be active.
+var errLeaseLost = errors.New("the lease was lost; another controller may have taken over")
 
-// leaseGrace is how long the health check still succeeds after the lease should
-// have been renewed.
+// leaseGrace is how long the health check still succeeds after the lease should have been renewed.
 const leaseGrace = 20 * time.Second
 
-// namespaceFile tells a pod its namespace.
+// namespaceFile is the file with the namespace of the pod that this process runs in.
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// elector lets one of several processes work at a time; without leader election
-// it lets this one work at once.
+// elector lets one of several processes work at a time. Without leader election, this process works at once.
 type elector struct {
 	lock     resourcelock.Interface
 	settings Options
@@ -45,7 +43,7 @@ func newElector(o *Options, kube kubernetes.Interface, identity string) (*electo
 	if namespace == "" {
 		text, err := os.ReadFile(namespaceFile)
 		if err != nil {
-			return nil, fmt.Errorf("finding the namespace of the lease (outside a cluster set --leader-elect-resource-namespace, or --leader-elect=false): %w", err)
+			return nil, fmt.Errorf("finding the namespace of the lease (outside a cluster, set --leader-elect-resource-namespace or --leader-elect=false): %w", err)
 		}
 		namespace = strings.TrimSpace(string(text))
 	}
@@ -58,7 +56,7 @@ func newElector(o *Options, kube kubernetes.Interface, identity string) (*electo
 	return e, nil
 }
 
-// check fails when this process leads but can't renew its lease.
+// check fails if this process is the leader but cannot renew its lease.
 func (e *elector) check(r *http.Request) error {
 	if e.watchdog == nil {
 		return nil
@@ -66,10 +64,9 @@ func (e *elector) check(r *http.Request) error {
 	return e.watchdog.Check(r)
 }
 
-// lead runs work once this process leads. When the context ends, the lease is
-// given back after the work has returned, so that nobody else starts before. When
-// the lease is lost, it returns at once, with an error; the lease is then left to
-// expire, since the work has not ended yet.
+// lead calls work when this process becomes the leader. When the context ends, it releases the lease after work has
+// returned, so that no other process starts earlier. When the lease is lost, it returns an error at once; the lease
+// then expires, since work is still running.
 func (e *elector) lead(ctx context.Context, work func(context.Context) error) error {
 	if e.lock == nil {
 		return work(ctx)
@@ -88,7 +85,8 @@ func (e *elector) lead(ctx context.Context, work func(context.Context) error) er
 		LeaseDuration: l.LeaseDuration.Duration,
 		RenewDeadline: l.RenewDeadline.Duration,
 		RetryPeriod:   l.RetryPeriod.Duration,
-		// It would also give the lease back when renewing it failed, while the work continues, and only then tell us.
+		// With ReleaseOnCancel, client-go would also release the lease after a failed renewal, while work is still running,
+		// and only then call OnStoppedLeading.
 		ReleaseOnCancel: false,
 		WatchDog:        e.watchdog,
 		Name:            "minicluster-controller",
@@ -123,9 +121,9 @@ func (e *elector) lead(ctx context.Context, work func(context.Context) error) er
 		}
 	}
 	resign()
-	<-lost // it is renewed no more
+	<-lost // stops renewing
 	if err := e.giveBack(context.WithoutCancel(ctx)); err != nil {
-		logger.Error(err, "Could not give the lease back, it will expire")
+		logger.Error(err, "Failed to release the lease, it expires instead")
 	}
 	return result
 }
@@ -134,7 +132,7 @@ func (e *elector) lead(ctx context.Context, work func(context.Context) error) er
 func (e *elector) giveBack(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.settings.LeaderElection.RenewDeadline.Duration)
 	defer cancel()
-	// A renewal that was under way may meet ours.
+	// A concurrent renewal may conflict with this update.
 	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		record, _, err := e.lock.Get(ctx)
 		if err != nil || record.HolderIdentity != e.lock.Identity() {

@@ -11,18 +11,18 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// fileFlags are those of the commands that read documents.
+// fileFlags are the flags of the commands that read documents.
 type fileFlags struct {
 	files     []string
 	namespace string
 	server    string
 }
 
-// complete makes a command that reads documents of one that has its texts.
+// complete adds the common parts to a command that reads documents.
 func (o *fileFlags) complete(cmd *cobra.Command, options *Options, run func(documents []document, environment resources.Environment) error) {
 	cmd.Args = cobra.NoArgs
 	cmd.SilenceUsage = true
-	// In place of the one that starts the log: errors are for people.
+	// Replaces the hook that configures the log: these commands print errors as plain text.
 	cmd.PersistentPreRun = func(*cobra.Command, []string) {}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		environment, err := o.environment(options)
@@ -36,19 +36,19 @@ func (o *fileFlags) complete(cmd *cobra.Command, options *Options, run func(docu
 		return run(documents, environment)
 	}
 	fs := cmd.Flags()
-	fs.StringSliceVarP(&o.files, "filename", "f", nil, "Files with MiniClusters, of one document or several; - is the standard input.")
-	fs.StringVarP(&o.namespace, "namespace", "n", "default", "Namespace of documents that name none.")
-	fs.StringVar(&o.server, "kubernetes-version", "", "Version of Kubernetes, for example 1.29, that the MiniClusters are for. Unset: the newest.")
+	fs.StringSliceVarP(&o.files, "filename", "f", nil, "Files with MiniClusters, of one or more documents; - is the standard input.")
+	fs.StringVarP(&o.namespace, "namespace", "n", "default", "Namespace of documents that do not set one.")
+	fs.StringVar(&o.server, "kubernetes-version", "", "Kubernetes version to check against, for example 1.29. Unset: the newest.")
 }
 
 // hostPath is the storage class of volumes in directories of the nodes.
 const hostPath = "hostpath"
 
-// newLintCommand makes the command that says what is wrong with MiniClusters.
+// newLintCommand returns the command that reports problems of MiniClusters.
 func newLintCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint -f FILE",
-		Short: "Says what is wrong with MiniClusters, without a cluster",
+		Short: "Checks MiniClusters without a cluster",
 		Long: `lint reads MiniClusters of both API versions and says, field by field, what is
 wrong with them and what will have no effect. It needs no Kubernetes cluster. It
 ends with an error if a document is not valid.`,
@@ -73,7 +73,7 @@ func lint(out io.Writer, documents []document, environment resources.Environment
 		}
 		for _, name := range slices.Sorted(maps.Keys(d.mc.Spec.Volumes)) {
 			if d.mc.Spec.Volumes[name].StorageClass == hostPath {
-				fmt.Fprintf(out, "%s: warning: spec.volumes[%s]: a directory of the nodes, which only a controller with --allow-hostpath-volumes makes a volume of\n",
+				fmt.Fprintf(out, "%s: warning: spec.volumes[%s]: a directory of the nodes, which only a controller with --allow-hostpath-volumes accepts\n",
 					d.where, name)
 			}
 		}

@@ -43,11 +43,11 @@ func TestLint(t *testing.T) {
 		{name: "sound", text: sound},
 		{
 			name: "several documents", err: "2 of 3 documents are not valid",
-			text: "# a file that holds more\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n---\n" + sound + "---\n" +
+			text: "# a file with other objects\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n---\n" + sound + "---\n" +
 				strings.Replace(sound, "size: 2", "size: 2\n  maxSize: 1", 1) + "---\n---\n" + strings.Replace(sound, "image: a", "imagee: a", 1),
 			want: []string{
 				"standard input: document 3 (sound): error: spec.maxSize: ",
-				"standard input: document 4 (sound): error: spec.containers[0].imagee: there is no such field; did you mean spec.containers[0].image?",
+				"standard input: document 4 (sound): error: spec.containers[0].imagee: field does not exist; did you mean spec.containers[0].image?",
 			},
 		},
 		{
@@ -60,14 +60,14 @@ func TestLint(t *testing.T) {
 			name: "fields of old templates", err: "1 of 1",
 			text: sound + "  localDeploy: true\n  fluxOptionFlags: -x\n  workdir: /a\n",
 			want: []string{
-				"spec.fluxOptionFlags: there is no such field; did you mean spec.flux.optionFlags?",
-				"spec.localDeploy: there is no such field: remove it, and describe directories of the nodes in spec.volumes\n",
+				"spec.fluxOptionFlags: field does not exist; did you mean spec.flux.optionFlags?",
+				"spec.localDeploy: field does not exist: remove it, and describe directories of the nodes in spec.volumes\n",
 			},
 		},
 		{
 			name: "the default of 2023", err: "1 of 2",
-			// A volume that nothing describes is a claim in the view layout, and a mistake
-			// in the system layout, which is the default of v1alpha1.
+			// A volume without a source is a claim in the view layout, and an error in the system layout, which is the default
+			// of v1alpha1.
 			text: strings.Replace(sound, "command: hostname", "volumes: {data: {path: /data}}", 1) + "---\n" + strings.Replace(
 				strings.Replace(sound, "command: hostname", "volumes: {data: {path: /data}}", 1), "v1alpha2", "v1alpha1", 1),
 			want: []string{"document 2 (sound): error: spec.containers[0].volumes[data]: "},
@@ -78,7 +78,7 @@ func TestLint(t *testing.T) {
 			want: []string{`(sound): error: metadata.annotations[flux-framework.org/capacity-reserve]: Invalid value: "mem=10%": "mem" is not the name of a resource: use cpu, memory`},
 		},
 		{
-			name: "what does nothing",
+			name: "fields without effect",
 			text: sound + "  fluxRestful: {port: 5000}\n  interactive: true\n",
 			want: []string{"without effect: spec.fluxRestful: ", "without effect: spec.containers[0].command: "},
 		},
@@ -94,11 +94,11 @@ func TestLint(t *testing.T) {
 		{name: "a key twice", err: "1 of 1", text: sound + "  size: 3\n", want: []string{"document 1 (sound): error: ", `key "size" already set`}},
 		{name: "a wrong type", err: "1 of 1", text: strings.Replace(sound, "size: 2", "size: two", 1), want: []string{"(sound): error: ", "size"}},
 		{name: "another group", err: "1 of 1", text: strings.Replace(sound, "flux-framework.org", "example.com", 1), want: []string{"apiVersion"}},
-		{name: "a version to come", err: "1 of 1", text: strings.Replace(sound, "v1alpha2", "v9", 1), want: []string{`there is no version "v9"`}},
+		{name: "a future version", err: "1 of 1", text: strings.Replace(sound, "v1alpha2", "v9", 1), want: []string{`version "v9" does not exist`}},
 		{name: "no YAML", err: "1 of 1", text: "a: b: c", want: []string{"standard input: document 1: error: "}},
-		{name: "no object", err: "1 of 1", text: "[1]", want: []string{"no object of Kubernetes"}},
-		{name: "no MiniCluster", err: "1 of 1", text: "kind: Namespace\n", want: []string{"standard input: error: no MiniCluster in it\n"}},
-		{name: "nothing", err: "1 of 1", want: []string{"standard input: error: no MiniCluster in it\n"}},
+		{name: "no object", err: "1 of 1", text: "[1]", want: []string{"not a Kubernetes object"}},
+		{name: "no MiniCluster", err: "1 of 1", text: "kind: Namespace\n", want: []string{"standard input: error: contains no MiniCluster\n"}},
+		{name: "nothing", err: "1 of 1", want: []string{"standard input: error: contains no MiniCluster\n"}},
 		{name: "no version of Kubernetes", text: sound, args: []string{"--kubernetes-version=latest"}, err: "--kubernetes-version"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestLint(t *testing.T) {
 			rest := out
 			for _, part := range tc.want {
 				_, after, found := strings.Cut(rest, part)
-				require.True(t, found, "%q is missing, or at another place, in\n%s", part, out)
+				require.True(t, found, "%q is missing or out of order in\n%s", part, out)
 				rest = after
 			}
 		})
@@ -131,7 +131,7 @@ func TestLintFiles(t *testing.T) {
 	require.ErrorContains(t, err, "4 of 5 documents")
 	for _, want := range []string{
 		none + ": error: no such file or directory\n",
-		other + ": error: no MiniCluster in it\n",
+		other + ": error: contains no MiniCluster\n",
 		file + ": document 1 (sound): error: spec.size: ",
 		dir + ": document 1: error: read " + dir + ": is a directory\n",
 	} {
@@ -145,7 +145,7 @@ func TestLintFiles(t *testing.T) {
 	require.ErrorContains(t, err, "filename")
 }
 
-// TestLintTypes: what the API server says of null and of wrong types, lint says too.
+// TestLintTypes checks that lint treats null and wrong types as the API server does.
 func TestLintTypes(t *testing.T) {
 	for name, tc := range map[string]struct{ spec, want string }{
 		"null in a map":         {spec: "containers: [{volumes: {a: null}, environment: {A: null}}], pod: {nodeAffinity: {a: null}}, volumes: {b: null}"},
@@ -154,9 +154,9 @@ func TestLintTypes(t *testing.T) {
 		"null in a list":        {"containers: [null]", "spec.containers[0]: must be an object (KEY: VALUE), is null: change it"},
 		"null in a deeper list": {"containers: [{securityContext: {capabilities: {add: [null]}}}]", "spec.containers[0].securityContext.capabilities.add[0]: must be a string, is null: give a value or remove it"},
 		"a number as text":      {"containers: [{}, {environment: {B: x, A: 1}}]", "spec.containers[1].environment[A]: must be a string, is a number: put it in quotes"},
-		"a truth as text":       {"containers: [{environment: {A: yes}}]", "spec.containers[0].environment[A]: must be a string, is true or false: put it in quotes"},
+		"a boolean as text":     {"containers: [{environment: {A: yes}}]", "spec.containers[0].environment[A]: must be a string, is true or false: put it in quotes"},
 		"text as a number":      {"size: '2', containers: [{}]", "spec.size: must be a whole number, is a string: write it without quotes"},
-		"text as a truth":       {"interactive: 'true', containers: [{}]", "spec.interactive: must be true or false, is a string: write it without quotes"},
+		"text as a boolean":     {"interactive: 'true', containers: [{}]", "spec.interactive: must be true or false, is a string: write it without quotes"},
 		"a fraction":            {"size: 2.5, containers: [{}]", "spec.size: must be a whole number, is a fraction: round it"},
 		"a large number":        {"size: 2147483648, containers: [{}]", "spec.size: must be from -2147483648 to 2147483647"},
 		"a larger number":       {"size: 99999999999999999999, containers: [{}]", "spec.size: must be a whole number, is too large: lower it"},
@@ -178,22 +178,22 @@ func TestLintTypes(t *testing.T) {
 	}
 }
 
-// TestExplainUnknown: fields that have a successor of another name.
+// TestExplainUnknown checks fields that have a successor with another name.
 func TestExplainUnknown(t *testing.T) {
 	for path, want := range map[string]string{
 		"spec.test":                                 ": use spec.logging.quiet",
 		"spec.volumes.data.class":                   ": use storageClass",
 		"spec.flux.volumes":                         ": use volumes of the container that runs Flux",
-		"spec.containers[0].commands.postBroker":    ": use commands.post, which every pod runs",
+		"spec.containers[0].commands.postBroker":    ": use commands.post, which runs in every pod",
 		"spec.pod.disableSoleTenancy":               ": use spec.network.disableAffinity",
 		"spec.containers[0].fluxOptionFlags":        "; did you mean spec.flux.optionFlags?",
 		"spec.containers[0].volumes.data.something": "",
 	} {
-		assert.Equal(t, path+": there is no such field"+want, explainUnknown(`unknown field "`+path+`"`))
+		assert.Equal(t, path+": field does not exist"+want, explainUnknown(`unknown field "`+path+`"`))
 	}
 }
 
-// TestSimilarField: names that old documents have, and mistakes.
+// TestSimilarField checks names from old documents, and typing errors.
 func TestSimilarField(t *testing.T) {
 	for path, want := range map[string]string{
 		"spec.containers[1].workdir":       "spec.containers[1].workingDir",

@@ -1,5 +1,6 @@
-// Package app is the process around the controller: flags, clients, leader
-// election, health, readiness and metrics.
+// Package app runs the controller as a process: flags, clients, leader election, health, readiness and metrics, and
+// the commands that check and print documents. Add a flag here. Do not add a decision about MiniClusters: those
+// belong to the packages that reconcile and build objects.
 package app
 
 import (
@@ -24,9 +25,9 @@ import (
 
 // Options are the settings of the process.
 type Options struct {
-	// ClientOptions are about the API server.
+	// ClientOptions are the settings of the connection to the API server.
 	cmdutil.ClientOptions
-	// Namespaces are the namespaces to watch; all where there are none.
+	// Namespaces are the namespaces to watch; all if empty.
 	Namespaces []string
 	// Workers is the number of MiniClusters that are synced concurrently.
 	Workers int
@@ -36,26 +37,25 @@ type Options struct {
 	MetricsAddress string
 	// ClusterDomain is the DNS domain of the Kubernetes cluster.
 	ClusterDomain string
-	// AgentImage is the image from which pods get the agent.
+	// AgentImage is the image that contains the agent.
 	AgentImage string
 	// AgentImagePullPolicy says when pods pull it; "" is Kubernetes' own default.
 	AgentImagePullPolicy string
-	// AgentImagePullSecrets are names of Secrets, in the namespace of each MiniCluster,
-	// to pull it with.
+	// AgentImagePullSecrets are names of Secrets in the namespace of each MiniCluster for pulling the image.
 	AgentImagePullSecrets []string
 	// ImageVolumes mounts the images of the agent and of views instead of running init containers that copy them.
 	ImageVolumes bool
-	// AllowHostPathVolumes lets spec.volumes name directories of the nodes.
+	// AllowHostPathVolumes permits directories of the nodes in spec.volumes.
 	AllowHostPathVolumes bool
 	// VolumeSecretNamespaces are namespaces whose Secrets spec.volumes may name.
 	VolumeSecretNamespaces []string
 	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
 	// them; 0 disables the inspection.
 	PodDiagnosisDelay time.Duration
-	// AgentUnreachableTimeout is how long to retry an unreachable agent before shrinking
-	// without draining; 0 asks no agent.
+	// AgentUnreachableTimeout is how long to retry an unreachable agent before shrinking without draining; 0 disables
+	// draining.
 	AgentUnreachableTimeout time.Duration
-	// Connect makes the clients for agents; over TLS where nil. It is no flag.
+	// Connect returns clients for agents; nil stands for clients over TLS. It is not a flag.
 	Connect agents.Connect
 	// LeaderElection lets one of several controllers work at a time.
 	LeaderElection componentconfig.LeaderElectionConfiguration
@@ -88,35 +88,35 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	o.AddClientFlags(fs)
 	fs.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces,
 		"Namespaces to watch, with permissions in these only. Unset: all namespaces.")
-	fs.IntVar(&o.Workers, "workers", o.Workers, "Number of MiniClusters that are synced concurrently.")
+	fs.IntVar(&o.Workers, "workers", o.Workers, "Number of MiniClusters to sync concurrently.")
 	fs.StringVar(&o.HealthAddress, "health-bind-address", o.HealthAddress, `Address of /healthz and /readyz; "" serves none.`)
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, `Address of /metrics; "" serves none.`)
 	fs.DurationVar(&o.PodDiagnosisDelay, "pod-diagnosis-delay", o.PodDiagnosisDelay,
 		"How long pods may stay unready before the controller inspects them to report the reason; 0 disables the inspection.")
 	fs.DurationVar(&o.AgentUnreachableTimeout, "agent-unreachable-timeout", o.AgentUnreachableTimeout,
-		"How long to retry an unreachable agent before a MiniCluster shrinks without draining ranks. 0: agents are not asked, and every MiniCluster shrinks at once.")
+		"How long to retry an unreachable agent before a MiniCluster shrinks without draining ranks. 0 disables draining: MiniClusters shrink at once.")
 	o.addSiteFlags(fs)
 	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
 
-// addSiteFlags binds what decides about pods.
+// addSiteFlags binds the flags that affect pods.
 func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "DNS domain of the Kubernetes cluster.")
-	fs.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "Image from which the pods of MiniClusters get the agent.")
+	fs.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "Image that contains the agent for the pods of MiniClusters.")
 	fs.StringVar(&o.AgentImagePullPolicy, "agent-image-pull-policy", o.AgentImagePullPolicy,
-		"When pods pull that image: Always, IfNotPresent or Never. Unset: Kubernetes' own default.")
+		"Pull policy of that image: Always, IfNotPresent or Never. Unset: the default of Kubernetes.")
 	fs.StringSliceVar(&o.AgentImagePullSecrets, "agent-image-pull-secrets", o.AgentImagePullSecrets,
-		"Names of Secrets to pull that image with. They have to exist in the namespace of each MiniCluster.")
+		"Names of the Secrets for pulling that image. They must exist in the namespace of each MiniCluster.")
 	fs.BoolVar(&o.ImageVolumes, "image-volumes", o.ImageVolumes,
 		"Mount the image of the agent, and the image with Flux in the view layout, instead of running init containers that copy them. "+
 			"Requires image volumes in the API server and in the container runtime of all nodes.")
 	fs.BoolVar(&o.AllowHostPathVolumes, "allow-hostpath-volumes", o.AllowHostPathVolumes,
-		"Make PersistentVolumes of directories of the nodes, for spec.volumes of the storage class hostpath. They bypass Pod Security.")
+		"Create PersistentVolumes for directories of the nodes (spec.volumes with the storage class hostpath). They bypass Pod Security.")
 	fs.StringSliceVar(&o.VolumeSecretNamespaces, "volume-secret-namespaces", o.VolumeSecretNamespaces,
 		"Namespaces whose Secrets CSI volumes of spec.volumes may use, in addition to the namespace of the MiniCluster; * permits all.")
 }
 
-// environment is the part of the settings that decides about pods.
+// environment returns the settings that affect pods.
 func (o *Options) environment() resources.Environment {
 	return resources.Environment{
 		ClusterDomain: o.ClusterDomain,
@@ -133,7 +133,7 @@ func (o *Options) environment() resources.Environment {
 	}
 }
 
-// Validate returns all that is wrong with the settings, by flag.
+// Validate returns the errors of the settings, by flag.
 func (o *Options) Validate() error {
 	var errs cmdutil.FlagErrors
 	add := errs.Add
@@ -176,8 +176,8 @@ func (o *Options) Validate() error {
 	return errs.Join()
 }
 
-// namespaceProblems returns what is wrong with a list of namespaces. An empty list, from
-// an unset variable for example, must not mean all namespaces.
+// namespaceProblems returns the errors of a list of namespaces. An empty list, for example from an unset variable,
+// must not select all namespaces.
 func namespaceProblems(namespaces []string) []string {
 	if namespaces != nil && len(namespaces) == 0 {
 		return []string{"must name at least one namespace; omit the flag to watch all namespaces"}

@@ -31,7 +31,7 @@ func TestOptions(t *testing.T) {
 		{name: "namespaces", args: []string{"--namespaces=a,b", "--namespaces=c"}},
 		{name: "no namespace", args: []string{"--namespaces="}, want: []string{"--namespaces", "omit the flag"}},
 		{name: "an empty namespace", args: []string{"--namespaces=a,,b"}, want: []string{`--namespaces: ""`}},
-		{name: "namespaces that are none", args: []string{"--namespaces=Team_A,*"}, want: []string{`--namespaces: "Team_A": must be the name of a namespace`, `"*"`}},
+		{name: "invalid namespaces", args: []string{"--namespaces=Team_A,*"}, want: []string{`--namespaces: "Team_A": must be the name of a namespace`, `"*"`}},
 		{name: "a namespace twice", args: []string{"--namespaces=a,b,a"}, want: []string{`--namespaces: "a": duplicate`}},
 		{name: "all at once", args: []string{"--workers=-1", "--cluster-domain="}, want: []string{"--workers", "--cluster-domain"}},
 	} {
@@ -55,7 +55,7 @@ func TestOptions(t *testing.T) {
 func TestDefaultsLeadSafely(t *testing.T) {
 	l := NewOptions().LeaderElection
 	assert.True(t, l.LeaderElect)
-	// A leader must have given up before another one may start.
+	// The renew deadline of a leader must be over before another process becomes the leader.
 	assert.Greater(t, l.LeaseDuration.Duration-l.RenewDeadline.Duration, l.RetryPeriod.Duration)
 	assert.GreaterOrEqual(t, l.LeaseDuration.Duration, 15*time.Second)
 }

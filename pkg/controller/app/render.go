@@ -20,12 +20,12 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// newRenderCommand makes the command that prints what MiniClusters become.
+// newRenderCommand returns the command that prints the objects of MiniClusters.
 func newRenderCommand() *cobra.Command {
 	options := NewOptions()
 	cmd := &cobra.Command{
 		Use:   "render -f FILE",
-		Short: "Prints the objects that MiniClusters become, without a cluster",
+		Short: "Prints the objects that the controller creates for MiniClusters, without a cluster",
 		Long: `render reads MiniClusters of both API versions and prints the objects that the
 controller would make of them. It needs no Kubernetes cluster. Keys and passwords are
 replaced by a note. A document that is not valid is reported, the others are
@@ -38,7 +38,7 @@ printed, and the command ends with an error.`,
 	return cmd
 }
 
-// environment is where the MiniClusters would be.
+// environment returns the environment that the objects are built for.
 func (o *fileFlags) environment(options *Options) (resources.Environment, error) {
 	if err := options.Validate(); err != nil {
 		return resources.Environment{}, err
@@ -74,13 +74,13 @@ func render(out, problems io.Writer, documents []document, environment resources
 	return errors.Join(failed...)
 }
 
-// unknownUID stands for the UID of a MiniCluster that does not exist yet.
+// unknownUID is a placeholder for the UID of a MiniCluster that does not exist yet.
 const unknownUID = "00000000-0000-0000-0000-000000000000"
 
 func renderObjects(out io.Writer, mc *v1alpha2.MiniCluster, environment resources.Environment) error {
 	mc = mc.DeepCopy()
 	if mc.Name == "" {
-		mc.Name = mc.GenerateName + "xxxxx" // as the API server would end it
+		mc.Name = mc.GenerateName + "xxxxx" // completed as the API server does
 	}
 	exists := mc.UID != ""
 	if !exists {
@@ -95,7 +95,7 @@ func renderObjects(out io.Writer, mc *v1alpha2.MiniCluster, environment resource
 			withholdKeys(secret)
 		}
 		if !exists {
-			// An owner that does not exist would have the object deleted.
+			// The garbage collector would delete an object whose owner does not exist.
 			accessor, err := meta.Accessor(o)
 			if err != nil {
 				return fmt.Errorf("reading the metadata of an object: %w", err)
@@ -113,7 +113,7 @@ func renderObjects(out io.Writer, mc *v1alpha2.MiniCluster, environment resource
 	return nil
 }
 
-// withheld takes the place of keys and passwords. It is no key: brokers refuse it.
+// withheld replaces keys and passwords. It is not a valid key, so brokers reject it.
 const withheld = "(withheld: the controller puts a key or password here)"
 
 func withholdKeys(secret *corev1.Secret) {
@@ -124,8 +124,7 @@ func withholdKeys(secret *corev1.Secret) {
 	secret.Data = nil
 }
 
-// objectText is an object as one would write it: without a status and without the
-// empty parts that Go's types have.
+// objectText returns an object as a user would write it: without a status and without the empty fields of Go's types.
 func objectText(o runtime.Object) ([]byte, error) {
 	data, err := json.Marshal(o)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write golden files again")
+var update = flag.Bool("update", false, "update the golden files")
 
-// splitObjects maps the objects that render prints to their text.
+// splitObjects returns the text of each object that render prints, by its name.
 func splitObjects(t *testing.T, out string) map[string]string {
 	t.Helper()
 	objects := map[string]string{}
@@ -39,13 +39,12 @@ func TestRender(t *testing.T) {
 	job := objects["Job/sound"]
 	assert.Contains(t, job, "image: registry/agent:1")
 	assert.Contains(t, job, "namespace: team")
-	assert.NotContains(t, out, "ownerReferences", "there is no owner yet")
+	assert.NotContains(t, out, "ownerReferences", "the owner does not exist yet")
 	assert.NotContains(t, out, "\nstatus:")
 	assert.Contains(t, objects, "Job/more-xxxxx")
 }
 
-// TestRenderKeepsKeys: nothing that is printed is a key or a password, whether it was
-// made or given.
+// TestRenderKeepsKeys checks that no key or password is printed, neither a generated nor a given one.
 func TestRenderKeepsKeys(t *testing.T) {
 	const password = "s3cretpw"
 	text := strings.Replace(sound, "size: 2", "size: 2\n  users: [{name: ada, password: "+password+"}]", 1)
@@ -59,7 +58,7 @@ func TestRenderKeepsKeys(t *testing.T) {
 	assert.NotRegexp(t, `(?i)secret-key|BEGIN`, out)
 }
 
-// TestRenderKeepsOwners: a MiniCluster that exists has a UID.
+// TestRenderKeepsOwners checks the owner reference of a MiniCluster that has a UID.
 func TestRenderKeepsOwners(t *testing.T) {
 	out, _, err := command(t, strings.Replace(sound, "name: sound", "name: sound, uid: 3f6c1a52-8a3e-4d31-9c35-6f1e4ab3a001", 1), "render", "-f", "-")
 	require.NoError(t, err)
@@ -76,15 +75,15 @@ func TestRenderRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "--agent-image-pull-policy")
 }
 
-// TestErrorsAreForPeople: no command of the two starts the log, which would wrap them.
+// TestErrorsAreForPeople checks that neither command configures the log, which would wrap errors.
 func TestErrorsAreForPeople(t *testing.T) {
 	for _, cmd := range NewCommand().Commands() {
 		assert.NotNil(t, cmd.PersistentPreRun, cmd.Name())
 	}
 }
 
-// TestRenderCorpus pins what ten documents of users of flux-operator become, their
-// ConfigMap aside. They lie beside the repository; a clone that stands alone has none.
+// TestRenderCorpus compares the objects of ten documents by users of flux-operator, without the ConfigMap, with
+// golden files. The documents are not part of the repository; a clone without them skips the test.
 func TestRenderCorpus(t *testing.T) {
 	dir := os.Getenv("MINICLUSTER_CORPUS")
 	if dir == "" {
@@ -128,6 +127,6 @@ func golden(t *testing.T, name, got string) {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(path)
-	require.NoError(t, err, "run the test with -update to make it")
+	require.NoError(t, err, "run the test with -update to create it")
 	require.Equal(t, string(want), got)
 }

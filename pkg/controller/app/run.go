@@ -22,8 +22,7 @@ import (
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
 )
 
-// Run runs the process until the context ends or something fails for good, for
-// example when the lease is lost.
+// Run runs the process until the context ends or a permanent failure, for example the loss of the lease.
 func Run(ctx context.Context, o *Options) error {
 	config, err := o.ClientConfig("minicluster-controller")
 	if err != nil {
@@ -32,7 +31,7 @@ func Run(ctx context.Context, o *Options) error {
 	return RunWith(ctx, o, config)
 }
 
-// RunWith is Run with clients of the given configuration.
+// RunWith is like Run, with clients of the given configuration.
 func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	config = cmdutil.WithConnectRetry(ctx, config)
 	kube, err := kubernetes.NewForConfig(cmdutil.UseProtobuf(config))
@@ -87,7 +86,7 @@ func serve(ctx context.Context, o *Options, c *controller.Controller, informers 
 	})
 	group.Go(func() error { return cmdutil.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
 	group.Go(func() error {
-		// A standby fills its caches too, so that it can take over at once.
+		// A standby also fills its caches, so that it can take over at once.
 		for _, i := range informers {
 			i.Start(ctx)
 			defer i.Shutdown()
@@ -109,10 +108,10 @@ func serve(ctx context.Context, o *Options, c *controller.Controller, informers 
 	return nil
 }
 
-// errDone ends the group when the work was stopped in good order.
+// errDone ends the group when work has stopped without an error.
 var errDone = errors.New("done")
 
-// identity names this process in the lease.
+// identity identifies this process in the lease.
 func identity() string {
 	host, err := os.Hostname()
 	if err != nil {

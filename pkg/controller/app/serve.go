@@ -13,8 +13,8 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/workqueue"               // the queue
 )
 
-// healthHandler answers /healthz (this process works, or waits for its turn) and
-// /readyz (its caches are filled).
+// healthHandler serves /healthz (this process works, or waits to become the leader) and /readyz (its caches are
+// filled).
 func healthHandler(check func(*http.Request) error, ready func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +26,7 @@ func healthHandler(check func(*http.Request) error, ready func() bool) http.Hand
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready() {
-			http.Error(w, "the caches are not filled yet", http.StatusServiceUnavailable)
+			http.Error(w, "the caches are not synced yet", http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ok\n"))
@@ -34,7 +34,7 @@ func healthHandler(check func(*http.Request) error, ready func() bool) http.Hand
 	return mux
 }
 
-// metricsHandler answers /metrics with our own metrics and those of the libraries.
+// metricsHandler serves /metrics with the controller's metrics and those of libraries.
 func metricsHandler(own metrics.KubeRegistry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.HandlerFor(prometheus.Gatherers{own, legacyregistry.DefaultGatherer}, metrics.HandlerOpts{}))

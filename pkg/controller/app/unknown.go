@@ -10,11 +10,10 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// unknownField is how the decoder names a field that is in no type.
+// unknownField matches the decoder's message for a field that no type has.
 var unknownField = regexp.MustCompile(`^unknown field "(.+)"$`)
 
-// removedFields are those of documents older than May 2023, or of branches, whose
-// successor has another name.
+// removedFields are fields of documents older than May 2023, or of branches, whose successor has another name.
 var removedFields = []struct {
 	path *regexp.Regexp
 	fix  string
@@ -23,22 +22,22 @@ var removedFields = []struct {
 	{regexp.MustCompile(`^spec\.test$`), "use spec.logging.quiet"},
 	{regexp.MustCompile(`^spec\.volumes\.[^.]+\.class$`), "use storageClass"},
 	{regexp.MustCompile(`^spec\.flux\.volumes$`), "use volumes of the container that runs Flux"},
-	{regexp.MustCompile(`^spec\.containers\[\d+\]\.commands\.(brokerPost|postBroker)$`), "use commands.post, which every pod runs"},
+	{regexp.MustCompile(`^spec\.containers\[\d+\]\.commands\.(brokerPost|postBroker)$`), "use commands.post, which runs in every pod"},
 	{regexp.MustCompile(`^spec(\.pod)?\.disableSoleTenancy$`), "use spec.network.disableAffinity"},
 }
 
-// indexes are those of lists and maps in a path of the decoder.
+// indexes matches indexes of lists and keys of maps in a path of the decoder.
 var indexes = regexp.MustCompile(`\[\d+\]`)
 
-// explainUnknown makes a problem of a message of the decoder. For a field that does
-// not exist it names the one that was meant, if there is one that looks like it.
+// explainUnknown returns the problem for a message of the decoder. For a field that does not exist, it suggests a
+// field with a similar name, if there is one.
 func explainUnknown(message string) string {
 	match := unknownField.FindStringSubmatch(message)
 	if match == nil {
 		return message
 	}
 	path := match[1]
-	text := path + ": there is no such field"
+	text := path + ": field does not exist"
 	for _, old := range removedFields {
 		if old.path.MatchString(path) {
 			return text + ": " + old.fix
@@ -50,8 +49,8 @@ func explainUnknown(message string) string {
 	return text
 }
 
-// similarField finds a field beside the unknown one whose name is nearly the same, or
-// one elsewhere whose name is the end of the unknown one.
+// similarField returns a sibling of the unknown field with a similar name, or a field elsewhere whose name is a
+// suffix of the unknown name.
 func similarField(path string) string {
 	dot := strings.LastIndex(path, ".")
 	parent, name := path[:max(dot, 0)], path[dot+1:]
@@ -75,7 +74,7 @@ func similarField(path string) string {
 	return elsewhere
 }
 
-// fieldPaths are the paths of all fields of our own types below a type, shortest first.
+// fieldPaths returns the paths of all fields of the project's types below a type, shortest first.
 func fieldPaths(t reflect.Type, prefix string) []string {
 	var paths []string
 	walkFields(t, prefix, func(path string) { paths = append(paths, path) })
@@ -90,7 +89,7 @@ func walkFields(t reflect.Type, prefix string, visit func(string)) {
 	case reflect.Slice:
 		walkFields(t.Elem(), prefix+"[]", visit)
 	case reflect.Map:
-		// The decoder writes keys as it does fields: they are not looked into.
+		// The decoder writes keys like fields, so maps are not searched.
 	case reflect.Struct:
 		if !strings.Contains(t.PkgPath(), "fluxframework") {
 			return
@@ -107,8 +106,7 @@ func walkFields(t reflect.Type, prefix string, visit func(string)) {
 	}
 }
 
-// editDistance is Levenshtein's: how many letters have to be put in, taken out or
-// replaced.
+// editDistance returns the Levenshtein distance: the number of letters to insert, remove or replace.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -13,10 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// settle does to an object what the API server does before it looks at it: fields and
-// map entries that are null are left out. It says which values have another type than
-// the fields of t. The decoder would say so of one of them, without the index or key,
-// and takes what the schema refuses: null in a list, and numbers like 0.5 as quantities.
+// settle removes null fields and map entries from an object, as the API server does before validation, and returns a
+// problem for each value whose type differs from the type of the field in t. The decoder reports only one of them,
+// without its index or key, and accepts values that the schema rejects: null in a list, and numbers like 0.5 as
+// quantities.
 func settle(value any, t reflect.Type, path string) []string {
 	if t.Kind() == reflect.Pointer {
 		return settle(value, t.Elem(), path)
@@ -38,7 +38,7 @@ func settle(value any, t reflect.Type, path string) []string {
 			if field, ok := fieldOf(t, name); ok {
 				return settle(object[name], field, strings.TrimPrefix(path+"."+name, "."))
 			}
-			return nil // the decoder says that there is no such field
+			return nil // the decoder reports unknown fields
 		})
 	case reflect.Map:
 		return settleObject(value, path, func(object map[string]any, name string) []string {
@@ -101,7 +101,7 @@ func settleScalar(value any, t reflect.Type, path string) []string {
 	return nil
 }
 
-// wrongType names both types and what to change, never the value, which may be a password.
+// wrongType names both types and the remedy, but never the value, which may be a password.
 func wrongType(path, want string, value any) []string {
 	is, fix := "null", "give a value or remove it"
 	switch value := value.(type) {
@@ -133,7 +133,7 @@ func wrongType(path, want string, value any) []string {
 	return []string{fmt.Sprintf("%s: must be %s, is %s: %s", path, want, is, fix)}
 }
 
-// fieldOf finds the type of a field by the name that it has in documents.
+// fieldOf returns the type of a field by its name in documents.
 func fieldOf(t reflect.Type, name string) (reflect.Type, bool) {
 	for i := range t.NumField() {
 		field := t.Field(i)

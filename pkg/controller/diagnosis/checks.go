@@ -32,14 +32,13 @@ func OfRejectedPods(job *batchv1.Job, err error) *Problem {
 	case strings.Contains(err.Error(), "quota"):
 		return &Problem{Reason: v1alpha2.ReasonQuotaExceeded, Text: messages.QuotaExceeded(missing, text)}
 	case strings.Contains(err.Error(), `cannot create resource "pods"`):
-		return nil // this controller lacks the right; the Job controller has it
+		return nil // this controller lacks the right, but the Job controller has it
 	default:
 		return &Problem{Reason: v1alpha2.ReasonPodsRejected, Text: messages.PodsRejected(missing, text)}
 	}
 }
 
-// OfCertificate checks the Secret with the certificate of a user; nil is a Secret that
-// does not exist.
+// OfCertificate checks the Secret with the certificate of a user; a nil Secret does not exist.
 func OfCertificate(name, cluster string, secret *corev1.Secret) *Problem {
 	invalid := func(what string) *Problem {
 		return &Problem{Reason: v1alpha2.ReasonCertificateInvalid, Text: messages.CertificateInvalid(name, what)}
@@ -67,7 +66,7 @@ func OfNetworkPolicies(p *Problem, policies []networkingv1.NetworkPolicy) *Probl
 	return &Problem{Reason: v1alpha2.ReasonNetworkPolicy, Text: p.Text + ". " + text, Pod: p.Pod, Others: p.Others}
 }
 
-// WithJoinCause adds what the agent of a pod says about its broker that is offline.
+// WithJoinCause adds the agent's explanation of why the broker of a pod is offline.
 func WithJoinCause(p *Problem, cause plan.Cause) *Problem {
 	reason := v1alpha2.ReasonBrokerOffline
 	switch cause.Kind {

@@ -15,7 +15,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// FailureCause says which pod made a Job fail, and why; "" where none is known to have.
+// FailureCause describes the pod that made a Job fail and the reason; it returns "" if none is known.
 func FailureCause(end *batchv1.JobCondition, pods []corev1.Pod, flux string) string {
 	if end.Reason == batchv1.JobReasonDeadlineExceeded {
 		return messages.DeadlineExceeded
@@ -27,7 +27,7 @@ func FailureCause(end *batchv1.JobCondition, pods []corev1.Pod, flux string) str
 	return messages.SeeLogs(nameOf(pod)+" "+describeEnd(pod, flux), pod.Name, pod.Namespace)
 }
 
-// failedPod is the pod that a Job's condition names, else the failed one that ended last.
+// failedPod returns the pod that a Job's condition names, or else the failed pod that ended last.
 func failedPod(end *batchv1.JobCondition, pods []corev1.Pod) *corev1.Pod {
 	var failed []*corev1.Pod
 	for i := range pods {
@@ -37,7 +37,7 @@ func failedPod(end *batchv1.JobCondition, pods []corev1.Pod) *corev1.Pod {
 		if strings.Contains(end.Message, "pod "+pods[i].Namespace+"/"+pods[i].Name+" ") {
 			return &pods[i]
 		}
-		// A Job that has failed stops its other pods: they are no cause.
+		// A failed Job stops its other pods, which are not the cause.
 		if pods[i].DeletionTimestamp == nil || pods[i].DeletionTimestamp.Before(&end.LastTransitionTime) {
 			failed = append(failed, &pods[i])
 		}
@@ -48,7 +48,7 @@ func failedPod(end *batchv1.JobCondition, pods []corev1.Pod) *corev1.Pod {
 	return lastEnded(failed)
 }
 
-// lastEnded is the pod whose containers ended last.
+// lastEnded returns the pod whose containers ended last.
 func lastEnded(pods []*corev1.Pod) *corev1.Pod {
 	return slices.MaxFunc(pods, func(a, b *corev1.Pod) int { return endOf(a).Compare(endOf(b)) })
 }
@@ -63,8 +63,8 @@ func endOf(pod *corev1.Pod) time.Time {
 	return end
 }
 
-// describeEnd says how a pod ended: the container that runs Flux first, since others
-// end for its sake.
+// describeEnd describes how a pod ended. The container that runs Flux comes first, since the others end because of
+// it.
 func describeEnd(pod *corev1.Pod, flux string) string {
 	text := ""
 	for _, status := range bySuspicion(pod, flux) {
@@ -79,7 +79,7 @@ func describeEnd(pod *corev1.Pod, flux string) string {
 			break
 		}
 	}
-	if pod.Status.Reason == "Evicted" { // by its kubelet
+	if pod.Status.Reason == "Evicted" { // set by its kubelet
 		return fmt.Sprintf(messages.PodEvicted, resources.Quote(pod.Status.Message))
 	}
 	if c := podCondition(pod, corev1.DisruptionTarget); c != nil && c.Status == corev1.ConditionTrue {
@@ -112,10 +112,10 @@ func bySuspicion(pod *corev1.Pod, flux string) []corev1.ContainerStatus {
 // reasonStartError is what Kubernetes calls a container that its runtime could not start.
 const reasonStartError = "StartError"
 
-// reasonOOMKilled is what Kubernetes calls a container that was OOM-killed.
+// reasonOOMKilled is Kubernetes' reason for an OOM-killed container.
 const reasonOOMKilled = "OOMKilled"
 
-// describeTerminated says how a container ended: "ended with exit code 1".
+// describeTerminated describes how a container ended: "ended with exit code 1".
 func describeTerminated(t *corev1.ContainerStateTerminated) string {
 	var text string
 	switch {

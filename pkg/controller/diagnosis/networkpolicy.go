@@ -15,14 +15,13 @@ import (
 	"minicluster.internal/operator/pkg/controller/messages"
 )
 
-// dnsPort is where pods ask for names.
+// dnsPort is the port of DNS servers.
 const dnsPort int32 = 53
 
-// blockedConnections says which NetworkPolicies of a namespace keep brokers apart, "" when
-// none does for certain. A policy isolates the pods that it selects in the directions
-// that it names, and all of them together allow what any of them allows (NetworkPolicy
-// API). What depends on labels of namespaces or on addresses, which are not known here,
-// counts as allowed.
+// blockedConnections describes the NetworkPolicies of a namespace that prevent connections between brokers, "" if
+// none certainly does. A policy isolates the pods that it selects in the directions that it names, and all policies
+// together allow what any of them allows (NetworkPolicy API). Rules that depend on labels of namespaces or on
+// addresses, which are not known here, count as allowing.
 func blockedConnections(policies []networkingv1.NetworkPolicy, pod *corev1.Pod) string {
 	var in, out []networkingv1.NetworkPolicy
 	for _, policy := range policies {
@@ -65,8 +64,8 @@ func policyNames(policies []networkingv1.NetworkPolicy) string {
 	return strings.Join(slices.Compact(names), ", ")
 }
 
-// isolates reports whether a policy isolates pods in a direction; see the API's rules
-// for policies that name none.
+// isolates reports whether a policy isolates pods in a direction. The API documentation defines the default for
+// policies that name none.
 func isolates(policy networkingv1.NetworkPolicy, direction networkingv1.PolicyType) bool {
 	if len(policy.Spec.PolicyTypes) > 0 {
 		return slices.Contains(policy.Spec.PolicyTypes, direction)
@@ -86,15 +85,14 @@ func allowsOut(policy networkingv1.NetworkPolicy, pod *corev1.Pod, port int32) b
 	})
 }
 
-// allowsDNS reports whether a policy lets anybody be asked for names: who that has to be
-// is not known.
+// allowsDNS reports whether a policy allows DNS queries to any peer: the address of the DNS server is not known.
 func allowsDNS(policy networkingv1.NetworkPolicy) bool {
 	return slices.ContainsFunc(policy.Spec.Egress, func(rule networkingv1.NetworkPolicyEgressRule) bool {
 		return includesPort(rule.Ports, corev1.ProtocolUDP, dnsPort) || includesPort(rule.Ports, corev1.ProtocolTCP, dnsPort)
 	})
 }
 
-// includesPod reports whether peers, all where there are none, include pods like this one.
+// includesPod reports whether a list of peers includes pods like this one. An empty list includes all.
 func includesPod(peers []networkingv1.NetworkPolicyPeer, pod *corev1.Pod) bool {
 	return len(peers) == 0 || slices.ContainsFunc(peers, func(peer networkingv1.NetworkPolicyPeer) bool {
 		if peer.PodSelector == nil {
@@ -105,8 +103,8 @@ func includesPod(peers []networkingv1.NetworkPolicyPeer, pod *corev1.Pod) bool {
 	})
 }
 
-// includesPort reports whether ports, all where there are none, include one. What a name
-// stands for in other pods is not known.
+// includesPort reports whether a list of ports includes a port. An empty list includes all. A named port counts as
+// included, since its number in other pods is not known.
 func includesPort(ports []networkingv1.NetworkPolicyPort, protocol corev1.Protocol, number int32) bool {
 	return len(ports) == 0 || slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
 		if p.Protocol != nil && *p.Protocol != protocol || p.Protocol == nil && protocol != corev1.ProtocolTCP {

@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestPolicyProblem has policies as users write them.
+// TestPolicyProblem checks policies that users write.
 func TestPolicyProblem(t *testing.T) {
 	const (
 		broker = "from the cluster's own pods to TCP port 8050"

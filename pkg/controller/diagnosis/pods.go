@@ -18,30 +18,30 @@ import (
 	"minicluster.internal/operator/pkg/validation"
 )
 
-// Problem is why a cluster does not become ready, as far as can be seen.
+// Problem describes why a cluster does not become ready.
 type Problem struct {
-	// Reason is that of the conditions Ready and Progressing.
+	// Reason is the reason of the conditions Ready and Progressing.
 	Reason string
-	// Text says what is wrong with which pod, and what to do.
+	// Text says which pod has which problem, and how to solve it.
 	Text string
-	// Pod has the problem; nil where there is no pod.
+	// Pod has the problem; nil if it does not concern a pod.
 	Pod *corev1.Pod
 	// Others is the number of further pods with the same problem.
 	Others int
 }
 
-// Message is the text, with the number of further pods that have the same problem.
+// Message returns the text, with the number of further pods that have the same problem.
 func (p *Problem) Message() string {
 	return messages.MorePods(p.Text, p.Others, p.Reason)
 }
 
-// Actionable reports whether the user has to do something about a problem.
+// Actionable reports whether the user has to act to solve a problem.
 func (p *Problem) Actionable() bool {
 	return Severity(p.Reason) > Severity(v1alpha2.ReasonPulling)
 }
 
-// Severity orders problems: what a user has to do something about comes before what may
-// be only its consequence. It is negative for reasons that are none.
+// Severity orders problems: a problem that the user has to solve is more severe than one that may be its consequence.
+// It is negative for reasons that are not problems.
 func Severity(reason string) int {
 	order := []string{
 		v1alpha2.ReasonNotReady,
@@ -63,8 +63,8 @@ func Severity(reason string) int {
 	return slices.Index(order, reason)
 }
 
-// OfPods returns the problem of a Job's pods that matters most, nil when no pod has one.
-// flux is the name of the container that runs Flux, size the number of indexes.
+// OfPods returns the most severe problem of a Job's pods, nil if no pod has one. flux is the name of the container
+// that runs Flux, size the number of indexes.
 func OfPods(pods []corev1.Pod, flux string, size int32, now time.Time) *Problem {
 	return podDiagnoser{flux: flux, size: size, now: now}.worst(pods)
 }
@@ -73,14 +73,13 @@ func OfPods(pods []corev1.Pod, flux string, size int32, now time.Time) *Problem 
 type podDiagnoser struct {
 	// flux is the name of the container that runs Flux.
 	flux string
-	// size is the number of indexes that there should be.
+	// size is the desired number of indexes.
 	size int32
 	now  time.Time
 }
 
-// worst is the problem that matters most, nil when no pod has one. Of several pods
-// with the same one it is that of the lowest index: that of the lead, on which the
-// others wait.
+// worst returns the most severe problem, nil if no pod has one. If several pods have the same problem, it returns
+// that of the lowest index: the other pods wait for the lead.
 func (e podDiagnoser) worst(pods []corev1.Pod) *Problem {
 	var found []Problem
 	live, ended := byIndex(pods)
@@ -102,8 +101,7 @@ func (e podDiagnoser) worst(pods []corev1.Pod) *Problem {
 	return &worst
 }
 
-// byIndex sorts pods by their index: those that have not ended, and those that have
-// failed.
+// byIndex groups pods by their index: those that have not ended, and those that have failed.
 func byIndex(pods []corev1.Pod) (live, failed map[int32][]*corev1.Pod) {
 	live, failed = map[int32][]*corev1.Pod{}, map[int32][]*corev1.Pod{}
 	for i := range pods {
@@ -133,8 +131,8 @@ func sortedIndexes(maps ...map[int32][]*corev1.Pod) []int32 {
 	return slices.Compact(indexes)
 }
 
-// ofIndex is the problem of one index. Pods that have failed are one while no other
-// has taken their place, or when they do so repeatedly.
+// ofIndex returns the problem of one index. Failed pods are a problem until a new pod replaces them, or if they fail
+// repeatedly.
 func (e podDiagnoser) ofIndex(index int32, live, failed []*corev1.Pod) *Problem {
 	var own *Problem
 	replaced := false
@@ -158,7 +156,7 @@ func (e podDiagnoser) ofIndex(index int32, live, failed []*corev1.Pod) *Problem 
 	return &Problem{Reason: v1alpha2.ReasonPodsFailing, Text: text, Pod: last}
 }
 
-// ofPod is the problem of a pod that is not ready.
+// ofPod returns the problem of a pod that is not ready.
 func (e podDiagnoser) ofPod(pod *corev1.Pod) *Problem {
 	is := func(reason, format string, args ...any) *Problem {
 		return &Problem{Reason: reason, Text: nameOf(pod) + " " + fmt.Sprintf(format, args...), Pod: pod}
@@ -184,8 +182,7 @@ func (e podDiagnoser) ofPod(pod *corev1.Pod) *Problem {
 	return e.running(pod, is)
 }
 
-// stopPatience is how long after the end of its grace period a pod counts as one that
-// does not end.
+// stopPatience is the time after the grace period until a terminating pod is a problem.
 const stopPatience = 30 * time.Second
 
 type problemFunc func(reason, format string, args ...any) *Problem
@@ -204,7 +201,7 @@ func (e podDiagnoser) unscheduled(pod *corev1.Pod, is problemFunc) *Problem {
 	return is(v1alpha2.ReasonUnschedulable, messages.NotScheduled, pod.Spec.SchedulerName)
 }
 
-// ofContainers is about containers that Kubernetes can't start, or restarts repeatedly.
+// ofContainers returns the problem of containers that Kubernetes cannot start, or restarts repeatedly.
 func ofContainers(pod *corev1.Pod, is problemFunc) *Problem {
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		waiting := status.State.Waiting
@@ -231,7 +228,7 @@ func ofContainers(pod *corev1.Pod, is problemFunc) *Problem {
 	return nil
 }
 
-// pullMessage leaves out what differs from one try to the next.
+// pullMessage removes the parts that differ between attempts.
 func pullMessage(waiting *corev1.ContainerStateWaiting) string {
 	message := waiting.Message
 	if waiting.Reason == "ImagePullBackOff" {
@@ -288,7 +285,7 @@ func imageOf(pod *corev1.Pod, container string) string {
 	return ""
 }
 
-// starting is about a pod whose containers have not all been started.
+// starting returns the problem of a pod whose containers have not all started.
 func starting(pod *corev1.Pod, is problemFunc) *Problem {
 	if len(pod.Status.ContainerStatuses) == 0 {
 		return is(v1alpha2.ReasonNodeLost, messages.KubeletIdle, pod.Spec.NodeName)
@@ -320,7 +317,7 @@ func isSidecar(pod *corev1.Pod, container string) bool {
 	return false
 }
 
-// running is about a pod that runs and is not ready.
+// running returns the problem of a pod that runs and is not ready.
 func (e podDiagnoser) running(pod *corev1.Pod, is problemFunc) *Problem {
 	allReady := true
 	for i := range pod.Status.ContainerStatuses {
@@ -331,7 +328,7 @@ func (e podDiagnoser) running(pod *corev1.Pod, is problemFunc) *Problem {
 		}
 	}
 	if c := podCondition(pod, corev1.PodReady); allReady && c != nil && c.Reason == "" {
-		// Only what looks after nodes marks a pod so; a kubelet gives a reason.
+		// Only the node lifecycle controller sets the condition without a reason; a kubelet sets one.
 		return is(v1alpha2.ReasonNodeLost, messages.NodeUnreachable, pod.Spec.NodeName)
 	}
 	for i := range pod.Status.ContainerStatuses {
@@ -356,7 +353,7 @@ func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCond
 	return nil
 }
 
-// nameOf names a pod, and what it is in the cluster.
+// nameOf returns the name of a pod and its role in the cluster.
 func nameOf(pod *corev1.Pod) string {
 	if pod.Annotations[batchv1.JobCompletionIndexAnnotation] == "0" {
 		return "pod " + pod.Name + " (index 0, the lead)"

@@ -21,7 +21,7 @@ import (
 
 var examined = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// aPod is a pod of an index that has a node and runs, but is not ready, changed by mods.
+// aPod returns a pod of an index that has a node and runs, but is not ready, changed by mods.
 func aPod(index int, mods ...func(*corev1.Pod)) corev1.Pod {
 	pod := corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -96,13 +96,13 @@ func isReady(pod *corev1.Pod) {
 	setCondition(corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})(pod)
 }
 
-// unplaced is a pod without a node.
+// unplaced makes a pod one without a node.
 func unplaced(pod *corev1.Pod) {
 	pod.Spec.NodeName = ""
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
 }
 
-// begins is a pod that a kubelet has just been given.
+// begins makes a pod one that was just assigned to a node.
 func begins(pod *corev1.Pod) {
 	pod.Status.Phase = corev1.PodPending
 	pod.Status.InitContainerStatuses[0].State = waits("PodInitializing", "")
@@ -131,7 +131,7 @@ func evicted(pod *corev1.Pod) {
 	}
 }
 
-// TestProblems: what is said about pods is in testdata/problems.txt, word by word.
+// TestProblems compares the messages about pods with testdata/problems.txt.
 func TestProblems(t *testing.T) {
 	stopped := func(ago time.Duration) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) { pod.DeletionTimestamp = new(metav1.NewTime(examined.Add(-ago))) }
@@ -190,7 +190,7 @@ func TestProblems(t *testing.T) {
 		{"out of memory, repeatedly", []corev1.Pod{
 			aPod(2, fails(terminated(137, "OOMKilled"))), aPod(2, second, fails(terminated(137, "OOMKilled"))), aPod(2, inState(0, waits("PodInitializing", ""))),
 		}, "PodsFailing"},
-		{"one that has gone for good", []corev1.Pod{aPod(0, isReady), aPod(4, fails(terminated(143, "Error")))}, ""},
+		{"a permanently missing pod", []corev1.Pod{aPod(0, isReady), aPod(4, fails(terminated(143, "Error")))}, ""},
 		{"no pod of an index", []corev1.Pod{aPod(0, func(pod *corev1.Pod) { delete(pod.Annotations, batchv1.JobCompletionIndexAnnotation) })}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestProblems(t *testing.T) {
 	golden.Check(t, "problems.txt", []byte(text.String()))
 }
 
-// TestFailureCause: what is said about a Job that has failed is in testdata/failures.txt.
+// TestFailureCause compares the messages about failed Jobs with testdata/failures.txt.
 func TestFailureCause(t *testing.T) {
 	var text strings.Builder
 	at := func(d time.Duration, state corev1.ContainerState) corev1.ContainerState {

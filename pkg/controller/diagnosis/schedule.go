@@ -8,27 +8,25 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Bounds of the time after which the pods of a cluster that lacks some are looked at
-// again.
+// Bounds of the time between two inspections of the pods of a cluster that lacks ready pods.
 const (
 	checkBase = 5 * time.Second
 	checkMax  = time.Minute
 )
 
-// Schedule remembers which clusters lack pods, since when, and what was found when
-// their pods were looked at last. It is lost with the process: the next one waits
-// again, unless the status shows that a problem was found before.
+// Schedule records which clusters lack ready pods, since when, and the result of the last inspection. A new process
+// starts with an empty Schedule and waits again, unless the status shows that a problem was found before.
 type Schedule struct {
 	clock clock.PassiveClock
-	// after is the time that pods have to become ready before anybody looks; none
-	// ever does where it is not positive.
+	// after is the time that pods have to become ready before they are inspected; pods are never inspected if it is not
+	// positive.
 	after time.Duration
 
 	mu    sync.Mutex
 	found map[types.NamespacedName]*entry
 }
 
-// entry is the state of a cluster that lacks pods.
+// entry is the state of a cluster that lacks ready pods.
 type entry struct {
 	job  types.UID
 	size int32
@@ -42,9 +40,8 @@ func NewSchedule(c clock.PassiveClock, after time.Duration) *Schedule {
 	return &Schedule{clock: c, after: after, found: map[types.NamespacedName]*entry{}}
 }
 
-// Due returns the time until the next inspection of the pods, 0 if it is due, and what
-// the last one found. A Job of another size has its time again. known says that a problem
-// was found before this process became the leader.
+// Due returns the time until the next inspection of the pods, 0 if it is due, and the result of the last one. A
+// change of the Job's size restarts the time. known says that a previous leader found a problem.
 func (s *Schedule) Due(key types.NamespacedName, job types.UID, size int32, known bool) (time.Duration, *Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +57,8 @@ func (s *Schedule) Due(key types.NamespacedName, job types.UID, size int32, know
 	return max(0, f.next.Sub(s.clock.Now())), f.last
 }
 
-// Checked keeps what an inspection found, and returns the time until the next one: longer
-// each time that nothing has changed.
+// Checked records the result of an inspection and returns the time until the next one, which grows while the result
+// stays the same.
 func (s *Schedule) Checked(key types.NamespacedName, p *Problem) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +76,7 @@ func (s *Schedule) Checked(key types.NamespacedName, p *Problem) time.Duration {
 	return f.wait
 }
 
-// Forget drops what is recorded of a MiniCluster.
+// Forget drops the records of a MiniCluster.
 func (s *Schedule) Forget(key types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// TestSchedule: the first look comes after a while, the next ones soon, and rarer and
-// rarer while nothing changes.
+// TestSchedule checks that the first inspection happens after a delay, the next ones soon, and later ones less and
+// less often while nothing changes.
 func TestSchedule(t *testing.T) {
 	clock := testclock.NewFakeClock(examined)
 	schedule := NewSchedule(clock, 10*time.Second)
@@ -25,7 +25,7 @@ func TestSchedule(t *testing.T) {
 	clock.Step(7 * time.Second)
 	assert.Equal(t, 3*time.Second, due(4, false))
 	assert.Equal(t, 10*time.Second, due(5, false), "another size has its time again")
-	assert.Equal(t, 10*time.Second, due(5, true), "known from before this process only")
+	assert.Equal(t, 10*time.Second, due(5, true), "known from a previous process only")
 	clock.Step(10 * time.Second)
 	assert.Zero(t, due(5, false))
 
@@ -41,6 +41,6 @@ func TestSchedule(t *testing.T) {
 		clock.Step(wait)
 	}
 	schedule.Forget(key)
-	assert.Zero(t, due(5, true), "the one before us had found something")
+	assert.Zero(t, due(5, true), "the previous leader had found a problem")
 	assert.Equal(t, checkMax, NewSchedule(clock, 1).Checked(key, nil), "forgotten meanwhile")
 }

@@ -15,10 +15,9 @@ const DefaultAgentTimeout = 10 * time.Second
 const (
 	// pollInterval is how often the agent is asked whether ranks are idle.
 	pollInterval = time.Second
-	// settleInterval is the same where no jobs run on them: drains only have to reach a
-	// minimum age.
+	// settleInterval is the interval if no jobs run on the ranks: drains only have to reach a minimal age.
 	settleInterval = 600 * time.Millisecond
-	// maxUndrainInterval is the longest time between two tries to undrain ranks.
+	// maxUndrainInterval is the longest time between two attempts to undrain ranks.
 	maxUndrainInterval = time.Minute
 	// maxUndrainTime is how long undraining is retried without another reason to sync.
 	maxUndrainTime = time.Hour
@@ -28,48 +27,48 @@ const (
 type Input struct {
 	// Now is the current time.
 	Now time.Time
-	// From and To are the size of the Job and the size that it is to get.
+	// From and To are the current and the requested size of the Job.
 	From, To int32
-	// Since is when the drain began.
+	// Since is when the drain started.
 	Since time.Time
-	// Timeout is how long to wait for jobs; nil for as long as they take.
+	// Timeout is how long to wait for jobs; nil means without limit.
 	Timeout *time.Duration
 	// AgentTimeout is how long an agent that does not answer is retried.
 	AgentTimeout time.Duration
-	// Asked: the agent was asked. Answer is its answer, nil while there is none.
+	// Asked reports that a request was sent to the agent. Answer is its answer, nil if there is none yet.
 	Asked  bool
 	Answer *Answer
-	// LastMessage is what was reported last about this drain; "" where nothing was.
+	// LastMessage is the last reported message about this drain; "" if there is none.
 	LastMessage string
 }
 
-// Answer is the result of asking the agent.
+// Answer is the result of a request to the agent.
 type Answer struct {
 	State control.State
-	// Err is why there is no state; Reached: the agent answered with an error.
+	// Err is why there is no state; Reached reports that the agent answered with an error.
 	Err     error
 	Reached bool
-	// Permanent: asking again does not help.
+	// Permanent reports that a retry does not help.
 	Permanent bool
-	// Failing is how long there has been no state, and Failures the number of tries.
+	// Failing is the time since the first of the failed attempts, and Failures their number.
 	Failing  time.Duration
 	Failures int
 }
 
-// Decision says what to do about a Job that is to shrink.
+// Decision is what to do about a Job that has to shrink.
 type Decision struct {
-	// Ask: the agent has to be asked, and the decision made again.
+	// Ask: the agent must be asked, and the decision repeated.
 	Ask bool
-	// Shrink: the Job gets its size now.
+	// Shrink: resize the Job now.
 	Shrink bool
-	// Event is why the Job shrinks although ranks are not idle; nil where they are.
+	// Event is why the Job shrinks although ranks are busy; nil if they are idle.
 	Event *Event
-	// NothingDrained: no rank was ever drained, and nothing has to be undone.
+	// NothingDrained: no rank was ever drained, and there is nothing to undo.
 	NothingDrained bool
 	// Message says what the drain waits for.
 	Message string
-	// AskAfter is when to ask the agent again, RequeueAfter when to decide again; 0 where
-	// an answer of the agent triggers it.
+	// AskAfter is when to ask the agent again, RequeueAfter when to decide again; 0 if an answer of the agent triggers
+	// it.
 	AskAfter     time.Duration
 	RequeueAfter time.Duration
 }
@@ -77,13 +76,13 @@ type Decision struct {
 // Event is a reason and a message.
 type Event struct{ Reason, Message string }
 
-// Reasons of the events about a Job that shrinks although ranks are not idle.
+// Reasons of the events about a Job that shrinks although ranks are busy.
 const (
 	ReasonTimedOut = "DrainTimedOut"
 	ReasonSkipped  = "DrainSkipped"
 )
 
-// Decide decides about a drain that has begun.
+// Decide decides about a drain that has started.
 func Decide(in Input) Decision {
 	ranks := Ranks(in.To, in.From)
 	var d Decision
@@ -117,12 +116,12 @@ func Decide(in Input) Decision {
 	return d
 }
 
-// unanswered decides about an agent that does not drain.
+// unanswered decides about an agent that does not drain ranks.
 func unanswered(in Input, d *Decision) {
 	a := in.Answer
 	d.NothingDrained = a.Permanent
 	if a.Permanent || a.Failing >= in.AgentTimeout {
-		reason := resources.Quote(a.Err.Error()) // what answers is a pod of the user
+		reason := resources.Quote(a.Err.Error()) // the answer comes from a pod of the user
 		d.Shrink, d.Event = true, &Event{ReasonSkipped, messages.DrainSkipped(in.To, Ranks(in.To, in.From), reason)}
 		d.RequeueAfter = 0
 		return
@@ -138,22 +137,22 @@ func (d *Decision) askAgain(after time.Duration) {
 	}
 }
 
-// Undrain is what to do about ranks that have to be undrained after an answer.
+// Undrain is what to do, after an answer, about ranks that have to be undrained.
 type Undrain struct {
 	// Done: no rank below the size is drained.
 	Done bool
-	// Record: that has to be recorded on the Job.
+	// Record: record that on the Job.
 	Record bool
-	// AskAfter is when to ask again, and Requeue whether to sync for that reason alone.
+	// AskAfter is when to ask again, and Requeue whether to sync for this reason alone.
 	AskAfter time.Duration
 	Requeue  bool
 }
 
-// DecideUndrain decides from the answer to a size that the Job has already.
+// DecideUndrain decides about the answer to a size that the Job already has.
 func DecideUndrain(a *Answer) Undrain {
 	switch {
 	case a.Permanent:
-		return Undrain{Done: true} // then nothing was ever drained
+		return Undrain{Done: true} // no rank was ever drained
 	case a.Err != nil:
 		return Undrain{
 			AskAfter: min(pollInterval<<min(a.Failures-1, 10), maxUndrainInterval),
@@ -164,7 +163,7 @@ func DecideUndrain(a *Answer) Undrain {
 	}
 }
 
-// Timeout is how long a shrink may wait for jobs; nil for as long as they take.
+// Timeout returns how long a shrink may wait for jobs; nil means without limit.
 func Timeout(mc *v1alpha2.MiniCluster) *time.Duration {
 	if mc.Spec.ScaleDown == nil || mc.Spec.ScaleDown.DrainTimeoutSeconds == nil {
 		return nil

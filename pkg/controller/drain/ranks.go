@@ -5,13 +5,13 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// maxRankText bounds a list of ranks. In a large cluster every other rank is a text that
-// nobody reads, and the status would be written each second.
+// maxRankText bounds the text of a list of ranks. In a large cluster, a list of every second rank would be too long
+// to read, and would change the status every second.
 const maxRankText = 256
 
 func idsText(ranks flux.IDSet) string { return resources.Shorten(ranks.String(), maxRankText) }
 
-// Ranks names the ranks from one to the one before another.
+// Ranks returns the text for a range of ranks, without the last one.
 func Ranks(from, end int32) string {
 	if from+1 == end {
 		return "rank " + resources.FormatSize(from)

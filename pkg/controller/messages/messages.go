@@ -98,7 +98,7 @@ func ConfigLost(configMap, job string, edited []string) string {
 		"%s, or delete Job %q to restart with the current spec", configMap, restore, job)
 }
 
-// NameConflict is the message of a name that an object of somebody else has.
+// NameConflict is the message of a name that another object already has.
 func NameConflict(kind, name, holder, advice string) string {
 	fix := "delete or rename that object"
 	if advice != "" {
@@ -178,21 +178,21 @@ func SizeWithoutCertificate(size int32) string {
 	return fmt.Sprintf("size %d is rejected: new pods can't join brokers whose certificate is lost", size)
 }
 
-// JobResizedExternally is the message of a Job whose size somebody else changed.
+// JobResizedExternally is the message of a Job that another client resized.
 func JobResizedExternally(parallelism, completions, size int32) string {
-	return fmt.Sprintf("something else resized the Job to parallelism %d and completions %d; the controller keeps that size until spec.size (%d) changes",
+	return fmt.Sprintf("another client resized the Job to parallelism %d and completions %d; the controller keeps that size until spec.size (%d) changes",
 		parallelism, completions, size)
 }
 
 // AboveMaximum is the message of a size that is too large.
 func AboveMaximum(requested, maximum, granted int32) string {
-	return fmt.Sprintf("size %d was denied: the maximum is %d, the number of hosts registered with the brokers when the cluster was created; size is now %d",
+	return fmt.Sprintf("size %d was rejected: the maximum is %d, the number of hosts registered with the brokers when the cluster was created; size is now %d",
 		requested, maximum, granted)
 }
 
 // BelowMinimum is the message of a size that is too small.
 func BelowMinimum(requested, minimum, granted int32) string {
-	return fmt.Sprintf("size %d was denied: the minimum is %d; size is now %d (to end the cluster, delete the MiniCluster)", requested, minimum, granted)
+	return fmt.Sprintf("size %d was rejected: the minimum is %d; size is now %d (to end the cluster, delete the MiniCluster)", requested, minimum, granted)
 }
 
 // Events about Jobs and volumes.
@@ -241,8 +241,7 @@ func DrainSkipped(size int32, ranks, reason string) string {
 	return fmt.Sprintf("size %d: %s not drained: %s", size, ranks, reason)
 }
 
-// Diagnosis of pods. Formats take the values that their verbs stand for; the name of the
-// pod comes before each of them.
+// Diagnosis of pods. The comments list the arguments of each format; the name of the pod precedes each message.
 const (
 	// PodTerminatingLate takes the node.
 	PodTerminatingLate = "has not terminated in time; make node %[1]q reachable or, if it is gone for good, run `kubectl delete node %[1]s`: then Kubernetes replaces the pod"
@@ -253,7 +252,7 @@ const (
 	// NotMounted takes the pod and its namespace.
 	NotMounted = "waits for its volumes (including the ConfigMaps, Secrets and claims that the spec names) or for its network; run `kubectl describe pod %s -n %s`"
 	// SchedulingGates takes the names of the gates.
-	SchedulingGates = "has scheduling gates (%s) that nobody has removed"
+	SchedulingGates = "has scheduling gates (%s) that have not been removed"
 	// Unschedulable takes the message of the scheduler.
 	Unschedulable = "fits no node: %s; add nodes, request fewer resources, or lower spec.size"
 	// NotScheduled takes the scheduler.
@@ -296,8 +295,8 @@ func MorePods(text string, others int, reason string) string {
 	return fmt.Sprintf("%s (%d more: %s)", text, others, reason)
 }
 
-// PodFailing is the message of an index whose pods fail. last says how the last one
-// failed, before is the number of others.
+// PodFailing is the message of an index whose pods fail. last says how the last one failed, before is the number of
+// other failures.
 func PodFailing(last string, before int, replaced bool) string {
 	text := last
 	if before > 0 {
@@ -309,7 +308,7 @@ func PodFailing(last string, before int, replaced bool) string {
 	return text
 }
 
-// SeeLogs adds where to look for the cause of a failure.
+// SeeLogs adds the command that shows the cause of a failure.
 func SeeLogs(text, pod, namespace string) string {
 	return fmt.Sprintf("%s; see `kubectl logs %s -n %s`", text, pod, namespace)
 }
@@ -346,7 +345,7 @@ func CertificateUnreadable(err error) string {
 	return fmt.Sprintf("holds a certificate that Flux can't read: %v", err)
 }
 
-// AgentReports adds what the agent of a pod says about its broker.
+// AgentReports adds the agent's report about its broker.
 func AgentReports(text, cause string) string { return text + "; its agent reports: " + cause }
 
 // NetworkPolicies is the message of policies that block brokers.
@@ -364,7 +363,7 @@ const (
 	ExitPrepare   = "could not be prepared for Flux (exit code 210)"
 	ExitBroker    = "could not start its broker (exit code 211)"
 	ExitHook      = "ended because a hook failed (exit code 212)"
-	ExitSpec      = "cannot run what the spec or the image asks for (exit code 213)"
+	ExitSpec      = "cannot run the command of the spec or the image (exit code 213)"
 	ExitCode      = "ended with exit code %d"
 	PodFailed     = "failed"
 	PodEvicted    = "was evicted: %s"

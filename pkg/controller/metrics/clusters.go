@@ -9,8 +9,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// ClusterCollector counts all MiniClusters by their conditions, for Prometheus, from the caches at the moment in which
-// it is asked. Every replica of the controller counts, also one that stands by.
+// ClusterCollector counts all MiniClusters by their conditions for Prometheus, from the caches at the time of a
+// scrape. Every replica of the controller serves it, including standbys.
 type ClusterCollector struct {
 	list func() []*v1alpha2.MiniCluster
 
@@ -18,26 +18,26 @@ type ClusterCollector struct {
 	since    *prometheus.Desc
 }
 
-// standing is a condition as it is counted: no names, few values.
+// standing is a condition as it is counted: without names, and with few different values.
 type standing struct {
 	condition, status, reason string
 }
 
-// labels are in the order of clusterLabels.
+// labels returns the values of clusterLabels, in that order.
 func (s standing) labels() []string { return []string{s.condition, s.status, s.reason} }
 
 func clusterLabels() []string { return []string{"condition", "status", "reason"} }
 
-// reasonNoStatus is counted for a MiniCluster that no controller has reported on yet.
+// reasonNoStatus is the reason for a MiniCluster without a status.
 const reasonNoStatus = "NoStatus"
 
-// NewClusterCollector makes a collector of the MiniClusters that informers see.
+// NewClusterCollector returns a collector of the MiniClusters in the caches.
 func NewClusterCollector(list func() []*v1alpha2.MiniCluster) *ClusterCollector {
 	return &ClusterCollector{
 		list:     list,
 		clusters: prometheus.NewDesc("minicluster_status_condition", "MiniClusters by condition, its status and its reason.", clusterLabels(), nil),
 		since: prometheus.NewDesc("minicluster_status_condition_oldest_timestamp_seconds",
-			"Since when the condition has had this status, of the MiniCluster where that is longest, in seconds since 1970.", clusterLabels(), nil),
+			"Earliest last transition time of the condition among the MiniClusters with this status, in seconds since 1970.", clusterLabels(), nil),
 	}
 }
 

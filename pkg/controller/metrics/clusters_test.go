@@ -53,7 +53,7 @@ minicluster_status_condition{condition="Accepted",reason="Valid",status="True"} 
 minicluster_status_condition{condition="Ready",reason="CertificateLost",status="False"} 1
 minicluster_status_condition{condition="Ready",reason="NotReady",status="False"} 2
 minicluster_status_condition{condition="Ready",reason="Ready",status="True"} 1
-# HELP minicluster_status_condition_oldest_timestamp_seconds Since when the condition has had this status, of the MiniCluster where that is longest, in seconds since 1970.
+# HELP minicluster_status_condition_oldest_timestamp_seconds Earliest last transition time of the condition among the MiniClusters with this status, in seconds since 1970.
 # TYPE minicluster_status_condition_oldest_timestamp_seconds gauge
 minicluster_status_condition_oldest_timestamp_seconds{condition="Accepted",reason="NoStatus",status="Unknown"} 50
 minicluster_status_condition_oldest_timestamp_seconds{condition="Accepted",reason="Valid",status="True"} 10

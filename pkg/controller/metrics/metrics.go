@@ -8,7 +8,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// SyncResult is how a sync ended. It is a label of a metric.
+// SyncResult is how a sync ended, a label of a metric.
 type SyncResult string
 
 // Results of syncs.
@@ -30,7 +30,7 @@ type Metrics struct {
 	drains *metrics.CounterVec
 }
 
-// NewMetrics makes metrics and registers them.
+// NewMetrics creates metrics and registers them.
 func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 	m := &Metrics{
 		syncs: metrics.NewHistogramVec(&metrics.HistogramOpts{
@@ -43,7 +43,7 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 		scales: metrics.NewCounterVec(&metrics.CounterOpts{
 			Namespace:      "minicluster",
 			Name:           "scale_requests_total",
-			Help:           "Sizes that were asked for, by answer: accepted, above_maximum, below_minimum.",
+			Help:           "Requested sizes by answer: accepted, above_maximum, below_minimum.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"result"}),
 		drains: metrics.NewCounterVec(&metrics.CounterOpts{
@@ -54,7 +54,7 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 		}, []string{"result"}),
 	}
 	registry.MustRegister(m.syncs, m.scales, m.drains)
-	// What has not happened yet is there, as 0: for Prometheus, a counter that appears with 1 has not increased.
+	// Initialize all labels with 0: Prometheus does not see an increase in a counter that starts with 1.
 	for _, result := range []string{"accepted", "above_maximum", "below_minimum"} {
 		m.scales.WithLabelValues(result)
 	}
@@ -69,7 +69,7 @@ func (m *Metrics) Synced(result SyncResult, took time.Duration) {
 	m.syncs.WithLabelValues(string(result)).Observe(took.Seconds())
 }
 
-// Scaled counts the answer to a size that was asked for, by its reason.
+// Scaled counts the answer to a requested size, by its reason.
 func (m *Metrics) Scaled(reason string) {
 	result := "accepted"
 	switch reason {
@@ -81,7 +81,7 @@ func (m *Metrics) Scaled(reason string) {
 	m.scales.WithLabelValues(result).Inc()
 }
 
-// DrainResult is how the wait before a Job shrinks ended. It is a label of a metric.
+// DrainResult is how the wait before a Job shrinks ended, a label of a metric.
 type DrainResult string
 
 // Results of drains.

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// AgentContainer brings the agent into a pod.
+	// AgentContainer is the name of the init container that copies the agent into a pod.
 	AgentContainer = validation.AgentContainer
-	// agentPort is the name of the agent's port, for monitors.
+	// agentPort is the name of the agent's port, for monitoring.
 	agentPort = "agent"
-	// agentUser runs what needs no rights.
+	// agentUser is the user of containers that need no rights.
 	agentUser int64 = 65532
 )
 
-// agentInit copies the agent to where all containers of a pod find it.
+// agentInit returns the init container that copies the agent to a volume that all containers of a pod mount.
 func agentInit(env Environment, resources corev1.ResourceRequirements) corev1.Container {
 	return corev1.Container{
 		Name:            AgentContainer,
@@ -56,8 +56,8 @@ func agentImageMount() corev1.VolumeMount {
 	return corev1.VolumeMount{Name: agentVolume, MountPath: plan.AgentImageDir, ReadOnly: true}
 }
 
-// restricted passes the strictest level of Kubernetes' Pod Security. The user is
-// numeric, since a kubelet can't know of a name whether it is root's.
+// restricted returns a security context that passes the restricted level of Pod Security. The user is numeric because
+// a kubelet cannot check by name that a user is not root.
 func restricted() *corev1.SecurityContext {
 	return &corev1.SecurityContext{
 		RunAsNonRoot:             new(true),
@@ -70,12 +70,11 @@ func restricted() *corev1.SecurityContext {
 	}
 }
 
-// readiness asks the agent whether its broker is online. There is no limit to how
-// long that may take: a follower waits for its lead. A second is the shortest period
-// that Kubernetes has.
+// readiness returns a probe that asks the agent whether its broker is online. It never gives up, since a follower
+// waits for its lead. Kubernetes allows no period shorter than a second.
 //
-// There is no liveness probe: the agent itself starts a broker again that ends, with
-// its state, while a kubelet that kills the container would lose the jobs.
+// There is no liveness probe: the agent itself restarts a broker that ends, and keeps its state. A kubelet that kills
+// the container would lose the jobs.
 func readiness(mc *v1alpha2.MiniCluster) *corev1.Probe {
 	return &corev1.Probe{
 		ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{

@@ -14,7 +14,7 @@ import (
 	"minicluster.internal/operator/test/framework/sample"
 )
 
-// besideEverything has one of all that is made beside a Job.
+// besideEverything returns a MiniCluster with one of each object that is created in addition to a Job.
 func besideEverything(mc *v1alpha2.MiniCluster) {
 	everything(mc)
 	mc.Spec.Containers[1].Ports = []int32{80, 443}
@@ -59,7 +59,7 @@ func TestGoldenObjectsBesideTheJob(t *testing.T) {
 	sample.GoldenYAML(t, "beside/service-minimal.yaml", BuildHeadlessService(minimal, ResolveFixed(minimal, nil, nil)))
 }
 
-// Nothing that selects pods of the cluster may select the services pod.
+// No selector for the pods of the cluster may select the services pod.
 func TestServicesPodIsNoPodOfTheCluster(t *testing.T) {
 	mc := sample.MiniCluster(besideEverything)
 	f := ResolveFixed(mc, nil, nil)
@@ -84,8 +84,7 @@ func TestServicesPodIsNoPodOfTheCluster(t *testing.T) {
 	assert.Equal(t, headless.Name, pod.Spec.Subdomain)
 }
 
-// The sidecars of a Job are those that it was made with, also where Kubernetes runs
-// them as init containers.
+// The sidecars of a Job are those that it was created with, also where Kubernetes runs them as init containers.
 func TestSidecarsOfAJob(t *testing.T) {
 	mc := sample.MiniCluster(besideEverything)
 	f := ResolveFixed(mc, nil, nil)
@@ -110,8 +109,7 @@ func TestOnlyHostPathVolumesAreHostPathVolumes(t *testing.T) {
 	assert.Equal(t, "other", HostPathVolume(mc), "the default storage class")
 }
 
-// TestForeignSecretVolume: a Secret of another namespace needs the permission of the
-// administrator.
+// TestForeignSecretVolume checks that a Secret of another namespace needs the permission of the administrator.
 func TestForeignSecretVolume(t *testing.T) {
 	volume := func(secret, namespace string) v1alpha2.MiniClusterVolume {
 		return v1alpha2.MiniClusterVolume{Path: "/", StorageClass: "nfs", Driver: "nfs.example", Secret: secret, SecretNamespace: namespace}

@@ -21,13 +21,11 @@ func isHostPath(v *v1alpha2.MiniClusterVolume) bool {
 	return v.StorageClass == "" || v.StorageClass == StorageHostPath
 }
 
-// BuildPersistentVolume makes the PersistentVolume of a volume of spec.volumes, for
-// its claim and no other.
+// BuildPersistentVolume builds the PersistentVolume of a volume of spec.volumes, reserved for its claim.
 //
-// Its reclaim policy is Retain, also where the volume is deleted with the MiniCluster:
-// that deletes the object and not the data. Kubernetes would empty a directory below
-// /tmp, on whichever machine its controller manager runs, and knows no way to delete
-// other volumes that it did not provide.
+// Its reclaim policy is always Retain: if the volume is deleted with the MiniCluster, the object is deleted and the
+// data is kept. With Delete, Kubernetes would delete a directory below /tmp of the machine that its controller
+// manager runs on, and it cannot delete other volumes that it did not provision.
 func BuildPersistentVolume(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentVolume, error) {
 	v := mc.Spec.Volumes[key]
 	capacity, err := resource.ParseQuantity(v.Capacity)
@@ -82,7 +80,7 @@ func persistentVolumeSource(mc *v1alpha2.MiniCluster, v *v1alpha2.MiniClusterVol
 	return corev1.PersistentVolumeSource{CSI: csi}
 }
 
-// BuildVolumeClaim makes the claim of a volume of spec.volumes.
+// BuildVolumeClaim builds the claim of a volume of spec.volumes.
 func BuildVolumeClaim(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentVolumeClaim, error) {
 	v := mc.Spec.Volumes[key]
 	capacity, err := resource.ParseQuantity(v.Capacity)
@@ -103,7 +101,7 @@ func BuildVolumeClaim(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentV
 	return claim, nil
 }
 
-// withLabels adds the labels of the controller to the user's, and they take precedence.
+// withLabels returns the user's labels with those of the controller, which take precedence.
 func withLabels(users map[string]string, mc *v1alpha2.MiniCluster) map[string]string {
 	labels := map[string]string{}
 	maps.Copy(labels, users)
@@ -112,8 +110,7 @@ func withLabels(users map[string]string, mc *v1alpha2.MiniCluster) map[string]st
 	return labels
 }
 
-// HostPathVolume names a volume of spec.volumes in a directory of the nodes, "" when
-// there is none.
+// HostPathVolume returns the name of a volume of spec.volumes that is a directory of the nodes, "" if there is none.
 func HostPathVolume(mc *v1alpha2.MiniCluster) string {
 	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
 		if v := mc.Spec.Volumes[key]; isHostPath(&v) {
@@ -123,9 +120,9 @@ func HostPathVolume(mc *v1alpha2.MiniCluster) string {
 	return ""
 }
 
-// ForeignSecretVolume returns the name of a volume of spec.volumes with a Secret of a
-// namespace that the environment does not permit, "" if there is none. A Secret of
-// another namespace gives a user what the rights in the own namespace do not.
+// ForeignSecretVolume returns the name of a volume of spec.volumes with a Secret of a namespace that the environment
+// does not permit, "" if there is none. A Secret of another namespace would give users access that they do not have
+// in their own namespace.
 func ForeignSecretVolume(mc *v1alpha2.MiniCluster, env Environment) string {
 	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
 		v := mc.Spec.Volumes[key]

@@ -7,8 +7,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// ConfigHash is the value of AnnotationConfigHash: what the ConfigMap holds, but for
-// what follows from fields that may change.
+// ConfigHash returns the value of AnnotationConfigHash: a hash of the content of the ConfigMap, without the parts
+// that depend on mutable fields.
 func ConfigHash(mc *v1alpha2.MiniCluster, f Fixed, env Environment) (string, error) {
 	mc = mc.DeepCopy()
 	mc.Spec.Size, mc.Spec.MaxSize = new(f.Maximum), f.Maximum

@@ -15,26 +15,23 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// Keys of the ConfigMap and of the Secret: the names of the files that the agent looks
-// for.
+// Keys of the ConfigMap and of the Secret: the names of the files that the agent reads.
 const (
 	// KeyBrokerConfig is the brokers' broker.toml.
 	KeyBrokerConfig = plan.FileBrokerTOML
-	// KeyQuorum is the number of brokers that must be up before the initial
-	// program starts (broker.quorum).
+	// KeyQuorum is the number of brokers that must be online before the initial program starts (broker.quorum).
 	KeyQuorum = plan.FileQuorum
-	// keyPlan is what the agents do.
+	// keyPlan is the plan of the agents.
 	keyPlan = plan.FilePlan
 	// keyCertificate is the CURVE certificate in the Secret.
 	keyCertificate = plan.FileCertificate
-	// keyPasswords are the passwords of spec.users in the Secret, as a JSON object.
+	// keyPasswords is the JSON object with the passwords of spec.users in the Secret.
 	keyPasswords = plan.FilePasswords
 )
 
-// BuildConfigMap makes the ConfigMap with the brokers' configuration for a size.
-// The Secret with the certificate is a second owner: when that Secret is deleted,
-// Kubernetes' garbage collector takes the reference away, and so tells us of a
-// loss that we have no right to watch for.
+// BuildConfigMap builds the ConfigMap with the brokers' configuration for a size. The Secret with the certificate is
+// a second owner: when that Secret is deleted, Kubernetes' garbage collector removes the owner reference. This shows
+// the controller the loss of a Secret that it has no right to watch.
 func BuildConfigMap(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32, secret *metav1.OwnerReference) (*corev1.ConfigMap, error) {
 	toml, err := fluxconfig.BrokerTOML(mc, fluxParams(mc, f, env))
 	if err != nil {
@@ -74,10 +71,9 @@ func fluxParams(mc *v1alpha2.MiniCluster, f Fixed, env Environment) fluxconfig.P
 	}
 }
 
-// BuildSecret makes the Secret of a MiniCluster: the CURVE certificate (the user's text,
-// or a new key pair) unless the user names a Secret that has it, the users' passwords,
-// and the certificates by which we and the lead's agent know each other. It is
-// immutable, since running brokers can't take another certificate.
+// BuildSecret builds the Secret of a MiniCluster: the CURVE certificate (from the spec, or a new key pair) unless the
+// user names a Secret with one, the users' passwords, and the certificates with which the controller and the lead's
+// agent authenticate each other. It is immutable, since running brokers cannot change their certificate.
 func BuildSecret(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (*corev1.Secret, error) {
 	data, err := control.NewCredentials(LeadHost(mc), now)
 	if err != nil {
@@ -105,7 +101,7 @@ func BuildSecret(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (*co
 	}, nil
 }
 
-// certificate is the user's, in the one form that every Flux reads, or a new one.
+// certificate returns the certificate of the spec, in the one form that every version of Flux reads, or a new one.
 func certificate(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (fluxconfig.Certificate, error) {
 	if mc.Spec.Flux != nil && mc.Spec.Flux.CurveCert != "" {
 		cert, err := fluxconfig.ParseCertificate([]byte(mc.Spec.Flux.CurveCert), mc.Name)
@@ -121,12 +117,12 @@ func certificate(mc *v1alpha2.MiniCluster, random io.Reader, now time.Time) (flu
 	return cert, nil
 }
 
-// SecretReference makes a Secret an owner of the ConfigMap, see BuildConfigMap.
+// SecretReference returns the owner reference from the ConfigMap to a Secret, see BuildConfigMap.
 func SecretReference(secret *corev1.Secret) *metav1.OwnerReference {
 	return &metav1.OwnerReference{APIVersion: "v1", Kind: "Secret", Name: secret.Name, UID: secret.UID}
 }
 
-// SecretOwnerReference finds the reference to the Secret on the ConfigMap.
+// SecretOwnerReference returns the owner reference to the Secret on the ConfigMap.
 func SecretOwnerReference(conf *corev1.ConfigMap, name string) *metav1.OwnerReference {
 	if conf == nil {
 		return nil

@@ -12,11 +12,11 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// role is what a container is for in the pods of a MiniCluster.
+// role is the purpose of a container in the pods of a MiniCluster.
 type role int
 
 const (
-	// roleFlux runs the agent, and it Flux.
+	// roleFlux runs the agent, which runs Flux.
 	roleFlux role = iota
 	// roleWrapped is a sidecar that the agent runs.
 	roleWrapped
@@ -24,7 +24,7 @@ const (
 	roleUnwrapped
 )
 
-// roleOf is the role of a container of the spec.
+// roleOf returns the role of a container of the spec.
 func roleOf(mc *v1alpha2.MiniCluster, index int) role {
 	switch {
 	case index == mc.FluxContainerIndex():
@@ -36,8 +36,8 @@ func roleOf(mc *v1alpha2.MiniCluster, index int) role {
 	}
 }
 
-// buildContainer makes one container of a MiniCluster's pods. The one that runs Flux
-// has the MiniCluster's name.
+// buildContainer builds one container of a MiniCluster's pods. The container that runs Flux has the name of the
+// MiniCluster.
 func buildContainer(mc *v1alpha2.MiniCluster, f Fixed, env Environment, index int) corev1.Container {
 	in := &mc.Spec.Containers[index]
 	out := baseContainer(in)
@@ -65,8 +65,8 @@ func buildContainer(mc *v1alpha2.MiniCluster, f Fixed, env Environment, index in
 	return out
 }
 
-// hostPorts returns the ports that the scheduler must know of, so that no node runs
-// two pods that listen on them, in the network of the host.
+// hostPorts returns the ports that the containers use in the network of the host. The scheduler needs them so that no
+// node runs two pods that listen on the same port.
 func hostPorts(mc *v1alpha2.MiniCluster, flux *v1alpha2.MiniClusterContainer) []corev1.ContainerPort {
 	if mc.Spec.Pod == nil || !mc.Spec.Pod.HostNetwork || slices.Contains(flux.Ports, v1alpha2.DefaultBrokerPort) {
 		return nil
@@ -74,9 +74,8 @@ func hostPorts(mc *v1alpha2.MiniCluster, flux *v1alpha2.MiniClusterContainer) []
 	return []corev1.ContainerPort{{Name: "broker", ContainerPort: v1alpha2.DefaultBrokerPort, Protocol: corev1.ProtocolTCP}}
 }
 
-// setStopSignal sets the stop signal of a container, where the user chose one for
-// containers that run the entrypoint of their image. signal is the one that the
-// container needs instead: the agent stops Flux on SIGTERM, whatever the image says.
+// setStopSignal sets the stop signal of a container. The user's choice applies to containers that run the entrypoint
+// of their image. Other containers need signal: the agent stops Flux on SIGTERM, whatever the image says.
 func setStopSignal(c *corev1.Container, pod *v1alpha2.PodSpec, signal corev1.Signal) {
 	if pod == nil || pod.StopSignal == "" {
 		return
@@ -87,8 +86,8 @@ func setStopSignal(c *corev1.Container, pod *v1alpha2.PodSpec, signal corev1.Sig
 	c.Lifecycle.StopSignal = new(cmp.Or(signal, corev1.Signal(pod.StopSignal)))
 }
 
-// baseContainer is what all kinds of containers have in common. Neither has a
-// terminal: it would change what the log has of a program's output.
+// baseContainer returns the parts that all kinds of containers have in common. No container has a terminal, since a
+// terminal changes the output of a program in the log.
 func baseContainer(in *v1alpha2.MiniClusterContainer) corev1.Container {
 	out := corev1.Container{
 		Name:            in.Name,
@@ -108,7 +107,7 @@ func baseContainer(in *v1alpha2.MiniClusterContainer) corev1.Container {
 	return out
 }
 
-// lifecycle gives hooks to a shell: they are commands as one would type them.
+// lifecycle returns hooks that a shell runs, since the spec has them as shell commands.
 func lifecycle(in *v1alpha2.LifeCycle) *corev1.Lifecycle {
 	if in == nil || *in == (v1alpha2.LifeCycle{}) {
 		return nil
@@ -116,8 +115,9 @@ func lifecycle(in *v1alpha2.LifeCycle) *corev1.Lifecycle {
 	return &corev1.Lifecycle{PostStart: shellHook(in.PostStartExec), PreStop: shellHook(in.PreStopExec)}
 }
 
-// markPreStop makes the preStop hook of a container with the agent tell the agent when it starts: that is when the
-// grace period starts. SIGTERM follows when the hook has ended. A container that cannot write the file loses only that.
+// markPreStop extends the preStop hook of a container that runs the agent: the hook writes a file when it starts,
+// which is when the grace period starts. SIGTERM follows when the hook has ended. A container that cannot write the
+// file loses only this information.
 func markPreStop(hooks *corev1.Lifecycle) {
 	if hooks == nil || hooks.PreStop == nil {
 		return
@@ -145,8 +145,7 @@ func pullPolicy(c *v1alpha2.MiniClusterContainer) corev1.PullPolicy {
 	}
 }
 
-// environment lists variables in the order of their names, so that the same spec
-// always makes the same pods.
+// environment returns variables in the order of their names, so that the same spec always results in the same pods.
 func environment(c *v1alpha2.MiniClusterContainer) []corev1.EnvVar {
 	var env []corev1.EnvVar
 	for _, name := range slices.Sorted(maps.Keys(c.Environment)) {
@@ -161,7 +160,7 @@ func environment(c *v1alpha2.MiniClusterContainer) []corev1.EnvVar {
 	return env
 }
 
-// securityContext adds the capabilities of v1alpha1's own field to Kubernetes'.
+// securityContext adds the capabilities of v1alpha1's separate field to the security context.
 func securityContext(in *v1alpha2.SecurityContext) *corev1.SecurityContext {
 	if in == nil {
 		return nil

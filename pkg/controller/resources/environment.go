@@ -4,60 +4,55 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// DefaultAgentImage is the image that holds the agent, as manifests and the makefile
-// name it.
+// DefaultAgentImage is the image of the agent in the manifests and the Makefile.
 const DefaultAgentImage = "minicluster:latest"
 
-// Environment is what all MiniClusters of a controller have in common: its cluster and its
-// flags.
+// Environment is what all MiniClusters of a controller share: the Kubernetes cluster and the flags.
 type Environment struct {
 	// ClusterDomain is the DNS domain of the Kubernetes cluster.
 	ClusterDomain string
-	// Agent is where pods get the agent from.
+	// Agent is the image of the agent.
 	Agent AgentImage
 	// ImageVolumes mounts the images of the agent and of the view instead of running init
 	// containers that copy them, where the server can.
 	ImageVolumes bool
-	// AllowHostPathVolumes lets spec.volumes name directories of the nodes. The
-	// PersistentVolumes that are made of them bypass Pod Security: who may make a
-	// MiniCluster may then read and write the nodes' files.
+	// AllowHostPathVolumes permits directories of the nodes in spec.volumes. The PersistentVolumes for them bypass Pod
+	// Security: whoever may create a MiniCluster may then read and write the files of the nodes.
 	AllowHostPathVolumes bool
-	// VolumeSecretNamespaces are the namespaces whose Secrets spec.volumes may name in
-	// addition to those of the MiniCluster's own namespace; "*" stands for all.
+	// VolumeSecretNamespaces are the namespaces whose Secrets spec.volumes may name, in addition to the MiniCluster's
+	// own namespace; "*" stands for all.
 	VolumeSecretNamespaces []string
-	// NoClusterVolumes refuses spec.volumes: a controller whose rights are those of some
-	// namespaces can't make PersistentVolumes, which lie in none.
+	// NoClusterVolumes rejects spec.volumes: a controller with the rights of some namespaces cannot create
+	// PersistentVolumes, which have no namespace.
 	NoClusterVolumes bool
-	// ServerMinor is the minor version of the API server, 29 for Kubernetes 1.29; 0
-	// stands for the newest.
+	// ServerMinor is the minor version of the API server, 29 for Kubernetes 1.29; 0 stands for the newest version.
 	ServerMinor int
 }
 
-// AgentImage is where pods get the agent from.
+// AgentImage is the image of the agent, and how to pull it.
 type AgentImage struct {
-	// Image holds the agent; DefaultAgentImage where empty.
+	// Image is the reference of the image; DefaultAgentImage if empty.
 	Image string
-	// PullPolicy says when to pull it; Kubernetes' own default where empty.
+	// PullPolicy is the pull policy; Kubernetes' own default if empty.
 	PullPolicy corev1.PullPolicy
-	// PullSecrets are names of Secrets, in the namespace of each MiniCluster, to pull it
-	// with.
+	// PullSecrets are names of Secrets in the namespace of each MiniCluster for pulling the image.
 	PullSecrets []string
 }
 
-// First minor versions of Kubernetes whose servers have, by default:
+// First minor versions of Kubernetes that enable these features by default:
 const (
-	// containers that run beside the others and end after them,
+	// init containers that run beside the others and end after them,
 	minorNativeSidecars = 29
-	// a limit of failed pods per index of a Job,
+	// a backoff limit per index of a Job,
 	minorBackoffLimitPerIndex = 29
-	// volumes that are images,
+	// image volumes,
 	minorImageVolumes = 31
-	// and requests of a pod as a whole.
+	// and resources of a whole pod.
 	minorPodResources = 34
 )
 
 // mountsImages reports whether the images of the agent and of the view are volumes.
 func (s Environment) mountsImages() bool { return s.ImageVolumes && s.AtLeast(minorImageVolumes) }
 
-// AtLeast reports whether the server is of a minor version or newer.
+// AtLeast reports whether the server has a minor version or a newer one.
 func (s Environment) AtLeast(minor int) bool { return s.ServerMinor == 0 || s.ServerMinor >= minor }

@@ -10,13 +10,12 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// Fixed are values of a MiniCluster that do not change after its creation, because
-// running brokers depend on them. They are recorded on the objects that were made
-// from them and taken from there ever after, whatever the spec says later.
+// Fixed are values of a MiniCluster that do not change after its creation, because running brokers depend on them.
+// The objects that are created from them record them. Later reconciliations use the record, whatever the spec says.
 type Fixed struct {
-	// Layout says where Flux lies in the pods.
+	// Layout says where Flux is in the pods.
 	Layout fluxconfig.Layout
-	// Maximum is the number of hosts that the brokers know.
+	// Maximum is the number of hosts in the brokers' configuration.
 	Maximum int32
 	// Headless is the name of the headless Service.
 	Headless string

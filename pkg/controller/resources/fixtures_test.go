@@ -1,4 +1,4 @@
 package resources
 
-// testEnvironment is a cluster of the newest Kubernetes.
+// testEnvironment is a cluster with the newest version of Kubernetes.
 var testEnvironment = Environment{ClusterDomain: "cluster.local", Agent: AgentImage{Image: "minicluster:test"}}

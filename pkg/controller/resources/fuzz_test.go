@@ -19,14 +19,14 @@ import (
 	"minicluster.internal/operator/test/framework/sample"
 )
 
-// FuzzBuild makes objects of random MiniClusters: sound ones with some changes.
+// FuzzBuild builds the objects of random MiniClusters: valid ones with some changes.
 func FuzzBuild(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("changes of several fields"))
 	f.Fuzz(func(t *testing.T, choices []byte) { buildAll(t, randomspec.FromBytes(choices)) })
 }
 
-// FuzzBuildDocument makes objects of documents.
+// FuzzBuildDocument builds the objects of documents.
 func FuzzBuildDocument(f *testing.F) {
 	examples, err := filepath.Glob("../../../examples/*/*/minicluster.yaml")
 	require.NoError(f, err)
@@ -47,8 +47,8 @@ func FuzzBuildDocument(f *testing.F) {
 	})
 }
 
-// buildAll makes all objects of a MiniCluster. Nothing may panic; what the validator
-// accepts can be built, and always becomes the same objects.
+// buildAll builds all objects of a MiniCluster. Nothing may panic. If the validator accepts a MiniCluster, it can be
+// built and always results in the same objects.
 func buildAll(t *testing.T, mc *v1alpha2.MiniCluster) {
 	v1alpha2.SetDefaults(mc)
 	again := mc.DeepCopy()
@@ -56,16 +56,16 @@ func buildAll(t *testing.T, mc *v1alpha2.MiniCluster) {
 	require.Equal(t, mc, again, "defaults of defaults")
 
 	errs := validation.ValidateMiniCluster(mc)
-	require.Equal(t, errs, validation.ValidateMiniCluster(again), "the validator changes its mind")
+	require.Equal(t, errs, validation.ValidateMiniCluster(again), "the validator is not deterministic")
 	first, err := buildObjects(mc)
 	if len(errs) > 0 {
 		return
 	}
-	require.NoError(t, err, "the validator accepts what can't be built")
+	require.NoError(t, err, "the validator accepts a MiniCluster that cannot be built")
 	second, err := buildObjects(again)
 	require.NoError(t, err)
-	require.Equal(t, string(first), string(second), "the same MiniCluster becomes other objects")
-	require.Equal(t, again, mc, "a builder changes its input")
+	require.Equal(t, string(first), string(second), "the same MiniCluster results in other objects")
+	require.Equal(t, again, mc, "a builder modifies its input")
 	for _, env := range []Environment{testEnvironment, {ServerMinor: 27}, {ImageVolumes: true}} {
 		spec := buildPodSpec(mc, NewFixed(mc), env)
 		checkPod(t, mc, &spec)
@@ -80,14 +80,14 @@ func buildObjects(mc *v1alpha2.MiniCluster) ([]byte, error) {
 	}
 	for _, o := range objects {
 		if secret, ok := o.(*corev1.Secret); ok {
-			// Keys of TLS are made from no randomness but the system's.
+			// TLS keys always use the randomness of the system.
 			maps.DeleteFunc(secret.Data, func(key string, _ []byte) bool { return strings.HasPrefix(key, "control-") })
 		}
 	}
 	return json.Marshal(objects)
 }
 
-// checkSpecHash: a Job that was just made is what the spec describes.
+// checkSpecHash checks that a new Job matches its spec.
 func checkSpecHash(t *testing.T, mc *v1alpha2.MiniCluster) {
 	job, err := BuildJob(mc, NewFixed(mc), testEnvironment, mc.RequestedSize())
 	require.NoError(t, err)

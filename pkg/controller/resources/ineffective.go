@@ -7,7 +7,7 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// ineffective collects fields that are valid and have no effect, and why.
+// ineffective collects fields that are valid and have no effect, each with the reason.
 type ineffective struct{ lines []string }
 
 func (e *ineffective) add(set bool, path *field.Path, why string) {
@@ -16,13 +16,12 @@ func (e *ineffective) add(set bool, path *field.Path, why string) {
 	}
 }
 
-// IneffectiveFields names the fields of a valid MiniCluster that do nothing, or not
-// all that they say, each with the reason. Nothing that a user wrote is ignored without
-// a word.
+// IneffectiveFields returns the fields of a valid MiniCluster that have no effect, or only a part of it, each with
+// the reason. No field of the spec is ignored silently.
 func IneffectiveFields(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []string {
 	var e ineffective
 	path := field.NewPath("spec")
-	e.add(mc.Spec.FluxRestful != nil, path.Child("fluxRestful"), "there is no RESTful server any more; run one as a sidecar")
+	e.add(mc.Spec.FluxRestful != nil, path.Child("fluxRestful"), "the RESTful server no longer exists; run one as a sidecar")
 	e.ofFlux(mc, f, path.Child("flux"))
 	for i := range mc.Spec.Containers {
 		at := path.Child("containers").Index(i)
@@ -35,10 +34,10 @@ func IneffectiveFields(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []str
 	for i := range mc.Spec.Services {
 		at := path.Child("services").Index(i)
 		e.ofFluxOnly(&mc.Spec.Services[i], at)
-		e.hooks(mc.Spec.Services[i].Commands, at, "containers of the services pod run their command only", "init", "servicePre", "post", "script")
+		e.hooks(mc.Spec.Services[i].Commands, at, "containers of the services pod only run their command", "init", "servicePre", "post", "script")
 	}
 	for _, name := range distributePodResources(mc, env).unused {
-		e.add(true, path.Child("pod", "resources").Key(string(name)), "the containers ask for this resource, or for more of it, themselves")
+		e.add(true, path.Child("pod", "resources").Key(string(name)), "the containers request this resource themselves, or more of it")
 	}
 	return e.lines
 }
@@ -48,12 +47,12 @@ func (e *ineffective) ofFlux(mc *v1alpha2.MiniCluster, f Fixed, path *field.Path
 	if flux == nil {
 		return
 	}
-	e.add(flux.Arch != "", path.Child("arch"), "an image says itself which machines it is for")
+	e.add(flux.Arch != "", path.Child("arch"), "the image determines the architecture")
 	e.add(flux.CurveCert != "" && flux.CurveCertSecret != "", path.Child("curveCert"), "curveCertSecret takes precedence")
 	e.add(flux.Container != nil && f.Layout == fluxconfig.LayoutSystem, path.Child("container"),
 		"in the system layout (installRoot) Flux is in the image of the Flux container")
 	e.add(flux.BrokerConfig != "" && flux.Scheduler != nil && flux.Scheduler.QueuePolicy != "",
-		path.Child("scheduler", "queuePolicy"), "brokerConfig takes the place of the whole configuration")
+		path.Child("scheduler", "queuePolicy"), "brokerConfig replaces the whole configuration")
 }
 
 func (e *ineffective) ofFluxContainer(mc *v1alpha2.MiniCluster, f Fixed, c *v1alpha2.MiniClusterContainer, path *field.Path) {
@@ -63,9 +62,9 @@ func (e *ineffective) ofFluxContainer(mc *v1alpha2.MiniCluster, f Fixed, c *v1al
 	e.add(program && c.Diagnostics && !mc.Spec.Interactive, path.Child("command"), "diagnostics runs no program")
 	e.add(c.BatchRaw && !c.Batch, path.Child("batchRaw"), "needs batch")
 	e.add(c.NoWrapEntrypoint, path.Child("noWrapEntrypoint"), "the container that runs Flux runs the agent")
-	e.hooks(c.Commands, path, "is for sidecars", "servicePre")
+	e.hooks(c.Commands, path, "applies to sidecars only", "servicePre")
 	if f.Layout == fluxconfig.LayoutView {
-		const why = "in the view layout Flux runs as the user of its container"
+		const why = "in the view layout, Flux runs as the user of its container"
 		e.add(c.FluxUser != nil, path.Child("fluxUser"), why)
 		e.add(c.Commands != nil && c.Commands.RunFluxAsRoot, path.Child("commands", "runFluxAsRoot"), why)
 	}
@@ -74,8 +73,8 @@ func (e *ineffective) ofFluxContainer(mc *v1alpha2.MiniCluster, f Fixed, c *v1al
 // interactiveReason explains why fields of a program have no effect.
 const interactiveReason = "an interactive cluster runs no program"
 
-// ofInteractive adds the settings of a program where there is none: in an interactive
-// cluster, which one without a command is, too.
+// ofInteractive adds the settings of a program if there is none: interactive clusters, and clusters without a
+// command.
 func (e *ineffective) ofInteractive(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, path *field.Path) {
 	program := c.Command != "" || (c.Commands != nil && c.Commands.Script != "")
 	if c.Diagnostics || (program && !mc.Spec.Interactive) {
@@ -97,16 +96,16 @@ func (e *ineffective) ofSidecar(c *v1alpha2.MiniClusterContainer, env Environmen
 	if fluxconfig.Wrapped(c) {
 		return
 	}
-	const why = "the container runs its image's own entrypoint"
+	const why = "the container runs the entrypoint of its image"
 	e.add(c.Command != "", path.Child("command"), why)
 	e.hooks(c.Commands, path, why, "init", "servicePre", "post", "script")
 	e.add(!env.AtLeast(minorNativeSidecars), path,
-		"Kubernetes before 1.29 can't end a container with Flux that has no command; it keeps the pod, and so the cluster, from ending")
+		"Kubernetes before 1.29 cannot stop a container without a command when Flux ends; the pod, and therefore the cluster, never completes")
 }
 
-// ofFluxOnly is about fields that only the Flux container has a use for.
+// ofFluxOnly adds fields that only apply to the Flux container.
 func (e *ineffective) ofFluxOnly(c *v1alpha2.MiniClusterContainer, path *field.Path) {
-	const why = "only the container that runs Flux has it"
+	const why = "applies to the container that runs Flux only"
 	e.add(c.Launcher, path.Child("launcher"), why)
 	e.add(c.Batch, path.Child("batch"), why)
 	e.add(c.BatchRaw, path.Child("batchRaw"), why)
@@ -119,7 +118,7 @@ func (e *ineffective) ofFluxOnly(c *v1alpha2.MiniClusterContainer, path *field.P
 	e.add(c.Commands != nil && c.Commands.RunFluxAsRoot, path.Child("commands", "runFluxAsRoot"), why)
 }
 
-// hooks is about those of the named hooks that are given.
+// hooks adds those of the named hooks that are set.
 func (e *ineffective) hooks(c *v1alpha2.Commands, path *field.Path, why string, names ...string) {
 	if c == nil {
 		return

@@ -67,7 +67,7 @@ func TestFieldsWithoutEffect(t *testing.T) {
 				func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive, mc.Spec.Tasks = true, new(int32(92)) }},
 			want: []string{"spec.tasks", "spec.flux.optionFlags", "spec.flux.submitCommand", "spec.containers[0].logs", "spec.containers[0].launcher"},
 		},
-		"what only Flux has": {
+		"fields of the Flux container": {
 			mods: []func(*v1alpha2.MiniCluster){sidecar(func(c *v1alpha2.MiniClusterContainer) {
 				c.Launcher, c.Cores, c.PreCommand = true, 2, "x"
 				c.Commands = &v1alpha2.Commands{Pre: "x", WorkerPre: "y"}

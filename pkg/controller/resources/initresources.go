@@ -6,11 +6,10 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// initResources returns the resources of our init containers: the requests and limits
-// of the Flux container for the resources that every container uses. A pod needs the
-// larger of what its init containers and its containers request, so that they cost
-// nothing; a Guaranteed pod stays Guaranteed; and they satisfy the ResourceQuotas and
-// LimitRanges (minimum, maximum, ratio) that the Flux container satisfies.
+// initResources returns the resources of the controller's init containers: the requests and limits of the Flux
+// container for the resources that every container uses. A pod requests the larger of what its init containers and
+// its containers request, so the init containers cost nothing. A Guaranteed pod stays Guaranteed. The init containers
+// satisfy the ResourceQuotas and LimitRanges (minimum, maximum, ratio) that the Flux container satisfies.
 func initResources(mc *v1alpha2.MiniCluster) corev1.ResourceRequirements {
 	i := mc.FluxContainerIndex()
 	if i < 0 || mc.Spec.Containers[i].Resources == nil {

@@ -12,7 +12,7 @@ import (
 	"minicluster.internal/operator/test/framework/sample"
 )
 
-// list makes a list of resources: name, quantity, name, quantity ...
+// list returns a list of resources: name, quantity, name, quantity ...
 func list(pairs ...string) corev1.ResourceList {
 	if len(pairs) == 0 {
 		return nil

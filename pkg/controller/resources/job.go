@@ -13,21 +13,19 @@ import (
 // ExitKilled is the exit code of a container that was killed (128 + signal), for example because it is out of memory.
 const ExitKilled int32 = 137
 
-// countedExits are exit codes that are not the application's: the pod was stopped or
-// killed, or the agent could not do its work. In ascending order, as Kubernetes wants
-// them.
+// countedExits are exit codes that do not come from the application: the pod was stopped or killed, or the agent
+// failed. Kubernetes requires ascending order.
 func countedExits() []int32 {
 	return []int32{ExitKilled, plan.ExitStopped, plan.ExitPrepare, plan.ExitBroker, plan.ExitHook}
 }
 
-// defaultBackoffLimit is far above the number of times that a rank of a long-lived cluster is lost.
+// defaultBackoffLimit is far above the number of times that a long-lived cluster loses a rank.
 const defaultBackoffLimit int32 = 100
 
-// defaultContainerAnnotation names the container that kubectl picks.
+// defaultContainerAnnotation names the container that kubectl selects by default.
 const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
-// BuildJob makes the Indexed Job of a MiniCluster at a size. It expects defaults
-// to be set.
+// BuildJob builds the Indexed Job of a MiniCluster for a size. Defaults must be set.
 func BuildJob(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32) (*batchv1.Job, error) {
 	hashes, err := specHash(mc)
 	if err != nil {
@@ -54,11 +52,9 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32) (*
 			Parallelism:    new(size),
 			Completions:    new(size),
 			BackoffLimit:   mc.Spec.BackoffLimit,
-			// The work is done when the lead broker's program is: followers never
-			// end by themselves.
+			// The Job succeeds when the lead broker's program succeeds: followers never end by themselves.
 			SuccessPolicy: &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{{SucceededIndexes: new("0")}}},
-			// A rank is recreated only when its predecessor has really gone: two
-			// brokers of one rank would fight over it.
+			// A rank is recreated only after its previous pod is gone. Two brokers of one rank would conflict.
 			PodReplacementPolicy: new(batchv1.Failed),
 			PodFailurePolicy:     podFailurePolicy(mc),
 			Template: corev1.PodTemplateSpec{
@@ -75,18 +71,17 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32) (*
 	return job, nil
 }
 
-// Annotations that ask autoscalers of nodes not to move a pod for the sake of a
-// tighter packing: a lead that is moved ends the jobs that run, a follower those that
-// run on it.
+// Annotations that ask node autoscalers not to move a pod for consolidation: moving the lead ends all jobs, moving a
+// follower ends the jobs on it.
 const (
-	// of the Kubernetes cluster autoscaler
+	// Kubernetes cluster autoscaler
 	safeToEvictAnnotation = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-	// of Karpenter
+	// Karpenter
 	doNotDisruptAnnotation = "karpenter.sh/do-not-disrupt"
 )
 
-// podAnnotations tell kubectl which container logs and exec are about, and autoscalers
-// of nodes to leave the pods where they are. The user's own take precedence.
+// podAnnotations returns annotations that select the container for kubectl logs and exec, and ask node autoscalers
+// not to move the pods. The user's annotations take precedence.
 func podAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
 	annotations := map[string]string{
 		defaultContainerAnnotation: mc.Name,
@@ -101,11 +96,11 @@ func podAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
 
 // setBackoffLimits sets how many failed pods a Job tolerates.
 //
-// After a pod has failed, the Job controller delays the next one, and the delay doubles with each failure. With a limit
-// per index (KEP-3850) the delay is per index, too, so that a rank that fails delays neither the others nor growth. A
-// limit for the whole Job would count the pods that a long-lived cluster loses, however many ranks it has, so there is
-// one only where the user sets it, and where there can be no limit per index: on servers that do not know it, and where
-// containers restart in place.
+// After a pod has failed, the Job controller delays the next one, and doubles the delay with each failure. With a
+// limit per index (KEP-3850), the delay is also per index: a rank that fails delays neither the other ranks nor
+// growth. A limit for the whole Job would count all pods that a long-lived cluster loses, at any size. Therefore
+// there is one only if the user sets it, or if a limit per index is impossible: on servers that do not support it,
+// and where containers restart in place.
 func setBackoffLimits(mc *v1alpha2.MiniCluster, env Environment, job *batchv1.JobSpec) {
 	limit := mc.Spec.BackoffLimit
 	if limit == nil {
@@ -122,11 +117,9 @@ func setBackoffLimits(mc *v1alpha2.MiniCluster, env Environment, job *batchv1.Jo
 	job.MaxFailedIndexes = new(int32(0))
 }
 
-// podFailurePolicy makes a failing application fail the Job at once, while pods
-// that are lost or stopped are replaced. Where the user decided about failures, with
-// a backoffLimit or a restart policy, only disruptions are left: nobody's limit is
-// about nodes that are drained. Kubernetes allows no policy where containers are
-// restarted.
+// podFailurePolicy returns a policy that fails the Job at once when the application fails, and replaces pods that are
+// lost or stopped. If the user sets backoffLimit or a restart policy, the policy only ignores disruptions: drained
+// nodes must not count against the user's limit. Kubernetes allows no policy where containers restart.
 func podFailurePolicy(mc *v1alpha2.MiniCluster) *batchv1.PodFailurePolicy {
 	if restartPolicy(mc) != corev1.RestartPolicyNever {
 		return nil

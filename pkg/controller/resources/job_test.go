@@ -96,7 +96,7 @@ func TestPodFailurePolicy(t *testing.T) {
 		"a limit":          func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(3)) },
 	} {
 		rules := podFailurePolicy(sample.MiniCluster(mod)).Rules
-		require.Len(t, rules, 1, "the user decided, with %s, about all failures that are no disruptions", name)
+		require.Len(t, rules, 1, "with %s, the user decides about all failures except disruptions", name)
 		assert.Equal(t, batchv1.PodFailurePolicyActionIgnore, rules[0].Action)
 		assert.Equal(t, corev1.DisruptionTarget, rules[0].OnPodConditions[0].Type)
 	}
@@ -182,7 +182,7 @@ func TestPasswords(t *testing.T) {
 	assert.ErrorContains(t, err, "making a password")
 }
 
-// Pods see what they need of the Secrets, and never our own key.
+// Pods get the files of the Secrets that they need, but never the controller's own key.
 func TestWhatPodsSeeOfSecrets(t *testing.T) {
 	withUsers := func(mc *v1alpha2.MiniCluster) { mc.Spec.Users = []v1alpha2.MiniClusterUser{{Name: "ada"}} }
 	withSecret := func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "mine"} }

@@ -13,8 +13,8 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// ControlPort is where the agent of a Job's lead listens, 0 where the pods have none:
-// another controller made the Job.
+// ControlPort returns the port of the agent of a Job's lead, 0 if the pods have none because another controller
+// created the Job.
 func ControlPort(job *batchv1.Job) int32 {
 	for _, container := range job.Spec.Template.Spec.Containers {
 		for _, port := range container.Ports {
@@ -26,7 +26,7 @@ func ControlPort(job *batchv1.Job) int32 {
 	return 0
 }
 
-// FailedCondition returns the condition Failed of a Job; nil where it has not failed.
+// FailedCondition returns the condition Failed of a Job; nil if the Job has not failed.
 func FailedCondition(job *batchv1.Job) *batchv1.JobCondition {
 	if job == nil {
 		return nil
@@ -37,8 +37,8 @@ func FailedCondition(job *batchv1.Job) *batchv1.JobCondition {
 	return nil
 }
 
-// LacksPods reports whether a Job has fewer pods that are ready than it should have, or
-// others that don't end. Indexes that have completed come never back.
+// LacksPods reports whether a Job has fewer ready pods than it should have, or extra pods that do not terminate.
+// Completed indexes do not count as missing.
 func LacksPods(job *batchv1.Job) bool {
 	if end := FinishedCondition(job); end != nil {
 		return end.Type == batchv1.JobFailed
@@ -49,7 +49,7 @@ func LacksPods(job *batchv1.Job) bool {
 	return ptr.Deref(job.Status.Ready, 0) < Parallelism(job)-job.Status.Succeeded || Terminating(job) > 0
 }
 
-// Suspended reports whether a Job is suspended, or is to be.
+// Suspended reports whether a Job is suspended, or will be.
 func Suspended(job *batchv1.Job) bool {
 	for _, c := range job.Status.Conditions {
 		if c.Type == batchv1.JobSuspended && c.Status == corev1.ConditionTrue {
@@ -59,7 +59,7 @@ func Suspended(job *batchv1.Job) bool {
 	return job.Spec.Suspend != nil && *job.Spec.Suspend
 }
 
-// Terminating is the number of pods of a Job that are terminating.
+// Terminating returns the number of terminating pods of a Job.
 func Terminating(job *batchv1.Job) int32 {
 	if job.Status.Terminating == nil {
 		return 0
@@ -67,9 +67,8 @@ func Terminating(job *batchv1.Job) int32 {
 	return *job.Status.Terminating
 }
 
-// MountsSecret reports whether the pods of a Job have files from a Secret. Those that were
-// made with a certificate of the user's own, before they had anything else in ours,
-// have not.
+// MountsSecret reports whether the pods of a Job mount the controller's Secret. Jobs of earlier releases with a
+// certificate of the user do not.
 func MountsSecret(job *batchv1.Job, name string) bool {
 	return slices.ContainsFunc(job.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool {
 		if v.Projected == nil {
@@ -79,8 +78,8 @@ func MountsSecret(job *batchv1.Job, name string) bool {
 	})
 }
 
-// ForeignJobLayout reads the layout of a Job that flux-operator made: in the view layout an
-// init container brings Flux.
+// ForeignJobLayout returns the layout of a Job that flux-operator created: in the view layout, an init container
+// copies Flux.
 func ForeignJobLayout(job *batchv1.Job) fluxconfig.Layout {
 	if len(job.Spec.Template.Spec.InitContainers) > 0 {
 		return fluxconfig.LayoutView
@@ -88,7 +87,7 @@ func ForeignJobLayout(job *batchv1.Job) fluxconfig.Layout {
 	return fluxconfig.LayoutSystem
 }
 
-// Parallelism is the size of a Job; Kubernetes defaults it to 1.
+// Parallelism returns the size of a Job; Kubernetes defaults it to 1.
 func Parallelism(job *batchv1.Job) int32 {
 	if job.Spec.Parallelism == nil {
 		return 1
@@ -96,7 +95,7 @@ func Parallelism(job *batchv1.Job) int32 {
 	return *job.Spec.Parallelism
 }
 
-// Completions is the number of indexes of a Job.
+// Completions returns the number of indexes of a Job.
 func Completions(job *batchv1.Job) int32 {
 	if job.Spec.Completions == nil {
 		return 1
@@ -115,7 +114,7 @@ func LeadCompleted(job *batchv1.Job) bool {
 	return first == "0"
 }
 
-// FinishedCondition returns the condition that ended a Job, nil while it runs.
+// FinishedCondition returns the condition that says how a Job ended, nil while it runs.
 func FinishedCondition(job *batchv1.Job) *batchv1.JobCondition {
 	for i := range job.Status.Conditions {
 		condition := &job.Status.Conditions[i]
@@ -126,13 +125,13 @@ func FinishedCondition(job *batchv1.Job) *batchv1.JobCondition {
 	return nil
 }
 
-// CreatedByController reports whether this controller created a Job, and did not adopt it.
+// CreatedByController reports whether this controller created a Job, as opposed to having adopted it.
 func CreatedByController(job *batchv1.Job) bool {
 	return job.Annotations[v1alpha2.AnnotationSpecHash] != ""
 }
 
-// LacksPodObjects reports whether fewer pods exist than the Job should have. Then
-// something keeps the Job controller from creating them.
+// LacksPodObjects reports whether fewer pods exist than the Job should have, which means that the Job controller
+// cannot create them.
 func LacksPodObjects(job *batchv1.Job) bool {
 	return job.Status.Active+Terminating(job)+job.Status.Succeeded < Parallelism(job)
 }

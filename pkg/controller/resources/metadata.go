@@ -9,8 +9,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/messages"
 )
 
-// objectMeta is the metadata of an object that is made for one MiniCluster and goes
-// with it.
+// objectMeta returns the metadata of an object that belongs to one MiniCluster and is deleted with it.
 func objectMeta(mc *v1alpha2.MiniCluster, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name:            name,
@@ -20,25 +19,23 @@ func objectMeta(mc *v1alpha2.MiniCluster, name string) metav1.ObjectMeta {
 	}
 }
 
-// HasManagedLabel reports whether an object has the label of this controller, by which the caches
-// select.
+// HasManagedLabel reports whether an object has the label of this controller, which the caches select by.
 func HasManagedLabel(o metav1.Object) bool {
 	return o.GetLabels()[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy
 }
 
-// RelabelPatch is a patch of the metadata of an object that has lost the label of this
-// controller.
+// RelabelPatch returns a patch of the metadata of an object that has lost the label of this controller.
 func RelabelPatch(o metav1.Object) map[string]any {
 	return map[string]any{"uid": o.GetUID(), "labels": map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}}
 }
 
-// ControllerReference makes a MiniCluster the controller of an object.
+// ControllerReference returns an owner reference that makes a MiniCluster the controller of an object.
 func ControllerReference(mc *v1alpha2.MiniCluster) *metav1.OwnerReference {
 	return metav1.NewControllerRef(mc, v1alpha2.MiniClusterKind)
 }
 
-// SharedOwnerReference is the reference of one of several owners: none of them is the
-// controller, and the object goes when the last of them has gone.
+// SharedOwnerReference returns the reference to one of several owners: none of them is the controller, and the object
+// is deleted with its last owner.
 func SharedOwnerReference(mc *v1alpha2.MiniCluster) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: v1alpha2.SchemeGroupVersion.String(),
@@ -48,8 +45,8 @@ func SharedOwnerReference(mc *v1alpha2.MiniCluster) metav1.OwnerReference {
 	}
 }
 
-// podLabels are the labels of a MiniCluster's pods. Those of the user come first:
-// ours take precedence, since selectors depend on them.
+// podLabels returns the labels of a MiniCluster's pods. Those of the controller override the user's, since selectors
+// depend on them.
 func podLabels(mc *v1alpha2.MiniCluster, f Fixed) map[string]string {
 	labels := map[string]string{}
 	if mc.Spec.Pod != nil {
@@ -62,7 +59,7 @@ func podLabels(mc *v1alpha2.MiniCluster, f Fixed) map[string]string {
 	return labels
 }
 
-// DescribeController says what controls an object that has a name of a MiniCluster.
+// DescribeController describes the controller of an object whose name a MiniCluster needs.
 func DescribeController(o metav1.Object) string {
 	if ref := metav1.GetControllerOf(o); ref != nil {
 		return messages.ControlledBy(ref.Kind, ref.Name, string(ref.UID))

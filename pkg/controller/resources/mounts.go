@@ -12,8 +12,7 @@ import (
 	"minicluster.internal/operator/pkg/validation"
 )
 
-// Names of the volumes that pods have for themselves. The view's has the name of its
-// container.
+// Names of the volumes that the controller adds to pods. The volume of the view has the name of its container.
 const (
 	sharedVolume    = validation.SharedVolume
 	configVolume    = validation.ConfigVolume
@@ -25,17 +24,17 @@ const (
 	stateVolume     = validation.StateVolume
 )
 
-// sharedMemory is where MPI libraries exchange messages.
+// sharedMemory is the directory that MPI libraries exchange messages in.
 const sharedMemory = "/dev/shm"
 
-// Modes of files from Secrets. Flux refuses a certificate that others can read, so
-// the agent copies it; to do so as any user, it has to be able to read it.
+// Modes of files from Secrets. Flux rejects a certificate that others can read, so the agent copies it. To do so as
+// any user, the agent must be able to read it.
 const (
 	modeReadable int32 = 0o444
 	modeOfRoot   int32 = 0o400
 )
 
-// fluxVolumes are the volumes that a pod needs to run Flux.
+// fluxVolumes returns the volumes that a pod needs to run Flux.
 func fluxVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Volume {
 	volumes := []corev1.Volume{
 		emptyDir(sharedVolume, ""),
@@ -49,8 +48,7 @@ func fluxVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Vo
 	}
 	volumes = append(volumes, viewVolumes(mc, f, env)...)
 	if wantsMemory(mc) {
-		// It has no size of its own: what is written to it counts against the
-		// containers' memory limits, and against nothing else.
+		// It has no size limit: its content already counts against the containers' memory limits.
 		volumes = append(volumes, emptyDir(memoryVolume, corev1.StorageMediumMemory))
 	}
 	flux := mc.Spec.Flux
@@ -65,8 +63,8 @@ func fluxVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Vo
 	return volumes
 }
 
-// keyMode returns the mode of keys: only root can read them if the agent is certainly root, as it must be if there are
-// users.
+// keyMode returns the mode of keys: readable by root only if the agent certainly runs as root, which spec.users
+// requires.
 func keyMode(mc *v1alpha2.MiniCluster) int32 {
 	if len(mc.Spec.Users) > 0 || runsAsRoot(mc) {
 		return modeOfRoot
@@ -74,7 +72,7 @@ func keyMode(mc *v1alpha2.MiniCluster) int32 {
 	return modeReadable
 }
 
-// runsAsRoot reports whether the spec says that the Flux container runs as root. Otherwise its image decides.
+// runsAsRoot reports whether the spec makes the Flux container run as root. If it says nothing, the image decides.
 func runsAsRoot(mc *v1alpha2.MiniCluster) bool {
 	if i := mc.FluxContainerIndex(); i >= 0 {
 		if s := mc.Spec.Containers[i].SecurityContext; s != nil && s.RunAsUser != nil {
@@ -85,9 +83,9 @@ func runsAsRoot(mc *v1alpha2.MiniCluster) bool {
 	return pod != nil && pod.SecurityContext != nil && pod.SecurityContext.RunAsUser != nil && *pod.SecurityContext.RunAsUser == 0
 }
 
-// credentialsVolume holds the certificate, the users' passwords where there are any, and the
-// agent's certificates, never those of the controller. The CURVE certificate may be in a
-// Secret of the user, and the rest in that of the controller.
+// credentialsVolume returns the volume with the certificate, the users' passwords if there are any, and the agent's
+// certificates, but never the controller's. The CURVE certificate may come from a Secret of the user; the rest comes
+// from the controller's.
 func credentialsVolume(mc *v1alpha2.MiniCluster) corev1.Volume {
 	key := keyMode(mc)
 	items := map[string][]corev1.KeyToPath{
@@ -117,8 +115,8 @@ func credentialsVolume(mc *v1alpha2.MiniCluster) corev1.Volume {
 	return volume
 }
 
-// fluxVolumeMounts are where a container sees fluxVolumes. Those that are a mere convenience
-// are replaced by a volume that the user mounts there.
+// fluxVolumeMounts returns the mounts of fluxVolumes in a container. A volume that the user mounts replaces an
+// optional one.
 func fluxVolumeMounts(mc *v1alpha2.MiniCluster, f Fixed, env Environment, part role, c *v1alpha2.MiniClusterContainer) []corev1.VolumeMount {
 	taken := func(dir string) bool { return mountsAt(c, dir) }
 	var mounts []corev1.VolumeMount
@@ -150,7 +148,7 @@ func fluxVolumeMounts(mc *v1alpha2.MiniCluster, f Fixed, env Environment, part r
 	return mounts
 }
 
-// optionalMounts are those that only the Flux container of some MiniClusters has.
+// optionalMounts returns the mounts that only the Flux containers of some MiniClusters have.
 func optionalMounts(mc *v1alpha2.MiniCluster) []corev1.VolumeMount {
 	var mounts []corev1.VolumeMount
 	if wantsMemory(mc) {
@@ -166,9 +164,8 @@ func optionalMounts(mc *v1alpha2.MiniCluster) []corev1.VolumeMount {
 	return mounts
 }
 
-// wantsMemory reports whether the Flux container gets a /dev/shm that is larger than
-// the 64 MiB of a container runtime: not when the user has mounted one, and not in the
-// host's IPC namespace, whose own it sees.
+// wantsMemory reports whether the Flux container gets a /dev/shm larger than the 64 MiB of a container runtime. It
+// does not if the user mounts one, or in the host's IPC namespace, which has its own.
 func wantsMemory(mc *v1alpha2.MiniCluster) bool {
 	if mc.Spec.Pod != nil && mc.Spec.Pod.HostIPC {
 		return false

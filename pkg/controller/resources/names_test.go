@@ -21,7 +21,7 @@ func TestVolumeNamesAreValidAndUnique(t *testing.T) {
 	assert.NotEqual(t, VolumeClaimName(named("n", "a", "1"), "b-c"), VolumeClaimName(named("n", "a-b", "1"), "c"))
 	assert.NotEqual(t, PersistentVolumeName(named("n-a", "b", "12345678"), "c"), PersistentVolumeName(named("n", "a-b", "12345678"), "c"))
 	assert.NotEqual(t, PersistentVolumeName(named("n", "a", "12345678-1"), "c"), PersistentVolumeName(named("n", "a", "22345678-1"), "c"),
-		"a MiniCluster that is made again")
+		"a MiniCluster that is created again")
 
 	longest := named(strings.Repeat("n", 63), strings.Repeat("m", 61), "3f6c1a52-8a3e-4d31-9c35-6f1e4ab3a001")
 	key := strings.Repeat("k", 63)

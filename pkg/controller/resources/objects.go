@@ -14,8 +14,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Objects are all objects that a new MiniCluster becomes, in the order in which they
-// are made, with their kinds. Defaults must be set. The Secret has a new key.
+// Objects returns all objects of a new MiniCluster, with their kinds and in the order of their creation. Defaults
+// must be set. The Secret has a new key.
 func Objects(mc *v1alpha2.MiniCluster, f Fixed, env Environment, random io.Reader, now time.Time) ([]runtime.Object, error) {
 	secret, err := BuildSecret(mc, random, now)
 	if err != nil {
@@ -23,7 +23,7 @@ func Objects(mc *v1alpha2.MiniCluster, f Fixed, env Environment, random io.Reade
 	}
 	objects := []runtime.Object{BuildHeadlessService(mc, f), secret}
 	size := max(mc.RequestedSize(), mc.MinimumSize())
-	// The Secret that is to be its second owner has no UID yet.
+	// The Secret, which becomes its second owner, has no UID yet.
 	conf, err := BuildConfigMap(mc, f, env, size, nil)
 	if err != nil {
 		return nil, err
@@ -47,8 +47,7 @@ func Objects(mc *v1alpha2.MiniCluster, f Fixed, env Environment, random io.Reade
 	return objects, setKinds(objects)
 }
 
-// buildClusterVolumes are the volumes of spec.volumes and their claims, in the order of
-// their names.
+// buildClusterVolumes builds the volumes of spec.volumes and their claims, in the order of their names.
 func buildClusterVolumes(mc *v1alpha2.MiniCluster) ([]runtime.Object, error) {
 	var objects []runtime.Object
 	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
@@ -65,7 +64,7 @@ func buildClusterVolumes(mc *v1alpha2.MiniCluster) ([]runtime.Object, error) {
 	return objects, nil
 }
 
-// setKinds sets the kinds of objects, which documents have and typed objects do not.
+// setKinds sets the kinds of objects. Typed objects have none, documents need them.
 func setKinds(objects []runtime.Object) error {
 	for _, o := range objects {
 		kind, group := "", corev1.SchemeGroupVersion

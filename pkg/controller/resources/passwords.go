@@ -8,15 +8,15 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Passwords that are made have the length that flux-operator allows at most, of
-// letters and digits that are hard to mistake for each other: 64 of them less those
-// would not divide a byte evenly, so that there are 32.
+// Generated passwords have the largest length that flux-operator allows. Their alphabet has letters and digits that
+// are hard to confuse. It has exactly 32 of them, since a number that does not divide 256 would make the distribution
+// uneven.
 const (
 	passwordLength   = 8
 	passwordAlphabet = "abcdefghijkmnpqrstuvwxyz23456789"
 )
 
-// passwords maps users to their passwords; one who has none gets a random one.
+// passwords returns the passwords of users by name. A user without one gets a random password.
 func passwords(users []v1alpha2.MiniClusterUser, random io.Reader) ([]byte, error) {
 	byName := make(map[string]string, len(users))
 	for _, user := range users {

@@ -10,13 +10,13 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Seconds that a pod has to stop; more when it has an archive to write.
+// Grace periods of a pod in seconds. It is longer with an archive to write.
 const (
 	gracePeriod        int64 = 30
 	gracePeriodArchive int64 = 120
 )
 
-// buildPodSpec makes the pods of a MiniCluster.
+// buildPodSpec builds the pods of a MiniCluster.
 func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.PodSpec {
 	pod := mc.Spec.Pod
 	if pod == nil {
@@ -52,7 +52,7 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.Pod
 		spec.ShareProcessNamespace = new(true)
 	}
 	if pod.StopSignal != "" {
-		// Kubernetes accepts stop signals only where it knows the operating system.
+		// Kubernetes accepts stop signals only if the operating system is specified.
 		spec.OS = &corev1.PodOS{Name: corev1.Linux}
 	}
 	addContainers(&spec, mc, f, env)
@@ -60,9 +60,9 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.Pod
 	return spec
 }
 
-// addContainers puts first what has to have ended before Flux starts, then sidecars
-// that run their image's entrypoint: they end when all others have, and so keep no
-// finished cluster alive. Servers that don't know such containers get usual ones.
+// addContainers adds the init containers: first those that must end before Flux starts, then sidecars that run the
+// entrypoint of their image. Kubernetes stops those after all other containers, so they do not keep a finished
+// cluster alive. Servers that do not support such sidecars get usual containers.
 func addContainers(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, f Fixed, env Environment) {
 	resources := initResources(mc)
 	if !env.mountsImages() {
@@ -82,9 +82,8 @@ func addContainers(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, f Fixed, env 
 	}
 }
 
-// dnsPolicy returns the DNS policy of the pods. In the network of the host, the
-// default of Kubernetes would not resolve the names of Services, which brokers find
-// each other by.
+// dnsPolicy returns the DNS policy of the pods. In the network of the host, the default of Kubernetes would not
+// resolve the names of Services, which brokers need to find each other.
 func dnsPolicy(pod *v1alpha2.PodSpec) corev1.DNSPolicy {
 	if pod.HostNetwork && pod.DNSPolicy == "" {
 		return corev1.DNSClusterFirstWithHostNet
@@ -92,8 +91,8 @@ func dnsPolicy(pod *v1alpha2.PodSpec) corev1.DNSPolicy {
 	return pod.DNSPolicy
 }
 
-// spreadConstraints returns the topology spread constraints of the pods. One without
-// a selector would match no pods; it gets that of the pods of the cluster.
+// spreadConstraints returns the topology spread constraints of the pods. A constraint without a selector would match
+// no pods; it gets the selector of the cluster's pods.
 func spreadConstraints(mc *v1alpha2.MiniCluster) []corev1.TopologySpreadConstraint {
 	if mc.Spec.Pod == nil {
 		return nil
@@ -127,8 +126,8 @@ func gracePeriodOf(mc *v1alpha2.MiniCluster) int64 {
 	}
 }
 
-// CertificateSecretName is the name of the Secret with the CURVE certificate: the
-// user's or that of the controller.
+// CertificateSecretName returns the name of the Secret with the CURVE certificate: the user's or that of the
+// controller.
 func CertificateSecretName(mc *v1alpha2.MiniCluster) string {
 	if mc.Spec.Flux != nil && mc.Spec.Flux.CurveCertSecret != "" {
 		return mc.Spec.Flux.CurveCertSecret
@@ -136,7 +135,7 @@ func CertificateSecretName(mc *v1alpha2.MiniCluster) string {
 	return SecretName(mc)
 }
 
-// imagePullSecrets are those of all images of a pod.
+// imagePullSecrets returns the pull secrets of all images of a pod.
 func imagePullSecrets(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.LocalObjectReference {
 	var others []string
 	if bringsView(mc, f) {
@@ -145,7 +144,7 @@ func imagePullSecrets(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []core
 	return pullSecretsOf(mc.Spec.Containers, append(others, env.Agent.PullSecrets...)...)
 }
 
-// pullSecretsOf are the Secrets to pull the images of some containers with, and others.
+// pullSecretsOf returns the pull secrets of some containers' images, and others.
 func pullSecretsOf(containers []v1alpha2.MiniClusterContainer, others ...string) []corev1.LocalObjectReference {
 	var names []string
 	for i := range containers {
@@ -161,8 +160,8 @@ func pullSecretsOf(containers []v1alpha2.MiniClusterContainer, others ...string)
 	return refs
 }
 
-// affinity spreads the pods over nodes and keeps them in one zone, both softly,
-// and requires the node labels that the user names.
+// affinity returns an affinity that prefers to spread the pods over nodes and to keep them in one zone, and that
+// requires the node labels of the spec.
 func affinity(mc *v1alpha2.MiniCluster) *corev1.Affinity {
 	var a corev1.Affinity
 	if mc.Spec.Network == nil || !mc.Spec.Network.DisableAffinity {

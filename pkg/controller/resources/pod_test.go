@@ -14,7 +14,7 @@ import (
 	"minicluster.internal/operator/test/framework/sample"
 )
 
-// podOf makes the pods of a MiniCluster at a env, and checks what holds for all.
+// podOf builds the pods of a MiniCluster in an environment and checks what holds for all pods.
 func podOf(t *testing.T, env Environment, mods ...func(*v1alpha2.MiniCluster)) corev1.PodSpec {
 	t.Helper()
 	mc := sample.MiniCluster(mods...)
@@ -23,23 +23,22 @@ func podOf(t *testing.T, env Environment, mods ...func(*v1alpha2.MiniCluster)) c
 	return spec
 }
 
-// checkPod checks what an API server refuses, or users would stumble over, in every
-// pod: names and directories that are there twice, mounts of no volume, volumes that
-// nothing mounts, no container that runs Flux.
+// checkPod checks for errors that an API server rejects or that would surprise users: duplicate names and
+// directories, mounts of missing volumes, unused volumes, no container that runs Flux.
 func checkPod(t require.TestingT, mc *v1alpha2.MiniCluster, spec *corev1.PodSpec) {
 	volumes := map[string]bool{}
 	for _, v := range spec.Volumes {
-		require.NotContains(t, volumes, v.Name, "two volumes of a name")
+		require.NotContains(t, volumes, v.Name, "two volumes with the same name")
 		volumes[v.Name] = false
 	}
 	containers := map[string]bool{}
 	for _, c := range append(append([]corev1.Container{}, spec.InitContainers...), spec.Containers...) {
-		require.NotContains(t, containers, c.Name, "two containers of a name")
+		require.NotContains(t, containers, c.Name, "two containers with the same name")
 		containers[c.Name] = true
 		dirs := map[string]bool{}
 		for _, m := range c.VolumeMounts {
-			require.Contains(t, volumes, m.Name, "container %s mounts what is no volume", c.Name)
-			require.NotContains(t, dirs, m.MountPath, "container %s mounts two volumes there", c.Name)
+			require.Contains(t, volumes, m.Name, "container %s mounts a volume that does not exist", c.Name)
+			require.NotContains(t, dirs, m.MountPath, "container %s mounts two volumes at the same path", c.Name)
 			volumes[m.Name], dirs[m.MountPath] = true, true
 		}
 		if ready := c.ReadinessProbe; ready != nil {
@@ -47,10 +46,10 @@ func checkPod(t require.TestingT, mc *v1alpha2.MiniCluster, spec *corev1.PodSpec
 		}
 	}
 	for name, mounted := range volumes {
-		require.True(t, mounted, "nothing mounts volume %s", name)
+		require.True(t, mounted, "no container mounts volume %s", name)
 	}
 	require.True(t, containers[mc.Name], "no container runs Flux")
-	require.Nil(t, spec.Overhead, "no pod without a runtime class may have any")
+	require.Nil(t, spec.Overhead, "a pod without a runtime class must not have an overhead")
 }
 
 func container(t *testing.T, spec corev1.PodSpec, name string) corev1.Container {
@@ -60,7 +59,7 @@ func container(t *testing.T, spec corev1.PodSpec, name string) corev1.Container 
 			return c
 		}
 	}
-	require.Failf(t, "there is no such container", "%s", name)
+	require.Failf(t, "the container does not exist", "%s", name)
 	return corev1.Container{}
 }
 
@@ -93,7 +92,7 @@ func TestAgentInit(t *testing.T) {
 	assert.Equal(t, corev1.PullNever, agent.ImagePullPolicy)
 	assert.Equal(t, []string{"/minicluster-agent", "install"}, agent.Command)
 	assert.Equal(t, agent.Resources.Requests, agent.Resources.Limits, "a Guaranteed pod stays Guaranteed")
-	assert.Equal(t, map[string]string{plan.SharedDir: sharedVolume}, mountsOf(agent), "it needs no secret")
+	assert.Equal(t, map[string]string{plan.SharedDir: sharedVolume}, mountsOf(agent), "the content is not secret")
 	assert.True(t, *agent.SecurityContext.RunAsNonRoot && *agent.SecurityContext.RunAsUser > 0 && *agent.SecurityContext.ReadOnlyRootFilesystem)
 	assert.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}, {Name: "other"}}, spec.ImagePullSecrets, "each once")
 	assert.Equal(t, DefaultAgentImage, podOf(t, Environment{}).InitContainers[0].Image)
@@ -106,7 +105,7 @@ func TestAgentInit(t *testing.T) {
 	assert.Zero(t, flux.ReadinessProbe.InitialDelaySeconds)
 }
 
-// TestSystemLayoutMounts: /etc/flux itself stays the image's, and is not covered.
+// TestSystemLayoutMounts checks that no mount hides /etc/flux of the image.
 func TestSystemLayoutMounts(t *testing.T) {
 	spec := podOf(t, testEnvironment, sample.WithInstallRoot, withSidecars)
 	flux := mountsOf(container(t, spec, "flux-sample"))
@@ -117,7 +116,7 @@ func TestSystemLayoutMounts(t *testing.T) {
 	assert.Equal(t, curveVolume, flux[plan.CertificateDir])
 	for _, sidecar := range []string{"wrapped", "own"} {
 		mounts := mountsOf(container(t, spec, sidecar))
-		assert.Equal(t, sharedVolume, mounts["/run/flux"], "the broker's socket")
+		assert.Equal(t, sharedVolume, mounts["/run/flux"], "the directory of the broker's socket")
 		assert.NotContains(t, mounts, plan.CertificateDir, "no sidecar has the certificate")
 		assert.NotContains(t, mounts, "/var/lib/flux")
 	}
@@ -125,7 +124,7 @@ func TestSystemLayoutMounts(t *testing.T) {
 	own := podOf(t, testEnvironment, sample.WithInstallRoot, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"state": {Path: "/var/lib/flux/", ClaimName: "c"}}
 	})
-	assert.NotContains(t, mountsOf(container(t, own, "flux-sample")), "/var/lib/flux", "the user's own volume is there")
+	assert.NotContains(t, mountsOf(container(t, own, "flux-sample")), "/var/lib/flux", "the user's own volume takes precedence")
 }
 
 func TestViewLayout(t *testing.T) {
@@ -165,8 +164,8 @@ func TestViewLayout(t *testing.T) {
 	disabled := podOf(t, testEnvironment, withView(v1alpha2.FluxContainer{Disable: true}))
 	assert.Len(t, disabled.InitContainers, 1)
 	mounts := mountsOf(container(t, disabled, "flux-sample"))
-	assert.Equal(t, "flux-view", mounts["/mnt/flux"], "the brokers' files are there")
-	assert.NotContains(t, mounts, plan.SoftwareDir, "the image has its own")
+	assert.Equal(t, "flux-view", mounts["/mnt/flux"], "the directory of the brokers' files")
+	assert.NotContains(t, mounts, plan.SoftwareDir, "the image contains it")
 }
 
 // TestImageVolumes: the images of the agent and of the view are mounted, and no init container runs.
@@ -219,7 +218,7 @@ func TestImageVolumes(t *testing.T) {
 		"copied where the server has no image volumes")
 }
 
-// TestSidecars: those with a command are wrapped, the others end after the cluster.
+// TestSidecars checks that the agent runs sidecars with a command, and that the other sidecars end after the cluster.
 func TestSidecars(t *testing.T) {
 	spec := podOf(t, testEnvironment, sample.WithInstallRoot, withSidecars)
 	require.Len(t, spec.Containers, 2)
@@ -230,14 +229,14 @@ func TestSidecars(t *testing.T) {
 	assert.Equal(t, "own", own.Name)
 	assert.Equal(t, corev1.ContainerRestartPolicyAlways, *own.RestartPolicy)
 	assert.Empty(t, own.Command, "its image's entrypoint")
-	assert.Equal(t, []string{"/bin/sh", "-c", "nginx -s quit"}, own.Lifecycle.PreStop.Exec.Command, "one word of flux-operator's")
+	assert.Equal(t, []string{"/bin/sh", "-c", "nginx -s quit"}, own.Lifecycle.PreStop.Exec.Command, "a single word, as flux-operator writes it")
 	assert.Nil(t, own.Lifecycle.PostStart)
 	hooks := lifecycle(&v1alpha2.LifeCycle{PreStopExec: "sleep 3"})
 	markPreStop(hooks)
 	assert.Equal(t, []string{"/bin/sh", "-c", "(: >>/opt/minicluster/run/prestop) 2>/dev/null\nsleep 3"}, hooks.PreStop.Exec.Command, "for the agent")
 
 	old := podOf(t, Environment{ServerMinor: minorNativeSidecars - 1}, sample.WithInstallRoot, withSidecars)
-	assert.Len(t, old.Containers, 3, "an older server would ignore what makes it a sidecar, and wait for its end")
+	assert.Len(t, old.Containers, 3, "an older server would ignore the restart policy and wait for the container to end")
 	assert.Nil(t, old.Containers[2].RestartPolicy)
 }
 
@@ -251,10 +250,10 @@ func TestSharedMemory(t *testing.T) {
 			mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"own": v}
 		}
 	}
-	assert.Equal(t, "own", flux(own(v1alpha2.ContainerVolume{EmptyDir: true}))["/dev/shm"], "the place where flux-operator mounts it")
+	assert.Equal(t, "own", flux(own(v1alpha2.ContainerVolume{EmptyDir: true}))["/dev/shm"], "the path where flux-operator mounts it")
 	assert.Equal(t, "own", flux(own(v1alpha2.ContainerVolume{EmptyDir: true, Path: "/dev/shm"}))["/dev/shm"])
 	elsewhere := flux(own(v1alpha2.ContainerVolume{EmptyDir: true, Path: "/scratch"}))
-	assert.Equal(t, "own", elsewhere["/scratch"], "its path counts")
+	assert.Equal(t, "own", elsewhere["/scratch"], "its path takes precedence")
 	assert.Equal(t, memoryVolume, elsewhere["/dev/shm"])
 	assert.NotContains(t, flux(func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{HostIPC: true} }), "/dev/shm", "the host's")
 }
@@ -286,8 +285,8 @@ func TestPodAnnotations(t *testing.T) {
 	assert.Equal(t, mc.Spec.Pod.Annotations, podAnnotations(mc), "the user's own")
 }
 
-// TestExitCodes: what the agent reserves is none of the application's. Kubernetes
-// wants the codes in order.
+// TestExitCodes checks that the exit codes of the agent do not count as the application's. Kubernetes requires
+// ascending order.
 func TestExitCodes(t *testing.T) {
 	rules := podFailurePolicy(sample.MiniCluster()).Rules
 	assert.Equal(t, batchv1.PodFailurePolicyActionCount, rules[1].Action)
@@ -295,14 +294,14 @@ func TestExitCodes(t *testing.T) {
 	assert.IsIncreasing(t, rules[1].OnExitCodes.Values)
 }
 
-// TestSecurityContext: the whole of it, not only fsGroup.
+// TestSecurityContext checks the whole security context, not only fsGroup.
 func TestSecurityContext(t *testing.T) {
 	want := &corev1.PodSecurityContext{RunAsUser: new(int64(1000)), RunAsNonRoot: new(true), FSGroup: new(int64(5)), SupplementalGroups: []int64{6}}
 	spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) { mc.Spec.Pod = &v1alpha2.PodSpec{SecurityContext: want} })
 	assert.Equal(t, want, spec.SecurityContext)
 }
 
-// TestNodeAffinityStays: without the spread over nodes, what the user requires counts.
+// TestNodeAffinityStays checks that the required node affinity applies even without the spread over nodes.
 func TestNodeAffinityStays(t *testing.T) {
 	spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Network = &v1alpha2.Network{DisableAffinity: true}
@@ -312,8 +311,8 @@ func TestNodeAffinityStays(t *testing.T) {
 	assert.NotNil(t, spec.Affinity.NodeAffinity)
 }
 
-// TestPodNetwork: in the network of the host, brokers find each other by the DNS of
-// the cluster, and no node runs two of them.
+// TestPodNetwork checks pods in the network of the host: brokers find each other by the DNS of the cluster, and no
+// node runs two of them.
 func TestPodNetwork(t *testing.T) {
 	with := func(pod v1alpha2.PodSpec, ports ...int32) corev1.PodSpec {
 		return podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
@@ -340,7 +339,7 @@ func TestPodNetwork(t *testing.T) {
 	assert.Equal(t, []int32{8050, 9560}, ports(chosen), "each once")
 }
 
-// TestSpreadConstraints: a constraint without a selector counts the pods of the cluster.
+// TestSpreadConstraints checks that a constraint without a selector counts the pods of the cluster.
 func TestSpreadConstraints(t *testing.T) {
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"team": "hpc"}}
 	spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
@@ -353,8 +352,8 @@ func TestSpreadConstraints(t *testing.T) {
 	assert.Equal(t, selector, spec.TopologySpreadConstraints[1].LabelSelector)
 }
 
-// TestStopSignal: the user's signal reaches containers that run the entrypoint of
-// their image; the agent is stopped by SIGTERM, whatever its image says.
+// TestStopSignal checks that the user's signal applies to containers that run the entrypoint of their image, and that
+// SIGTERM stops the agent whatever its image says.
 func TestStopSignal(t *testing.T) {
 	mods := []func(*v1alpha2.MiniCluster){withSidecars, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Pod = &v1alpha2.PodSpec{StopSignal: "SIGQUIT"}
@@ -384,7 +383,7 @@ func TestStopSignal(t *testing.T) {
 	assert.Nil(t, container(t, podOf(t, testEnvironment), "flux-sample").Lifecycle)
 }
 
-// TestJobAnnotations: those of the controller take precedence.
+// TestJobAnnotations checks that annotations of the controller take precedence.
 func TestJobAnnotations(t *testing.T) {
 	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.JobAnnotations = map[string]string{"a": "b", v1alpha2.AnnotationAppliedSize: "77"}

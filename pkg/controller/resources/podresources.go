@@ -12,21 +12,20 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// podResources is what becomes of spec.pod.resources, what a pod asks for as a whole.
+// podResources is the distribution of spec.pod.resources, the resources of a whole pod.
 type podResources struct {
-	// pod are resources of the pod, where the server knows such.
+	// pod are resources at the pod level, where the server supports them.
 	pod *corev1.ResourceRequirements
-	// flux are what the Flux container asks for on behalf of the pod.
+	// flux are requested by the Flux container on behalf of the pod.
 	flux corev1.ResourceRequirements
 	// unused have no effect.
 	unused []corev1.ResourceName
 }
 
-// distributePodResources decides about each resource. CPU and memory are requests of the
-// pod, where the server has them and the containers don't ask for more; everything else
-// the Flux container asks for, unless it says something about that resource itself.
-// (flux-operator makes them the overhead of the pod, which no pod may have without a
-// runtime class that says the same.)
+// distributePodResources assigns each resource. CPU and memory are requested at the pod level if the server supports
+// it and the containers do not request more. The Flux container requests everything else, unless it sets that
+// resource itself. (flux-operator makes them the overhead of the pod, which Kubernetes rejects without a runtime
+// class that has the same overhead.)
 func distributePodResources(mc *v1alpha2.MiniCluster, env Environment) podResources {
 	var out podResources
 	if mc.Spec.Pod == nil {
@@ -53,7 +52,7 @@ func distributePodResources(mc *v1alpha2.MiniCluster, env Environment) podResour
 	return out
 }
 
-// applyPodResources makes a pod ask for what it asks for as a whole.
+// applyPodResources sets the resources of a pod at the pod level.
 func applyPodResources(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, env Environment) {
 	resources := distributePodResources(mc, env)
 	spec.Resources = resources.pod
@@ -64,8 +63,8 @@ func applyPodResources(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, env Envir
 	}
 }
 
-// wholePod keeps a Guaranteed pod Guaranteed: Kubernetes then looks at the resources of
-// the pod only, and wants limits of both.
+// wholePod keeps a Guaranteed pod Guaranteed: with resources at the pod level, Kubernetes considers only these, and
+// requires limits of both CPU and memory.
 func wholePod(mc *v1alpha2.MiniCluster, requests corev1.ResourceList) *corev1.ResourceRequirements {
 	if !guaranteed(mc) {
 		return &corev1.ResourceRequirements{Requests: requests}
@@ -78,7 +77,7 @@ func wholePod(mc *v1alpha2.MiniCluster, requests corev1.ResourceList) *corev1.Re
 	return &corev1.ResourceRequirements{Requests: requests, Limits: requests.DeepCopy()}
 }
 
-// guaranteed reports whether all containers of the spec ask for all that they may use.
+// guaranteed reports whether all containers of the spec request as much as their limits.
 func guaranteed(mc *v1alpha2.MiniCluster) bool {
 	for i := range mc.Spec.Containers {
 		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
@@ -93,8 +92,7 @@ func guaranteed(mc *v1alpha2.MiniCluster) bool {
 	return true
 }
 
-// fluxCanAsk reports whether the Flux container can ask for a resource on behalf of the
-// pod.
+// fluxCanAsk reports whether the Flux container can request a resource on behalf of the pod.
 func fluxCanAsk(mc *v1alpha2.MiniCluster, name corev1.ResourceName) bool {
 	i := mc.FluxContainerIndex()
 	if i < 0 {
@@ -106,7 +104,7 @@ func fluxCanAsk(mc *v1alpha2.MiniCluster, name corev1.ResourceName) bool {
 	if requested || limited {
 		return false
 	}
-	// Huge pages go with CPU or memory only.
+	// Kubernetes allows huge pages only together with CPU or memory.
 	return !strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) || asksFor(resources, corev1.ResourceCPU, corev1.ResourceMemory)
 }
 
@@ -121,7 +119,7 @@ func asksFor(resources corev1.ResourceRequirements, names ...corev1.ResourceName
 	return false
 }
 
-// add asks for a resource. Devices and huge pages have to have limits.
+// add requests a resource. Devices and huge pages need limits.
 func add(to *corev1.ResourceRequirements, name corev1.ResourceName, quantity resource.Quantity) {
 	if to.Requests == nil {
 		to.Requests = corev1.ResourceList{}
@@ -137,15 +135,15 @@ func add(to *corev1.ResourceRequirements, name corev1.ResourceName, quantity res
 	to.Limits[name] = quantity
 }
 
-// merge adds what the Flux container asks for on behalf of the pod.
+// merge adds the resources that the Flux container requests on behalf of the pod.
 func (p podResources) merge(into *corev1.ResourceRequirements) {
 	for name, quantity := range p.flux.Requests {
 		add(into, name, quantity)
 	}
 }
 
-// containerRequests is what the containers of a pod ask for together: as much as the
-// usual ones and the native sidecars do, or one of our init containers.
+// containerRequests returns the requests of the containers of a pod together: the larger of the sum of usual
+// containers and native sidecars, and of one of the controller's init containers.
 func containerRequests(mc *v1alpha2.MiniCluster, name corev1.ResourceName) resource.Quantity {
 	var sum resource.Quantity
 	for i := range mc.Spec.Containers {
@@ -167,7 +165,7 @@ func requirements(c *v1alpha2.MiniClusterContainer) corev1.ResourceRequirements 
 	return *cmp.Or(c.Resources, &corev1.ResourceRequirements{})
 }
 
-// request is what a container asks for: its limit, where it states no request.
+// request returns the request of a container for a resource: its limit if it has no request.
 func request(r corev1.ResourceRequirements, name corev1.ResourceName) resource.Quantity {
 	if quantity, ok := r.Requests[name]; ok {
 		return quantity

@@ -12,12 +12,11 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// BuildHeadlessService makes the Service that gives the pods their host names.
-// MiniClusters of a namespace may share it: it selects by its own name, which the
-// pods carry in a label, and each of them is an owner.
+// BuildHeadlessService builds the Service that gives the pods their host names. MiniClusters of a namespace may share
+// it: it selects pods by a label with its own name, and each MiniCluster is an owner.
 //
-// With flux.minimalService it is no headless one: it has an address of its own, and
-// gives a host name to the lead brokers' pods only.
+// With flux.minimalService it is not headless: it has its own address, and gives a host name to the lead brokers'
+// pods only.
 func BuildHeadlessService(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Service {
 	service := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
@@ -29,7 +28,7 @@ func BuildHeadlessService(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Service {
 		Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone,
 			Selector:  map[string]string{v1alpha2.LabelHeadlessService: f.Headless},
-			// Brokers look each other up before any of them is ready.
+			// Brokers resolve each other's names before any of them is ready.
 			PublishNotReadyAddresses: true,
 		},
 	}
@@ -45,19 +44,19 @@ func minimalService(mc *v1alpha2.MiniCluster) bool {
 	return mc.Spec.Flux != nil && mc.Spec.Flux.MinimalService
 }
 
-// IsMinimal reports whether a Service is one of flux.minimalService and not headless.
+// IsMinimal reports whether a Service is that of flux.minimalService, which is not headless.
 func IsMinimal(service *corev1.Service) bool {
 	return service.Spec.Selector[batchv1.JobCompletionIndexAnnotation] != ""
 }
 
-// Sidecar is a container beside Flux that gets a Service of its name.
+// Sidecar is a sidecar that gets a Service of the same name.
 type Sidecar struct {
 	Name string
-	// Ports are TCP ports, of the container and of the Service.
+	// Ports are the TCP ports of both the container and the Service.
 	Ports []int32
 }
 
-// sidecarsOfSpec are the containers beside Flux that have ports.
+// sidecarsOfSpec returns the sidecars of the spec that have ports.
 func sidecarsOfSpec(mc *v1alpha2.MiniCluster) []Sidecar {
 	var sidecars []Sidecar
 	flux := mc.FluxContainerIndex()
@@ -69,8 +68,7 @@ func sidecarsOfSpec(mc *v1alpha2.MiniCluster) []Sidecar {
 	return sidecars
 }
 
-// SidecarsOf are the sidecars of a Job that exists, which later edits of the spec
-// don't change.
+// SidecarsOf returns the sidecars of an existing Job, which later edits of the spec do not change.
 func SidecarsOf(mc *v1alpha2.MiniCluster, job *batchv1.Job) []Sidecar {
 	var sidecars []Sidecar
 	pod := &job.Spec.Template.Spec
@@ -87,21 +85,20 @@ func SidecarsOf(mc *v1alpha2.MiniCluster, job *batchv1.Job) []Sidecar {
 	return sidecars
 }
 
-// BuildSidecarService makes the Service of a sidecar, which all pods of the
-// MiniCluster stand behind.
+// BuildSidecarService builds the Service of a sidecar. It selects all pods of the MiniCluster.
 func BuildSidecarService(mc *v1alpha2.MiniCluster, sidecar Sidecar) *corev1.Service {
 	return &corev1.Service{
 		ObjectMeta: objectMeta(mc, sidecar.Name),
 		Spec: corev1.ServiceSpec{
 			Selector: map[string]string{v1alpha2.LabelHPASelector: mc.Name},
 			Ports:    servicePorts(sidecar.Ports),
-			// Whether a pod is ready depends on its broker and not of the sidecar.
+			// The readiness of a pod depends on its broker and not on the sidecar.
 			PublishNotReadyAddresses: true,
 		},
 	}
 }
 
-// servicePorts lead to the same ports of the pods. With several, each needs a name.
+// servicePorts returns ports that target the same ports of the pods. If there are several, each needs a name.
 func servicePorts(numbers []int32) []corev1.ServicePort {
 	ports := make([]corev1.ServicePort, 0, len(numbers))
 	for _, n := range numbers {
@@ -112,9 +109,8 @@ func servicePorts(numbers []int32) []corev1.ServicePort {
 	return ports
 }
 
-// IsShareable reports whether a MiniCluster may share a Service: it gives pods their host
-// names. One for lead brokers only does not suffice for a MiniCluster whose pods all need
-// a name.
+// IsShareable reports whether a MiniCluster may share a Service, which is the case if the Service gives its pods host
+// names. A Service for lead brokers only is not enough for a MiniCluster whose pods all need a name.
 func IsShareable(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {
 	return service.Spec.Selector[v1alpha2.LabelHeadlessService] == service.Name && (minimalService(mc) || !IsMinimal(service))
 }

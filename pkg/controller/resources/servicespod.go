@@ -9,8 +9,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// BuildServicesPod makes the pod of spec.services, which lives beside the cluster and
-// has a host name in its domain. Nothing that selects pods of the cluster selects it.
+// BuildServicesPod builds the pod of spec.services, which runs beside the cluster and has a host name in its domain.
+// No selector for pods of the cluster selects it.
 func BuildServicesPod(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Pod {
 	settings := mc.Spec.Pod
 	if settings == nil {
@@ -21,7 +21,7 @@ func BuildServicesPod(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Pod {
 		Spec: corev1.PodSpec{
 			Hostname:  ServicesPodName(mc),
 			Subdomain: f.Headless,
-			// One that ends by itself with success has done what it was for.
+			// A container that succeeds is not restarted.
 			RestartPolicy:                corev1.RestartPolicyOnFailure,
 			ImagePullSecrets:             pullSecretsOf(mc.Spec.Services),
 			ServiceAccountName:           settings.ServiceAccountName,
@@ -52,8 +52,8 @@ func BuildServicesPod(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Pod {
 	return pod
 }
 
-// servicesPodLabels leave out what finds pods of the cluster: the user's labels apply
-// to both.
+// servicesPodLabels returns the user's labels, which apply to both kinds of pods, without those that select pods of
+// the cluster.
 func servicesPodLabels(mc *v1alpha2.MiniCluster, f Fixed) map[string]string {
 	labels := map[string]string{}
 	if mc.Spec.Pod != nil {
@@ -66,8 +66,7 @@ func servicesPodLabels(mc *v1alpha2.MiniCluster, f Fixed) map[string]string {
 	return labels
 }
 
-// serviceContainer makes a container of the services pod. Its command, if any, is run
-// by a shell.
+// serviceContainer builds a container of the services pod. A shell runs its command, if it has one.
 func serviceContainer(in *v1alpha2.MiniClusterContainer) corev1.Container {
 	out := baseContainer(in)
 	if in.Command != "" {

@@ -10,15 +10,14 @@ import (
 	"minicluster.internal/operator/pkg/controller/messages"
 )
 
-// SizeRejection is a size that was not granted. It is written to the MiniCluster in the
-// same patch that puts the size back, so that it can be reported even if the
-// controller is killed right after.
+// SizeRejection is a size that was not granted. The patch that resets spec.size also writes it to the MiniCluster, so
+// that it is reported even if the controller is killed right afterwards.
 type SizeRejection struct {
-	// UID of the MiniCluster: a copy of it, annotations and all, was denied nothing.
+	// UID is that of the MiniCluster. A copy of the MiniCluster has the annotation too, but another UID.
 	UID types.UID `json:"uid"`
 	// Generation of the spec that asked for the size.
 	Generation int64 `json:"generation"`
-	// Requested is the size that was asked for.
+	// Requested is the requested size.
 	Requested int32 `json:"requested"`
 	// Granted is the size to which spec.size was reset.
 	Granted int32 `json:"granted"`
@@ -36,20 +35,19 @@ func (d *SizeRejection) Message() string {
 	return messages.BelowMinimum(d.Requested, d.Bound, d.Granted)
 }
 
-// Annotation is the rejection as the value of AnnotationDeniedSize.
+// Annotation is the rejection as the value of AnnotationRejectedSize.
 func (d *SizeRejection) Annotation() (string, error) {
 	text, err := json.Marshal(d)
 	if err != nil {
-		return "", fmt.Errorf("encoding the denied size: %w", err)
+		return "", fmt.Errorf("encoding the rejected size: %w", err)
 	}
 	return string(text), nil
 }
 
-// RecordedRejection returns the denial that a MiniCluster carries, as long as it is the
-// last thing that happened to the spec: putting the size back made the next
-// generation, and any edit after that is a new wish.
+// RecordedRejection returns the rejection that a MiniCluster records, as long as the reset of spec.size is the last
+// change of the spec: the reset created the next generation, and a later generation is another request.
 func RecordedRejection(mc *v1alpha2.MiniCluster) *SizeRejection {
-	text, ok := mc.Annotations[v1alpha2.AnnotationDeniedSize]
+	text, ok := mc.Annotations[v1alpha2.AnnotationRejectedSize]
 	if !ok {
 		return nil
 	}
@@ -60,9 +58,9 @@ func RecordedRejection(mc *v1alpha2.MiniCluster) *SizeRejection {
 	return &d
 }
 
-// CheckSize decides about a size that is asked for: nil when it is within the bounds,
-// else the size to reset spec.size to. Below the minimum that is the size that the Job
-// has, or the minimum where there is no Job yet.
+// CheckSize checks a requested size. It returns nil if the size is within the bounds, otherwise the size to reset
+// spec.size to. For a size below the minimum, that is the size of the Job, or the minimum if the Job does not exist
+// yet.
 func CheckSize(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *SizeRejection {
 	requested := mc.RequestedSize()
 	minimum := mc.LowerBound(maximum)

@@ -27,7 +27,7 @@ func TestDeny(t *testing.T) {
 		{name: "below minSize before there is a Job", size: 1, minSize: 2, maximum: 4, granted: 2, reason: v1alpha2.ReasonBelowMinimum},
 		{name: "minSize raised above the Job", size: 2, minSize: 3, maximum: 4, parallelism: 2, granted: 3, reason: v1alpha2.ReasonBelowMinimum},
 		{name: "minSize above the maximum has no effect", size: 2, minSize: 9, maximum: 4, parallelism: 4},
-		{name: "Job out of bounds by somebody else", size: 0, maximum: 4, parallelism: 9, granted: 4, reason: v1alpha2.ReasonBelowMinimum},
+		{name: "another client scaled the Job out of bounds", size: 0, maximum: 4, parallelism: 9, granted: 4, reason: v1alpha2.ReasonBelowMinimum},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			mc := sample.MiniCluster(sample.WithSize(tc.size), sample.WithMinSize(tc.minSize))
@@ -40,28 +40,28 @@ func TestDeny(t *testing.T) {
 			assert.Equal(t, tc.granted, d.Granted)
 			assert.Equal(t, tc.reason, d.Reason)
 			assert.Equal(t, tc.size, d.Requested)
-			// A size that spec.size is reset to must never be rejected in turn.
+			// A size that spec.size is reset to must always be within the bounds.
 			assert.Nil(t, CheckSize(sample.MiniCluster(sample.WithSize(d.Granted), sample.WithMinSize(tc.minSize)), tc.maximum, tc.parallelism))
 		})
 	}
 }
 
-func TestDeniedSizeHoldsUntilTheNextEdit(t *testing.T) {
+func TestRejectedSizeHoldsUntilTheNextEdit(t *testing.T) {
 	d := CheckSize(sample.MiniCluster(sample.WithSize(5)), 4, 4)
 	require.NotNil(t, d)
-	assert.Contains(t, d.Message(), "size 5 was denied: the maximum is 4")
+	assert.Contains(t, d.Message(), "size 5 was rejected: the maximum is 4")
 	text, err := d.Annotation()
 	require.NoError(t, err)
 
 	mc := sample.MiniCluster()
-	mc.Annotations = map[string]string{v1alpha2.AnnotationDeniedSize: text}
-	mc.Generation = 2 // the write that put the size back
+	mc.Annotations = map[string]string{v1alpha2.AnnotationRejectedSize: text}
+	mc.Generation = 2 // the write that reset the size
 	assert.Equal(t, d, RecordedRejection(mc))
 	copied := mc.DeepCopy()
 	copied.UID = "another"
 	assert.Nil(t, RecordedRejection(copied), "a document that was copied with its annotations")
 	mc.Generation = 3 // an edit by the user
 	assert.Nil(t, RecordedRejection(mc))
-	mc.Annotations[v1alpha2.AnnotationDeniedSize] = "nonsense"
+	mc.Annotations[v1alpha2.AnnotationRejectedSize] = "nonsense"
 	assert.Nil(t, RecordedRejection(mc))
 }

@@ -15,10 +15,9 @@ import (
 // mutableFields are the fields of the spec that may change after creation.
 var mutableFields = []string{"size", "minSize", "scaleDown", "cleanup"}
 
-// fieldHashes maps each field of the spec that is fixed at creation to a hash of
-// its value; the fields of objects (flux, pod, ...) count one by one. It is kept
-// on the Job so that a later edit can be named. Passwords, tokens and keys are
-// left out: a short secret could be guessed from its hash. normalize sets or drops
+// fieldHashes maps each field of the spec that is fixed at creation to a hash of its value. Fields of objects (flux,
+// pod, ...) have separate hashes. The Job keeps them so that the controller can name a field that is edited later.
+// Passwords, tokens and keys are left out: a short secret could be guessed from its hash. normalize sets or drops
 // defaults.
 func fieldHashes(mc *v1alpha2.MiniCluster, normalize func(*v1alpha2.MiniCluster)) (map[string]string, error) {
 	mc = mc.DeepCopy()
@@ -64,7 +63,7 @@ func hash(value []byte) string {
 	return hex.EncodeToString(sum[:5])
 }
 
-// dropSecrets blanks values that must not leave a trace, not even a hash.
+// dropSecrets removes secret values, which must not be recorded even as a hash.
 func dropSecrets(s *v1alpha2.MiniClusterSpec) {
 	if s.Flux != nil {
 		s.Flux.CurveCert = ""
@@ -77,9 +76,8 @@ func dropSecrets(s *v1alpha2.MiniClusterSpec) {
 	}
 }
 
-// dropLayout blanks the layout: a write through v1alpha1 brings that version's
-// default of installRoot into an object that was made without it, and that is no
-// edit by the user. The layout itself is recorded (Fixed).
+// dropLayout removes the layout: a write through v1alpha1 adds that version's default of installRoot to an object
+// that was created without it, and that is not an edit by the user. The layout itself is recorded (Fixed).
 func dropLayout(s *v1alpha2.MiniClusterSpec) {
 	if s.Flux == nil {
 		return
@@ -92,8 +90,8 @@ func dropLayout(s *v1alpha2.MiniClusterSpec) {
 	}
 }
 
-// specHash is the value of AnnotationSpecHash. Fields with their default are left out, so
-// that a default that a later release adds is no edit.
+// specHash returns the value of AnnotationSpecHash. Fields with their default value are left out, so that a default
+// that a later release adds does not count as an edit.
 func specHash(mc *v1alpha2.MiniCluster) (string, error) {
 	hashes, err := fieldHashes(mc, v1alpha2.DropDefaults)
 	if err != nil {
@@ -106,16 +104,15 @@ func specHash(mc *v1alpha2.MiniCluster) (string, error) {
 	return string(text), nil
 }
 
-// EditedFields names, sorted, the fields that were fixed at creation and differ
-// from what the recorded hashes say. No record, no difference: a Job that we did
-// not make carries none.
+// EditedFields returns the sorted names of the fields that are fixed at creation and differ from the recorded hashes.
+// Without a record there is no difference: a Job that another controller created has none.
 func EditedFields(mc *v1alpha2.MiniCluster, record string) ([]string, error) {
 	if record == "" {
 		return nil, nil
 	}
 	var before map[string]string
 	if err := json.Unmarshal([]byte(record), &before); err != nil {
-		return nil, nil //nolint:nilerr // somebody damaged the record: there is nothing to compare with
+		return nil, nil //nolint:nilerr // the record is damaged: there is nothing to compare with
 	}
 	now, err := fieldHashes(mc, v1alpha2.DropDefaults)
 	if err != nil {

@@ -19,7 +19,7 @@ func TestEditedFields(t *testing.T) {
 		want []string
 	}{
 		{"nothing", func(*v1alpha2.MiniCluster) {}, nil},
-		{"what may change", func(mc *v1alpha2.MiniCluster) {
+		{"mutable fields", func(mc *v1alpha2.MiniCluster) {
 			mc.Spec.Size, mc.Spec.MinSize, mc.Spec.Cleanup = new(int32(2)), 1, true
 			mc.Spec.ScaleDown = &v1alpha2.ScaleDown{}
 		}, nil},
@@ -32,7 +32,7 @@ func TestEditedFields(t *testing.T) {
 			sample.WithInstallRoot(mc)
 			v1alpha2.SetDefaults(mc)
 		}, nil},
-		{"a real edit of flux beside it", func(mc *v1alpha2.MiniCluster) {
+		{"a real edit of flux in addition", func(mc *v1alpha2.MiniCluster) {
 			sample.WithInstallRoot(mc)
 			mc.Spec.Flux.LogLevel = new(int32(7))
 		}, []string{"spec.flux.logLevel"}},
@@ -50,7 +50,8 @@ func TestEditedFields(t *testing.T) {
 	}
 }
 
-// TestRecordsOfEarlierReleases: what a release recorded that had fewer fields, or recorded defaults, is no edit.
+// TestRecordsOfEarlierReleases checks that a record of a release that had fewer fields, or recorded defaults, is not
+// reported as an edit.
 func TestRecordsOfEarlierReleases(t *testing.T) {
 	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Flux = &v1alpha2.FluxSpec{Container: &v1alpha2.FluxContainer{}}
@@ -77,7 +78,7 @@ func TestRecordsOfEarlierReleases(t *testing.T) {
 			mc.Spec.Tasks = new(int32(7))
 			got, err = EditedFields(mc, string(text))
 			require.NoError(t, err)
-			assert.Equal(t, []string{"spec.tasks"}, got, "an edit is one")
+			assert.Equal(t, []string{"spec.tasks"}, got, "an edit is still found")
 		})
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// Shorten makes a text fit into a number of bytes.
+// Shorten shortens a text to a number of bytes.
 func Shorten(text string, most int) string {
 	const more = "..."
 	if len(text) <= most {
@@ -14,11 +14,11 @@ func Shorten(text string, most int) string {
 	return strings.ToValidUTF8(text[:most-len(more)], "") + more
 }
 
-// maxQuote is how much of the message of somebody else is quoted.
+// maxQuote is the maximal length of a quoted message.
 const maxQuote = 1024
 
-// Quote makes the message of somebody else part of a message: one line, of bounded
-// length, without the full stop.
+// Quote prepares a message of another program for use within a message: one line, of bounded length, without the full
+// stop.
 func Quote(message string) string {
 	message = strings.Join(strings.FieldsFunc(message, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar

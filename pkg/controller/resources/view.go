@@ -12,7 +12,7 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// view is spec.flux.container, with its defaults also where it is left out.
+// view returns spec.flux.container with its defaults, also if it is not set.
 func view(mc *v1alpha2.MiniCluster) v1alpha2.FluxContainer {
 	var v v1alpha2.FluxContainer
 	if mc.Spec.Flux != nil && mc.Spec.Flux.Container != nil {
@@ -24,7 +24,7 @@ func view(mc *v1alpha2.MiniCluster) v1alpha2.FluxContainer {
 	return v
 }
 
-// bringsView reports whether Flux comes from a view's image.
+// bringsView reports whether Flux comes from the image of a view.
 func bringsView(mc *v1alpha2.MiniCluster, f Fixed) bool {
 	return f.Layout == fluxconfig.LayoutView && !view(mc).Disable
 }
@@ -49,9 +49,9 @@ func needsViewInit(mc *v1alpha2.MiniCluster, f Fixed, env Environment) bool {
 	return !env.mountsImages()
 }
 
-// viewInit brings Flux into the view's directory: the agent, in the view's own image,
-// copies it from there. Where the image is a volume, the agent makes links into it,
-// and needs nothing of the image to run.
+// viewInit returns the init container that fills the view's directory. It runs the agent in the image of the view,
+// which copies Flux from there. If the image is a volume, the agent creates links to it, and the container does not
+// use the image of the view.
 func viewInit(mc *v1alpha2.MiniCluster, f Fixed, env Environment, resources corev1.ResourceRequirements) corev1.Container {
 	v := view(mc)
 	out := corev1.Container{
@@ -82,8 +82,8 @@ func viewInit(mc *v1alpha2.MiniCluster, f Fixed, env Environment, resources core
 	return out
 }
 
-// nonRoot reports whether the user wants that nothing runs as root. A view's image does
-// so by default, and then a kubelet, or Pod Security, would refuse the pod.
+// nonRoot reports whether the user requires all containers to run as non-root. The image of a view runs as root by
+// default, so a kubelet or Pod Security would reject the pod.
 func nonRoot(mc *v1alpha2.MiniCluster) bool {
 	if pod := mc.Spec.Pod; pod != nil && pod.SecurityContext != nil && ptr.Deref(pod.SecurityContext.RunAsNonRoot, false) {
 		return true
@@ -99,7 +99,7 @@ func viewPullPolicy(v *v1alpha2.FluxContainer) corev1.PullPolicy {
 	return corev1.PullIfNotPresent
 }
 
-// viewVolumes are the view's directory and, where it is mounted, its image.
+// viewVolumes returns the volumes of the view's directory and, if it is mounted, its image.
 func viewVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Volume {
 	if f.Layout != fluxconfig.LayoutView {
 		return nil
@@ -114,8 +114,7 @@ func viewVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Vo
 	return volumes
 }
 
-// viewMounts are where a container of the view layout sees Flux and the broker's
-// socket.
+// viewMounts returns the mounts of Flux and the broker's socket in a container of the view layout.
 func viewMounts(mc *v1alpha2.MiniCluster, f Fixed, env Environment, taken func(string) bool) []corev1.VolumeMount {
 	v := view(mc)
 	mounts := []corev1.VolumeMount{{Name: v.Name, MountPath: v.MountPath}}

@@ -12,9 +12,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// userVolumes returns the volumes that the containers of a pod mount, in the order of
-// their names. A volume is described in one of the containers, or it is one of
-// spec.volumes; one with a path and nothing else is an empty directory.
+// userVolumes returns the volumes that the containers of a pod mount, in the order of their names. A volume is
+// described in one of the containers or in spec.volumes. A volume with only a path is an empty directory.
 func userVolumes(mc *v1alpha2.MiniCluster, containers []v1alpha2.MiniClusterContainer) []corev1.Volume {
 	sources, empty := map[string]*corev1.VolumeSource{}, map[string]*corev1.EmptyDirVolumeSource{}
 	for i := range containers {
@@ -50,7 +49,7 @@ func isClusterVolume(mc *v1alpha2.MiniCluster, name string) bool {
 	return ok
 }
 
-// userMounts are where a container mounts them, in the order of their names.
+// userMounts returns the mounts of a container, in the order of their names.
 func userMounts(c *v1alpha2.MiniClusterContainer) []corev1.VolumeMount {
 	volumes := volumesOf(c)
 	var mounts []corev1.VolumeMount
@@ -65,8 +64,7 @@ func userMounts(c *v1alpha2.MiniClusterContainer) []corev1.VolumeMount {
 	return mounts
 }
 
-// volumesOf are the volumes of a container in both dialects, in the words of the
-// newer one.
+// volumesOf returns the volumes of a container in the form of v1alpha2, from the fields of both versions.
 func volumesOf(c *v1alpha2.MiniClusterContainer) map[string]v1alpha2.ContainerVolume {
 	volumes := make(map[string]v1alpha2.ContainerVolume, len(c.Volumes)+len(c.ExistingVolumes))
 	for name, v := range c.ExistingVolumes {
@@ -79,8 +77,8 @@ func volumesOf(c *v1alpha2.MiniClusterContainer) map[string]v1alpha2.ContainerVo
 	return volumes
 }
 
-// volumeSource is what a volume describes, nil where it describes nothing. Of several
-// descriptions the first one of this order counts, as in flux-operator.
+// volumeSource returns the source of a volume, nil if the volume has none. If there are several, the first one in
+// this order takes precedence, as in flux-operator.
 func volumeSource(v *v1alpha2.ContainerVolume) *corev1.VolumeSource {
 	switch {
 	case v.CSIDriver != "":
@@ -111,7 +109,7 @@ func emptyDirSource(v *v1alpha2.ContainerVolume) *corev1.EmptyDirVolumeSource {
 	if strings.EqualFold(v.EmptyDirMedium, string(corev1.StorageMediumMemory)) {
 		out.Medium = corev1.StorageMediumMemory
 	}
-	// The validator has refused what is no quantity.
+	// The validator has rejected invalid quantities.
 	if size, err := resource.ParseQuantity(v.EmptyDirSizeLimit); err == nil {
 		out.SizeLimit = &size
 	}

@@ -30,7 +30,7 @@ func TestVolumeSources(t *testing.T) {
 		"empty": {v1alpha2.ContainerVolume{EmptyDir: true}, &corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 		"memory": {v1alpha2.ContainerVolume{EmptyDir: true, EmptyDirMedium: "memory", EmptyDirSizeLimit: "1Gi"}, &corev1.VolumeSource{
 			EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: &size}}},
-		// A size that is none does not end the controller; the validator refuses it.
+		// An invalid size does not end the controller; the validator rejects it.
 		"no size": {v1alpha2.ContainerVolume{EmptyDir: true, EmptyDirSizeLimit: "large"}, &corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 		"CSI": {v1alpha2.ContainerVolume{CSIDriver: "d", CSIDriverAttributes: map[string]string{"k": "v"}}, &corev1.VolumeSource{
 			CSI: &corev1.CSIVolumeSource{Driver: "d", VolumeAttributes: map[string]string{"k": "v"}}}},
@@ -42,8 +42,8 @@ func TestVolumeSources(t *testing.T) {
 	}
 }
 
-// TestVolumesOfSeveralContainers: a pod has a volume once, whichever containers mount it
-// and wherever; each has its own mounts only.
+// TestVolumesOfSeveralContainers checks that a pod has each volume once, whichever containers mount it, and that each
+// container has only its own mounts.
 func TestVolumesOfSeveralContainers(t *testing.T) {
 	spec := podOf(t, testEnvironment, sample.WithInstallRoot, withSidecars, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Volumes = map[string]v1alpha2.MiniClusterVolume{"made": {Path: "/nodes/data"}}
@@ -79,8 +79,8 @@ func TestVolumesOfSeveralContainers(t *testing.T) {
 	assert.Equal(t, []corev1.VolumeMount{{Name: "claim", MountPath: "/c"}}, users("own"))
 }
 
-// TestVolumeWithPathAlone: a volume with a path and nothing else is an empty directory,
-// unless another container describes it.
+// TestVolumeWithPathAlone checks that a volume with only a path is an empty directory, unless another container
+// describes it.
 func TestVolumeWithPathAlone(t *testing.T) {
 	for name, tc := range map[string]struct {
 		flux, sidecar v1alpha2.ContainerVolume

@@ -14,8 +14,8 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// Warnings returns what is valid in a MiniCluster but most likely not intended, each
-// with the field and the reason.
+// Warnings returns parts of a MiniCluster that are valid but most likely not intended, each with the field and the
+// reason.
 func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 	var lines []string
 	add := func(path *field.Path, format string, args ...any) {
@@ -61,7 +61,7 @@ func warnTasks(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, add w
 	}
 }
 
-// warnVolumes names volumes that are empty directories because nothing describes them.
+// warnVolumes adds volumes that are empty directories because they have no source.
 func warnVolumes(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, f Fixed, path *field.Path, add warn) {
 	if f.Layout != fluxconfig.LayoutView {
 		return
@@ -79,10 +79,10 @@ func warnVolumes(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, f F
 	}
 }
 
-// bashism matches constructs of bash that sh does not have.
+// bashism matches constructs of bash that sh does not support.
 var bashism = regexp.MustCompile(`\[\[ |(^|[;&|({\n]\s*)source |\{\d+\.\.\d+\}|(^|[;&|({\n]\s*)function \w+|<<<|<\(|\$\{\w+(\[|\^\^|,,|//)|&>|(^|[;&|({\n]\s*)(shopt|declare|pushd|popd) `)
 
-// warnShell names constructs of bash in hooks and scripts.
+// warnShell adds constructs of bash in hooks and scripts.
 func warnShell(c *v1alpha2.MiniClusterContainer, path *field.Path, add warn) {
 	scripts := map[string]string{"preCommand": c.PreCommand}
 	if h := c.Commands; h != nil {
@@ -101,7 +101,7 @@ func warnShell(c *v1alpha2.MiniClusterContainer, path *field.Path, add warn) {
 	}
 }
 
-// warnDevices names extended resources that Flux does not schedule.
+// warnDevices adds extended resources that Flux does not schedule.
 func warnDevices(c *v1alpha2.MiniClusterContainer, path *field.Path, add warn) {
 	if c.Resources == nil {
 		return
@@ -113,10 +113,10 @@ func warnDevices(c *v1alpha2.MiniClusterContainer, path *field.Path, add warn) {
 	}
 }
 
-// incumbentPath matches paths in a broker.toml that flux-operator's layouts have.
+// incumbentPath matches paths of flux-operator's layouts in a broker.toml.
 var incumbentPath = regexp.MustCompile(`/(mnt/flux/(view/)?(curve|etc/flux|run/flux|var/lib/flux)|mnt/curve|etc/curve|flux_operator)[^\s"']*`)
 
-// warnBrokerConfig names paths of flux-operator's layouts in spec.flux.brokerConfig.
+// warnBrokerConfig adds paths of flux-operator's layouts in spec.flux.brokerConfig.
 func warnBrokerConfig(mc *v1alpha2.MiniCluster, f Fixed, add warn) {
 	if mc.Spec.Flux == nil || mc.Spec.Flux.BrokerConfig == "" {
 		return

@@ -11,8 +11,8 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// Compute returns the status of a MiniCluster and the events to send once it is written.
-// Of the earlier status it keeps only the conditions Complete and Failed.
+// Compute returns the status of a MiniCluster and the events to send once it is written. It keeps only the conditions
+// Complete and Failed of the previous status.
 func Compute(in Input) (v1alpha2.MiniClusterStatus, []Event) {
 	status := *in.MiniCluster.Status.DeepCopy()
 	status.ObservedGeneration = in.MiniCluster.Generation
@@ -56,7 +56,7 @@ func (in *Input) setConditions(status *v1alpha2.MiniClusterStatus) {
 	set(in.suspended())
 }
 
-// isForeign reports whether another controller left a condition behind.
+// isForeign reports whether a condition comes from another controller.
 func isForeign(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha2.ConditionAccepted, v1alpha2.ConditionReady, v1alpha2.ConditionProgressing, v1alpha2.ConditionScalingLimited,
@@ -67,7 +67,7 @@ func isForeign(c metav1.Condition) bool {
 	}
 }
 
-// Urgent reports whether a change of the status is more than a change of readiness.
+// Urgent reports whether anything but the readiness changes.
 func Urgent(before, after v1alpha2.MiniClusterStatus) bool {
 	return !equality.Semantic.DeepEqual(withoutReadiness(before), withoutReadiness(after))
 }

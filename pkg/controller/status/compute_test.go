@@ -24,7 +24,7 @@ func TestCompute(t *testing.T) {
 		outcome Outcome
 		size    int32
 		ready   int32
-		// generation of the spec, 1 where unset.
+		// generation of the spec, 1 if unset.
 		generation int64
 		want       conditions
 	}{
@@ -41,17 +41,17 @@ func TestCompute(t *testing.T) {
 			want: conditions{"Ready": "True/Ready", "Progressing": "False/Stable"},
 		},
 		{
-			name: "the quorum is up", job: []func(*batchv1.Job){sample.RunningJob(4, 3)}, size: 4, ready: 3,
+			name: "the quorum is online", job: []func(*batchv1.Job){sample.RunningJob(4, 3)}, size: 4, ready: 3,
 			prepare: func(s *Input) { s.ConfigMap = &corev1.ConfigMap{Data: map[string]string{resources.KeyQuorum: "3"}} },
 			want:    conditions{"Ready": "True/Ready", "Progressing": "True/NotReady"},
 		},
 		{
-			name: "the quorum is not up", job: []func(*batchv1.Job){sample.RunningJob(4, 2)}, size: 4, ready: 2,
+			name: "the quorum is not online", job: []func(*batchv1.Job){sample.RunningJob(4, 2)}, size: 4, ready: 2,
 			prepare: func(s *Input) { s.ConfigMap = &corev1.ConfigMap{Data: map[string]string{resources.KeyQuorum: "3"}} },
 			want:    conditions{"Ready": "False/NotReady"},
 		},
 		{
-			name: "a quorum that nobody can read", job: []func(*batchv1.Job){sample.RunningJob(4, 3)}, size: 4, ready: 3,
+			name: "an unreadable quorum", job: []func(*batchv1.Job){sample.RunningJob(4, 3)}, size: 4, ready: 3,
 			prepare: func(s *Input) { s.ConfigMap = &corev1.ConfigMap{Data: map[string]string{resources.KeyQuorum: "?"}} },
 			want:    conditions{"Ready": "False/NotReady"},
 		},
@@ -78,7 +78,7 @@ func TestCompute(t *testing.T) {
 			want: conditions{"Failed": "True/Failed", "Ready": "False/Failed", "Progressing": "False/Finished"},
 		},
 		{
-			name:    "complete for good, though the Job is gone",
+			name:    "complete, also without the Job",
 			prepare: func(s *Input) { s.Job = nil; end(s, v1alpha2.ConditionComplete) },
 			want:    conditions{"Complete": "True/Complete", "Ready": "False/Complete"},
 		},
@@ -88,7 +88,7 @@ func TestCompute(t *testing.T) {
 			want:    conditions{"ScalingLimited": "True/Finished"},
 		},
 		{
-			name: "a size after the end, though the Job is gone",
+			name: "a size after the end, without the Job",
 			prepare: func(s *Input) {
 				s.Job = nil
 				end(s, v1alpha2.ConditionComplete)
@@ -123,11 +123,11 @@ func TestCompute(t *testing.T) {
 			want: conditions{"Ready": "False/CertificateLost", "ScalingLimited": "True/CertificateLost"},
 		},
 		{
-			name: "edited too late", prepare: func(s *Input) { s.Edited = []string{"spec.containers"} },
+			name: "edited after creation", prepare: func(s *Input) { s.Edited = []string{"spec.containers"} },
 			want: conditions{"Accepted": "True/ImmutableFields"},
 		},
 		{
-			name: "resized by somebody else", prepare: func(s *Input) { s.ResizedExternally = "parallelism 2" },
+			name: "resized by another client", prepare: func(s *Input) { s.ResizedExternally = "parallelism 2" },
 			want: conditions{"ScalingLimited": "True/JobResizedExternally"},
 		},
 	} {
@@ -179,14 +179,14 @@ func TestEvents(t *testing.T) {
 		rejection.Generation = generation
 		text, err := rejection.Annotation()
 		require.NoError(t, err)
-		mc.Annotations = map[string]string{v1alpha2.AnnotationDeniedSize: text}
+		mc.Annotations = map[string]string{v1alpha2.AnnotationRejectedSize: text}
 		mc.Generation = generation + 1
 	}
 	compute()
 	reject(1)
 	events := compute()
 	require.Len(t, events, 1)
-	assert.Equal(t, "ScaleDenied", events[0].Reason)
+	assert.Equal(t, "ScaleRejected", events[0].Reason)
 	assert.Contains(t, events[0].Message, "size 5")
 	assert.Contains(t, events[0].Message, "maximum is 4")
 	assert.Empty(t, compute(), "reported once")
@@ -195,7 +195,7 @@ func TestEvents(t *testing.T) {
 	assert.Len(t, compute(), 1, "the same size requested again is rejected, and reported, again")
 }
 
-// TestProblemEvents: a problem is reported once, even if its message changes.
+// TestProblemEvents checks that a problem is reported once, even if its message changes.
 func TestProblemEvents(t *testing.T) {
 	in := makeInput(t, sample.MiniCluster(), 4)
 	var reported []string
@@ -226,7 +226,7 @@ func TestUrgent(t *testing.T) {
 	assert.True(t, Urgent(before, after), "the end can not")
 }
 
-// TestIneffectiveFieldsAreReported: a field without effect is no error.
+// TestIneffectiveFieldsAreReported checks that a field without effect is not an error.
 func TestIneffectiveFieldsAreReported(t *testing.T) {
 	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) { mc.Spec.FluxRestful = &v1alpha2.FluxRestful{} })
 	s := makeInput(t, mc, 4)

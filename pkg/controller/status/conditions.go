@@ -12,7 +12,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// endCondition is Complete or Failed once the Job is, nil before.
+// endCondition returns the condition Complete or Failed of a finished Job, nil before.
 func (in *Input) endCondition() *metav1.Condition {
 	if in.Job == nil {
 		return nil
@@ -81,9 +81,8 @@ func (in *Input) ready(status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 	}
 }
 
-// quorum is the number of brokers with which the cluster works: the lead waits for them
-// before it starts its program. It never exceeds the size of the Job. The quorum of a Job
-// of another controller is unknown.
+// quorum returns the number of brokers that the cluster needs: the lead waits for them before it starts its program.
+// It never exceeds the size of the Job. The quorum of a Job of another controller is unknown.
 func (in *Input) quorum() int32 {
 	size := resources.Parallelism(in.Job)
 	if in.ConfigMap == nil || !resources.CreatedByController(in.Job) {
@@ -159,8 +158,8 @@ func (in *Input) scalingLimited(status *v1alpha2.MiniClusterStatus) *metav1.Cond
 	}
 }
 
-// requestedAfterEnd reports whether a size was requested after the end. The Job records
-// the size that was granted last; without a Job, any edit since the end counts.
+// requestedAfterEnd reports whether a size was requested after the end. The Job records the size that was granted
+// last; without a Job, any edit since the end counts.
 func (in *Input) requestedAfterEnd(status *v1alpha2.MiniClusterStatus) bool {
 	var end *metav1.Condition
 	for _, kind := range []string{v1alpha2.ConditionComplete, v1alpha2.ConditionFailed} {
@@ -186,7 +185,7 @@ func (in *Input) suspended() *metav1.Condition {
 	return condition(v1alpha2.ConditionSuspended, false, v1alpha2.ReasonNotSuspended, messages.NotSuspended)
 }
 
-// maxMessage is the longest message that a condition may have.
+// maxMessage is the maximal length of the message of a condition.
 const maxMessage = 32768
 
 func condition(kind string, status bool, reason, message string) *metav1.Condition {

@@ -28,7 +28,7 @@ func (in *Input) events(after v1alpha2.MiniClusterStatus) []Event {
 	}
 	if c := changed(before, after, v1alpha2.ConditionScalingLimited); c != nil && c.Status == metav1.ConditionTrue {
 		if isRejection(c) {
-			add(corev1.EventTypeWarning, "ScaleDenied", "Resize", c)
+			add(corev1.EventTypeWarning, "ScaleRejected", "Resize", c)
 		} else {
 			add(corev1.EventTypeWarning, c.Reason, "Resize", c)
 		}
@@ -43,7 +43,7 @@ func (in *Input) events(after v1alpha2.MiniClusterStatus) []Event {
 	if c := progressing; c != nil && c.Reason == v1alpha2.ReasonNameConflict && !hasReason(after, v1alpha2.ConditionReady, c.Reason) {
 		add(corev1.EventTypeWarning, c.Reason, "Sync", c)
 	}
-	// A problem is reported once: its message changes while the problem stays the same.
+	// A problem is reported once, although its message may change.
 	if p := in.Problem; p != nil && p.Actionable && hasReason(after, v1alpha2.ConditionProgressing, p.Reason) &&
 		!hasReason(before, v1alpha2.ConditionProgressing, p.Reason) {
 		add(corev1.EventTypeWarning, p.Reason, "Diagnose", meta.FindStatusCondition(after.Conditions, v1alpha2.ConditionProgressing))
@@ -60,8 +60,7 @@ func (in *Input) events(after v1alpha2.MiniClusterStatus) []Event {
 	return out
 }
 
-// drainBegins reports whether the condition Progressing reports a drain for the first
-// time, for the size that the Job shrinks to.
+// drainBegins reports whether the condition Progressing reports a drain for the first time for the target size.
 func drainBegins(before, after v1alpha2.MiniClusterStatus, progressing *metav1.Condition) bool {
 	if progressing.Reason != v1alpha2.ReasonDraining || after.Drain == nil {
 		return false
@@ -69,9 +68,8 @@ func drainBegins(before, after v1alpha2.MiniClusterStatus, progressing *metav1.C
 	return before.Drain == nil || before.Drain.Size != after.Drain.Size
 }
 
-// changed returns a condition that differs from the one before, nil where it does not.
-// A rejected size counts by the generation that requested it: the same size requested
-// again is rejected, and reported, again.
+// changed returns a condition that differs from the previous one, nil if it does not. A rejected size is identified
+// by the generation that requested it: if the same size is requested again, it is rejected and reported again.
 func changed(before, after v1alpha2.MiniClusterStatus, kind string) *metav1.Condition {
 	now := meta.FindStatusCondition(after.Conditions, kind)
 	if now == nil {

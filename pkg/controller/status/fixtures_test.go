@@ -9,7 +9,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// makeInput is what a sync knows of a MiniCluster whose Job exists.
+// makeInput returns the input for a MiniCluster whose Job exists.
 func makeInput(t *testing.T, mc *v1alpha2.MiniCluster, size int32) *Input {
 	t.Helper()
 	in := &Input{MiniCluster: mc, Environment: testEnvironment, Fixed: resources.NewFixed(mc)}
@@ -20,5 +20,5 @@ func makeInput(t *testing.T, mc *v1alpha2.MiniCluster, size int32) *Input {
 	return in
 }
 
-// testEnvironment is a cluster of the newest Kubernetes.
+// testEnvironment is a cluster with the newest version of Kubernetes.
 var testEnvironment = resources.Environment{ClusterDomain: "cluster.local", Agent: resources.AgentImage{Image: "minicluster:test"}}

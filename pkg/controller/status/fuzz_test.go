@@ -11,8 +11,8 @@ import (
 	"minicluster.internal/operator/test/framework/randomspec"
 )
 
-// FuzzStatus computes the status of random MiniClusters. The status of the same state is
-// the same when it was written before, and no event reports it again.
+// FuzzStatus computes the status of random MiniClusters. A second computation with the written status as input
+// returns the same status and no event.
 func FuzzStatus(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("changes of several fields"))

@@ -16,7 +16,7 @@ type Input struct {
 	Fixed resources.Fixed
 	// Environment decides which fields of the spec have an effect.
 	Environment resources.Environment
-	// Job and ConfigMap belong to the MiniCluster; nil where they do not exist.
+	// Job and ConfigMap belong to the MiniCluster; nil if they do not exist.
 	Job       *batchv1.Job
 	ConfigMap *corev1.ConfigMap
 	// Outcome is how the sync ended.
@@ -24,54 +24,52 @@ type Input struct {
 	Observed
 }
 
-// Observed is what a sync learned beside the objects themselves.
+// Observed is what a sync found in addition to the objects themselves.
 type Observed struct {
-	// Invalid says what is wrong with fields that may change after creation; "" where
-	// they are valid.
+	// Invalid describes invalid mutable fields; "" if they are valid.
 	Invalid string
 	// Edited are immutable fields that were edited after creation.
 	Edited []string
-	// CertificateLost: the Secret does not exist while the Job that uses it does.
+	// CertificateLost: the Secret is missing while the Job that uses it exists.
 	CertificateLost bool
-	// ConfigLost: the ConfigMap does not exist while the Job that uses it does, and the
-	// spec describes another configuration.
+	// ConfigLost: the ConfigMap is missing while the Job that uses it exists, and the spec describes another
+	// configuration.
 	ConfigLost bool
 	// GrowthRejected: a larger size was requested while the certificate is lost.
 	GrowthRejected bool
-	// Drain is the wait before the Job shrinks, also one that is over but whose ranks
-	// are still drained. It becomes status.drain.
+	// Drain is the wait before the Job shrinks, or one that is over but whose ranks are still drained. It becomes
+	// status.drain.
 	Drain *v1alpha2.DrainStatus
-	// Draining says what the drain waits for; "" where none is in progress.
+	// Draining says what the drain waits for; "" if none is in progress.
 	Draining string
-	// ResizedExternally says how something else resized the Job within the bounds; ""
-	// where nothing did.
+	// ResizedExternally says how another client resized the Job within the bounds; "" if none did.
 	ResizedExternally string
-	// Problem is why pods do not become ready; nil while that is unknown.
+	// Problem is why pods do not become ready; nil if unknown.
 	Problem *Problem
 	// FailureCause is why the Job failed, in addition to its own message.
 	FailureCause string
 }
 
-// Problem is what keeps pods from becoming ready.
+// Problem is the reason why pods do not become ready.
 type Problem struct {
-	// Reason is that of the conditions Ready and Progressing.
+	// Reason is the reason of the conditions Ready and Progressing.
 	Reason string
 	// Message names the pod and a remedy.
 	Message string
-	// Actionable: the user has to do something, so that an event reports it.
+	// Actionable: the user has to act, so an event reports it.
 	Actionable bool
 }
 
-// OutcomeKind says how a sync ended, as far as the status depends on it.
+// OutcomeKind is how a sync ended, as far as the status depends on it.
 type OutcomeKind int
 
 // Kinds of outcomes.
 const (
-	// Done: the sync did all its steps, or has nothing to report.
+	// Done: all steps of the sync are done, or it has nothing to report.
 	Done OutcomeKind = iota
 	// Invalid: the spec, or an object that it describes, is invalid.
 	Invalid
-	// NameConflict: an object of somebody else has a name that is needed.
+	// NameConflict: another object has a name that the MiniCluster needs.
 	NameConflict
 	// Waiting: something has to end first.
 	Waiting
@@ -82,12 +80,12 @@ const (
 // Outcome is how a sync ended.
 type Outcome struct {
 	Kind OutcomeKind
-	// Reason is that of Accepted and Ready where the kind is Invalid.
+	// Reason is the reason of Accepted and Ready if the kind is Invalid.
 	Reason string
 	// Message explains any kind but Done.
 	Message string
 	// Retried: an Invalid outcome that may become valid without an edit of the spec.
 	Retried bool
-	// Auxiliary: only objects are affected that the cluster works without.
+	// Auxiliary: the outcome affects only objects that the cluster works without.
 	Auxiliary bool
 }

@@ -8,9 +8,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// throttleInterval is the shortest time between two writes of a status that differ only
-// in readiness: the status of a cluster of thousands of pods that start is written a few
-// times.
+// throttleInterval is the minimal time between two writes of a status that differ only in readiness. It limits the
+// writes while thousands of pods of a cluster start.
 const throttleInterval = time.Second
 
 // Throttle limits how often the status of each MiniCluster is written.
@@ -21,7 +20,7 @@ type Throttle struct {
 	last map[types.NamespacedName]time.Time
 }
 
-// NewThrottle returns a Throttle that has seen no write.
+// NewThrottle returns a Throttle without recorded writes.
 func NewThrottle(c clock.PassiveClock) *Throttle {
 	return &Throttle{clock: c, last: map[types.NamespacedName]time.Time{}}
 }
@@ -44,7 +43,7 @@ func (t *Throttle) Written(key types.NamespacedName) {
 	t.last[key] = t.clock.Now()
 }
 
-// Forget drops what is recorded of a MiniCluster.
+// Forget drops the record of a MiniCluster.
 func (t *Throttle) Forget(key types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -205,7 +205,7 @@ func TestSourceSelects(t *testing.T) {
 	assert.Empty(t, r.source.External())
 }
 
-// No autoscaler gets a size that it would be denied.
+// The recommended size is never one that the controller would reject.
 func TestFittingWithinBounds(t *testing.T) {
 	r := newFilledRig(t)
 	bounded := func(minSize, maximum int32) {

@@ -159,7 +159,7 @@ func TestUncountedJobs(t *testing.T) {
 	}
 }
 
-// An autoscaler is never told to go below the minimum, where it would be denied.
+// The recommended size is never below the minimum, since the controller would reject it.
 func TestDemandedAtLeastTheMinimum(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, "idle", "svc", says("flux_nodes_demanded 1\nflux_nodes_up 1"), func(mc *v1alpha2.MiniCluster, _ *corev1.Pod) { mc.Spec.MinSize = 3 })

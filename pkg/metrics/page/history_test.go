@@ -94,7 +94,7 @@ func TestChanges(t *testing.T) {
 	}{
 		"nothing":     {base, "", false},
 		"size":        {resized(base, 6), "Requested size changed from 4 to 6", false},
-		"denied":      {with("ScalingLimited", true, "AboveMaximum", "9 is above 8"), "Size not granted (AboveMaximum): 9 is above 8", true},
+		"rejected":    {with("ScalingLimited", true, "AboveMaximum", "9 is above 8"), "Size not granted (AboveMaximum): 9 is above 8", true},
 		"granted":     {with("ScalingLimited", false, "WithinBounds", ""), "", false},
 		"draining":    {with("Progressing", true, "Draining", "ranks 2-3 run 1 job"), "Progressing (Draining): ranks 2-3 run 1 job", false},
 		"resizing":    {with("Progressing", true, "Resizing", "3 of 4"), "", false},

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write golden files again")
+var update = flag.Bool("update", false, "update the golden files")
 
 // Check compares a text with the file of that name in testdata.
 func Check(t testing.TB, name string, got []byte) {
@@ -22,6 +22,6 @@ func Check(t testing.TB, name string, got []byte) {
 		require.NoError(t, os.WriteFile(path, got, 0o644))
 	}
 	want, err := os.ReadFile(path)
-	require.NoError(t, err, "run the test with -update to make it")
+	require.NoError(t, err, "run the test with -update to create it")
 	require.Equal(t, string(want), string(got))
 }

@@ -38,7 +38,7 @@ func TestSizeAboveTheMaximum(t *testing.T) {
 	t.Logf("size 5 of 4 was reset after %s", time.Since(asked))
 	f.waitFor("above", specSize(4), f.ready(4),
 		has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 5", "maximum is 4"))
-	f.waitForEvent("above", "ScaleDenied", "size 5", "maximum is 4")
+	f.waitForEvent("above", "ScaleRejected", "size 5", "maximum is 4")
 
 	f.setSize("above", 3)
 	f.waitFor("above", f.ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
@@ -55,7 +55,7 @@ func TestSizeBelowTheMinimum(t *testing.T) {
 	f.waitFor("below", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonBelowMinimum, "size 1", "minimum is 2"))
 	f.setSize("below", 0)
 	f.waitFor("below", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonBelowMinimum, "size 0"))
-	f.waitForEvent("below", "ScaleDenied", "size 0", "minimum is 2")
+	f.waitForEvent("below", "ScaleRejected", "size 0", "minimum is 2")
 
 	_, err := f.miniclusters().Patch(t.Context(), "below", types.MergePatchType, []byte(`{"spec":{"size":-1}}`), metav1.PatchOptions{})
 	require.ErrorContains(t, err, "spec.size", "the API server itself refuses a negative size")

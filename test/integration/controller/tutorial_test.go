@@ -139,12 +139,12 @@ func TestTutorialBasic(t *testing.T) {
 	c.pods(up, up, up, up)
 	c.scale("v1alpha1", 4)
 
-	// A larger size is denied, and no pod notices.
+	// A larger size is rejected, and no pod is affected.
 	c.applySize(5)
 	c.eventually("the size", func(ctx context.Context) (string, error) {
-		events, err := c.cluster.Kubectl(ctx, "get", "-n", "flux-operator", "events", "--field-selector=reason=ScaleDenied", "--output=name")
+		events, err := c.cluster.Kubectl(ctx, "get", "-n", "flux-operator", "events", "--field-selector=reason=ScaleRejected", "--output=name")
 		if err == nil && events == "" {
-			return "nobody denied it", nil
+			return "the size was not rejected", nil
 		}
 		return "", err
 	})

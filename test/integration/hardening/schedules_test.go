@@ -100,7 +100,7 @@ func (s *schedule) act() string {
 		s.exists = false
 		return "delete"
 	}
-	size := s.random.Int32N(scheduledMax + 3) // 0 and those above the maximum are denied
+	size := s.random.Int32N(scheduledMax + 3) // 0 and those above the maximum are rejected
 	s.setSize(scheduled, size)
 	return fmt.Sprintf("resize to %d", size)
 }

@@ -16,8 +16,8 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// An autoscaler whose bounds are wider than the cluster's: what it asks for beyond them is denied, and the Job never
-// sees it. Above, the cluster gets the maximum; below, it stays as it is.
+// An autoscaler whose bounds are wider than the cluster's: what it asks for beyond them is rejected, and the Job
+// never sees it. Above, the cluster gets the maximum; below, it stays as it is.
 func TestAutoscalerBeyondTheBounds(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -26,7 +26,7 @@ func TestAutoscalerBeyondTheBounds(t *testing.T) {
 	f.autoscale(miniCluster("wide"), 1, 6, half())
 
 	f.load(user.Selector("wide"), "500m")
-	f.waitForDenial("wide", v1alpha2.ReasonAboveMaximum, "size 6", "maximum is 4")
+	f.waitForRejection("wide", v1alpha2.ReasonAboveMaximum, "size 6", "maximum is 4")
 	f.waitForSize("wide", 4)
 	f.waitForHPA("wide", "to want more", func(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
 		if hpa.Status.DesiredReplicas != 6 || hpa.Status.CurrentReplicas != 4 {
@@ -36,15 +36,15 @@ func TestAutoscalerBeyondTheBounds(t *testing.T) {
 	})
 
 	f.load(user.Selector("wide"), "1m")
-	f.waitForDenial("wide", v1alpha2.ReasonBelowMinimum, "size 1", "minimum is 2")
+	f.waitForRejection("wide", v1alpha2.ReasonBelowMinimum, "size 1", "minimum is 2")
 	f.waitForSize("wide", 4) // reset to what it was, so it does not shrink either
 	assert.EqualValues(t, 4, follow(), "the largest size that the Job was given")
 }
 
-// waitForDenial waits until a MiniCluster says that a size was denied, and why.
-func (f *fixture) waitForDenial(name, reason string, parts ...string) {
+// waitForRejection waits until a MiniCluster says that a size was rejected, and why.
+func (f *fixture) waitForRejection(name, reason string, parts ...string) {
 	f.Helper()
-	f.eventually("denial "+reason, func(ctx context.Context) (string, error) {
+	f.eventually("rejection "+reason, func(ctx context.Context) (string, error) {
 		mc, err := f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err

@@ -335,7 +335,7 @@ func TestAutoscaler(t *testing.T) {
 	f.size("flux-sample", 29)
 	a.Say("flux_nodes_demanded 0")
 	f.size("flux-sample", 1)
-	events, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ScaleDenied"})
+	events, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ScaleRejected"})
 	require.NoError(t, err)
 	assert.Empty(t, events.Items, "nobody asked for more than there may be")
 }

@@ -168,7 +168,7 @@ scrape_configs:
 	application.load <- 0
 	f.sizes(2, 1)
 	t.Logf("2 and 1 are left %.1f s after the load ended", time.Since(ended).Seconds())
-	denied, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ScaleDenied"})
+	rejected, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ScaleRejected"})
 	require.NoError(t, err)
-	assert.Empty(t, denied.Items)
+	assert.Empty(t, rejected.Items)
 }

@@ -30,7 +30,7 @@ type proof struct {
 var proofs = map[string]proof{
 	"list miniclusters.flux-framework.org":              {"resized", unseen},
 	"watch miniclusters.flux-framework.org":             {part: "resized"},
-	"patch miniclusters.flux-framework.org":             {part: "denied"},
+	"patch miniclusters.flux-framework.org":             {part: "rejected"},
 	"delete miniclusters.flux-framework.org":            {"cleaned up", complete},
 	"update miniclusters/status.flux-framework.org":     {"resized", unseen},
 	"update miniclusters/finalizers.flux-framework.org": {part: "resized"},

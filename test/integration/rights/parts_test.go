@@ -38,7 +38,7 @@ type part struct {
 // parts are all that the controller does which takes a right.
 var parts = map[string]part{
 	"resized":             {play: resized},
-	"denied":              {play: denied},
+	"rejected":            {play: rejected},
 	"cleaned up":          {play: cleanedUp},
 	"made again":          {play: madeAgain},
 	"shared Service":      {play: sharedService},
@@ -87,8 +87,8 @@ func (s *scene) event(ctx context.Context, about, reason string) error {
 	})
 }
 
-// denied: sizes that are too large are reset, and an event reports it.
-func denied(ctx context.Context, s *scene) error {
+// rejected: sizes that are too large are reset, and an event reports it.
+func rejected(ctx context.Context, s *scene) error {
 	if _, err := s.make(ctx, user.New("work", 2)); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func denied(ctx context.Context, s *scene) error {
 			return err
 		}
 	}
-	return s.event(ctx, "work", "ScaleDenied")
+	return s.event(ctx, "work", "ScaleRejected")
 }
 
 // cleanedUp: a finished MiniCluster is deleted if it asks for it.

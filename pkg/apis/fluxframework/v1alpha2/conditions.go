@@ -108,9 +108,9 @@ const (
 
 	// ReasonWithinBounds: the size that was asked for was granted, or will be.
 	ReasonWithinBounds = "WithinBounds"
-	// ReasonAboveMaximum: a size above the maximum was denied.
+	// ReasonAboveMaximum: a size above the maximum was rejected.
 	ReasonAboveMaximum = "AboveMaximum"
-	// ReasonBelowMinimum: a size below 1 or minSize was denied.
+	// ReasonBelowMinimum: a size below 1 or minSize was rejected.
 	ReasonBelowMinimum = "BelowMinimum"
 	// ReasonJobResizedExternally: another controller changed the Job's size.
 	ReasonJobResizedExternally = "JobResizedExternally"

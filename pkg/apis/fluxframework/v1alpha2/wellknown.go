@@ -50,9 +50,9 @@ const (
 	// were given, so that a ConfigMap that is lost is made again only if it comes
 	// out the same.
 	AnnotationConfigHash = "flux-framework.org/config-hash"
-	// AnnotationDeniedSize on a MiniCluster records the last size that was not
+	// AnnotationRejectedSize on a MiniCluster records the last size that was not
 	// granted, in the same write that puts the size back.
-	AnnotationDeniedSize = "flux-framework.org/denied-size"
+	AnnotationRejectedSize = "flux-framework.org/rejected-size"
 	// AnnotationCapacityReserve on a MiniCluster says how much it leaves free for
 	// others when it asks how far it may grow, such as "30", "15%" or
 	// "cpu=30,memory=10%".

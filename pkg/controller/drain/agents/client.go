@@ -1,6 +1,6 @@
-// Package agents is the client of the agents in the pods of MiniClusters. [Client] asks the
-// agent of a lead broker to drain or undrain ranks; [JoinClient] asks the agent of any pod
-// why its broker is offline. Both talk to pods, not to the API server.
+// Package agents is the client of the agents in the pods of MiniClusters. [Client] asks the agent of a lead broker to
+// drain or undrain ranks; [JoinClient] asks the agent of any pod why its broker is offline. Both connect to pods, not
+// to the API server. Do not decide here: package drain does.
 package agents
 
 import (
@@ -18,11 +18,11 @@ import (
 
 // Agent is the agent of the lead broker of one cluster; see [control.Client].
 type Agent interface {
-	// Resize tells the agent the size that the cluster is to have.
+	// Resize sends the new size of the cluster to the agent.
 	Resize(ctx context.Context, ip string, port, size int) (control.State, error)
 }
 
-// Connect makes an Agent from the data of a cluster's Secret and the host name of the lead.
+// Connect returns an Agent for the data of a cluster's Secret and the host name of the lead.
 type Connect func(data map[string][]byte, host string) (Agent, error)
 
 // ConnectTLS connects over TLS, with the certificates in the Secret.
@@ -30,8 +30,8 @@ func ConnectTLS(data map[string][]byte, host string) (Agent, error) {
 	return control.NewClient(data, host)
 }
 
-// Client asks agents in the background, so that an agent that does not answer does not
-// block a worker. Its state may be lost: the next process asks again.
+// Client asks agents in the background, so that an agent that does not answer does not block a worker. Its state may
+// be lost: the next process asks again.
 type Client struct {
 	connect Connect
 	clock   clock.PassiveClock
@@ -45,32 +45,32 @@ type Client struct {
 // agentConn is the exchange with one agent.
 type agentConn struct {
 	uid types.UID
-	// agent and ip are how to reach the agent, as far as known.
+	// agent and ip are how to reach the agent, if known.
 	agent Agent
 	ip    string
 
-	// size is the size that was asked about last; pending: the answer is still to come.
+	// size is the size of the last request; pending reports that its answer is outstanding.
 	size    int32
 	pending bool
 	cancel  context.CancelFunc
-	// answer is one that nobody has taken yet.
+	// answer is an answer that has not been taken yet.
 	answer *drain.Answer
-	// acknowledged is the size that the agent followed last; 0 where that is unknown.
+	// acknowledged is the last size that the agent followed; 0 if unknown.
 	acknowledged int32
 	// next is when to ask again.
 	next time.Time
-	// failing is since when the agent can't be reached, failures the number of tries.
+	// failing is since when the agent has been unreachable, failures the number of attempts.
 	failing  time.Time
 	failures int
 }
 
-// NewClient returns a Client. run runs a request in the background, and wake is called when
-// there is an answer for a MiniCluster.
+// NewClient returns a Client. It calls run to run a request in the background, and wake when there is an answer for a
+// MiniCluster.
 func NewClient(connect Connect, c clock.PassiveClock, run func(func(context.Context)), wake func(types.NamespacedName)) *Client {
 	return &Client{connect: connect, clock: c, run: run, wake: wake, conns: map[types.NamespacedName]*agentConn{}}
 }
 
-// conn returns the exchange with the agent of a MiniCluster. The caller holds mu.
+// conn returns the connection with the agent of a MiniCluster. The caller holds mu.
 func (c *Client) conn(key types.NamespacedName, uid types.UID) *agentConn {
 	a := c.conns[key]
 	if a == nil || a.uid != uid {
@@ -87,7 +87,7 @@ func (a *agentConn) close() {
 	}
 }
 
-// Forget drops everything about the agent of a MiniCluster.
+// Forget drops the records of a MiniCluster's agent.
 func (c *Client) Forget(key types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,8 +104,8 @@ func (c *Client) Reset(key types.NamespacedName) {
 	}
 }
 
-// TakeResult returns the answer to a size, once. Without one, it returns whether to ask
-// now, and otherwise the time until then; 0 where an answer is still to come.
+// TakeResult returns the answer to a size, once. Without an answer, it returns whether to ask now, and otherwise the
+// time until then; 0 while an answer is outstanding.
 func (c *Client) TakeResult(key types.NamespacedName, uid types.UID, size int32) (answer *drain.Answer, ask bool, after time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,7 +127,7 @@ func (c *Client) TakeResult(key types.NamespacedName, uid types.UID, size int32)
 	return nil, after <= 0, max(after, 0)
 }
 
-// Pause puts off the next request.
+// Pause delays the next request.
 func (c *Client) Pause(key types.NamespacedName, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,8 +136,7 @@ func (c *Client) Pause(key types.NamespacedName, d time.Duration) {
 	}
 }
 
-// Connection reports whether there is a client for the agent, and its address, "" where
-// that is unknown.
+// Connection reports whether there is a client for the agent, and returns its address, "" if unknown.
 func (c *Client) Connection(key types.NamespacedName, uid types.UID) (connected bool, ip string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,7 +144,7 @@ func (c *Client) Connection(key types.NamespacedName, uid types.UID) (connected 
 	return a.agent != nil, a.ip
 }
 
-// Connect makes the client for an agent from the data of the cluster's Secret.
+// Connect creates the client for an agent from the data of the cluster's Secret.
 func (c *Client) Connect(key types.NamespacedName, uid types.UID, data map[string][]byte, host string) error {
 	agent, err := c.connect(data, host)
 	if err != nil {
@@ -157,14 +156,14 @@ func (c *Client) Connect(key types.NamespacedName, uid types.UID, data map[strin
 	return nil
 }
 
-// SetAddress records the address of the agent; "" where it has to be looked up.
+// SetAddress records the address of the agent; "" if it must be looked up.
 func (c *Client) SetAddress(key types.NamespacedName, uid types.UID, ip string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn(key, uid).ip = ip
 }
 
-// Acknowledged reports whether the agent followed a size, and was asked nothing since.
+// Acknowledged reports whether the agent followed a size, and has got no other request since.
 func (c *Client) Acknowledged(key types.NamespacedName, size int32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +171,7 @@ func (c *Client) Acknowledged(key types.NamespacedName, size int32) bool {
 	return a != nil && !a.pending && a.acknowledged == size
 }
 
-// Ask asks the agent to follow a size. The MiniCluster is woken when there is an answer.
+// Ask asks the agent to follow a size. The MiniCluster is enqueued when there is an answer.
 func (c *Client) Ask(key types.NamespacedName, uid types.UID, port, size int32) {
 	c.mu.Lock()
 	a := c.conn(key, uid)
@@ -195,7 +194,7 @@ func (c *Client) Ask(key types.NamespacedName, uid types.UID, port, size int32) 
 	})
 }
 
-// Fail records an agent that can't be asked, and returns that as its answer.
+// Fail records an agent that cannot be asked, and returns that as its answer.
 func (c *Client) Fail(key types.NamespacedName, uid types.UID, size int32, err error) *drain.Answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,7 +206,7 @@ func (c *Client) Fail(key types.NamespacedName, uid types.UID, size int32, err e
 	return answer
 }
 
-// finish keeps the answer to a request that was sent at a time.
+// finish records the answer to a request with the time at which it was sent.
 func (a *agentConn) finish(sent, now time.Time, answer drain.Answer) {
 	if answer.Err == nil {
 		a.acknowledged, a.failing, a.failures = a.size, time.Time{}, 0

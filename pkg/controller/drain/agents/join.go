@@ -19,13 +19,12 @@ const (
 	agentTimeout = 3 * time.Second
 	// maxConcurrent bounds how many workers wait for agents.
 	maxConcurrent = 2
-	// maxCause is more than an agent has to say. What answers is the user's pod, which
-	// may be anything.
+	// maxCause bounds the answer of an agent. The answer comes from a pod of the user and may be arbitrarily long.
 	maxCause = 8 << 10
 )
 
-// JoinClient asks the agents of pods, directly and in the clear: what they answer is
-// shown to the owner of the pods and to nobody else.
+// JoinClient asks the agents of pods directly and without encryption. The answer is shown only to the owner of the
+// pods.
 type JoinClient struct {
 	http  *http.Client
 	slots chan struct{}
@@ -58,7 +57,7 @@ func (a *JoinClient) Cause(ctx context.Context, ip string, port int32) (plan.Cau
 	url := "http://" + net.JoinHostPort(ip, strconv.Itoa(int(port))) + plan.PathCause
 	cause, err := a.get(ctx, url)
 	if err != nil {
-		klog.FromContext(ctx).V(2).Info("An agent can't be asked", "url", url, "reason", err.Error())
+		klog.FromContext(ctx).V(2).Info("Failed to ask an agent", "url", url, "reason", err.Error())
 		return plan.Cause{}, false
 	}
 	return cause, cause.Message != ""
