@@ -13,7 +13,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// newArchivePod is a pod with an archive, whose fake jobs are what is in it.
+// newArchivePod returns a pod with an archive, whose fake jobs are the content of the archive.
 func newArchivePod(t *testing.T) *testPod {
 	p := newPod(t)
 	require.NoError(t, os.Mkdir(p.path("volume"), 0o755))
@@ -26,19 +26,19 @@ func TestArchive(t *testing.T) {
 	p := newArchivePod(t)
 	assert.Equal(t, 3, p.run("run"), "the program's own code")
 	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
-	assert.NotContains(t, p.fluxLog(), "content.restore", "there was none")
+	assert.NotContains(t, p.fluxLog(), "content.restore", "no archive existed")
 	assert.Contains(t, p.fluxLog(), "queue stop")
 
-	// The next one keeps it as its predecessor.
+	// The next archive keeps it as its predecessor.
 	p.plan.Lead.Command = "touch $FAKE_JOBS/later"
 	assert.Equal(t, 0, p.run("run"))
 	assert.Contains(t, p.fluxLog(), "-Scontent.restore="+p.path("volume/archive.tar.gz"))
 	assert.Contains(t, p.fluxLog(), "queue start --all")
-	assert.Equal(t, "later\n", p.read("volume/archive.tar.gz"), "the program submits its jobs again: those of its first run are canceled")
+	assert.Equal(t, "later\n", p.read("volume/archive.tar.gz"), "the program submits its jobs again, so those of its first run are canceled")
 	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz.previous"))
 	entries, err := os.ReadDir(p.path("volume"))
 	require.NoError(t, err)
-	assert.Len(t, entries, 2, "nothing in part")
+	assert.Len(t, entries, 2, "no partial archive")
 }
 
 func TestArchiveIsRestoredOnlyIntoNothing(t *testing.T) {
@@ -66,7 +66,7 @@ func TestArchiveIsRestoredOnlyIntoNothing(t *testing.T) {
 				return
 			}
 			assert.Contains(t, p.fluxLog(), "-Scontent.restore="+p.path(test.restore)+" ")
-			assert.NoFileExists(t, p.path("var/lib/flux/content.sqlite"), "it was renamed before")
+			assert.NoFileExists(t, p.path("var/lib/flux/content.sqlite"), "it was already renamed")
 			assert.NoFileExists(t, p.path("var/lib/flux", "minicluster.restoring"))
 		})
 	}
@@ -93,7 +93,7 @@ func TestArchiveWhenStopped(t *testing.T) {
 			if mode == plan.ModeNone {
 				p.write("jobs/job", "")
 			}
-			// From the first archive on it is ready to be stopped.
+			// The pod may be stopped once the first archive exists.
 			p.eventually("an archive", func() bool { return pod.Exists(p.path("volume/archive.tar.gz")) })
 			p.write("jobs/later", "")
 			assert.Equal(t, plan.ExitStopped, p.terminate())
@@ -107,7 +107,7 @@ func TestArchiveOfJobsThatDoNotEnd(t *testing.T) {
 	p.env = append(p.env, "FAKE_HANGS=1")
 	assert.Equal(t, 3, p.run("run"), "the program's own code")
 	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
-	assert.Equal(t, 1, strings.Count(p.fluxLog(), "\ndump "), "only from before they were cancelled")
+	assert.Equal(t, 1, strings.Count(p.fluxLog(), "\ndump "), "only the archive from before their cancellation")
 	assert.Contains(t, p.stderr.String(), "contains them as running")
 }
 
@@ -116,7 +116,7 @@ func TestArchivePeriodically(t *testing.T) {
 	p.plan.Archive.PeriodSeconds = 1
 	p.plan.Lead.Command = "touch $FAKE_JOBS/job; sleep 1000"
 	p.start("run")
-	// The first ones may be from before the job. While one takes the place of another, there is none for a moment.
+	// The first archives may be older than the job. While one archive replaces another, there may be none for a moment.
 	archived := func() bool {
 		text, _ := os.ReadFile(p.path("volume/archive.tar.gz"))
 		return string(text) == "job\n"
@@ -146,7 +146,7 @@ func TestStateVolumeHasOneLead(t *testing.T) {
 	assert.Equal(t, plan.ExitStopped, second.terminate())
 }
 
-// TestArchiveOfAnotherCluster: only jobs that the program of the same MiniCluster submitted are canceled.
+// TestArchiveOfAnotherCluster checks that only jobs of the same MiniCluster's program are canceled.
 func TestArchiveOfAnotherCluster(t *testing.T) {
 	t.Parallel()
 	p := newArchivePod(t)
@@ -157,7 +157,7 @@ func TestArchiveOfAnotherCluster(t *testing.T) {
 	assert.Equal(t, "job\nlater\n", p.read("volume/archive.tar.gz"))
 }
 
-// TestArchiveThatHangs: a pod that stops does not wait for a file system that hangs.
+// TestArchiveThatHangs checks that a stopping pod does not wait for a file system that does not respond.
 func TestArchiveThatHangs(t *testing.T) {
 	t.Parallel()
 	p := newArchivePod(t)
@@ -170,7 +170,7 @@ func TestArchiveThatHangs(t *testing.T) {
 	assert.Less(t, time.Since(begin), time.Duration(p.plan.GracePeriodSeconds)*time.Second)
 }
 
-// TestInterruptedRestoreKeepsContent: what an interrupted restore left may be more than that.
+// TestInterruptedRestoreKeepsContent checks that an interrupted restore does not remove other content.
 func TestInterruptedRestoreKeepsContent(t *testing.T) {
 	t.Parallel()
 	p := newArchivePod(t)
@@ -181,7 +181,7 @@ func TestInterruptedRestoreKeepsContent(t *testing.T) {
 	assert.Equal(t, "valuable", p.read("var/lib/flux/interrupted-restore-1-content.sqlite"))
 }
 
-// TestManyJobsOfThePreviousRun: command lines are limited.
+// TestManyJobsOfThePreviousRun checks that many jobs do not exceed the limit of a command line.
 func TestManyJobsOfThePreviousRun(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)

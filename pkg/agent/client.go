@@ -12,7 +12,7 @@ import (
 )
 
 // view copies Flux to the directory that the containers of the pod share. image is where the image of the view is
-// mounted, "" if it is not.
+// mounted, "" if it is not mounted.
 func (a *agent) view(ctx context.Context, image string) int {
 	if a.Plan.View == nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, errors.New("the plan has no view: the image of the Flux container has Flux")))
@@ -25,8 +25,8 @@ func (a *agent) view(ctx context.Context, image string) int {
 	return 0
 }
 
-// flux replaces this process by a flux command against the broker of this pod. keepURI: a process of another instance,
-// such as a job's, keeps that.
+// flux replaces this process by a flux command against the broker of this pod. With keepURI, a process of another
+// instance, such as that of a job, connects to its own instance.
 func (a *agent) flux(ctx context.Context, args []string, keepURI bool) int {
 	o := prepare.Options{Root: a.PrepareRoot(), Environ: a.Environ, KeepURI: keepURI}
 	command, err := prepare.FluxCommand(ctx, a.Plan, o, args)

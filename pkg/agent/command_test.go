@@ -11,8 +11,8 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// nastyCommands are commands of users with all that has ever been lost on its way
-// through a script. Each prints the same wherever it is run.
+// nastyCommands are commands with all constructs that were ever lost on the way through a script. The output does not
+// depend on how they run.
 var nastyCommands = []string{
 	"echo hello",
 	"echo 'a  b'",
@@ -60,7 +60,7 @@ var nastyCommands = []string{
 	`sh -c "sh -c \"echo '\\\$deep'\""`,
 }
 
-// printed is what a command prints in a shell.
+// printed returns what a command prints in a shell.
 func printed(t *testing.T, command string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", command).Output()
@@ -72,7 +72,7 @@ func TestNastyCommands(t *testing.T) {
 	require.GreaterOrEqual(t, len(nastyCommands), 40)
 	for i, command := range nastyCommands {
 		if testing.Short() && i%8 != 0 {
-			continue // they take a while
+			continue // slow
 		}
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()

@@ -22,8 +22,8 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// These tests run agents in pods of namespaces, with brokers of the installed Flux: each pod has process IDs, a host
-// name and a file system of its own, and all share a network.
+// These tests run agents in pods of namespaces, with brokers of the installed Flux. Each pod has its own process IDs,
+// host name and file system, and all share a network.
 const (
 	// envFluxNet is set in the process that has the network.
 	envFluxNet = "AGENT_TEST_REAL_NET"
@@ -48,7 +48,7 @@ type fluxCluster struct {
 	ended []chan struct{}
 }
 
-// inFluxNet runs a test again in namespaces of its own, where it may start real clusters.
+// inFluxNet runs a test again in separate namespaces, where it can start real clusters.
 func inFluxNet(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	if os.Getenv(envFluxNet) != "" {
@@ -59,7 +59,7 @@ func inFluxNet(t *testing.T, f func(t *testing.T)) {
 		return
 	}
 	if _, err := exec.LookPath("flux"); err != nil || os.Getuid() != 0 {
-		t.Skip("needs root and a Flux that is installed")
+		t.Skip("needs root and an installed Flux")
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1")
 	cmd.Env = append(os.Environ(), envFluxNet+"=1")
@@ -77,7 +77,7 @@ func inFluxNet(t *testing.T, f func(t *testing.T)) {
 // newFluxCluster prepares a cluster. Its pods see the directory dir, which every user can write to.
 func newFluxCluster(t *testing.T, size int, grace int64) *fluxCluster {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "real-cluster-") // t.TempDir is not for other users
+	dir, err := os.MkdirTemp("/tmp", "real-cluster-") // other users cannot read t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o777))
@@ -125,7 +125,7 @@ func (c *fluxCluster) start(index int) {
 	c.pods[index], c.ended[index] = cmd, ended
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // its code is read in wait
+		_ = cmd.Wait() // wait reads the exit code
 	}()
 	c.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -176,13 +176,13 @@ func (c *fluxCluster) eventually(what string, condition func() bool) {
 func (c *fluxCluster) flux(index int, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	// The agent is the only child of the process that entered the namespaces: it is that process itself.
+	// The agent is the only child of the process that entered the namespaces: that process itself.
 	words := append([]string{"--target", strconv.Itoa(c.pods[index].Process.Pid), "--mount", "--uts", "--pid", "env", envMain + "=1", "SHARED=" + c.dir, filepath.Join(c.dir, "agent"), "flux", "--"}, args...)
 	out, err := exec.CommandContext(ctx, "nsenter", words...).CombinedOutput()
 	return string(out), err
 }
 
-// enterFluxPod makes the file system of a pod, and becomes its agent. It does not return.
+// enterFluxPod creates the file system of a pod and becomes its agent. It does not return.
 func enterFluxPod(text string) error {
 	var about fluxPod
 	if err := json.Unmarshal([]byte(text), &about); err != nil {

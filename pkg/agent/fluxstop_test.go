@@ -18,8 +18,8 @@ import (
 // checkpointTask writes a checkpoint when it is asked to stop, which takes a while.
 const checkpointTask = `trap 'sleep $((1 + FLUX_TASK_RANK * 2)); echo saved >>$SHARED/rank-$FLUX_TASK_RANK; exit 0' TERM; touch $SHARED/started-$FLUX_TASK_RANK; while :; do sleep 0.1; done`
 
-// TestStopRealCluster: every task on every rank gets SIGTERM once, and time for a checkpoint; then the instance is
-// saved.
+// TestStopRealCluster checks that every task on every rank gets SIGTERM once, with time for a checkpoint, and that
+// the instance is saved afterwards.
 func TestStopRealCluster(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
 		for name, mode := range map[string]plan.Mode{"launcher": plan.ModeLauncher, "submit": plan.ModeSubmit, "interactive": plan.ModeNone} {
@@ -67,7 +67,7 @@ func TestStopRealCluster(t *testing.T) {
 	})
 }
 
-// TestShutdownRealFlux: flux shutdown ends the cluster, with and without a program.
+// TestShutdownRealFlux checks that flux shutdown ends the cluster, with and without a program.
 func TestShutdownRealFlux(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
 		for name, lead := range map[string]plan.Program{
@@ -80,7 +80,7 @@ func TestShutdownRealFlux(t *testing.T) {
 				if lead.Mode != plan.ModeNone {
 					c.eventually("a program", func() bool { _, err := os.Stat(filepath.Join(c.dir, "started")); return err == nil })
 				}
-				// Flux rejects it while the instance starts.
+				// Flux rejects the command while the instance starts.
 				c.eventually("flux shutdown", func() bool { _, err := c.flux(0, "shutdown"); return err == nil })
 				assert.Equal(t, 0, c.wait(0))
 			})
@@ -88,7 +88,7 @@ func TestShutdownRealFlux(t *testing.T) {
 	})
 }
 
-// TestRestoreRealFlux: after a restore, jobs that the program of the same MiniCluster submitted do not run again.
+// TestRestoreRealFlux checks that jobs of the same MiniCluster's program do not run again after a restore.
 func TestRestoreRealFlux(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
 		c := newFluxCluster(t, 1, 60)
@@ -109,7 +109,7 @@ func TestRestoreRealFlux(t *testing.T) {
 	})
 }
 
-// TestStopIdleRealCluster: an idle cluster stops at once. The times are logged.
+// TestStopIdleRealCluster checks that an idle cluster stops at once, and logs the times.
 func TestStopIdleRealCluster(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
 		for run := range 3 {

@@ -21,20 +21,19 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// envMain makes the test's program the agent.
+// envMain makes the test binary run as the agent.
 const envMain = "AGENT_TEST_MAIN"
 
-// quickExit spares each agent a second at its end, in which the race detector waits
-// for reports of other threads.
+// quickExit spares each agent a second at its end, during which the race detector waits for reports of other threads.
 const quickExit = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(envFluxPod); text != "" {
-		fmt.Fprintln(os.Stderr, enterFluxPod(text)) // it returns only an error
+		fmt.Fprintln(os.Stderr, enterFluxPod(text)) // returns only after an error
 		os.Exit(1)
 	}
 	if os.Getenv(envFirst) != "" {
-		fmt.Fprintln(os.Stderr, becomeFirst()) // it returns only an error
+		fmt.Fprintln(os.Stderr, becomeFirst()) // returns only after an error
 		os.Exit(1)
 	}
 	if os.Getenv(envMain) != "" {
@@ -43,30 +42,30 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// patience is how long something may take that surely comes, on a machine with much else to do.
+// patience is the timeout of conditions that must become true, also on a busy machine.
 const patience = 2 * time.Minute
 
-// fileTermination is where Kubernetes reads the termination message.
+// fileTermination is the file that Kubernetes reads the termination message from.
 const fileTermination = "dev/termination-log"
 
-// testPod is a directory that stands for the file system of a pod, in which the agent
-// runs with a script in the place of flux.
+// testPod is a directory that stands for the file system of a pod. The agent runs in it with a script instead of
+// flux.
 type testPod struct {
 	t    *testing.T
 	root string
 	plan *plan.Plan
 	env  []string
-	// prefix are words in front of the agent.
+	// prefix are words before the command line of the agent.
 	prefix []string
 	// sys has the namespaces of the agent.
 	sys *syscall.SysProcAttr
 
 	cmd            *exec.Cmd
-	ended          chan struct{} // closed when the agent has
+	ended          chan struct{} // closed when the agent has ended
 	stdout, stderr *output
 }
 
-// output is a log that can be read while it is written.
+// output is a log that can be read while it is being written.
 type output struct{ file string }
 
 func (o *output) String() string {
@@ -156,7 +155,7 @@ func (p *testPod) start(args ...string) {
 	p.ended = ended
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // its code is looked at in wait
+		_ = cmd.Wait() // wait reads the exit code
 	}()
 	p.t.Cleanup(func() {
 		p.killAll()
@@ -166,7 +165,7 @@ func (p *testPod) start(args ...string) {
 	})
 }
 
-// killAll ends what was started in this pod and lives still: a container's end would.
+// killAll kills the remaining processes of this pod, as the end of a container does.
 func (p *testPod) killAll() {
 	own := []byte("FAKE_LOG=" + p.path("flux.log") + "\x00")
 	for range 10 {
@@ -174,7 +173,7 @@ func (p *testPod) killAll() {
 		require.NoError(p.t, err)
 		found := false
 		for _, dir := range dirs {
-			environ, _ := os.ReadFile(dir + "/environ") // none: it is another's, or gone
+			environ, _ := os.ReadFile(dir + "/environ") // no environment: a process of another user, or one that has ended
 			pid, err := strconv.Atoi(filepath.Base(dir))
 			if err == nil && bytes.Contains(environ, own) {
 				found = true
@@ -189,7 +188,7 @@ func (p *testPod) killAll() {
 
 func (p *testPod) output(name string) *output { return &output{file: p.path(name)} }
 
-// wait is the exit code of the agent.
+// wait returns the exit code of the agent.
 func (p *testPod) wait() int {
 	p.t.Helper()
 	select {
@@ -202,7 +201,7 @@ func (p *testPod) wait() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// terminate tells the agent to stop, and returns its exit code.
+// terminate asks the agent to stop and returns its exit code.
 func (p *testPod) terminate() int {
 	p.t.Helper()
 	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM))
@@ -215,18 +214,18 @@ func (p *testPod) run(args ...string) int {
 	return p.wait()
 }
 
-// fluxLog has the flux commands that were run.
+// fluxLog returns the flux commands that were run.
 func (p *testPod) fluxLog() string {
 	text, _ := os.ReadFile(p.path("flux.log"))
 	return string(text)
 }
 
-// brokers counts the starts of brokers.
+// brokers returns how many times a broker was started.
 func (p *testPod) brokers() int {
 	return strings.Count("\n"+p.fluxLog(), "\nbroker ")
 }
 
-// eventually waits for a condition, as long as the agent lives.
+// eventually waits for a condition while the agent runs.
 func (p *testPod) eventually(what string, condition func() bool) {
 	p.t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -242,7 +241,7 @@ func (p *testPod) eventually(what string, condition func() bool) {
 	}
 }
 
-// jobs are the active jobs of the stand-in.
+// jobs returns the active jobs of the stand-in for Flux.
 func (p *testPod) jobs() []string {
 	p.t.Helper()
 	entries, err := os.ReadDir(p.path("jobs"))
@@ -274,6 +273,6 @@ func TestInstall(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, mode, info.Mode(), dir)
 	}
-	// Again, in a pod whose init containers run again.
+	// A second run, in a pod whose init containers run again.
 	require.NoError(t, newAgent(p.root).install())
 }

@@ -17,12 +17,12 @@ import (
 // pod call it concurrently, maybe as different users. Only the Flux container links the agent to its usual path.
 func (a *agent) useMountedImages(ctx context.Context, linkAgent bool) error {
 	if err := makeStickyDir(a.Path(plan.MarkerDir)); err != nil {
-		return fmt.Errorf("making a shared directory: %w", err)
+		return fmt.Errorf("creating a shared directory: %w", err)
 	}
 	if linkAgent {
 		link := a.Path(plan.AgentPath)
 		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-			return fmt.Errorf("making a shared directory: %w", err)
+			return fmt.Errorf("creating a shared directory: %w", err)
 		}
 		if err := os.Symlink(plan.AgentImageDir+plan.AgentInImage, link); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("linking the agent: %w", err)

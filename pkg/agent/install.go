@@ -9,8 +9,8 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// install copies this program to the directory that the containers of the pod share, and makes the directories there
-// that they write to. The containers may run as any user.
+// install copies this program to the directory that the containers of the pod share, and creates the directories
+// there that they write to. The containers may run as any user.
 func (a *agent) install() error {
 	target := a.Path(plan.AgentPath)
 	dirs := map[string]os.FileMode{
@@ -23,7 +23,7 @@ func (a *agent) install() error {
 	}
 	for dir, mode := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("making a shared directory: %w", err)
+			return fmt.Errorf("creating a shared directory: %w", err)
 		}
 		if err := os.Chmod(dir, mode); err != nil { // independent of the umask
 			return fmt.Errorf("setting the mode of a shared directory: %w", err)

@@ -40,14 +40,15 @@ For the pods themselves:
   flux-client -- ARGS...     as flux, but in the instance of FLUX_URI if that is set; the command flux of the container
 `
 
-// fluxName is the name of the link to the agent that takes the place of the command flux for processes which are
-// started from outside.
+// fluxName is the name of the link to the agent that replaces the command flux for processes that are started from
+// outside.
 const fluxName = "flux"
 
-// fluxClient is the subcommand that runs a flux command, in the instance of the process that starts it if there is one.
+// fluxClient is the subcommand that runs a flux command, in the instance of the process that starts it if there is
+// one.
 const fluxClient = "flux-client"
 
-// exitUsage is the exit code of a wrong command line.
+// exitUsage is the exit code for an invalid command line.
 const exitUsage = 2
 
 // agent is one run of the program.
@@ -123,7 +124,7 @@ func addImageVolumes(flags *flag.FlagSet, o *options) {
 
 func (a *agent) command(ctx context.Context, name string, args []string, o options) (code int) {
 	defer func() {
-		// The runtime would end the process with exit code 2, which is that of an application.
+		// Otherwise the runtime would end the process with exit code 2, which is that of an application.
 		if r := recover(); r != nil {
 			code = a.fatal(ctx, pod.Exit(plan.ExitBroker, fmt.Errorf("panic: %v\n%s", r, debug.Stack())))
 		}

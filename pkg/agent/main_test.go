@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCommandLine: help goes to the standard output and is no failure; an unknown command gets one line.
+// TestCommandLine checks that help goes to the standard output and succeeds, and that an unknown command results in
+// one line.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -9,8 +9,8 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// A document of 2023: hooks in bash that export variables, an option for an MPI, a working directory of root's. Nothing
-// in it knows of this operator.
+// A document of 2023: hooks in bash that export variables, an option for an MPI, a working directory of root. It does
+// not use anything of this operator.
 func TestRealDocumentOf2023(t *testing.T) {
 	r := realCluster{
 		Document: `
@@ -49,11 +49,11 @@ spec:
 	assert.Contains(t, lines, "FROM_INIT=1")
 	assert.Contains(t, lines, "SPACK_ROOT=/opt/spack")
 	assert.Contains(t, lines, "APP")
-	assert.Regexp(t, `(?m)^OMPI_MCA_btl_vader_backing_directory=/`, r.Stdout, "of Flux's own lua.d")
+	assert.Regexp(t, `(?m)^OMPI_MCA_btl_vader_backing_directory=/`, r.Stdout, "from the lua.d of Flux")
 	assert.NotContains(t, r.Stderr, "ermission denied")
 }
 
-// document makes a MiniCluster of v1alpha2 with one container, or of v1alpha1 if Flux is of the image.
+// document returns a MiniCluster of v1alpha2 with one container, or of v1alpha1 if the image contains Flux.
 func document(version, spec, container string) string {
 	indent := func(text, by string) string {
 		return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+by)
@@ -62,7 +62,7 @@ func document(version, spec, container string) string {
 		"\n  containers:\n    - image: ubuntu\n      " + indent(container, "      ") + "\n"
 }
 
-// The broker's lines are as in tutorials; without them there is nothing but what the application prints.
+// The lines of the broker are those of tutorials. Without them, the output contains only what the application prints.
 func TestRealLogs(t *testing.T) {
 	const command = "command: |\n  printf 'one\\n'; printf two >&2; printf '<6>broker.info[0]: three\\n' >&2"
 	r := realCluster{Document: document("v1alpha2", "size: 1", "launcher: true\n"+command)}.run(t)
@@ -78,7 +78,7 @@ func TestRealLogs(t *testing.T) {
 	assert.Equal(t, "two<6>broker.info[0]: three\n", r.Stderr)
 }
 
-// A broker that refuses its configuration is reported with Flux's own words.
+// If a broker rejects its configuration, Flux's own message is reported.
 func TestRealBrokerConfig(t *testing.T) {
 	for _, quiet := range []string{"false", "true"} {
 		r := realCluster{Document: document("v1alpha2", "size: 1\nlogging: {quiet: "+quiet+"}\nflux:\n  brokerConfig: |\n    [bootstrap]\n"+
@@ -88,7 +88,7 @@ func TestRealBrokerConfig(t *testing.T) {
 	}
 }
 
-// Documents name files below the view, where some versions of flux-operator have them.
+// Documents use paths of files below the view, where some versions of flux-operator have them.
 func TestRealBrokerConfigOfFluxOperator(t *testing.T) {
 	r := realCluster{Document: document("v1alpha2", `
 size: 1
@@ -108,7 +108,7 @@ flux:
 	assert.Equal(t, "3\n", r.Stdout)
 }
 
-// Flux commands from outside find the broker in either layout, and a hook's R is the broker's.
+// Flux commands from outside find the broker in either layout, and the broker uses the R of a hook.
 func TestRealClient(t *testing.T) {
 	wait := "launcher: true\ncommand: touch $RESULTS/started; until test -e $RESULTS/exec; do sleep 0.1; done"
 	list := []string{"flux", "resource", "list", "-no", "{ncores} {state}", "-s", "free"}
@@ -132,7 +132,7 @@ func TestRealClient(t *testing.T) {
 	}
 }
 
-// The words of options are those of a shell, and what is wrong is said once.
+// Options are split into words as in a shell, and each error is reported once.
 func TestRealCommands(t *testing.T) {
 	r := realCluster{Document: document("v1alpha2", `
 size: 1
@@ -150,7 +150,7 @@ flux:
 	assert.Contains(t, r.Termination, "flux.optionFlags")
 }
 
-// A batch script runs where neither the working directory nor /tmp can be written to, and says what failed.
+// A batch script runs even if neither the working directory nor /tmp is writable, and reports what failed.
 func TestRealBatch(t *testing.T) {
 	const container = "batch: true\nlogs: /run/logs\n"
 	for name, test := range map[string]struct {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The documents with which flux-operator tests itself print what its CI expects, and nothing else.
+// The documents of flux-operator's own tests print what its CI expects, and nothing else.
 func TestRealDocumentsOfFluxOperator(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes minutes")
@@ -48,7 +48,7 @@ func TestRealDocumentsOfFluxOperator(t *testing.T) {
 	})
 }
 
-// mpiProgram says who is in its world.
+// mpiProgram prints the ranks and hosts of its world.
 const mpiProgram = `#include <mpi.h>
 #include <stdio.h>
 int main(int argc, char **argv) {
@@ -65,7 +65,7 @@ int main(int argc, char **argv) {
 }
 `
 
-// Programs of both MPIs that Debian has find each other through Flux, in two pods.
+// Programs of both MPIs of Debian connect through Flux, in two pods.
 func TestRealMPI(t *testing.T) {
 	needRealFlux(t)
 	for _, mpi := range []string{"mpich", "openmpi"} {
@@ -105,7 +105,7 @@ func TestRealGroups(t *testing.T) {
 	}
 }
 
-// Any user will do, without a line in passwd and with an image that can't be written to.
+// Any user works, without an entry in passwd and with a read-only image.
 func TestRealArbitraryUser(t *testing.T) {
 	r := realCluster{
 		UID: 123456, ReadOnly: true,
@@ -115,7 +115,7 @@ func TestRealArbitraryUser(t *testing.T) {
 	assert.ElementsMatch(t, []string{"123456", "home", "123456", "home"}, strings.Fields(r.Stdout))
 }
 
-// Without one of the capabilities that it needs, root stays root, and says what is missing.
+// Without a required capability, root stays root and reports which one is missing.
 func TestRealCapabilities(t *testing.T) {
 	r := realCluster{Drop: []int{unix.CAP_KILL, unix.CAP_FOWNER}, Document: document("v1alpha1", "size: 1", "command: id -un")}.run(t)
 	assert.Zero(t, r.Code)

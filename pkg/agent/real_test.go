@@ -14,17 +14,17 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// envRealFlux is set when the test is the initial program of a real instance.
+// envRealFlux is set when the test binary is the initial program of a real instance.
 const envRealFlux = "AGENT_TEST_IN_FLUX"
 
-// TestNastyCommandsWithFlux runs them in every mode in a real instance of Flux.
+// TestNastyCommandsWithFlux runs nastyCommands in every mode in a real instance of Flux.
 func TestNastyCommandsWithFlux(t *testing.T) {
 	if os.Getenv(envRealFlux) != "" {
 		nastyInFlux(t)
 		return
 	}
 	if _, err := exec.LookPath("flux"); err != nil {
-		t.Skip("Flux is not installed here")
+		t.Skip("Flux is not installed")
 	}
 	if testing.Short() {
 		t.Skip("it takes minutes")
@@ -80,7 +80,7 @@ func nastyInFlux(t *testing.T) {
 	_, code := run(plan.Program{Mode: plan.ModeBatch, Command: "echo 'a  b'\n\necho $FLUX_TASK_RANK"})
 	assert.Zero(t, code)
 	assert.Equal(t, "a  b\n", p.read("out/job-0.out"))
-	assert.Equal(t, "\n", p.read("out/job-2.out"), "a line is part of a script")
+	assert.Equal(t, "\n", p.read("out/job-2.out"), "each line is a part of a script")
 	_, code = run(plan.Program{Mode: plan.ModeBatch, Command: "true\nfalse\ntrue"})
 	assert.Equal(t, 1, code)
 	_, code = run(plan.Program{Mode: plan.ModeBatch, BatchRaw: true, Command: "exit 6"})

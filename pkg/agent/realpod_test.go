@@ -26,27 +26,27 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// A realCluster is a MiniCluster whose pods are namespaces of their own (network, mounts, host name) on this machine,
-// with the Flux that is installed. The agent runs in them as in a container.
+// A realCluster is a MiniCluster with the installed Flux. Its pods are separate namespaces (network, mounts, host
+// name) on this machine, in which the agent runs as in a container.
 type realCluster struct {
 	// Document is the MiniCluster.
 	Document string
-	// Image has files of the image: a name that ends in / is a directory, a content that begins with #! a program, and
-	// one that begins with "-> " a link.
+	// Image describes files of the image: a name that ends in / is a directory, content that begins with #! a program,
+	// and content that begins with "-> " a link.
 	Image map[string]string
-	// UID and Groups are the container's user.
+	// UID and Groups identify the user of the container.
 	UID    int
 	Groups []uint32
-	// Env is the environment of the container, beside PATH and HOME.
+	// Env is the environment of the container, in addition to PATH and HOME.
 	Env []string
 	// Dir is its working directory.
 	Dir string
-	// Exec are commands that are run in the lead's pod once its program has made the file started in RESULTS, as kubectl
-	// exec does. The file exec in RESULTS tells the program that they have ended.
+	// Exec are commands to run in the lead's pod, as kubectl exec does, once its program has created the file started in
+	// RESULTS. The file exec in RESULTS tells the program that they have ended.
 	Exec [][]string
 	// Drop are capabilities that the container lacks, by number.
 	Drop []int
-	// ReadOnly: the root file system of the image can't be written to.
+	// ReadOnly makes the root file system of the image read-only.
 	ReadOnly bool
 	// Alter is a shell command that changes a pod before its agent starts.
 	Alter string
@@ -55,16 +55,16 @@ type realCluster struct {
 	Stage string
 	Index int
 	Curve string
-	// Results is the directory for what the pods leave.
+	// Results is the directory for the output of the pods.
 	Results string
 }
 
-// realResult is what the pods left.
+// realResult is the output of the pods.
 type realResult struct {
 	// Code is the exit code of the lead's agent; Stdout and Stderr are what it printed.
 	Code           int
 	Stdout, Stderr string
-	// Termination is the reason of the end of the lead's container.
+	// Termination is the termination message of the lead's container.
 	Termination string
 	// Exec is the output of each command of Exec, and its exit code in a last line.
 	Exec []string
@@ -72,24 +72,24 @@ type realResult struct {
 
 const envRealCluster = "AGENT_TEST_REAL_CLUSTER"
 
-// needRealFlux skips a test that needs root and a Flux that is installed, and returns the directory of its command.
+// needRealFlux returns the directory of the flux command. It skips a test without root or an installed Flux.
 func needRealFlux(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("flux")
 	if err != nil || os.Getuid() != 0 {
-		t.Skip("needs root and a Flux that is installed")
+		t.Skip("needs root and an installed Flux")
 	}
 	return filepath.Dir(path)
 }
 
-// run plays the cluster until the lead's pod ends.
+// run runs the cluster until the lead's pod ends.
 func (c realCluster) run(t *testing.T) realResult {
 	t.Helper()
 	needRealFlux(t)
 	dir, err := os.MkdirTemp("", "agent-real")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o1777)) // pods may be of any user
+	require.NoError(t, os.Chmod(dir, 0o1777)) // pods may run as any user
 	curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
 	require.NoError(t, err)
 	c.Stage, c.Curve, c.Results = "net", string(curve.Text()), dir
@@ -117,7 +117,7 @@ func (c realCluster) run(t *testing.T) realResult {
 	return result
 }
 
-// command is this test program in another part.
+// command returns a command that runs this test binary in another role.
 func (c realCluster) command(ctx context.Context, t *testing.T) *exec.Cmd {
 	text, err := json.Marshal(c)
 	require.NoError(t, err)
@@ -128,11 +128,11 @@ func (c realCluster) command(ctx context.Context, t *testing.T) *exec.Cmd {
 	return cmd
 }
 
-// TestRealClusterParts is a part of a realCluster, in a process of its own.
+// TestRealClusterParts runs one part of a realCluster in a separate process.
 func TestRealClusterParts(t *testing.T) {
 	text := os.Getenv(envRealCluster)
 	if text == "" {
-		return // it is no test by itself
+		return // not a test by itself
 	}
 	var c realCluster
 	require.NoError(t, json.Unmarshal([]byte(text), &c))
@@ -178,7 +178,7 @@ func (c realCluster) size(t *testing.T) int {
 	return 1
 }
 
-// network has a bridge to which the pods are connected.
+// network creates a bridge and connects the pods to it.
 func (c realCluster) network(t *testing.T) {
 	require.NoError(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 	require.NoError(t, unix.Mount("proc", "/proc", "proc", 0, ""))
@@ -193,10 +193,10 @@ func (c realCluster) network(t *testing.T) {
 		sh(t, "ip link add v%[1]d type veth peer name eth0 netns %[2]d; ip link set v%[1]d master br0 up", c.Index, cmd.Process.Pid)
 		lead = cmd
 	}
-	require.NoError(t, lead.Wait()) // others end with this process
+	require.NoError(t, lead.Wait()) // other pods end with this process
 }
 
-// pod makes the world of a container and runs the agent in it.
+// pod creates the environment of a container and runs the agent in it.
 func (c realCluster) pod(t *testing.T) {
 	require.Eventually(t, func() bool { _, err := net.InterfaceByName("eth0"); return err == nil }, patience, 5*time.Millisecond)
 	sh(t, "ip link set lo up; ip addr add 10.99.0.%d/24 dev eth0; ip link set eth0 up", c.Index+1)
@@ -210,7 +210,7 @@ func (c realCluster) pod(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // its code is read below
+		_ = cmd.Wait() // the exit code is read below
 	}()
 	if c.Index == 0 && len(c.Exec) > 0 {
 		result.Exec = c.execInPod(t, ended)
@@ -265,7 +265,7 @@ func (c realCluster) execInPod(t *testing.T, ended <-chan struct{}) []string {
 		}
 		out = append(out, string(bytes.TrimSpace(text))+"\n"+strconv.Itoa(cmd.ProcessState.ExitCode()))
 	}
-	// What waits for it continues.
+	// The program that waits for it continues.
 	require.NoError(t, os.WriteFile(filepath.Join(c.Results, "exec"), nil, 0o644))
 	return out
 }
@@ -273,7 +273,7 @@ func (c realCluster) execInPod(t *testing.T, ended <-chan struct{}) []string {
 // containerPath is the PATH of the image.
 const containerPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// inContainer is a command that starts as the container runtime starts one.
+// inContainer returns a command that starts like the process of a container.
 func (c realCluster) inContainer(t *testing.T, words ...string) *exec.Cmd {
 	setpriv := []string{"setpriv", "--reuid", strconv.Itoa(c.UID), "--regid", strconv.Itoa(c.UID)}
 	if len(c.Groups) > 0 {
@@ -305,12 +305,12 @@ func (c realCluster) inContainer(t *testing.T, words ...string) *exec.Cmd {
 	return cmd
 }
 
-// imageDirs are the directories of this machine that a pod has for itself.
+// imageDirs are the directories of this machine that each pod gets a copy of.
 func imageDirs() []string {
 	return []string{"/etc", "/home", "/mnt", "/opt", "/root", "/srv", "/usr/local", "/var/lib"}
 }
 
-// world makes the file system of the pod.
+// world creates the file system of the pod.
 func (c realCluster) world(t *testing.T, mc *v1alpha2.MiniCluster) {
 	require.NoError(t, unix.Sethostname([]byte(fmt.Sprintf("%s-%d", mc.Name, c.Index))))
 	require.NoError(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
@@ -362,7 +362,7 @@ func (c realCluster) world(t *testing.T, mc *v1alpha2.MiniCluster) {
 	}
 }
 
-// mounts makes the volumes of the pod, as its init containers leave them: of another user, for everybody.
+// mounts creates the volumes of the pod as its init containers leave them: owned by another user, writable by all.
 func (c realCluster) mounts(t *testing.T, p *plan.Plan) {
 	require.NoError(t, os.MkdirAll(plan.SharedDir, 0o755))
 	require.NoError(t, unix.Mount("tmpfs", plan.SharedDir, "tmpfs", 0, "mode=0777"))

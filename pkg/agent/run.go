@@ -88,7 +88,8 @@ func (r *runner) beforeBroker(ctx context.Context) error {
 	return nil
 }
 
-// prepareCode returns the exit code for an error of the preparation: final if another pod does not avoid it.
+// prepareCode returns the exit code for an error of the preparation: a final one if the error would also occur in
+// another pod.
 func prepareCode(err error) int {
 	var spec *prepare.SpecError
 	if errors.As(err, &spec) {
@@ -115,7 +116,7 @@ func (r *runner) prepare(ctx context.Context, index int) error {
 	o := prepare.Options{Root: r.PrepareRoot(), Index: index, Hostname: host, Environ: r.Environ}
 	if r.Root == "/" {
 		o.Path = os.Getenv("PATH")
-		o.Dir, _ = os.Getwd() // none: it was removed
+		o.Dir, _ = os.Getwd() // the directory was removed
 	}
 	r.instance, err = prepare.Prepare(ctx, r.Plan, o)
 	if err != nil {

@@ -116,22 +116,22 @@ func TestStopFollower(t *testing.T) {
 	p.eventually("a broker", func() bool { return p.brokers() == 1 })
 	begin := time.Now()
 	assert.Equal(t, plan.ExitStopped, p.terminate())
-	assert.Less(t, time.Since(begin), grace/5, "it waits for nothing")
-	assert.NotContains(t, p.fluxLog(), "quorum", "followers have none")
+	assert.Less(t, time.Since(begin), grace/5, "it does not wait")
+	assert.NotContains(t, p.fluxLog(), "quorum", "followers have no program")
 }
 
 func TestStopLead(t *testing.T) {
 	for name, command := range map[string]string{
-		"program ends at SIGTERM":         "sleep 1000",
-		"program ends well when stopped":  "trap 'exit 0' TERM; sleep 1000 & wait",
-		"program takes no notice of that": "trap '' TERM; while :; do sleep 1; done",
+		"program ends at SIGTERM":        "sleep 1000",
+		"program ends well when stopped": "trap 'exit 0' TERM; sleep 1000 & wait",
+		"program ignores SIGTERM":        "trap '' TERM; while :; do sleep 1; done",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPod(t)
 			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, command
 			p.plan.Hooks.Post = "echo post"
-			const grace = 20 * time.Second // a third of it passes
+			const grace = 20 * time.Second // a third of it elapses
 			p.plan.GracePeriodSeconds = int64(grace / time.Second)
 			p.start("run")
 			p.eventually("a program", func() bool { return len(p.fluxLog()) > 0 && p.running() })
@@ -143,7 +143,7 @@ func TestStopLead(t *testing.T) {
 	}
 }
 
-// running reports whether the initial program has become ready.
+// running reports whether the initial program runs.
 func (p *testPod) running() bool {
 	_, err := os.Stat(p.path("var/lib/flux", "minicluster.json"))
 	return err == nil
@@ -186,20 +186,20 @@ func TestCompleteWorkers(t *testing.T) {
 func TestLeadBrokerIsStartedAgain(t *testing.T) {
 	p := newPod(t)
 	p.plan.Lead.Mode = plan.ModeLauncher
-	// A job for each run; the first run is still at work when its broker is killed.
+	// Each run submits a job; the broker of the first run is killed while its program runs.
 	p.plan.Lead.Command = "touch $FAKE_JOBS/job$(grep -c ^broker $FAKE_LOG); [ $(grep -c ^broker $FAKE_LOG) -gt 1 ] || { kill -9 $(ps -o ppid= $PPID); sleep 1000; }"
 	p.write("jobs/other", "")
 	p.write("var/lib/flux/content.sqlite", "")
 	assert.Equal(t, 0, p.run("run"))
 	assert.Equal(t, 2, p.brokers())
-	assert.Equal(t, []string{"job2", "other"}, p.jobs(), "what the first run left is cancelled, and nothing else")
+	assert.Equal(t, []string{"job2", "other"}, p.jobs(), "only the job of the first run is canceled")
 
-	// Another pod that has the state of this one.
+	// Another pod with the same state.
 	p.plan.Lead.Command = "touch $FAKE_JOBS/job3"
 	assert.Equal(t, 0, p.run("run"))
 	assert.Equal(t, []string{"job3", "other"}, p.jobs())
 
-	// Another MiniCluster that has its state.
+	// Another MiniCluster with the same state.
 	p.write(plan.CertificateDir+"/"+plan.FileCertificate, "another\n")
 	p.plan.Lead.Command = "touch $FAKE_JOBS/job4"
 	assert.Equal(t, 0, p.run("run"))
@@ -242,13 +242,13 @@ func TestRunAsFirstProcess(t *testing.T) {
 	p.plan.Lead.Mode = plan.ModeLauncher
 	// Orphans that end while the program runs, and one that outlives it.
 	p.plan.Lead.Command = "for i in 1 2 3; do sh -c 'sleep 0.1 &'; done; sh -c 'sleep 1000 &'; sleep 1; exit 9"
-	// One that ends just then is a zombie for a moment.
+	// A process that ends right now is a zombie for a moment.
 	p.plan.Hooks.Post = "for i in $(seq 100); do n=$(ps -e -o stat= | grep -c Z); [ $n -gt 0 ] || break; sleep 0.1; done; echo $n"
 	assert.Equal(t, 9, p.run("run"))
 	assert.Equal(t, "0\n", p.stdout.String(), "zombies")
 }
 
-// TestShutdownFromInside: a user who stops the instance ends the cluster. It does not start again.
+// TestShutdownFromInside checks that a user who stops the instance ends the cluster, which does not restart.
 func TestShutdownFromInside(t *testing.T) {
 	for command, code := range map[string]int{
 		"kill -TERM $(ps -o ppid= $PPID); sleep 1000":                                      0,
@@ -265,7 +265,8 @@ func TestShutdownFromInside(t *testing.T) {
 	}
 }
 
-// TestOutcomeCannotBeForged: another user of the pod writes the file that earlier versions read.
+// TestOutcomeCannotBeForged checks that the file that earlier versions read has no effect when another user of the
+// pod writes it.
 func TestOutcomeCannotBeForged(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)
@@ -277,8 +278,7 @@ func TestOutcomeCannotBeForged(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o700)|os.ModeDir, info.Mode())
 }
 
-// TestForwardedSignals: signals of the application reach the program, although there are brokers and a shell in
-// between.
+// TestForwardedSignals checks that signals of the application reach the program through the brokers and a shell.
 func TestForwardedSignals(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)
@@ -293,7 +293,7 @@ func TestForwardedSignals(t *testing.T) {
 	assert.Contains(t, p.stdout.String(), "usr2")
 }
 
-// TestStopWhilePreparing: a flux command that hangs does not delay the end of the pod.
+// TestStopWhilePreparing checks that a flux command that hangs does not delay the end of the pod.
 func TestStopWhilePreparing(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)

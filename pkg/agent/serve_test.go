@@ -41,7 +41,7 @@ func TestServeOptions(t *testing.T) {
 	}
 	o = lead.serveOptions(t.Context())
 	assert.Equal(t, ":9563", o.ControlAddr)
-	assert.Len(t, o.Credentials, 3, "and not those of the controller")
+	assert.Len(t, o.Credentials, 3, "without those of the controller")
 
 	follower := &runner{agent: lead.agent, broker: &supervise.Supervisor{}, instance: &prepare.Instance{Files: plan.Files{Socket: "/run/flux/local"}}}
 	o = follower.serveOptions(t.Context())

@@ -85,10 +85,10 @@ func TestFluxContainerIsWatched(t *testing.T) {
 	p.wait()
 	started, lives = a.FluxContainer()
 	assert.True(t, started)
-	assert.False(t, lives, "whatever ended it")
+	assert.False(t, lives, "however it ended")
 }
 
-// TestSidecarStopsAfterFlux: a sidecar that is asked to stop serves Flux until its end.
+// TestSidecarStopsAfterFlux checks that a sidecar that is asked to stop serves Flux until Flux ends.
 func TestSidecarStopsAfterFlux(t *testing.T) {
 	t.Parallel()
 	p := newSidecarPod(t, plan.Sidecar{Command: "trap 'echo stopped; exit 0' TERM; echo started; while :; do sleep 0.05; done"})
@@ -109,7 +109,8 @@ func TestSidecarStopsAfterFlux(t *testing.T) {
 	assert.Equal(t, "started\nstopped\n", p.stdout.String())
 }
 
-// TestRestartedFluxKeepsItsSidecars: Kubernetes does not restart a sidecar that has ended with 0.
+// TestRestartedFluxKeepsItsSidecars checks that sidecars survive a restart of Flux: Kubernetes does not restart a
+// sidecar that has ended with 0.
 func TestRestartedFluxKeepsItsSidecars(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)

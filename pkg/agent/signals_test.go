@@ -22,13 +22,13 @@ import (
 // randomSignals is the number of pods of TestRandomSignals.
 var randomSignals = flag.Int("random-signals", 16, "number of pods that get a signal at a random moment")
 
-// envFirst makes the test's program the first process of new namespaces, before it becomes the agent.
+// envFirst makes the test binary the first process of new namespaces, before it becomes the agent.
 const envFirst = "AGENT_TEST_FIRST"
 
-// envSmall is a directory on which a small file system is mounted.
+// envSmall is a directory to mount a small file system on.
 const envSmall = "AGENT_TEST_SMALL"
 
-// becomeFirst mounts /proc and becomes the agent. It returns only an error.
+// becomeFirst mounts /proc and becomes the agent. It returns only after an error.
 func becomeFirst() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -50,8 +50,8 @@ func becomeFirst() error {
 	return syscall.Exec(os.Args[0], os.Args, environ)
 }
 
-// TestRandomSignals sends one signal to the first process of a pod at a random moment of its life. No exit code may be
-// taken for that of the application unless it is, and nothing may be left.
+// TestRandomSignals sends one signal to the first process of a pod at a random moment of its life. The exit code must
+// be that of the application only if the application ended, and no process may remain.
 func TestRandomSignals(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for namespaces")
@@ -84,7 +84,7 @@ func TestRandomSignals(t *testing.T) {
 			codes[got]++
 			mu.Unlock()
 			switch {
-			case sig == syscall.SIGKILL && got == -1: // killed, as the kubelet would
+			case sig == syscall.SIGKILL && got == -1: // killed as by the kubelet
 			case got == code && lead: // the program ended by itself
 			default:
 				assert.Contains(t, []int{plan.ExitStopped, plan.ExitPrepare, plan.ExitBroker, plan.ExitHook}, got,
@@ -103,7 +103,7 @@ func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) i
 	p.env = append(p.env, envFirst+"=1")
 	p.sys = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
 	p.start("run")
-	// The agent runs when the environment has changed.
+	// The agent runs once the environment of the process has changed.
 	p.eventually("the agent", func() bool {
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.cmd.Process.Pid))
 		return err != nil || (len(environ) > 0 && !strings.Contains(string(environ), envFirst+"="))
@@ -126,7 +126,7 @@ func (p *testPod) awaitHandlers() {
 	p.eventually("handlers", func() bool { return pod.Exists(p.path(plan.MarkerDir, "flux-container")) })
 }
 
-// TestFullVolume: the end of the program is recorded although the volume is full.
+// TestFullVolume checks that the end of the program is recorded although the volume is full.
 func TestFullVolume(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

@@ -1,5 +1,5 @@
-// Package atomicfile replaces files atomically: whoever reads a file sees the old content or the new content, never a
-// part of it. It is the only writer of this kind in the agent.
+// Package atomicfile replaces files atomically: a reader sees either the old or the new content, never a part of it.
+// All packages of the agent use it; do not write another one.
 package atomicfile
 
 import (

@@ -36,7 +36,7 @@ func TestFailedWriteKeepsTheOldContent(t *testing.T) {
 	assert.Equal(t, "old", string(text))
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Len(t, entries, 1, "no temporary file stays")
+	assert.Len(t, entries, 1, "no temporary file remains")
 }
 
 func TestCopy(t *testing.T) {

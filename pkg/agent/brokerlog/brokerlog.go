@@ -1,5 +1,6 @@
-// Package brokerlog reads what a broker writes to its standard error: it removes the prefixes for syslog, and keeps the
-// errors for the report of a broker that ends.
+// Package brokerlog reads what a broker writes to its standard error: it removes the prefixes for syslog, and keeps
+// the errors for the report of a broker that ends. It must pass everything else on unchanged, since the program of
+// the user writes to the same stream.
 package brokerlog
 
 import (
@@ -17,15 +18,15 @@ import (
 var line = regexp.MustCompile(`^<([0-7])>([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\[[^\]]+\]: .*)$`)
 
 const (
-	// severityError is LOG_ERR of syslog(3). Smaller numbers are worse.
+	// severityError is LOG_ERR of syslog(3). Smaller numbers are more severe.
 	severityError = 3
-	// maxLine is where a longer line is cut.
+	// maxLine is the length at which longer lines are cut.
 	maxLine = 4096
-	// maxErrors bounds the errors that are kept.
+	// maxErrors bounds the number of kept errors.
 	maxErrors = 32
-	// recent is how old an error may be to be part of the report.
+	// recent is the maximal age of an error in the report.
 	recent = 10 * time.Second
-	// drainTimeout bounds the wait for the rest of the output, which a process that the broker left behind keeps open.
+	// drainTimeout bounds the wait for the rest of the output, which an orphaned process of the broker keeps open.
 	drainTimeout = 300 * time.Millisecond
 )
 
@@ -46,7 +47,7 @@ type entry struct {
 	text string
 }
 
-// New makes the Log of a broker whose lines up to a severity are written to out. A nil out discards them.
+// New returns the Log of a broker. It writes lines up to a severity to out, and discards all if out is nil.
 func New(out io.Writer, level int) (*Log, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -57,7 +58,7 @@ func New(out io.Writer, level int) (*Log, error) {
 	return l, nil
 }
 
-// File is the standard error of the broker. Started is called when the broker has it.
+// File is the standard error of the broker. Call Started when the broker has it.
 func (l *Log) File() *os.File { return l.write }
 
 // Started closes the file for this process.
@@ -72,7 +73,7 @@ func (l *Log) copy(out io.Writer) {
 		if len(text) > 0 {
 			text = l.filter(text)
 			if out != nil {
-				_, _ = out.Write(text) // a container whose log is gone has no use for it
+				_, _ = out.Write(text) // there is no log to write to
 			}
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
@@ -81,7 +82,8 @@ func (l *Log) copy(out io.Writer) {
 	}
 }
 
-// filter returns a line without its prefix, nothing if its severity is above the level, and keeps it if it is an error.
+// filter returns a line without its prefix, or nothing if its severity is above the level, and keeps it if it is an
+// error.
 func (l *Log) filter(text []byte) []byte {
 	full := strings.TrimSuffix(string(text), "\n")
 	severity, message := severityError, full // what Flux prints without logging it is an error
@@ -92,7 +94,7 @@ func (l *Log) filter(text []byte) []byte {
 			text = nil
 		}
 	}
-	// That a step of the start failed says nothing that its own error does not.
+	// The message about a failed step of the start adds nothing to the step's own error.
 	if severity <= severityError && message != "" && !strings.Contains(message, " Exited (rc=") {
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -25,7 +25,7 @@ func logOf(t *testing.T, text string) (out, errors string) {
 func TestLog(t *testing.T) {
 	for name, test := range map[string]struct{ in, out, errors string }{
 		"prefixes": {"<6>broker.info[0]: start\n<7>job-manager.debug[12]: x\n<5>job-manager.notice[12]: y\n", "broker.info[0]: start\njob-manager.notice[12]: y\n", ""},
-		"before it knows its rank": {
+		"before the broker knows its rank": {
 			"<2>broker.crit[c-0]: Config file error: b.toml:1: invalid key\n", "broker.crit[c-0]: Config file error: b.toml:1: invalid key\n",
 			"broker.crit[c-0]: Config file error: b.toml:1: invalid key",
 		},

@@ -10,15 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stream passes a file to processes of the same pod: the standard error of the container to the initial program, which
-// inherits that of its broker otherwise. So what the program prints arrives unchanged, and never within a line of Flux.
+// Stream passes a file to processes of the same pod: the standard error of the container to the initial program,
+// which inherits that of its broker otherwise. The output of the program then stays unchanged and does not mix with
+// lines of Flux.
 type Stream struct {
 	listener *net.UnixListener
 	file     *os.File
 	user     uint32
 }
 
-// OpenStream offers a file to processes of a user, and of root.
+// OpenStream offers a file to the processes of a user, and of root.
 func OpenStream(file *os.File, user uint32) (*Stream, error) {
 	// In the abstract namespace, see unix(7): it needs no file, and ends with this process.
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: "@minicluster-" + rand.Text(), Net: "unix"})
@@ -30,10 +31,10 @@ func OpenStream(file *os.File, user uint32) (*Stream, error) {
 	return s, nil
 }
 
-// Name is what Receive needs.
+// Name is the name to pass to Receive.
 func (s *Stream) Name() string { return s.listener.Addr().String() }
 
-// Close ends the offer.
+// Close withdraws the offer.
 func (s *Stream) Close() { _ = s.listener.Close() }
 
 func (s *Stream) serve() {
@@ -49,7 +50,7 @@ func (s *Stream) serve() {
 	}
 }
 
-// allows reports whether the other end is a process of the user, or of root.
+// allows reports whether the peer is a process of the user, or of root.
 func (s *Stream) allows(conn *net.UnixConn) bool {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -62,7 +63,7 @@ func (s *Stream) allows(conn *net.UnixConn) bool {
 	return cred.Uid == 0 || cred.Uid == s.user
 }
 
-// Receive makes the file that a Stream offers the standard error of this process.
+// Receive replaces the standard error of this process by the file that a Stream offers.
 func Receive(name string) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"})
 	if err != nil {
@@ -80,7 +81,7 @@ func Receive(name string) error {
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
-		return errors.New("receiving the standard error of the container: the agent sent something else")
+		return errors.New("receiving the standard error of the container: the agent sent an unexpected message")
 	}
 	defer func() { _ = unix.Close(fds[0]) }()
 	if err := unix.Dup3(fds[0], int(os.Stderr.Fd()), 0); err != nil {

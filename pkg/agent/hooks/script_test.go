@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// envSave makes the test's program save its state.
+// envSave makes the test binary save its state.
 const envSave = "HOOKS_TEST_SAVE"
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// shells are those that are installed.
+// shells are the installed shells.
 func shells(t *testing.T) map[string][]string {
 	out := map[string][]string{}
 	for name, words := range map[string][]string{"sh": {"sh"}, "bash": {"bash"}, "busybox": {"busybox", "sh"}, "dash": {"dash"}} {

@@ -12,7 +12,7 @@ import (
 // SaveCommand is the subcommand of the agent that calls SaveState.
 const SaveCommand = "save-state"
 
-// state is what a hook leaves to everything that runs after it.
+// state is the part of a hook's environment that applies to everything that runs after it.
 type state struct {
 	// dir is the working directory, "" if it was removed.
 	dir string

@@ -42,8 +42,8 @@ func (r *runner) batchScript() []byte {
 	return []byte(b.String())
 }
 
-// batchHead and batchTail are around the jobs of a batch script. A line that flux submit refuses fails the script,
-// which continues with the next, as a job does that fails.
+// batchHead and batchTail surround the jobs of a batch script. If flux submit rejects a line, the script continues
+// with the next line and fails at the end, as it does if a job fails.
 const (
 	batchHead = `minicluster_code=0
 minicluster_check() {
@@ -61,7 +61,7 @@ exit $minicluster_code
 `
 )
 
-// fileBatch is the pod file with the batch script.
+// fileBatch is the name of the pod file with the batch script.
 const fileBatch = "flux-job.batch"
 
 // batchWords returns a command line that submits the script and waits for it. flux batch prints only the job ID; the
@@ -93,7 +93,7 @@ func (r *runner) batchWords(ctx context.Context) ([]string, error) {
 const (
 	// batchQuietly submits a script with the options that follow it, and exits with the code of the job.
 	batchQuietly = `file=$1; shift 2; id=$(flux batch "$@" "$file") && exec flux job status "$id"`
-	// batchProgram prints the job ID, too, and why a job failed. $2 is the beginning of the name of the file with its
+	// batchProgram also prints the job ID and why a job failed. $2 is the beginning of the name of the file with its
 	// output.
 	batchProgram = `file=$1 output=$2; shift 2
 id=$(flux batch "$@" "$file") || exit

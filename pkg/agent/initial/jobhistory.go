@@ -30,9 +30,9 @@ type jobHistory struct {
 }
 
 const (
-	// fileJobHistory is its name in the state directory.
+	// fileJobHistory is the name of the history in the state directory.
 	fileJobHistory = "minicluster.json"
-	// keyJobHistory is its key in the KVS.
+	// keyJobHistory is the key of the history in the KVS.
 	keyJobHistory = "minicluster.history"
 )
 
@@ -142,7 +142,8 @@ func (r *runner) activeJobs(ctx context.Context) ([]string, error) {
 }
 
 const (
-	// cancelTimeout is how long canceled jobs may take to end, with as much again for each thousand of them.
+	// cancelTimeout is how long canceled jobs may take to end. Each further thousand of them has the same time in
+	// addition.
 	cancelTimeout = 10 * time.Second
 	// cancelBatch is the number of jobs of a flux cancel command: command lines are limited.
 	cancelBatch = 1000

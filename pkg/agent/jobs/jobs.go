@@ -1,4 +1,5 @@
-// Package jobs waits for the end of running jobs while a pod stops.
+// Package jobs waits for the end of running jobs while a pod stops. It only reads the state of the scheduler: who
+// asks the jobs to stop is decided elsewhere.
 package jobs
 
 import (

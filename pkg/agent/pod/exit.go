@@ -10,7 +10,7 @@ type ExitError struct {
 	Err error
 }
 
-// Exit makes an ExitError.
+// Exit returns an ExitError.
 func Exit(code int, err error) *ExitError {
 	return &ExitError{Code: code, Err: err}
 }

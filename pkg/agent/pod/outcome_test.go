@@ -23,7 +23,7 @@ func TestOutcome(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o700)|os.ModeDir, info.Mode())
 	require.NoError(t, ReserveOutcome(file, nil))
-	assert.Nil(t, ReadOutcome(file, uid), "the outcome of an earlier run is gone")
+	assert.Nil(t, ReadOutcome(file, uid), "the outcome of an earlier run was removed")
 }
 
 func TestOutcomeOfAnotherUser(t *testing.T) {

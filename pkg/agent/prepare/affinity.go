@@ -14,7 +14,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// exclusive reports whether the container has CPUs of its own: it requests cores, may use exactly that many, and the
+// exclusive reports whether the container has exclusive CPUs: it requests cores, may use exactly that many, and the
 // machine has more. The kubelet's static CPU manager assigns CPUs like this. Otherwise all pods of a node see the
 // same CPUs, each pod numbers them from 0, and bound processes of all pods would share the first ones.
 func exclusive(cores int, allowed, online cpuset) bool {
@@ -149,7 +149,7 @@ func (i *Instance) affinity(ctx context.Context, sys system, rcExtra string) err
 	if err := sys.write(i.shellInitrc, []byte(shellInitrcText(builtin)), i.owner(), 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", i.shellInitrc, err)
 	}
-	// Flux's shell reads its scripts, such as those of -o mpi=, from a directory beside the initrc.
+	// Flux's shell reads its scripts, such as those of -o mpi=, from a directory next to the initrc.
 	if err := sys.symlink(i.shellScripts(sys, builtin), path.Join(path.Dir(i.shellInitrc), shellScriptsDir)); err != nil {
 		return fmt.Errorf("linking the scripts of Flux's shell: %w", err)
 	}
@@ -160,11 +160,11 @@ func (i *Instance) affinity(ctx context.Context, sys system, rcExtra string) err
 	return nil
 }
 
-// shellScriptsDir is the directory of scripts beside an initrc.
+// shellScriptsDir is the directory of scripts next to an initrc.
 const shellScriptsDir = "lua.d"
 
 // shellScripts returns the directory of the scripts of Flux's shell: that of the view, which contains the scripts of
-// all its packages, or the one beside Flux's own initrc.
+// all its packages, or the one next to Flux's own initrc.
 func (i *Instance) shellScripts(sys system, builtin string) string {
 	if v := i.plan.View; v != nil && i.Flux == path.Join(viewDir(v), "bin", command) {
 		if dir := path.Join(viewDir(v), "etc/flux/shell", shellScriptsDir); sys.isDir(dir) {

@@ -11,7 +11,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// Jobs bind to CPUs only where those are the container's own.
+// Jobs bind to CPUs only if those are exclusive to the container.
 func TestAffinity(t *testing.T) {
 	for name, test := range map[string]struct {
 		cores           int
@@ -19,16 +19,16 @@ func TestAffinity(t *testing.T) {
 		allowed, online string
 		own             bool
 	}{
-		"some of the node's, as many as asked for": {4, 4000, "Cpus_allowed_list:\t2-3,6-7\n", "0-7\n", true},
-		"the pool that others are in, too":         {2, 2000, "Cpus_allowed_list:\t2-7\n", "0-7\n", false},
-		"the whole node":                           {2, 2000, "Cpus_allowed_list:\t0-1\n", "0-1\n", true},
-		"most of the node":                         {5, 4500, "Cpus_allowed_list:\t0-7\n", "0-7\n", true},
-		"half of the node":                         {4, 4000, "Cpus_allowed_list:\t0-7\n", "0-7\n", false},
-		"a limit above the request":                {7, 1000, "Cpus_allowed_list:\t0-7\n", "0-7\n", false},
-		"more threads than cores":                  {6, 6000, "Cpus_allowed_list:\t0-7\n", "0-7\n", true},
-		"asked for nothing":                        {0, 0, "Cpus_allowed_list:\t0-1\n", "0-7\n", false},
-		"a list that is none":                      {2, 2000, "Cpus_allowed_list:\tx\n", "0-7\n", false},
-		"not told":                                 {2, 2000, "Name:\tx\n", "0-7\n", false},
+		"as many of the node's CPUs as requested": {4, 4000, "Cpus_allowed_list:\t2-3,6-7\n", "0-7\n", true},
+		"the shared pool":                         {2, 2000, "Cpus_allowed_list:\t2-7\n", "0-7\n", false},
+		"the whole node":                          {2, 2000, "Cpus_allowed_list:\t0-1\n", "0-1\n", true},
+		"most of the node":                        {5, 4500, "Cpus_allowed_list:\t0-7\n", "0-7\n", true},
+		"half of the node":                        {4, 4000, "Cpus_allowed_list:\t0-7\n", "0-7\n", false},
+		"a limit above the request":               {7, 1000, "Cpus_allowed_list:\t0-7\n", "0-7\n", false},
+		"more threads than cores":                 {6, 6000, "Cpus_allowed_list:\t0-7\n", "0-7\n", true},
+		"no request":                              {0, 0, "Cpus_allowed_list:\t0-1\n", "0-7\n", false},
+		"an invalid list":                         {2, 2000, "Cpus_allowed_list:\tx\n", "0-7\n", false},
+		"not told":                                {2, 2000, "Name:\tx\n", "0-7\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := image(t, map[string]string{"/proc/self/status": test.allowed, "/sys/devices/system/cpu/online": test.online})
@@ -63,7 +63,7 @@ func TestAffinityOfThreads(t *testing.T) {
 	assert.True(t, alone(plan.Resources{Cores: 4, RequestedMilliCPU: 6000}, c.physical, c.online))
 }
 
-// CPUs of the container's own are counted by the core.
+// Exclusive CPUs of the container are counted by core.
 func TestResourcesOfExclusiveCPUs(t *testing.T) {
 	root := image(t, map[string]string{"/proc/self/status": "Cpus_allowed_list:\t2-3,6-7\n"})
 	i, err := Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Resources = plan.Resources{Cores: 4, RequestedMilliCPU: 4000} }), options(root))
@@ -100,10 +100,10 @@ func TestResources(t *testing.T) {
 		resources plan.Resources
 		want      string
 	}{
-		"what is there":       {plan.Resources{}, "--local"},
-		"cores":               {plan.Resources{Cores: 4}, "--cores=0-3"},
-		"a core and a GPU":    {plan.Resources{Cores: 1, GPUs: 1}, "--cores=0 --gpus=0"},
-		"GPUs and what there": {plan.Resources{GPUs: 2}, "--cores=0-7 --gpus=0-1"},
+		"the detected resources": {plan.Resources{}, "--local"},
+		"cores":                  {plan.Resources{Cores: 4}, "--cores=0-3"},
+		"a core and a GPU":       {plan.Resources{Cores: 1, GPUs: 1}, "--cores=0 --gpus=0"},
+		"GPUs and what there":    {plan.Resources{GPUs: 2}, "--cores=0-7 --gpus=0-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := image(t, nil)

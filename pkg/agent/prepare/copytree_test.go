@@ -18,7 +18,7 @@ import (
 
 var someTime = time.Unix(1700000000, 123456789)
 
-// sampleTree has everything that a view has.
+// sampleTree has all kinds of files that a view contains.
 func sampleTree(t *testing.T) string {
 	t.Helper()
 	from := filepath.Join(t.TempDir(), "from")
@@ -107,7 +107,7 @@ func TestTreeCopy(t *testing.T) {
 	assertCopied(t, from, to)
 }
 
-// A copy that broke off anywhere is taken up again.
+// An interrupted copy is continued.
 func TestTreeCopyAfterCrash(t *testing.T) {
 	from := sampleTree(t)
 	to := filepath.Join(t.TempDir(), "to")
@@ -119,7 +119,7 @@ func TestTreeCopyAfterCrash(t *testing.T) {
 	}
 	whole := inode("a/b/100")
 	require.NoError(t, os.Chmod(filepath.Join(to, "a/b"), 0o755))
-	// Half written; written, but without its time; the wrong thing; missing.
+	// Half written; written without its time; of the wrong kind; missing.
 	require.NoError(t, os.Truncate(filepath.Join(to, "a/b/150"), 5))
 	require.NoError(t, os.WriteFile(filepath.Join(to, "a/b/151"), []byte(strings.Repeat("y", 151*37)), 0o600))
 	require.NoError(t, os.Remove(filepath.Join(to, "a/b/152")))
@@ -130,7 +130,7 @@ func TestTreeCopyAfterCrash(t *testing.T) {
 	require.NoError(t, os.Symlink("elsewhere", filepath.Join(to, "a/relative")))
 	require.NoError(t, newTreeCopy().copy(t.Context(), from, to))
 	assertCopied(t, from, to)
-	assert.Equal(t, whole, inode("a/b/100"), "what was whole is not copied again")
+	assert.Equal(t, whole, inode("a/b/100"), "a complete file is not copied again")
 }
 
 func TestTreeCopyFails(t *testing.T) {
@@ -195,5 +195,5 @@ func TestFirstErrorEndsTheCopy(t *testing.T) {
 	assert.ErrorContains(t, context.Cause(ctx), "gone: no such file or directory")
 	assert.NoFileExists(t, filepath.Join(to, "a"))
 
-	assert.ErrorIs(t, c.copy(ctx, from, to), os.ErrNotExist, "and not only that it was cancelled")
+	assert.ErrorIs(t, c.copy(ctx, from, to), os.ErrNotExist, "not only the cancellation")
 }

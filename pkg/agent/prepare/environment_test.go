@@ -59,7 +59,7 @@ func TestPlaces(t *testing.T) {
 	assert.Empty(t, sys.viewPaths(&plan.View{Copied: true, MountPath: "/none"}).python)
 }
 
-// The scripts say to a shell what they are to say.
+// The scripts set the expected variables in a shell.
 func TestScriptsInAShell(t *testing.T) {
 	nasty := map[string]string{"A": "it's $HOME `id` \"x\" \\ ünï\nline", "B": "", "PATH": "/usr/bin:/bin:/with space"}
 	for _, shell := range []string{"sh", "bash"} {

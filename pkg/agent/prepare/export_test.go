@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ProgramForAll is a copy of this test that every user can run.
+// ProgramForAll is a copy of this test binary that every user can run.
 func ProgramForAll(t *testing.T) string {
 	t.Helper()
 	program, err := os.ReadFile(os.Args[0])

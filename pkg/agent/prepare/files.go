@@ -24,12 +24,12 @@ const privateName = "agent"
 // directories makes the directories of the broker.
 //
 // A broker starts only if its user owns its rundir, its statedir and the directory of its socket (and recent versions
-// of Flux make another rundir below one with the sticky bit). These directories may be mounts with another owner. An
-// agent that runs as root takes them over; any other agent makes its own directories below them, and a symbolic link
-// at the documented path of the socket.
+// of Flux create another rundir below one with the sticky bit). These directories may be mounts with another owner.
+// An agent that runs as root takes them over; any other agent makes its own directories below them, and a symbolic
+// link at the documented path of the socket.
 func (i *Instance) directories(ctx context.Context, sys system) error {
 	o := i.owner()
-	// The directory of the job database too: the state may be in another directory.
+	// The directory of the job database is created too, since the state may be in another directory.
 	for _, dir := range []string{i.Files.ConfigDir, path.Dir(i.Files.R), i.Files.CronDir, path.Dir(i.Files.CurveCert), path.Dir(i.Files.JobArchive)} {
 		if err := sys.mkdir(dir, o, 0o755); err != nil {
 			return fmt.Errorf("making the directory %s: %w", dir, err)

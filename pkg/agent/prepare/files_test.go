@@ -16,8 +16,8 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// asOther runs a test again, as a user who is not root and owns nothing. It reports whether it is that user who runs it
-// now.
+// asOther runs a test again as a user who is not root and owns nothing. It reports whether the current process runs
+// as that user.
 func asOther(t *testing.T) bool {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -32,8 +32,8 @@ func asOther(t *testing.T) bool {
 	return false
 }
 
-// mounts makes the directories of the system layout as another user's, as far as that
-// can be pretended: with the sticky bit they count as foreign, too.
+// mounts creates the directories of the system layout as those of another user. The sticky bit has the same effect as
+// another owner.
 func mounts(t *testing.T, root string) {
 	t.Helper()
 	for _, m := range plan.SystemMounts() {
@@ -43,8 +43,7 @@ func mounts(t *testing.T, root string) {
 	}
 }
 
-// A user who is not root has directories of its own below those of the system layout,
-// and a link to its socket.
+// A user who is not root gets separate directories below those of the system layout, and a link to its socket.
 func TestDirectoriesOfAnotherUser(t *testing.T) {
 	if !asOther(t) {
 		return
@@ -53,7 +52,7 @@ func TestDirectoriesOfAnotherUser(t *testing.T) {
 	mounts(t, root)
 	sys := newSystem(root)
 	i := newInstance(systemPlan(), options(root))
-	i.UID, i.GID, i.Home = uint32(sys.uid)+1, uint32(sys.gid), "/home/me" // so that none is its own
+	i.UID, i.GID, i.Home = uint32(sys.uid)+1, uint32(sys.gid), "/home/me" // so that the user owns none of them
 	require.ErrorContains(t, i.directories(t.Context(), sys), "making the directory /run/flux/broker of user")
 
 	i.UID = uint32(sys.uid)
@@ -85,7 +84,7 @@ func TestOwnDirectory(t *testing.T) {
 	assert.Contains(t, got, "-rw-r--r-- 0:0 /etc/shadow", "links are not followed")
 }
 
-// An image that can't be written to is no hindrance.
+// A read-only image is not an error.
 func TestReadOnlyImage(t *testing.T) {
 	root := image(t, map[string]string{"/home": "no directory", "/logs": "nor this", "/etc/sudoers.d/minicluster/in/the/way": ""})
 	i, err := Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Lead.Logs = "/logs/a" }), options(root))
@@ -113,14 +112,14 @@ func TestStateVolume(t *testing.T) {
 	o.Index, o.Hostname = 1, "flux-sample-1"
 	i, err = Prepare(t.Context(), viewPlan(withVolume), o)
 	require.NoError(t, err)
-	assert.Equal(t, "/mnt/flux/config/var/lib/flux", i.Files.StateDir, "it is the lead's")
+	assert.Equal(t, "/mnt/flux/config/var/lib/flux", i.Files.StateDir, "the cluster of the lead")
 	assert.False(t, i.Lead)
 	i, err = Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Child = true }), options(root))
 	require.NoError(t, err)
-	assert.False(t, i.Lead, "the lead is in another cluster")
+	assert.False(t, i.Lead, "the lead belongs to another cluster")
 }
 
-// Where the socket is, a client finds it: over the link, too.
+// A client finds the socket, also through the link.
 func TestSocket(t *testing.T) {
 	root := image(t, nil)
 	sys := newSystem(root)
@@ -135,7 +134,7 @@ func TestSocket(t *testing.T) {
 		assert.Equal(t, "local:///run/flux/broker/local", i.Files.SocketURI)
 	}
 	short := filepath.Join(root, "run/flux")
-	t.Chdir(short) // the address of a socket is short
+	t.Chdir(short) // the address of a socket is limited
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", "broker/local")
 	require.NoError(t, err)
 	defer l.Close()
@@ -158,7 +157,7 @@ func TestWriteIsWholeOrNothing(t *testing.T) {
 	require.Error(t, sys.write("/a/c", nil, owner{sys.uid, sys.gid}, 0o600))
 	entries, err := os.ReadDir(sys.at("/a"))
 	require.NoError(t, err)
-	assert.Len(t, entries, 2, "nothing is left behind")
+	assert.Len(t, entries, 2, "no files remain")
 }
 
 func TestAppendLine(t *testing.T) {
@@ -209,12 +208,12 @@ func TestFluxCommand(t *testing.T) {
 
 	c, err = FluxCommand(t.Context(), p, Options{Root: root, Environ: []string{"PATH=/none"}}, nil)
 	require.NoError(t, err)
-	assert.Equal(t, filepath.Join(root, "/usr/bin/flux"), c.Path, "the broker's, also where PATH has none")
+	assert.Equal(t, filepath.Join(root, "/usr/bin/flux"), c.Path, "the broker's Flux, even if PATH has none")
 
 	job := []string{"PATH=/bin", "FLUX_URI=local:///job"}
 	c, err = FluxCommand(t.Context(), p, Options{Root: root, Environ: job, KeepURI: true}, []string{"jobs"})
 	require.NoError(t, err)
-	assert.Equal(t, job, c.Env, "a process of a job is in the job's instance")
+	assert.Equal(t, job, c.Env, "a process of a job connects to the job's instance")
 	assert.Nil(t, c.Credential)
 
 	require.NoError(t, os.Remove(filepath.Join(root, binDir(p), "flux")))

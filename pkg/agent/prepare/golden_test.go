@@ -16,7 +16,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-var update = flag.Bool("update", false, "write the golden files in testdata anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 // golden compares a text with the file of that name in testdata.
 func golden(t *testing.T, name, got string) {
@@ -31,8 +31,7 @@ func golden(t *testing.T, name, got string) {
 	assert.Equal(t, string(want), got)
 }
 
-// fakeFlux answers as Flux of a version does, and prints the arguments of flux R encode
-// as if they were R.
+// fakeFlux answers like a version of Flux, and prints the arguments of flux R encode as if they were R.
 func fakeFlux(version string) string {
 	return `#!/bin/sh
 case "$1 $2" in
@@ -48,13 +47,13 @@ esac
 `
 }
 
-// image is the file system of a container: what the controller, the init container and
-// the user's image bring. A name that ends in / is a directory.
+// image is the file system of a container: the files of the controller, the init container and the user's image. A
+// name that ends in / is a directory.
 func image(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
 	for _, dir := range []string{filepath.Dir(root), root} {
-		require.NoError(t, os.Chmod(dir, 0o755)) // for another user to get there
+		require.NoError(t, os.Chmod(dir, 0o755)) // accessible to another user
 	}
 	all := map[string]string{
 		"/usr/bin/flux": fakeFlux("0.88.0-59-g4a5e79f56"),
@@ -92,7 +91,7 @@ func image(t *testing.T, files map[string]string) string {
 	return root
 }
 
-// tree describes files: what each is, whose, and what is in it.
+// tree describes files: kind, owner and content.
 func tree(t *testing.T, root string, names ...string) string {
 	t.Helper()
 	var out strings.Builder

@@ -15,7 +15,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// SpecError is an error of the spec or of the image, which every pod has.
+// SpecError is an error of the spec or of the image, which occurs in every pod.
 type SpecError struct{ err error }
 
 // Error returns the text of the error.

@@ -11,7 +11,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// A MUNGE key that is mounted is copied for munged, which is started.
+// A mounted MUNGE key is copied for munged, which is started.
 func TestMunge(t *testing.T) {
 	needRoot(t)
 	root := image(t, map[string]string{
@@ -30,7 +30,7 @@ func TestMunge(t *testing.T) {
 
 	require.NoError(t, os.Remove(filepath.Join(root, "usr/sbin/munged")))
 	_, err = Prepare(t.Context(), systemPlan(), options(root))
-	assert.NoError(t, err, "jobs of the owner need none")
+	assert.NoError(t, err, "jobs of the owner do not need munged")
 }
 
 func TestIMP(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// systemPlan is that of a MiniCluster of v1alpha1.
+// systemPlan returns the plan of a MiniCluster of v1alpha1.
 func systemPlan(change ...func(*plan.Plan)) *plan.Plan {
 	p := &plan.Plan{
 		Name: "flux-sample", Namespace: "flux-operator", Hosts: "flux-sample-[0-3]", HostCount: 4, Size: 2,
@@ -30,7 +30,7 @@ func systemPlan(change ...func(*plan.Plan)) *plan.Plan {
 	return p
 }
 
-// viewPlan is that of a MiniCluster of v1alpha2.
+// viewPlan returns the plan of a MiniCluster of v1alpha2.
 func viewPlan(change ...func(*plan.Plan)) *plan.Plan {
 	const at = "/mnt/flux/config"
 	return systemPlan(append([]func(*plan.Plan){func(p *plan.Plan) {

@@ -15,7 +15,7 @@ import (
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("files of other users are made by root only")
+		t.Skip("only root can create files of other users")
 	}
 }
 
@@ -26,7 +26,7 @@ func TestPrepareSystemLayout(t *testing.T) {
 		"/usr/libexec/flux/flux-imp":            "#!",
 		plan.CertificateDir + "/passwords.json": `{"ada": ""}`,
 	})
-	// Mounts, as the init container made them.
+	// Mounts as the init container creates them.
 	for _, m := range plan.SystemMounts() {
 		dir := filepath.Join(root, m.Path)
 		require.NoError(t, os.MkdirAll(dir, 0o777))
@@ -48,13 +48,13 @@ func TestPrepareSystemLayout(t *testing.T) {
 	golden(t, "system.txt", got)
 
 	again, err := Prepare(t.Context(), p, options(root))
-	require.NoError(t, err, "a container that was started again")
+	require.NoError(t, err, "a restarted container")
 	assert.Equal(t, i, again)
 	golden(t, "system.txt", "Env:\n"+strings.Join(again.Env, "\n")+"\n\nHookEnv:\n"+strings.Join(again.HookEnv, "\n")+"\n\n"+
 		tree(t, root, "/etc/curve", "/etc/flux", "/etc/group", "/etc/passwd", "/etc/shadow", "/etc/sudoers.d", "/home", "/run", "/tmp", "/usr/libexec", "/var"))
 }
 
-// viewImage has a view as spack makes them, made of two packages.
+// viewImage has a view of two packages, as spack creates it.
 func viewImage(t *testing.T) string {
 	return image(t, map[string]string{
 		"/mnt/flux/view/bin/flux":                                      "-> ../../software/core/bin/flux",
@@ -82,7 +82,7 @@ func TestPrepareViewLayout(t *testing.T) {
 	})
 	i, err := Prepare(t.Context(), p, options(root))
 	require.NoError(t, err)
-	assert.Equal(t, "/mnt/flux/view/bin/flux", i.Flux, "not the image's")
+	assert.Equal(t, "/mnt/flux/view/bin/flux", i.Flux, "not that of the image")
 	assert.Equal(t, Version{Minor: 49, Text: "0.49.0"}, i.Version)
 	assert.Nil(t, i.Credential)
 	assert.Equal(t, "root", i.User)

@@ -7,44 +7,44 @@ type realCase struct {
 	System bool
 	// UID of the container's user.
 	UID int
-	// Root: runFluxAsRoot.
+	// Root sets runFluxAsRoot.
 	Root bool
-	// Config is a broker.toml of the user's own, except for the paths in it.
+	// Config is a broker.toml of the user, except for the paths in it.
 	Config string
-	// Cores are stated.
+	// Cores is the stated number of cores.
 	Cores         int32
 	DisableSocket bool
 	Wrap          string
 	// Needs is a program without which the case is skipped.
 	Needs string
 	Munge bool
-	// Followers is the number of brokers beside the lead.
+	// Followers is the number of brokers besides the lead.
 	Followers int
-	// Client is a flux command that is run from outside of the instance once the
-	// program waits for its output, in the file out of the home directory.
+	// Client is a flux command to run from outside the instance while the program waits for its output, in the file out
+	// of the home directory.
 	Client []string
 	// Script is the initial program.
 	Script string
-	// Want is its output.
+	// Want is the expected output of the script.
 	Want string
 
-	// Arguments of the child processes: their part, their rank and the certificate.
+	// Arguments of the child processes: stage, rank and certificate.
 	Stage stage
 	Index int
 	Curve string
 }
 
-// stage is the part of a child process.
+// stage is the role of a child process.
 type stage string
 
 const (
-	// stageNet has the network of all brokers of a case.
+	// stageNet creates the network of all brokers of a case.
 	stageNet stage = "net"
-	// stageWorld makes the file system of a pod.
+	// stageWorld creates the file system of a pod.
 	stageWorld stage = "world"
 	// stageBroker prepares and runs a broker, as the container's user.
 	stageBroker stage = "broker"
-	// stageClient runs a flux command as kubectl exec would.
+	// stageClient runs a flux command like kubectl exec.
 	stageClient stage = "client"
 )
 
@@ -78,6 +78,6 @@ func realCases() []realCase {
 			Want: "local:///run/flux/local\n"},
 		{Name: "a client and a private socket", System: true, UID: 12345, DisableSocket: true, Client: []string{"getattr", "local-uri"}, Script: "until test -s $HOME/out; do sleep 0.1; done; cat $HOME/out",
 			Want: "local:///run/flux/broker/agent/local\n"},
-		{Name: "nothing lost on the way", Script: `printf '%s\n' 'x  y' "\\" '$HOME' "it's" 'ünï'`, Want: "x  y\n\\\n$HOME\nit's\nünï\n"},
+		{Name: "quoting is preserved", Script: `printf '%s\n' 'x  y' "\\" '$HOME' "it's" 'ünï'`, Want: "x  y\n\\\n$HOME\nit's\nünï\n"},
 	}
 }

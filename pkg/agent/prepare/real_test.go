@@ -26,9 +26,8 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// These tests start brokers of the Flux that is installed, with what this package
-// prepares, in a mount, network and host name space of their own: /etc, /run,
-// /var/lib and /home are copies on which a test can do what it likes.
+// These tests prepare and start brokers of the installed Flux in separate mount, network and host name spaces: /etc,
+// /run, /var/lib and /home are copies that a test can modify.
 const realChild = "MINICLUSTER_TEST_REAL_FLUX"
 
 func TestRealFlux(t *testing.T) {
@@ -39,7 +38,7 @@ func TestRealFlux(t *testing.T) {
 		return
 	}
 	if _, err := exec.LookPath("flux"); err != nil || os.Getuid() != 0 {
-		t.Skip("needs root and a Flux that is installed")
+		t.Skip("needs root and an installed Flux")
 	}
 	cpus, err := exec.CommandContext(t.Context(), "sh", "-c", "grep Cpus_allowed_list /proc/self/status | cut -f2").Output()
 	require.NoError(t, err)
@@ -66,7 +65,7 @@ func TestRealFlux(t *testing.T) {
 	}
 }
 
-// realCommand is this test again, in another part.
+// realCommand returns a command that runs this test binary in another role.
 func realCommand(ctx context.Context, t *testing.T, program string, test realCase) *exec.Cmd {
 	text, err := json.Marshal(test)
 	require.NoError(t, err)
@@ -76,12 +75,12 @@ func realCommand(ctx context.Context, t *testing.T, program string, test realCas
 	return cmd
 }
 
-// environ is that of the container.
+// environ returns the environment of the container.
 func environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, realChild) })
 }
 
-// realStage plays the part of a child process.
+// realStage runs the stage of a child process.
 func realStage(t *testing.T, test realCase) {
 	switch test.Stage {
 	case stageNet:
@@ -116,8 +115,7 @@ func realStage(t *testing.T, test realCase) {
 	}
 }
 
-// realBroker prepares and runs a broker. The lead's is judged by what its program
-// prints.
+// realBroker prepares and runs a broker. For the lead, the output of its program is checked.
 func realBroker(t *testing.T, test realCase) {
 	start := time.Now()
 	i, err := prepare.Prepare(t.Context(), realPlan(t, test), prepare.Options{
@@ -148,8 +146,7 @@ func realBroker(t *testing.T, test realCase) {
 	}
 }
 
-// realClient runs the client when the socket is there, and gives its output to the
-// program.
+// realClient runs the client once the socket exists, and passes its output to the program.
 func realClient(t *testing.T, test realCase, i *prepare.Instance) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(i.Files.Socket)
@@ -162,7 +159,7 @@ func realClient(t *testing.T, test realCase, i *prepare.Instance) {
 	require.NoError(t, os.WriteFile(i.Home+"/out", []byte(answer), 0o644))
 }
 
-// realWorld makes the file system of a pod.
+// realWorld creates the file system of a pod.
 func realWorld(t *testing.T, test realCase) {
 	require.NoError(t, unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"))
 	require.NoError(t, unix.Sethostname([]byte("flux-sample-"+strconv.Itoa(test.Index))))
@@ -172,7 +169,7 @@ func realWorld(t *testing.T, test realCase) {
 		require.NoError(t, os.MkdirAll(work, 0o755))
 		require.NoError(t, unix.Mount("o", dir, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dir, upper, work)))
 	}
-	// As the init containers leave them: of another user, for everybody.
+	// As the init containers leave them: owned by another user, writable by all.
 	dirs := []string{"/run/mnt/flux", "/home/flux-operator"}
 	if test.System {
 		for _, m := range plan.SystemMounts() {

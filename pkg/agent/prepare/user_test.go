@@ -26,14 +26,14 @@ func TestIdentify(t *testing.T) {
 		group  string
 		want   want
 	}{
-		"made":               {plan.User{Name: "flux", UID: 1000}, passwd, "", want{1000, 1000, "/home/flux", "flux:x:1000:1000::/home/flux:/bin/sh\n"}},
-		"number is taken":    {plan.User{Name: "flux", UID: 1000}, passwd + "ubuntu:x:1000:1000::/home/ubuntu:/bin/sh\n", "", want{1001, 1001, "/home/flux", "flux:x:1001:1001::/home/flux:/bin/sh\n"}},
-		"group is taken":     {plan.User{Name: "flux", UID: 1000}, passwd, "users:x:1000:\n", want{1000, 1001, "/home/flux", "flux:x:1000:1001::/home/flux:/bin/sh\n"}},
-		"group is there":     {plan.User{Name: "flux", UID: 1000}, passwd, "flux:x:77:\n", want{1000, 77, "/home/flux", "flux:x:1000:77::/home/flux:/bin/sh\n"}},
-		"in the image":       {plan.User{Name: "flux", UID: 1000}, passwd + "flux:x:50:60::/opt:/bin/sh\n", "", want{50, 60, "/opt", ""}},
-		"without a home":     {plan.User{Name: "flux", UID: 1000}, passwd + "flux:x:50:60::/nonexistent:/bin/sh\n", "", want{50, 60, "/home/flux", ""}},
-		"root":               {plan.User{}, passwd, "", want{0, 0, "/root", ""}},
-		"another named root": {plan.User{Name: "flux"}, passwd + "flux:x:0:0::/root:/bin/sh\n", "", want{0, 0, "/root", ""}},
+		"made":                 {plan.User{Name: "flux", UID: 1000}, passwd, "", want{1000, 1000, "/home/flux", "flux:x:1000:1000::/home/flux:/bin/sh\n"}},
+		"the number is in use": {plan.User{Name: "flux", UID: 1000}, passwd + "ubuntu:x:1000:1000::/home/ubuntu:/bin/sh\n", "", want{1001, 1001, "/home/flux", "flux:x:1001:1001::/home/flux:/bin/sh\n"}},
+		"the group is in use":  {plan.User{Name: "flux", UID: 1000}, passwd, "users:x:1000:\n", want{1000, 1001, "/home/flux", "flux:x:1000:1001::/home/flux:/bin/sh\n"}},
+		"the group exists":     {plan.User{Name: "flux", UID: 1000}, passwd, "flux:x:77:\n", want{1000, 77, "/home/flux", "flux:x:1000:77::/home/flux:/bin/sh\n"}},
+		"in the image":         {plan.User{Name: "flux", UID: 1000}, passwd + "flux:x:50:60::/opt:/bin/sh\n", "", want{50, 60, "/opt", ""}},
+		"without a home":       {plan.User{Name: "flux", UID: 1000}, passwd + "flux:x:50:60::/nonexistent:/bin/sh\n", "", want{50, 60, "/home/flux", ""}},
+		"root":                 {plan.User{}, passwd, "", want{0, 0, "/root", ""}},
+		"another named root":   {plan.User{Name: "flux"}, passwd + "flux:x:0:0::/root:/bin/sh\n", "", want{0, 0, "/root", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := image(t, map[string]string{"/etc/passwd": test.passwd, "/etc/group": test.group, "/root/": "", "/opt/": ""})
@@ -58,7 +58,7 @@ func TestIdentifyRefusesNames(t *testing.T) {
 	}
 }
 
-// An agent that is not root, or may not become another, stays who it is.
+// An agent that is not root, or may not switch to another user, keeps its user.
 func TestStay(t *testing.T) {
 	for name, test := range map[string]struct {
 		uid    int
@@ -117,7 +117,7 @@ func TestAddUsers(t *testing.T) {
 	hashes := map[string]string{}
 	for line := range strings.Lines(string(shadow)) {
 		f := strings.Split(line, ":")
-		require.NotContains(t, hashes, f[0], "one line a user")
+		require.NotContains(t, hashes, f[0], "one line per user")
 		hashes[f[0]] = f[1]
 	}
 	check := func(name, password string) {
@@ -138,7 +138,7 @@ func TestAddUsers(t *testing.T) {
 	assert.DirExists(t, filepath.Join(root, "home/carl"))
 }
 
-// TestAddUsersOfSite: users get the IDs of their site, in every pod the same ones.
+// TestAddUsersOfSite checks that users get the IDs of their site, the same ones in every pod.
 func TestAddUsersOfSite(t *testing.T) {
 	needRoot(t)
 	root := image(t, map[string]string{
@@ -161,7 +161,7 @@ func TestAddUsersOfSite(t *testing.T) {
 	require.NoError(t, err)
 	ids := map[string][2]int{}
 	for _, user := range known.users {
-		require.NotContains(t, ids, user.name, "one line a user")
+		require.NotContains(t, ids, user.name, "one line per user")
 		ids[user.name] = [2]int{user.uid, user.gid}
 	}
 	assert.Equal(t, map[string][2]int{
@@ -175,7 +175,7 @@ func TestAddUsersOfSite(t *testing.T) {
 	assert.Equal(t, []uint32{44, 3100}, known.supplementary(alice))
 }
 
-// TestAddUsersConflicts: an ID that the image contradicts is an error that says so.
+// TestAddUsersConflicts checks that an ID that conflicts with the image is reported as an error.
 func TestAddUsersConflicts(t *testing.T) {
 	needRoot(t)
 	for name, tc := range map[string]struct {
@@ -217,7 +217,7 @@ func TestAccounts(t *testing.T) {
 	assert.Equal(t, []account{{"root", 0, 0, "/root"}, {"flux", 5, 6, "/h"}}, known.users)
 	flux, ok := known.user("flux")
 	assert.True(t, ok)
-	assert.Equal(t, []uint32{7}, known.supplementary(flux), "besides its own")
+	assert.Equal(t, []uint32{7}, known.supplementary(flux), "in addition to its own")
 	assert.Equal(t, 6, known.freeUID(5))
 	assert.Equal(t, 9, known.freeGID(6))
 	_, ok = known.user("")

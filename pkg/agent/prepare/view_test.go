@@ -11,7 +11,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// spackImage is an image of a view, below a directory of it.
+// spackImage is the image of a view, below a directory.
 func spackImage(at string) map[string]string {
 	return map[string]string{
 		at + "/opt/view":                                   "-> /opt/views/._view/abc",
@@ -48,10 +48,10 @@ func TestViewIsCopied(t *testing.T) {
 
 	require.NoError(t, os.Remove(filepath.Join(root, "mnt/flux/view/lib/libz.so.1")))
 	require.NoError(t, View(t.Context(), viewOf(), ViewOptions{Root: root}))
-	assert.NoFileExists(t, filepath.Join(root, "mnt/flux/view/lib/libz.so.1"), "done is done")
+	assert.NoFileExists(t, filepath.Join(root, "mnt/flux/view/lib/libz.so.1"), "a complete view is not copied again")
 	require.NoError(t, os.Remove(filepath.Join(root, "mnt/flux/flux-operator-done.txt")))
 	require.NoError(t, View(t.Context(), viewOf(), ViewOptions{Root: root}))
-	assert.FileExists(t, filepath.Join(root, "mnt/flux/view/lib/libz.so.1"), "taken up again")
+	assert.FileExists(t, filepath.Join(root, "mnt/flux/view/lib/libz.so.1"), "continued")
 }
 
 func TestViewIsLinked(t *testing.T) {
@@ -80,12 +80,12 @@ func TestFindView(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"the linked one":   {spackImage(""), "/opt/views/._view/abc"},
-		"a relative link":  {map[string]string{"/opt/view": "-> views/._view/b", "/opt/views/._view/a/bin/flux": "", "/opt/views/._view/b/bin/flux": ""}, "/opt/views/._view/b"},
-		"without a link":   {map[string]string{"/opt/views/._view/a/bin/no": "", "/opt/views/._view/b/bin/flux": ""}, "/opt/views/._view/b"},
-		"not by spack":     {map[string]string{"/opt/view/bin/flux": ""}, "/opt/view"},
-		"none":             {nil, ""},
-		"one without flux": {map[string]string{"/opt/views/._view/a/bin/no": ""}, ""},
+		"the target of the link": {spackImage(""), "/opt/views/._view/abc"},
+		"a relative link":        {map[string]string{"/opt/view": "-> views/._view/b", "/opt/views/._view/a/bin/flux": "", "/opt/views/._view/b/bin/flux": ""}, "/opt/views/._view/b"},
+		"without a link":         {map[string]string{"/opt/views/._view/a/bin/no": "", "/opt/views/._view/b/bin/flux": ""}, "/opt/views/._view/b"},
+		"not by spack":           {map[string]string{"/opt/view/bin/flux": ""}, "/opt/view"},
+		"none":                   {nil, ""},
+		"one without flux":       {map[string]string{"/opt/views/._view/a/bin/no": ""}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := findView(newSystem(image(t, test.files)), "")

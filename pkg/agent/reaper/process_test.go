@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// envInit makes the test's program an init for the shell script in it.
+// envInit makes the test binary an init process for the shell script in it.
 const envInit = "PROCESS_TEST_INIT"
 
-// patience is how long something may take that surely comes, on a machine with much else to do.
+// patience is the timeout of conditions that must become true, also on a busy machine.
 const patience = time.Minute
 
 func TestMain(m *testing.M) {
@@ -51,7 +51,7 @@ func initFor(script string) int {
 	return p.Status().Code()
 }
 
-// zombies are children that have ended and were not reaped.
+// zombies returns the children that have ended and were not reaped.
 func zombies() []string {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	var out []string
@@ -69,7 +69,7 @@ func zombies() []string {
 }
 
 func TestReapsOrphans(t *testing.T) {
-	// Each of them is left behind by the shell in between.
+	// The shell in between makes each of them an orphan.
 	const script = "for i in 1 2 3 4 5 6 7 8; do sh -c 'sleep 0.2 & exit 0'; done; exit 9"
 	for name, prefix := range map[string][]string{
 		"as a subreaper":       nil,
@@ -142,7 +142,7 @@ func TestStop(t *testing.T) {
 	assert.Equal(t, 0, gone.Stop(t.Context(), time.Minute).Code())
 }
 
-// TestStopGroup: a shell that ends at once does not hide the program that it started.
+// TestStopGroup checks that a shell that ends at once does not hide the program that it started.
 func TestStopGroup(t *testing.T) {
 	table := newTable(t)
 	for name, test := range map[string]struct {
@@ -177,7 +177,7 @@ func TestHoldLeavesChildrenToOthers(t *testing.T) {
 	}
 	select {
 	case <-p.Done():
-		require.Fail(t, "it was reaped while it was not to be")
+		require.Fail(t, "it was reaped during Hold")
 	default:
 	}
 	release()
@@ -199,6 +199,6 @@ func TestAdopted(t *testing.T) {
 	assert.NotContains(t, before, pid)
 	assert.True(t, table.SignalAdopted(pid, syscall.SIGKILL))
 	assert.Eventually(t, func() bool { return !slices.Contains(table.Adopted(), pid) && len(zombies()) == 0 }, patience, 5*time.Millisecond)
-	assert.False(t, table.SignalAdopted(pid, syscall.SIGKILL), "it is gone")
-	assert.False(t, table.SignalAdopted(os.Getppid(), 0), "it is no child")
+	assert.False(t, table.SignalAdopted(pid, syscall.SIGKILL), "it has ended")
+	assert.False(t, table.SignalAdopted(os.Getppid(), 0), "it is not a child")
 }

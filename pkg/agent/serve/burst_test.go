@@ -17,8 +17,8 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// TestBurstOfRealFlux has jobs come and go as fast as the real Flux can, with somebody who
-// follows its journal and without, and tells what that costs: both times in one run.
+// TestBurstOfRealFlux submits jobs as fast as the real Flux can run them, with and without a reader of its journal,
+// and logs the cost of both in one run.
 func TestBurstOfRealFlux(t *testing.T) {
 	const jobs = 300
 	r, err := fluxtest.StartReal(t.Context(), 1)
@@ -32,7 +32,7 @@ func TestBurstOfRealFlux(t *testing.T) {
 	defer client.Close()
 	broker, err := client.Attr(t.Context(), "broker.pid")
 	require.NoError(t, err)
-	// The jobs start no process: they would take more than what is measured.
+	// The jobs start no process, which would cost more than what is measured.
 	burst := func(kind string) {
 		ended := func() int {
 			stats, err := client.JobStats(t.Context())
@@ -47,7 +47,7 @@ func TestBurstOfRealFlux(t *testing.T) {
 		t.Logf("%s: %.0f jobs a second; a job takes %.2f ms CPU of the broker, %.3f ms of this process", kind, jobs/took.Seconds(),
 			(cpuOf(t, broker)-brokerBegan).Seconds()*1000/jobs, (cpu(t)-selfBegan).Seconds()*1000/jobs)
 	}
-	burst("the first") // the broker makes its files
+	burst("the first") // the broker creates its files
 	for range 2 {
 		burst("nobody follows")
 		func() {
@@ -65,7 +65,7 @@ func TestBurstOfRealFlux(t *testing.T) {
 	}
 }
 
-// cpu is what this process has used.
+// cpu returns the CPU time of this process.
 func cpu(t *testing.T) time.Duration {
 	t.Helper()
 	var usage syscall.Rusage
@@ -73,7 +73,7 @@ func cpu(t *testing.T) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// cpuOf is what another process has used (proc_pid_stat(5)), in steps of 10 ms.
+// cpuOf returns the CPU time of another process (proc_pid_stat(5)), in steps of 10 ms.
 func cpuOf(t *testing.T, pid string) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + pid + "/stat")

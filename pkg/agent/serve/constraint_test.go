@@ -9,7 +9,7 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// cluster has eight nodes of four cores, those of ranks 4 to 7 with two GPUs.
+// cluster has eight nodes with four cores; those of ranks 4 to 7 have two GPUs.
 func cluster(t testing.TB) flux.Resources {
 	t.Helper()
 	r := nodes(t, "0-7", 4)
@@ -79,8 +79,7 @@ func TestConstraintsWithoutHosts(t *testing.T) {
 	}
 }
 
-// FuzzConstraint: whatever a user asks for, the answer is ranks that there are, or an
-// error.
+// FuzzConstraint checks that every constraint results in existing ranks or an error.
 func FuzzConstraint(f *testing.F) {
 	for _, constraint := range []string{
 		`{"and":[{"properties":["fast"]},{"not":[{"hostlist":["flux-sample-[4-5]"]}]}]}`, `{"or":[{"ranks":["0-3"]}]}`, `{"not":null}`,

@@ -15,7 +15,7 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// controlled serves the control endpoint of an instance, and returns what asks it.
+// controlled serves the control endpoint of an instance, and returns a function that sends requests.
 func controlled(t *testing.T, socket string) func(size int) (control.State, error) {
 	t.Helper()
 	data, err := control.NewCredentials("flux-sample-0", time.Now())
@@ -28,7 +28,7 @@ func controlled(t *testing.T, socket string) func(size int) (control.State, erro
 	}
 }
 
-// drains are the drained ranks, as "RANKS REASON; ...".
+// drains returns the drained ranks, as "RANKS REASON; ...".
 func drains(i *fluxtest.Instance) string {
 	by := map[string]flux.IDSet{}
 	for rank, reason := range i.Drained() {
@@ -50,11 +50,11 @@ func TestShrinkInOrder(t *testing.T) {
 	i.SetJobs(job)
 	ask := controlled(t, i.URI())
 
-	for _, drained := range []string{"2-3", ""} { // again is the same
+	for _, drained := range []string{"2-3", ""} { // idempotent
 		state, err := ask(2)
 		require.NoError(t, err)
 		assert.Equal(t, control.State{Leaving: set(t, "2-3"), Drained: set(t, drained), Busy: set(t, "2-3"), Jobs: 1}, state)
-		assert.Equal(t, "2-3 scale-down", drains(i), "and not those that do not exist")
+		assert.Equal(t, "2-3 scale-down", drains(i), "missing ranks are not drained")
 	}
 	job.State = flux.JobInactive
 	i.SetJobs(job)
@@ -69,12 +69,12 @@ func TestShrinkInOrder(t *testing.T) {
 	i.SetOnline(set(t, "0-1"))
 	state, err := ask(2)
 	require.NoError(t, err)
-	assert.Equal(t, control.State{Idle: true}, state, "they have gone")
+	assert.Equal(t, control.State{Idle: true}, state, "the ranks are gone")
 
 	state, err = ask(4)
 	require.NoError(t, err)
 	assert.Equal(t, control.State{Idle: true, Returned: set(t, "2-3")}, state)
-	assert.Empty(t, drains(i), "they come back")
+	assert.Empty(t, drains(i), "the ranks are back")
 }
 
 func TestChangeOfMind(t *testing.T) {
@@ -89,7 +89,7 @@ func TestChangeOfMind(t *testing.T) {
 	assert.Equal(t, "3 scale-down", drains(i))
 }
 
-// An administrator's drain survives 4 -> 3 -> 4.
+// The drain of an administrator survives 4 -> 3 -> 4.
 func TestDrainsOfOthersStay(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 4})
 	i.Drain(set(t, "3"), "broken fan")
@@ -103,7 +103,7 @@ func TestDrainsOfOthersStay(t *testing.T) {
 	assert.Equal(t, "3 broken fan", drains(i))
 }
 
-// A rank that never runs jobs cannot be drained, and need not.
+// A rank that never runs jobs cannot be drained, and does not have to be.
 func TestExcludedRanksLeave(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 4, Exclude: set(t, "3")})
 	ask := controlled(t, i.URI())
@@ -115,7 +115,7 @@ func TestExcludedRanksLeave(t *testing.T) {
 	assert.Equal(t, "2", state.Drained.String())
 }
 
-// What was drained a moment ago may just have been given a job.
+// A rank that was just drained may have just got a job.
 func TestIdleOnlyAfterAMoment(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 2})
 	client, err := newConn(i.URI(), -1).client(t.Context())
@@ -128,12 +128,12 @@ func TestIdleOnlyAfterAMoment(t *testing.T) {
 		return state.Idle
 	}
 	now := time.Now()
-	assert.False(t, idleAt(now), "this one drains")
+	assert.False(t, idleAt(now), "only the drain of this request")
 	assert.False(t, idleAt(now.Add(settleTime/2)))
 	assert.True(t, idleAt(now.Add(settleTime)))
 }
 
-// A rank whose drain is in the future, because the clock was set back, becomes idle nevertheless.
+// A rank whose drain is in the future because the clock was set back still becomes idle.
 func TestIdleAfterAStepOfTheClock(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 2})
 	i.Drain(set(t, "1"), "maintenance")
@@ -173,7 +173,7 @@ func TestResizeRefused(t *testing.T) {
 	assert.Equal(t, 503, refused.Code)
 }
 
-// A pod becomes ready also when the controller cannot be served.
+// A pod becomes ready even if the controller cannot be served.
 func TestWithoutTheController(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 1})
 	url, addr := startBoth(t, Options{Socket: i.URI(), User: -1, Lead: true, Credentials: map[string][]byte{"some": nil}})

@@ -11,14 +11,14 @@ import (
 
 // situation is the input of the demand of an instance.
 type situation struct {
-	// all is what may run jobs, allocated the part of it that jobs have.
+	// all is the resources that can run jobs, allocated the part that is allocated to jobs.
 	all, allocated flux.Resources
 	// waiting counts the jobs by request that wait for resources and are not held.
 	waiting map[jobRequest]int
 	// stopped are the names of the queues that run no jobs; "" is the queue of an instance without named queues.
 	stopped map[string]bool
-	// drained are the ranks that run no new jobs now, broken those of them that will not when the cluster grows
-	// either: somebody other than the agent drained them.
+	// drained are the ranks that run no new jobs now. broken are those of them that stay drained if the cluster grows:
+	// something other than the agent drained them.
 	drained, broken flux.IDSet
 }
 
@@ -67,12 +67,12 @@ type fit struct {
 	ranks flux.IDSet
 	// total is the number of nodes, or slots, that they have for it.
 	total int
-	// best is what the largest of them has.
+	// best is the number on the largest of them.
 	best amount
 }
 
-// satisfiable drops what cannot run, and sorts the rest: first what fits on the fewest ranks, then nodes before
-// slots, and large slots before small ones.
+// satisfiable drops jobs that cannot run, and sorts the rest: first those that fit on the fewest ranks, then nodes
+// before slots, and large slots before small ones.
 func satisfiable(m *matcher, s situation) []wantedJobs {
 	type kind struct {
 		requires string
@@ -161,7 +161,7 @@ func pending(all []wantedJobs) demand {
 			shares += float64(w.count*w.slots) / float64(w.perNode().times(w.best))
 		}
 	}
-	// Three thirds are one, in spite of rounding errors.
+	// Three thirds are one, despite rounding errors.
 	d.pendingNodes = sum(d.pendingNodes, int(math.Ceil(shares-1e-6)))
 	return d
 }

@@ -52,7 +52,7 @@ func TestDemand(t *testing.T) {
 		broken  string
 		want    demand
 	}{
-		// Eight nodes of four cores.
+		// Eight nodes with four cores.
 		{name: "idle"},
 		{name: "one job on rank 7", busy: nodes(t, "7", 4), want: demand{nodes: 8}},
 		{name: "gaps below what runs", busy: nodes(t, "0,5", 4), want: demand{nodes: 6}},
@@ -61,14 +61,14 @@ func TestDemand(t *testing.T) {
 			onNodes(1), onNodes(1), onNodes(1), onNodes(1), onNodes(1), onNodes(1), onNodes(1), onNodes(1), onNodes(1), onNodes(1),
 		}, want: demand{10, 40, 0, 10}},
 		{name: "running and waiting add up", busy: nodes(t, "0-1", 4), waiting: jobs{onNodes(3)}, want: demand{3, 12, 0, 5}},
-		{name: "what waits fits below what runs", busy: nodes(t, "7", 4), waiting: jobs{onNodes(3)}, want: demand{3, 12, 0, 8}},
+		{name: "pending jobs fit below running jobs", busy: nodes(t, "7", 4), waiting: jobs{onNodes(3)}, want: demand{3, 12, 0, 8}},
 
-		{name: "cores are put together", waiting: jobs{onCores(3), onCores(3), onCores(3)}, want: demand{3, 9, 0, 3}},
+		{name: "cores are combined", waiting: jobs{onCores(3), onCores(3), onCores(3)}, want: demand{3, 9, 0, 3}},
 		{name: "one core", waiting: jobs{onCores(1)}, want: demand{1, 1, 0, 1}},
-		{name: "tasks, where cores are not told", waiting: jobs{{State: flux.JobSched, Tasks: 5}}, want: demand{2, 5, 0, 2}},
+		{name: "tasks without a number of cores", waiting: jobs{{State: flux.JobSched, Tasks: 5}}, want: demand{2, 5, 0, 2}},
 		{name: "nothing told", waiting: jobs{{State: flux.JobSched}}, want: demand{1, 1, 0, 1}},
 		{name: "cores in nodes in use", busy: nodes(t, "0-1", 1), waiting: jobs{onCores(6)}, want: demand{2, 6, 0, 2}},
-		{name: "more cores than are left there", busy: nodes(t, "0-1", 1), waiting: jobs{onCores(7)}, want: demand{2, 7, 0, 3}},
+		{name: "more cores than remain there", busy: nodes(t, "0-1", 1), waiting: jobs{onCores(7)}, want: demand{2, 7, 0, 3}},
 		{name: "no room on a drained node", busy: nodes(t, "0-1", 1), drained: "1", waiting: jobs{onCores(6)}, want: demand{2, 6, 0, 3}},
 		{
 			name: "some cores of several nodes", waiting: jobs{with(onNodes(2), func(j *flux.Job) { j.Cores = 2 })},
@@ -84,13 +84,13 @@ func TestDemand(t *testing.T) {
 		{name: "stopped", waiting: jobs{with(onNodes(3), batch), onNodes(1)}, stopped: "batch", want: demand{1, 4, 0, 1}},
 		{name: "another queue is stopped", waiting: jobs{with(onNodes(3), batch)}, stopped: "debug", want: demand{3, 12, 0, 3}},
 
-		{name: "a broken node is no use", waiting: jobs{onNodes(2)}, drained: "1", broken: "1", want: demand{2, 8, 0, 3}},
-		{name: "ours will come back", waiting: jobs{onNodes(2)}, drained: "1-7", want: demand{2, 8, 0, 2}},
+		{name: "a broken node is not counted", waiting: jobs{onNodes(2)}, drained: "1", broken: "1", want: demand{2, 8, 0, 3}},
+		{name: "ranks that the agent drained are counted", waiting: jobs{onNodes(2)}, drained: "1-7", want: demand{2, 8, 0, 2}},
 		{
-			name: "a broken node on which something runs", busy: nodes(t, "0-1", 4), drained: "1", broken: "1",
+			name: "a broken node with a running job", busy: nodes(t, "0-1", 4), drained: "1", broken: "1",
 			waiting: jobs{onNodes(1)}, want: demand{1, 4, 0, 3},
 		},
-		{name: "not enough that are not broken", waiting: jobs{onNodes(8)}, drained: "0-1", broken: "0-1", want: demand{8, 32, 0, 10}},
+		{name: "too few nodes that are not broken", waiting: jobs{onNodes(8)}, drained: "0-1", broken: "0-1", want: demand{8, 32, 0, 10}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := demandOf(situation{
@@ -107,7 +107,7 @@ func TestDemandWithoutResources(t *testing.T) {
 	assert.Equal(t, demand{}, demandOf(situation{waiting: countRequests([]flux.Job{onNodes(1), onCores(1)})}))
 }
 
-// A rank 0 that is excluded from running jobs needs a pod nevertheless.
+// A rank 0 that is excluded from running jobs still needs a pod.
 func TestDemandAboveAnExcludedRank(t *testing.T) {
 	got := demandOf(situation{all: nodes(t, "1-7", 4), waiting: countRequests([]flux.Job{onNodes(2)})})
 	assert.Equal(t, 3, got.nodes)
@@ -154,23 +154,23 @@ func TestDemandOfJobspecs(t *testing.T) {
 		{name: "more on a rank than ever", waiting: wants{on(slots(slot, 5), rank5): 1}},
 		{name: "two nodes on one rank", waiting: wants{on(onNodes(node, 2), rank5): 1}},
 		{name: "a rank and others", waiting: wants{on(node, rank5): 1, node: 6}, want: demand{7, 28, 0, 7}},
-		{name: "others leave a rank to what needs it", waiting: wants{on(slot, rank5): 1, node: 5}, want: demand{6, 21, 0, 6}},
+		{name: "a rank is kept for the job that needs it", waiting: wants{on(slot, rank5): 1, node: 5}, want: demand{6, 21, 0, 6}},
 		{name: "ranks that are a part of a property", waiting: wants{on(node, `{"ranks":["2"]}`): 1, on(node, fast): 1}, want: demand{2, 8, 0, 4}},
 		{name: "a property", waiting: wants{on(onNodes(node, 2), fast): 1}, want: demand{2, 8, 0, 4}},
 		{name: "all of a property", waiting: wants{on(onNodes(node, 4), fast): 1}, want: demand{4, 16, 0, 6}},
 		{name: "more than all of a property", waiting: wants{on(onNodes(node, 5), fast): 1}},
 		{name: "a property, in turn", waiting: wants{on(node, fast): 9}, want: demand{9, 36, 0, 6}},
 		{name: "not a property", waiting: wants{on(onNodes(node, 3), slow): 1}, want: demand{3, 12, 0, 7}},
-		{name: "a property that nothing has", waiting: wants{on(node, `{"properties":["nosuch"]}`): 1}},
-		{name: "what can't be read restricts nothing", waiting: wants{on(slot, `{"nosuch":[]}`): 1}, want: demand{1, 1, 0, 1}},
+		{name: "a property that no rank has", waiting: wants{on(node, `{"properties":["nosuch"]}`): 1}},
+		{name: "an unreadable constraint restricts nothing", waiting: wants{on(slot, `{"nosuch":[]}`): 1}, want: demand{1, 1, 0, 1}},
 		{name: "a rank with room", waiting: wants{on(slot, rank5): 1, on(slot, fast): 1}, want: demand{1, 2, 0, 6}},
 		{name: "a busy rank", waiting: wants{on(node, rank5): 1}, busy: "5", want: demand{1, 4, 0, 6}},
 		{name: "one of two ranks is busy", waiting: wants{on(node, `{"ranks":["1","5"]}`): 1}, busy: "1", want: demand{1, 4, 0, 6}},
 
 		{name: "a GPU", waiting: wants{gpu: 1}, want: demand{1, 1, 1, 5}},
 		{name: "GPUs of two nodes", waiting: wants{slots(gpu, 3): 1}, want: demand{2, 3, 3, 6}},
-		{name: "as many as there are", waiting: wants{slots(gpu, 8): 1}, want: demand{4, 8, 8, 8}},
-		{name: "more than there are", waiting: wants{slots(gpu, 9): 1}},
+		{name: "as many as exist", waiting: wants{slots(gpu, 8): 1}, want: demand{4, 8, 8, 8}},
+		{name: "more than exist", waiting: wants{slots(gpu, 9): 1}},
 		{name: "more than a node has", waiting: wants{{slots: 1, cores: 1, gpus: 3}: 1}},
 		{name: "nodes with GPUs", waiting: wants{{nodes: 2, slots: 1, cores: 1, gpus: 2}: 1}, want: demand{2, 2, 4, 6}},
 		{name: "cores beside GPUs", waiting: wants{gpu: 1, slots(slot, 3): 1}, want: demand{2, 4, 1, 5}},
@@ -186,7 +186,7 @@ func TestDemandOfJobspecs(t *testing.T) {
 	}
 }
 
-// TestDemandIsBounded: numbers that a user makes up neither overflow nor exceed what there is.
+// TestDemandIsBounded checks that numbers that a user controls neither overflow nor exceed the resources.
 func TestDemandIsBounded(t *testing.T) {
 	r := flux.Resources{Nodes: []flux.NodeResources{{Rank: 0, Cores: flux.IDRange(0, 3), GPUs: flux.IDRange(0, 1)}}}
 	node := jobRequest{nodes: 1, exclusive: true, slots: 1 << 24, cores: 1, gpus: 1}

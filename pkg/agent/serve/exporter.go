@@ -83,7 +83,7 @@ func (e *exporter) snapshot(ctx context.Context) (*snapshot, error) {
 	var err error
 	last, err = e.collector.collect(ctx)
 	if err != nil && errors.Is(e.collector.client.Err(), flux.ErrTooLarge) && e.listing.IsZero() {
-		// Not the next scrape, but this one gets the numbers.
+		// This scrape gets the numbers, not the next one.
 		if err = e.connect(ctx); err == nil {
 			last, err = e.collector.collect(ctx)
 		}
@@ -106,7 +106,7 @@ func (e *exporter) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	// A jobspec with files in it may exceed the limit, and would be sent again.
+	// A jobspec with embedded files may exceed the limit, and the journal would contain it again.
 	switch {
 	case e.readsAgain():
 		e.listing = time.Time{}

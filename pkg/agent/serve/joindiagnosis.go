@@ -19,12 +19,12 @@ import (
 const (
 	// parentTimeout limits each of two steps: resolving the name of the parent, and connecting to it.
 	parentTimeout = 500 * time.Millisecond
-	// causeAge is how long a cause is cached, because anybody may request it.
+	// causeAge is how long a cause is cached, because any client may request it.
 	causeAge = time.Second
 )
 
-// joinDiagnosis finds out why the broker is not online. It does more than a probe may: it uses the resolver and the
-// network.
+// joinDiagnosis finds out why the broker is not online. It uses the resolver and the network, which a probe must not
+// do.
 type joinDiagnosis struct {
 	broker *conn
 	// ended describes how the broker ended last, "" if it never did.
@@ -92,7 +92,7 @@ func reach(ctx context.Context, host, port string) plan.Cause {
 	addresses, err := net.DefaultResolver.LookupHost(resolving, host)
 	if err != nil {
 		return plan.Cause{Kind: plan.CauseName, Message: fmt.Sprintf(
-			"the host name of the broker to join, %s, does not resolve (%v): is its pod there, does its headless Service select it, does DNS work in this pod?", host, nameError(err))}
+			"the host name of the broker to join, %s, does not resolve (%v): check that its pod exists, that its headless Service selects it, and that DNS works in this pod", host, nameError(err))}
 	}
 	address := net.JoinHostPort(addresses[0], port)
 	dialer := net.Dialer{Timeout: parentTimeout}
@@ -105,7 +105,7 @@ func reach(ctx context.Context, host, port string) plan.Cause {
 	}
 	conn.Close()
 	return plan.Cause{Kind: plan.CauseLead, Message: fmt.Sprintf(
-		"the broker to join, %s (%s), is reachable, but does not accept this one: it is starting, or has another certificate or host list; see the log of its pod", host, address)}
+		"the broker to join, %s (%s), is reachable, but does not accept this broker: it is starting, or has another certificate or host list; see the log of its pod", host, address)}
 }
 
 // nameError removes the addresses of resolvers and other text that changes between attempts.

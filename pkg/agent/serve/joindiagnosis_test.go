@@ -37,13 +37,13 @@ func TestCause(t *testing.T) {
 		state, parent string
 		kind, part    string
 	}{
-		"online":             {state: flux.StateRun},
-		"its scripts run":    {state: "init", kind: plan.CauseBroker, part: "in state init"},
-		"no such host":       {state: flux.StateJoin, parent: "tcp://lead.invalid:8050", kind: plan.CauseName, part: "lead.invalid"},
-		"nobody listens":     {state: flux.StateJoin, parent: "tcp://" + closed, kind: plan.CauseNetwork, part: "no broker listens"},
-		"it is not let in":   {state: flux.StateJoin, parent: "tcp://localhost:" + port, kind: plan.CauseLead, part: "certificate"},
-		"no network at all":  {state: flux.StateJoin, parent: "ipc:///x", kind: plan.CauseBroker, part: "in state join"},
-		"it does not say so": {state: flux.StateJoin, kind: plan.CauseBroker, part: "in state join"},
+		"online":                        {state: flux.StateRun},
+		"its scripts run":               {state: "init", kind: plan.CauseBroker, part: "in state init"},
+		"no such host":                  {state: flux.StateJoin, parent: "tcp://lead.invalid:8050", kind: plan.CauseName, part: "lead.invalid"},
+		"nobody listens":                {state: flux.StateJoin, parent: "tcp://" + closed, kind: plan.CauseNetwork, part: "no broker listens"},
+		"the parent does not accept it": {state: flux.StateJoin, parent: "tcp://localhost:" + port, kind: plan.CauseLead, part: "certificate"},
+		"no network at all":             {state: flux.StateJoin, parent: "ipc:///x", kind: plan.CauseBroker, part: "in state join"},
+		"the broker does not report it": {state: flux.StateJoin, kind: plan.CauseBroker, part: "in state join"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +60,7 @@ func TestCause(t *testing.T) {
 	}
 }
 
-// TestCauseWithoutBroker: the agent knows how the broker ended.
+// TestCauseWithoutBroker checks that the agent reports how the broker ended.
 func TestCauseWithoutBroker(t *testing.T) {
 	socket := (&url.URL{Scheme: "local", Path: filepath.Join(t.TempDir(), "local")}).String()
 	cause := askCause(t, Options{Socket: socket, User: -1, Ended: func() string { return "it ended with exit code 1" }})

@@ -16,12 +16,12 @@ import (
 
 const journalTopic = "job-manager.events-journal"
 
-// onRank5 is a job that needs six nodes to be there, since it may run on the sixth only.
+// onRank5 is a job that needs six nodes, since it can only run on the sixth.
 const onRank5 = `{"version":1,"resources":[{"type":"node","count":1,"with":[{"type":"slot","count":1,"label":"task","with":[{"type":"core","count":1}]}]}],
 	"attributes":{"system":{"duration":0,"constraints":{"ranks":["5"]}}}}`
 
-// submitsLater is the journal of an instance in which job 7 is submitted as soon as somebody reads. Its jobspec comes
-// with one of the events, which are sent one at a time.
+// submitsLater is the journal of an instance in which job 7 is submitted as soon as a client reads it. An event
+// contains its jobspec; the events are sent one at a time.
 func submitsLater(with string) fluxtest.Handler {
 	return func(r *fluxtest.Request) {
 		var in struct{ Allow map[string]int }
@@ -42,7 +42,7 @@ func submitsLater(with string) fluxtest.Handler {
 	}
 }
 
-// again is a snapshot that is not the last one.
+// again returns a snapshot that differs from the last one.
 func again(t *testing.T, e *exporter) (*snapshot, error) {
 	t.Helper()
 	last := <-e.turn
@@ -61,7 +61,7 @@ func newExporterOf(t *testing.T, i *fluxtest.Instance) *exporter {
 	return newExporter(broker)
 }
 
-// TestBrokerThatBegins: a broker answers before it has a job manager. The journal is read once there is one.
+// TestBrokerThatBegins checks that the journal is read once a starting broker has a job manager.
 func TestBrokerThatBegins(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	i.Handle(journalTopic, nil)
@@ -77,7 +77,7 @@ func TestBrokerThatBegins(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 }
 
-// TestJournalComesLater: where all but the journal answered, it is asked for again after a while.
+// TestJournalComesLater checks that the journal is requested again after a while if only the journal failed.
 func TestJournalComesLater(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	i.SetJobs(flux.Job{ID: 7, State: flux.JobSched, Nodes: 1})
@@ -96,7 +96,7 @@ func TestJournalComesLater(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 }
 
-// TestJobspecWithValidate: so it is with Flux 0.61 and 0.62.
+// TestJobspecWithValidate checks the events of Flux 0.61 and 0.62.
 func TestJobspecWithValidate(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4, Attrs: map[string]string{"version": "0.62.0"}})
 	i.Handle(journalTopic, submitsLater("validate"))
@@ -108,7 +108,7 @@ func TestJobspecWithValidate(t *testing.T) {
 	assert.NotNil(t, e.collector.jobs)
 }
 
-// TestJobspecTooLong: one with large files in it is listed with the others.
+// TestJobspecTooLong checks that a jobspec with large embedded files is listed with the others.
 func TestJobspecTooLong(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	i.SetJobs(flux.Job{ID: 7, State: flux.JobSched, Nodes: 2})
@@ -125,7 +125,7 @@ func TestJobspecTooLong(t *testing.T) {
 	}
 }
 
-// TestJobThatStartsMeanwhile: it is not lost between the numbers of nodes and those of jobs.
+// TestJobThatStartsMeanwhile checks that a job that starts between the two requests is counted.
 func TestJobThatStartsMeanwhile(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	i.SetJobs(flux.Job{ID: 7, State: flux.JobSched, Nodes: 8})
@@ -134,8 +134,8 @@ func TestJobThatStartsMeanwhile(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 8, s.demand.nodes)
 
-	// The last answer comes when the others have come, and then the job runs already. Were one later than that, it
-	// would say so, too.
+	// The last answer arrives after the others, when the job already runs. If it were even later, the job would still be
+	// counted.
 	i.Handle("overlay.health", func(r *fluxtest.Request) {
 		time.AfterFunc(100*time.Millisecond, func() {
 			i.SetJobs(flux.Job{ID: 7, State: flux.JobRun, Nodes: 8, Ranks: flux.IDRange(0, 7)})
@@ -144,7 +144,7 @@ func TestJobThatStartsMeanwhile(t *testing.T) {
 	})
 	s, err = again(t, e)
 	require.NoError(t, err)
-	assert.Equal(t, 8, s.demand.nodes, "it waited, and now it runs")
+	assert.Equal(t, 8, s.demand.nodes, "the pending job runs now")
 }
 
 func TestConstraintsAreBounded(t *testing.T) {
@@ -168,7 +168,8 @@ func TestConstraintsAreBounded(t *testing.T) {
 	}
 }
 
-// TestConstraintsOfAScrapeAreBounded: one hundred users who each name as many hosts as they may cost as much as one.
+// TestConstraintsOfAScrapeAreBounded checks that constraints of a hundred users with the maximal number of hosts cost
+// as much as one.
 func TestConstraintsOfAScrapeAreBounded(t *testing.T) {
 	m := newMatcher(flux.Resources{})
 	begin, last := cpu(t), time.Duration(0)
@@ -188,7 +189,8 @@ func TestConstraintsOfAScrapeAreBounded(t *testing.T) {
 	assert.Less(t, took, 10*last+100*time.Millisecond)
 }
 
-// TestLongEntriesOfTheJournal: a job whose entry exceeds the limit of a message leaves no scrape without numbers.
+// TestLongEntriesOfTheJournal checks that a job whose entry exceeds the limit of a message does not cause a scrape
+// without numbers.
 func TestLongEntriesOfTheJournal(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 2})
 	i.Handle("job-manager.events-journal", func(r *fluxtest.Request) {
@@ -203,7 +205,7 @@ func TestLongEntriesOfTheJournal(t *testing.T) {
 	assert.False(t, e.listing.IsZero())
 	e.listing = time.Now().Add(-journalAgain - time.Second) // that time has passed
 	s, err = again(t, e)
-	require.NoError(t, err, "the journal is tried again, in vain")
+	require.NoError(t, err, "the journal is tried again and fails")
 	assert.Equal(t, flux.StateRun, s.state)
 	assert.False(t, e.listing.IsZero())
 }

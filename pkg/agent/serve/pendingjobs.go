@@ -12,8 +12,8 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// journalEvents are the events that change which jobs are pending and what they request, and those that carry the
-// jobspec: before Flux 0.63 that is validate.
+// journalEvents are the events that change which jobs are pending and what they request, and those that contain the
+// jobspec (validate, before Flux 0.63).
 var journalEvents = [...]string{
 	"submit", "validate", "depend", "priority", "urgency", "jobspec-update", "flux-restart", "alloc", "exception", "clean", "invalidate",
 }
@@ -126,7 +126,7 @@ func (w *pendingJobs) Entry(e flux.JournalEntry) {
 		var spec flux.Jobspec
 		if json.Unmarshal(e.Jobspec, &spec) == nil {
 			job.request = requestOfSpec(spec)
-		} else { // its resources are unknown
+		} else { // the requested resources are unknown
 			job.request.queue, job.request.requires = spec.Queue, spec.Requires
 		}
 	} else {

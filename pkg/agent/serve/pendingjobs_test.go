@@ -16,7 +16,7 @@ const twoNodes = `{"version":1,"resources":[{"type":"node","count":2,"exclusive"
 	"with":[{"type":"slot","count":1,"with":[{"type":"core","count":1}],"label":"task"}]}],
 	"attributes":{"system":{"duration":0,"queue":"batch","constraints":{"ranks":["5"]}}}}`
 
-// tell sends events: a name, and what comes with it.
+// tell sends events: a name and its context.
 func tell(w *pendingJobs, id flux.JobID, spec string, events ...string) {
 	e := flux.JournalEntry{ID: id}
 	if spec != "" {
@@ -37,7 +37,7 @@ func TestWaitingJobs(t *testing.T) {
 		require.NoError(t, err)
 		return counts
 	}
-	// The past: one waits, one runs, one depends on another, one was changed.
+	// Past jobs: one is pending, one runs, one has a dependency, one was updated.
 	tell(w, 1, twoNodes, "submit", `{}`, "depend", `null`, "priority", `{"priority":16}`)
 	tell(w, 2, twoNodes, "submit", `{}`, "depend", `null`, "priority", `{"priority":16}`, "alloc", `null`)
 	tell(w, 3, twoNodes, "submit", `{}`)
@@ -46,7 +46,7 @@ func TestWaitingJobs(t *testing.T) {
 	w.CaughtUp()
 	assert.Equal(t, map[jobRequest]int{batch: 1}, counts())
 
-	// Everything from now on comes alone.
+	// Later events are sent one at a time.
 	tell(w, 4, "", "priority", `{"priority":1}`)
 	tell(w, 3, "", "depend", ``)
 	tell(w, 3, "", "priority", `{"priority":1}`)
@@ -66,7 +66,7 @@ func TestWaitingJobs(t *testing.T) {
 	assert.Equal(t, map[jobRequest]int{batch: 1}, counts())
 
 	tell(w, 3, "", "jobspec-update", `{"attributes.system.duration":60,"attributes.system.bank":"x"}`)
-	assert.Empty(t, counts(), "it gets its priority anew")
+	assert.Empty(t, counts(), "it gets another priority")
 	tell(w, 3, "", "priority", `{"priority":16}`)
 	assert.Equal(t, map[jobRequest]int{batch: 1}, counts())
 	tell(w, 3, "", "jobspec-update", `{"attributes.system.queue":"debug","attributes.system.constraints":{"ranks":["6"]}}`)
@@ -77,9 +77,9 @@ func TestWaitingJobs(t *testing.T) {
 	assert.False(t, w.isStale())
 
 	tell(w, 5, `{"version":7}`, "submit", `{}`, "depend", ``, "priority", `{"priority":16}`)
-	assert.Equal(t, map[jobRequest]int{debug: 1, {slots: 1, cores: 1}: 1}, counts(), "it wants something")
+	assert.Equal(t, map[jobRequest]int{debug: 1, {slots: 1, cores: 1}: 1}, counts(), "it requests resources")
 	tell(w, 6, `{"resources":7,"attributes":{"system":{"queue":"batch"}}}`, "submit", `{}`, "depend", ``, "priority", `{"priority":16}`)
-	assert.Equal(t, 1, counts()[jobRequest{queue: "batch", slots: 1, cores: 1}], "of which that is known")
+	assert.Equal(t, 1, counts()[jobRequest{queue: "batch", slots: 1, cores: 1}], "jobs with a known request")
 	tell(w, 6, "", "invalidate", ``)
 	tell(w, 5, "", "invalidate", ``)
 	tell(w, 3, "", "exception", `{"severity":0}`)
@@ -88,7 +88,7 @@ func TestWaitingJobs(t *testing.T) {
 	assert.Empty(t, w.counts)
 }
 
-// Changes that are not understood make the record stale.
+// Unknown updates make the record stale.
 func TestWaitingJobsAreStale(t *testing.T) {
 	for _, change := range []string{`{"resources":[]}`, `{"attributes.system.constraints.ranks":["1"]}`, `{"attributes.system":{}}`, `7`} {
 		w := newPendingJobs()
@@ -101,7 +101,7 @@ func TestWaitingJobsAreStale(t *testing.T) {
 	w := newPendingJobs()
 	w.CaughtUp()
 	w.Ended(errors.New("it goes"))
-	assert.True(t, w.isStale(), "no more is heard")
+	assert.True(t, w.isStale(), "the journal ends")
 }
 
 func TestWaitingJobsAreNotKnown(t *testing.T) {
@@ -118,5 +118,5 @@ func TestWaitingJobsAreNotKnown(t *testing.T) {
 	w.Ended(gone)
 	_, err = w.await(t.Context(), nil)
 	assert.Equal(t, gone, err)
-	assert.True(t, w.isStale(), "there may be one later")
+	assert.True(t, w.isStale(), "the journal may become available later")
 }

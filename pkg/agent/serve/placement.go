@@ -12,7 +12,7 @@ type placement struct {
 	all flux.Resources
 	// usable are the ranks that accept jobs, and taken those of them that have a job.
 	usable, taken flux.IDSet
-	// room is what remains on ranks that are taken, except for ranks that accept no more.
+	// room is the remaining amount on ranks that are taken, except for ranks that accept no more jobs.
 	room map[uint32]amount
 	// beyond is the number of missing nodes.
 	beyond int

@@ -9,7 +9,7 @@ import (
 )
 
 // online returns why the broker of this pod is not online, nil if it is: it has joined the instance, and runs or
-// waits for the quorum. So the pods of a cluster without its quorum show which of them are present.
+// waits for the quorum. In a cluster without quorum, the readiness of the pods shows which brokers are online.
 //
 // Only the pod's own broker is queried. It leaves these states by itself when it loses its parent, and probes of
 // every pod would be a load for the lead.

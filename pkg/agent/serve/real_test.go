@@ -16,11 +16,11 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// What is served of the real Flux, where one is installed.
+// Metrics of the real Flux, if it is installed.
 func TestMetricsOfRealFlux(t *testing.T) {
 	r, err := fluxtest.StartReal(t.Context(), 4)
 	if errors.Is(err, fluxtest.ErrNotInstalled) {
-		t.Skip("metrics were tested with the stand-in only:", err)
+		t.Skip("not testing metrics with the real Flux:", err)
 	}
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, r.Close(), "flux start") })
@@ -60,7 +60,7 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	submit("-n1", "--dependency=afterany:"+running, "true")
 	eventually(`flux_jobs{state="sched"}`, 2)
 	eventually("flux_nodes_demanded", 5)
-	assert.Equal(t, 4, metric("flux_nodes_pending"), "the held and the dependent job want nothing")
+	assert.Equal(t, 4, metric("flux_nodes_pending"), "the held and the dependent job are not counted")
 
 	submit(fmt.Sprint("-n", 2*cores), "-c1", "true")
 	eventually("flux_cores_pending", 6*cores)
@@ -92,7 +92,7 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	}
 	scrape()
 	submit("--cc=1-1000", "--quiet", "-n1", "true")
-	// A job whose request was with the scheduler may have started while the queue was stopped, and have ended.
+	// A job that the scheduler already had may have started while the queue was stopped, and have ended.
 	require.Eventually(t, func() bool {
 		out, err := r.Run(t.Context(), "jobs", "--count=0", "--filter=sched", "-no", "{id}")
 		waiting := len(strings.Fields(out))
@@ -101,12 +101,11 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	scrape()
 }
 
-// Ranks of the real Flux are drained and given back, and an exclusive job ends in
-// peace.
+// Ranks of the real Flux are drained and undrained, and an exclusive job can complete.
 func TestShrinkRealFlux(t *testing.T) {
 	r, err := fluxtest.StartReal(t.Context(), 4)
 	if errors.Is(err, fluxtest.ErrNotInstalled) {
-		t.Skip("shrinking was tested with the stand-in only:", err)
+		t.Skip("not testing a shrink with the real Flux:", err)
 	}
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, r.Close(), "flux start") })
@@ -123,7 +122,7 @@ func TestShrinkRealFlux(t *testing.T) {
 	require.Eventually(t, func() bool {
 		state, err := ask(2)
 		return assert.NoError(t, err) && state.Jobs == 1 && state.Busy.String() == "2-3"
-	}, patience, 10*time.Millisecond, "the job is seen")
+	}, patience, 10*time.Millisecond, "the job is reported")
 	require.Eventually(t, func() bool {
 		state, err := ask(2)
 		return assert.NoError(t, err) && state.Idle

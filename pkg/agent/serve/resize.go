@@ -17,8 +17,8 @@ const (
 	maxRunning = 10_000
 )
 
-// drainAges remembers since when ranks have been seen drained. The time in Flux is that of the wall clock, which may be
-// set back.
+// drainAges records since when ranks have been drained. The time in Flux is that of the wall clock, which may be set
+// back.
 type drainAges struct {
 	since map[uint32]time.Time
 }
@@ -55,7 +55,7 @@ func resize(ctx context.Context, client *flux.Client, ages *drainAges, size int,
 	}
 	stay := flux.IDRange(0, uint32(size-1))
 	state := control.State{Leaving: status.Online.Without(stay)}
-	// Excluded ranks run nothing, and cannot be drained.
+	// Excluded ranks run no jobs, and cannot be drained.
 	state.Drained = state.Leaving.Without(status.DrainedRanks()).Without(status.Exclude)
 	if err := client.Drain(ctx, state.Drained, control.Reason); err != nil {
 		return control.State{}, fmt.Errorf("drain %s: %w", state.Drained, err)
@@ -77,7 +77,7 @@ func resize(ctx context.Context, client *flux.Client, ages *drainAges, size int,
 	return state, nil
 }
 
-// findBusy finds what runs on the ranks to remove: allocations of the scheduler, and running jobs.
+// findBusy returns what runs on the ranks to remove: allocations of the scheduler, and running jobs.
 func findBusy(ctx context.Context, client *flux.Client, state *control.State) error {
 	sched, err := client.SchedStatus(ctx)
 	if err != nil {

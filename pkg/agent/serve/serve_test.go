@@ -23,7 +23,7 @@ import (
 	"minicluster.internal/operator/test/framework/golden"
 )
 
-// patience is how long something may take that surely comes, on a machine with much else to do.
+// patience is the timeout of conditions that must become true, also on a busy machine.
 const patience = time.Minute
 
 func instance(t *testing.T, config fluxtest.Config) *fluxtest.Instance {
@@ -41,7 +41,7 @@ func start(t *testing.T, o Options) string {
 	return url
 }
 
-// startBoth returns the address for the controller, too.
+// startBoth also returns the address for the controller.
 func startBoth(t *testing.T, o Options) (url string, forController *net.TCPAddr) {
 	t.Helper()
 	plain, secure := listen(t), listen(t)
@@ -108,7 +108,7 @@ func TestReady(t *testing.T) {
 	assert.Equal(t, 404, code)
 }
 
-// Brokers come late, restart and refuse.
+// Brokers start late, restart and reject connections.
 func TestReadyFollowsTheBroker(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "local")
 	url := start(t, Options{Socket: path, User: -1})
@@ -121,7 +121,7 @@ func TestReadyFollowsTheBroker(t *testing.T) {
 		b, err := fluxtest.Listen(path)
 		require.NoError(t, err)
 		b.Handle("state-machine.get", func(r *fluxtest.Request) { r.Respond(map[string]string{"state": "run"}) })
-		// The first request may still meet the end of the old connection.
+		// The first request may fail because the old connection ends.
 		require.Eventually(t, func() bool { return ready() == 200 }, patience, time.Millisecond)
 		b.Close()
 		require.Eventually(t, func() bool { return ready() == 503 }, patience, time.Millisecond)
@@ -135,8 +135,7 @@ func TestReadyFollowsTheBroker(t *testing.T) {
 	assert.Contains(t, text, "refused: operation not permitted")
 }
 
-// A broker that hangs delays answers by at most one timeout, however many
-// ask.
+// A broker that does not respond delays answers by at most one timeout, whatever the number of clients.
 func TestBrokerThatHangs(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 1})
 	hang := func(r *fluxtest.Request) { <-r.Gone() }
@@ -158,7 +157,7 @@ func TestBrokerThatHangs(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	assert.Less(t, time.Since(begin), 5*askTimeout, "half of what they would take one after the other")
+	assert.Less(t, time.Since(begin), 5*askTimeout, "half of the time of sequential requests")
 	code, _ := get(t, url+"/healthz")
 	assert.Equal(t, 200, code)
 }
@@ -191,7 +190,7 @@ func TestMetrics(t *testing.T) {
 	golden.Check(t, "metrics.txt", []byte(changing.ReplaceAllString(text, "$1 0")))
 }
 
-// Jobs after those that are added up are reported.
+// Jobs beyond the limit of the sum are reported.
 func TestMetricsOfVeryManyJobs(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4, Old: true})
 	jobs := make([]flux.Job, maxWaiting+3)
@@ -213,7 +212,7 @@ func TestMetricsOfVeryManyJobs(t *testing.T) {
 	}
 }
 
-// Jobs of the journal are reported as they come and go, whatever their number.
+// Jobs of the journal are reported as they start and end, whatever their number.
 func TestMetricsFollowJobs(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	listed := false
@@ -237,7 +236,7 @@ func TestMetricsFollowJobs(t *testing.T) {
 	assert.False(t, listed)
 }
 
-// A broker whose journal is not for us is asked for lists.
+// If the broker does not permit access to its journal, jobs are listed.
 func TestMetricsWithoutJournal(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	i.SetJobs(flux.Job{ID: 1, State: flux.JobSched, Nodes: 3})
@@ -257,7 +256,7 @@ func TestMetricsWithoutJournal(t *testing.T) {
 	}
 }
 
-// A journal that has ended is begun anew, over a new connection.
+// A journal that has ended is opened again over a new connection.
 func TestMetricsAfterTheJournalHasEnded(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 4})
 	i.Handle("job-manager.events-journal", func(r *fluxtest.Request) {
@@ -271,13 +270,13 @@ func TestMetricsAfterTheJournalHasEnded(t *testing.T) {
 		s, err := e.snapshot(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, n+1, i.Connections())
-		// Both answers have come in order, so that this is known by now or soon.
+		// Both answers have arrived in order, so the state is known now or soon.
 		require.Eventually(t, e.collector.isStale, 5*time.Second, time.Millisecond)
 		s.at = s.at.Add(-minInterval)
 	}
 }
 
-// Flux has states that not every version has.
+// Versions of Flux have different states.
 func TestStateOfAnotherVersion(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 1})
 	url := start(t, Options{Socket: i.URI(), User: -1, Lead: true})
@@ -286,8 +285,7 @@ func TestStateOfAnotherVersion(t *testing.T) {
 	assert.Contains(t, text, "flux_broker_state{state=\"shutdown\"} 0\nflux_broker_state{state=\"config-sync\"} 1\n")
 }
 
-// Scrapers that come together cost one collection, and a broker that has gone leaves
-// no old numbers.
+// Concurrent scrapes cause one collection, and no old numbers are served after a broker has ended.
 func TestMetricsAreFresh(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 2})
 	var mu sync.Mutex
@@ -301,7 +299,7 @@ func TestMetricsAreFresh(t *testing.T) {
 	broker := newConn(i.URI(), -1)
 	defer broker.close()
 	e := newExporter(broker)
-	e.interval = time.Hour // however long it takes
+	e.interval = time.Hour // without a timeout
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
@@ -317,7 +315,7 @@ func TestMetricsAreFresh(t *testing.T) {
 	e.turn <- last
 	_, err := e.snapshot(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, 2, asked, "after a while it asks again")
+	assert.Equal(t, 2, asked, "it asks again after a while")
 
 	last = <-e.turn
 	last.at = last.at.Add(-e.interval)

@@ -1,5 +1,6 @@
 // Package shutdown handles the signals of the agent: the request of Kubernetes to stop the pod, when it arrived, how
-// much of the grace period remains, and signals that the agent forwards to the application.
+// much of the grace period remains, and signals that the agent forwards to the application. Keep its imports few: the
+// signals must have a receiver before anything else is initialized.
 package shutdown
 
 import (

@@ -1,4 +1,5 @@
-// Package sidecar runs the command of a container beside Flux, and stops it when Flux has ended.
+// Package sidecar runs the command of a container beside Flux, and stops it when Flux has ended. It learns the state
+// of Flux from pod files only, and must not end earlier than Flux.
 package sidecar
 
 import (

@@ -48,7 +48,7 @@ func (v *Supervisor) startBroker(run prepare.BrokerRun) (*reaper.Process, error)
 	return p, nil
 }
 
-// stopBroker stops a broker so that Flux sees it leave at once, and kills it when it does not stop in time.
+// stopBroker stops a broker in a way that lets it leave its parent at once, and kills it if it does not stop in time.
 func (v *Supervisor) stopBroker(ctx context.Context, p *reaper.Process) {
 	p.Stop(ctx, v.shutdown.Remaining(brokerReserve(v.shutdown.Grace())))
 }

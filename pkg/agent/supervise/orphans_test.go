@@ -18,7 +18,7 @@ import (
 func TestOfBroker(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	tee, err := exec.LookPath("tee") // it waits, whatever its words are
+	tee, err := exec.LookPath("tee") // waits, whatever the arguments are
 	require.NoError(t, err)
 	for name, tc := range map[string]struct {
 		words []string
@@ -55,7 +55,7 @@ func TestOfBroker(t *testing.T) {
 func TestReadStarted(t *testing.T) {
 	const path = "/proc/7/environ"
 	for name, tc := range map[string]struct {
-		answers []string // the last one stays
+		answers []string // the last one remains
 		err     error
 		want    string
 		after   time.Duration

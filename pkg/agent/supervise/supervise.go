@@ -1,5 +1,6 @@
 // Package supervise starts the broker of a pod, restarts it when it ends too early, and stops it with the pod. It
-// decides the exit code of the pod.
+// decides the exit code of the pod. Do not add the preparation of a broker here (package prepare), nor anything that
+// runs in its initial program (package initial).
 package supervise
 
 import (
@@ -26,13 +27,13 @@ type Supervisor struct {
 	broker atomic.Int64
 	// log is the output of the last broker.
 	log *brokerlog.Log
-	// stderr offers the standard error of the container to the initial program.
+	// stderr passes the standard error of the container to the initial program.
 	stderr *brokerlog.Stream
 	// ended describes how the last broker ended; nil if none has.
 	ended atomic.Pointer[string]
 }
 
-// New makes a Supervisor for a prepared pod.
+// New returns a Supervisor for a prepared pod.
 func New(p *pod.Pod, table *reaper.Table, s *shutdown.Shutdown, instance *prepare.Instance) *Supervisor {
 	return &Supervisor{Pod: p, table: table, shutdown: s, instance: instance}
 }
@@ -72,8 +73,8 @@ func (v *Supervisor) describe(status reaper.Status) string {
 	return status.String()
 }
 
-// failureCode returns the exit code of a lead whose broker cannot be started. Another pod does not help if Flux refuses
-// the configuration, or if one of the user's own names files that do not exist.
+// failureCode returns the exit code of a lead whose broker cannot be started. The code is final if another pod would
+// fail in the same way: Flux rejects the configuration, or the user's configuration names files that do not exist.
 func (v *Supervisor) failureCode() int {
 	text := v.log.Errors()
 	if strings.Contains(text, "Config file error") || v.Plan.Broker.OwnConfig && strings.Contains(text, "No such file or directory") {

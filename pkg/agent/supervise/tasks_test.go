@@ -17,5 +17,5 @@ func TestDescends(t *testing.T) {
 	assert.True(t, descends(processes, 8, 7))
 	assert.False(t, descends(processes, 7, 8))
 	assert.False(t, descends(processes, 9, 5))
-	assert.False(t, descends(processes, 20, 7), "a table that changed while it was read")
+	assert.False(t, descends(processes, 20, 7), "a table that changes while it is read")
 }
