@@ -74,6 +74,7 @@ type Controller struct {
 	throttle          *status.Throttle
 	diagnosisSchedule *diagnosis.Schedule
 	recovery          *recoveries
+	jobRecords        *jobRecords
 	steps             []step
 
 	joins                   *agents.JoinClient
@@ -110,6 +111,7 @@ func newController(o Options, bg background) (*Controller, error) {
 		throttle:          status.NewThrottle(o.Clock),
 		diagnosisSchedule: diagnosis.NewSchedule(o.Clock, o.PodDiagnosisDelay),
 		recovery:          newRecoveries(o.Clock),
+		jobRecords:        newJobRecords(),
 
 		joins:                   agents.NewJoinClient(),
 		agentUnreachableTimeout: o.AgentUnreachableTimeout,

@@ -176,7 +176,7 @@ func (p *play) start() {
 		pods:         informers[0].Kube.Core().V1().Pods().Informer().GetStore(),
 	}
 	p.handlers = map[cachedResource]cache.ResourceEventHandler{
-		miniclusters: c.miniClusterHandler(), jobs: c.dependentHandler(), configmaps: c.dependentHandler(), services: c.dependentHandler(), pods: c.dependentHandler(),
+		miniclusters: c.miniClusterHandler(), jobs: c.jobHandler(), configmaps: c.dependentHandler(), services: c.dependentHandler(), pods: c.dependentHandler(),
 	}
 	for _, r := range cachedResources {
 		p.list(r)

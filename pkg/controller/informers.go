@@ -60,7 +60,7 @@ func (c *Controller) watch(i Informers) error {
 	}
 	all := []watched{
 		{mcs.Informer(), c.miniClusterHandler()},
-		{job.Informer(), c.dependentHandler()},
+		{job.Informer(), c.jobHandler()},
 		{config.Informer(), c.dependentHandler()},
 		{service.Informer(), c.dependentHandler()},
 		{pod.Informer(), c.dependentHandler()},

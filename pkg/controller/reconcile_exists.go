@@ -30,7 +30,13 @@ func (c *Controller) ensureExists(ctx context.Context, s *syncState) error {
 	if err != nil {
 		return fmt.Errorf("checking that the MiniCluster still exists: %w", err)
 	}
-	if !slices.ContainsFunc(list.Items, func(mc v1alpha2.MiniCluster) bool { return mc.UID == s.mc.UID && mc.DeletionTimestamp == nil }) {
+	index := slices.IndexFunc(list.Items, func(mc v1alpha2.MiniCluster) bool { return mc.UID == s.mc.UID && mc.DeletionTimestamp == nil })
+	if index < 0 {
+		return stale(miniclusters)
+	}
+	// An earlier leader may have recorded a Job, or the end, that this cache does not show yet.
+	current := list.Items[index].Status
+	if s.job == nil && (current.Finished() || current.JobID != "" && current.JobID != s.mc.Status.JobID) {
 		return stale(miniclusters)
 	}
 	return nil

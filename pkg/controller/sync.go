@@ -30,6 +30,7 @@ type step struct {
 func (c *Controller) stepTable() []step {
 	return []step{
 		{"ensureExists", c.ensureExists},
+		{"jobDeleted", c.jobDeleted},
 		{"validate", c.validate},
 		{"fillSize", c.fillSize},
 		{"enforceBounds", c.enforceBounds},
@@ -103,6 +104,9 @@ func (c *Controller) run(ctx context.Context, s *syncState) error {
 	for _, step := range c.steps {
 		if err := step.run(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
+		}
+		if s.observed.JobDeleted || s.observed.DeletedJobEnd != nil {
+			return nil // nothing is created any more
 		}
 	}
 	return nil
@@ -213,6 +217,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.agents.Forget(name)
 	c.limiters.forget(key)
 	c.recovery.forget(key)
+	c.jobRecords.forget(key)
 }
 
 // deleteFinished deletes a finished MiniCluster whose spec says so, once its end has been

@@ -168,6 +168,15 @@ func brokerPlan(mc *v1alpha2.MiniCluster) (plan.Broker, error) {
 	return out, nil
 }
 
+// RunsProgram reports whether a cluster runs a program, and ends with it. An interactive one waits for work.
+func RunsProgram(mc *v1alpha2.MiniCluster) bool {
+	index := mc.FluxContainerIndex()
+	if index < 0 || index >= len(mc.Spec.Containers) {
+		return false
+	}
+	return programPlan(mc, &mc.Spec.Containers[index]).Mode != plan.ModeNone
+}
+
 // programPlan decides the mode. A cluster that is interactive runs no command, and
 // without a command every cluster is.
 func programPlan(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) plan.Program {

@@ -82,20 +82,21 @@ func Resizing(active, size, terminating int32) string {
 }
 
 // CertificateLost is the message of a Secret that was deleted while its Job exists.
-func CertificateLost(secret, job string) string {
+// restart is that of [Restart].
+func CertificateLost(secret, restart string) string {
 	return fmt.Sprintf("Secret %q with the certificate of the running brokers does not exist any more, so new pods can't join them; "+
-		"delete Job %q to restart with a new certificate", secret, job)
+		"%s to restart with a new certificate", secret, restart)
 }
 
 // ConfigLost is the message of a ConfigMap that was deleted while its Job exists and
-// the spec describes another configuration.
-func ConfigLost(configMap, job string, edited []string) string {
+// the spec describes another configuration. restart is that of [Restart].
+func ConfigLost(configMap, restart string, edited []string) string {
 	restore := "restore the spec"
 	if len(edited) > 0 {
 		restore = "restore " + strings.Join(edited, ", ")
 	}
 	return fmt.Sprintf("ConfigMap %q of the running brokers does not exist any more, pods can't start without it, and the spec describes another configuration; "+
-		"%s, or delete Job %q to restart with the current spec", configMap, restore, job)
+		"%s, or %s to restart with the current spec", configMap, restore, restart)
 }
 
 // NameConflict is the message of a name that another object already has.

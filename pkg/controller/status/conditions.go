@@ -10,15 +10,18 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
 // endCondition returns the condition Complete or Failed of a finished Job, nil before.
 func (in *Input) endCondition() *metav1.Condition {
-	if in.Job == nil {
-		return nil
+	end := in.DeletedJobEnd
+	if in.Job != nil {
+		end = resources.FinishedCondition(in.Job)
 	}
-	end := resources.FinishedCondition(in.Job)
 	switch {
+	case in.JobDeleted:
+		return condition(v1alpha2.ConditionFailed, true, v1alpha2.ReasonJobDeleted, messages.JobDeleted)
 	case end == nil:
 		return nil
 	case end.Type == batchv1.JobComplete:
@@ -64,10 +67,10 @@ func (in *Input) ready(status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 	case outcome == NameConflict:
 		return not(v1alpha2.ReasonNameConflict, in.Outcome.Message)
 	case in.CertificateLost:
-		return not(v1alpha2.ReasonCertificateLost, messages.CertificateLost(resources.SecretName(in.MiniCluster), resources.JobName(in.MiniCluster)))
+		return not(v1alpha2.ReasonCertificateLost, messages.CertificateLost(resources.SecretName(in.MiniCluster), in.restart()))
 	case in.ConfigLost:
 		return not(v1alpha2.ReasonConfigLost,
-			messages.ConfigLost(resources.ConfigMapName(in.MiniCluster), resources.JobName(in.MiniCluster), in.Edited))
+			messages.ConfigLost(resources.ConfigMapName(in.MiniCluster), in.restart(), in.Edited))
 	case in.Job == nil:
 		return not(v1alpha2.ReasonNotReady, messages.JobMissing)
 	case resources.Suspended(in.Job):
@@ -79,6 +82,11 @@ func (in *Input) ready(status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 	default:
 		return not(v1alpha2.ReasonNotReady, in.podsReady(status))
 	}
+}
+
+// restart says how the user starts the brokers again.
+func (in *Input) restart() string {
+	return messages.Restart(resources.JobName(in.MiniCluster), !fluxconfig.RunsProgram(in.MiniCluster))
 }
 
 // quorum returns the number of brokers that the cluster needs: the lead waits for them before it starts its program.

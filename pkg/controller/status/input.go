@@ -44,6 +44,12 @@ type Observed struct {
 	Draining string
 	// ResizedExternally says how another client resized the Job within the bounds; "" if none did.
 	ResizedExternally string
+	// JobDeleted: the Job was deleted after its program may have started, and before its
+	// end was known.
+	JobDeleted bool
+	// DeletedJobEnd is how a Job ended that does not exist any more; nil where it exists, or
+	// where its end is unknown.
+	DeletedJobEnd *batchv1.JobCondition
 	// Problem is why pods do not become ready; nil if unknown.
 	Problem *Problem
 	// FailureCause is why the Job failed, in addition to its own message.

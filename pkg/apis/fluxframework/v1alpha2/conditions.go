@@ -119,6 +119,9 @@ const (
 	ReasonComplete = "Complete"
 	// ReasonFailed: the work has failed.
 	ReasonFailed = "Failed"
+	// ReasonJobDeleted: the Job was deleted after its program may have started, and
+	// before its end was recorded.
+	ReasonJobDeleted = "JobDeleted"
 )
 
 // Finished reports whether the MiniCluster has ended for good, well or not.

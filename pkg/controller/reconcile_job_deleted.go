@@ -1,0 +1,139 @@
+package controller
+
+import (
+	"context"
+	"sync"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/pkg/fluxconfig"
+)
+
+// jobDeleted decides whether a Job that was deleted is created again. A program must not run
+// twice: only a MiniCluster without program, or whose lead is known never to have started,
+// gets another Job. The others have ended, as the Job did where the watch reported it.
+//
+// What this process has not seen of a Job may have happened, except for a Job that no
+// status has recorded: nothing shows that it ever existed.
+func (c *Controller) jobDeleted(ctx context.Context, s *syncState) error {
+	if s.job != nil || s.foreignJob != nil {
+		return nil
+	}
+	record := c.jobRecords.get(s.key, s.mc.UID)
+	switch {
+	case record != nil && record.end != nil:
+		s.observed.DeletedJobEnd = record.end
+		return c.cleanupFinished(ctx, s)
+	case !fluxconfig.RunsProgram(s.mc), record == nil && s.mc.Status.JobID == "":
+		return nil
+	case record != nil && !record.started && !recordedReady(s.mc):
+		pods, err := c.listPods(ctx, s.mc, resources.PodSelector(s.mc))
+		if err != nil || !resources.LeadStarted(pods, record.job, s.mc.Name) {
+			return err
+		}
+	}
+	klog.FromContext(ctx).Info("The Job was deleted after its program may have started: it is not created again")
+	s.observed.JobDeleted = true
+	return c.cleanupFinished(ctx, s)
+}
+
+// recordedReady reports whether the status that was written last has ready pods.
+func recordedReady(mc *v1alpha2.MiniCluster) bool {
+	return mc.Status.ReadySize > 0 || meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady)
+}
+
+// jobHandler records what the watch reports of the Jobs of MiniClusters, and then wakes
+// their owners.
+func (c *Controller) jobHandler() cache.ResourceEventHandler {
+	wake := c.dependentHandler()
+	return cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(obj any, initial bool) {
+			c.jobRecords.observe(obj)
+			wake.OnAdd(obj, initial)
+		},
+		UpdateFunc: func(before, after any) {
+			c.jobRecords.observe(after)
+			wake.OnUpdate(before, after)
+		},
+		DeleteFunc: func(obj any) {
+			c.jobRecords.observe(obj)
+			wake.OnDelete(obj)
+		},
+	}
+}
+
+// jobRecords is what the watch has reported of the latest Job of each MiniCluster. Syncs
+// would not do: of a Job that ends and is deleted at once they may see nothing.
+type jobRecords struct {
+	mu sync.Mutex
+	of map[cache.ObjectName]*jobRecord
+}
+
+type jobRecord struct {
+	job, owner types.UID
+	// started: the program may have started.
+	started bool
+	// end is the condition that ended the Job; nil while it runs.
+	end *batchv1.JobCondition
+}
+
+func newJobRecords() *jobRecords {
+	return &jobRecords{of: map[cache.ObjectName]*jobRecord{}}
+}
+
+// observe takes the state of a Job into account, also the last one before it was deleted.
+func (r *jobRecords) observe(obj any) {
+	unknown, missed := obj.(cache.DeletedFinalStateUnknown)
+	if missed {
+		obj = unknown.Obj
+	}
+	job, ok := obj.(*batchv1.Job)
+	if !ok {
+		return
+	}
+	owner := metav1.GetControllerOf(job)
+	if owner == nil || owner.Kind != v1alpha2.MiniClusterKind.Kind {
+		return
+	}
+	key := cache.NewObjectName(job.Namespace, owner.Name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.of[key]
+	if known == nil || known.job != job.UID {
+		known = &jobRecord{job: job.UID, owner: owner.UID}
+		r.of[key] = known
+	}
+	// An agent is ready once its broker is online, and programs start later.
+	status := &job.Status
+	known.started = known.started || missed || status.Succeeded > 0 || status.Failed > 0 || ptr.Deref(status.Ready, 0) > 0 ||
+		status.UncountedTerminatedPods != nil && len(status.UncountedTerminatedPods.Succeeded)+len(status.UncountedTerminatedPods.Failed) > 0
+	if end := resources.FinishedCondition(job); end != nil {
+		known.end = end.DeepCopy()
+	}
+}
+
+// get returns the record of the latest Job of a MiniCluster; nil where there is none.
+func (r *jobRecords) get(key cache.ObjectName, owner types.UID) *jobRecord {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.of[key]
+	if known == nil || known.owner != owner {
+		return nil
+	}
+	found := *known
+	return &found
+}
+
+func (r *jobRecords) forget(key cache.ObjectName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.of, key)
+}
