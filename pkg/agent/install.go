@@ -21,6 +21,8 @@ func (a *agent) install() error {
 	for _, m := range plan.SystemMounts() {
 		dirs[a.Path(plan.SharedDir, m.SubPath)] = 0o777
 	}
+	// Jobs of earlier releases mount it at plan.CurveDir.
+	dirs[a.Path(plan.SharedDir, "system/curve")] = 0o777
 	for dir, mode := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("creating a shared directory: %w", err)

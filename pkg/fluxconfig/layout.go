@@ -57,16 +57,15 @@ func HeadlessService(mc *v1alpha2.MiniCluster, layout Layout) string {
 // Paths are the places of a layout. The mount path counts in the view layout
 // only.
 func Paths(layout Layout, mountPath string) plan.Files {
-	root, curve := "/", "/etc/curve"
+	root := "/"
 	if layout == LayoutView {
 		root = path.Join(mountPath, "config")
-		curve = path.Join(root, "curve")
 	}
 	at := func(elem string) string { return path.Join(root, elem) }
 	return plan.Files{
 		ConfigDir:  at("etc/flux/config"),
 		BrokerTOML: at("etc/flux/config/broker.toml"),
-		CurveCert:  path.Join(curve, "curve.cert"),
+		CurveCert:  path.Join(plan.CurveDir, "curve.cert"),
 		R:          at("etc/flux/system/R"),
 		Hostlist:   at("etc/flux/system/hostlist"),
 		CronDir:    at("etc/flux/system/cron.d"),

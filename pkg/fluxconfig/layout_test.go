@@ -50,7 +50,7 @@ func TestPaths(t *testing.T) {
 	assert.Equal(t, plan.Files{
 		ConfigDir:  "/mnt/flux/config/etc/flux/config",
 		BrokerTOML: "/mnt/flux/config/etc/flux/config/broker.toml",
-		CurveCert:  "/mnt/flux/config/curve/curve.cert",
+		CurveCert:  "/etc/curve/curve.cert",
 		R:          "/mnt/flux/config/etc/flux/system/R",
 		Hostlist:   "/mnt/flux/config/etc/flux/system/hostlist",
 		CronDir:    "/mnt/flux/config/etc/flux/system/cron.d",

@@ -24,6 +24,8 @@ const (
 	CurveVolume = "minicluster-curve"
 	// AgentVolume is the image of the agent, if it is mounted.
 	AgentVolume = "minicluster-agent-image"
+	// CurveCopyVolume is the directory of the brokers' copy of the certificate.
+	CurveCopyVolume = "minicluster-curve-copy"
 	// ViewImageVolume is the image of the view, if it is mounted.
 	ViewImageVolume = "minicluster-view-image"
 	// MemoryVolume is the shared memory of the Flux container.
@@ -47,17 +49,17 @@ type reserved struct {
 func reservedBy(spec *v1alpha2.MiniClusterSpec) *reserved {
 	r := &reserved{
 		names: map[string]bool{
-			SharedVolume: true, ConfigVolume: true, CurveVolume: true, AgentVolume: true, ViewImageVolume: true,
-			MemoryVolume: true, MungeVolume: true, StateVolume: true,
+			SharedVolume: true, ConfigVolume: true, CurveVolume: true, CurveCopyVolume: true, AgentVolume: true,
+			ViewImageVolume: true, MemoryVolume: true, MungeVolume: true, StateVolume: true,
 		},
 		everywhere: map[string]bool{plan.SharedDir: true, plan.ConfigDir: true, plan.AgentImageDir: true, plan.ViewImageDir: true},
-		flux:       map[string]bool{plan.CertificateDir: true},
+		flux:       map[string]bool{plan.CertificateDir: true, plan.CurveDir: true},
 	}
 	if fluxconfig.LayoutOf(spec) == fluxconfig.LayoutView {
 		r.names[viewName(spec)] = true
 		r.everywhere[path.Clean(fluxconfig.MountPath(spec))] = true
 	} else {
-		for _, dir := range []string{"/etc/flux/config", "/etc/flux/system", "/etc/curve"} {
+		for _, dir := range []string{"/etc/flux/config", "/etc/flux/system"} {
 			r.flux[dir] = true
 		}
 	}

@@ -39,7 +39,7 @@ func viewPlan(change ...func(*plan.Plan)) *plan.Plan {
 		p.Files = plan.Files{
 			ConfigDir:  at + "/etc/flux/config",
 			BrokerTOML: at + "/etc/flux/config/broker.toml",
-			CurveCert:  at + "/curve/curve.cert",
+			CurveCert:  "/etc/curve/curve.cert",
 			R:          at + "/etc/flux/system/R",
 			Hostlist:   at + "/etc/flux/system/hostlist",
 			CronDir:    at + "/etc/flux/system/cron.d",

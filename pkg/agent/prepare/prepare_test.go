@@ -87,7 +87,7 @@ func TestPrepareViewLayout(t *testing.T) {
 	assert.Nil(t, i.Credential)
 	assert.Equal(t, "root", i.User)
 	golden(t, "view.txt", "Env:\n"+strings.Join(i.Env, "\n")+"\n\n"+
-		tree(t, root, "/mnt/flux/config", "/mnt/flux/flux-view.sh", "/mnt/flux/flux-connect.sh", "/mnt/flux/load-fluxion.sh", "/tmp"))
+		tree(t, root, "/etc/curve", "/mnt/flux/config", "/mnt/flux/flux-view.sh", "/mnt/flux/flux-connect.sh", "/mnt/flux/load-fluxion.sh", "/tmp"))
 }
 
 func TestSimpleScheduler(t *testing.T) {

@@ -26,6 +26,10 @@ const (
 	CertificateDir = "/etc/minicluster/curve"
 	// FileCertificate is the certificate in it.
 	FileCertificate = "curve.cert"
+	// CurveDir is an empty directory of the Flux container, which no other container of the pod mounts. It contains the
+	// copy of the certificate that the broker reads.
+	CurveDir = "/etc/curve"
+
 	// FilePasswords contains the passwords of Users as a JSON object from name to password, in CertificateDir; it
 	// exists only if there are any.
 	FilePasswords = "passwords.json"
@@ -91,7 +95,6 @@ func SystemMounts() []Mount {
 	return []Mount{
 		{"system/config", "/etc/flux/config"},
 		{"system/system", "/etc/flux/system"},
-		{"system/curve", "/etc/curve"},
 		RunMount(),
 		{"system/state", "/var/lib/flux"},
 	}

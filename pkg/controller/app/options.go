@@ -5,6 +5,7 @@ package app
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +50,8 @@ type Options struct {
 	AllowHostPathVolumes bool
 	// VolumeSecretNamespaces are namespaces whose Secrets spec.volumes may name.
 	VolumeSecretNamespaces []string
+	// SecretGroup is the group of the files of Secrets in pods; 0 lets the platform choose.
+	SecretGroup int64
 	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
 	// them; 0 disables the inspection.
 	PodDiagnosisDelay time.Duration
@@ -70,6 +73,7 @@ func NewOptions() *Options {
 		MetricsAddress:          ":8080",
 		ClusterDomain:           fluxconfig.DefaultClusterDomain,
 		AgentImage:              resources.DefaultAgentImage,
+		SecretGroup:             65532,
 		PodDiagnosisDelay:       10 * time.Second,
 		AgentUnreachableTimeout: drain.DefaultAgentTimeout,
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
@@ -110,6 +114,8 @@ func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.ImageVolumes, "image-volumes", o.ImageVolumes,
 		"Mount the image of the agent, and the image with Flux in the view layout, instead of running init containers that copy them. "+
 			"Requires image volumes in the API server and in the container runtime of all nodes.")
+	fs.Int64Var(&o.SecretGroup, "secret-group", o.SecretGroup,
+		"Group (fsGroup) that can read the files of Secrets in pods whose user is not known to be root and that name no group. 0: the platform assigns one, as OpenShift does.")
 	fs.BoolVar(&o.AllowHostPathVolumes, "allow-hostpath-volumes", o.AllowHostPathVolumes,
 		"Create PersistentVolumes for directories of the nodes (spec.volumes with the storage class hostpath). They bypass Pod Security.")
 	fs.StringSliceVar(&o.VolumeSecretNamespaces, "volume-secret-namespaces", o.VolumeSecretNamespaces,
@@ -129,6 +135,7 @@ func (o *Options) environment() resources.Environment {
 
 		AllowHostPathVolumes:   o.AllowHostPathVolumes,
 		VolumeSecretNamespaces: o.VolumeSecretNamespaces,
+		SecretGroup:            o.SecretGroup,
 		NoClusterVolumes:       len(o.Namespaces) > 0,
 	}
 }
@@ -146,6 +153,9 @@ func (o *Options) Validate() error {
 	}
 	if o.AgentUnreachableTimeout < 0 {
 		add("agent-unreachable-timeout", "%s: must not be negative", o.AgentUnreachableTimeout)
+	}
+	if o.SecretGroup < 0 || o.SecretGroup > math.MaxInt32 {
+		add("secret-group", "%d: must be from 0 to %d", o.SecretGroup, math.MaxInt32)
 	}
 	if o.ClusterDomain == "" {
 		add("cluster-domain", "must not be empty; the usual domain is cluster.local")

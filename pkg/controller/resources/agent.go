@@ -22,7 +22,7 @@ const (
 )
 
 // agentInit returns the init container that copies the agent to a volume that all containers of a pod mount.
-func agentInit(env Environment, resources corev1.ResourceRequirements) corev1.Container {
+func agentInit(mc *v1alpha2.MiniCluster, env Environment, resources corev1.ResourceRequirements) corev1.Container {
 	return corev1.Container{
 		Name:            AgentContainer,
 		Image:           agentImage(env),
@@ -30,7 +30,7 @@ func agentInit(env Environment, resources corev1.ResourceRequirements) corev1.Co
 		Command:         []string{plan.AgentInImage, "install"},
 		Resources:       resources,
 		VolumeMounts:    []corev1.VolumeMount{{Name: sharedVolume, MountPath: plan.SharedDir}},
-		SecurityContext: restricted(),
+		SecurityContext: restricted(mc, numericUser),
 	}
 }
 
@@ -56,18 +56,41 @@ func agentImageMount() corev1.VolumeMount {
 	return corev1.VolumeMount{Name: agentVolume, MountPath: plan.AgentImageDir, ReadOnly: true}
 }
 
-// restricted returns a security context that passes the restricted level of Pod Security. The user is numeric because
-// a kubelet cannot check by name that a user is not root.
-func restricted() *corev1.SecurityContext {
-	return &corev1.SecurityContext{
+// imageUser is the kind of user that an image runs as.
+type imageUser bool
+
+const (
+	// numericUser is a user other than root, given as a number, as that of the agent's image.
+	numericUser imageUser = true
+	// unknownUser may be root, or a name, of which a kubelet can't know whether it is root's.
+	unknownUser imageUser = false
+)
+
+// restricted returns a security context that passes the restricted level of Pod Security. It sets a user only
+// where the image and the pod do not give one that suffices: a platform that assigns
+// users, as OpenShift does, rejects all others.
+func restricted(mc *v1alpha2.MiniCluster, image imageUser) *corev1.SecurityContext {
+	s := &corev1.SecurityContext{
 		RunAsNonRoot:             new(true),
-		RunAsUser:                new(agentUser),
-		RunAsGroup:               new(agentUser),
 		AllowPrivilegeEscalation: new(false),
 		ReadOnlyRootFilesystem:   new(true),
 		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
+	user := podUser(mc)
+	if (user == nil && image == unknownUser) || (user != nil && *user == 0) {
+		s.RunAsUser, s.RunAsGroup = new(agentUser), new(agentUser)
+	}
+	return s
+}
+
+// podUser returns the user that the spec sets for all containers of a pod; nil where it
+// sets none.
+func podUser(mc *v1alpha2.MiniCluster) *int64 {
+	if mc.Spec.Pod == nil || mc.Spec.Pod.SecurityContext == nil {
+		return nil
+	}
+	return mc.Spec.Pod.SecurityContext.RunAsUser
 }
 
 // readiness returns a probe that asks the agent whether its broker is online. It never gives up, since a follower

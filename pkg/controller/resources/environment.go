@@ -25,6 +25,9 @@ type Environment struct {
 	// NoClusterVolumes rejects spec.volumes: a controller with the rights of some namespaces cannot create
 	// PersistentVolumes, which have no namespace.
 	NoClusterVolumes bool
+	// SecretGroup is the group of the files of Secrets in pods whose user is not known to be
+	// root, and which name no group; 0 leaves the choice to the platform.
+	SecretGroup int64
 	// ServerMinor is the minor version of the API server, 29 for Kubernetes 1.29; 0 stands for the newest version.
 	ServerMinor int
 }

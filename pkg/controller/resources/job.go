@@ -83,11 +83,18 @@ const (
 // podAnnotations returns annotations that select the container for kubectl logs and exec, and ask node autoscalers
 // not to move the pods. The user's annotations take precedence.
 func podAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
-	annotations := map[string]string{
-		defaultContainerAnnotation: mc.Name,
-		safeToEvictAnnotation:      "false",
-		doNotDisruptAnnotation:     "true",
+	annotations := evictionAnnotations(mc)
+	if _, set := annotations[defaultContainerAnnotation]; !set {
+		annotations[defaultContainerAnnotation] = mc.Name
 	}
+	return annotations
+}
+
+// evictionAnnotations are the annotations of the user's pods, and those that ask
+// autoscalers of nodes to leave a pod where it is. The services pod has them, too: the
+// cluster depends on it.
+func evictionAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
+	annotations := map[string]string{safeToEvictAnnotation: "false", doNotDisruptAnnotation: "true"}
 	if mc.Spec.Pod != nil {
 		maps.Copy(annotations, mc.Spec.Pod.Annotations)
 	}

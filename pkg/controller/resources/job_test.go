@@ -3,7 +3,6 @@ package resources
 import (
 	"crypto/rand"
 	"encoding/json"
-	"maps"
 	"strings"
 	"testing"
 
@@ -187,30 +186,31 @@ func TestWhatPodsSeeOfSecrets(t *testing.T) {
 	withUsers := func(mc *v1alpha2.MiniCluster) { mc.Spec.Users = []v1alpha2.MiniClusterUser{{Name: "ada"}} }
 	withSecret := func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "mine"} }
 	const ours = "flux-sample-curve-3f6c1a52"
-	agents := map[string]int32{"control-ca.crt": 0o444, "control-server.crt": 0o444, "control-server.key": 0o444}
-	with := func(base map[string]int32, more map[string]int32) map[string]int32 {
-		out := maps.Clone(base)
-		maps.Copy(out, more)
-		return out
+	all := func(mode int32, keys ...string) map[string]int32 {
+		modes := map[string]int32{"control-ca.crt": mode, "control-server.crt": mode, "control-server.key": mode}
+		for _, key := range keys {
+			modes[key] = mode
+		}
+		return modes
 	}
 	for name, tc := range map[string]struct {
 		mods []func(*v1alpha2.MiniCluster)
 		want map[string]map[string]int32
 	}{
-		"one Secret": {nil, map[string]map[string]int32{ours: with(agents, map[string]int32{"curve.cert": 0o444})}},
+		"one Secret": {nil, map[string]map[string]int32{ours: all(0o440, "curve.cert")}},
 		"users": {[]func(*v1alpha2.MiniCluster){withUsers}, map[string]map[string]int32{
-			ours: with(agents, map[string]int32{"curve.cert": 0o400, "passwords.json": 0o400, "control-server.key": 0o400}),
+			ours: all(0o400, "curve.cert", "passwords.json"),
 		}},
 		"root": {[]func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
 			mc.Spec.Containers[0].SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsUser: new(int64(0))}}
-		}}, map[string]map[string]int32{ours: with(agents, map[string]int32{"curve.cert": 0o400, "control-server.key": 0o400})}},
+		}}, map[string]map[string]int32{ours: all(0o400, "curve.cert")}},
 		"another user of the container, root of the pod": {[]func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
 			mc.Spec.Pod = &v1alpha2.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsUser: new(int64(0))}}
 			mc.Spec.Containers[0].SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsUser: new(int64(7))}}
-		}}, map[string]map[string]int32{ours: with(agents, map[string]int32{"curve.cert": 0o444})}},
-		"a certificate of one's own": {[]func(*v1alpha2.MiniCluster){withSecret}, map[string]map[string]int32{"mine": {"curve.cert": 0o444}, ours: agents}},
+		}}, map[string]map[string]int32{ours: all(0o440, "curve.cert")}},
+		"a certificate of one's own": {[]func(*v1alpha2.MiniCluster){withSecret}, map[string]map[string]int32{"mine": {"curve.cert": 0o440}, ours: all(0o440)}},
 		"both": {[]func(*v1alpha2.MiniCluster){withSecret, withUsers}, map[string]map[string]int32{
-			"mine": {"curve.cert": 0o400}, ours: with(agents, map[string]int32{"passwords.json": 0o400, "control-server.key": 0o400}),
+			"mine": {"curve.cert": 0o400}, ours: all(0o400, "passwords.json"),
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

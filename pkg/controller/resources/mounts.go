@@ -18,6 +18,7 @@ const (
 	configVolume    = validation.ConfigVolume
 	curveVolume     = validation.CurveVolume
 	agentVolume     = validation.AgentVolume
+	curveCopyVolume = validation.CurveCopyVolume
 	viewImageVolume = validation.ViewImageVolume
 	memoryVolume    = validation.MemoryVolume
 	mungeVolume     = validation.MungeVolume
@@ -27,11 +28,11 @@ const (
 // sharedMemory is the directory that MPI libraries exchange messages in.
 const sharedMemory = "/dev/shm"
 
-// Modes of files from Secrets. Flux rejects a certificate that others can read, so the agent copies it. To do so as
-// any user, the agent must be able to read it.
+// Modes of files from Secrets. They belong to root, and to the group fsGroup of the pod,
+// which all its processes have at their start.
 const (
-	modeReadable int32 = 0o444
-	modeOfRoot   int32 = 0o400
+	modeOfGroup int32 = 0o440
+	modeOfRoot  int32 = 0o400
 )
 
 // fluxVolumes returns the volumes that a pod needs to run Flux.
@@ -42,6 +43,8 @@ func fluxVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Vo
 			LocalObjectReference: corev1.LocalObjectReference{Name: ConfigMapName(mc)},
 		}}},
 		credentialsVolume(mc),
+		// The agent copies the certificate, because Flux rejects one that a group can read.
+		emptyDir(curveCopyVolume, corev1.StorageMediumMemory),
 	}
 	if env.mountsImages() {
 		volumes = append(volumes, agentImageVolume(env))
@@ -63,13 +66,33 @@ func fluxVolumes(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []corev1.Vo
 	return volumes
 }
 
-// keyMode returns the mode of keys: readable by root only if the agent certainly runs as root, which spec.users
-// requires.
+// keyMode returns the mode of files from Secrets: only root can read them if the agent is certainly root, as it must be
+// if there are users. Otherwise the agent can read them as a member of the pod's group.
 func keyMode(mc *v1alpha2.MiniCluster) int32 {
 	if len(mc.Spec.Users) > 0 || runsAsRoot(mc) {
 		return modeOfRoot
 	}
-	return modeReadable
+	return modeOfGroup
+}
+
+// podSecurityContext is the user's, with a group where the agent needs one to read the files of Secrets. The files of
+// volumes whose root directory has that group already are left alone.
+func podSecurityContext(mc *v1alpha2.MiniCluster, env Environment) *corev1.PodSecurityContext {
+	var s *corev1.PodSecurityContext
+	if mc.Spec.Pod != nil {
+		s = mc.Spec.Pod.SecurityContext.DeepCopy()
+	}
+	if keyMode(mc) != modeOfGroup || env.SecretGroup == 0 || (s != nil && s.FSGroup != nil) {
+		return s
+	}
+	if s == nil {
+		s = &corev1.PodSecurityContext{}
+	}
+	s.FSGroup = new(env.SecretGroup)
+	if s.FSGroupChangePolicy == nil {
+		s.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
+	}
+	return s
 }
 
 // runsAsRoot reports whether the spec makes the Flux container run as root. If it says nothing, the image decides.
@@ -95,18 +118,18 @@ func credentialsVolume(mc *v1alpha2.MiniCluster) corev1.Volume {
 		items[SecretName(mc)] = append(items[SecretName(mc)], corev1.KeyToPath{Key: file, Path: file, Mode: &mode})
 	}
 	if len(mc.Spec.Users) > 0 {
-		own(plan.FilePasswords, modeOfRoot)
+		own(plan.FilePasswords, key)
 	}
-	own(control.KeyCA, modeReadable)
-	own(control.KeyServerCert, modeReadable)
+	own(control.KeyCA, key)
+	own(control.KeyServerCert, key)
 	own(control.KeyServerKey, key)
 	volume := corev1.Volume{Name: curveVolume}
 	if len(items) == 1 {
 		name := CertificateSecretName(mc)
-		volume.Secret = &corev1.SecretVolumeSource{SecretName: name, Items: items[name], DefaultMode: new(modeReadable)}
+		volume.Secret = &corev1.SecretVolumeSource{SecretName: name, Items: items[name], DefaultMode: new(key)}
 		return volume
 	}
-	volume.Projected = &corev1.ProjectedVolumeSource{DefaultMode: new(modeReadable)}
+	volume.Projected = &corev1.ProjectedVolumeSource{DefaultMode: new(key)}
 	for _, name := range []string{CertificateSecretName(mc), SecretName(mc)} {
 		volume.Projected.Sources = append(volume.Projected.Sources, corev1.VolumeProjection{Secret: &corev1.SecretProjection{
 			LocalObjectReference: corev1.LocalObjectReference{Name: name}, Items: items[name],
@@ -128,7 +151,10 @@ func fluxVolumeMounts(mc *v1alpha2.MiniCluster, f Fixed, env Environment, part r
 		}
 	}
 	if part == roleFlux {
-		add(corev1.VolumeMount{Name: curveVolume, MountPath: plan.CertificateDir, ReadOnly: true})
+		add(
+			corev1.VolumeMount{Name: curveVolume, MountPath: plan.CertificateDir, ReadOnly: true},
+			corev1.VolumeMount{Name: curveCopyVolume, MountPath: plan.CurveDir},
+		)
 	}
 	switch {
 	case f.Layout == fluxconfig.LayoutView:

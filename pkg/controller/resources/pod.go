@@ -17,6 +17,9 @@ const (
 )
 
 // buildPodSpec builds the pods of a MiniCluster.
+//
+// Service links are off: brokers and programs find each other by DNS, and the variables of
+// a namespace with thousands of Services can exceed what a process can be started with.
 func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.PodSpec {
 	pod := mc.Spec.Pod
 	if pod == nil {
@@ -31,6 +34,7 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.Pod
 		AutomountServiceAccountToken:  pod.AutomountServiceAccountToken,
 		SchedulerName:                 pod.SchedulerName,
 		PriorityClassName:             pod.PriorityClassName,
+		EnableServiceLinks:            new(false),
 		DNSPolicy:                     dnsPolicy(pod),
 		DNSConfig:                     pod.DNSConfig.DeepCopy(),
 		HostNetwork:                   pod.HostNetwork,
@@ -40,7 +44,7 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.Pod
 		Tolerations:                   slices.Clone(pod.Tolerations),
 		TopologySpreadConstraints:     spreadConstraints(mc),
 		ResourceClaims:                slices.Clone(pod.ResourceClaims),
-		SecurityContext:               pod.SecurityContext.DeepCopy(),
+		SecurityContext:               podSecurityContext(mc, env),
 		Affinity:                      affinity(mc),
 		TerminationGracePeriodSeconds: new(gracePeriodOf(mc)),
 		Volumes:                       slices.Concat(fluxVolumes(mc, f, env), userVolumes(mc, mc.Spec.Containers)),
@@ -66,7 +70,7 @@ func buildPodSpec(mc *v1alpha2.MiniCluster, f Fixed, env Environment) corev1.Pod
 func addContainers(spec *corev1.PodSpec, mc *v1alpha2.MiniCluster, f Fixed, env Environment) {
 	resources := initResources(mc)
 	if !env.mountsImages() {
-		spec.InitContainers = append(spec.InitContainers, agentInit(env, resources))
+		spec.InitContainers = append(spec.InitContainers, agentInit(mc, env, resources))
 	}
 	if needsViewInit(mc, f, env) {
 		spec.InitContainers = append(spec.InitContainers, viewInit(mc, f, env, *resources.DeepCopy()))

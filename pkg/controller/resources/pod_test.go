@@ -93,7 +93,7 @@ func TestAgentInit(t *testing.T) {
 	assert.Equal(t, []string{"/minicluster-agent", "install"}, agent.Command)
 	assert.Equal(t, agent.Resources.Requests, agent.Resources.Limits, "a Guaranteed pod stays Guaranteed")
 	assert.Equal(t, map[string]string{plan.SharedDir: sharedVolume}, mountsOf(agent), "the content is not secret")
-	assert.True(t, *agent.SecurityContext.RunAsNonRoot && *agent.SecurityContext.RunAsUser > 0 && *agent.SecurityContext.ReadOnlyRootFilesystem)
+	assert.True(t, *agent.SecurityContext.RunAsNonRoot && *agent.SecurityContext.ReadOnlyRootFilesystem)
 	assert.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}, {Name: "other"}}, spec.ImagePullSecrets, "each once")
 	assert.Equal(t, DefaultAgentImage, podOf(t, Environment{}).InitContainers[0].Image)
 
@@ -109,15 +109,17 @@ func TestAgentInit(t *testing.T) {
 func TestSystemLayoutMounts(t *testing.T) {
 	spec := podOf(t, testEnvironment, sample.WithInstallRoot, withSidecars)
 	flux := mountsOf(container(t, spec, "flux-sample"))
-	for _, dir := range []string{"/etc/flux/config", "/etc/flux/system", "/etc/curve", "/run/flux", "/var/lib/flux"} {
+	for _, dir := range []string{"/etc/flux/config", "/etc/flux/system", "/run/flux", "/var/lib/flux"} {
 		assert.Equal(t, sharedVolume, flux[dir], dir)
 	}
 	assert.NotContains(t, flux, "/etc/flux")
 	assert.Equal(t, curveVolume, flux[plan.CertificateDir])
+	assert.Equal(t, curveCopyVolume, flux[plan.CurveDir])
 	for _, sidecar := range []string{"wrapped", "own"} {
 		mounts := mountsOf(container(t, spec, sidecar))
 		assert.Equal(t, sharedVolume, mounts["/run/flux"], "the directory of the broker's socket")
 		assert.NotContains(t, mounts, plan.CertificateDir, "no sidecar has the certificate")
+		assert.NotContains(t, mounts, plan.CurveDir, "nor its copy")
 		assert.NotContains(t, mounts, "/var/lib/flux")
 	}
 
@@ -157,7 +159,9 @@ func TestViewLayout(t *testing.T) {
 			mc.Spec.Containers[0].SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsNonRoot: new(true)}}
 		},
 	} {
-		assert.Equal(t, restricted(), podOf(t, testEnvironment, mod).InitContainers[1].SecurityContext, "the image's own user is root")
+		view := podOf(t, testEnvironment, mod).InitContainers[1].SecurityContext
+		assert.Equal(t, restricted(sample.MiniCluster(mod), unknownUser), view)
+		assert.Equal(t, agentUser, *view.RunAsUser, "the image's own user is root")
 	}
 	assert.Nil(t, podOf(t, testEnvironment).InitContainers[1].SecurityContext)
 
@@ -214,8 +218,9 @@ func TestImageVolumes(t *testing.T) {
 	assert.NotContains(t, mountsOf(container(t, own, "own")), plan.AgentImageDir)
 
 	env.ServerMinor = minorImageVolumes - 1
-	assert.Equal(t, podOf(t, Environment{ServerMinor: env.ServerMinor, ClusterDomain: env.ClusterDomain, Agent: env.Agent}, view), podOf(t, env, view),
-		"copied where the server has no image volumes")
+	copied := env
+	copied.ImageVolumes = false
+	assert.Equal(t, podOf(t, copied, view), podOf(t, env, view), "copied where the server has no image volumes")
 }
 
 // TestSidecars checks that the agent runs sidecars with a command, and that the other sidecars end after the cluster.

@@ -28,6 +28,7 @@ func BuildServicesPod(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Pod {
 			AutomountServiceAccountToken: settings.AutomountServiceAccountToken,
 			SchedulerName:                settings.SchedulerName,
 			PriorityClassName:            settings.PriorityClassName,
+			EnableServiceLinks:           new(false),
 			DNSPolicy:                    settings.DNSPolicy,
 			DNSConfig:                    settings.DNSConfig.DeepCopy(),
 			NodeSelector:                 maps.Clone(settings.NodeSelector),
@@ -40,7 +41,7 @@ func BuildServicesPod(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Pod {
 		pod.Spec.RuntimeClassName = new(settings.RuntimeClassName)
 	}
 	pod.Labels = servicesPodLabels(mc, f)
-	pod.Annotations = maps.Clone(settings.Annotations)
+	pod.Annotations = evictionAnnotations(mc)
 	if settings.StopSignal != "" {
 		pod.Spec.OS = &corev1.PodOS{Name: corev1.Linux}
 	}

@@ -76,8 +76,12 @@ func viewInit(mc *v1alpha2.MiniCluster, f Fixed, env Environment, resources core
 		out.Command = []string{plan.AgentInImage, "view", "--image", plan.ViewImageDir}
 		out.VolumeMounts = append(out.VolumeMounts, viewImageMount())
 	}
-	if out.SecurityContext == nil && (mountsView(mc, f, env) || nonRoot(mc)) {
-		out.SecurityContext = restricted()
+	switch {
+	case out.SecurityContext != nil:
+	case mountsView(mc, f, env):
+		out.SecurityContext = restricted(mc, numericUser)
+	case nonRoot(mc):
+		out.SecurityContext = restricted(mc, unknownUser)
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -66,7 +67,7 @@ func TestVolumesOfSeveralContainers(t *testing.T) {
 	users := func(name string) []corev1.VolumeMount {
 		var mounts []corev1.VolumeMount
 		for _, m := range container(t, spec, name).VolumeMounts {
-			if m.Name != sharedVolume && m.Name != configVolume && m.Name != curveVolume && m.Name != memoryVolume {
+			if !strings.HasPrefix(m.Name, "minicluster-") {
 				mounts = append(mounts, m)
 			}
 		}

@@ -58,9 +58,9 @@ func TestWarnings(t *testing.T) {
 		},
 		"a path of flux-operator": {
 			mods: []func(*v1alpha2.MiniCluster){config("[bootstrap]\ncurve_cert = \"/mnt/flux/view/curve/curve.cert\"\n")},
-			want: []string{"spec.flux.brokerConfig: /mnt/flux/view/curve/curve.cert does not exist in this layout: use /mnt/flux/config/curve/curve.cert"},
+			want: []string{"spec.flux.brokerConfig: /mnt/flux/view/curve/curve.cert does not exist in this layout: use /etc/curve/curve.cert"},
 		},
-		"our path": {mods: []func(*v1alpha2.MiniCluster){config("[bootstrap]\ncurve_cert = \"/mnt/flux/config/curve/curve.cert\"\n")}},
+		"our path": {mods: []func(*v1alpha2.MiniCluster){config("[bootstrap]\ncurve_cert = \"/etc/curve/curve.cert\"\n")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mc := sample.MiniCluster(tc.mods...)
