@@ -367,6 +367,8 @@ func (c realCluster) mounts(t *testing.T, p *plan.Plan) {
 	require.NoError(t, os.MkdirAll(plan.SharedDir, 0o755))
 	require.NoError(t, unix.Mount("tmpfs", plan.SharedDir, "tmpfs", 0, "mode=0777"))
 	require.NoError(t, newAgent("/").install())
+	require.NoError(t, os.MkdirAll(plan.CurveDir, 0o755))
+	require.NoError(t, unix.Mount("tmpfs", plan.CurveDir, "tmpfs", 0, "mode=0777"))
 	if p.View != nil {
 		require.NoError(t, os.MkdirAll(p.View.MountPath, 0o777))
 		require.NoError(t, unix.Mount("tmpfs", p.View.MountPath, "tmpfs", 0, "mode=0777"))
