@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -68,11 +70,16 @@ type Controller struct {
 	caches map[string]*caches
 	synced []cache.InformerSynced
 
-	queue             workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
+	// leading: this process works. A standby puts nothing into the queue.
+	leading           atomic.Bool
 	limiters          limiters
 	consistency       *consistency
 	throttle          *status.Throttle
 	diagnosisSchedule *diagnosis.Schedule
+	diagnosisQueue    workqueue.TypedDelayingInterface[cache.ObjectName]
+	diagnosisBudget   flowcontrol.RateLimiter
+	podReads          chan struct{}
 	recovery          *recoveries
 	jobRecords        *jobRecords
 	steps             []step
@@ -102,22 +109,25 @@ func newController(o Options, bg background) (*Controller, error) {
 	c := &Controller{
 		kube: o.Kube, flux: o.Flux, events: shortNotes{o.Events}, metrics: o.Metrics,
 		clock: o.Clock, random: o.Random, environment: o.Environment,
-		caches: map[string]*caches{},
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryBase, retryMax),
-			workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{Name: "minicluster", Clock: o.Clock},
-		),
+		caches:            map[string]*caches{},
 		limiters:          newLimiters(),
 		throttle:          status.NewThrottle(o.Clock),
 		diagnosisSchedule: diagnosis.NewSchedule(o.Clock, o.PodDiagnosisDelay),
-		recovery:          newRecoveries(o.Clock),
-		jobRecords:        newJobRecords(),
+		diagnosisQueue: workqueue.NewTypedDelayingQueueWithConfig(
+			workqueue.TypedDelayingQueueConfig[cache.ObjectName]{Name: "minicluster-diagnosis", Clock: o.Clock}),
+		diagnosisBudget: flowcontrol.NewTokenBucketRateLimiter(diagnosisRate, diagnosisBurst),
+		podReads:        make(chan struct{}, 1),
+		recovery:        newRecoveries(o.Clock),
+		jobRecords:      newJobRecords(),
 
 		joins:                   agents.NewJoinClient(),
 		agentUnreachableTimeout: o.AgentUnreachableTimeout,
 		background:              bg,
 	}
-	c.agents = agents.NewClient(o.Connect, o.Clock, bg.Go, func(key types.NamespacedName) { c.queue.Add(cache.ObjectName(key)) })
+	c.agents = agents.NewClient(o.Connect, o.Clock, bg.Go, func(key types.NamespacedName) { c.enqueue(cache.ObjectName(key)) })
+	c.queue = newQueue(o.Clock, newFairQueue(o.Clock, c.priorityOf, func(p priority, waited time.Duration) {
+		c.metrics.Waited(p.String(), waited)
+	}))
 	c.steps = c.stepTable()
 	c.consistency = newConsistency(func(namespace string) map[cachedResource]versionedStore { return c.cached(namespace).stores })
 	for _, i := range o.Informers {
@@ -135,6 +145,7 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer c.queue.ShutDown()
+	defer c.diagnosisQueue.ShutDown()
 
 	if !cache.WaitForCacheSync(ctx.Done(), c.synced...) {
 		logger.Info("Stopped before the caches were synced")
@@ -149,6 +160,8 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	logger.Info("Started", "workers", workers, "serverMinorVersion", minor)
 	// Requests to agents may take long. They are canceled with the context; the next leader sends them again.
 	wg.Go(func() { c.background.Run(ctx) })
+	wg.Go(func() { c.runDiagnosis(ctx) })
+	c.lead()
 	// A sync that has started is finished, but no other one is started.
 	working := context.WithoutCancel(ctx)
 	for range workers {

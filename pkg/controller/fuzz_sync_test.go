@@ -165,8 +165,10 @@ func (p *play) start() {
 		p.Fatal(err)
 	}
 	c.queue.ShutDown()
+	c.diagnosisQueue.ShutDown()
 	p.queue = newSimQueue(p.clock)
 	c.queue = p.queue
+	c.leading.Store(true)
 	p.controller = c
 	p.stores = map[cachedResource]cache.Store{
 		miniclusters: informers[0].Flux.FluxFramework().V1alpha2().MiniClusters().Informer().GetStore(),

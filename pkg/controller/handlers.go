@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
@@ -55,7 +54,7 @@ func (c *Controller) dependentHandler() cache.ResourceEventHandler {
 
 func (c *Controller) wake(obj any) {
 	if o := object(obj); o != nil {
-		c.queue.Add(cache.MetaObjectToName(o))
+		c.enqueue(cache.MetaObjectToName(o))
 	}
 }
 
@@ -78,16 +77,29 @@ func (c *Controller) wakeHeld(obj any) {
 	if o == nil {
 		return
 	}
-	mcs, err := c.cached(o.GetNamespace()).miniclusters.MiniClusters(o.GetNamespace()).List(labels.Everything())
+	mcs, err := c.cached(o.GetNamespace()).waiting.ByIndex(nameConflictIndex, o.GetNamespace())
 	if err != nil {
-		return // a cache does not fail, and a conflict is retried anyway
+		return // the index exists, and a conflict is retried anyway
 	}
 	for _, mc := range mcs {
-		progressing := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
-		if progressing != nil && progressing.Reason == v1alpha2.ReasonNameConflict {
-			c.queue.Add(cache.MetaObjectToName(mc))
-		}
+		c.wake(mc)
 	}
+}
+
+// nameConflictIndex is the index of MiniClusters that wait for a name, by namespace.
+const nameConflictIndex = "nameConflict"
+
+// nameConflictNamespace is the index function of nameConflictIndex.
+func nameConflictNamespace(obj any) ([]string, error) {
+	mc, ok := obj.(*v1alpha2.MiniCluster)
+	if !ok {
+		return nil, nil
+	}
+	progressing := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
+	if progressing == nil || progressing.Reason != v1alpha2.ReasonNameConflict {
+		return nil, nil
+	}
+	return []string{mc.Namespace}, nil
 }
 
 // onlyOwnersDiffer reports whether an update of a Service only adds or removes MiniClusters as owners. Other owners

@@ -27,6 +27,8 @@ type caches struct {
 	configmaps   corelisters.ConfigMapLister
 	services     corelisters.ServiceLister
 	pods         corelisters.PodLister
+	// waiting has nameConflictIndex.
+	waiting cache.Indexer
 	// namespaces is nil if the controller works in some namespaces only.
 	namespaces corelisters.NamespaceLister
 
@@ -40,12 +42,16 @@ func (c *Controller) watch(i Informers) error {
 	config := i.Kube.Core().V1().ConfigMaps()
 	service := i.Kube.Core().V1().Services()
 	pod := i.Kube.Core().V1().Pods()
+	if err := mcs.Informer().AddIndexers(cache.Indexers{nameConflictIndex: nameConflictNamespace}); err != nil {
+		return fmt.Errorf("adding an index of MiniClusters: %w", err)
+	}
 	c.caches[i.Namespace] = &caches{
 		miniclusters: mcs.Lister(),
 		jobs:         job.Lister(),
 		configmaps:   config.Lister(),
 		services:     service.Lister(),
 		pods:         pod.Lister(),
+		waiting:      mcs.Informer().GetIndexer(),
 		stores: map[cachedResource]versionedStore{
 			miniclusters: mcs.Informer().GetStore(),
 			jobs:         job.Informer().GetStore(),

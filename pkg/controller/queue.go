@@ -4,10 +4,12 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
 
 // Bounds of the delays after which a sync is retried.
@@ -64,6 +66,49 @@ func (l limiters) next(policy retryPolicy, key cache.ObjectName) time.Duration {
 
 func (l limiters) forget(key cache.ObjectName) { l.next(retryNever, key) }
 
+// newQueue returns a work queue with a storage.
+func newQueue(c clock.WithTicker, storage workqueue.Queue[cache.ObjectName]) workqueue.TypedRateLimitingInterface[cache.ObjectName] {
+	const name = "minicluster"
+	return workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryBase, retryMax),
+		workqueue.TypedRateLimitingQueueConfig[cache.ObjectName]{
+			DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[cache.ObjectName]{
+				Name: name, Clock: c,
+				Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[cache.ObjectName]{Name: name, Clock: c, Queue: storage}),
+			}),
+		},
+	)
+}
+
+// priorityOf returns the priority of a MiniCluster, as the cache shows it.
+func (c *Controller) priorityOf(key cache.ObjectName) priority {
+	mc, err := c.cached(key.Namespace).miniclusters.MiniClusters(key.Namespace).Get(key.Name)
+	switch {
+	case err != nil || mc.DeletionTimestamp != nil:
+		return priorityChange // it was deleted
+	case mc.Status.JobID == "" && !mc.Status.Finished():
+		return priorityCreation
+	case mc.Generation != mc.Status.ObservedGeneration:
+		return priorityChange
+	default:
+		return priorityReadiness
+	}
+}
+
+// lead starts to fill the queue, with all MiniClusters.
+func (c *Controller) lead() {
+	c.leading.Store(true)
+	for _, caches := range c.caches {
+		mcs, err := caches.miniclusters.List(labels.Everything())
+		if err != nil {
+			continue // a cache does not fail
+		}
+		for _, mc := range mcs {
+			c.enqueue(cache.MetaObjectToName(mc))
+		}
+	}
+}
+
 // processNext syncs the next MiniCluster of the queue; it returns false when the
 // queue was shut down.
 func (c *Controller) processNext(ctx context.Context) bool {
@@ -111,7 +156,16 @@ func (c *Controller) requeue(key cache.ObjectName, o outcome, after time.Duratio
 	}
 }
 
+// enqueue adds a MiniCluster to the queue, if this process leads.
+func (c *Controller) enqueue(key cache.ObjectName) {
+	if c.leading.Load() {
+		c.queue.Add(key)
+	}
+}
+
 // enqueueAfter adds a MiniCluster to the queue after a time; at once for 0.
 func (c *Controller) enqueueAfter(key cache.ObjectName, after time.Duration) {
-	c.queue.AddAfter(key, after)
+	if c.leading.Load() {
+		c.queue.AddAfter(key, after)
+	}
 }

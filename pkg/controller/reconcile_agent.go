@@ -1,11 +1,13 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -92,9 +94,7 @@ func (c *Controller) leadAddress(ctx context.Context, s *syncState) (string, err
 	if c.environment.AtLeast(minorIndexLabel) {
 		selector += "," + batchv1.JobCompletionIndexAnnotation + "=0"
 	}
-	pods, err := c.listPods(ctx, s.mc, selector)
-	if err != nil {
-		return "", err
-	}
-	return resources.LeadAddress(pods), nil
+	address := ""
+	err := c.eachPod(ctx, s.mc, selector, func(pod *corev1.Pod) { address = cmp.Or(address, resources.LeadAddress(pod)) })
+	return address, err
 }

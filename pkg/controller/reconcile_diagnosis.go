@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,86 +16,44 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// diagnose determines why a cluster failed, or why it has lacked ready pods for some time. Only the status depends on
-// the result, so a request that fails here does not fail the sync. A healthy cluster causes no request.
+// diagnose reports why a cluster failed, or why it has lacked ready pods for some time. Only the status depends on the
+// result, so a request that fails here does not fail the sync. A healthy cluster causes no request.
 func (c *Controller) diagnose(ctx context.Context, s *syncState) {
 	end := resources.FailedCondition(s.job)
 	switch {
-	case s.job == nil || s.mc.Status.Finished() || !resources.LacksPods(s.job):
+	case !lacksPods(s.mc, s.job):
 		c.diagnosisSchedule.Forget(s.name())
 	case end != nil:
 		c.diagnosisSchedule.Forget(s.name())
-		pods, err := c.podsOf(ctx, s)
-		if err != nil {
+		failure := diagnosis.NewFailure(end)
+		if err := c.eachPodOfJob(ctx, s.mc, s.job, failure.Add); err != nil {
 			klog.FromContext(ctx).Error(err, "Failed to determine which pod caused the Job to fail")
 			return
 		}
-		s.observed.FailureCause = diagnosis.FailureCause(end, pods, s.mc.Name)
+		s.observed.FailureCause = failure.Cause(s.mc.Name)
 	case c.diagnosisSchedule.Enabled():
-		c.diagnosePods(ctx, s)
+		c.reportProblem(s)
 	}
 }
 
-// diagnosePods inspects the pods when an inspection is due, and keeps the result until the next one.
-func (c *Controller) diagnosePods(ctx context.Context, s *syncState) {
-	before := meta.FindStatusCondition(s.mc.Status.Conditions, v1alpha2.ConditionProgressing)
-	known := before != nil && diagnosis.Severity(before.Reason) > diagnosis.Severity(v1alpha2.ReasonNotReady)
-	wait, found := c.diagnosisSchedule.Due(s.name(), s.job.UID, resources.Parallelism(s.job), known)
-	if wait == 0 {
-		now, err := c.findProblem(ctx, s)
-		if err != nil {
-			klog.FromContext(ctx).Error(err, "Failed to determine why the cluster is not ready")
-		} else {
-			found = now
-		}
-		wait = c.diagnosisSchedule.Checked(s.name(), found)
-	}
+// lacksPods reports whether a MiniCluster has a Job whose pods are not all ready.
+func lacksPods(mc *v1alpha2.MiniCluster, job *batchv1.Job) bool {
+	return job != nil && !mc.Status.Finished() && resources.LacksPods(job)
+}
+
+// reportProblem reports the result of the last inspection of the pods, and schedules the next one.
+func (c *Controller) reportProblem(s *syncState) {
+	wait, found := c.diagnosisSchedule.Due(s.name(), s.job, knownProblem(s.mc))
 	if found != nil {
 		s.observed.Problem = &status.Problem{Reason: found.Reason, Message: found.Message(), Actionable: found.Actionable()}
 	}
-	s.requeueAfter(wait)
+	c.diagnosisQueue.AddAfter(s.key, wait)
 }
 
-// findProblem lists the pods, and reads more objects if the pods do not explain the problem.
-func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.Problem, error) {
-	pods, err := c.podsOf(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	p := diagnosis.OfPods(pods, s.mc.Name, resources.Parallelism(s.job), c.clock.Now())
-	if resources.LacksPodObjects(s.job) {
-		rejection := c.dryRunPod(ctx, s)
-		if err := c.abandonRejectedJob(ctx, s.mc, rejection); err != nil {
-			return nil, err
-		}
-		if rejected := diagnosis.OfRejectedPods(s.job, rejection); rejected != nil && (p == nil || diagnosis.Severity(rejected.Reason) > diagnosis.Severity(p.Reason)) {
-			return rejected, nil
-		}
-	}
-	if p == nil || p.Pod == nil {
-		return p, nil
-	}
-	switch p.Reason {
-	case v1alpha2.ReasonNotMounted, v1alpha2.ReasonPodsFailing:
-		if certificate := c.certificateProblem(ctx, s); certificate != nil {
-			return certificate, nil
-		}
-	case v1alpha2.ReasonBrokerOffline:
-		return c.whyOffline(ctx, s, p), nil
-	}
-	return p, nil
-}
-
-// podsOf lists the pods of a Job.
-func (c *Controller) podsOf(ctx context.Context, s *syncState) ([]corev1.Pod, error) {
-	all, err := c.listPods(ctx, s.mc, resources.PodSelector(s.mc))
-	var pods []corev1.Pod
-	for _, pod := range all {
-		if metav1.IsControlledBy(&pod, s.job) {
-			pods = append(pods, pod)
-		}
-	}
-	return pods, err
+// knownProblem reports whether the status shows a problem of the pods.
+func knownProblem(mc *v1alpha2.MiniCluster) bool {
+	before := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
+	return before != nil && diagnosis.Severity(before.Reason) > diagnosis.Severity(v1alpha2.ReasonNotReady)
 }
 
 // dryRunPod creates a pod of the Job as a dry run and returns the error of the API

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -121,17 +122,17 @@ func (c *Controller) neverStarted(ctx context.Context, s *syncState, target int3
 	if ptr.Deref(s.job.Status.Ready, 0) >= resources.Parallelism(s.job) {
 		return false, nil
 	}
-	pods, err := c.livePods(ctx, s.mc)
+	address, started := "", false
+	err := c.eachPod(ctx, s.mc, resources.PodSelector(s.mc), func(pod *corev1.Pod) {
+		address = cmp.Or(address, resources.LeadAddress(pod))
+		index, ok := resources.PodIndex(pod)
+		started = started || ok && index >= target && pod.Status.Phase != corev1.PodPending && !resources.PodEnded(pod)
+	})
 	if err != nil {
 		return false, err
 	}
-	c.agents.SetAddress(s.name(), s.mc.UID, resources.LeadAddress(pods))
-	for i := range pods {
-		if index, ok := resources.PodIndex(&pods[i]); ok && index >= target && pods[i].Status.Phase != corev1.PodPending {
-			return false, nil
-		}
-	}
-	return true, nil
+	c.agents.SetAddress(s.name(), s.mc.UID, address)
+	return !started, nil
 }
 
 // undrain undrains ranks that this controller drained and that stay, or that were added again while the agent was

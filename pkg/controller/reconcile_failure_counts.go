@@ -36,12 +36,17 @@ func (c *Controller) resetFailureCounts(ctx context.Context, s *syncState) error
 	if !recovered {
 		return nil
 	}
-	pods, err := c.podsOf(ctx, s)
+	counted := map[types.NamespacedName]types.UID{}
+	err := c.eachPodOfJob(ctx, s.mc, s.job, func(pod *corev1.Pod) {
+		if hasFailureCount(pod) && pod.DeletionTimestamp == nil {
+			counted[types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}] = pod.UID
+		}
+	})
 	if err != nil {
 		return err
 	}
-	for i := range pods {
-		if err := c.resetFailureCount(ctx, &pods[i]); err != nil {
+	for name, uid := range counted {
+		if err := c.resetFailureCount(ctx, name, uid); err != nil {
 			return err
 		}
 	}
@@ -49,18 +54,15 @@ func (c *Controller) resetFailureCounts(ctx context.Context, s *syncState) error
 	return nil
 }
 
-func (c *Controller) resetFailureCount(ctx context.Context, pod *corev1.Pod) error {
-	if !hasFailureCount(pod) || pod.DeletionTimestamp != nil {
-		return nil
-	}
+func (c *Controller) resetFailureCount(ctx context.Context, pod types.NamespacedName, uid types.UID) error {
 	change := fmt.Sprintf(`{"metadata":{"uid":%q,"annotations":{%q:"0",%q:null}}}`,
-		pod.UID, batchv1.JobIndexFailureCountAnnotation, batchv1.JobIndexIgnoredFailureCountAnnotation)
+		uid, batchv1.JobIndexFailureCountAnnotation, batchv1.JobIndexIgnoredFailureCountAnnotation)
 	_, err := c.kube.CoreV1().Pods(pod.Namespace).
 		Patch(ctx, pod.Name, types.MergePatchType, []byte(change), metav1.PatchOptions{FieldManager: fieldManager})
 	if ignoreNotFound(err) != nil {
 		return fmt.Errorf("resetting the failure count of pod %q: %w", pod.Name, err)
 	}
-	klog.FromContext(ctx).V(1).Info("Reset the failure count of a pod that is ready", "pod", klog.KObj(pod))
+	klog.FromContext(ctx).V(1).Info("Reset the failure count of a pod that is ready", "pod", pod)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -35,8 +36,11 @@ func (c *Controller) jobDeleted(ctx context.Context, s *syncState) error {
 	case !fluxconfig.RunsProgram(s.mc), record == nil && s.mc.Status.JobID == "":
 		return nil
 	case record != nil && !record.started && !recordedReady(s.mc):
-		pods, err := c.listPods(ctx, s.mc, resources.PodSelector(s.mc))
-		if err != nil || !resources.LeadStarted(pods, record.job, s.mc.Name) {
+		started := false
+		err := c.eachPod(ctx, s.mc, resources.PodSelector(s.mc), func(pod *corev1.Pod) {
+			started = started || resources.LeadStarted(pod, record.job, s.mc.Name)
+		})
+		if err != nil || !started {
 			return err
 		}
 	}

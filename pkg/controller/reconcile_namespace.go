@@ -28,7 +28,7 @@ func (c *Controller) namespaceHandler() cache.ResourceEventHandler {
 			return // a cache does not fail
 		}
 		for _, mc := range mcs {
-			c.queue.Add(cache.MetaObjectToName(mc))
+			c.enqueue(cache.MetaObjectToName(mc))
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -25,11 +24,16 @@ func (c *Controller) waitForOldPods(ctx context.Context, s *syncState) error {
 	if s.job != nil || !s.hasHistory {
 		return nil
 	}
-	pods, err := c.livePods(ctx, s.mc)
-	if err != nil || len(pods) == 0 {
+	var names []string
+	err := c.eachPod(ctx, s.mc, resources.PodSelector(s.mc), func(pod *corev1.Pod) {
+		if !resources.PodEnded(pod) {
+			names = append(names, pod.Name)
+		}
+	})
+	if err != nil || len(names) == 0 {
 		return err
 	}
-	return waitFor(messages.WaitForOldPods(podNames(pods)))
+	return waitFor(messages.WaitForOldPods(names))
 }
 
 // waitForTerminating waits, before a Job grows, for terminating pods with an index that is added again. A Job that
@@ -39,43 +43,62 @@ func (c *Controller) waitForTerminating(ctx context.Context, s *syncState, targe
 	if target <= resources.Parallelism(s.job) || ptr.Deref(s.job.Spec.PodReplacementPolicy, "") == batchv1.Failed {
 		return nil
 	}
-	pods, err := c.livePods(ctx, s.mc)
-	if err != nil {
+	var terminating []string
+	err := c.eachPod(ctx, s.mc, resources.PodSelector(s.mc), func(pod *corev1.Pod) {
+		index, ok := resources.PodIndex(pod)
+		if ok && pod.DeletionTimestamp != nil && index < target && !resources.PodEnded(pod) {
+			terminating = append(terminating, pod.Name)
+		}
+	})
+	if err != nil || len(terminating) == 0 {
 		return err
 	}
-	terminating := slices.DeleteFunc(pods, func(pod corev1.Pod) bool {
-		index, ok := resources.PodIndex(&pod)
-		return !ok || pod.DeletionTimestamp == nil || index >= target
+	return waitFor(messages.WaitForTerminating(terminating, resources.Parallelism(s.job), target))
+}
+
+// podPage is the number of pods that are read at once: about a megabyte.
+const podPage = 100
+
+// eachPod calls a function with each pod of a MiniCluster. The pods are read in pages, and
+// only one page is read in the process at a time: those of a large cluster all together
+// take hundreds of megabytes. So the function must not keep a pod.
+func (c *Controller) eachPod(ctx context.Context, mc *v1alpha2.MiniCluster, selector string, visit func(*corev1.Pod)) error {
+	options := metav1.ListOptions{LabelSelector: selector, Limit: podPage}
+	for {
+		next, err := c.visitPage(ctx, mc.Namespace, options, visit)
+		if err != nil {
+			return fmt.Errorf("listing the pods: %w", err)
+		}
+		if next == "" {
+			return nil
+		}
+		options.Continue = next
+	}
+}
+
+// visitPage reads a page of pods, and returns the token of the next one.
+func (c *Controller) visitPage(ctx context.Context, namespace string, options metav1.ListOptions, visit func(*corev1.Pod)) (string, error) {
+	select {
+	case c.podReads <- struct{}{}:
+		defer func() { <-c.podReads }()
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	page, err := c.kube.CoreV1().Pods(namespace).List(ctx, options)
+	if err != nil {
+		return "", err
+	}
+	for i := range page.Items {
+		visit(&page.Items[i])
+	}
+	return page.Continue, nil
+}
+
+// eachPodOfJob calls a function with each pod of a Job.
+func (c *Controller) eachPodOfJob(ctx context.Context, mc *v1alpha2.MiniCluster, job *batchv1.Job, visit func(*corev1.Pod)) error {
+	return c.eachPod(ctx, mc, resources.PodSelector(mc), func(pod *corev1.Pod) {
+		if metav1.IsControlledBy(pod, job) {
+			visit(pod)
+		}
 	})
-	if len(terminating) == 0 {
-		return nil
-	}
-	return waitFor(messages.WaitForTerminating(podNames(terminating), resources.Parallelism(s.job), target))
-}
-
-// livePods lists the pods of a MiniCluster that have not ended.
-func (c *Controller) livePods(ctx context.Context, mc *v1alpha2.MiniCluster) ([]corev1.Pod, error) {
-	pods, err := c.listPods(ctx, mc, resources.PodSelector(mc))
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(pods, func(pod corev1.Pod) bool {
-		return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-	}), nil
-}
-
-func (c *Controller) listPods(ctx context.Context, mc *v1alpha2.MiniCluster, selector string) ([]corev1.Pod, error) {
-	pods, err := c.kube.CoreV1().Pods(mc.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if err != nil {
-		return nil, fmt.Errorf("listing the pods: %w", err)
-	}
-	return pods.Items, nil
-}
-
-func podNames(pods []corev1.Pod) []string {
-	names := make([]string, 0, len(pods))
-	for i := range pods {
-		names = append(names, pods[i].Name)
-	}
-	return names
 }

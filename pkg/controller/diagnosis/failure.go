@@ -15,44 +15,47 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// FailureCause describes the pod that made a Job fail and the reason; it returns "" if none is known.
-func FailureCause(end *batchv1.JobCondition, pods []corev1.Pod, flux string) string {
-	if end.Reason == batchv1.JobReasonDeadlineExceeded {
+// Failure determines which pod made a Job fail. The pods are added one by one.
+type Failure struct {
+	end *batchv1.JobCondition
+	// pod is the pod that the Job's condition names, if named, or else the failed pod that ended last.
+	pod   *corev1.Pod
+	named bool
+}
+
+// NewFailure returns a Failure for the condition that ended a Job.
+func NewFailure(end *batchv1.JobCondition) *Failure { return &Failure{end: end} }
+
+// Add takes a pod into account.
+func (f *Failure) Add(pod *corev1.Pod) {
+	if f.named || pod.Status.Phase != corev1.PodFailed {
+		return
+	}
+	kept := *pod
+	if strings.Contains(f.end.Message, "pod "+pod.Namespace+"/"+pod.Name+" ") {
+		f.pod, f.named = &kept, true
+		return
+	}
+	// A failed Job stops its other pods, which are not the cause.
+	stopped := pod.DeletionTimestamp != nil && !pod.DeletionTimestamp.Before(&f.end.LastTransitionTime)
+	if !stopped && (f.pod == nil || endOf(pod).After(endOf(f.pod))) {
+		f.pod = &kept
+	}
+}
+
+// Cause describes the pod that made the Job fail and the reason; it returns "" if none is known. flux is the name of
+// the container that runs Flux.
+func (f *Failure) Cause(flux string) string {
+	if f.end.Reason == batchv1.JobReasonDeadlineExceeded {
 		return messages.DeadlineExceeded
 	}
-	pod := failedPod(end, pods)
-	if pod == nil {
+	if f.pod == nil {
 		return ""
 	}
-	return messages.SeeLogs(nameOf(pod)+" "+describeEnd(pod, flux), pod.Name, pod.Namespace)
+	return messages.SeeLogs(nameOf(f.pod)+" "+describeEnd(f.pod, flux), f.pod.Name, f.pod.Namespace)
 }
 
-// failedPod returns the pod that a Job's condition names, or else the failed pod that ended last.
-func failedPod(end *batchv1.JobCondition, pods []corev1.Pod) *corev1.Pod {
-	var failed []*corev1.Pod
-	for i := range pods {
-		if pods[i].Status.Phase != corev1.PodFailed {
-			continue
-		}
-		if strings.Contains(end.Message, "pod "+pods[i].Namespace+"/"+pods[i].Name+" ") {
-			return &pods[i]
-		}
-		// A failed Job stops its other pods, which are not the cause.
-		if pods[i].DeletionTimestamp == nil || pods[i].DeletionTimestamp.Before(&end.LastTransitionTime) {
-			failed = append(failed, &pods[i])
-		}
-	}
-	if len(failed) == 0 {
-		return nil
-	}
-	return lastEnded(failed)
-}
-
-// lastEnded returns the pod whose containers ended last.
-func lastEnded(pods []*corev1.Pod) *corev1.Pod {
-	return slices.MaxFunc(pods, func(a, b *corev1.Pod) int { return endOf(a).Compare(endOf(b)) })
-}
-
+// endOf returns the time at which the last container of a pod ended.
 func endOf(pod *corev1.Pod) time.Time {
 	end := pod.CreationTimestamp.Time
 	for i := range pod.Status.ContainerStatuses {

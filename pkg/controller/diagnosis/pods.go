@@ -3,6 +3,7 @@ package diagnosis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -33,6 +35,14 @@ type Problem struct {
 // Message returns the text, with the number of further pods that have the same problem.
 func (p *Problem) Message() string {
 	return messages.MorePods(p.Text, p.Others, p.Reason)
+}
+
+// Equal reports whether two problems have the same reason and message.
+func (p *Problem) Equal(other *Problem) bool {
+	if p == nil || other == nil {
+		return p == other
+	}
+	return p.Reason == other.Reason && p.Message() == other.Message()
 }
 
 // Actionable reports whether the user has to act to solve a problem.
@@ -63,28 +73,103 @@ func Severity(reason string) int {
 	return slices.Index(order, reason)
 }
 
-// OfPods returns the most severe problem of a Job's pods, nil if no pod has one. flux is the name of the container
-// that runs Flux, size the number of indexes.
-func OfPods(pods []corev1.Pod, flux string, size int32, now time.Time) *Problem {
-	return podDiagnoser{flux: flux, size: size, now: now}.worst(pods)
-}
-
-// podDiagnoser examines the pods of a Job.
-type podDiagnoser struct {
+// Pods examines the pods of a Job. They are added one by one, and only a small part of each is kept.
+type Pods struct {
 	// flux is the name of the container that runs Flux.
 	flux string
 	// size is the desired number of indexes.
-	size int32
-	now  time.Time
+	size    int32
+	now     time.Time
+	indexes map[int32]*indexState
+	kept    int
 }
 
-// worst returns the most severe problem, nil if no pod has one. If several pods have the same problem, it returns
+// NewPods returns a Pods without pods. flux is the name of the container that runs Flux, size the number of indexes.
+func NewPods(flux string, size int32, now time.Time) *Pods {
+	return &Pods{flux: flux, size: size, now: now, indexes: map[int32]*indexState{}}
+}
+
+// indexState is the state of the pods of one index.
+type indexState struct {
+	// ready: one of the pods is ready, so the index has no problem.
+	ready bool
+	// live: one of the pods has neither ended nor started to terminate.
+	live bool
+	// own is the first problem of a pod that has not ended.
+	own *Problem
+	// failed is the number of failed pods, last the problem of the one that ended last, at the time end.
+	failed int
+	last   *Problem
+	end    time.Time
+}
+
+// Add examines a pod.
+func (e *Pods) Add(pod *corev1.Pod) {
+	index, ok := resources.PodIndex(pod)
+	if !ok || pod.Status.Phase == corev1.PodSucceeded {
+		return
+	}
+	state := e.indexes[index]
+	if state == nil {
+		state = &indexState{}
+		e.indexes[index] = state
+	}
+	switch {
+	case state.ready:
+	case pod.Status.Phase == corev1.PodFailed:
+		e.addFailed(state, pod)
+	case pod.DeletionTimestamp == nil && podReady(pod):
+		*state = indexState{ready: true}
+	default:
+		state.live = state.live || pod.DeletionTimestamp == nil
+		if state.own == nil {
+			state.own = e.identified(e.ofPod(pod))
+		}
+	}
+}
+
+func (e *Pods) addFailed(state *indexState, pod *corev1.Pod) {
+	state.failed++
+	if end := endOf(pod); state.last == nil || end.After(state.end) {
+		state.end = end
+		state.last = e.identified(&Problem{Reason: v1alpha2.ReasonPodsFailing, Text: nameOf(pod) + " " + describeEnd(pod, e.flux), Pod: pod})
+	}
+}
+
+// maxKept is the number of pods that are kept in addition to that of the lead.
+const maxKept = 100
+
+// identified reduces the pod of a problem to what further checks need, and drops it if there are none for the reason.
+func (e *Pods) identified(p *Problem) *Problem {
+	if p == nil {
+		return nil
+	}
+	pod := p.Pod
+	p.Pod = nil
+	switch p.Reason {
+	case v1alpha2.ReasonNotMounted, v1alpha2.ReasonPodsFailing, v1alpha2.ReasonBrokerOffline:
+	default:
+		return p
+	}
+	if index, _ := resources.PodIndex(pod); index != 0 {
+		if e.kept >= maxKept {
+			return p
+		}
+		e.kept++
+	}
+	p.Pod = &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, Labels: pod.Labels},
+		Status:     corev1.PodStatus{PodIP: pod.Status.PodIP},
+	}
+	return p
+}
+
+// Worst returns the most severe problem, nil if no pod has one. If several pods have the same problem, it returns
 // that of the lowest index: the other pods wait for the lead.
-func (e podDiagnoser) worst(pods []corev1.Pod) *Problem {
+func (e *Pods) Worst() *Problem {
 	var found []Problem
-	live, ended := byIndex(pods)
-	for _, index := range sortedIndexes(live, ended) {
-		if p := e.ofIndex(index, live[index], ended[index]); p != nil {
+	for _, index := range slices.Sorted(maps.Keys(e.indexes)) {
+		if p := e.ofIndex(index, e.indexes[index]); p != nil {
 			found = append(found, *p)
 		}
 	}
@@ -101,63 +186,23 @@ func (e podDiagnoser) worst(pods []corev1.Pod) *Problem {
 	return &worst
 }
 
-// byIndex groups pods by their index: those that have not ended, and those that have failed.
-func byIndex(pods []corev1.Pod) (live, failed map[int32][]*corev1.Pod) {
-	live, failed = map[int32][]*corev1.Pod{}, map[int32][]*corev1.Pod{}
-	for i := range pods {
-		index, ok := resources.PodIndex(&pods[i])
-		if !ok {
-			continue
-		}
-		switch pods[i].Status.Phase {
-		case corev1.PodSucceeded:
-		case corev1.PodFailed:
-			failed[index] = append(failed[index], &pods[i])
-		default:
-			live[index] = append(live[index], &pods[i])
-		}
-	}
-	return live, failed
-}
-
-func sortedIndexes(maps ...map[int32][]*corev1.Pod) []int32 {
-	var indexes []int32
-	for _, m := range maps {
-		for index := range m {
-			indexes = append(indexes, index)
-		}
-	}
-	slices.Sort(indexes)
-	return slices.Compact(indexes)
-}
-
 // ofIndex returns the problem of one index. Failed pods are a problem until a new pod replaces them, or if they fail
 // repeatedly.
-func (e podDiagnoser) ofIndex(index int32, live, failed []*corev1.Pod) *Problem {
-	var own *Problem
-	replaced := false
-	for _, pod := range live {
-		if podReady(pod) && pod.DeletionTimestamp == nil {
-			return nil
-		}
-		replaced = replaced || pod.DeletionTimestamp == nil
-		if p := e.ofPod(pod); p != nil && own == nil {
-			own = p
-		}
-	}
-	if index >= e.size || len(failed) == 0 || (replaced && len(failed) < 2) {
+func (e *Pods) ofIndex(index int32, state *indexState) *Problem {
+	own := state.own
+	if index >= e.size || state.failed == 0 || (state.live && state.failed < 2) {
 		return own
 	}
 	if own != nil && Severity(own.Reason) > Severity(v1alpha2.ReasonPodsFailing) {
 		return own
 	}
-	last := lastEnded(failed)
-	text := messages.PodFailing(nameOf(last)+" "+describeEnd(last, e.flux), len(failed)-1, replaced)
-	return &Problem{Reason: v1alpha2.ReasonPodsFailing, Text: text, Pod: last}
+	p := *state.last
+	p.Text = messages.PodFailing(p.Text, state.failed-1, state.live)
+	return &p
 }
 
 // ofPod returns the problem of a pod that is not ready.
-func (e podDiagnoser) ofPod(pod *corev1.Pod) *Problem {
+func (e *Pods) ofPod(pod *corev1.Pod) *Problem {
 	is := func(reason, format string, args ...any) *Problem {
 		return &Problem{Reason: reason, Text: nameOf(pod) + " " + fmt.Sprintf(format, args...), Pod: pod}
 	}
@@ -176,7 +221,7 @@ func (e podDiagnoser) ofPod(pod *corev1.Pod) *Problem {
 	if c := podCondition(pod, corev1.PodReadyToStartContainers); pod.Status.Phase == corev1.PodPending && c != nil && c.Status != corev1.ConditionTrue {
 		return is(v1alpha2.ReasonNotMounted, messages.NotMounted, pod.Name, pod.Namespace)
 	}
-	if p := starting(pod, is); p != nil {
+	if p := e.starting(pod, is); p != nil {
 		return p
 	}
 	return e.running(pod, is)
@@ -185,9 +230,13 @@ func (e podDiagnoser) ofPod(pod *corev1.Pod) *Problem {
 // stopPatience is the time after the grace period until a terminating pod is a problem.
 const stopPatience = 30 * time.Second
 
+// startPatience is the time from the assignment of a pod to a node until a missing container is a problem. The kubelet
+// of a node that gets many pods at once is only slow.
+const startPatience = 30 * time.Second
+
 type problemFunc func(reason, format string, args ...any) *Problem
 
-func (e podDiagnoser) unscheduled(pod *corev1.Pod, is problemFunc) *Problem {
+func (e *Pods) unscheduled(pod *corev1.Pod, is problemFunc) *Problem {
 	if len(pod.Spec.SchedulingGates) > 0 {
 		names := make([]string, 0, len(pod.Spec.SchedulingGates))
 		for _, gate := range pod.Spec.SchedulingGates {
@@ -286,8 +335,11 @@ func imageOf(pod *corev1.Pod, container string) string {
 }
 
 // starting returns the problem of a pod whose containers have not all started.
-func starting(pod *corev1.Pod, is problemFunc) *Problem {
+func (e *Pods) starting(pod *corev1.Pod, is problemFunc) *Problem {
 	if len(pod.Status.ContainerStatuses) == 0 {
+		if c := podCondition(pod, corev1.PodScheduled); c != nil && e.now.Sub(c.LastTransitionTime.Time) < startPatience {
+			return is(v1alpha2.ReasonNotReady, messages.NodeStartsPod, pod.Spec.NodeName)
+		}
 		return is(v1alpha2.ReasonNodeLost, messages.KubeletIdle, pod.Spec.NodeName)
 	}
 	for i := range pod.Status.InitContainerStatuses {
@@ -318,7 +370,7 @@ func isSidecar(pod *corev1.Pod, container string) bool {
 }
 
 // running returns the problem of a pod that runs and is not ready.
-func (e podDiagnoser) running(pod *corev1.Pod, is problemFunc) *Problem {
+func (e *Pods) running(pod *corev1.Pod, is problemFunc) *Problem {
 	allReady := true
 	for i := range pod.Status.ContainerStatuses {
 		status := &pod.Status.ContainerStatuses[i]

@@ -152,6 +152,11 @@ func TestProblems(t *testing.T) {
 			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "kueue.x-k8s.io/admission"}}
 		})}, "Unschedulable"},
 		{"no scheduler", []corev1.Pod{aPod(0, unplaced)}, "Unschedulable"},
+		{"a kubelet that is only slow", []corev1.Pod{aPod(0, func(pod *corev1.Pod) {
+			pod.Status = corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{
+				{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(examined.Add(-20 * time.Second))},
+			}}
+		})}, "NotReady"},
 		{"no kubelet", []corev1.Pod{aPod(0, func(pod *corev1.Pod) { pod.Status = corev1.PodStatus{Phase: corev1.PodPending} })}, "NodeLost"},
 		{"a Secret is missing", []corev1.Pod{aPod(0, begins, setCondition(corev1.PodCondition{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionFalse}))}, "NotMounted"},
 		{"the agent's image is pulled", []corev1.Pod{aPod(0, begins)}, "Pulling"},
@@ -194,7 +199,11 @@ func TestProblems(t *testing.T) {
 		{"no pod of an index", []corev1.Pod{aPod(0, func(pod *corev1.Pod) { delete(pod.Annotations, batchv1.JobCompletionIndexAnnotation) })}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p := OfPods(tc.pods, "flux-sample", 4, examined)
+			examiner := NewPods("flux-sample", 4, examined)
+			for i := range tc.pods {
+				examiner.Add(&tc.pods[i])
+			}
+			p := examiner.Worst()
 			require.Equal(t, tc.reason, reasonOf(p))
 			fmt.Fprintf(&text, "# %s\n", tc.name)
 			if p != nil {
@@ -242,7 +251,11 @@ func TestFailureCause(t *testing.T) {
 		{"it took too long", batchv1.JobCondition{Reason: "DeadlineExceeded"}, []corev1.Pod{aPod(0)}, "deadlineSeconds"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := FailureCause(&tc.end, tc.pods, "flux-sample")
+			failure := NewFailure(&tc.end)
+			for i := range tc.pods {
+				failure.Add(&tc.pods[i])
+			}
+			got := failure.Cause("flux-sample")
 			if tc.want == "" {
 				assert.Empty(t, got)
 			}

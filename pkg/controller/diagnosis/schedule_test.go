@@ -5,11 +5,50 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	testclock "k8s.io/utils/clock/testing"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
+
+func jobOf(size, ready int32) *batchv1.Job {
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{UID: "job"},
+		Spec:       batchv1.JobSpec{Parallelism: &size}, Status: batchv1.JobStatus{Ready: &ready},
+	}
+}
+
+// TestScheduleOfSlowCluster checks that an inspection is postponed while more pods become ready, up to a limit. Pods
+// that become ready again are no progress.
+func TestScheduleOfSlowCluster(t *testing.T) {
+	clock := testclock.NewFakeClock(examined)
+	schedule := NewSchedule(clock, 10*time.Second)
+	key := types.NamespacedName{Namespace: "ns", Name: "a"}
+	due := func(ready int32) time.Duration {
+		wait, _ := schedule.Due(key, jobOf(100, ready), false)
+		return wait
+	}
+	assert.Equal(t, 10*time.Second, due(0))
+	clock.Step(9 * time.Second)
+	assert.Equal(t, 10*time.Second, due(1))
+	clock.Step(9 * time.Second)
+	assert.Equal(t, time.Second, due(0))
+	assert.Equal(t, time.Second, due(1), "no more than before")
+	ready, start := int32(1), clock.Now()
+	for due(ready) > 0 {
+		clock.Step(5 * time.Second)
+		ready++
+		require.Less(t, clock.Since(start), 2*checkMax)
+	}
+	assert.Greater(t, clock.Since(start), checkMax/2)
+
+	large := types.NamespacedName{Namespace: "ns", Name: "large"}
+	_, _ = schedule.Due(large, jobOf(10_000, 0), false)
+	assert.Equal(t, 11*checkBase, schedule.Checked(large, nil))
+}
 
 // TestSchedule checks that the first inspection happens after a delay, the next ones soon, and later ones less and
 // less often while nothing changes.
@@ -18,7 +57,7 @@ func TestSchedule(t *testing.T) {
 	schedule := NewSchedule(clock, 10*time.Second)
 	key := types.NamespacedName{Namespace: "ns", Name: "a"}
 	due := func(size int32, known bool) time.Duration {
-		wait, _ := schedule.Due(key, "job", size, known)
+		wait, _ := schedule.Due(key, jobOf(size, 0), known)
 		return wait
 	}
 	assert.Equal(t, 10*time.Second, due(4, false))
@@ -35,7 +74,7 @@ func TestSchedule(t *testing.T) {
 		want  time.Duration
 	}{{nil, 5}, {nil, 10}, {pulling, 5}, {pulling, 10}, {failed, 5}, {failed, 10}, {failed, 20}, {failed, 40}, {failed, 60}, {failed, 60}} {
 		assert.Equal(t, look.want*time.Second, schedule.Checked(key, look.found))
-		wait, last := schedule.Due(key, "job", 5, false)
+		wait, last := schedule.Due(key, jobOf(5, 0), false)
 		assert.Equal(t, look.want*time.Second, wait)
 		assert.Equal(t, look.found, last)
 		clock.Step(wait)

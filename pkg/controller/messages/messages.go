@@ -250,6 +250,8 @@ const (
 	NodeUnreachable = "is on node %[1]q, which does not respond; make it reachable or, if it is gone for good, run `kubectl delete node %[1]s`: then Kubernetes replaces the pod"
 	// KubeletIdle takes the node.
 	KubeletIdle = "is bound to node %q, which has not started it; check that its kubelet runs"
+	// NodeStartsPod takes the node.
+	NodeStartsPod = "is bound to node %q, which has not started it yet"
 	// NotMounted takes the pod and its namespace.
 	NotMounted = "waits for its volumes (including the ConfigMaps, Secrets and claims that the spec names) or for its network; run `kubectl describe pod %s -n %s`"
 	// SchedulingGates takes the names of the gates.

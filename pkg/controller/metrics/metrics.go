@@ -28,6 +28,7 @@ type Metrics struct {
 	syncs  *metrics.HistogramVec
 	scales *metrics.CounterVec
 	drains *metrics.CounterVec
+	waits  *metrics.HistogramVec
 }
 
 // NewMetrics creates metrics and registers them.
@@ -53,7 +54,14 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"result"}),
 	}
-	registry.MustRegister(m.syncs, m.scales, m.drains)
+	m.waits = metrics.NewHistogramVec(&metrics.HistogramOpts{
+		Namespace:      "minicluster",
+		Name:           "queue_wait_seconds",
+		Help:           "Time that a MiniCluster waited for a worker, by priority: change, creation, readiness.",
+		Buckets:        metrics.ExponentialBuckets(0.001, 4, 10),
+		StabilityLevel: metrics.ALPHA,
+	}, []string{"priority"})
+	registry.MustRegister(m.syncs, m.scales, m.drains, m.waits)
 	// Initialize all labels with 0: Prometheus does not see an increase in a counter that starts with 1.
 	for _, result := range []string{"accepted", "above_maximum", "below_minimum"} {
 		m.scales.WithLabelValues(result)
@@ -67,6 +75,11 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 // Synced counts a sync and its duration.
 func (m *Metrics) Synced(result SyncResult, took time.Duration) {
 	m.syncs.WithLabelValues(string(result)).Observe(took.Seconds())
+}
+
+// Waited counts the time that a MiniCluster waited for a worker.
+func (m *Metrics) Waited(priority string, waited time.Duration) {
+	m.waits.WithLabelValues(priority).Observe(waited.Seconds())
 }
 
 // Scaled counts the answer to a requested size, by its reason.

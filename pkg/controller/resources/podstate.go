@@ -1,7 +1,6 @@
 package resources
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -12,15 +11,18 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// LeadAddress returns the address of the lead broker's pod; "" when it is not running.
-func LeadAddress(pods []corev1.Pod) string {
-	for i := range pods {
-		pod := &pods[i]
-		if index, ok := PodIndex(pod); ok && index == 0 && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning {
-			return pod.Status.PodIP
-		}
+// LeadAddress returns the address of a pod that is the lead broker's; "" when it is not, or
+// is not running.
+func LeadAddress(pod *corev1.Pod) string {
+	if index, ok := PodIndex(pod); ok && index == 0 && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning {
+		return pod.Status.PodIP
 	}
 	return ""
+}
+
+// PodEnded reports whether all containers of a pod have ended for good.
+func PodEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // PodIndex returns the completion index of a pod of a Job.
@@ -29,31 +31,29 @@ func PodIndex(pod *corev1.Pod) (int32, bool) {
 	return int32(n), err == nil
 }
 
-// LeadStarted reports whether the Flux container of the lead, of a Job that was deleted, had
-// started before. flux is the name of the container.
-func LeadStarted(pods []corev1.Pod, job types.UID, flux string) bool {
-	return slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
-		index, ok := PodIndex(&pod)
-		owner := metav1.GetControllerOf(&pod)
-		if !ok || index != 0 || owner != nil && owner.UID != job {
-			return false
-		}
-		status := containerStatus(&pod, flux)
-		switch {
-		case status == nil:
-			return false
-		case status.State.Running != nil || status.LastTerminationState.Terminated != nil:
-			return true
-		case status.State.Terminated == nil:
-			return false
-		case pod.DeletionTimestamp == nil:
-			return true
-		}
-		// A kubelet reports an end, too, of a container that it did not start any more.
-		requested := pod.DeletionTimestamp.Add(-time.Duration(ptr.Deref(pod.DeletionGracePeriodSeconds, 0)) * time.Second)
-		started := status.State.Terminated.StartedAt
-		return !started.IsZero() && started.Time.Before(requested)
-	})
+// LeadStarted reports whether a pod is that of the lead, of a Job that was deleted, and its Flux container had started
+// before. flux is the name of the container.
+func LeadStarted(pod *corev1.Pod, job types.UID, flux string) bool {
+	index, ok := PodIndex(pod)
+	owner := metav1.GetControllerOf(pod)
+	if !ok || index != 0 || owner != nil && owner.UID != job {
+		return false
+	}
+	status := containerStatus(pod, flux)
+	switch {
+	case status == nil:
+		return false
+	case status.State.Running != nil || status.LastTerminationState.Terminated != nil:
+		return true
+	case status.State.Terminated == nil:
+		return false
+	case pod.DeletionTimestamp == nil:
+		return true
+	}
+	// A kubelet reports an end, too, of a container that it did not start any more.
+	requested := pod.DeletionTimestamp.Add(-time.Duration(ptr.Deref(pod.DeletionGracePeriodSeconds, 0)) * time.Second)
+	started := status.State.Terminated.StartedAt
+	return !started.IsZero() && started.Time.Before(requested)
 }
 
 // containerStatus returns the status of a container of a pod; nil where it has none.

@@ -37,7 +37,7 @@ func TestLeadStarted(t *testing.T) {
 				pod.DeletionTimestamp = new(metav1.NewTime(requested.Add(30 * time.Second)))
 				pod.DeletionGracePeriodSeconds = new(int64(30))
 			}
-			assert.Equal(t, tc.want, LeadStarted([]corev1.Pod{pod}, "job", "flux"))
+			assert.Equal(t, tc.want, LeadStarted(&pod, "job", "flux"))
 		})
 	}
 }
