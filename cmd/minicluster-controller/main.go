@@ -1,4 +1,4 @@
-// minicluster-controller keeps MiniClusters: elastic Flux clusters in Kubernetes.
+// minicluster-controller runs the controller of MiniClusters: elastic Flux clusters in Kubernetes.
 package main
 
 import (

@@ -13,7 +13,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 )
 
-// someSettings are those of a program that serves.
+// someSettings are the settings of a program that serves.
 type someSettings struct {
 	ClientOptions
 	address string
@@ -42,14 +42,14 @@ func TestCommand(t *testing.T) {
 		{name: "defaults"},
 		{name: "flags", args: []string{"--address=:80", "--kube-api-qps=5", "--kube-api-burst=1", "--v=2"}},
 		{name: "a run that fails", err: errors.New("no luck"), want: "no luck"},
-		{name: "a flag that is none", args: []string{"--nothing"}, want: "unknown flag: --nothing", ended: true},
+		{name: "an unknown flag", args: []string{"--nothing"}, want: "unknown flag: --nothing", ended: true},
 		{name: "an argument", args: []string{"run"}, want: `unknown command "run"`, ended: true},
-		{name: "an address that is none", args: []string{"--address=80"}, want: `--address: "80": must be HOST:PORT or :PORT`, ended: true},
-		{name: "a burst that lets nothing through", args: []string{"--kube-api-qps=5", "--kube-api-burst=0"}, want: "--kube-api-burst: 0: must be at least 1", ended: true},
-		{name: "a format that is none", args: []string{"--logging-format=verse"}, want: "setting up logs: ", ended: true},
+		{name: "an invalid address", args: []string{"--address=80"}, want: `--address: "80": must be HOST:PORT or :PORT`, ended: true},
+		{name: "a burst that permits no request", args: []string{"--kube-api-qps=5", "--kube-api-burst=0"}, want: "--kube-api-burst: 0: must be at least 1", ended: true},
+		{name: "an unknown format", args: []string{"--logging-format=verse"}, want: "setting up logs: ", ended: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			require.NoError(t, logsapi.ResetForTest(nil)) // a log is set up once in a process
+			require.NoError(t, logsapi.ResetForTest(nil)) // a process can set up its log only once
 			ran := false
 			settings := &someSettings{ClientOptions: NewClientOptions()}
 			cmd := NewCommand(&cobra.Command{Use: "some"}, settings, func(ctx context.Context) error {

@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// server is an API server that can't be reached for the first requests.
+// server is an API server that is unreachable for the first requests.
 type server struct {
 	lack  int32 // requests that are still to fail
 	err   error
@@ -85,10 +85,10 @@ func TestRequestsThatDoNotWait(t *testing.T) {
 		body    io.Reader
 		tries   int32 // 0: some
 	}{
-		{"it may have been sent", syscall.ECONNRESET, t.Context(), t.Context(), nil, 1},
+		{"the request may have been sent", syscall.ECONNRESET, t.Context(), t.Context(), nil, 1},
 		{"the process ends", refused(), ended, t.Context(), nil, 1},
-		{"the request has no more time", refused(), t.Context(), short, nil, 0},
-		{"the body can't be read again", refused(), t.Context(), t.Context(), io.MultiReader(strings.NewReader("hello")), 1},
+		{"the deadline of the request is over", refused(), t.Context(), short, nil, 0},
+		{"the body cannot be read again", refused(), t.Context(), t.Context(), io.MultiReader(strings.NewReader("hello")), 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &server{lack: 1 << 20, err: tc.err}
@@ -96,7 +96,7 @@ func TestRequestsThatDoNotWait(t *testing.T) {
 			r, err := http.NewRequestWithContext(tc.request, http.MethodPost, url, tc.body)
 			require.NoError(t, err)
 			_, err = client.Do(r) //nolint:bodyclose // there is no response
-			require.ErrorIs(t, err, tc.err, "the answer is the error of the connection")
+			require.ErrorIs(t, err, tc.err, "the connection error is returned")
 			if tc.tries > 0 {
 				assert.Equal(t, tc.tries, s.tries.Load())
 			}

@@ -22,7 +22,7 @@ func TestServeStopsWithItsContext(t *testing.T) {
 	require.ErrorContains(t, Serve(t.Context(), "health", "nonsense:port", nil), "listening for health")
 }
 
-// Anybody may connect: nobody may keep a connection, or have much read, for nothing.
+// Any client may connect, so idle connections and large headers are limited.
 func TestServerHasLimits(t *testing.T) {
 	server := newServer(http.NotFoundHandler())
 	for _, limit := range []time.Duration{server.ReadTimeout, server.WriteTimeout, server.IdleTimeout} {

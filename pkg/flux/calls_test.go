@@ -54,12 +54,12 @@ func TestNamedQueues(t *testing.T) {
 	assert.Equal(t, 1, stats.Queues[0].States.Sched)
 	assert.Zero(t, stats.Queues[1].States.Sched)
 
-	i.Handle("job-manager.queue-status", func(r *fluxtest.Request) { r.Error(syscall.EINVAL, "it has gone") })
+	i.Handle("job-manager.queue-status", func(r *fluxtest.Request) { r.Error(syscall.EINVAL, "it was removed") })
 	_, err = c.Queues(t.Context())
-	assert.ErrorContains(t, err, "queue batch: job-manager.queue-status: it has gone")
+	assert.ErrorContains(t, err, "queue batch: job-manager.queue-status: it was removed")
 }
 
-// Somebody undrains a rank between our look and our request.
+// Another client undrains a rank between the query and the request.
 func TestUndrainRace(t *testing.T) {
 	i := newInstance(t, fluxtest.Config{Size: 4})
 	i.Drain(ids(t, "1-3"), "scale-down")
@@ -79,7 +79,7 @@ func TestUndrainRace(t *testing.T) {
 
 	tries = -1000
 	_, err = c.Undrain(t.Context(), ids(t, "1-2"), "scale-down")
-	assert.ErrorIs(t, err, syscall.EEXIST, "it does not try for ever")
+	assert.ErrorIs(t, err, syscall.EEXIST, "the number of attempts is limited")
 }
 
 func TestResourceStatusRefused(t *testing.T) {
@@ -94,8 +94,7 @@ func TestResourceStatusRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "drained ranks")
 }
 
-// The broker must see the user that was asked for, and the rest of the process
-// stays who it is.
+// The broker must see the requested user, while the rest of the process keeps its user.
 func TestDialAsUser(t *testing.T) {
 	b := newBroker(t)
 	seen := make(chan uint32, 1)
@@ -109,7 +108,7 @@ func TestDialAsUser(t *testing.T) {
 	if own != 0 {
 		_, err := flux.Dial(t.Context(), b.URI(), flux.AsUser(own+1))
 		assert.ErrorIs(t, err, syscall.EPERM)
-		t.Skip("only root can connect as somebody else")
+		t.Skip("only root can connect as another user")
 	}
 	require.NoError(t, os.Chmod(b.Dir(), 0o755))
 	require.NoError(t, os.Chmod(b.Path(), 0o777))

@@ -66,7 +66,7 @@ func (c *Client) fail(err error) {
 	c.conn.Close()
 }
 
-// receive distributes what the broker sends until the connection ends. It never waits for a reader.
+// receive distributes the messages of the broker until the connection ends. It never waits for a reader.
 func (c *Client) receive() {
 	r := bufio.NewReader(c.conn)
 	for {

@@ -20,7 +20,7 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// patience is how long something may take that surely comes, on a machine with much else to do.
+// patience is the timeout of conditions that must become true, also on a busy machine.
 const patience = time.Minute
 
 func newBroker(t *testing.T) *fluxtest.Broker {
@@ -61,7 +61,7 @@ func TestDial(t *testing.T) {
 	assert.ErrorIs(t, err, syscall.ENOENT)
 }
 
-// silent listens but never accepts, as a broker does that hangs.
+// silent listens but never accepts, like a broker that does not respond.
 func silent(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -89,11 +89,11 @@ func TestDialWaitsForABusyBroker(t *testing.T) {
 	require.NoError(t, err)
 	defer first.Close()
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // enough to try once, however busy the machine is
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // long enough for one attempt on a busy machine
 	defer cancel()
 	_, err = flux.Dial(ctx, path)
 	require.ErrorIs(t, err, syscall.EAGAIN)
-	require.ErrorIs(t, err, context.DeadlineExceeded, "it tried for as long as it might")
+	require.ErrorIs(t, err, context.DeadlineExceeded, "it retried until the timeout")
 
 	result := make(chan error, 1)
 	go func() {
@@ -103,7 +103,7 @@ func TestDialWaitsForABusyBroker(t *testing.T) {
 		}
 		result <- err
 	}()
-	for range 2 { // the first one, and then ours
+	for range 2 { // the first one, and then this one
 		conn, _, err := syscall.Accept(fd)
 		require.NoError(t, err)
 		_, _ = syscall.Write(conn, []byte{0})
@@ -153,10 +153,10 @@ func TestCallFails(t *testing.T) {
 	err = c.Call(t.Context(), "nothing", 0, nil, nil)
 	assert.True(t, flux.NotOffered(err))
 	assert.EqualError(t, err, "nothing: function not implemented")
-	assert.False(t, flux.NotOffered(fmt.Errorf("other: %w", syscall.ENOSYS)), "not a broker's answer")
+	assert.False(t, flux.NotOffered(fmt.Errorf("other: %w", syscall.ENOSYS)), "not an answer of a broker")
 }
 
-// Many calls at once, answered in another order than they were made.
+// Concurrent calls that are answered in another order.
 func TestConcurrentCalls(t *testing.T) {
 	b := newBroker(t)
 	var last sync.WaitGroup
@@ -164,7 +164,7 @@ func TestConcurrentCalls(t *testing.T) {
 	last.Add(calls)
 	b.Handle("echo", func(r *fluxtest.Request) {
 		last.Done()
-		last.Wait() // all are under way before the first is answered
+		last.Wait() // all are sent before the first is answered
 		var in int
 		_ = r.Decode(&in)
 		r.Respond(in)
@@ -195,7 +195,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	assert.ErrorIs(t, c.Call(ctx, "slow", 0, nil, nil), context.DeadlineExceeded)
-	close(release) // the late answer must not be taken for another's
+	close(release) // the late answer must not be taken for that of another call
 	for range 10 {
 		var out string
 		require.NoError(t, c.Call(t.Context(), "fast", 0, nil, &out))
@@ -204,10 +204,10 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	assert.ErrorIs(t, c.Call(ended, "fast", 0, nil, nil), context.Canceled)
-	assert.NoError(t, c.Call(t.Context(), "fast", 0, nil, nil), "the connection is still good")
+	assert.NoError(t, c.Call(t.Context(), "fast", 0, nil, nil), "the connection still works")
 }
 
-// A broker that does not read must not hold a caller beyond its deadline.
+// A broker that does not read must not delay a caller beyond its deadline.
 func TestCallEndsWhileItIsWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
@@ -226,7 +226,7 @@ func TestCallEndsWhileItIsWritten(t *testing.T) {
 	c := dial(t, path)
 	require.Error(t, c.Call(ctx, "big", 0, strings.Repeat("x", 8<<20), nil))
 	<-c.Done()
-	assert.ErrorContains(t, c.Err(), "connection to the broker", "half a message was written")
+	assert.ErrorContains(t, c.Err(), "connection to the broker", "a partial message was written")
 }
 
 func TestBrokenConnection(t *testing.T) {
@@ -277,7 +277,7 @@ func TestNoiseEndsTheConnection(t *testing.T) {
 	}
 }
 
-// Messages that answer nothing are ignored.
+// Messages that do not answer a request are ignored.
 func TestStrayMessages(t *testing.T) {
 	b := newBroker(t)
 	b.Handle("x", func(r *fluxtest.Request) {
@@ -326,7 +326,7 @@ func TestStream(t *testing.T) {
 	assert.ErrorIs(t, s.Next(t.Context(), nil), syscall.EPROTO)
 }
 
-// What came before the connection broke is read first.
+// Messages from before the end of the connection are read first.
 func TestStreamOfABrokenConnection(t *testing.T) {
 	b := newBroker(t)
 	b.Handle("two", func(r *fluxtest.Request) {
@@ -343,7 +343,7 @@ func TestStreamOfABrokenConnection(t *testing.T) {
 	assert.ErrorContains(t, s.Next(t.Context(), nil), "the broker closed it")
 }
 
-// A stream that is not read loses messages, but holds up no other call.
+// A stream that is not read loses messages, but does not delay other calls.
 func TestStreamThatIsNotRead(t *testing.T) {
 	b := newBroker(t)
 	const sent = 10_000
@@ -360,7 +360,7 @@ func TestStreamThatIsNotRead(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close()
 	<-flooded
-	require.NoError(t, c.Call(t.Context(), "x", 0, nil, nil), "which is answered after all of the flood")
+	require.NoError(t, c.Call(t.Context(), "x", 0, nil, nil), "answered after all messages of the stream")
 
 	for read := 0; ; read++ {
 		var got int
@@ -371,6 +371,6 @@ func TestStreamThatIsNotRead(t *testing.T) {
 			assert.Less(t, read, sent)
 			return
 		}
-		require.Equal(t, read, got, "none is left out before the error")
+		require.Equal(t, read, got, "no message is missing before the error")
 	}
 }

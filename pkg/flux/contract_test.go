@@ -19,8 +19,8 @@ import (
 // tested with.
 const contractSize = 3
 
-// What this package promises holds for the stand-in, new and old, and, where
-// one is installed, for the real Flux.
+// The contract of this package applies to the stand-in, in the new and the old form, and to the real Flux, if it is
+// installed.
 
 func TestContractWithStandIn(t *testing.T) {
 	for _, old := range []bool{false, true} {
@@ -39,7 +39,7 @@ func TestContractWithStandIn(t *testing.T) {
 func TestContractWithRealFlux(t *testing.T) {
 	r, err := fluxtest.StartReal(t.Context(), contractSize)
 	if errors.Is(err, fluxtest.ErrNotInstalled) {
-		t.Skip("the contract was tested with the stand-in only:", err)
+		t.Skip("not testing the contract with the real Flux:", err)
 	}
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, r.Close(), "flux start") })
@@ -59,7 +59,7 @@ func newInstance(t *testing.T, config fluxtest.Config) *fluxtest.Instance {
 	return i
 }
 
-// eventually waits for what a real instance does in its own time.
+// eventually waits for a condition that a real instance meets after some time.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	require.Eventually(t, condition, patience, 20*time.Millisecond, what)
@@ -133,7 +133,7 @@ func contractDrain(t *testing.T, c *flux.Client) {
 	const reason = "scale-down"
 	require.NoError(t, c.Drain(ctx, ids(t, "2"), "broken fan"))
 	require.NoError(t, c.Drain(ctx, ids(t, "1-2"), reason))
-	require.NoError(t, c.Drain(ctx, ids(t, "1-2"), reason), "twice is once")
+	require.NoError(t, c.Drain(ctx, ids(t, "1-2"), reason), "idempotent")
 	require.NoError(t, c.Drain(ctx, flux.IDSet{}, reason), "nothing to do")
 	assert.ErrorIs(t, c.Drain(ctx, ids(t, "7"), reason), syscall.EINVAL)
 
@@ -155,7 +155,7 @@ func contractDrain(t *testing.T, c *flux.Client) {
 	assert.Equal(t, "1", given.String(), "an administrator's drain stays")
 	given, err = c.Undrain(ctx, ids(t, "0-2"), reason)
 	require.NoError(t, err)
-	assert.True(t, given.Empty(), "twice is once")
+	assert.True(t, given.Empty(), "idempotent")
 	given, err = c.Undrain(ctx, ids(t, "2"), "broken fan")
 	require.NoError(t, err)
 	assert.Equal(t, "2", given.String())
@@ -192,7 +192,7 @@ func contractJobs(t *testing.T, c *flux.Client, submit func()) {
 	assert.Equal(t, int64(16), *short[0].Priority)
 	one, err := c.Jobs(ctx, flux.JobActive, 1)
 	require.NoError(t, err)
-	assert.Len(t, one, 1, "not more than asked for")
+	assert.Len(t, one, 1, "at most the requested number")
 
 	sched, err := c.SchedStatus(ctx)
 	require.NoError(t, err)
@@ -210,7 +210,7 @@ func contractJobs(t *testing.T, c *flux.Client, submit func()) {
 	})
 	assert.ErrorIs(t, c.Raise(ctx, waiting[0].ID, "cancel", ""), syscall.ENOENT)
 
-	count, err := c.CancelAll(ctx, flux.JobActive, "left by a previous run")
+	count, err := c.CancelAll(ctx, flux.JobActive, "canceled as a job of a previous run")
 	require.NoError(t, err)
 	assert.Equal(t, 1, count)
 	eventually(t, "all jobs have ended", func() bool {
@@ -220,5 +220,5 @@ func contractJobs(t *testing.T, c *flux.Client, submit func()) {
 	})
 	known, err = c.KnownJobs(ctx)
 	require.NoError(t, err)
-	assert.Equal(t, 2, known, "those that have ended are known")
+	assert.Equal(t, 2, known, "inactive jobs are known")
 }

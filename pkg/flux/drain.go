@@ -40,8 +40,8 @@ func (c *Client) Undrain(ctx context.Context, ranks IDSet, reason string) (IDSet
 		if ours.Empty() {
 			return IDSet{}, nil
 		}
-		// Without a mode: if one of the ranks is no longer drained, somebody else is changing them. Old versions do
-		// not have that mode.
+		// Without a mode: if one of the ranks is no longer drained, another client is changing them. Old versions do not
+		// have that mode.
 		err = c.Call(ctx, "resource.undrain", Leader, drainRequest{Targets: ours}, nil)
 		if raced := errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EINVAL); raced && attempt < undrainAttempts-1 {
 			continue

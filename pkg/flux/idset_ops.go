@@ -2,12 +2,12 @@ package flux
 
 import "slices"
 
-// Union returns what is in s, in t or in both.
+// Union returns the numbers that are in s, in t or in both.
 func (s IDSet) Union(t IDSet) IDSet {
 	return normalized(slices.Concat(s.ranges, t.ranges))
 }
 
-// Intersect returns what is in both s and t.
+// Intersect returns the numbers that are in both s and t.
 func (s IDSet) Intersect(t IDSet) IDSet {
 	var out []idRange
 	for i, j := 0, 0; i < len(s.ranges) && j < len(t.ranges); {
@@ -24,7 +24,7 @@ func (s IDSet) Intersect(t IDSet) IDSet {
 	return IDSet{ranges: out}
 }
 
-// Without returns what is in s and not in t.
+// Without returns the numbers that are in s and not in t.
 func (s IDSet) Without(t IDSet) IDSet {
 	var out []idRange
 	j := 0

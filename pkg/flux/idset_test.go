@@ -78,7 +78,7 @@ func TestIDSetMethods(t *testing.T) {
 	assert.Equal(t, 1<<31, flux.IDRange(0, flux.MaxID).Count())
 }
 
-// The operations agree with those on plain sets.
+// The operations have the same results as on plain sets.
 func TestIDSetOperations(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	draw := func() (flux.IDSet, map[uint32]bool) {
@@ -138,7 +138,7 @@ func FuzzParseIDSet(f *testing.F) {
 			return
 		}
 		again := ids(t, set.String())
-		require.True(t, set.Equal(again), "%q is %s, and that is %s", text, set, again)
+		require.True(t, set.Equal(again), "%q is parsed as %s, which is parsed as %s", text, set, again)
 		require.LessOrEqual(t, len(set.String()), len(text), "the text of RFC 22 is the shortest")
 		if last, ok := set.Max(); ok {
 			require.True(t, set.Contains(last))

@@ -10,7 +10,7 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// jobspecs are resources as flux submit writes them, and what they ask for.
+// jobspecs are resources as flux submit writes them, and the parsed request.
 var jobspecs = map[string]struct {
 	resources string
 	want      flux.Jobspec
@@ -35,7 +35,7 @@ var jobspecs = map[string]struct {
 		`[{"type":"slot","count":3,"with":[{"type":"node","count":2,"with":[{"type":"core","count":4}]}],"label":"task"}]`,
 		flux.Jobspec{Nodes: 6, Slots: 1, Cores: 4},
 	},
-	"a range, and what is not known": {
+	"a range, and unknown fields": {
 		`[{"type":"slot","count":{"min":2,"max":8,"operator":"+","operand":1},"with":[{"type":"core","count":1},{"type":"memory","count":5}]}]`,
 		flux.Jobspec{Slots: 2, Cores: 1},
 	},
@@ -78,7 +78,7 @@ func TestJobspec(t *testing.T) {
 	assert.Equal(t, flux.Jobspec{Queue: "debug", Requires: `{"ranks":["5"]}`}, got)
 }
 
-// FuzzJobspec: a jobspec that is read has numbers that can be added up.
+// FuzzJobspec checks that the numbers of any parsed jobspec can be added up.
 func FuzzJobspec(f *testing.F) {
 	for _, test := range jobspecs {
 		f.Add([]byte(`{"version":1,"resources":` + test.resources + `}`))

@@ -13,7 +13,7 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// diary notes what a journal says.
+// diary records the entries of a journal.
 type diary struct {
 	mu       sync.Mutex
 	events   map[flux.JobID][]string
@@ -54,8 +54,7 @@ func (d *diary) knows(id flux.JobID) []string {
 	return d.events[id]
 }
 
-// contractJournal follows one job that waits and is then canceled, from the past and as it
-// happens.
+// contractJournal follows one job that waits and is then canceled: from the past and live.
 func contractJournal(t *testing.T, c *flux.Client, waiting flux.JobID) (check func()) {
 	events := []string{"submit", "depend", "priority", "alloc", "exception", "clean"}
 	d := newDiary()
@@ -82,15 +81,15 @@ func TestJournalEnds(t *testing.T) {
 		"of old": {func(r *fluxtest.Request) {
 			r.Respond(map[string]any{"events": []any{map[string]any{"id": 1, "eventlog_seq": 0}}})
 		}, syscall.ENOSYS},
-		"not for us": {func(r *fluxtest.Request) { r.Error(syscall.EPERM, "Request requires owner credentials") }, syscall.EPERM},
-		"unloaded":   {func(r *fluxtest.Request) { r.Error(syscall.ENODATA, "") }, syscall.ENODATA},
-		"garbage":    {func(r *fluxtest.Request) { r.Respond("?") }, nil},
+		"not permitted": {func(r *fluxtest.Request) { r.Error(syscall.EPERM, "Request requires owner credentials") }, syscall.EPERM},
+		"unloaded":      {func(r *fluxtest.Request) { r.Error(syscall.ENODATA, "") }, syscall.ENODATA},
+		"garbage":       {func(r *fluxtest.Request) { r.Respond("?") }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := newInstance(t, fluxtest.Config{Size: 1})
 			i.Handle("job-manager.events-journal", func(r *fluxtest.Request) {
 				test.answer(r)
-				test.answer(r) // what comes after the end is not told
+				test.answer(r) // later messages are ignored
 			})
 			c := dial(t, i.URI())
 			d := newDiary()
@@ -101,7 +100,7 @@ func TestJournalEnds(t *testing.T) {
 				require.ErrorIs(t, err, test.is)
 			}
 			_, err = c.KnownJobs(t.Context())
-			require.NoError(t, err, "the connection works on")
+			require.NoError(t, err, "the connection still works")
 			assert.Empty(t, d.ended)
 		})
 	}

@@ -13,7 +13,7 @@ const (
 	TypeControl  Type = 0x08
 )
 
-// Flags say which parts a message has and how it is answered (RFC 3).
+// Flags are the parts that a message has and how it is answered (RFC 3).
 type Flags uint8
 
 // The flags that this package uses. Other flags are preserved.

@@ -14,7 +14,7 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// request and response are what a client and broker of Flux 0.88 exchanged.
+// request and response are messages that a client and a broker of Flux 0.88 exchanged.
 func request() *flux.Message {
 	return &flux.Message{
 		Type: flux.TypeRequest, Flags: flux.FlagTopic | flux.FlagRoute | flux.FlagPayload,
@@ -115,7 +115,7 @@ func TestReadMessage(t *testing.T) {
 	assert.ErrorIs(t, err, flux.ErrMalformed)
 }
 
-// A size that is announced but never sent must cost next to nothing.
+// A size that is announced but never sent must take almost no memory.
 func TestReadMessageAllocatesWhatComes(t *testing.T) {
 	header := binary.NativeEndian.AppendUint32(nil, 0xffee0012)
 	header = binary.BigEndian.AppendUint32(header, 1<<30)
@@ -143,7 +143,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := flux.DecodeMessage(flux.AppendMessage(nil, m))
 		require.NoError(t, err)
-		// An absent payload and an empty one differ by a flag only.
+		// An absent payload and an empty one differ only in a flag.
 		if len(m.Payload) == 0 {
 			m.Payload, again.Payload = nil, nil
 		}

@@ -42,9 +42,9 @@ func TestResources(t *testing.T) {
 		{"rank":"2","children":{"core":"1"}},
 		{"rank":"3","children":{"core":"0-1","gpu":"1"}}]}}`)
 	free := r.Without(taken)
-	assert.Equal(t, "1-3", free.Ranks().String(), "a node with a GPU left is still there")
+	assert.Equal(t, "1-3", free.Ranks().String(), "a node with a remaining GPU stays")
 	assert.Equal(t, flux.Totals{Nodes: 3, Cores: 7, GPUs: 1}, free.Totals())
-	assert.Equal(t, flux.Totals{Nodes: 4, Cores: 14, GPUs: 2}, r.Totals(), "and r is as it was")
+	assert.Equal(t, flux.Totals{Nodes: 4, Cores: 14, GPUs: 2}, r.Totals(), "r is not modified")
 }
 
 func TestResourcesEmpty(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// AgentPlan is what the agents in a MiniCluster's pods do. size is the number of
-// pods at creation, grace the seconds that a pod has to stop. Defaults must be set.
+// AgentPlan returns the plan of the agents in a MiniCluster's pods. size is the number of pods at creation, grace the
+// grace period in seconds. Defaults must be set.
 func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*plan.Plan, error) {
 	p = p.withDefaults(mc)
 	hosts, err := Hosts(mc, p)
@@ -80,9 +80,8 @@ func accountsPlan(users []v1alpha2.MiniClusterUser) []plan.Account {
 	return out
 }
 
-// HTTPPort is where the agent answers health and metrics: the usual port, or the next
-// even one of which no container of the pod claims it or the odd one above, where the
-// agent of the lead listens for the controller.
+// HTTPPort returns the port on which the agent serves health and metrics: the default, or the next even port if a
+// container of the pod uses it or the odd one above, on which the agent of the lead listens for the controller.
 func HTTPPort(mc *v1alpha2.MiniCluster) int32 {
 	port := plan.DefaultHTTPPort
 	for claims(mc.Spec.Containers, port) || claims(mc.Spec.Containers, control.Port(port)) {
@@ -95,7 +94,7 @@ func claims(containers []v1alpha2.MiniClusterContainer, port int32) bool {
 	return slices.ContainsFunc(containers, func(c v1alpha2.MiniClusterContainer) bool { return slices.Contains(c.Ports, port) })
 }
 
-// containerPlans tells the agent of each container its part.
+// containerPlans adds the part of the plan for each container.
 func containerPlans(out *plan.Plan, mc *v1alpha2.MiniCluster) {
 	flux := mc.FluxContainerIndex()
 	for i := range mc.Spec.Containers {
@@ -114,8 +113,8 @@ func containerPlans(out *plan.Plan, mc *v1alpha2.MiniCluster) {
 	}
 }
 
-// Wrapped reports whether the agent runs a sidecar. One that has nothing to run but
-// its image's entrypoint keeps it, and so does one that asks for that.
+// Wrapped reports whether the agent runs a sidecar. A sidecar without commands, or one that requests it, runs the
+// entrypoint of its image instead.
 func Wrapped(c *v1alpha2.MiniClusterContainer) bool {
 	if c.NoWrapEntrypoint {
 		return false
@@ -133,8 +132,8 @@ func viewPlan(spec *v1alpha2.MiniClusterSpec) *plan.View {
 	return view
 }
 
-// brokerPlan holds the settings on the command line of a broker. A broker.toml of the
-// user's own has a [tbon] of its own or none: then its settings are attributes.
+// brokerPlan returns the settings on the command line of a broker. If the user provides broker.toml, it contains a
+// [tbon] table of the user or none, so the settings of the spec become attributes.
 func brokerPlan(mc *v1alpha2.MiniCluster) (plan.Broker, error) {
 	out := plan.Broker{LogLevel: v1alpha2.DefaultLogLevel}
 	flux := mc.Spec.Flux
@@ -177,8 +176,8 @@ func RunsProgram(mc *v1alpha2.MiniCluster) bool {
 	return programPlan(mc, &mc.Spec.Containers[index]).Mode != plan.ModeNone
 }
 
-// programPlan decides the mode. A cluster that is interactive runs no command, and
-// without a command every cluster is.
+// programPlan returns the mode and the command of the program. An interactive cluster runs no command, and a cluster
+// without a command is interactive.
 func programPlan(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) plan.Program {
 	out := plan.Program{Command: c.Command, BatchRaw: c.BatchRaw, Logs: c.Logs, Tasks: 1}
 	if mc.Spec.Tasks != nil {
@@ -224,8 +223,7 @@ func sidecarPlan(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) pla
 	if out.Command != "" || out.Script != "" {
 		return out
 	}
-	// Nothing but hooks: then the last one is what the sidecar runs, and is to end with
-	// Flux.
+	// Only hooks: the last hook becomes the command of the sidecar, so that it ends with Flux.
 	out.Script, out.Post = out.Post, ""
 	if out.Script == "" {
 		out.Command = "true"
@@ -233,7 +231,7 @@ func sidecarPlan(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) pla
 	return out
 }
 
-// loggingPlan fills in the default of strict, which differs between the layouts.
+// loggingPlan sets the default of strict, which differs between the layouts.
 func loggingPlan(mc *v1alpha2.MiniCluster, layout Layout) plan.Logging {
 	l := mc.Spec.Logging
 	if l == nil {
@@ -246,8 +244,7 @@ func loggingPlan(mc *v1alpha2.MiniCluster, layout Layout) plan.Logging {
 	return plan.Logging{Quiet: l.Quiet, Strict: strict, Timed: l.Timed, Debug: l.Debug}
 }
 
-// userPlan is the owner of the instance in the system layout: flux, unless the spec
-// names another or wants root.
+// userPlan returns the owner of the instance in the system layout: flux, unless the spec names another user or root.
 func userPlan(c *v1alpha2.MiniClusterContainer) plan.User {
 	if c.Commands != nil && c.Commands.RunFluxAsRoot {
 		return plan.User{}

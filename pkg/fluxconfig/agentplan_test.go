@@ -33,7 +33,7 @@ func TestAgentPlanOfLayouts(t *testing.T) {
 	assert.Equal(t, 4, view.HostCount)
 	assert.Equal(t, "flux-sample.flux-operator.svc.cluster.local", view.Domain)
 	assert.Equal(t, &plan.View{Copied: true, MountPath: "/mnt/flux"}, view.View)
-	assert.Equal(t, plan.User{}, view.User, "the container's own")
+	assert.Equal(t, plan.User{}, view.User, "that of the container")
 
 	system := planOf(t, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: "/usr"}
@@ -76,8 +76,8 @@ func TestAgentPlanResources(t *testing.T) {
 		}
 	}
 	assert.Equal(t, plan.Resources{Cores: 2, GPUs: 2, RequestedMilliCPU: 2500}, planOf(t, limits("2500m")).Resources, "whole cores")
-	assert.Equal(t, plan.Resources{Cores: 1, GPUs: 2, RequestedMilliCPU: 100}, planOf(t, limits("100m")).Resources, "one at least")
-	assert.Equal(t, plan.Resources{}, planOf(t, nil).Resources, "found out on the host")
+	assert.Equal(t, plan.Resources{Cores: 1, GPUs: 2, RequestedMilliCPU: 100}, planOf(t, limits("100m")).Resources, "at least one")
+	assert.Equal(t, plan.Resources{}, planOf(t, nil).Resources, "detected on the host")
 }
 
 func TestAgentPlanOfAnOwnBrokerConfig(t *testing.T) {
@@ -86,7 +86,7 @@ func TestAgentPlanOfAnOwnBrokerConfig(t *testing.T) {
 		mc.Spec.Logging = &v1alpha2.LoggingSpec{ZeroMQ: true}
 	}
 	assert.Equal(t, map[string]string{"tbon.topo": "kary:2", "tbon.connect_timeout": "5s", "tbon.zmqdebug": "1"}, planOf(t, own).Broker.Attributes)
-	assert.Nil(t, planOf(t, nil).Broker.Attributes, "they are in the generated one")
+	assert.Nil(t, planOf(t, nil).Broker.Attributes, "the generated broker.toml contains them")
 }
 
 func TestAgentPlanOfSidecars(t *testing.T) {
@@ -112,7 +112,7 @@ func TestHTTPPort(t *testing.T) {
 	assert.Equal(t, plan.DefaultHTTPPort, HTTPPort(mc))
 	mc.Spec.Containers[0].Ports = append(mc.Spec.Containers[0].Ports, plan.DefaultHTTPPort+2)
 	mc.Spec.Containers[1].Ports = []int32{plan.DefaultHTTPPort}
-	assert.Equal(t, plan.DefaultHTTPPort+4, HTTPPort(mc), "the first that nobody claims")
+	assert.Equal(t, plan.DefaultHTTPPort+4, HTTPPort(mc), "the first unused port")
 	mc.Spec.Containers[1].Ports = append(mc.Spec.Containers[1].Ports, plan.DefaultHTTPPort+5)
-	assert.Equal(t, plan.DefaultHTTPPort+6, HTTPPort(mc), "nor the one above, where the controller is heard")
+	assert.Equal(t, plan.DefaultHTTPPort+6, HTTPPort(mc), "the port above is also unused")
 }

@@ -9,13 +9,12 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// checkpointPeriod is how much work a lead that is lost may forget. Flux by
-// default writes a checkpoint only when it stops: after a crash no job would be
-// left. Nothing is written while nothing changes.
+// checkpointPeriod limits how much a lost lead forgets. By default, Flux writes a checkpoint only when it stops, so
+// all jobs would be lost after a crash. Flux writes nothing while nothing changes.
 const checkpointPeriod = "2s"
 
-// BrokerTOML is the broker.toml of a MiniCluster: what the user wrote
-// (spec.flux.brokerConfig), as it is, or else BrokerConfig.
+// BrokerTOML returns the broker.toml of a MiniCluster: the user's text (spec.flux.brokerConfig) unchanged, or else
+// BrokerConfig.
 func BrokerTOML(mc *v1alpha2.MiniCluster, p Params) (string, error) {
 	if mc.Spec.Flux != nil && mc.Spec.Flux.BrokerConfig != "" {
 		if _, err := ParseBrokerTOML(mc.Spec.Flux.BrokerConfig); err != nil {
@@ -30,8 +29,7 @@ func BrokerTOML(mc *v1alpha2.MiniCluster, p Params) (string, error) {
 	return c.Text()
 }
 
-// BrokerConfig is the generated configuration of a MiniCluster. All brokers of
-// all its pods read the same one.
+// BrokerConfig returns the generated configuration of a MiniCluster. It is the same for all brokers.
 func BrokerConfig(mc *v1alpha2.MiniCluster, p Params) (Config, error) {
 	p = p.withDefaults(mc)
 	paths, err := pathsOf(mc, p.Layout)
@@ -51,8 +49,8 @@ func BrokerConfig(mc *v1alpha2.MiniCluster, p Params) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{
-		// Users of a pod are its containers and those who may exec into it: the
-		// Flux user's socket is open to all of them, and root is the owner.
+		// The users of a pod are its containers and those who may exec into it. The socket of the Flux user is open to all
+		// of them, and root is an owner.
 		Access:    Access{AllowGuestUser: true, AllowRootOwner: true},
 		Resource:  Resource{Path: paths.R, Noverify: fluxResourcesDerived(mc)},
 		Bootstrap: bootstrap,
@@ -75,7 +73,7 @@ func pathsOf(mc *v1alpha2.MiniCluster, layout Layout) (plan.Files, error) {
 			return plan.Files{}, &FieldError{Field: "spec.flux.container.mountPath", Err: err}
 		}
 	case LayoutSystem:
-		// The layout may have been decided by an earlier spec than this one.
+		// The layout may come from an earlier spec than this one.
 		if err := checkPath(installRoot(&mc.Spec)); err != nil {
 			return plan.Files{}, &FieldError{Field: "spec.flux.installRoot", Err: err}
 		}
@@ -97,25 +95,25 @@ func bootstrapTable(mc *v1alpha2.MiniCluster, p Params, paths plan.Files) (Boots
 		return Bootstrap{}, err
 	}
 	return Bootstrap{
-		// Pods may have addresses of either family. Where there is no IPv6, neither
-		// names of one family nor a kernel without it keep brokers from connecting.
+		// Pods may have addresses of either family. In clusters without IPv6, brokers still connect with names of one
+		// family, and with a kernel without IPv6.
 		EnableIPv6:  true,
 		CurveCert:   paths.CurveCert,
 		DefaultPort: v1alpha2.DefaultBrokerPort,
-		// Every interface: its name depends on the network plugin.
+		// Every interface, since its name depends on the network plugin.
 		DefaultBind:    "tcp://*:%p",
 		DefaultConnect: "tcp://%h." + p.domain() + ":%p",
 		Hosts:          entries,
 	}, nil
 }
 
-// fluxResourcesDerived looks at the container that runs Flux.
+// fluxResourcesDerived calls DerivedResources for the container that runs Flux.
 func fluxResourcesDerived(mc *v1alpha2.MiniCluster) bool {
 	i := mc.FluxContainerIndex()
 	return i >= 0 && DerivedResources(&mc.Spec.Containers[i])
 }
 
-// installRoot is the prefix of Flux in the system layout.
+// installRoot returns the prefix of Flux in the system layout.
 func installRoot(spec *v1alpha2.MiniClusterSpec) string {
 	if spec.Flux != nil && spec.Flux.InstallRoot != "" {
 		return spec.Flux.InstallRoot
@@ -123,9 +121,8 @@ func installRoot(spec *v1alpha2.MiniClusterSpec) string {
 	return "/usr"
 }
 
-// execTable names the IMP (flux-imp(8)), which runs jobs of others than the
-// owner of the instance. There are such users only where the spec names them or
-// brings a MUNGE key to know them by.
+// execTable configures the IMP (flux-imp(8)), which runs jobs of other users than the owner of the instance. It is
+// only needed if the spec names such users or has a MUNGE key to authenticate them.
 func execTable(spec *v1alpha2.MiniClusterSpec) *Exec {
 	if len(spec.Users) == 0 && (spec.Flux == nil || spec.Flux.MungeSecret == "") {
 		return nil
@@ -133,8 +130,8 @@ func execTable(spec *v1alpha2.MiniClusterSpec) *Exec {
 	return &Exec{IMP: path.Join(installRoot(spec), "libexec/flux/flux-imp")}
 }
 
-// queuePolicies are those of Fluxion; its qmanager does not load with another,
-// and the lead does not start.
+// queuePolicies are the policies of Fluxion. With another one, its qmanager does not load and the lead does not
+// start.
 func queuePolicies() []string {
 	return []string{"fcfs", "easy", "conservative", "hybrid"}
 }

@@ -15,7 +15,7 @@ import (
 	"minicluster.internal/operator/test/framework/golden"
 )
 
-// cluster is a MiniCluster of size 2 of at most 4, changed by edits.
+// cluster returns a MiniCluster of size 2 and maximum 4, changed by edits.
 func cluster(edits ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	size := int32(2)
 	mc := &v1alpha2.MiniCluster{
@@ -63,8 +63,7 @@ var (
 	}
 )
 
-// shapes are the MiniClusters that have a golden broker.toml. Each of those files
-// was read by real brokers of Flux 0.49 and 0.88.
+// shapes are the MiniClusters with a golden broker.toml. Brokers of Flux 0.49 and 0.88 have read each of these files.
 func shapes() map[string]*v1alpha2.MiniCluster {
 	return map[string]*v1alpha2.MiniCluster{
 		"view":         cluster(),
@@ -111,7 +110,7 @@ func TestBrokerTOML(t *testing.T) {
 	}
 }
 
-// What was decided at creation counts, not what the spec says now.
+// The values of the creation apply, not those of the current spec.
 func TestBrokerTOMLFollowsParams(t *testing.T) {
 	mc := cluster(withSizes(3, 9), withFlux(v1alpha2.FluxSpec{ConnectTimeout: "5s"}))
 	text, err := BrokerTOML(mc, Params{
@@ -140,7 +139,7 @@ func TestBrokerTOMLOfADocumentWithoutNamespace(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-// The default sizes of bursted clusters are those of creation too.
+// The default sizes of bursted clusters are also those of the creation.
 func TestBurstingDoesNotFollowTheSize(t *testing.T) {
 	before, err := BrokerTOML(cluster(withSizes(4, 4), withBursting(parentOfBurst)), Params{MaximumSize: 4})
 	require.NoError(t, err)
@@ -149,7 +148,7 @@ func TestBurstingDoesNotFollowTheSize(t *testing.T) {
 	assert.Equal(t, before, after)
 }
 
-// Ranks line up only if parent and child have the same hosts in the same order.
+// Ranks only match if parent and child have the same hosts in the same order.
 func TestParentAndChildAgreeOnHosts(t *testing.T) {
 	parent, err := Hosts(cluster(withBursting(parentOfBurst)), Params{})
 	require.NoError(t, err)
@@ -209,7 +208,7 @@ func TestBrokerTOMLErrors(t *testing.T) {
 			"spec.flux.bursting.hostlist", "an opening bracket without a closing one"},
 		"hostlist and clusters": {cluster(withBursting(v1alpha2.Bursting{Hostlist: "flux-sample-[0-3]", Clusters: parentOfBurst.Clusters})), Params{},
 			"spec.flux.bursting.hostlist", "together with clusters"},
-		"hostlist without us": {cluster(withBursting(v1alpha2.Bursting{Hostlist: "a[0-9]"})), Params{},
+		"hostlist without this MiniCluster": {cluster(withBursting(v1alpha2.Bursting{Hostlist: "a[0-9]"})), Params{},
 			"spec.flux.bursting.hostlist", "host flux-sample-0 of this MiniCluster is not in the list"},
 		"hostlist too short": {cluster(withBursting(v1alpha2.Bursting{Hostlist: "flux-sample-[0-2]"})), Params{},
 			"spec.flux.bursting.hostlist", "host flux-sample-3 of this MiniCluster is not in the list"},
@@ -217,9 +216,9 @@ func TestBrokerTOMLErrors(t *testing.T) {
 			"spec.flux.bursting.hostlist", "the first host must be flux-sample-0, the lead broker, and is a-0"},
 		"hostlist names": {cluster(withBursting(v1alpha2.Bursting{Hostlist: "flux-sample-[0-3],a_b"})), Params{},
 			"spec.flux.bursting.hostlist", "only letters, digits"},
-		"cluster named like us": {cluster(withBursting(v1alpha2.Bursting{Clusters: []v1alpha2.BurstedCluster{{Name: "flux-sample"}}})), Params{},
+		"cluster with the name of this MiniCluster": {cluster(withBursting(v1alpha2.Bursting{Clusters: []v1alpha2.BurstedCluster{{Name: "flux-sample"}}})), Params{},
 			"spec.flux.bursting.clusters[0]", "host flux-sample-0 is in the list more than once"},
-		"clusters named alike": {cluster(withBursting(v1alpha2.Bursting{Clusters: []v1alpha2.BurstedCluster{{Name: "burst-1"}, {}}})), Params{},
+		"clusters with the same name": {cluster(withBursting(v1alpha2.Bursting{Clusters: []v1alpha2.BurstedCluster{{Name: "burst-1"}, {}}})), Params{},
 			"spec.flux.bursting.clusters[1]", "host burst-1-0 is in the list more than once"},
 		"cluster of negative size": {cluster(withBursting(v1alpha2.Bursting{Clusters: []v1alpha2.BurstedCluster{{Size: -4}}})), Params{},
 			"spec.flux.bursting.clusters[0]", "must not be negative"},
@@ -299,10 +298,10 @@ func TestExecNamesTheIMP(t *testing.T) {
 		p    Params
 		want *Exec
 	}{
-		"one user":             {cluster(withFlux(v1alpha2.FluxSpec{InstallRoot: "/usr"})), Params{}, nil},
-		"users":                {cluster(withFlux(v1alpha2.FluxSpec{InstallRoot: "/opt/f"}), users), Params{}, &Exec{IMP: "/opt/f/libexec/flux/flux-imp"}},
-		"layout of a past one": {cluster(users), Params{Layout: LayoutSystem}, &Exec{IMP: "/usr/libexec/flux/flux-imp"}},
-		"view":                 {cluster(users), Params{}, nil},
+		"one user":        {cluster(withFlux(v1alpha2.FluxSpec{InstallRoot: "/usr"})), Params{}, nil},
+		"users":           {cluster(withFlux(v1alpha2.FluxSpec{InstallRoot: "/opt/f"}), users), Params{}, &Exec{IMP: "/opt/f/libexec/flux/flux-imp"}},
+		"recorded layout": {cluster(users), Params{Layout: LayoutSystem}, &Exec{IMP: "/usr/libexec/flux/flux-imp"}},
+		"view":            {cluster(users), Params{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := BrokerConfig(tc.mc, tc.p)

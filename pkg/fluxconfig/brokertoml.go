@@ -10,7 +10,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Config is a broker.toml, flux-config(5): the tables that are generated.
+// Config is a broker.toml, flux-config(5), with the tables that are generated.
 type Config struct {
 	Access    Access    `toml:"access"`
 	Resource  Resource  `toml:"resource"`
@@ -22,22 +22,21 @@ type Config struct {
 	Qmanager  *Qmanager `toml:"sched-fluxion-qmanager,omitempty"`
 }
 
-// Access is who may talk to the broker, flux-config-access(5).
+// Access configures access to the broker, flux-config-access(5).
 type Access struct {
 	AllowGuestUser bool `toml:"allow-guest-user"`
 	AllowRootOwner bool `toml:"allow-root-owner"`
 }
 
-// Resource is where the instance's resources are described,
-// flux-config-resource(5). An unknown key in it is fatal, so that only those of
-// Flux 0.49 are written.
+// Resource configures the resources of the instance, flux-config-resource(5). An unknown key in this table is fatal,
+// so only keys of Flux 0.49 are written.
 type Resource struct {
 	Path     string `toml:"path,omitempty"`
 	Noverify bool   `toml:"noverify,omitempty"`
 }
 
-// Bootstrap is how the brokers find each other, flux-config-bootstrap(5). An
-// unknown key in it is fatal.
+// Bootstrap configures how the brokers find each other, flux-config-bootstrap(5). An unknown key in this table is
+// fatal.
 type Bootstrap struct {
 	EnableIPv6     bool   `toml:"enable_ipv6,omitempty"`
 	CurveCert      string `toml:"curve_cert,omitempty"`
@@ -47,8 +46,7 @@ type Bootstrap struct {
 	Hosts          []Host `toml:"hosts,omitempty"`
 }
 
-// Host is an entry of the hosts array: hosts (RFC 29) and what is particular to
-// them. An unknown key in it is fatal.
+// Host is an entry of the hosts array: hosts (RFC 29) and their settings. An unknown key in it is fatal.
 type Host struct {
 	Host    string `toml:"host"`
 	Bind    string `toml:"bind,omitempty"`
@@ -56,39 +54,38 @@ type Host struct {
 	Parent  string `toml:"parent,omitempty"`
 }
 
-// TBON tunes the brokers' network, flux-config-tbon(5). In the file, and not on
-// the command line, a key that a version of Flux does not know is harmless.
+// TBON configures the brokers' network, flux-config-tbon(5). Unknown keys are harmless in the file, as opposed to the
+// command line.
 type TBON struct {
 	Topo           string `toml:"topo,omitempty"`
 	ConnectTimeout string `toml:"connect_timeout,omitempty"`
 	ZMQDebug       int    `toml:"zmqdebug,omitempty"`
 }
 
-// KVS tunes the key value store, flux-config-kvs(5).
+// KVS configures the key value store, flux-config-kvs(5).
 type KVS struct {
 	CheckpointPeriod string `toml:"checkpoint-period,omitempty"`
 }
 
-// Exec is how jobs are executed, flux-config-exec(5).
+// Exec configures the execution of jobs, flux-config-exec(5).
 type Exec struct {
 	IMP string `toml:"imp,omitempty"`
 }
 
-// Archive is the database of finished jobs, flux-config-archive(5) of Flux
-// before 0.70. Later versions don't look at it.
+// Archive configures the database of finished jobs, flux-config-archive(5) of Flux before 0.70. Later versions ignore
+// it.
 type Archive struct {
 	DBPath      string `toml:"dbpath,omitempty"`
 	Period      string `toml:"period,omitempty"`
 	BusyTimeout string `toml:"busytimeout,omitempty"`
 }
 
-// Qmanager sets the queues of Fluxion, flux-config-sched-fluxion-qmanager(5). Other
-// schedulers don't look at it.
+// Qmanager configures the queues of Fluxion, flux-config-sched-fluxion-qmanager(5). Other schedulers ignore it.
 type Qmanager struct {
 	QueuePolicy string `toml:"queue-policy,omitempty"`
 }
 
-// Text is the configuration as TOML.
+// Text returns the configuration as TOML.
 func (c Config) Text() (string, error) {
 	var b bytes.Buffer
 	if err := toml.NewEncoder(&b).Encode(c); err != nil {
@@ -97,18 +94,16 @@ func (c Config) Text() (string, error) {
 	return b.String(), nil
 }
 
-// ParseBrokerTOML reads a broker.toml, a user's for example
-// (spec.flux.brokerConfig), as far as its keys are known here. It refuses what no
-// version of Flux would start with: bad TOML, a value of the wrong type, and an
-// unknown key in [bootstrap] or one of its hosts. Any other unknown key or table
-// is left to Flux.
+// ParseBrokerTOML parses a broker.toml, for example that of a user (spec.flux.brokerConfig), as far as its keys are
+// known here. It rejects files with which no version of Flux starts: invalid TOML, values of the wrong type, and
+// unknown keys in [bootstrap] or one of its hosts. Other unknown keys and tables are left to Flux.
 func ParseBrokerTOML(text string) (Config, error) {
 	var c Config
 	if err := decodeTOML(text, &c); err != nil {
 		return Config{}, err
 	}
-	// Not by the strict mode of the decoder, which does not tell in which table of
-	// an inline table the key is.
+	// The strict mode of the decoder is not used, because it does not report which table of an inline table contains the
+	// key.
 	var tables struct {
 		Bootstrap map[string]any `toml:"bootstrap"`
 	}
@@ -134,7 +129,7 @@ func decodeTOML(text string, into any) error {
 	return nil
 }
 
-// checkBootstrapKeys knows the keys of Flux 0.49 to 0.88.
+// checkBootstrapKeys rejects keys that Flux 0.49 to 0.88 do not have.
 func checkBootstrapKeys(table map[string]any) error {
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		switch key {

@@ -13,8 +13,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// A broker.toml as users write it, with inline tables, comments and tables that
-// are not known here.
+// A broker.toml as users write it, with inline tables, comments and unknown tables.
 const usersBrokerTOML = `
 # Flux needs to know the path to the IMP executable
 [exec]
@@ -77,9 +76,8 @@ func TestParseBrokerTOMLErrors(t *testing.T) {
 	}
 }
 
-// FuzzBrokerTOML: whatever MiniCluster is accepted, its broker.toml reads back as
-// the same configuration with no key that Flux would not know, and its hosts are
-// a list with this MiniCluster in it.
+// FuzzBrokerTOML checks that the broker.toml of any accepted MiniCluster is parsed as the same configuration, has
+// only keys that Flux knows, and contains this MiniCluster in its host list.
 func FuzzBrokerTOML(f *testing.F) {
 	f.Add("flux-sample", "default", "", "", "", int32(2), int32(4), "5s", "kary:2", "", "", "", "", int32(0), int32(0), "", int32(0), uint8(0))
 	f.Add("a", "b", "svc", "example.org", "/usr", int32(1), int32(0), "", "", "easy", "", "", "", int32(0), int32(0), "", int32(0), uint8(0xff))
@@ -136,8 +134,8 @@ func FuzzBrokerTOML(f *testing.F) {
 	})
 }
 
-// assertOnlyKeysOfFlux compares with the keys that the oldest supported Flux
-// knows in the tables where an unknown one is fatal.
+// assertOnlyKeysOfFlux checks that tables in which an unknown key is fatal contain only keys of the oldest supported
+// Flux.
 func assertOnlyKeysOfFlux(t *testing.T, text string) {
 	t.Helper()
 	var tables map[string]map[string]any

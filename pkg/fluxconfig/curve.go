@@ -17,33 +17,31 @@ const (
 	curveTextSize = 40
 )
 
-// Certificate is the CURVE certificate that all brokers of an instance share: it
-// encrypts their connections and is the proof that a broker belongs to them
-// (flux-keygen(1), flux-config-bootstrap(5)). Its secret key shows in Text only:
-// printed or logged in any other way, a Certificate is its name.
+// Certificate is the CURVE certificate that all brokers of an instance share: it encrypts their connections and
+// proves that a broker belongs to the instance (flux-keygen(1), flux-config-bootstrap(5)). Only Text contains its
+// secret key; printing or logging a Certificate in any other way prints its name.
 type Certificate struct {
 	metadata []certificateEntry
 	public   string
-	// secret is behind a pointer, because fmt prints a pointer inside a struct as
-	// an address: where a Certificate is an unexported field, fmt cannot call
-	// Format and prints the fields.
+	// secret is a pointer because fmt prints a pointer inside a struct as an address: if a Certificate is an unexported
+	// field, fmt cannot call Format and prints the fields.
 	secret *string
 }
 
 type certificateEntry struct{ key, value string }
 
-// NewCertificate makes a certificate from 32 bytes of random. The name, which
-// Flux prints when it speaks of the certificate, is that of the MiniCluster.
+// NewCertificate creates a certificate from 32 bytes of random. The name, which Flux prints in messages about the
+// certificate, is that of the MiniCluster.
 func NewCertificate(random io.Reader, name string, now time.Time) (Certificate, error) {
-	// The bytes are read here and not by ecdh.GenerateKey, which has a source of
-	// its own: with a given source a test gets a given certificate.
+	// The bytes are not read by ecdh.GenerateKey, which has its own source: tests need the same certificate for the same
+	// random.
 	var seed [curveKeySize]byte
 	if _, err := io.ReadFull(random, seed[:]); err != nil {
-		return Certificate{}, fmt.Errorf("make CURVE certificate: read random bytes: %w", err)
+		return Certificate{}, fmt.Errorf("create CURVE certificate: read random bytes: %w", err)
 	}
 	key, err := ecdh.X25519().NewPrivateKey(seed[:])
 	if err != nil {
-		return Certificate{}, errors.New("make CURVE certificate: the random bytes are no X25519 key")
+		return Certificate{}, errors.New("create CURVE certificate: the random bytes are not an X25519 key")
 	}
 	secret := z85Encode(key.Bytes())
 	c := Certificate{
@@ -56,13 +54,13 @@ func NewCertificate(random io.Reader, name string, now time.Time) (Certificate, 
 	}
 	for _, e := range c.metadata {
 		if err := e.check(); err != nil {
-			return Certificate{}, fmt.Errorf("make CURVE certificate: %s %q: %w", e.key, abbreviate(e.value), err)
+			return Certificate{}, fmt.Errorf("create CURVE certificate: %s %q: %w", e.key, abbreviate(e.value), err)
 		}
 	}
 	return c, nil
 }
 
-// check reports whether Flux would read the entry back.
+// check returns an error if Flux could not read the entry.
 func (e certificateEntry) check() error {
 	switch {
 	case !validCertificateValue(e.value):
@@ -77,9 +75,8 @@ func (e certificateEntry) line() string {
 	return "    " + e.key + ` = "` + e.value + "\"\n"
 }
 
-// Text is the certificate as flux-keygen(1) writes it, secret key included. It
-// belongs in a Secret and nowhere else; its file must not be readable by group
-// or others.
+// Text returns the certificate as flux-keygen(1) writes it, including the secret key. Store it in a Secret only; its
+// file must not be readable by group or others.
 func (c Certificate) Text() []byte {
 	var b strings.Builder
 	b.WriteString("#  ZeroMQ CURVE **Secret** Certificate\n#  DO NOT DISTRIBUTE\n\nmetadata\n")
@@ -94,7 +91,7 @@ func (c Certificate) Text() []byte {
 	return []byte(b.String())
 }
 
-// Name is the name in the certificate's metadata.
+// Name returns the name in the certificate's metadata.
 func (c Certificate) Name() string {
 	for _, e := range c.metadata {
 		if e.key == nameEntry {
@@ -108,19 +105,17 @@ func (c Certificate) named() bool {
 	return slices.ContainsFunc(c.metadata, func(e certificateEntry) bool { return e.key == nameEntry })
 }
 
-// PublicKey is the public key as Z85. It tells certificates apart without
-// showing the secret.
+// PublicKey returns the public key as Z85. It identifies a certificate without revealing the secret.
 func (c Certificate) PublicKey() string {
 	return c.public
 }
 
-// Format prints the certificate's name, whatever the verb: %+v and %#v would
-// show the secret key otherwise.
+// Format prints the certificate's name for every verb: otherwise %+v and %#v would print the secret key.
 func (c Certificate) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "CURVE certificate %q", c.Name())
 }
 
-// String is what Format prints.
+// String returns the text that Format prints.
 func (c Certificate) String() string {
 	return fmt.Sprint(c)
 }

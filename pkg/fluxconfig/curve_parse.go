@@ -13,18 +13,17 @@ const (
 	publicKeyEntry = "public-key"
 	secretKeyEntry = "secret-key"
 
-	// maxCertificateLine is the number of bytes that Flux reads as one line. Of a
-	// longer line the rest would be a line of its own.
+	// maxCertificateLine is the number of bytes that Flux reads as one line. It would read the rest of a longer line as
+	// another line.
 	maxCertificateLine = 255
 )
 
-// ParseCertificate reads a certificate that a user gives (spec.flux.curveCert)
-// and is as strict as Flux is: a broker whose certificate it cannot read exits
-// with "Invalid argument" and says no more. Errors here say what is wrong, by
-// line number, and show nothing of the text.
+// ParseCertificate parses a certificate of a user (spec.flux.curveCert) as strictly as Flux does: a broker that
+// cannot read its certificate exits with "Invalid argument" and no details. The errors here describe the problem with
+// the number of the line, and never contain a part of the text.
 //
-// A certificate that has no name gets defaultName. Flux reads one without, and
-// followers run with it, but the lead broker exits.
+// A certificate without a name gets defaultName. Flux reads a certificate without a name, and followers run with it,
+// but the lead broker exits.
 func ParseCertificate(text []byte, defaultName string) (Certificate, error) {
 	p := certificateParser{}
 	number := 0
@@ -82,8 +81,7 @@ func (p *certificateParser) line(line string) error {
 	return p.meta(entry)
 }
 
-// trimC strips what isspace(3) in the C locale calls white space: a line may end
-// in CR LF.
+// trimC trims white space as isspace(3) in the C locale defines it: a line may end in CR LF.
 func trimC(s string) string {
 	return strings.Trim(s, " \t\n\v\f\r")
 }
@@ -116,11 +114,10 @@ func validCertificateValue(value string) bool {
 func (p *certificateParser) meta(e certificateEntry) error {
 	for _, have := range p.cert.metadata {
 		if have.key == e.key {
-			return errors.New("a metadata key appears a second time")
+			return errors.New("a metadata key is repeated")
 		}
 	}
-	// Text indents by four blanks, which the reader of Flux 0.49 insists on; the
-	// line must not grow too long by that.
+	// Text indents by four blanks, which Flux 0.49 requires. The line must not become too long.
 	if err := e.check(); err != nil {
 		return err
 	}
@@ -159,7 +156,7 @@ func (p *certificateParser) checkKeys() error {
 	}
 	key, err := ecdh.X25519().NewPrivateKey(secret)
 	if err != nil {
-		return errors.New("secret-key is no X25519 key")
+		return errors.New("secret-key is not an X25519 key")
 	}
 	if z85Encode(key.PublicKey().Bytes()) != p.cert.public {
 		return errors.New("public-key does not belong to secret-key")

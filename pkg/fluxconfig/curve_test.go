@@ -17,8 +17,7 @@ import (
 	"minicluster.internal/operator/test/framework/golden"
 )
 
-// The client key pair that the manual of ZeroMQ, zmq_curve(7), gives as its
-// example: anybody's, so no secret.
+// The client key pair of the example in the manual of ZeroMQ, zmq_curve(7). It is public, and therefore not a secret.
 const (
 	examplePublic = `Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID`
 	exampleSecret = `D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs`
@@ -76,15 +75,15 @@ func TestParseCertificate(t *testing.T) {
 				"    keygen.flux-core-version = \"0.88.0\"\n    keygen.userid = \"0\"\ncurve\n" + keys,
 			"vm",
 		},
-		"no metadata":            {"curve\n" + keys, "default"},
-		"no newline at the end":  {"curve\n" + strings.TrimSuffix(keys, "\n"), "default"},
-		"CR LF":                  {strings.ReplaceAll("metadata\n\tname=\"x\"\ncurve\n"+keys, "\n", "\r\n"), "x"},
-		"tabs, odd blanks":       {"metadata \n\t name  =\t\"a b\" \n  \ncurve\t\n" + keys, "a b"},
-		"the last key counts":    {"curve\n public-key=\"" + otherPublic + "\"\n" + keys, "default"},
-		"sections in any order":  {"curve\n" + keys + "metadata\n name=\"n\"\n", "n"},
-		"comment, indented":      {"curve\n   # x\n" + keys, "default"},
-		"empty value":            {"metadata\n name=\"\"\ncurve\n" + keys, ""},
-		"equals sign in a value": {"metadata\n name=\"a=b\"\ncurve\n" + keys, "a=b"},
+		"no metadata":                   {"curve\n" + keys, "default"},
+		"no newline at the end":         {"curve\n" + strings.TrimSuffix(keys, "\n"), "default"},
+		"CR LF":                         {strings.ReplaceAll("metadata\n\tname=\"x\"\ncurve\n"+keys, "\n", "\r\n"), "x"},
+		"tabs, odd blanks":              {"metadata \n\t name  =\t\"a b\" \n  \ncurve\t\n" + keys, "a b"},
+		"the last key takes precedence": {"curve\n public-key=\"" + otherPublic + "\"\n" + keys, "default"},
+		"sections in any order":         {"curve\n" + keys + "metadata\n name=\"n\"\n", "n"},
+		"comment, indented":             {"curve\n   # x\n" + keys, "default"},
+		"empty value":                   {"metadata\n name=\"\"\ncurve\n" + keys, ""},
+		"equals sign in a value":        {"metadata\n name=\"a=b\"\ncurve\n" + keys, "a=b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := ParseCertificate([]byte(tc.text), "default")
@@ -116,18 +115,18 @@ func TestParseCertificateErrors(t *testing.T) {
 		"no key":                 {"metadata\n =\"a\"\n" + keys, "line 2: a key may have letters"},
 		"unquoted":               {"metadata\n name=a\n" + keys, "line 2: the value is not in double quotes"},
 		"half quoted":            {"metadata\n name=\"\n" + keys, "line 2: the value is not in double quotes"},
-		"metadata twice":         {"metadata\n name=\"a\"\n name=\"b\"\n" + keys, "line 3: a metadata key appears a second time"},
+		"metadata twice":         {"metadata\n name=\"a\"\n name=\"b\"\n" + keys, "line 3: a metadata key is repeated"},
 		"public only":            {"curve\n" + public, "section curve has no secret-key"},
 		"secret only":            {"curve\n" + secret, "section curve has no public-key"},
 		"not a pair": {"curve\n" + secret + " public-key = \"" + otherPublic + "\"\n",
 			"public-key does not belong to secret-key"},
-		"another key in curve": {"curve\n private-key = \"x\"\n", "line 2: section curve may have public-key and secret-key only"},
-		"short":                {"curve\n public-key = \"" + examplePublic[1:] + "\"\n", "line 2: a key must have 40 characters, this one has 39"},
-		"not Z85":              {"curve\n secret-key = \"" + exampleSecret[1:] + " \"\n", "line 2: a key must be Z85: a character that is not Z85"},
-		"beyond Z85":           {"curve\n secret-key = \"" + exampleSecret[5:] + "#####\"\n", "line 2: a key must be Z85: a group of characters beyond"},
-		"long line":            {"#" + strings.Repeat("x", 255) + "\n" + keys, "line 1: longer than 255 bytes"},
-		"long once indented":   {"metadata\n name=\"" + strings.Repeat("x", 245) + "\"\n" + keys, "line 2: too long for a line of 255 bytes"},
-		"zero byte":            {"curve\n" + public + "\x00" + secret, "line 3: a zero byte"},
+		"another key in curve":       {"curve\n private-key = \"x\"\n", "line 2: section curve may have public-key and secret-key only"},
+		"short":                      {"curve\n public-key = \"" + examplePublic[1:] + "\"\n", "line 2: a key must have 40 characters, this one has 39"},
+		"not Z85":                    {"curve\n secret-key = \"" + exampleSecret[1:] + " \"\n", "line 2: a key must be Z85: a character that is not Z85"},
+		"beyond Z85":                 {"curve\n secret-key = \"" + exampleSecret[5:] + "#####\"\n", "line 2: a key must be Z85: a group of characters beyond"},
+		"long line":                  {"#" + strings.Repeat("x", 255) + "\n" + keys, "line 1: longer than 255 bytes"},
+		"too long after indentation": {"metadata\n name=\"" + strings.Repeat("x", 245) + "\"\n" + keys, "line 2: too long for a line of 255 bytes"},
+		"zero byte":                  {"curve\n" + public + "\x00" + secret, "line 3: a zero byte"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseCertificate([]byte(tc.text), "default")
@@ -167,7 +166,7 @@ func TestCertificateDoesNotPrintItsSecret(t *testing.T) {
 	assert.Contains(t, string(c.Text()), exampleSecret)
 }
 
-// assertNoKey: no run of characters of a key, in a message that may be logged.
+// assertNoKey checks that a message, which may be logged, contains no part of a key.
 func assertNoKey(t *testing.T, message string) {
 	t.Helper()
 	for _, key := range []string{examplePublic, exampleSecret, otherPublic} {
@@ -192,8 +191,8 @@ func TestZ85(t *testing.T) {
 	assert.Equal(t, []byte{0xff, 0xff, 0xff, 0xff}, data)
 }
 
-// FuzzCurveParse: what is accepted is written as a certificate that is accepted
-// with the same keys, and no error shows what was given.
+// FuzzCurveParse checks that an accepted certificate is written as one that is accepted with the same keys, and that
+// errors contain no part of the input.
 func FuzzCurveParse(f *testing.F) {
 	f.Add([]byte("metadata\n    name = \"vm\"\ncurve\n    public-key = \"" + examplePublic + "\"\n    secret-key = \"" + exampleSecret + "\"\n"))
 	f.Add([]byte("curve\r\n\tsecret-key=\"" + exampleSecret + "\"\r\n\tpublic-key=\"" + examplePublic + "\""))

@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// ParseDuration reads a Flux standard duration (Flux RFC 23), for example 5s,
-// 0.5m, 30, inf, and returns seconds. A broker that finds another text in its
-// configuration does not start. Of the numbers of the C language only plain
-// decimal ones are read: hexadecimal ones and exponents are surely mistakes.
+// ParseDuration parses a Flux standard duration (Flux RFC 23), for example 5s, 0.5m, 30 or inf, and returns seconds.
+// A broker with an invalid duration in its configuration does not start. Flux accepts all numbers of the C language;
+// hexadecimal numbers and exponents, which are most likely mistakes, are rejected here.
 func ParseDuration(text string) (float64, error) {
 	if s := strings.ToLower(text); s == "inf" || s == "infinity" {
 		return math.Inf(1), nil

@@ -2,13 +2,12 @@ package fluxconfig
 
 import "fmt"
 
-// FieldError is an error about a field of the MiniCluster, so that a validator
-// can point at it.
+// FieldError is an error about a field of the MiniCluster, which a validator can report with the field.
 type FieldError struct {
 	// Field is the path of the field, for example
 	// spec.flux.bursting.clusters[0].name.
 	Field string
-	// Err says what is wrong with it.
+	// Err describes the problem.
 	Err error
 }
 

@@ -7,39 +7,35 @@ import (
 	"strings"
 )
 
-// Limits of Flux's own hostlist reader. A list beyond them stops every broker
-// at its start, so that it must not be made or accepted here.
+// Limits of Flux's own parser of host lists. Brokers do not start with a list beyond them, so such a list must not be
+// generated or accepted.
 const (
-	// MaxHostRange is the largest number of hosts that one range may span.
+	// MaxHostRange is the maximal number of hosts in one range.
 	MaxHostRange = 1 << 20
-	// MaxHostRanges is the largest number of ranges in one pair of brackets. The
-	// same limit holds here for a whole list, which bounds what it costs to check
-	// a list from a stranger.
+	// MaxHostRanges is the maximal number of ranges in one pair of brackets. Here it also limits a whole list, which
+	// bounds the cost of checking a list from a user.
 	MaxHostRanges = 10240
 )
 
-// Hostlist is an ordered list of host names in the compact form of Flux RFC 29,
-// for example flux-sample-[0-9999]. The position of a host is the rank of its
-// broker (flux-config-bootstrap(5)). It is kept as ranges: its size costs
-// nothing to know, however many hosts there are. The zero value is empty.
+// Hostlist is an ordered list of host names in the compact form of Flux RFC 29, for example flux-sample-[0-9999]. The
+// position of a host is the rank of its broker (flux-config-bootstrap(5)). It is stored as ranges, so its size does
+// not depend on the number of hosts. The zero value is empty.
 type Hostlist struct {
 	ranges []hostRange
 }
 
-// hostRange is a run of hosts prefix, id, suffix with consecutive ids, or, if
-// literal, the one host whose name is prefix.
+// hostRange is a range of hosts with consecutive IDs, or a single host whose name is prefix if literal is set.
 type hostRange struct {
 	prefix, suffix string
 	lo, hi         uint64
-	// width is the length that ids are padded to with zeros; 0 if they are not
-	// padded, so that equal lists are equal values.
+	// width is the length that IDs are padded to with zeros; 0 if they are not padded, so that equal lists are equal
+	// values.
 	width   int
 	literal bool
 }
 
-// NumberedHosts is the list of n hosts prefix+first, prefix+(first+1), ... Flux
-// reads a range of one id, but a plain name says the same and is what users
-// look for.
+// NumberedHosts returns the list of n hosts prefix+first, prefix+(first+1), ... A range of one host becomes a plain
+// name, which users search for.
 func NumberedHosts(prefix string, first, n int) (Hostlist, error) {
 	if first < 0 || n < 0 {
 		return Hostlist{}, fmt.Errorf("hosts %s*: first index %d and number %d must not be negative", prefix, first, n)
@@ -53,12 +49,11 @@ func NumberedHosts(prefix string, first, n int) (Hostlist, error) {
 	if n == 0 {
 		return Hostlist{}, nil
 	}
-	// Through the parser, so that a prefix that ends in a digit is read here as
-	// Flux reads it.
+	// Use the parser, so that a prefix that ends in a digit is interpreted as Flux does.
 	return ParseHostlist(fmt.Sprintf("%s[%d-%d]", prefix, first, first+n-1))
 }
 
-// Append returns the list followed by others.
+// Append returns the list followed by other lists.
 func (h Hostlist) Append(others ...Hostlist) Hostlist {
 	out := Hostlist{ranges: append([]hostRange(nil), h.ranges...)}
 	for _, o := range others {
@@ -69,8 +64,8 @@ func (h Hostlist) Append(others ...Hostlist) Hostlist {
 	return out
 }
 
-// push adds a range at the end, joined to the last one where the ids go on: a
-// list has one form only, and Flux prints the same.
+// push adds a range at the end, and joins it with the last one if the IDs are consecutive: the form of a list is
+// unique, and equal to that of Flux.
 func (h *Hostlist) push(r hostRange) {
 	for _, c := range r.canonical() {
 		if n := len(h.ranges); n > 0 && h.ranges[n-1].continues(c) {
@@ -86,9 +81,8 @@ func (r hostRange) continues(next hostRange) bool {
 		r.hi+1 == next.lo && r.padsLike(next) && r.count()+next.count() <= MaxHostRange
 }
 
-// canonical moves digits at the end of the prefix to the ids (foo1[8-12] is
-// foo[18-19,110-112]) and turns a single host into a plain name, so that equal
-// hosts are equal values however they were written.
+// canonical moves digits at the end of the prefix to the IDs (foo1[8-12] becomes foo[18-19,110-112]) and converts a
+// single host to a plain name, so that equal hosts are equal values in any notation.
 func (r hostRange) canonical() []hostRange {
 	if r.literal {
 		return []hostRange{r}
@@ -116,7 +110,7 @@ func (r hostRange) canonical() []hostRange {
 	return out
 }
 
-// byLength cuts a range so that the ids of each part have the same length.
+// byLength splits a range so that the IDs of each part have the same length.
 func (r hostRange) byLength() []hostRange {
 	var out []hostRange
 	for lo := r.lo; ; {
@@ -131,7 +125,7 @@ func (r hostRange) byLength() []hostRange {
 	}
 }
 
-// longest is the largest id of n digits.
+// longest returns the largest ID of n digits.
 func longest(n int) uint64 {
 	id := uint64(0)
 	for range n {
@@ -140,7 +134,7 @@ func longest(n int) uint64 {
 	return id
 }
 
-// Count is the number of hosts.
+// Count returns the number of hosts.
 func (h Hostlist) Count() int {
 	n := 0
 	for _, r := range h.ranges {
@@ -149,7 +143,7 @@ func (h Hostlist) Count() int {
 	return n
 }
 
-// All yields the hosts in order, by rank, without making the whole list.
+// All iterates over the hosts in order, by rank, without expanding the list.
 func (h Hostlist) All() iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		rank := 0
@@ -167,7 +161,7 @@ func (h Hostlist) All() iter.Seq2[int, string] {
 	}
 }
 
-// Index is the rank of a host: the position where it first appears.
+// Index returns the rank of a host: its first position.
 func (h Hostlist) Index(host string) (int, bool) {
 	at := 0
 	for _, r := range h.ranges {
@@ -179,7 +173,7 @@ func (h Hostlist) Index(host string) (int, bool) {
 	return 0, false
 }
 
-// First is the host of rank 0, empty if the list is.
+// First returns the host of rank 0, "" for an empty list.
 func (h Hostlist) First() string {
 	for _, host := range h.All() {
 		return host
@@ -187,7 +181,7 @@ func (h Hostlist) First() string {
 	return ""
 }
 
-// Rest is the list without the host of rank 0.
+// Rest returns the list without the host of rank 0.
 func (h Hostlist) Rest() Hostlist {
 	if len(h.ranges) == 0 {
 		return Hostlist{}
@@ -203,7 +197,7 @@ func (h Hostlist) Rest() Hostlist {
 	return out
 }
 
-// String is the list in the form of Flux RFC 29. It reads back as the same list.
+// String returns the list in the form of Flux RFC 29. Parsing it returns an equal list.
 func (h Hostlist) String() string {
 	var b strings.Builder
 	for i := 0; i < len(h.ranges); {
@@ -217,9 +211,8 @@ func (h Hostlist) String() string {
 	return b.String()
 }
 
-// bracketed counts the ranges from i on that may stand in one pair of brackets:
-// RFC 29 applies the padding of the first id to all ids of the brackets and
-// Flux does not, so that ids stand together only where both read the same.
+// bracketed returns the number of ranges from i on that can share one pair of brackets. RFC 29 applies the padding of
+// the first ID to all IDs in brackets, and Flux does not, so IDs share brackets only if both interpret them equally.
 func (h Hostlist) bracketed(i int) int {
 	first := h.ranges[i]
 	n := 1
@@ -255,7 +248,7 @@ func writeRanges(b *strings.Builder, ranges []hostRange) {
 	b.WriteString(first.suffix)
 }
 
-// count fits an int: a range is read only up to MaxHostRange.
+// count fits into an int, since ranges have at most MaxHostRange hosts.
 func (r hostRange) count() int {
 	return int(r.hi-r.lo) + 1 // see above
 }
@@ -267,8 +260,7 @@ func (r hostRange) host(id uint64) string {
 	return r.prefix + pad(id, r.width) + r.suffix
 }
 
-// padsLike reports whether the ids of next look the same when they are padded as
-// those of r are.
+// padsLike reports whether the IDs of next look the same with the padding of r.
 func (r hostRange) padsLike(next hostRange) bool {
 	if r.width == next.width {
 		return true
@@ -276,7 +268,7 @@ func (r hostRange) padsLike(next hostRange) bool {
 	return r.width > 0 && next.width == 0 && digits(next.lo) >= r.width
 }
 
-// find is the id of a host in the range.
+// find returns the ID of a host in the range.
 func (r hostRange) find(host string) (uint64, bool) {
 	if r.literal {
 		return 0, host == r.prefix

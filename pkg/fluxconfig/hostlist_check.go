@@ -8,13 +8,12 @@ import (
 	"strings"
 )
 
-// CheckNames reports whether every host is a domain name that Flux accepts as a
-// host (flux-config-bootstrap(5), RFC 1035): labels of 1 to 63 letters, digits
-// and hyphens, no hyphen at either end, 253 characters in all. An underscore, for
-// one, stops every broker of the instance.
+// CheckNames reports whether every host is a domain name that Flux accepts as a host (flux-config-bootstrap(5), RFC
+// 1035): labels of 1 to 63 letters, digits and hyphens, no hyphen at either end, 253 characters in all. With any
+// other name, for example one with an underscore, no broker of the instance starts.
 func (h Hostlist) CheckNames() error {
 	for _, r := range h.ranges {
-		// The hosts between differ from these two in digits only, and are no longer.
+		// The hosts in between differ from these two only in digits, and are not longer.
 		for _, host := range []string{r.host(r.lo), r.host(r.hi)} {
 			if err := checkDomainName(host); err != nil {
 				return fmt.Errorf("host %q: %w", abbreviate(host), err)
@@ -41,15 +40,14 @@ func checkDomainName(name string) error {
 	return nil
 }
 
-// isAlnum is isalnum(3) in the C locale, which is what Flux asks.
+// isAlnum is isalnum(3) in the C locale, which Flux uses.
 func isAlnum(c rune) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// Duplicate finds a host that is in the list more than once. Flux merges the
-// entries of such a host, which moves the rank of every host behind it; RFC 29
-// allows it. Two ranges that write the same hosts with brackets in different
-// places (a[1-2]-0 and a1-[0-3]) are not compared.
+// Duplicate returns a host that is in the list more than once, if any. RFC 29 allows duplicates, but Flux merges the
+// entries of such a host, which changes the rank of every later host. Two ranges that write the same hosts with
+// brackets in different positions (a[1-2]-0 and a1-[0-3]) are not compared.
 func (h Hostlist) Duplicate() (string, bool) {
 	if host, ok := h.duplicateNumber(); ok {
 		return host, true
@@ -57,7 +55,7 @@ func (h Hostlist) Duplicate() (string, bool) {
 	return h.duplicateName()
 }
 
-// duplicateNumber looks for overlaps among ranges of the same look.
+// duplicateNumber searches for overlapping ranges of the same form.
 func (h Hostlist) duplicateNumber() (string, bool) {
 	var all []hostRange
 	for _, r := range h.ranges {
@@ -82,8 +80,7 @@ func (h Hostlist) duplicateNumber() (string, bool) {
 	return "", false
 }
 
-// byLook cuts a padded range where ids fill the width: from there on they look
-// like ids that are not padded.
+// byLook splits a padded range where the IDs reach the width: from there on they look like IDs without padding.
 func (r hostRange) byLook() []hostRange {
 	if r.width == 0 {
 		return []hostRange{r}
@@ -101,8 +98,8 @@ func (r hostRange) byLook() []hostRange {
 	return out
 }
 
-// duplicateName looks for single names among each other and in ranges that have
-// a suffix, which the comparison of numbers cannot see.
+// duplicateName compares single names with each other and with ranges that have a suffix, which the comparison of
+// numbers misses.
 func (h Hostlist) duplicateName() (string, bool) {
 	var withSuffix []hostRange
 	for _, r := range h.ranges {

@@ -7,14 +7,13 @@ import (
 	"strings"
 )
 
-// maxIDDigits keeps ids, and id arithmetic, well inside 64 bits. A longer run of
-// digits at the end of a plain name is part of the name, as it is for Flux.
+// maxIDDigits keeps IDs, and arithmetic with them, within 64 bits. More digits at the end of a plain name are part of
+// the name, as in Flux.
 const maxIDDigits = 18
 
-// ParseHostlist reads a host list in the form of Flux RFC 29. It reads what Flux
-// reads, and refuses what is not RFC 29 although Flux makes something of it:
-// several brackets in one name, a sign in front of an id, an open range (5-),
-// and brackets whose padding RFC 29 and Flux understand differently ([005,4]).
+// ParseHostlist parses a host list in the form of Flux RFC 29. It accepts lists that Flux accepts, except for those
+// that are not RFC 29: several brackets in one name, a sign before an ID, an open range (5-), and brackets whose
+// padding RFC 29 and Flux interpret differently ([005,4]).
 func ParseHostlist(text string) (Hostlist, error) {
 	var h Hostlist
 	for i, expr := range splitHosts(text) {
@@ -32,8 +31,7 @@ func ParseHostlist(text string) (Hostlist, error) {
 	return h, nil
 }
 
-// splitHosts splits at commas and blanks outside of brackets. Flux takes any run
-// of them as one separator.
+// splitHosts splits a list at commas and blanks outside brackets. Flux treats any number of them as one separator.
 func splitHosts(text string) []string {
 	depth := 0
 	return strings.FieldsFunc(text, func(c rune) bool {
@@ -49,8 +47,7 @@ func splitHosts(text string) []string {
 	})
 }
 
-// parseHosts reads one expression: prefix, [ids], suffix, where the last two are
-// optional.
+// parseHosts parses one expression: prefix, [ids], suffix; the last two are optional.
 func parseHosts(expr string) ([]hostRange, error) {
 	for _, c := range []byte(expr) {
 		if c < 0x20 || c > 0x7e {
@@ -74,8 +71,7 @@ func parseHosts(expr string) ([]hostRange, error) {
 	return parseIDs(prefix, ids, suffix)
 }
 
-// plainHost reads a name without brackets. Digits at its end are its id: foo1,
-// foo2 is the list foo[1-2].
+// plainHost parses a name without brackets. Digits at its end are its ID: foo1, foo2 is the list foo[1-2].
 func plainHost(name string) hostRange {
 	prefix := strings.TrimRight(name, "0123456789")
 	id, err := parseID(name[len(prefix):])
@@ -97,7 +93,7 @@ func parseIDs(prefix, ids, suffix string) ([]hostRange, error) {
 			return nil, err
 		}
 		if len(ranges) > 0 && !ranges[0].padsLike(r) {
-			return nil, fmt.Errorf("id %q is not padded like the first one of its brackets: RFC 29 and Flux read that differently", abbreviate(part))
+			return nil, fmt.Errorf("id %q is not padded like the first one of its brackets: RFC 29 and Flux interpret that differently", abbreviate(part))
 		}
 		r.prefix, r.suffix = prefix, suffix
 		ranges = append(ranges, r)
@@ -118,10 +114,10 @@ func parseRange(part string) (hostRange, error) {
 		}
 	}
 	if r.hi < r.lo {
-		return hostRange{}, fmt.Errorf("range %q runs backwards", abbreviate(part))
+		return hostRange{}, fmt.Errorf("range %q is reversed", abbreviate(part))
 	}
 	if r.hi-r.lo >= MaxHostRange {
-		return hostRange{}, fmt.Errorf("range %q has more than %d hosts, which Flux refuses", abbreviate(part), MaxHostRange)
+		return hostRange{}, fmt.Errorf("range %q has more than %d hosts, which Flux rejects", abbreviate(part), MaxHostRange)
 	}
 	return r, nil
 }
@@ -142,7 +138,7 @@ func parseID(s string) (uint64, error) {
 	return id, nil
 }
 
-// paddedWidth is the width of an id that is padded with zeros, 0 for others.
+// paddedWidth returns the width of an ID that is padded with zeros, 0 for others.
 func paddedWidth(id string) int {
 	if len(id) > 1 && id[0] == '0' {
 		return len(id)
@@ -150,7 +146,7 @@ func paddedWidth(id string) int {
 	return 0
 }
 
-// abbreviate keeps error messages short, whatever a stranger wrote.
+// abbreviate shortens text of a user in error messages.
 func abbreviate(s string) string {
 	const most = 60
 	if len(s) <= most {

@@ -10,8 +10,8 @@ import (
 )
 
 func TestParseHostlist(t *testing.T) {
-	// The first group is the test vectors of RFC 29; in the second, what the real
-	// Flux (flux hostlist --expand) makes of each list.
+	// The first group has the test vectors of RFC 29, the second has lists with the output of the real Flux (flux
+	// hostlist --expand).
 	for _, tc := range []struct {
 		in, canonical string
 		hosts         []string
@@ -71,7 +71,7 @@ func TestParseHostlistErrors(t *testing.T) {
 		"foo1-3]":                 "a closing bracket without an opening one",
 		"foo[]":                   "an id is missing",
 		"foo[1,]":                 "an id is missing",
-		"foo[3-1]":                `range "3-1" runs backwards`,
+		"foo[3-1]":                `range "3-1" is reversed`,
 		"foo[-1]":                 "an id is missing",
 		"foo[1--2]":               `"-2" is not an id`,
 		"foo[1-]":                 "an id is missing",
@@ -82,8 +82,8 @@ func TestParseHostlistErrors(t *testing.T) {
 		"a[[1]]":                  "more than one pair of brackets",
 		"a[1-2]b[3-4]":            "more than one pair of brackets",
 		"a[1]]":                   "more than one pair of brackets",
-		"foo[0-1048576]":          "more than 1048576 hosts, which Flux refuses",
-		"foo[0-9999999]":          "more than 1048576 hosts, which Flux refuses",
+		"foo[0-1048576]":          "more than 1048576 hosts, which Flux rejects",
+		"foo[0-9999999]":          "more than 1048576 hosts, which Flux rejects",
 		"foo[005,4]":              `id "4" is not padded like the first one`,
 		"n[1,01]":                 `id "01" is not padded like the first one`,
 		"n[007-10,8]":             `id "8" is not padded like the first one`,
@@ -109,7 +109,7 @@ func TestHostlistOfTenMillionHosts(t *testing.T) {
 	}
 	h, err := ParseHostlist(strings.Join(exprs, ","))
 	require.NoError(t, err)
-	// No range may grow beyond what Flux reads, although the ids go on.
+	// Ranges are not joined beyond the limit of Flux, although the IDs are consecutive.
 	assert.Equal(t, "h["+strings.NewReplacer("h[", "", "]", "").Replace(strings.Join(exprs, ","))+"]", h.String())
 
 	allocs := testing.AllocsPerRun(10, func() {
@@ -165,7 +165,7 @@ func TestHostlistOperations(t *testing.T) {
 	}
 	assert.Equal(t, "lead-0", h.First())
 	assert.Equal(t, "lead-[1-3],b[08-11],x[0-1]-y,z", h.Rest().String())
-	assert.Equal(t, "lead-[0-3],b[08-11],x[0-1]-y,z", h.String(), "Rest leaves the list as it is")
+	assert.Equal(t, "lead-[0-3],b[08-11],x[0-1]-y,z", h.String(), "Rest does not modify the list")
 	assert.Equal(t, h.Count()-5, h.Rest().Rest().Rest().Rest().Rest().Count())
 	assert.Empty(t, Hostlist{}.First())
 	assert.Equal(t, Hostlist{}, Hostlist{}.Rest())
@@ -225,8 +225,8 @@ func TestHostlistDuplicate(t *testing.T) {
 	}
 }
 
-// FuzzHostlist: a list that is read prints as a list that is read as the same
-// hosts, and counting, listing and searching agree with each other.
+// FuzzHostlist checks that an accepted list prints as a list with the same hosts, and that counting, listing and
+// searching are consistent.
 func FuzzHostlist(f *testing.F) {
 	for _, s := range []string{
 		"", "a", "flux-sample-[0-9999]", "foo[09-10],foo11", "a1[8-12]", "[0-1]-x,a", "n[007-10],n8", "a[0-1]0,a[0-1]",
@@ -277,7 +277,7 @@ func mustHosts(t *testing.T, text string) Hostlist {
 	return h
 }
 
-// expand is the list of all hosts, refused if there are more than limit.
+// expand returns the list of all hosts, or an error if there are more than limit.
 func expand(h Hostlist, limit int) ([]string, error) {
 	n := h.Count()
 	if n > limit {

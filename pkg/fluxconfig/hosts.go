@@ -9,10 +9,9 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Hosts is the host list of the whole Flux instance, by rank: the largest number
-// of hosts that this MiniCluster may ever have, and those of the clusters that
-// burst from or to it. It is the same in every cluster of the instance and does
-// not change with the size; hosts that don't exist are down.
+// Hosts returns the host list of the whole Flux instance, by rank: the maximum of this MiniCluster, and the hosts of
+// the clusters that burst from or to it. It is the same in every cluster of the instance and does not change with the
+// size; brokers of missing hosts are offline.
 //
 // The order is the lead's hosts, then those of spec.flux.bursting.clusters.
 func Hosts(mc *v1alpha2.MiniCluster, p Params) (Hostlist, error) {
@@ -34,12 +33,12 @@ func Hosts(mc *v1alpha2.MiniCluster, p Params) (Hostlist, error) {
 	return hosts, nil
 }
 
-// instanceHosts also names the field that the list comes from.
+// instanceHosts also returns the field that the list comes from.
 func instanceHosts(bursting v1alpha2.Bursting, p Params) (Hostlist, string, error) {
 	if bursting.Hostlist != "" {
 		const field = "spec.flux.bursting.hostlist"
 		if len(bursting.Clusters) > 0 {
-			return Hostlist{}, "", fieldErrorf(field, "must not be given together with clusters")
+			return Hostlist{}, "", fieldErrorf(field, "must not be set together with clusters")
 		}
 		hosts, err := ParseHostlist(bursting.Hostlist)
 		if err != nil {
@@ -54,7 +53,7 @@ func instanceHosts(bursting v1alpha2.Bursting, p Params) (Hostlist, string, erro
 	var clusters []Hostlist
 	for i, c := range bursting.Clusters {
 		field = fmt.Sprintf("spec.flux.bursting.clusters[%d]", i)
-		// A default must not depend on the size of the day: the list is for life.
+		// A default must not depend on the current size, since the list never changes.
 		name, size := c.Name, c.Size
 		if name == "" {
 			name = "burst-" + strconv.Itoa(i)
@@ -71,8 +70,7 @@ func instanceHosts(bursting v1alpha2.Bursting, p Params) (Hostlist, string, erro
 	return hosts.Append(clusters...), field, nil
 }
 
-// leadHosts are the hosts of the cluster that has rank 0: this one, or its
-// parent.
+// leadHosts returns the hosts of the cluster with rank 0: this one, or its parent.
 func leadHosts(lead *v1alpha2.LeadBroker, p Params) (Hostlist, string, error) {
 	if lead == nil {
 		hosts, err := NumberedHosts(p.Name+"-", 0, int(p.MaximumSize))
@@ -80,14 +78,13 @@ func leadHosts(lead *v1alpha2.LeadBroker, p Params) (Hostlist, string, error) {
 	}
 	const field = "spec.flux.bursting.leadBroker"
 	if lead.Name == "" || lead.Size < 1 {
-		return Hostlist{}, field, errors.New("name and size (at least 1) must be given")
+		return Hostlist{}, field, errors.New("name and size (at least 1) must be set")
 	}
 	hosts, err := NumberedHosts(lead.Name+"-", 0, int(lead.Size))
 	return hosts, field, err
 }
 
-// checkHosts refuses a list with which brokers would not start, or would have
-// other ranks than they think.
+// checkHosts rejects a list with which brokers would not start, or would have unexpected ranks.
 func checkHosts(hosts Hostlist, field string, bursting v1alpha2.Bursting, p Params) error {
 	if n := hosts.Count(); n > MaxHostRange {
 		return fieldErrorf(field, "%d hosts in all: must be at most %d", n, MaxHostRange)
@@ -115,8 +112,8 @@ func checkHosts(hosts Hostlist, field string, bursting v1alpha2.Bursting, p Para
 	return nil
 }
 
-// hostEntries are the entries of [bootstrap] hosts for a list. Only the lead of
-// another cluster needs more than its name: the address where it is reached.
+// hostEntries returns the entries of [bootstrap] hosts for a list. Only the lead of another cluster needs more than
+// its name: the address to connect to.
 func hostEntries(hosts Hostlist, lead *v1alpha2.LeadBroker) ([]Host, error) {
 	if lead == nil {
 		return []Host{{Host: hosts.String()}}, nil

@@ -11,21 +11,19 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Layout says where Flux and its files are in the pods. It is decided once, when
-// a MiniCluster is created.
+// Layout says where Flux and its files are in the pods. It is fixed when a MiniCluster is created.
 type Layout string
 
 const (
-	// LayoutSystem is that of a system instance, and of v1alpha1: Flux is
-	// installed in the user's image, its files are in /etc/flux, /run/flux and
-	// /var/lib/flux.
+	// LayoutSystem is the layout of a system instance, and of v1alpha1: Flux is installed in the user's image, its files
+	// are in /etc/flux, /run/flux and /var/lib/flux.
 	LayoutSystem Layout = "system"
-	// LayoutView is that of v1alpha2: Flux comes from a view that is mounted at
-	// spec.flux.container.mountPath, and its files are there too.
+	// LayoutView is the layout of v1alpha2: Flux comes from a view that is mounted at spec.flux.container.mountPath, and
+	// its files are there too.
 	LayoutView Layout = "view"
 )
 
-// LayoutOf is the layout that a spec asks for.
+// LayoutOf returns the layout of a spec.
 func LayoutOf(spec *v1alpha2.MiniClusterSpec) Layout {
 	if spec.Flux != nil && spec.Flux.InstallRoot != "" {
 		return LayoutSystem
@@ -33,7 +31,7 @@ func LayoutOf(spec *v1alpha2.MiniClusterSpec) Layout {
 	return LayoutView
 }
 
-// MountPath is where a spec mounts the view.
+// MountPath returns the directory where a spec mounts the view.
 func MountPath(spec *v1alpha2.MiniClusterSpec) string {
 	if spec.Flux != nil && spec.Flux.Container != nil && spec.Flux.Container.MountPath != "" {
 		return spec.Flux.Container.MountPath
@@ -41,8 +39,7 @@ func MountPath(spec *v1alpha2.MiniClusterSpec) string {
 	return v1alpha2.DefaultMountPath
 }
 
-// HeadlessService is the name of the Service that gives the pods their host
-// names.
+// HeadlessService returns the name of the Service that gives the pods their host names.
 func HeadlessService(mc *v1alpha2.MiniCluster, layout Layout) string {
 	switch {
 	case mc.Spec.Network != nil && mc.Spec.Network.HeadlessName != "":
@@ -54,8 +51,7 @@ func HeadlessService(mc *v1alpha2.MiniCluster, layout Layout) string {
 	}
 }
 
-// Paths are the places of a layout. The mount path counts in the view layout
-// only.
+// Paths returns the paths of a layout. The mount path is used in the view layout only.
 func Paths(layout Layout, mountPath string) plan.Files {
 	root := "/"
 	if layout == LayoutView {
@@ -77,11 +73,11 @@ func Paths(layout Layout, mountPath string) plan.Files {
 	}
 }
 
-// maxSocketPath is what fits in the address of a Unix socket, unix(7).
+// maxSocketPath is the maximal length of the address of a Unix socket, unix(7).
 const maxSocketPath = 107
 
-// checkPath refuses a directory that could not be named in all places that name
-// it: broker.toml, the address of a socket, PATH and lists like it.
+// checkPath rejects a directory that cannot be used everywhere: in broker.toml, the address of a socket, and lists
+// like PATH.
 func checkPath(dir string) error {
 	switch {
 	case !path.IsAbs(dir):
@@ -94,7 +90,7 @@ func checkPath(dir string) error {
 	return nil
 }
 
-// checkMountPath refuses a mount path at which brokers would not start.
+// checkMountPath rejects a mount path with which brokers would not start.
 func checkMountPath(mountPath string) error {
 	if err := checkPath(mountPath); err != nil {
 		return err

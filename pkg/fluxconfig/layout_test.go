@@ -32,7 +32,7 @@ func TestMountPath(t *testing.T) {
 	assert.Equal(t, "/x", MountPath(&v1alpha2.MiniClusterSpec{Flux: &v1alpha2.FluxSpec{Container: &v1alpha2.FluxContainer{MountPath: "/x"}}}))
 }
 
-// The places are an interface: users' scripts and flux proxy commands name them.
+// The paths are an interface: scripts and flux proxy commands of users contain them.
 func TestPaths(t *testing.T) {
 	assert.Equal(t, plan.Files{
 		ConfigDir:  "/etc/flux/config",

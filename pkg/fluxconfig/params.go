@@ -11,21 +11,19 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// DefaultClusterDomain is the domain of a Kubernetes cluster that was not given
-// another one.
+// DefaultClusterDomain is the default DNS domain of a Kubernetes cluster.
 const DefaultClusterDomain = "cluster.local"
 
-// Params are the facts about a MiniCluster that were decided when it was created
-// and count from then on, whatever its spec says later. A field that is left
-// empty is taken from the MiniCluster as it is now.
+// Params are the values of a MiniCluster that are fixed at its creation, whatever its spec says later. Empty fields
+// are taken from the current MiniCluster.
 type Params struct {
-	// Name is the MiniCluster's name, the prefix of its host names.
+	// Name is the name of the MiniCluster, the prefix of its host names.
 	Name string
-	// Namespace is where its pods are.
+	// Namespace is the namespace of its pods.
 	Namespace string
 	// HeadlessService is the Service that gives the pods their host names.
 	HeadlessService string
-	// ClusterDomain is the domain of the Kubernetes cluster's DNS.
+	// ClusterDomain is the DNS domain of the Kubernetes cluster.
 	ClusterDomain string
 	// MaximumSize is the number of hosts that are registered with the brokers.
 	MaximumSize int32
@@ -33,13 +31,13 @@ type Params struct {
 	Layout Layout
 }
 
-// withDefaults fills in what the MiniCluster says now.
+// withDefaults sets empty fields from the current MiniCluster.
 func (p Params) withDefaults(mc *v1alpha2.MiniCluster) Params {
 	if p.Name == "" {
 		p.Name = mc.Name
 	}
 	if p.Namespace == "" {
-		// A document that was not applied yet may leave its namespace open.
+		// A document that is not applied yet may omit its namespace.
 		p.Namespace = cmp.Or(mc.Namespace, metav1.NamespaceDefault)
 	}
 	if p.Layout == "" {
@@ -54,13 +52,13 @@ func (p Params) withDefaults(mc *v1alpha2.MiniCluster) Params {
 	if p.MaximumSize == 0 {
 		p.MaximumSize = max(1, mc.RequestedSize(), mc.Spec.MaxSize)
 	}
-	// A resolver's configuration may name the domain with its final dot.
+	// The configuration of a resolver may end the domain with a dot.
 	p.ClusterDomain = strings.TrimSuffix(p.ClusterDomain, ".")
 	return p
 }
 
-// check refuses names that are no part of a host name. They come from objects
-// that the API server has checked already, and from flags, which nobody has.
+// check rejects names that cannot be part of a host name. They come from objects, which the API server has checked,
+// and from flags, which it has not.
 func (p Params) check() error {
 	for _, name := range []struct{ field, value string }{
 		{"metadata.name", p.Name},
@@ -83,7 +81,7 @@ func (p Params) check() error {
 	return nil
 }
 
-// domain is what follows a host's name in its full name.
+// domain returns the suffix of a host's full name.
 func (p Params) domain() string {
 	return p.HeadlessService + "." + p.Namespace + ".svc." + p.ClusterDomain
 }

@@ -9,10 +9,9 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// DerivedResources reports whether the resources in Flux's configuration (R) come
-// from the spec: the number of cores, a CPU limit or a limit of devices. Then
-// they are not what Flux sees on the node (it sees the CPU set, not the quota),
-// and it must not compare: it would drain the node.
+// DerivedResources reports whether the resources in Flux's configuration (R) come from the spec: the number of cores,
+// a CPU limit or a limit of devices. They then differ from what Flux detects on the node (the CPU set, not the
+// quota). Flux must not compare them, since it would drain the node.
 func DerivedResources(c *v1alpha2.MiniClusterContainer) bool {
 	if c.Cores > 0 {
 		return true
@@ -21,7 +20,7 @@ func DerivedResources(c *v1alpha2.MiniClusterContainer) bool {
 		return false
 	}
 	for name, quantity := range c.Resources.Limits {
-		// Devices are extended resources: nvidia.com/gpu.
+		// Devices are extended resources, such as nvidia.com/gpu.
 		if (name == corev1.ResourceCPU || strings.Contains(string(name), "/")) && !quantity.IsZero() {
 			return true
 		}
@@ -29,8 +28,8 @@ func DerivedResources(c *v1alpha2.MiniClusterContainer) bool {
 	return false
 }
 
-// resourcesPlan is what R says of a host: the number of cores that the spec states,
-// else whole cores of the CPU limit, and the devices of the limits that are GPUs.
+// resourcesPlan returns the resources of a host in R: the number of cores in the spec, or else whole cores of the CPU
+// limit, and the GPUs in the limits.
 func resourcesPlan(c *v1alpha2.MiniClusterContainer) plan.Resources {
 	out := plan.Resources{Cores: int(c.Cores)}
 	if c.Resources == nil {
@@ -41,7 +40,7 @@ func resourcesPlan(c *v1alpha2.MiniClusterContainer) plan.Resources {
 	}
 	request, ok := c.Resources.Requests[corev1.ResourceCPU]
 	if !ok {
-		request = c.Resources.Limits[corev1.ResourceCPU] // as the API server defaults it
+		request = c.Resources.Limits[corev1.ResourceCPU] // like the default of the API server
 	}
 	out.RequestedMilliCPU = request.MilliValue()
 	for name, quantity := range c.Resources.Limits {
@@ -57,10 +56,9 @@ func resourcesPlan(c *v1alpha2.MiniClusterContainer) plan.Resources {
 // resource set of Flux too large to load.
 const maxGPUs = 1024
 
-// IsGPU reports whether a resource is one that device plugins give GPUs: of NVIDIA
-// (nvidia.com/gpu, nvidia.com/gpu.shared, nvidia.com/mig-1g.5gb), AMD (amd.com/gpu),
-// Intel (gpu.intel.com/i915, gpu.intel.com/xe) and Habana (habana.ai/gaudi), or a
-// vendor's DOMAIN/gpu.
+// IsGPU reports whether a resource is a GPU: of NVIDIA (nvidia.com/gpu, nvidia.com/gpu.shared,
+// nvidia.com/mig-1g.5gb), AMD (amd.com/gpu), Intel (gpu.intel.com/i915, gpu.intel.com/xe) or Habana
+// (habana.ai/gaudi), or DOMAIN/gpu of any vendor.
 func IsGPU(name corev1.ResourceName) bool {
 	domain, device, ok := strings.Cut(string(name), "/")
 	if !ok {

@@ -9,13 +9,13 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// TBONSettings are the settings of the brokers' network that a spec asks for,
-// nil if it asks for none. With spec.flux.brokerConfig, which has a [tbon] of
-// its own or none, they are to be given as broker attributes (tbon.topo, ...).
+// TBONSettings returns the settings of the brokers' network in a spec, nil if there are none. With
+// spec.flux.brokerConfig, whose [tbon] table belongs to the user, they must be passed as broker attributes
+// (tbon.topo, ...).
 func TBONSettings(spec *v1alpha2.MiniClusterSpec) (*TBON, error) {
 	t := TBON{ConnectTimeout: v1alpha2.DefaultConnectTimeout}
 	if flux := spec.Flux; flux != nil {
-		// Emptied by the user: then it is up to Flux.
+		// An empty value of the user selects the default of Flux.
 		t.ConnectTimeout = flux.ConnectTimeout
 		if t.ConnectTimeout != "" {
 			if _, err := ParseDuration(t.ConnectTimeout); err != nil {
@@ -38,14 +38,13 @@ func TBONSettings(spec *v1alpha2.MiniClusterSpec) (*TBON, error) {
 		t.ZMQDebug = 1
 	}
 	if t == (TBON{}) {
-		return nil, nil // nothing is asked for
+		return nil, nil // no settings
 	}
 	return &t, nil
 }
 
-// topology checks a topology: brokers that don't know theirs don't start. "flat"
-// is not a scheme of Flux, but what its users call the tree in which rank 0 is
-// everyone's parent: custom, without parents.
+// topology checks a topology, since brokers do not start with an unknown one. "flat" is not a scheme of Flux, but a
+// common name of the tree in which rank 0 is the parent of all others: custom, without parents.
 func topology(text string) (string, error) {
 	scheme, arg, hasArg := strings.Cut(text, ":")
 	switch scheme {

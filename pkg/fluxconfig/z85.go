@@ -9,8 +9,7 @@ import (
 // z85Alphabet are the 85 characters of ZeroMQ RFC 32 (Z85), in order of value.
 const z85Alphabet = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
-// z85Encode writes 4 bytes as 5 characters. The length of data is a multiple of
-// 4; bytes beyond the last such multiple are left out.
+// z85Encode encodes 4 bytes as 5 characters. The length of data must be a multiple of 4; further bytes are dropped.
 func z85Encode(data []byte) string {
 	out := make([]byte, 0, len(data)/4*5)
 	for ; len(data) >= 4; data = data[4:] {
@@ -25,7 +24,7 @@ func z85Encode(data []byte) string {
 	return string(out)
 }
 
-// z85Decode is the reverse. Its errors do not show the text, which may be a key.
+// z85Decode is the inverse of z85Encode. Its errors do not contain the text, which may be a key.
 func z85Decode(text string) ([]byte, error) {
 	if len(text)%5 != 0 {
 		return nil, errors.New("length is not a multiple of 5")

@@ -51,7 +51,7 @@ func (f fixed) values() []Value {
 	}}
 }
 
-// TestFirstSourceAnswers: an object has one value, whichever of them came to have the metric later.
+// TestFirstSourceAnswers checks that the value of an object comes from the first source that has the metric.
 func TestFirstSourceAnswers(t *testing.T) {
 	p := NewProvider(fixed{metric: "b", object: "one", value: 1}, fixed{metric: "b", object: "one", value: 7}, fixed{metric: "b", object: "two", value: 2})
 	list, err := p.GetMetricBySelector(t.Context(), "ns", labels.Everything(), provider.CustomMetricInfo{GroupResource: services, Namespaced: true, Metric: "b"}, nil)
@@ -66,7 +66,7 @@ func TestSourcesAreOneAPI(t *testing.T) {
 	info := func(metric string) provider.CustomMetricInfo {
 		return provider.CustomMetricInfo{GroupResource: services, Namespaced: true, Metric: metric}
 	}
-	assert.Equal(t, []provider.CustomMetricInfo{info("a"), info("b")}, p.ListAllMetrics(), "in order, each once")
+	assert.Equal(t, []provider.CustomMetricInfo{info("a"), info("b")}, p.ListAllMetrics(), "sorted, without duplicates")
 	assert.Equal(t, []provider.ExternalMetricInfo{{Metric: "a"}, {Metric: "b"}}, p.ListAllExternalMetrics())
 
 	get := func(metric, name string) (any, error) {

@@ -12,8 +12,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// TestCorpus validates the documents that users of flux-operator have. They lie
-// beside the repository; a clone that stands alone has none.
+// TestCorpus validates documents of users of flux-operator. They are not part of the repository; a clone without them
+// skips the test.
 func TestCorpus(t *testing.T) {
 	dir := os.Getenv("MINICLUSTER_CORPUS")
 	if dir == "" {

@@ -43,7 +43,7 @@ func validateCertificate(flux *v1alpha2.FluxSpec, at *field.Path) field.ErrorLis
 	if flux.CurveCert == "" {
 		return nil
 	}
-	// Any name will do: it is for a certificate that has none.
+	// The name only applies to a certificate without one, so any valid name works.
 	if _, err := fluxconfig.ParseCertificate([]byte(flux.CurveCert), "default"); err != nil {
 		return field.ErrorList{secretf(at.Child("curveCert"), "%v: use the complete output of flux keygen", err)}
 	}
@@ -76,7 +76,7 @@ func validateState(state *v1alpha2.FluxState, at *field.Path) field.ErrorList {
 func validateBrokerConfig(mc *v1alpha2.MiniCluster, known field.ErrorList) field.ErrorList {
 	name, namePath := nameOf(mc)
 	if name != mc.Name || mc.Namespace == "" {
-		// A document that no API server has stored.
+		// A document that no API server has stored has no namespace or size.
 		mc = mc.DeepCopy()
 		mc.Name, mc.Namespace = name, cmp.Or(mc.Namespace, "default")
 	}
@@ -101,8 +101,7 @@ func validateBrokerConfig(mc *v1alpha2.MiniCluster, known field.ErrorList) field
 	return errs
 }
 
-// brokerConfigErrors generates the parts before the whole, which ends at its first
-// error.
+// brokerConfigErrors generates the parts before the whole, because generating the whole stops at its first error.
 func brokerConfigErrors(mc *v1alpha2.MiniCluster) []error {
 	var errs []error
 	// The user's own brokerConfig contains the hosts.

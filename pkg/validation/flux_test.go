@@ -39,7 +39,7 @@ func TestValidatePod(t *testing.T) {
 		{name: "two namespaces of processes", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
 			s.ShareProcessNamespace, s.Pod = true, &v1alpha2.PodSpec{HostPID: true}
 		}), fields: []string{"spec.pod.hostPID"}},
-		{name: "no time to stop", edit: pod(v1alpha2.PodSpec{TerminationGracePeriodSeconds: new(int64(0))}), fields: []string{"spec.pod.terminationGracePeriodSeconds"}},
+		{name: "no grace period", edit: pod(v1alpha2.PodSpec{TerminationGracePeriodSeconds: new(int64(0))}), fields: []string{"spec.pod.terminationGracePeriodSeconds"}},
 		{name: "job labels", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.JobLabels = map[string]string{"kueue.x-k8s.io/queue-name": "a b"} }), fields: []string{"spec.jobLabels"}},
 		{name: "headless service", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Network = &v1alpha2.Network{HeadlessName: "1flux"} }), fields: []string{"spec.network.headlessName"}},
 	})
@@ -72,7 +72,7 @@ curve
 		}), fields: []string{"spec.flux.bursting.hostlist", "spec.flux.connectTimeout"}},
 		{name: "certificate", edit: flux(v1alpha2.FluxSpec{CurveCert: certificate})},
 		{name: "no certificate", edit: flux(v1alpha2.FluxSpec{CurveCert: "[exec]"}), fields: []string{"spec.flux.curveCert"}, says: "flux keygen"},
-		{name: "the Secret counts", edit: flux(v1alpha2.FluxSpec{CurveCert: "[exec]", CurveCertSecret: "curve"})},
+		{name: "the Secret takes precedence", edit: flux(v1alpha2.FluxSpec{CurveCert: "[exec]", CurveCertSecret: "curve"})},
 		{name: "secrets' names", edit: flux(v1alpha2.FluxSpec{CurveCertSecret: "A", MungeSecret: "B"}), fields: []string{"spec.flux.curveCertSecret", "spec.flux.mungeSecret"}},
 		{name: "environment", edit: flux(v1alpha2.FluxSpec{Environment: map[string]string{"a=b": ""}}), fields: []string{"spec.flux.environment[a=b]"}},
 		{name: "view", edit: flux(v1alpha2.FluxSpec{Container: &v1alpha2.FluxContainer{

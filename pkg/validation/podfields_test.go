@@ -104,7 +104,7 @@ func TestValidateSchedulerAndStop(t *testing.T) {
 		{name: "a signal without its prefix", edit: pod(v1alpha2.PodSpec{StopSignal: "QUIT"}), fields: []string{"spec.pod.stopSignal"}},
 		{name: "a number", edit: pod(v1alpha2.PodSpec{StopSignal: "3"}), fields: []string{"spec.pod.stopSignal"}},
 		{name: "a signal that does not exist", edit: pod(v1alpha2.PodSpec{StopSignal: "SIGRTMIN+16"}), fields: []string{"spec.pod.stopSignal"}},
-		{name: "as long as can be", edit: pod(v1alpha2.PodSpec{TerminationGracePeriodSeconds: new(int64(9223372036))})},
+		{name: "the largest grace period", edit: pod(v1alpha2.PodSpec{TerminationGracePeriodSeconds: new(int64(9223372036))})},
 		{name: "a grace period that overflows", edit: pod(v1alpha2.PodSpec{TerminationGracePeriodSeconds: new(int64(9223372037))}),
 			fields: []string{"spec.pod.terminationGracePeriodSeconds"}},
 		{name: "sysctls of the host", edit: pod(v1alpha2.PodSpec{HostNetwork: true, SecurityContext: &corev1.PodSecurityContext{

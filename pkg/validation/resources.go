@@ -11,8 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The rules for resources are those of the validation of Kubernetes, which is not
-// available as a library.
+// These are the rules of Kubernetes' own validation, which is not available as a library.
 
 func validateResources(resources *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
 	if resources == nil {
@@ -90,7 +89,7 @@ func validateResourceName(name corev1.ResourceName, path *field.Path) field.Erro
 	return nil
 }
 
-// isNative reports whether a resource is one of Kubernetes, not of a vendor.
+// isNative reports whether a resource belongs to Kubernetes and not to a vendor.
 func isNative(name corev1.ResourceName) bool {
 	return !strings.Contains(string(name), "/") || strings.Contains(string(name), corev1.ResourceDefaultNamespacePrefix)
 }

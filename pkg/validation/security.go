@@ -19,7 +19,7 @@ const (
 	capSysAdmin        = "CAP_SYS_ADMIN"
 )
 
-// sysctlName is the pattern of Kubernetes.
+// sysctlName is the pattern of names in Kubernetes.
 var sysctlName = regexp.MustCompile(`^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
 
 // validatePodSecurity checks spec.pod.securityContext.
@@ -93,7 +93,7 @@ func checkID(id *int64, path *field.Path, problems func(int64) []string) field.E
 	return errs
 }
 
-// oneOf checks that a value, if it is set, is one of those known.
+// oneOf checks that a value, if it is set, is a known one.
 func oneOf[T ~string](value *T, path *field.Path, known ...T) field.ErrorList {
 	if value == nil || slices.Contains(known, *value) {
 		return nil

@@ -17,7 +17,7 @@ func security(s v1alpha2.SecurityContext) edit {
 	return container(func(c *v1alpha2.MiniClusterContainer) { c.SecurityContext = &s })
 }
 
-// Each of these was accepted once, and the Job was refused by the API server.
+// Each of these was accepted once, although the API server rejects the Job.
 func TestValidatePodSecurity(t *testing.T) {
 	const at = "spec.pod.securityContext"
 	run(t, []testCase{
@@ -162,7 +162,7 @@ func TestValidateLargestSize(t *testing.T) {
 	})
 }
 
-// The errors are reported in the status, which must not change for nothing.
+// The status contains the errors, so they must not change without a reason.
 func TestErrorsHaveOneOrder(t *testing.T) {
 	labels := map[string]string{}
 	for _, name := range []string{"a b", "c d", "e f", "g h", "i j", "k l"} {

@@ -9,8 +9,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// validateSizes checks the sizes against each other. The default of spec.size is
-// minSize, so that minSize can be above an unset size, but not above maxSize.
+// validateSizes checks the sizes against each other. The default of spec.size is minSize, so minSize may exceed an
+// unset size, but not maxSize.
 func validateSizes(mc *v1alpha2.MiniCluster, path *field.Path) field.ErrorList {
 	spec, size := &mc.Spec, mc.RequestedSize()
 	errs := notNegativePointer(spec.Size, path.Child("size"))

@@ -10,7 +10,7 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// maxPasswordLength is that of flux-operator.
+// maxPasswordLength is the limit of flux-operator.
 const maxPasswordLength = 8
 
 // userName matches the names that useradd(8) accepts. Any other name could break
@@ -28,10 +28,10 @@ func validateUserName(name string, path *field.Path) field.ErrorList {
 // maxID is the largest user and group ID that Kubernetes and the agent accept.
 const maxID = 1<<31 - 1
 
-// validateUserID checks the ID of a user or a group. 0 is root's.
+// validateUserID checks the ID of a user or a group. 0 belongs to root.
 func validateUserID(id *int64, path *field.Path) field.ErrorList {
 	if id != nil && (*id < 1 || *id > maxID) {
-		return field.ErrorList{invalidf(path, *id, "must be from 1 to %d: no additional user or group may be root's", maxID)}
+		return field.ErrorList{invalidf(path, *id, "must be from 1 to %d: additional users and groups cannot have the ID of root", maxID)}
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ type testCase struct {
 	edit edit
 	// fields are the fields with errors, in their order; none: it is valid.
 	fields []string
-	// says is in the message.
+	// says is a part of the message.
 	says string
 }
 
@@ -132,7 +132,7 @@ func TestValidateName(t *testing.T) {
 	})
 }
 
-// leaves sets the annotation about the capacity for others.
+// leaves sets the annotation with the capacity reserve.
 func leaves(reserve string) edit {
 	return func(mc *v1alpha2.MiniCluster) {
 		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: reserve}
@@ -168,7 +168,7 @@ func TestValidateNumbers(t *testing.T) {
 		{name: "the largest sizes", edit: sizes(100_000, 100_000, 100_000)},
 		{name: "more indexes than a Job may have", edit: sizes(2, 200_000, 0), fields: []string{"spec.maxSize"}, says: "largest parallelism of an Indexed Job"},
 		{name: "too large sizes", edit: sizes(100_001, 100_001, 100_001), fields: []string{"spec.size", "spec.maxSize", "spec.minSize"}},
-		{name: "a deadline as long as can be", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.DeadlineSeconds = new(int64(9223372036)) })},
+		{name: "the largest deadline", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.DeadlineSeconds = new(int64(9223372036)) })},
 		{name: "a deadline that overflows", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.DeadlineSeconds = new(int64(9223372037)) }),
 			fields: []string{"spec.deadlineSeconds"}, says: "at most 9223372036"},
 		{name: "unreachable agents", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
@@ -205,8 +205,8 @@ func TestValidateUpdate(t *testing.T) {
 		fields []string
 	}{
 		{name: "valid", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.MinSize = 4 })},
-		{name: "sizes are corrected, not refused", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Size, s.MaxSize = new(int32(9)), 2 })},
-		{name: "other fields have no effect any more", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Containers = nil })},
+		{name: "sizes are corrected, not rejected", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Size, s.MaxSize = new(int32(9)), 2 })},
+		{name: "other fields no longer have an effect", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Containers = nil })},
 		{name: "a reserve that can't be read", edit: leaves("-5"), fields: []string{reserveField}},
 		{name: "minSize above the maximum", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.MinSize = 5 }), fields: []string{"spec.minSize"}},
 		{name: "negative", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
@@ -223,7 +223,7 @@ func TestValidateUpdate(t *testing.T) {
 func TestValidateContainers(t *testing.T) {
 	run(t, []testCase{
 		{name: "none", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Containers = nil }), fields: []string{"spec.containers"}},
-		{name: "one need not say runFlux", edit: container(func(c *v1alpha2.MiniClusterContainer) { c.RunFlux = false })},
+		{name: "a single container does not need runFlux", edit: container(func(c *v1alpha2.MiniClusterContainer) { c.RunFlux = false })},
 		{name: "a sidecar", edit: sidecar(v1alpha2.MiniClusterContainer{Name: "nginx"})},
 		{name: "no container runs Flux", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
 			s.Containers = []v1alpha2.MiniClusterContainer{{Name: "a"}, {Name: "b"}}
@@ -239,11 +239,11 @@ func TestValidateContainers(t *testing.T) {
 			sidecar(v1alpha2.MiniClusterContainer{Name: "flux-view"})(mc)
 			mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: "/usr"}
 		}},
-		{name: "the runner's own name does not matter", edit: func(mc *v1alpha2.MiniCluster) {
+		{name: "the name of the Flux container does not matter", edit: func(mc *v1alpha2.MiniCluster) {
 			sidecar(v1alpha2.MiniClusterContainer{Name: "b"})(mc)
 			mc.Spec.Containers[0].Name = "b"
 		}},
-		{name: "two sidecars of one name", edit: func(mc *v1alpha2.MiniCluster) {
+		{name: "two sidecars with the same name", edit: func(mc *v1alpha2.MiniCluster) {
 			sidecar(v1alpha2.MiniClusterContainer{Name: "b"})(mc)
 			sidecar(v1alpha2.MiniClusterContainer{Name: "b"})(mc)
 		}, fields: []string{"spec.containers[2].name"}},
@@ -255,7 +255,7 @@ func TestValidateContainers(t *testing.T) {
 		{name: "command and script of a sidecar", edit: sidecar(v1alpha2.MiniClusterContainer{
 			Name: "b", Command: "a", Commands: &v1alpha2.Commands{Script: "b"},
 		})},
-		{name: "ports of the runner may repeat", edit: container(func(c *v1alpha2.MiniClusterContainer) { c.Ports = []int32{5000, 5000} })},
+		{name: "ports of the Flux container may repeat", edit: container(func(c *v1alpha2.MiniClusterContainer) { c.Ports = []int32{5000, 5000} })},
 		{name: "ports out of range", edit: container(func(c *v1alpha2.MiniClusterContainer) { c.Ports = []int32{0, 65536} }),
 			fields: []string{"spec.containers[0].ports[0]", "spec.containers[0].ports[1]"}},
 		{name: "a sidecar's Service has each port once", edit: sidecar(v1alpha2.MiniClusterContainer{Name: "b", Ports: []int32{80, 80}}),
@@ -316,7 +316,7 @@ func TestValidateServices(t *testing.T) {
 		}), fields: []string{
 			"spec.services[0].preCommand", "spec.services[0].commands.brokerPre", "spec.services[0].commands.pre", "spec.services[0].commands.workerPre",
 		}, says: "remove it"},
-		{name: "what all containers have", edit: service(v1alpha2.MiniClusterContainer{Name: "a", Ports: []int32{0}}), fields: []string{"spec.services[0].ports[0]"}},
+		{name: "fields of all containers", edit: service(v1alpha2.MiniClusterContainer{Name: "a", Ports: []int32{0}}), fields: []string{"spec.services[0].ports[0]"}},
 		{name: "volumes", edit: service(v1alpha2.MiniClusterContainer{Name: "a", Volumes: map[string]v1alpha2.ContainerVolume{"a_b": {Path: "/data"}}}),
 			fields: []string{"spec.services[0].volumes[a_b]"}},
 	})

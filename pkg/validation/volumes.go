@@ -125,7 +125,7 @@ func (s *volumeSet) describe(c *v1alpha2.MiniClusterContainer, path *field.Path)
 	}
 }
 
-// source adds the description of a volume. A pod has one volume of a name.
+// source adds the description of a volume. The names of volumes are unique in a pod.
 func (s *volumeSet) source(name string, described source) {
 	if _, ok := s.cluster[name]; ok {
 		s.add(invalidf(described.path, name, "is a volume of spec.volumes, too: choose another name, or remove the description"))
@@ -189,8 +189,8 @@ func asContainerVolume(v v1alpha2.ExistingVolume) v1alpha2.ContainerVolume {
 	}
 }
 
-// sourceOf returns a text that identifies the source of a volume, "" if it has none.
-// Of several sources the first one in this order counts, as in flux-operator.
+// sourceOf returns a text that identifies the source of a volume, "" if it has none. If there are several, the first
+// one in this order takes precedence, as in flux-operator.
 func sourceOf(v *v1alpha2.ContainerVolume) string {
 	switch {
 	case v.CSIDriver != "":

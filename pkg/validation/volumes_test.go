@@ -107,8 +107,7 @@ func TestValidateExistingVolumes(t *testing.T) {
 	})
 }
 
-// What pods have for themselves no user may have, except where that is a mere
-// convenience.
+// Users cannot use the names and directories of the controller's volumes, except for optional ones.
 func TestReservedVolumes(t *testing.T) {
 	system := flux(v1alpha2.FluxSpec{InstallRoot: "/usr"})
 	at := func(name, dir string, edits ...edit) edit {
@@ -123,7 +122,7 @@ func TestReservedVolumes(t *testing.T) {
 	view := func(v v1alpha2.FluxContainer) edit { return flux(v1alpha2.FluxSpec{Container: &v}) }
 	run(t, []testCase{
 		{name: "name", edit: at("minicluster-config", "/a"), fields: []string{"spec.containers[0].volumes[minicluster-config]"}},
-		{name: "name like ours", edit: at("minicluster-data", "/a")},
+		{name: "reserved name", edit: at("minicluster-data", "/a")},
 		{name: "name of the view", edit: at("flux-view", "/a"), fields: []string{"spec.containers[0].volumes[flux-view]"}},
 		{name: "name of the view in the system layout", edit: at("flux-view", "/a", system)},
 		{name: "name of another view", edit: at("data", "/a", view(v1alpha2.FluxContainer{Name: "data"})), fields: []string{name}},
@@ -132,7 +131,7 @@ func TestReservedVolumes(t *testing.T) {
 		}, fields: []string{"spec.containers[0].existingVolumes[data].path"}},
 		{name: "the shared directory", edit: at("data", "/opt/minicluster/"), fields: []string{dir}, says: "choose another directory"},
 		{name: "the view", edit: at("data", "/mnt/flux"), fields: []string{dir}},
-		{name: "beside the view", edit: at("data", "/mnt/flux/data")},
+		{name: "next to the view", edit: at("data", "/mnt/flux/data")},
 		{name: "a view elsewhere", edit: at("data", "/mnt/flux", view(v1alpha2.FluxContainer{MountPath: "/flux"}))},
 		{name: "the configuration", edit: at("data", "/etc/flux/config", system), fields: []string{dir}},
 		{name: "the configuration of the other layout", edit: at("data", "/etc/flux/config")},
@@ -163,7 +162,7 @@ func TestReservedVolumes(t *testing.T) {
 		{name: "view named like the cluster", edit: func(mc *v1alpha2.MiniCluster) {
 			view(v1alpha2.FluxContainer{Name: mc.Name})(mc)
 		}, fields: []string{"spec.flux.container.name"}},
-		{name: "view named like ours", edit: view(v1alpha2.FluxContainer{Name: "minicluster-agent"}), fields: []string{"spec.flux.container.name"}},
+		{name: "view with a reserved name", edit: view(v1alpha2.FluxContainer{Name: "minicluster-agent"}), fields: []string{"spec.flux.container.name"}},
 		{name: "view over the shared memory", edit: view(v1alpha2.FluxContainer{MountPath: "/dev/shm/"}), fields: []string{"spec.flux.container.mountPath"}},
 		{name: "view over the configuration", edit: view(v1alpha2.FluxContainer{MountPath: "/etc/minicluster/config"}), fields: []string{"spec.flux.container.mountPath"}},
 	})

@@ -19,7 +19,7 @@ const maxResponse = 64 << 10
 // Client sends requests to the agent of a cluster's lead.
 type Client struct{ http *http.Client }
 
-// NewClient makes a client with the certificates of a cluster's Secret. host is the host name of the lead for which
+// NewClient returns a client with the certificates of a cluster's Secret. host is the host name of the lead for which
 // they were issued. The error is [ErrNoCredentials] if there are none.
 func NewClient(data map[string][]byte, host string) (*Client, error) {
 	config, err := clientTLS(data, host)
@@ -30,7 +30,7 @@ func NewClient(data map[string][]byte, host string) (*Client, error) {
 		Timeout: Timeout + Timeout/2,
 		Transport: &http.Transport{
 			TLSClientConfig: config,
-			// There are few requests to many clusters.
+			// There are few requests to many clusters, so connections are not kept.
 			DisableKeepAlives: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

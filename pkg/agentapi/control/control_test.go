@@ -35,7 +35,7 @@ func credentials(t *testing.T, host string, now time.Time) map[string][]byte {
 	return data
 }
 
-// agent listens as an agent does, and returns its address.
+// agent listens like an agent, and returns its address.
 func agent(t *testing.T, data map[string][]byte, h http.HandlerFunc) (ip string, port int) {
 	t.Helper()
 	config, err := control.ServerTLS(data)
@@ -122,7 +122,7 @@ func TestResizeEndsWithItsContext(t *testing.T) {
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// Only the controller gets in, and the controller talks to no one but the agent.
+// Only the controller is accepted, and the controller accepts only the agent.
 func TestWhoIsRefused(t *testing.T) {
 	now := time.Now()
 	ours, others := credentials(t, host, now), credentials(t, host, now)
@@ -159,7 +159,7 @@ func TestWhoIsRefused(t *testing.T) {
 	}
 	t.Run("no certificate", func(t *testing.T) {
 		insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-		_, err := insecure.Post("https://"+net.JoinHostPort(ip, strconv.Itoa(port))+control.PathResize, "", nil) //nolint:bodyclose,noctx // there is none
+		_, err := insecure.Post("https://"+net.JoinHostPort(ip, strconv.Itoa(port))+control.PathResize, "", nil) //nolint:bodyclose,noctx // no certificate
 		assert.ErrorContains(t, err, "tls: certificate required")
 	})
 	t.Run("no TLS", func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestWhoIsRefused(t *testing.T) {
 		defer resp.Body.Close()
 		assert.Equal(t, 400, resp.StatusCode)
 	})
-	t.Run("a certificate that has ended", func(t *testing.T) {
+	t.Run("an expired certificate", func(t *testing.T) {
 		old := credentials(t, host, now.Add(-21*365*24*time.Hour))
 		ip, port := agent(t, old, func(http.ResponseWriter, *http.Request) { reached = true })
 		_, err := client(t, old, host).Resize(t.Context(), ip, port, 2)
@@ -179,7 +179,7 @@ func TestWhoIsRefused(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	data := credentials(t, host, time.Now())
-	assert.Len(t, data, 5, "the key of the authority is not among them")
+	assert.Len(t, data, 5, "the key of the authority is not included")
 	for name := range data {
 		broken := maps.Clone(data)
 		broken[name] = []byte("no PEM")
@@ -207,7 +207,7 @@ func TestReadServerCredentials(t *testing.T) {
 	_, err := control.ReadServerCredentials(dir)
 	assert.ErrorIs(t, err, control.ErrNoCredentials)
 	for name, text := range data {
-		if !strings.HasPrefix(name, "control-client") { // a pod has no more
+		if !strings.HasPrefix(name, "control-client") { // the certificates of a pod
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
 		}
 	}

@@ -33,8 +33,8 @@ const (
 	skew = 24 * time.Hour
 )
 
-// NewCredentials makes the certificates of a cluster, by their keys in its Secret. host is the host name of the lead,
-// as in NAME-0.
+// NewCredentials creates the certificates of a cluster, by their keys in its Secret. host is the host name of the
+// lead, as in NAME-0.
 func NewCredentials(host string, now time.Time) (map[string][]byte, error) {
 	template := func(serial int64, name string) *x509.Certificate {
 		return &x509.Certificate{
@@ -47,7 +47,7 @@ func NewCredentials(host string, now time.Time) (map[string][]byte, error) {
 	authority.IsCA, authority.KeyUsage, authority.MaxPathLenZero = true, x509.KeyUsageCertSign, true
 	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make certificates of the control endpoint: %w", err)
+		return nil, fmt.Errorf("create certificates of the control endpoint: %w", err)
 	}
 	server := template(2, host)
 	server.DNSNames, server.ExtKeyUsage = []string{host}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -66,7 +66,7 @@ func NewCredentials(host string, now time.Time) (map[string][]byte, error) {
 	} {
 		cert, key, err := sign(c.template, c.key, authority, authorityKey)
 		if err != nil {
-			return nil, fmt.Errorf("make certificates of the control endpoint: %w", err)
+			return nil, fmt.Errorf("create certificates of the control endpoint: %w", err)
 		}
 		data[c.certName] = cert
 		if c.keyName != "" {
@@ -93,7 +93,7 @@ func ReadServerCredentials(dir string) (map[string][]byte, error) {
 	return data, nil
 }
 
-// sign makes a certificate for key, or for a new key, and returns both as PEM.
+// sign creates a certificate for key, or for a new key, and returns both as PEM.
 func sign(template *x509.Certificate, key *ecdsa.PrivateKey, parent *x509.Certificate, by *ecdsa.PrivateKey) (cert, private []byte, err error) {
 	if key == nil {
 		if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {

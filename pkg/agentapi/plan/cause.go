@@ -1,6 +1,6 @@
 package plan
 
-// PathCause is the path, beside health and metrics, where an agent reports why its broker is not online: a Cause as
+// PathCause is the path, next to health and metrics, where an agent reports why its broker is not online: a Cause as
 // JSON.
 const PathCause = "/cause"
 

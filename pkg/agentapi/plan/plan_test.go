@@ -26,7 +26,7 @@ func TestPlanSurvivesItsText(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for name, text := range map[string]string{
 		"no JSON":       "hosts",
-		"nothing in it": "{}",
+		"an empty plan": "{}",
 		"wrong type":    `{"name": 1}`,
 		"no socket":     `{"name":"a","hosts":"a-0"}`,
 	} {
@@ -36,7 +36,7 @@ func TestParseRefuses(t *testing.T) {
 		})
 	}
 	_, err := Parse([]byte(`{"name":"a","hosts":"a-0","files":{"socket":"/s"},"later":true}`))
-	assert.NoError(t, err, "what a newer controller tells")
+	assert.NoError(t, err, "an unknown field of a newer controller")
 }
 
 func TestSystemMounts(t *testing.T) {
@@ -44,7 +44,7 @@ func TestSystemMounts(t *testing.T) {
 	paths := map[string]bool{}
 	for _, m := range mounts {
 		assert.False(t, paths[m.Path] || paths[m.SubPath], "%s is mounted twice", m.Path)
-		assert.NotContains(t, []string{"/etc/flux", "/etc", "/run", "/var/lib"}, m.Path, "what is in the image stays there")
+		assert.NotContains(t, []string{"/etc/flux", "/etc", "/run", "/var/lib"}, m.Path, "files of the image stay visible")
 		paths[m.Path], paths[m.SubPath] = true, true
 	}
 	assert.Contains(t, mounts, RunMount())

@@ -13,7 +13,7 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// Handler answers a request. It runs in a goroutine of its own.
+// Handler answers a request. It runs in its own goroutine.
 type Handler func(*Request)
 
 // Roles of the sender of a message (RFC 12).
@@ -22,7 +22,7 @@ const (
 	RoleUser  = 2
 )
 
-// Admit returns the roles of a client by its user, or the errno that it is refused with.
+// Admit returns the roles of a client by its user, or the errno to reject it with.
 type Admit func(uid uint32) (roles uint32, errno syscall.Errno)
 
 // Broker is a stand-in for a broker.
@@ -69,16 +69,16 @@ func Listen(path string) (*Broker, error) {
 	return b, nil
 }
 
-// Path is the path of the socket.
+// Path returns the path of the socket.
 func (b *Broker) Path() string { return b.listener.Addr().String() }
 
-// Dir is the directory of the socket.
+// Dir returns the directory of the socket.
 func (b *Broker) Dir() string { return filepath.Dir(b.Path()) }
 
-// URI is the local:// URI of the socket.
+// URI returns the local:// URI of the socket.
 func (b *Broker) URI() string { return "local://" + b.Path() }
 
-// Handle lets h answer the requests of a topic. The answer to a topic without a handler is ENOSYS.
+// Handle registers h for the requests of a topic. The answer to a topic without a handler is ENOSYS.
 func (b *Broker) Handle(topic string, h Handler) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,26 +92,26 @@ func (b *Broker) Intercept(f func(*Request) bool) {
 	b.intercept = f
 }
 
-// Admit decides about the clients that connect from now on. Without it, all are owners.
+// Admit sets the function that admits later clients. Without it, all clients are owners.
 func (b *Broker) Admit(admit Admit) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.admission = admit
 }
 
-// Refuse refuses the clients that connect from now on, with an errno.
+// Refuse rejects later clients with an errno.
 func (b *Broker) Refuse(errno syscall.Errno) {
 	b.Admit(func(uint32) (uint32, syscall.Errno) { return 0, errno })
 }
 
-// Connections is the number of clients that were accepted so far.
+// Connections returns the number of clients that were accepted so far.
 func (b *Broker) Connections() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.accepted
 }
 
-// Disconnect ends all connections, as a broker does that stops.
+// Disconnect closes all connections, like a broker that stops.
 func (b *Broker) Disconnect() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -165,7 +165,7 @@ func (b *Broker) admit(conn net.Conn) (user, roles uint32, ok bool) {
 	return user, roles, true
 }
 
-// peerUser is the effective user of the thread that connected, or -1.
+// peerUser returns the effective user of the thread that connected, or -1.
 func peerUser(conn net.Conn) uint32 {
 	uid := ^uint32(0)
 	raw, err := conn.(*net.UnixConn).SyscallConn()
@@ -180,8 +180,8 @@ func peerUser(conn net.Conn) uint32 {
 	return uid
 }
 
-// ServePeer answers the requests of another broker until the connection ends. What its messages say about their
-// senders is taken as true.
+// ServePeer answers the requests of another broker until the connection ends. It trusts the sender information in its
+// messages.
 func (b *Broker) ServePeer(conn net.Conn) { b.serve(conn, func(*flux.Message) {}) }
 
 func (b *Broker) serve(conn net.Conn, identify func(*flux.Message)) {
@@ -220,23 +220,22 @@ type client struct {
 	gone    chan struct{}
 }
 
-// Request is a request under way.
+// Request is a request in progress.
 type Request struct {
 	*flux.Message
 	client *client
 }
 
-// Gone is closed when the connection that the request came on has ended.
+// Gone returns a channel that is closed when the connection of the request has ended.
 func (r *Request) Gone() <-chan struct{} { return r.client.gone }
 
-// Conn is the connection that the request came on.
+// Conn returns the connection of the request.
 func (r *Request) Conn() net.Conn { return r.client.conn }
 
-// Decode decodes the payload. A handler may ignore the error, and answer as if there was none.
+// Decode decodes the payload. A handler may ignore the error, and use the zero value.
 func (r *Request) Decode(into any) error { return json.Unmarshal(r.Text(), into) }
 
-// Respond answers with v as JSON, or with nothing if it is nil. A client that
-// has gone is not an error.
+// Respond answers with v as JSON, or with nothing if it is nil. A disconnected client is not an error.
 func (r *Request) Respond(v any) {
 	m := r.response()
 	if v != nil {
@@ -251,7 +250,7 @@ func (r *Request) Respond(v any) {
 	r.Send(m)
 }
 
-// Error answers with an error, and a text unless it is empty.
+// Error answers with an error, and with a text unless it is empty.
 func (r *Request) Error(errno syscall.Errno, text string) {
 	m := r.response()
 	m.Aux1 = uint32(errno)
@@ -261,7 +260,7 @@ func (r *Request) Error(errno syscall.Errno, text string) {
 	r.Send(m)
 }
 
-// Answer answers with v or, where err is not nil, with its errno or EPROTO.
+// Answer answers with v or, if err is not nil, with its errno or EPROTO.
 func (r *Request) Answer(v any, err error) {
 	var failure *flux.Error
 	switch {
@@ -281,18 +280,18 @@ func (r *Request) response() *flux.Message {
 	}
 }
 
-// Send sends any message to the client, unless it wants no response.
+// Send sends any message to the client, unless the client expects no response.
 func (r *Request) Send(m *flux.Message) {
 	if r.Flags&flux.FlagNoResponse != 0 {
 		return
 	}
 	r.client.writing.Lock()
 	defer r.client.writing.Unlock()
-	// A client that has gone does not matter.
+	// A disconnected client does not matter.
 	_ = flux.WriteMessage(r.client.conn, m)
 }
 
-// SendBytes sends what need not be a message.
+// SendBytes sends bytes that do not have to be a message.
 func (r *Request) SendBytes(b []byte) {
 	r.client.writing.Lock()
 	defer r.client.writing.Unlock()

@@ -7,8 +7,7 @@
 // state directly. The program test/framework/fakeflux puts a scheduler,
 // processes, followers and Flux's commands around it, for pods.
 //
-// The services have to answer as Flux 0.88 does, or 0.49 where [Config] says so:
-// the contract tests of pkg/flux and test/framework/fakeflux run against this
-// package and against a real Flux. The package must not decide anything that a
-// service of Flux does not: what runs a job or ends it belongs to its users.
+// The services must answer like Flux 0.88, or like 0.49 if [Config] says so: the contract tests of pkg/flux and
+// test/framework/fakeflux run against this package and against a real Flux. Do not add behavior that is not part of a
+// service of Flux: running and ending jobs belongs to the users of this package.
 package fluxtest

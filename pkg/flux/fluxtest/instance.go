@@ -12,13 +12,13 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// Instance is a stand-in for a broker of a Flux instance. Its services read and
-// change its state, which others may do, too. Jobs do not run by themselves.
+// Instance is a stand-in for a broker of a Flux instance. Its services read and change its state, as other code may.
+// Jobs do not run by themselves.
 type Instance struct {
 	*Broker
 	old bool
 
-	// State is read and changed within [Instance.Update] and [Instance.Wait] only.
+	// State may only be read and changed within [Instance.Update] and [Instance.Wait].
 	State State
 	// Raise is called by Update to end a job by an exception, if it is set before the first request. Without it, the
 	// job becomes inactive.
@@ -31,17 +31,17 @@ type Instance struct {
 
 // Config describes an instance.
 type Config struct {
-	// Rank of the broker whose socket it is.
+	// Rank is the rank of the broker.
 	Rank uint32
 	// Size is the number of nodes, all online at first.
 	Size int
-	// Cores and GPUs of each node; 1 core if 0.
+	// Cores and GPUs of each node; 0 cores stands for 1.
 	Cores, GPUs int
-	// Exclude is the ranks that run no jobs and cannot be drained.
+	// Exclude are the ranks that run no jobs and cannot be drained.
 	Exclude flux.IDSet
 	// Attrs are further attributes of the broker.
 	Attrs map[string]string
-	// Old makes it answer as Flux 0.49 did, not 0.88.
+	// Old makes it answer like Flux 0.49 instead of 0.88.
 	Old bool
 }
 
@@ -74,7 +74,7 @@ func NewInstance(config Config) (*Instance, error) {
 	return Serve(broker, s, config.Old), nil
 }
 
-// Serve gives a broker the services of an instance. Old services answer as those of Flux 0.49.
+// Serve registers the services of an instance with a broker. Old services answer like those of Flux 0.49.
 func Serve(broker *Broker, state State, old bool) *Instance {
 	if state.Drained == nil {
 		state.Drained = map[uint32]Drain{}
@@ -84,7 +84,7 @@ func Serve(broker *Broker, state State, old bool) *Instance {
 	return i
 }
 
-// Update changes the state, and tells those who wait for it or read the journal.
+// Update changes the state, and notifies waiting callers and readers of the journal.
 func (i *Instance) Update(change func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -96,7 +96,7 @@ func (i *Instance) Update(change func()) {
 	i.changed = make(chan struct{})
 }
 
-// Wait waits until a condition on the state is met. It reports whether that was before stop was closed.
+// Wait waits for a condition on the state. It reports whether it was met before stop was closed.
 func (i *Instance) Wait(stop <-chan struct{}, condition func() bool) bool {
 	for {
 		i.mu.Lock()
@@ -120,10 +120,10 @@ func (i *Instance) Read(read func()) {
 	read()
 }
 
-// Service answers a request with what it returns.
+// Service returns the answer to a request.
 type Service func(r *Request) (any, error)
 
-// Offer registers a service. It does not hold the state while it runs.
+// Offer registers a service. The state is not locked while it runs.
 func (i *Instance) Offer(topic string, forGuests bool, do Service) {
 	i.Handle(topic, func(r *Request) {
 		if !forGuests && r.Roles&RoleOwner == 0 {
@@ -134,12 +134,12 @@ func (i *Instance) Offer(topic string, forGuests bool, do Service) {
 	})
 }
 
-// Fail is the error of a service that answers with an errno and a text.
+// Fail returns the error of a service that answers with an errno and a text.
 func Fail(errno syscall.Errno, format string, args ...any) error {
 	return &flux.Error{Errno: errno, Text: fmt.Sprintf(format, args...)}
 }
 
-// Decode reads the payload of a request, the zero value if it has none.
+// Decode decodes the payload of a request; without a payload it returns the zero value.
 func Decode[T any](r *Request) (in T, err error) {
 	if text := r.Text(); len(text) > 0 {
 		if err := json.Unmarshal(text, &in); err != nil {
@@ -165,8 +165,8 @@ func (i *Instance) SetQueues(queues ...flux.QueueStatus) {
 	})
 }
 
-// SetJobs replaces the jobs. The ranks of those that run are allocated as a
-// whole, or as many cores of each as the job's cores come to.
+// SetJobs replaces the jobs. The ranks of running jobs are allocated completely or, if a job has cores, with that
+// number of cores in total.
 func (i *Instance) SetJobs(jobs ...flux.Job) {
 	i.Update(func() {
 		i.State.Jobs = nil
@@ -186,7 +186,7 @@ func (i *Instance) SetJobs(jobs ...flux.Job) {
 	})
 }
 
-// Drain drains ranks as an administrator does.
+// Drain drains ranks like an administrator.
 func (i *Instance) Drain(ranks flux.IDSet, reason string) {
 	i.Update(func() {
 		for rank := range ranks.All() {
@@ -195,7 +195,7 @@ func (i *Instance) Drain(ranks flux.IDSet, reason string) {
 	})
 }
 
-// Drained are the ranks that are drained, with their reasons.
+// Drained returns the drained ranks with their reasons.
 func (i *Instance) Drained() map[uint32]string {
 	out := map[uint32]string{}
 	i.Read(func() {

@@ -9,7 +9,7 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// jobList lists the active jobs first, those that run before those that wait, then those that ended last.
+// jobList lists the active jobs first (running before pending), then inactive jobs from the latest.
 func (i *Instance) jobList(r *Request) (any, error) {
 	in, err := Decode[struct {
 		Limit      int `json:"max_entries"`
@@ -33,14 +33,14 @@ func (i *Instance) jobList(r *Request) (any, error) {
 	if in.Limit > 0 {
 		jobs = jobs[:min(in.Limit, len(jobs))]
 	}
-	out := []Job{} // copies, which are encoded later
+	out := []Job{} // copies, because they are encoded later
 	for _, job := range jobs {
 		out = append(out, *job)
 	}
 	return map[string]any{"jobs": out}, nil
 }
 
-// namedStates is all states where none are named.
+// namedStates returns the states of a request, or all states if it names none.
 func namedStates(names []string) (states flux.JobState) {
 	sets := map[string]flux.JobState{"pending": flux.JobPending, "running": flux.JobRunning, "active": flux.JobActive}
 	for state := flux.JobNew; state <= flux.JobInactive; state <<= 1 {
@@ -95,7 +95,7 @@ func (i *Instance) count(c *flux.JobCounts, job *Job) {
 	}
 }
 
-// managerStats counts all jobs, also those in state "new", which jobStats leaves out.
+// managerStats counts all jobs, including those in state "new", which jobStats omits.
 func (i *Instance) managerStats(*Request) (any, error) {
 	inactive := 0
 	for _, job := range i.State.Jobs {
@@ -117,7 +117,7 @@ type RaiseRequest struct {
 	Note     string        `json:"note"`
 }
 
-// AnyUser is the user of a request that is about the jobs of all users.
+// AnyUser is the user of a request about the jobs of all users.
 const AnyUser = ^uint32(0)
 
 func (i *Instance) raise(r *Request) (any, error) {
@@ -154,7 +154,7 @@ func (i *Instance) raiseAll(r *Request) (any, error) {
 	return map[string]int{"count": count, "errors": 0}, err
 }
 
-// Except raises a fatal exception on a job, unless there was one before. It is called within [Instance.Update].
+// Except raises a fatal exception on a job, unless it already has one. It must be called within [Instance.Update].
 func (i *Instance) Except(job *Job, kind, note string) {
 	if job.State == flux.JobInactive || job.Exception != "" {
 		return

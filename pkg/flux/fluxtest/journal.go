@@ -8,14 +8,14 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// journal is a reader of the journal of jobs, and what it was sent.
+// journal is a reader of the journal of jobs, with the jobs that were sent to it.
 type journal struct {
 	request *Request
 	allow   map[string]int
 	sent    map[flux.JobID]*Job
 }
 
-// eventsJournal sends all jobs that are active, and every change from then on.
+// eventsJournal sends all active jobs, and then every change.
 func (i *Instance) eventsJournal(r *Request) {
 	in, err := Decode[struct{ Allow map[string]int }](r)
 	switch {
@@ -40,8 +40,8 @@ func event(name string, context map[string]any) map[string]any {
 	return map[string]any{"timestamp": 1.5, "name": name, "context": context}
 }
 
-// tell sends what is new of jobs. One that is in an earlier state, or not the same job, has ended, and there may be
-// another with its id.
+// tell sends the changes of jobs. If a job is in an earlier state, or is another job with the same ID, the previous
+// one has ended.
 func (j *journal) tell(jobs []*Job) {
 	now := map[flux.JobID]*Job{}
 	for _, job := range jobs {
@@ -72,7 +72,7 @@ func (j *journal) tell(jobs []*Job) {
 	}
 }
 
-// entry sends those events that are allowed.
+// entry sends the events that the reader requested.
 func (j *journal) entry(id flux.JobID, jobspec map[string]any, events ...map[string]any) {
 	out := map[string]any{"id": id, "events": slices.DeleteFunc(events, func(e map[string]any) bool {
 		_, allowed := j.allow[e["name"].(string)]
@@ -84,7 +84,7 @@ func (j *journal) entry(id flux.JobID, jobspec map[string]any, events ...map[str
 	j.request.Respond(out)
 }
 
-// events are what has happened to a job until it is in its state.
+// events returns the events that lead to the state of a job.
 func events(job *Job) []map[string]any {
 	priority := int64(16)
 	switch {
@@ -111,7 +111,7 @@ func events(job *Job) []map[string]any {
 	return out
 }
 
-// jobspec is what a job would have had to ask for, to be listed as it is.
+// jobspec returns a jobspec that fits the attributes of a job.
 func jobspec(job *Job) map[string]any {
 	vertex := func(kind string, count int, with ...any) map[string]any {
 		v := map[string]any{"type": kind, "count": count}

@@ -39,7 +39,7 @@ func (i *Instance) offer() {
 		i.Offer(topic, false, i.changes(do))
 	}
 	i.Handle("groups.get", i.groupsGet)
-	if !i.old { // it had another form
+	if !i.old { // in another form
 		i.Handle("job-manager.events-journal", i.eventsJournal)
 	}
 }
@@ -98,7 +98,7 @@ func (i *Instance) groupsGet(r *Request) {
 	}
 }
 
-// overlayHealth is that of a flat tree: all brokers are children of rank 0.
+// overlayHealth returns the health of a flat tree: all brokers are children of rank 0.
 func (i *Instance) overlayHealth(*Request) (any, error) {
 	s := &i.State
 	seconds := time.Since(s.Since).Seconds()

@@ -9,11 +9,11 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// State is what a broker knows of its instance.
+// State is the state of an instance as its lead broker knows it.
 type State struct {
 	// Attrs are the attributes of the broker.
 	Attrs map[string]string
-	// Broker is the state of its state machine since Since.
+	// Broker is the state of the broker's state machine, Since the time of its last change.
 	Broker string
 	Since  time.Time
 	// Resources are those of all nodes, and Hosts the names of the nodes by rank.
@@ -21,15 +21,15 @@ type State struct {
 	Hosts     []string
 	// Online, Torpid and Lost are ranks by the state of their brokers.
 	Online, Torpid, Lost flux.IDSet
-	// Exclude is the ranks that run no jobs and cannot be drained.
+	// Exclude are the ranks that run no jobs and cannot be drained.
 	Exclude flux.IDSet
 	Drained map[uint32]Drain
-	// Queues by name. One without a name is the only one.
+	// Queues by name. A queue without a name is the only one.
 	Queues map[string]*flux.QueueStatus
 	Jobs   []*Job
 }
 
-// Drain is why and when a rank was drained.
+// Drain is the reason and the time of a drain.
 type Drain struct {
 	Timestamp float64 `json:"timestamp"`
 	Reason    string  `json:"reason"`
@@ -51,11 +51,11 @@ type Job struct {
 	Ended      float64 `json:"t_inactive,omitempty"`
 	Result     int     `json:"result,omitempty"`
 	WaitStatus int     `json:"waitstatus,omitempty"`
-	// Exception and Note are the type and the text of the exception that ended it.
+	// Exception and Note are the type and the text of the exception that ended the job.
 	Exception string `json:"exception_type,omitempty"`
 	Note      string `json:"exception_note,omitempty"`
 
-	// Alloc is what it has while it runs.
+	// Alloc is the resource set of the job while it runs.
 	Alloc flux.Resources `json:"-"`
 	// Constraint restricts its nodes, in the form of RFC 31.
 	Constraint any `json:"-"`
@@ -79,16 +79,16 @@ func (j *Job) End(code int) {
 	}
 }
 
-// Now is the time as Flux writes it, in seconds.
+// Now returns the time in seconds, as Flux writes it.
 func Now() float64 { return float64(time.Now().UnixMicro()) / 1e6 }
 
-// All is the ranks of all nodes.
+// All returns the ranks of all nodes.
 func (s *State) All() flux.IDSet { return s.Resources.Ranks() }
 
-// DrainedRanks is the ranks that are drained.
+// DrainedRanks returns the drained ranks.
 func (s *State) DrainedRanks() flux.IDSet { return flux.IDs(slices.Collect(maps.Keys(s.Drained))...) }
 
-// Down is the ranks that get no jobs now, without those that are excluded.
+// Down returns the ranks that get no jobs now, without excluded ranks.
 func (s *State) Down() flux.IDSet {
 	if s.Broker != flux.StateRun && s.Broker != flux.StateCleanup {
 		return s.All().Without(s.Exclude)
@@ -96,7 +96,7 @@ func (s *State) Down() flux.IDSet {
 	return s.All().Without(s.Online).Union(s.DrainedRanks()).Union(s.Torpid).Without(s.Exclude)
 }
 
-// Free is what a job could be given now.
+// Free returns the resources that a job could get now.
 func (s *State) Free() flux.Resources {
 	free := s.Resources.On(s.All().Without(s.Exclude).Without(s.Down()))
 	for _, job := range s.Jobs {
@@ -105,7 +105,7 @@ func (s *State) Free() flux.Resources {
 	return free
 }
 
-// Hostnames are the names of the nodes of some ranks.
+// Hostnames returns the names of the nodes of some ranks.
 func (s *State) Hostnames(ranks flux.IDSet) []string {
 	names := []string{}
 	for rank := range ranks.All() {
@@ -120,7 +120,7 @@ type R struct {
 	Execution Execution `json:"execution"`
 }
 
-// Execution is the part of [R] that says which nodes have what.
+// Execution is the part of [R] with the resources of the nodes.
 type Execution struct {
 	Lite       []LiteR  `json:"R_lite"`
 	Start      float64  `json:"starttime"`
@@ -128,13 +128,13 @@ type Execution struct {
 	Nodes      []string `json:"nodelist"`
 }
 
-// LiteR is ranks with equal resources.
+// LiteR are ranks with equal resources.
 type LiteR struct {
 	Rank     string            `json:"rank"`
 	Children map[string]string `json:"children"`
 }
 
-// EncodeR writes what nodes have, ranks with equal resources together.
+// EncodeR encodes the resources of nodes, and combines ranks with equal resources.
 func EncodeR(nodes []flux.NodeResources, names []string) R {
 	alike := map[[2]string]flux.IDSet{}
 	for _, n := range nodes {

@@ -88,8 +88,8 @@ func Run(ctx context.Context, o *Options) error {
 	return nil
 }
 
-// newSources makes all sources of values, what records them for the page (nil for no
-// page), and a function that runs the informers that they share until its context ends.
+// newSources returns all sources of metrics, the recorder of the page (nil without a page), and a function that runs
+// their shared informers until its context ends.
 func newSources(ctx context.Context, o *Options, config *rest.Config, kube kubernetes.Interface, registry componentmetrics.KubeRegistry) ([]metrics.Source, *page.Recorder, func(context.Context), error) {
 	client, err := clientset.NewForConfig(config)
 	if err != nil {
@@ -193,7 +193,7 @@ func synced(sources []metrics.Source) func() bool {
 }
 
 // metricsHandler serves the metrics of this process and of its libraries at /metrics. The API server authorizes
-// requests to it; at MetricsAddress, everybody who can connect may read them.
+// requests to it; at MetricsAddress, every client that can connect may read them.
 func metricsHandler(own componentmetrics.KubeRegistry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", componentmetrics.HandlerFor(prometheus.Gatherers{own, legacyregistry.DefaultGatherer}, componentmetrics.HandlerOpts{}))

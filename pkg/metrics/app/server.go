@@ -49,7 +49,7 @@ func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.
 		return nil, fmt.Errorf("setting up the API server: %w", err)
 	}
 	config.SecureServing.Cert = certificate
-	config.EnableMetrics = false // it would serve those of libraries only
+	config.EnableMetrics = false // the default handler serves only those of libraries
 	config.AddReadyzChecks(healthz.NamedCheck("sources", func(*http.Request) error {
 		if !ready() {
 			return errors.New("caches are not synced")
@@ -72,7 +72,7 @@ func newServer(o *Options, client *rest.Config, certificate dynamiccertificates.
 	server.GenericAPIServer.Handler.NonGoRestfulMux.Handle("/metrics", own)
 	if recorder != nil {
 		if err := page.Install(server.GenericAPIServer, recorder, apiserver.Codecs); err != nil {
-			return nil, err //nolint:wrapcheck // it is wrapped already
+			return nil, err //nolint:wrapcheck // already wrapped
 		}
 	}
 	return server, nil

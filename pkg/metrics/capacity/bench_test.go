@@ -16,7 +16,8 @@ import (
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 )
 
-// BenchmarkScrape is one scrape with 1,000 MiniClusters of ten kinds on 100 nodes with 5,000 pods, of which 50 wait.
+// BenchmarkScrape measures one scrape with 1,000 MiniClusters of ten kinds on 100 nodes with 5,000 pods, of which 50
+// are pending.
 func BenchmarkScrape(b *testing.B) {
 	miniClusters := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 	source, err := NewSource(fake.NewClientset(), listers.NewMiniClusterLister(miniClusters), func() bool { return true }, Options{})

@@ -70,7 +70,7 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	if !c.source.Synced() {
-		return // without all pods, too much would appear to be free
+		return // without all pods, the free capacity would be too large
 	}
 	snap := c.source.current()
 	for pool, selector := range c.pools {

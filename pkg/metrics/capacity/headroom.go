@@ -10,7 +10,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 )
 
-// workload is the pods of one Job, which are all alike, and whose number follows the free capacity.
+// workload describes the pods of one Job, which are all alike, and whose number follows the free capacity.
 type workload struct {
 	// Job that controls the pods.
 	Job types.NamespacedName
@@ -21,7 +21,7 @@ type workload struct {
 	Placement *placement
 	// Priority of the pods according to the template. That of existing pods takes precedence.
 	Priority int32
-	// Reserve is what the workload keeps free, ReserveText its source.
+	// Reserve is the capacity that the workload leaves free, ReserveText its source.
 	Reserve     reserve.Reserve
 	ReserveText string
 }
@@ -34,7 +34,7 @@ type headroom struct {
 	Capacity, Allocatable Resources
 	// Requests of all other pods on these nodes, including pending pods that take precedence.
 	Requests Resources
-	// Reserved is what the workload keeps free.
+	// Reserved is the capacity that the workload leaves free.
 	Reserved Resources
 	// Remaining is what the workload can use, including what it uses now. It is negative if other pods use a part
 	// of the reserve.

@@ -18,7 +18,7 @@ import (
 // podOption changes a pod of a test.
 type podOption func(*corev1.Pod)
 
-// mine makes it one of the Job "m".
+// mine makes a pod one of the Job "m".
 func mine(p *corev1.Pod) { ofJob("m")(p) }
 
 func ofJob(name string) podOption {
@@ -30,7 +30,7 @@ func ofJob(name string) podOption {
 
 func priority(n int32) podOption { return func(p *corev1.Pod) { p.Spec.Priority = &n } }
 
-// addPods adds pods to a node, or waiting ones.
+// addPods adds pods to a node, or pending ones.
 func addPods(s *clusterState, n int, node, cpu string, options ...podOption) {
 	for range n {
 		pod := corev1.Pod{
@@ -85,19 +85,19 @@ func TestHeadroom(t *testing.T) {
 		"no cluster":                 {cpu: "4"},
 		"whole pods on each node":    {nodes: []string{"7", "7", "7"}, cpu: "4", remaining: 21_000, fitting: 3},
 		"a pod larger than any node": {nodes: []string{"7", "7"}, cpu: "8", remaining: 14_000, fitting: 0},
-		"what others hold": {
+		"requests of other pods": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 11_000, fitting: 5,
 			pods: func(s *clusterState) { addPods(s, 5, "node-0", "1") },
 		},
-		"what it holds itself is its own": {
+		"its own pods": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 11_000, fitting: 5,
 			pods: func(s *clusterState) { addPods(s, 5, "node-0", "1"); addPods(s, 4, "node-1", "2", mine) },
 		},
-		"the pods of another MiniCluster are others": {
+		"pods of another MiniCluster": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 4, "node-1", "2", ofJob("n")) },
 		},
-		"a node with too much on it lends nothing from the others": {
+		"an overcommitted node does not reduce the capacity of other nodes": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 4_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 12, "node-0", "1") },
 		},
@@ -106,72 +106,72 @@ func TestHeadroom(t *testing.T) {
 		"fragments are a part of the reserve": {
 			nodes: []string{"7", "7", "7"}, cpu: "4", reserve: "9", remaining: 12_000, fitting: 3,
 		},
-		"a reserve that others have taken": {
+		"a reserve that other pods use": {
 			nodes: []string{"8"}, cpu: "2", reserve: "4", remaining: -2_000, fitting: 0,
 			pods: func(s *clusterState) { addPods(s, 6, "node-0", "1") },
 		},
-		"a reserve of something that it doesn't use": {
+		"a reserve of a resource that it does not use": {
 			nodes: []string{"8"}, cpu: "2", reserve: "memory=100%", remaining: 8_000, fitting: 4,
 		},
-		"pods that hold more than the template": {
+		"pods that request more than the template": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 16_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 1, "node-1", "3", mine) },
 		},
-		"pods that ask for nothing, up to the number": {nodes: []string{"8"}, cpu: "0", remaining: 8_000, fitting: 110},
+		"pods without requests, up to the limit of pods": {nodes: []string{"8"}, cpu: "0", remaining: 8_000, fitting: 110},
 		"only nodes that it may use": {
 			nodes: []string{"8", "6"}, cpu: "2", options: []podOption{onNode("node-1")}, remaining: 6_000, fitting: 3,
 			reserve: "0%",
 		},
-		"who waits comes first": {
+		"a pending pod comes first": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 10_000, fitting: 5,
 			pods: func(s *clusterState) { addPods(s, 8, "node-0", "1", mine); addPods(s, 2, "", "3") },
 		},
-		"who waits takes what is free before what it has to make room for": {
+		"a pending pod uses free capacity before it displaces pods": {
 			nodes: []string{"8", "8"}, cpu: "2", options: []podOption{onNode("node-0")}, remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 2, "", "4") },
 		},
-		"who waits where the application can't be": {
+		"a pending pod on nodes that the application cannot use": {
 			nodes: []string{"8", "8"}, cpu: "2", options: []podOption{onNode("node-0")}, remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 2, "", "4", onNode("node-1")) },
 		},
-		"who can be nowhere displaces nobody": {
+		"a pending pod that fits nowhere displaces no pods": {
 			nodes: []string{"8", "8"}, cpu: "2", remaining: 16_000, fitting: 8,
 			pods: func(s *clusterState) { addPods(s, 1, "", "9"); addPods(s, 1, "", "1", onNode("node-9")) },
 		},
-		"no more than can be there if all gave way": {
+		"no more pending pods than fit without the application": {
 			nodes: []string{"8"}, cpu: "2", remaining: 2_000, fitting: 1,
 			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 9, "", "3") },
 		},
-		"who isn't let into the queue": {
+		"a pending pod with a scheduling gate": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 1, "", "4", gated) },
 		},
-		"who is being deleted before it ran": {
+		"a pending pod that is being deleted": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) {
 				addPods(s, 1, "", "4", func(p *corev1.Pod) { p.DeletionTimestamp, p.Finalizers = new(metav1.Now()), []string{"example.com/x"} })
 			},
 		},
-		"who has a node already": {
+		"a pending pod with a nominated node": {
 			nodes: []string{"8", "8"}, cpu: "2", options: []podOption{onNode("node-1")}, remaining: 4_000, fitting: 2,
 			pods: func(s *clusterState) { addPods(s, 1, "", "4", nominated("node-1")) },
 		},
-		"who comes after it by priority": {
+		"a pending pod with a lower priority": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 1, "", "4", priority(-1)) },
 		},
-		"MiniClusters of the same priority don't push each other out": {
+		"MiniClusters of the same priority do not displace each other": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 9, "", "2", ofJob("n")) },
 		},
-		"a MiniCluster of a higher priority does": {
+		"a MiniCluster of a higher priority": {
 			nodes: []string{"8"}, cpu: "2", remaining: 4_000, fitting: 2,
 			pods: func(s *clusterState) {
 				addPods(s, 4, "node-0", "2", mine, priority(-10))
 				addPods(s, 2, "", "2", ofJob("n"))
 			},
 		},
-		"its own that wait are its own": {
+		"its own pending pods": {
 			nodes: []string{"8"}, cpu: "2", remaining: 8_000, fitting: 4,
 			pods: func(s *clusterState) { addPods(s, 4, "node-0", "2", mine); addPods(s, 3, "", "2", mine) },
 		},
@@ -185,7 +185,7 @@ func TestHeadroom(t *testing.T) {
 			v := s.headroomFor(testWorkload(t, test.cpu, test.reserve, test.options...))
 			assert.Equal(t, test.remaining, v.Remaining.CPU, "remaining")
 			assert.Equal(t, test.fitting, v.Fitting, "fitting")
-			assert.Equal(t, v.Allocatable.CPU, v.Requests.CPU+v.Reserved.CPU+v.Remaining.CPU, "it adds up")
+			assert.Equal(t, v.Allocatable.CPU, v.Requests.CPU+v.Reserved.CPU+v.Remaining.CPU, "the sums are consistent")
 		})
 	}
 }
@@ -207,7 +207,7 @@ func TestSums(t *testing.T) {
 	addPods(s, 2, "node-0", "3")
 	addPods(s, 1, "node-1", "10")
 	addPods(s, 1, "node-2", "1")
-	addPods(s, 1, "node-9", "1") // a node that nobody knows
+	addPods(s, 1, "node-9", "1") // an unknown node
 	addPods(s, 1, "", "1")
 	cordoned := testNode("node-2", "cpu", "8")
 	cordoned.Spec.Unschedulable = true

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// testNode makes a node that is ready, of pairs of name and quantity.
+// testNode returns a node that is ready, with resources from pairs of name and quantity.
 func testNode(name string, allocatable ...string) *corev1.Node {
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}},
@@ -36,7 +36,7 @@ func TestPlacementAllows(t *testing.T) {
 		"any pod on any node": {want: true},
 		"cordoned":            {node: func(n *corev1.Node) { n.Spec.Unschedulable = true }},
 		"not ready":           {node: func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }},
-		"never heard of":      {node: func(n *corev1.Node) { n.Status.Conditions = nil }},
+		"unknown":             {node: func(n *corev1.Node) { n.Status.Conditions = nil }},
 		"tainted": {node: func(n *corev1.Node) {
 			n.Spec.Taints = []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}
 		}},
@@ -63,10 +63,10 @@ func TestPlacementAllows(t *testing.T) {
 			expression("pool", corev1.NodeSelectorOpExists), expression("pool", corev1.NodeSelectorOpDoesNotExist),
 		)}},
 		"none of the required ones": {pod: corev1.PodSpec{Affinity: required(expression(corev1.LabelHostname, corev1.NodeSelectorOpNotIn, "m", "n"))}},
-		"an affinity that isn't valid": {pod: corev1.PodSpec{Affinity: required(
+		"an invalid affinity": {pod: corev1.PodSpec{Affinity: required(
 			expression(corev1.LabelHostname, "Resembles", "n"),
 		)}},
-		"by its name": {want: true, pod: corev1.PodSpec{Affinity: required(corev1.NodeSelectorTerm{
+		"by name": {want: true, pod: corev1.PodSpec{Affinity: required(corev1.NodeSelectorTerm{
 			MatchFields: []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{"n"}}},
 		})}},
 	} {

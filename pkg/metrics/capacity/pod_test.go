@@ -13,7 +13,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// list makes a resource list of pairs of name and quantity.
+// list returns a resource list from pairs of name and quantity.
 func list(pairs ...string) corev1.ResourceList {
 	l := corev1.ResourceList{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -50,7 +50,7 @@ func TestPodRequests(t *testing.T) {
 		pod  corev1.Pod
 		want Resources
 	}{
-		"nothing asked for": {
+		"no requests": {
 			pod:  corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("a")}}},
 			want: Resources{Pods: 1},
 		},
@@ -60,7 +60,7 @@ func TestPodRequests(t *testing.T) {
 			}}},
 			want: Resources{CPU: 2500, Memory: 1 << 30, Pods: 1, Other: map[corev1.ResourceName]int64{gpu: 2, corev1.ResourceEphemeralStorage: 1024}},
 		},
-		"a fraction of a unit counts as one": {
+		"a fraction of a unit is rounded up": {
 			pod:  corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("a", "cpu", "100u", "memory", "1500m")}}},
 			want: Resources{CPU: 1, Memory: 2, Pods: 1},
 		},
@@ -91,17 +91,17 @@ func TestPodRequests(t *testing.T) {
 			}},
 			want: Resources{CPU: 1250, Memory: 64 << 20, Pods: 1},
 		},
-		"the pod as a whole": {
+		"requests of the pod": {
 			pod: corev1.Pod{Spec: corev1.PodSpec{
 				Resources:  &corev1.ResourceRequirements{Requests: list("cpu", "4")},
 				Containers: []corev1.Container{container("a", "cpu", "1", "memory", "1Mi", gpu, "1")},
 			}},
 			want: Resources{CPU: 4000, Memory: 1 << 20, Pods: 1, Other: map[corev1.ResourceName]int64{gpu: 1}},
 		},
-		"growing in place: what it is to get":       {pod: resized("1", "1"), want: Resources{CPU: 2000, Pods: 1}},
-		"shrinking in place: what it has still":     {pod: resized("3", "4"), want: Resources{CPU: 4000, Pods: 1}},
-		"shrinking in place: what is still granted": {pod: resized("3", "1"), want: Resources{CPU: 3000, Pods: 1}},
-		"a resize that can't be: what it has": {
+		"growing in place: the new requests":         {pod: resized("1", "1"), want: Resources{CPU: 2000, Pods: 1}},
+		"shrinking in place: the current requests":   {pod: resized("3", "4"), want: Resources{CPU: 4000, Pods: 1}},
+		"shrinking in place: the allocated requests": {pod: resized("3", "1"), want: Resources{CPU: 3000, Pods: 1}},
+		"an infeasible resize: the current requests": {
 			pod: resized("1", "1", corev1.PodCondition{
 				Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: corev1.PodReasonInfeasible,
 			}),
@@ -142,8 +142,8 @@ func TestNewPod(t *testing.T) {
 	pod.OwnerReferences[1].Kind = "ReplicaSet"
 	bound := newPodRecord(&pod)
 	assert.Equal(t, "n", bound.Node)
-	assert.Empty(t, bound.Job, "only a Job makes pods that are counted together")
-	assert.Nil(t, bound.Placement, "a bound pod stays where it is")
+	assert.Empty(t, bound.Job, "only pods of Jobs are counted together")
+	assert.Nil(t, bound.Placement, "a bound pod keeps its node")
 
 	for phase, holds := range map[corev1.PodPhase]bool{
 		corev1.PodPending: true, corev1.PodRunning: true, corev1.PodUnknown: true, corev1.PodSucceeded: false, corev1.PodFailed: false,
@@ -152,10 +152,10 @@ func TestNewPod(t *testing.T) {
 		assert.Equal(t, holds, !newPodRecord(&pod).Ended, phase)
 	}
 	pod.Status.Phase, pod.DeletionTimestamp = corev1.PodRunning, new(metav1.Now())
-	assert.False(t, newPodRecord(&pod).Ended, "a pod that is being stopped holds what it has")
+	assert.False(t, newPodRecord(&pod).Ended, "a terminating pod keeps its requests")
 }
 
-// The requests of a Job's pods are known before the first of them exists.
+// The requests of a Job's pods are known before the first pod exists.
 func TestTemplateRequests(t *testing.T) {
 	limited := func(name string, limits ...string) corev1.Container {
 		return corev1.Container{Name: name, Resources: corev1.ResourceRequirements{Limits: list(limits...)}}
@@ -188,7 +188,7 @@ func TestTemplateRequests(t *testing.T) {
 			job := &batchv1.Job{Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: test.spec}}}
 			before := job.DeepCopy()
 			assert.Equal(t, test.want, newJobRecord(job).workload.Requests)
-			assert.Equal(t, before, job, "it is the cache's")
+			assert.Equal(t, before, job, "it belongs to the cache")
 		})
 	}
 }

@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// reference computes what fits for a workload in the simplest way: it places pending pods one by one, and looks at
-// every node each time.
+// reference computes how many pods of a workload fit in the simplest way: it places pending pods one by one, and
+// checks every node each time.
 func reference(s *snapshot, w *workload) (fitting, remaining int64) {
 	requests, priority, own := s.podsOf(w)
 	free := make([]vector, len(s.nodes))
@@ -55,7 +55,8 @@ func reference(s *snapshot, w *workload) (fitting, remaining int64) {
 	return fitting, remaining
 }
 
-// TestHeadroomMatchesReference: grouping pods of equal shape and sharing results between workloads changes nothing.
+// TestHeadroomMatchesReference checks that grouping pods of equal shape and sharing results between workloads does
+// not change the results.
 func TestHeadroomMatchesReference(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 3))

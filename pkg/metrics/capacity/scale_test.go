@@ -142,7 +142,8 @@ func BenchmarkScale(b *testing.B) {
 	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "ms/event-p99")
 }
 
-// TestEventsDoNotWait: an event of a pod waits for at most 20 ms while a snapshot of a large cluster is taken and used.
+// TestEventsDoNotWait checks that an event of a pod waits for at most 20 ms while a snapshot of a large cluster is
+// taken and used.
 func TestEventsDoNotWait(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a large cluster")
@@ -253,7 +254,7 @@ func serveScale(w http.ResponseWriter, r *http.Request) {
 	first, _ := strconv.Atoi(query.Get("continue"))
 	limit, err := strconv.Atoi(query.Get("limit"))
 	if err != nil || query.Get("resourceVersion") != "" {
-		limit = 1 << 30 // as a server whose watch cache ignores limits
+		limit = 1 << 30 // like a server whose watch cache ignores limits
 	}
 	page := func(total int, add func(i int)) metav1.ListMeta {
 		end := min(total, first+limit)
@@ -266,7 +267,7 @@ func serveScale(w http.ResponseWriter, r *http.Request) {
 		}
 		return meta
 	}
-	filler := map[string]string{"example.com/filler": strings.Repeat("0123456789", 400)} // as managed fields and the like
+	filler := map[string]string{"example.com/filler": strings.Repeat("0123456789", 400)} // stands for managed fields and other metadata
 	var list runtime.Object
 	version := corev1.SchemeGroupVersion
 	switch {

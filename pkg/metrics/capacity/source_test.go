@@ -29,7 +29,7 @@ import (
 
 const patience = time.Minute
 
-// rig is a source that watches a cluster which isn't there.
+// rig is a source that watches a fake cluster.
 type rig struct {
 	kube         *fake.Clientset
 	miniClusters cache.Indexer
@@ -57,7 +57,7 @@ func (r *rig) run(t *testing.T) {
 	require.Eventually(t, r.source.Synced, patience, time.Millisecond)
 }
 
-// add makes a MiniCluster with a Job whose pods need a number of cores.
+// add creates a MiniCluster with a Job whose pods request a number of cores.
 func (r *rig) add(t *testing.T, name, cpu, left string) {
 	t.Helper()
 	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)}}
@@ -100,7 +100,7 @@ func (r *rig) addNode(t *testing.T, name, cpu, pool string) {
 	require.NoError(t, err)
 }
 
-// ask asks for one metric of one object.
+// ask queries one metric of one object.
 func (r *rig) ask(t *testing.T, resource, name, metric string, nodes labels.Selector) ([]metrics.Value, error) {
 	t.Helper()
 	group := services
@@ -157,17 +157,17 @@ func TestSource(t *testing.T) {
 	} {
 		assert.Equal(t, want, r.value(t, "miniclusters", "m", metric), metric)
 	}
-	// A pod that goes is no longer counted.
+	// A deleted pod is no longer counted.
 	require.NoError(t, r.kube.CoreV1().Pods("ns").Delete(t.Context(), "b", metav1.DeleteOptions{}))
 	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "1500m" }, patience, time.Millisecond)
-	// Nor is one that has ended.
+	// Nor is a pod that has ended.
 	pod := r.addPod(t, "c", "node-0", "10")
 	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "11500m" }, patience, time.Millisecond)
 	pod.Status.Phase = corev1.PodSucceeded
 	_, err := r.kube.CoreV1().Pods("ns").UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "1500m" }, patience, time.Millisecond)
-	// Nor a node that isn't there.
+	// Nor is a deleted node.
 	require.NoError(t, r.kube.CoreV1().Nodes().Delete(t.Context(), "node-1", metav1.DeleteOptions{}))
 	require.Eventually(t, func() bool { return r.value(t, "services", DefaultService, "nodes") == "1" }, patience, time.Millisecond)
 }
@@ -182,7 +182,7 @@ func TestSourceSelects(t *testing.T) {
 
 	values, err = r.ask(t, "services", "", "cpu_requests", nil)
 	require.NoError(t, err)
-	require.Len(t, values, 1, "all Services are this one")
+	require.Len(t, values, 1, "any name of a Service works")
 	values, err = r.ask(t, "services", "other", "cpu_requests", nil)
 	require.NoError(t, err)
 	assert.Empty(t, values)
@@ -220,7 +220,7 @@ func TestFittingWithinBounds(t *testing.T) {
 	assert.Equal(t, "8", r.value(t, "miniclusters", "m", MetricSizeFitting), "its maximum")
 	bounded(13, 20)
 	assert.Equal(t, "13", r.value(t, "miniclusters", "m", MetricSizeFitting), "its minimum")
-	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"), "the rest is what nobody requests")
+	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"), "the rest is not requested")
 }
 
 func TestSourceErrors(t *testing.T) {
@@ -239,7 +239,7 @@ func TestSourceErrors(t *testing.T) {
 	assert.EqualError(t, err, `annotation flux-framework.org/capacity-reserve of MiniCluster ns/wrong: `+
 		`"a lot" is neither a quantity, such as 30 or 64Gi, nor a percentage, such as 15%`)
 
-	// The Job of a MiniCluster of the same name that is no more is not its Job.
+	// The Job of a deleted MiniCluster of the same name is ignored.
 	r.add(t, "again", "4", "")
 	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "again", UID: "new"}}
 	require.NoError(t, r.miniClusters.Update(mc))
@@ -247,7 +247,7 @@ func TestSourceErrors(t *testing.T) {
 	assert.ErrorIs(t, err, errNoJob)
 }
 
-// What Prometheus gets and what autoscalers get is the same.
+// Prometheus and autoscalers get the same values.
 func TestAllNumbersAgree(t *testing.T) {
 	r := newFilledRig(t)
 	gauges := map[string]float64{}
@@ -296,11 +296,11 @@ func TestAllNumbersAgree(t *testing.T) {
 			agree(info.Metric, "services", DefaultService, info.Metric, nil)
 		}
 	}
-	assert.GreaterOrEqual(t, compared, len(gauges)-1, "all but the nodes of the pool, which have no name of their own")
+	assert.GreaterOrEqual(t, compared, len(gauges)-1, "all except the nodes of the pool")
 	assert.Greater(t, compared, 70)
 }
 
-// gather returns what Prometheus gets.
+// gather returns the metrics for Prometheus.
 func (r *rig) gather(t *testing.T) map[string][]*dto.Metric {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -314,7 +314,7 @@ func (r *rig) gather(t *testing.T) map[string][]*dto.Metric {
 	return metrics
 }
 
-// An autoscaler on GPUs must not lose sight of them just when the last one is in use.
+// An autoscaler on GPUs must still get the metric when the last GPU is in use.
 func TestNothingLeftIsANumber(t *testing.T) {
 	r := newFilledRig(t)
 	r.addPod(t, "gpus", "node-0", "1", mine, func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests = list("nvidia.com/gpu", "6") })
@@ -335,7 +335,7 @@ func TestNothingLeftIsANumber(t *testing.T) {
 	assert.Equal(t, 2, labels, "of all nodes, and of the pool")
 }
 
-// Names that pods make up become no metrics, and two resources whose names can't be told apart are no error.
+// Resource names that only pods use become no metrics. Two resources whose metric names are equal are not an error.
 func TestNamesOfResources(t *testing.T) {
 	r := newFilledRig(t)
 	r.addPod(t, "inventive", "node-0", "1", func(p *corev1.Pod) {
@@ -354,7 +354,7 @@ func TestNamesOfResources(t *testing.T) {
 	assert.NotEmpty(t, r.gather(t)["minicluster_nodes"])
 }
 
-// TestResourceOfNoNode: GPUs that come from a device class are in the requests of pods and in no node's list.
+// TestResourceOfNoNode checks GPUs from a device class, which pods request and no node lists.
 func TestResourceOfNoNode(t *testing.T) {
 	r := newFilledRig(t)
 	r.addPod(t, "m-1", "node-1", "4", mine, func(p *corev1.Pod) {
@@ -367,13 +367,13 @@ func TestResourceOfNoNode(t *testing.T) {
 	_, err := r.ask(t, "miniclusters", "m", MetricSizeFitting, nil)
 	assert.EqualError(t, err, "no size_fitting of MiniCluster ns/m: no schedulable node has a resource that its pods use: [example.com/gpu]")
 	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"))
-	assert.Len(t, r.gather(t)["minicluster_size_fitting"], 1, "that of the other one")
+	assert.Len(t, r.gather(t)["minicluster_size_fitting"], 1, "that of the other MiniCluster")
 	values, err := r.ask(t, "miniclusters", "", MetricSizeFitting, nil)
 	require.NoError(t, err)
 	assert.Len(t, values, 1)
 }
 
-// Before the pods are known, all would be free.
+// Before the pods are known, all capacity would be free.
 func TestNothingIsToldTooEarly(t *testing.T) {
 	r := newRig(t, Options{})
 	r.source.watcher.state.setNode(newNodeRecord(testNode("node-0", "cpu", "32")))

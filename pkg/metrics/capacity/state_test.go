@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// model is a cluster as the API server has it, which is counted from scratch.
+// model is a cluster as the API server has it. It counts from scratch.
 type model struct {
 	random *rand.Rand
 	nodes  map[string]*corev1.Node
@@ -35,7 +35,7 @@ func (s *clusterState) headrooms(workloads []*workload) []*headroom {
 	return all
 }
 
-// step changes the cluster and tells the state, as an informer would.
+// step changes the cluster and notifies the state like an informer.
 func (m *model) step(s *clusterState) {
 	node := fmt.Sprintf("node-%d", m.random.IntN(8))
 	name := fmt.Sprintf("pod-%d", m.random.IntN(60))
@@ -86,7 +86,7 @@ func (m *model) newPod(name, node string) *corev1.Pod {
 	return pod
 }
 
-// state is one that has never seen anything but the cluster as it is.
+// state returns a state that has only seen the current cluster.
 func (m *model) state() *clusterState {
 	s := newClusterState()
 	for _, node := range m.nodes {
@@ -98,7 +98,7 @@ func (m *model) state() *clusterState {
 	return s
 }
 
-// sums counts without any State.
+// sums computes the sums without a state.
 func (m *model) sums(selector labels.Selector) Sums {
 	var sums Sums
 	for _, node := range m.nodes {
@@ -119,7 +119,7 @@ func (m *model) sums(selector labels.Selector) Sums {
 	return sums
 }
 
-// Whatever happens in whatever order, the numbers are those of a recount.
+// After any events in any order, the numbers equal those of a recount.
 func TestRandomEvents(t *testing.T) {
 	for seed := range uint64(50) {
 		m := &model{random: rand.New(rand.NewPCG(seed, 7)), nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{}}
@@ -140,7 +140,7 @@ func TestRandomEvents(t *testing.T) {
 			}
 			small := testWorkload(t, "100m", "")
 			small.Priority = 1
-			if !assert.Equal(t, []*headroom{s.headroomFor(app), s.headroomFor(small), s.headroomFor(app)}, s.headrooms([]*workload{app, small, app}), "one headroom leaves nothing behind for the next") {
+			if !assert.Equal(t, []*headroom{s.headroomFor(app), s.headroomFor(small), s.headroomFor(app)}, s.headrooms([]*workload{app, small, app}), "computing a headroom does not affect the next one") {
 				return
 			}
 		}
@@ -150,11 +150,11 @@ func TestRandomEvents(t *testing.T) {
 		for name := range m.nodes {
 			s.deleteNode(name)
 		}
-		assert.Equal(t, newClusterState(), s, "nothing is kept of what is gone")
+		assert.Equal(t, newClusterState(), s, "deleted objects are not kept")
 	}
 }
 
-// normal makes sums of nothing equal, however they came about, and leaves the names out.
+// normal makes empty sums equal, however they were computed, and removes the names.
 func normal(s Sums) Sums {
 	s.Names = nil
 	for _, r := range []*Resources{&s.Capacity, &s.Allocatable, &s.Requests} {
@@ -177,7 +177,7 @@ func bigState() *clusterState {
 	return s
 }
 
-// BenchmarkUpdate is one event of a pod, from the pod as it comes in to the new totals.
+// BenchmarkUpdate measures one event of a pod, from the pod to the new totals.
 func BenchmarkUpdate(b *testing.B) {
 	s := bigState()
 	pod := corev1.Pod{
@@ -191,7 +191,7 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkSums is one question about the cluster.
+// BenchmarkSums measures one query of the sums of the cluster.
 func BenchmarkSums(b *testing.B) {
 	s := bigState()
 	for b.Loop() {
@@ -199,7 +199,7 @@ func BenchmarkSums(b *testing.B) {
 	}
 }
 
-// BenchmarkFor is one question of a MiniCluster, while 50 pods wait.
+// BenchmarkFor measures one query of a headroom while 50 pods are pending.
 func BenchmarkFor(b *testing.B) {
 	s := bigState()
 	addPods(s, 50, "", "40")

@@ -53,11 +53,11 @@ func BenchmarkParse(b *testing.B) {
 
 func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                          "not from an agent of a lead broker",
-		"flux_up 0\n":               "lead broker does not respond",
-		"flux_up{a=\"b\"} 1\n":      "not from an agent of a lead broker",
-		"hello, this is not it\n":   "parsing the metrics of its agent",
-		"flux_up 1\nflux_nodes_up{": "parsing the metrics of its agent",
+		"":                                   "not from an agent of a lead broker",
+		"flux_up 0\n":                        "lead broker does not respond",
+		"flux_up{a=\"b\"} 1\n":               "not from an agent of a lead broker",
+		"hello, this is not an exposition\n": "parsing the metrics of its agent",
+		"flux_up 1\nflux_nodes_up{":          "parsing the metrics of its agent",
 	} {
 		_, _, err := newParser(table()).parse([]byte(text))
 		assert.ErrorContains(t, err, want, "%q", text)
@@ -66,7 +66,7 @@ func TestParseRefuses(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, at.IsZero())
 	assert.InDelta(t, 3, values[0], 0)
-	assert.True(t, math.IsNaN(values[1]), "an older agent does not know it")
+	assert.True(t, math.IsNaN(values[1]), "an older agent does not have it")
 }
 
 func FuzzParse(f *testing.F) {

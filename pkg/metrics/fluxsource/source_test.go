@@ -27,7 +27,7 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 )
 
-// world is a source without informers: its caches are filled by the test.
+// world is a source without informers: the test fills its caches.
 type world struct {
 	*Source
 	clusters fluxinformers.SharedInformerFactory
@@ -53,7 +53,7 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// add makes a MiniCluster with a lead pod whose agent is a server with that answer.
+// add creates a MiniCluster with a lead pod whose agent responds with the given text.
 func (w *world) add(t testing.TB, name, service string, answer http.HandlerFunc, mods ...func(*v1alpha2.MiniCluster, *corev1.Pod)) {
 	t.Helper()
 	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Labels: map[string]string{"team": name}}}
@@ -127,8 +127,8 @@ func TestValuesOfOne(t *testing.T) {
 	require.ErrorContains(t, err, "does not provide flux_nodes_free")
 }
 
-// Of very many jobs not all are looked at. What they want is then at least so much: an
-// autoscaler may grow on that, but not shrink.
+// If there are very many jobs, the agent does not include all of them. The demand is then a lower bound: an
+// autoscaler may grow because of it, but not shrink.
 func TestUncountedJobs(t *testing.T) {
 	const demand = "flux_nodes_demanded 5\nflux_nodes_pending 4\nflux_cores_pending 16\nflux_nodes_up 1\nflux_jobs_uncounted %d"
 	w := newWorld(t)
@@ -193,7 +193,7 @@ func TestWhatIsNotKnownIsAnError(t *testing.T) {
 	all := metrics.Query{Info: metrics.Info{Resource: miniclusters, Metric: "node_up_count"}, Namespace: "ns", Selector: labels.Everything()}
 	values, err := w.CustomValues(t.Context(), all)
 	require.NoError(t, err)
-	require.Len(t, values, 1, "those that are known")
+	require.Len(t, values, 1, "the known values")
 	all.Selector = labels.SelectorFromSet(labels.Set{"team": "silent"})
 	_, err = w.CustomValues(t.Context(), all)
 	require.ErrorContains(t, err, "ns/silent", "none is")
@@ -213,14 +213,14 @@ func TestWhatIsNotKnownIsAnError(t *testing.T) {
 		w.add(t, name, "s", nil, over(v1alpha2.ConditionFailed))
 	}
 	values, err = external("")
-	require.NoError(t, err, "those that have ended are not missed")
+	require.NoError(t, err, "finished MiniClusters are not missing values")
 	require.Len(t, values, 1)
 	values, err = external("team in (nobody)")
 	require.NoError(t, err)
 	assert.Empty(t, values)
 }
 
-// over has a MiniCluster ended.
+// over returns a MiniCluster that has ended.
 func over(condition string) func(*v1alpha2.MiniCluster, *corev1.Pod) {
 	return func(mc *v1alpha2.MiniCluster, pod *corev1.Pod) {
 		mc.Status.Conditions = []metav1.Condition{{Type: condition, Status: metav1.ConditionTrue}}
@@ -228,7 +228,7 @@ func over(condition string) func(*v1alpha2.MiniCluster, *corev1.Pod) {
 	}
 }
 
-// The selector of a metric holds for one object as for all.
+// The selector of a metric applies to one object and to all objects.
 func TestMetricSelector(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, "a", "svc", says("flux_nodes_up 3"))
@@ -249,7 +249,7 @@ func TestMetricSelector(t *testing.T) {
 	}
 }
 
-// What runs in a lead pod is a user's image: its answer is not to be trusted.
+// The image of a lead pod belongs to a user, so its response is not trusted.
 func TestAnswersAreBounded(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, "endless", "s1", says("flux_nodes_up +Inf"))
@@ -271,7 +271,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// TestThoseThatFailedComeLast: whoever hangs again has the others' numbers no older.
+// TestThoseThatFailedComeLast checks that agents that do not respond do not delay the values of the others.
 func TestThoseThatFailedComeLast(t *testing.T) {
 	w := newWorld(t)
 	for i := range 40 {
@@ -308,13 +308,13 @@ func TestOldNumbersAreNotGivenOut(t *testing.T) {
 	down.Store(true)
 	w.collector.round(t.Context())
 	_, err = w.get(t, "", "node_up_count", "a")
-	require.ErrorContains(t, err, "failed to reach its agent", "the last answer counts, not the last number")
+	require.ErrorContains(t, err, "failed to reach its agent", "the error of the last query replaces the value")
 
 	down.Store(false)
 	w.collector.round(t.Context())
 	w.add(t, "a", "svc", says("flux_nodes_up 1"), func(_ *v1alpha2.MiniCluster, p *corev1.Pod) { p.UID = "the next pod" })
 	_, err = w.get(t, "", "node_up_count", "a")
-	require.ErrorContains(t, err, "has not been queried yet", "numbers of its predecessor are not its own")
+	require.ErrorContains(t, err, "has not been queried yet", "the values of its predecessor are not used")
 }
 
 func TestServiceOfSeveral(t *testing.T) {
@@ -331,7 +331,7 @@ func TestServiceOfSeveral(t *testing.T) {
 	assert.Empty(t, got)
 }
 
-// TestOneThatHangsDelaysNoOther: the others have their numbers while one hangs.
+// TestOneThatHangsDelaysNoOther checks that values are available while one agent does not respond.
 func TestOneThatHangsDelaysNoOther(t *testing.T) {
 	w := newWorld(t)
 	hangs, release := context.WithCancel(t.Context())
@@ -360,7 +360,7 @@ func TestOneThatHangsDelaysNoOther(t *testing.T) {
 	}, time.Minute, 5*time.Millisecond)
 	select {
 	case <-done:
-		t.Fatal("the round has ended without all answers")
+		t.Fatal("the round has ended before all agents responded")
 	default:
 	}
 	release()
@@ -385,6 +385,6 @@ func TestPodAddress(t *testing.T) {
 	address, err := podAddress(pod)
 	require.NoError(t, err)
 	assert.Equal(t, "10.0.0.1:9560", address)
-	assert.Empty(t, pod.Spec.Containers[0].Env, "what is not needed is not kept")
+	assert.Empty(t, pod.Spec.Containers[0].Env, "fields that are not needed are removed")
 	assert.Len(t, pod.Spec.Containers, 1)
 }

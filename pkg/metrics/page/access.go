@@ -63,7 +63,7 @@ func (a access) scope(ctx context.Context, who user.Info, namespace string, pres
 			})
 		}
 		if err := group.Wait(); err != nil {
-			return nil, err //nolint:wrapcheck // it is wrapped already
+			return nil, err //nolint:wrapcheck // already wrapped
 		}
 		for i, of := range present {
 			if answers[i] {

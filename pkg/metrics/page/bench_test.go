@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// restless plays an hour in which every number of every MiniCluster changes every time,
-// which is the most that a history can take.
+// restless simulates an hour in which every number of every MiniCluster changes every time, which is the largest
+// possible history.
 func restless(b *testing.B, n int) *world {
 	b.Helper()
 	w := newWorld(b)
@@ -30,7 +30,7 @@ func restless(b *testing.B, n int) *world {
 	return w
 }
 
-// BenchmarkRecord is one record of so many MiniClusters, without what the sources do for it.
+// BenchmarkRecord measures one record of a number of MiniClusters, without the sources.
 func BenchmarkRecord(b *testing.B) {
 	for _, n := range []int{100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -57,7 +57,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkPage is the whole page, as it is written for one reader, after a restless hour.
+// BenchmarkPage measures rendering the whole page for one reader, after a restless hour.
 func BenchmarkPage(b *testing.B) {
 	for _, n := range []int{100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -74,7 +74,7 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
-// BenchmarkUpdate is what ten readers of the page get of each record, after a restless hour.
+// BenchmarkUpdate measures the update of ten readers after each record, after a restless hour.
 func BenchmarkUpdate(b *testing.B) {
 	for name, busy := range map[string]int{"all": 1000, "some": 10} {
 		b.Run(name, func(b *testing.B) {

@@ -18,7 +18,7 @@ func newDrawings(t testing.TB, w *world) *drawings {
 	return &drawings{recorder: w.Recorder, template: template}
 }
 
-// TestDrawnOnce: for all who see the same, until there is something else to see.
+// TestDrawnOnce checks that the page is rendered once for all users who see the same, until it changes.
 func TestDrawnOnce(t *testing.T) {
 	w := tutorial(t)
 	d := newDrawings(t, w)
@@ -43,10 +43,11 @@ func TestDrawnOnce(t *testing.T) {
 	for i := range 10 * maxStreams {
 		d.draw(of("lab"), query{search: fmt.Sprint(i)})
 	}
-	assert.Len(t, d.of, maxStreams, "what anybody asks for is not kept without bounds")
+	assert.Len(t, d.of, maxStreams, "the cache of drawings is bounded")
 }
 
-// TestOnlyRowsThatChanged: of a table that has the same rows, and all of one that has not.
+// TestOnlyRowsThatChanged checks that an update has only the changed rows if the table has the same rows, otherwise
+// the whole table.
 func TestOnlyRowsThatChanged(t *testing.T) {
 	w := newWorld(t)
 	w.sums = nodes(6, 184, 480, 660)
@@ -66,7 +67,7 @@ func TestOnlyRowsThatChanged(t *testing.T) {
 	assert.Equal(t, 20, ids(event))
 	assert.Contains(t, event, `data: <div id="miniclusters">`)
 	w.after(time.Second)
-	assert.Equal(t, `data: <p id="moment">As of <time datetime="2026-03-14T10:00:02Z">10:00:02</time>, history since 09:00</p>`+"\n\n", news(), "nothing else is another one")
+	assert.Equal(t, `data: <p id="moment">As of <time datetime="2026-03-14T10:00:02Z">10:00:02</time>, history since 09:00</p>`+"\n\n", news(), "no other part changed")
 
 	w.put(t, resized(cluster("ns", "mc-07", 1, 9), 3))
 	w.after(time.Second)
@@ -86,7 +87,7 @@ func TestOnlyRowsThatChanged(t *testing.T) {
 	w.after(time.Second)
 	assert.Zero(t, ids(news()))
 
-	// In the long run pictures move on, all rows at once.
+	// After some time the charts advance, in all rows at once.
 	rows := 0
 	for range 60 {
 		w.after(time.Second)
@@ -95,7 +96,7 @@ func TestOnlyRowsThatChanged(t *testing.T) {
 	assert.LessOrEqual(t, rows, 3*21)
 }
 
-// TestSpan: charts move in steps, and never miss the present.
+// TestSpan checks that the time range of charts advances in steps and always includes the present.
 func TestSpan(t *testing.T) {
 	for _, had := range []time.Duration{0, 4 * time.Minute, 7 * time.Minute, 31 * time.Minute, 50 * time.Minute, 3 * time.Hour} {
 		now := begin.Add(had).Add(1234 * time.Millisecond)

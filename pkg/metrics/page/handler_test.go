@@ -19,8 +19,8 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 )
 
-// rules allow the metrics of a resource in a namespace: NAMESPACE:RESOURCE, with nothing for
-// all namespaces. What has an error is not known.
+// rules allow the metrics of a resource in a namespace: NAMESPACE:RESOURCE, with an empty namespace for all
+// namespaces. A rule with an error makes the check fail.
 type rules struct {
 	sets.Set[string]
 	err error
@@ -39,7 +39,7 @@ func (r rules) Authorize(_ context.Context, a authorizer.Attributes) (authorizer
 	return authorizer.DecisionNoOpinion, "", nil
 }
 
-// serve has the page served as an API server would, to a user called reader.
+// serve serves the page like an API server to a user called reader.
 func serve(t testing.TB, w *world, r rules) (*httptest.Server, *handler) {
 	t.Helper()
 	template, err := newTemplate()
@@ -85,17 +85,17 @@ func TestScopes(t *testing.T) {
 		has    []string
 		hasNot []string
 	}{
-		"all":                        {[]string{":" + mcs, ":" + svc}, "miniclusters", 200, []string{"filler", "solver", "cpu_remaining"}, []string{"You may not"}},
-		"one of all":                 {[]string{"lab:" + mcs}, "miniclusters", 200, []string{"solver", "You may not"}, []string{"filler", "batch", "cpu_remaining"}},
-		"one":                        {[]string{"lab:" + mcs, "lab:" + svc}, "namespaces/lab/miniclusters", 200, []string{"solver", "cpu_remaining"}, []string{"filler", "All namespaces"}},
-		"one, who may see all":       {[]string{":" + mcs}, "namespaces/lab/miniclusters", 200, []string{"solver", "All namespaces"}, []string{"filler"}},
-		"another one":                {[]string{"lab:" + mcs, "lab:" + svc}, "namespaces/batch/miniclusters", 403, nil, []string{"filler"}},
-		"one that does not exist":    {[]string{"no:" + mcs}, "namespaces/no/miniclusters", 200, []string{"no MiniClusters"}, []string{"solver"}},
-		"nothing":                    {nil, "miniclusters", 403, []string{"you need the role view"}, nil},
-		"the cluster only":           {[]string{":" + svc}, "miniclusters", 200, []string{"cpu_remaining", "no MiniClusters"}, []string{"solver"}},
-		"something else":             {[]string{":" + mcs}, "pods", 404, nil, nil},
-		"one object":                 {[]string{":" + mcs}, "namespaces/lab/miniclusters/solver", 404, nil, nil},
-		"somebody else by the query": {[]string{"lab:" + mcs}, "miniclusters?namespace=batch&minicluster=batch/filler", 200, []string{"no matching MiniClusters"}, []string{"filler</a>", "chart/batch"}},
+		"all":        {[]string{":" + mcs, ":" + svc}, "miniclusters", 200, []string{"filler", "solver", "cpu_remaining"}, []string{"You may not"}},
+		"one of all": {[]string{"lab:" + mcs}, "miniclusters", 200, []string{"solver", "You may not"}, []string{"filler", "batch", "cpu_remaining"}},
+		"one":        {[]string{"lab:" + mcs, "lab:" + svc}, "namespaces/lab/miniclusters", 200, []string{"solver", "cpu_remaining"}, []string{"filler", "All namespaces"}},
+		"one namespace of a user who may see all": {[]string{":" + mcs}, "namespaces/lab/miniclusters", 200, []string{"solver", "All namespaces"}, []string{"filler"}},
+		"another one":               {[]string{"lab:" + mcs, "lab:" + svc}, "namespaces/batch/miniclusters", 403, nil, []string{"filler"}},
+		"one that does not exist":   {[]string{"no:" + mcs}, "namespaces/no/miniclusters", 200, []string{"no MiniClusters"}, []string{"solver"}},
+		"nothing":                   {nil, "miniclusters", 403, []string{"you need the role view"}, nil},
+		"the cluster only":          {[]string{":" + svc}, "miniclusters", 200, []string{"cpu_remaining", "no MiniClusters"}, []string{"solver"}},
+		"something else":            {[]string{":" + mcs}, "pods", 404, nil, nil},
+		"one object":                {[]string{":" + mcs}, "namespaces/lab/miniclusters/solver", 404, nil, nil},
+		"another user in the query": {[]string{"lab:" + mcs}, "miniclusters?namespace=batch&minicluster=batch/filler", 200, []string{"no matching MiniClusters"}, []string{"filler</a>", "chart/batch"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, _ := serve(t, tutorial(t), rules{Set: sets.New(c.rules...)})
@@ -112,7 +112,7 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// TestBeforeTheFirstRecord: nothing is said that is not known, as little as whether somebody may see it.
+// TestBeforeTheFirstRecord checks that the server reports that it is starting, before it checks permissions.
 func TestBeforeTheFirstRecord(t *testing.T) {
 	w := newWorld(t)
 	w.put(t, cluster("lab", "solver", 3, 5))
@@ -129,7 +129,7 @@ func TestBeforeTheFirstRecord(t *testing.T) {
 	assert.Contains(t, body, "solver")
 }
 
-// TestNoMiniCluster: who may see some namespace sees that there is none.
+// TestNoMiniCluster checks that a user who may see some namespace sees that there are no MiniClusters.
 func TestNoMiniCluster(t *testing.T) {
 	w := newWorld(t)
 	w.after(0)
@@ -163,17 +163,17 @@ func TestMethodsAndTypes(t *testing.T) {
 	assert.NotContains(t, body, "no answer")
 }
 
-// reader is a stream that somebody reads.
+// reader reads a stream.
 type reader struct {
 	status int
 	header http.Header
-	// next waits for an event; it is false when there is no further one.
+	// next waits for an event; it returns false if there are no more events.
 	next func() (string, bool)
-	// problem is why, if it was not the end of the stream.
+	// problem is the error that ended the stream, if any.
 	problem, close func() error
 }
 
-// open opens a stream, until the test ends.
+// open opens a stream until the test ends.
 func open(t testing.TB, server *httptest.Server) reader {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+pages+"miniclusters?watch=true", http.NoBody)
@@ -208,7 +208,7 @@ func TestStreamSendsWhatChanged(t *testing.T) {
 	for _, part := range []string{`<p id="moment">`, `<section id="capacity"`, `<div id="miniclusters">`, `<section id="sizes"`, `<section id="changes"`} {
 		assert.Contains(t, event, "data: "+part)
 	}
-	w.after(0) // nothing is different: nothing is sent, but that the stream lives
+	w.after(0) // nothing changed: only a keep-alive is sent
 	event, _ = stream.next()
 	assert.Empty(t, event)
 	w.addChanges(change{at: w.at(), namespace: "lab", name: "solver", text: "Something"})
@@ -217,7 +217,7 @@ func TestStreamSendsWhatChanged(t *testing.T) {
 	assert.Contains(t, event, `<td>Something</td>`)
 	assert.NotContains(t, event, `id="capacity"`)
 
-	// With the recorder, the streams end.
+	// The streams end with the recorder.
 	close(w.ended)
 	_, more := stream.next()
 	assert.False(t, more)
@@ -236,10 +236,11 @@ func TestStreamsAreBounded(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, refused.status)
 	assert.Equal(t, "30", refused.header.Get("Retry-After"))
 	status, _, _ := ask(t, server, http.MethodGet, pages+"miniclusters", "")
-	assert.Equal(t, http.StatusOK, status, "the page itself is there")
+	assert.Equal(t, http.StatusOK, status, "the page itself is still served")
 }
 
-// TestStreamsEnd: after a while, when the reader goes, and when the reader does not read.
+// TestStreamsEnd checks that a stream ends after its maximal life, when the reader disconnects, and when the reader
+// is too slow.
 func TestStreamsEnd(t *testing.T) {
 	serving := func(t *testing.T, life, patience time.Duration) (*httptest.Server, func() bool) {
 		w := tutorial(t)
@@ -258,12 +259,12 @@ func TestStreamsEnd(t *testing.T) {
 		}
 		require.Eventually(t, none, time.Minute, time.Millisecond)
 	})
-	t.Run("when the reader goes", func(t *testing.T) {
+	t.Run("when the reader disconnects", func(t *testing.T) {
 		server, none := serving(t, time.Hour, time.Minute)
 		require.NoError(t, open(t, server).close())
 		require.Eventually(t, none, time.Minute, time.Millisecond)
 	})
-	t.Run("over HTTP/2 after a while, too, however long there is nothing to send", func(t *testing.T) {
+	t.Run("also over HTTP/2, without events to send", func(t *testing.T) {
 		one, _ := serving(t, 3*time.Second, time.Second)
 		server := httptest.NewUnstartedServer(one.Config.Handler)
 		server.EnableHTTP2 = true
@@ -273,11 +274,11 @@ func TestStreamsEnd(t *testing.T) {
 		for more := true; more; {
 			_, more = stream.next()
 		}
-		assert.NoError(t, stream.problem(), "it was not broken off")
+		assert.NoError(t, stream.problem(), "it ended regularly")
 	})
-	t.Run("when the reader does not read", func(t *testing.T) {
-		server, none := serving(t, time.Hour, time.Second) // enough to begin, however busy the machine is
+	t.Run("when the reader is too slow", func(t *testing.T) {
+		server, none := serving(t, time.Hour, time.Second) // long enough for the start on a busy machine
 		open(t, server)
-		require.Eventually(t, none, time.Minute, time.Millisecond, "it is sent more than fits between us")
+		require.Eventually(t, none, time.Minute, time.Millisecond, "the events exceed the buffers of the connection")
 	})
 }

@@ -17,33 +17,32 @@ func TestSteps(t *testing.T) {
 		s.set(at, at.Add(-window), i/2)
 		at = at.Add(5 * time.Second)
 	}
-	// Every other value is the same: of 720 intervals there are 360 entries, and one more
-	// for what the hour begins with.
+	// Every second value equals the previous one, so 720 intervals have 360 entries, and one for the start of the hour.
 	assert.LessOrEqual(t, len(s), 361)
 	assert.LessOrEqual(t, s[0].at, at.Add(-window).UnixMilli())
 	assert.Equal(t, 4999/2, s[len(s)-1].value)
-	assert.Less(t, cap(s), 4*len(s), "what is over takes no memory")
+	assert.Less(t, cap(s), 4*len(s), "a finished MiniCluster takes no memory")
 	for range 5000 {
 		at = at.Add(5 * time.Second)
 		s.set(at, at.Add(-window), 7)
 	}
-	assert.Len(t, s, 1, "what stays as it is is one entry")
+	assert.Len(t, s, 1, "a constant value takes one entry")
 }
 
-// TestIdle: without readers there is a record a minute, and a reader gets a new one.
+// TestIdle checks that a record is taken each minute without readers, and that a reader gets a new one.
 func TestIdle(t *testing.T) {
 	w := newWorld(t)
 	assert.True(t, w.due(), "the first record")
 	w.after(0)
 	w.elapsed.Add(int64(5 * time.Second))
-	assert.False(t, w.due(), "nobody has read the page")
+	assert.False(t, w.due(), "the page has no readers")
 	w.elapsed.Add(int64(54 * time.Second))
 	assert.True(t, w.due())
 	w.read(t.Context())
 	assert.Equal(t, w.at(), w.recorded, "the last record was old")
 	for range 24 {
 		w.elapsed.Add(int64(5 * time.Second))
-		assert.True(t, w.due(), "somebody reads the page")
+		assert.True(t, w.due(), "the page has a reader")
 	}
 	before := w.recorded
 	w.after(0)
@@ -55,7 +54,7 @@ func TestIdle(t *testing.T) {
 	assert.True(t, w.due())
 }
 
-// TestHistory: what was before a MiniCluster was made again is not its history.
+// TestHistory checks that the history of a recreated MiniCluster starts with its creation.
 func TestHistory(t *testing.T) {
 	w := newWorld(t)
 	mc := cluster("ns", "mc", 1, 4)
@@ -104,7 +103,7 @@ func TestChanges(t *testing.T) {
 		"complete":    {with("Complete", true, "Complete", ""), "Complete", false},
 		"failed":      {with("Failed", true, "Failed", "exit code 1"), "Failed: exit code 1", true},
 		"suspended":   {with("Suspended", true, "Suspended", ""), "Suspended", false},
-		"not at all":  {with("Suspended", false, "NotSuspended", ""), "", false},
+		"no change":   {with("Suspended", false, "NotSuspended", ""), "", false},
 		"other thing": {with("Nice", true, "Weather", ""), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +117,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestChangesAreBounded: in number for each namespace, in length, and in age.
+// TestChangesAreBounded checks the bounds of the number of changes per namespace, of their length and of their age.
 func TestChangesAreBounded(t *testing.T) {
 	w := newWorld(t)
 	long := string(make([]rune, 3*maxText))
@@ -143,7 +142,7 @@ func TestOutline(t *testing.T) {
 	at := func(minutes int) int64 { return begin.Add(time.Duration(minutes) * time.Minute).UnixMilli() }
 	points := []point{{at(-60), 5}, {at(0), 10}, {at(5), math.NaN()}, {at(7), math.NaN()}, {at(8), 20}}
 	y := func(v float64) float64 { return 100 - v }
-	assert.Equal(t, "M46 90H239M354.8 80H432", outline(over, points, y, math.NaN()), "a gap where nothing is known")
+	assert.Equal(t, "M46 90H239M354.8 80H432", outline(over, points, y, math.NaN()), "a gap for unknown values")
 	assert.Equal(t, "M46 100V90H239V100ZM354.8 100V80H432V100Z", outline(over, points, y, 100))
 	assert.Empty(t, outline(over, nil, y, math.NaN()))
 }
@@ -156,7 +155,7 @@ func TestThin(t *testing.T) {
 	}
 	thinned := thin(over, points)
 	assert.InDelta(t, 130, len(thinned), 2)
-	assert.Equal(t, points[719], thinned[len(thinned)-1], "what is now is there")
+	assert.Equal(t, points[719], thinned[len(thinned)-1], "the current value is included")
 }
 
 func TestAxes(t *testing.T) {

@@ -28,7 +28,7 @@ func TestPage(t *testing.T) {
 	golden.Check(t, "tutorial.html", []byte(written(t, tutorial(t).view(everything(), query{}))))
 }
 
-// TestNothingYet: without any MiniCluster there is a page.
+// TestNothingYet checks the page without MiniClusters.
 func TestNothingYet(t *testing.T) {
 	w := newWorld(t)
 	w.after(0)
@@ -38,7 +38,7 @@ func TestNothingYet(t *testing.T) {
 	assert.Contains(t, written(t, w.view(everything(), query{search: "x"})), "There are no matching MiniClusters.")
 }
 
-// TestNothingOfOthers: of namespaces that may not be seen, nothing is on the page.
+// TestNothingOfOthers checks that the page contains nothing about namespaces that the user may not see.
 func TestNothingOfOthers(t *testing.T) {
 	w := tutorial(t)
 	page := written(t, w.view(scope{may: func(namespace string) bool { return namespace == "batch" }}, query{}))
@@ -51,7 +51,7 @@ func TestNothingOfOthers(t *testing.T) {
 	assert.NotContains(t, picked, "lab/solver")
 }
 
-// TestInjection: whatever objects say, it is text.
+// TestInjection checks that text from objects is always escaped.
 func TestInjection(t *testing.T) {
 	w := newWorld(t)
 	nasty := `</script><script>alert(1)</script><img src=x onerror=alert(2)>"'` + "\u2028\x00&amp;"
@@ -64,7 +64,7 @@ func TestInjection(t *testing.T) {
 	}
 	set(changed, v1alpha2.ConditionAccepted, false, nasty, nasty)
 	w.put(t, changed)
-	// Kubernetes would not take such names; the page does not rely on it.
+	// Kubernetes rejects such names, but the page does not rely on it.
 	w.put(t, cluster(nasty, nasty, 1, 2))
 	w.after(time.Second)
 	for _, q := range []query{{picked: nasty + "/" + nasty}, {search: nasty, namespace: nasty}} {
@@ -87,7 +87,7 @@ func TestInjection(t *testing.T) {
 	}
 }
 
-// TestPolicy: the policy names just the style and the script that are in the page.
+// TestPolicy checks that the policy allows only the style and the script of the page.
 func TestPolicy(t *testing.T) {
 	template, err := newTemplate()
 	require.NoError(t, err)
@@ -99,10 +99,10 @@ func TestPolicy(t *testing.T) {
 	}
 	assert.NotContains(t, template.policy, "unsafe")
 	assert.NotContains(t, page, "style=")
-	assert.NotRegexp(t, `(src|href)="(https?:|//|/)`, page, "nothing from elsewhere, and no address from the root: it is behind proxies")
+	assert.NotRegexp(t, `(src|href)="(https?:|//|/)`, page, "no other servers, and no absolute paths, since the page may be behind a proxy")
 }
 
-// TestMany: of a thousand, a hundred are listed at a time, and found by their names.
+// TestMany checks that a hundred of a thousand MiniClusters are listed at a time, and that others are found by name.
 func TestMany(t *testing.T) {
 	w := newWorld(t)
 	w.sums = nodes(100, 6400, 25600, 11000)
@@ -121,7 +121,7 @@ func TestMany(t *testing.T) {
 	assert.Equal(t, "?from=800", v.Earlier)
 	assert.Empty(t, v.Later)
 	v = w.view(everything(), query{from: 5000})
-	assert.Equal(t, 1, v.First, "as if from the beginning")
+	assert.Equal(t, 1, v.First, "same as the first page")
 	v = w.view(everything(), query{search: "mc-b-", from: 0})
 	assert.Equal(t, 39, v.Total)
 	v = w.view(everything(), query{picked: v.Rows[3].Namespace + "/" + v.Rows[3].Name})

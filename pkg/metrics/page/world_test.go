@@ -22,10 +22,10 @@ import (
 	"minicluster.internal/operator/pkg/metrics/capacity"
 )
 
-// world is a recorder whose sources say what the test has them say, by a clock of its own.
+// world is a recorder with fake sources and a fake clock.
 type world struct {
 	*Recorder
-	elapsed atomic.Int64 // since begin; handlers read it in goroutines of their own
+	elapsed atomic.Int64 // since begin; handlers read it concurrently
 	sums    capacity.Sums
 	numbers map[string]int64 // NAMESPACE/NAME/METRIC
 	synced  bool
@@ -64,7 +64,7 @@ func (w *world) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Valu
 	return []metrics.Value{{Quantity: *resource.NewQuantity(n, resource.DecimalSI)}}, nil
 }
 
-// put adds a MiniCluster, or replaces it as its informer would.
+// put adds or replaces a MiniCluster, like an informer.
 func (w *world) put(t testing.TB, mc *v1alpha2.MiniCluster) {
 	t.Helper()
 	store := w.options.MiniClusters.Informer().GetStore()
@@ -78,7 +78,7 @@ func (w *world) put(t testing.TB, mc *v1alpha2.MiniCluster) {
 	}
 }
 
-// at is the time by the clock of the world.
+// at returns a time of the fake clock.
 func (w *world) at() time.Time { return begin.Add(time.Duration(w.elapsed.Load())) }
 
 func (w *world) after(d time.Duration) {
@@ -127,13 +127,12 @@ func nodes(n int, cores, gib, pods int64) capacity.Sums {
 	return capacity.Sums{Nodes: n, Capacity: all, Allocatable: all.Clone(), Names: names}
 }
 
-// everything may be seen.
+// everything is a scope without restrictions.
 func everything() scope {
 	return scope{may: func(string) bool { return true }, capacity: true}
 }
 
-// tutorial plays half an hour of the scenario that docs/opportunistic.md is about, with
-// a few more MiniClusters.
+// tutorial simulates half an hour of the scenario of docs/opportunistic.md, with a few more MiniClusters.
 func tutorial(t testing.TB) *world {
 	w := newWorld(t)
 	w.sums = nodes(6, 184, 480, 660)

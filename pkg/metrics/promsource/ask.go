@@ -66,7 +66,7 @@ type bounded struct{ http.RoundTripper }
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := b.RoundTripper.RoundTrip(request)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it is that of the transport
+		return nil, err //nolint:wrapcheck // returned unchanged
 	}
 	response.Body = &limited{ReadCloser: response.Body, left: maxAnswer}
 	return response, nil
@@ -85,7 +85,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	}
 	n, err := l.ReadCloser.Read(p[:min(int64(len(p)), l.left)])
 	l.left -= int64(n)
-	return n, err //nolint:wrapcheck // io.EOF must stay what it is
+	return n, err //nolint:wrapcheck // callers compare with io.EOF
 }
 
 // maxDetail limits how much of a response that is not from the API of Prometheus a message contains.
@@ -101,7 +101,7 @@ func ask(ctx context.Context, prometheus promv1.API, d *definition, timeout time
 	if err != nil {
 		return nil, explain(ctx, err)
 	}
-	// Prometheus before 3.0 returns infos, such as one about the name of a counter, as warnings.
+	// Prometheus before 3.0 returns infos, for example about the name of a counter, as warnings.
 	warnings = slices.DeleteFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "PromQL info:") })
 	if len(warnings) > 0 && d.Warnings != warningsAccept {
 		return nil, fmt.Errorf("the Prometheus server returned a warning: %s", strings.Join(warnings, "; "))

@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConnect: with a token, an authority of its own, and below a path; and the token is
-// shown to nobody else.
+// TestConnect checks a server with a token, a private certificate authority and a path, and that the token is sent to
+// no other server.
 func TestConnect(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		t.Errorf("asked elsewhere, with %q", r.Header.Get("Authorization"))
+		t.Errorf("a request to another server, with %q", r.Header.Get("Authorization"))
 	}))
 	defer elsewhere.Close()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -49,7 +49,7 @@ func (c *credentials) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		request.SetBasicAuth(strings.TrimSpace(username), strings.TrimRight(password, "\r\n"))
 	}
-	return c.next.RoundTrip(request) //nolint:wrapcheck // it is that of the transport
+	return c.next.RoundTrip(request) //nolint:wrapcheck // returned unchanged
 }
 
 // parseHeaders parses lines of the form "Name: value". It ignores empty lines and comments.

@@ -31,7 +31,8 @@ func writeFile(t *testing.T, path string, content []byte) string {
 	return path
 }
 
-// TestHeaders: headers and basic authentication come from files, and a file that is invalid or missing is an error.
+// TestHeaders checks that headers and basic authentication come from files, and that an invalid or missing file is an
+// error.
 func TestHeaders(t *testing.T) {
 	var got http.Header
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -154,7 +155,7 @@ basic_auth_users: {metrics: "$2y$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHj
 	require.Eventually(t, func() bool { return query(good) == nil }, patience, 50*time.Millisecond, "it starts")
 	anonymous := good
 	anonymous.CertFile, anonymous.KeyFile = "", ""
-	// Which error the client sees first depends on how far the handshake got: the certificate, or the connection.
+	// The error of the client depends on the progress of the handshake: the certificate, or the connection.
 	require.ErrorContains(t, query(anonymous), "failed to query Prometheus")
 	wrong := good
 	wrong.PasswordFile = writeFile(t, filepath.Join(dir, "wrong"), []byte("secret"))

@@ -51,7 +51,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever an entry has, it is taken whole and complete, or not at all.
+// FuzzDecode checks that an entry is either decoded completely or rejected.
 func FuzzDecode(f *testing.F) {
 	f.Add("http_requests", "query: sum by (namespace, pod) (rate(http_requests_total[1m]))\nobject: pods")
 	f.Add("m", "query: up\nobject: external\nnamespaceLabel: ns\nmetric: other")

@@ -28,7 +28,7 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 )
 
-// server takes the place of a Prometheus: it has answers for queries.
+// server is a fake Prometheus with given answers.
 type server struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -80,20 +80,20 @@ func refuse(code int, kind, message string) http.HandlerFunc {
 	}
 }
 
-// hang answers nothing while somebody waits.
+// hang does not respond until the client disconnects.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// says answers as it stands, after "data".
+// says responds with the given text after "data".
 func says(data string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"status":"success","data":%s}`, data) }
 }
 
 const at = 1_700_000_000
 
-// patience is what a machine with much to do may take.
+// patience is a timeout that suffices on a busy machine.
 const patience = time.Minute
 
-// vector answers with series of labels (a=b,c=d) and values.
+// vector returns a vector with series of labels (a=b,c=d) and values.
 func vector(series ...string) http.HandlerFunc {
 	type sample struct {
 		Metric map[string]string `json:"metric"`
@@ -147,7 +147,7 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// builtin is a source that has metrics already.
+// builtin is a source with metrics of other names.
 type builtin struct{ metrics.Source }
 
 func (builtin) Custom() []metrics.Info {
@@ -155,7 +155,7 @@ func (builtin) Custom() []metrics.Info {
 }
 func (builtin) External() []string { return []string{"size_demanded"} }
 
-// ask asks for a metric: of RESOURCE/NAME or RESOURCE/*, of external without either.
+// ask queries a metric: of RESOURCE/NAME or RESOURCE/*, or an external one without either.
 func (w *world) ask(t testing.TB, path, metric, selector, metricSelector string) (string, error) {
 	t.Helper()
 	parse := func(text string) labels.Selector {
@@ -177,7 +177,7 @@ func (w *world) ask(t testing.TB, path, metric, selector, metricSelector string)
 	var texts []string
 	for _, v := range values {
 		if !w.anyTime {
-			assert.EqualValues(t, at, v.At.Unix(), "values have the time that Prometheus says")
+			assert.EqualValues(t, at, v.At.Unix(), "values have the time of the sample")
 		}
 		text := v.Quantity.String()
 		if resource != string(external) {
@@ -200,7 +200,8 @@ func (w *world) state(t testing.TB) string {
 	return strings.Join(texts, ", ")
 }
 
-// counts waits until the metric says what it should: a run is counted after those who wait for it have its answer.
+// counts waits until the metric has the expected values, since a run is counted after its waiting callers have got
+// the answer.
 func (w *world) counts(t testing.TB, want string) {
 	t.Helper()
 	assert.Eventually(t, func() bool { return strings.Contains(w.state(t), want) }, patience, time.Millisecond, want)
@@ -284,7 +285,7 @@ func TestValues(t *testing.T) {
 	assert.True(t, apierrors.IsBadRequest(err), "%v", err)
 	for query := range w.answers {
 		if w.times(query) != 1 {
-			assert.Contains(t, []string{"empty"}, query, "one answer serves all who ask")
+			assert.Contains(t, []string{"empty"}, query, "one answer serves all requests")
 		}
 	}
 	w.counts(t, "new 0, ok 8, failed 0, invalid 0")
@@ -312,9 +313,9 @@ func TestFailures(t *testing.T) {
 		"a warning": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["a store is down"]}`)
 		}, "a store is down", "failed 1"},
-		"it hangs":      {hang, "the Prometheus server did not respond in time", "failed 1"},
-		"it breaks off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "failed to query Prometheus", "failed 1"},
-		"it is endless": {func(w http.ResponseWriter, _ *http.Request) {
+		"it hangs":               {hang, "the Prometheus server did not respond in time", "failed 1"},
+		"an incomplete response": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "failed to query Prometheus", "failed 1"},
+		"an endless response": {func(w http.ResponseWriter, _ *http.Request) {
 			for line := strings.Repeat("x", 1<<20); ; {
 				if _, err := io.WriteString(w, line); err != nil {
 					return
@@ -326,7 +327,7 @@ func TestFailures(t *testing.T) {
 			w := newWorld(t)
 			w.answer("q", tc.answer)
 			w.answer("good", vector("namespace=ns,pod=a 1"))
-			if name == "it hangs" { // with a time of its own, as others need all that there is on a busy machine
+			if name == "it hangs" { // with a short timeout; other cases need a long one on a busy machine
 				w.runner.timeout = 50 * time.Millisecond
 				w.set(t, map[string]string{"m": "query: q\nobject: pods"})
 				_, err := w.ask(t, "pods/a", "m", "", "")
@@ -339,14 +340,14 @@ func TestFailures(t *testing.T) {
 			require.ErrorContains(t, err, "query m of ConfigMap system/queries: ")
 			got, err := w.ask(t, "pods/a", "other", "", "")
 			require.NoError(t, err)
-			assert.Equal(t, "Pod a=1", got, "others are not touched by it")
+			assert.Equal(t, "Pod a=1", got, "other queries are not affected")
 			w.counts(t, tc.state)
 		})
 	}
 }
 
-// TestAnAnswerIsUsedForAnInterval: then it is asked for again, and a failure is never covered
-// up by the answer before it.
+// TestAnAnswerIsUsedForAnInterval checks that a query runs again after the interval, and that an old answer does not
+// hide its failure.
 func TestAnAnswerIsUsedForAnInterval(t *testing.T) {
 	w := newWorld(t)
 	w.answer("q", vector("namespace=ns,pod=a 1"))
@@ -368,11 +369,11 @@ func TestAnAnswerIsUsedForAnInterval(t *testing.T) {
 	require.ErrorContains(t, err, "too slow")
 	w.answer("q", vector("namespace=ns,pod=b 3"))
 	_, err = w.ask(t, "pods/a", "m", "", "")
-	require.ErrorContains(t, err, "no value for Pod ns/a", "a series that is gone is not kept")
+	require.ErrorContains(t, err, "no value for Pod ns/a", "a series that no longer exists is not kept")
 	assert.Equal(t, 4, w.times("q"))
 }
 
-// TestEmptyAndWarnings: a query can define the value of an object without a series, and accept warnings.
+// TestEmptyAndWarnings checks that a query can define the value of an object without a series, and accept warnings.
 func TestEmptyAndWarnings(t *testing.T) {
 	w := newWorld(t)
 	w.anyTime = true
@@ -405,7 +406,7 @@ func TestEmptyAndWarnings(t *testing.T) {
 	}
 }
 
-// TestPromQLInfo: before version 3, Prometheus had its remarks among the warnings.
+// TestPromQLInfo checks that infos, which Prometheus before version 3 returns as warnings, are ignored.
 func TestPromQLInfo(t *testing.T) {
 	w := newWorld(t)
 	w.answer("q", func(w http.ResponseWriter, _ *http.Request) {
@@ -418,7 +419,7 @@ func TestPromQLInfo(t *testing.T) {
 	assert.Equal(t, "Pod a=1", got)
 }
 
-// TestFailedQueriesAreTriedAgain: what is said of their state is not for ever that of the start.
+// TestFailedQueriesAreTriedAgain checks that the state of a failed query is updated without requests.
 func TestFailedQueriesAreTriedAgain(t *testing.T) {
 	w := newWorld(t)
 	w.runner.interval = 0
@@ -430,11 +431,11 @@ func TestFailedQueriesAreTriedAgain(t *testing.T) {
 	w.retryFailed(t.Context())
 	w.counts(t, "new 0, ok 2, failed 0, invalid 1")
 	assert.Equal(t, 1, w.times("good"))
-	assert.Nil(t, w.queries["m"].before.answer, "an answer is not kept for its end")
+	assert.Nil(t, w.queries["m"].before.answer, "the previous run does not keep its answer")
 }
 
-// TestOneRunForAll: whoever comes while a query runs waits for that run, and one who goes
-// takes nothing away from the others.
+// TestOneRunForAll checks that callers wait for a query in progress, and that it continues if one of them stops
+// waiting.
 func TestOneRunForAll(t *testing.T) {
 	w := newWorld(t)
 	release := make(chan struct{})
@@ -460,14 +461,14 @@ func TestOneRunForAll(t *testing.T) {
 	assert.Equal(t, 1, w.times("q"))
 }
 
-// TestSoManyAtATime: queries that hang hold up others, but no longer than their time.
+// TestSoManyAtATime checks that queries that do not respond delay others by at most their timeout.
 func TestSoManyAtATime(t *testing.T) {
 	w := newWorld(t)
 	w.runner.timeout = 100 * time.Millisecond
 	w.answer("q", vector())
 	entries := map[string]string{}
 	for i := range concurrency {
-		w.runner.slots <- struct{}{} // as many others run
+		w.runner.slots <- struct{}{} // all slots are in use
 		entries[fmt.Sprintf("m%d", i)] = "query: q\nobject: pods"
 	}
 	w.set(t, entries)
@@ -506,7 +507,7 @@ func TestWrongEntriesSkipOnlyThemselves(t *testing.T) {
 	require.ErrorContains(t, w.queries["second"].invalid, "entry a-good already defines metric a-good of pods")
 	got, err := w.ask(t, "miniclusters/one", "size_demanded", "", "")
 	require.NoError(t, err)
-	assert.Empty(t, got, "what others have is left to them")
+	assert.Empty(t, got, "metrics of other sources are not replaced")
 	assert.Contains(t, w.state(t), "invalid 5")
 	assert.ElementsMatch(t, []metrics.Info{
 		{Resource: pods.resource(), Metric: "a-good"}, {Resource: pods.resource(), Metric: "size_demanded"},
@@ -533,15 +534,15 @@ func TestAChangeKeepsTheOthers(t *testing.T) {
 	require.ErrorContains(t, get("b"), "must be a YAML document", "an old definition is not used either")
 	w.set(t, map[string]string{"a": "query: one\nobject: pods", "b": "query: two\nobject: pods"})
 	require.NoError(t, get("b"))
-	assert.Equal(t, 1, w.times("one"), "what is as it was keeps its answer")
+	assert.Equal(t, 1, w.times("one"), "an unchanged query keeps its answer")
 	assert.Equal(t, 2, w.times("two"))
 	w.load(t.Context(), nil, nil)
 	assert.Empty(t, w.Custom())
 	assert.Equal(t, "new 0, ok 0, failed 0, invalid 0", w.state(t))
 }
 
-// TestNothingIsPutIntoAQuery: Prometheus gets what the administrator wrote, byte by byte,
-// whatever is asked for.
+// TestNothingIsPutIntoAQuery checks that Prometheus gets the text of the administrator unchanged, whatever the
+// request.
 func TestNothingIsPutIntoAQuery(t *testing.T) {
 	w := newWorld(t)
 	const query = `sum by (namespace, pod) (up{a="$1 %s {{.}} <<.GroupBy>>"})`

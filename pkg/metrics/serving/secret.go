@@ -25,7 +25,7 @@ type secret struct {
 }
 
 // pair returns the pair in the Secret. If the Secret is missing or invalid, it stores the current pair, which all
-// replicas serve, so that nobody is interrupted. It generates a pair if that is about to expire as well.
+// replicas serve, so that connections are not interrupted. It generates a pair if that is about to expire as well.
 func (s secret) pair(ctx context.Context, now time.Time, current pair) (pair, error) {
 	for {
 		p, err := s.try(ctx, now, current)

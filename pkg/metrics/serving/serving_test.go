@@ -47,10 +47,10 @@ func TestPair(t *testing.T) {
 	}
 	third, err := newPair(names, second.authorities, now.Add(2*lifetime))
 	require.NoError(t, err)
-	assert.Equal(t, 1, bytes.Count(third.authorities, []byte("BEGIN")), "what has expired is trusted no more")
+	assert.Equal(t, 1, bytes.Count(third.authorities, []byte("BEGIN")), "an expired authority is no longer trusted")
 }
 
-// TestReplicasShareOneCertificate: whoever is first makes it.
+// TestReplicasShareOneCertificate checks that the first replica generates the certificate.
 func TestReplicasShareOneCertificate(t *testing.T) {
 	kube := fake.NewClientset()
 	s := secret{client: kube.CoreV1().Secrets("ns"), name: "serving", names: names}
@@ -107,7 +107,7 @@ func TestKeeperRegisters(t *testing.T) {
 	_, err := tls.X509KeyPair(certificate, key)
 	require.NoError(t, err)
 
-	// Somebody makes a mess of it.
+	// Another client damages the Secret.
 	require.NoError(t, unstructured.SetNestedField(made.Object, "", "spec", "caBundle"))
 	require.NoError(t, unstructured.SetNestedField(made.Object, true, "spec", "insecureSkipTLSVerify"))
 	_, err = k.options.Dynamic.Resource(apiServices).Update(t.Context(), made, metav1.UpdateOptions{})
@@ -119,7 +119,8 @@ func TestKeeperRegisters(t *testing.T) {
 	assert.False(t, insecure)
 }
 
-// TestLostAPI: an API that another server takes over is left alone, and the other APIs are not affected.
+// TestLostAPI checks that an API that another server takes over is not changed, and that the other APIs are not
+// affected.
 func TestLostAPI(t *testing.T) {
 	registry := metrics.NewKubeRegistry()
 	k := newKeeper(t, "minicluster-metrics", owner)
@@ -171,7 +172,7 @@ func gather(t *testing.T, registry metrics.KubeRegistry) map[string]float64 {
 	return values
 }
 
-// TestPrepareConflict: if all APIs belong to other servers, there is nothing to serve.
+// TestPrepareConflict checks the error if all APIs belong to other servers.
 func TestPrepareConflict(t *testing.T) {
 	k := newKeeper(t, "minicluster-metrics", owner)
 	require.NoError(t, k.Once(t.Context()))
@@ -183,7 +184,8 @@ func TestPrepareConflict(t *testing.T) {
 	require.NoError(t, k.Prepare(t.Context()), "the other API is free")
 }
 
-// TestObsoleteAPIs: an APIService that is no longer served is deleted, unless it belongs to another server.
+// TestObsoleteAPIs checks that an APIService that is no longer served is deleted, unless it belongs to another
+// server.
 func TestObsoleteAPIs(t *testing.T) {
 	k := newKeeper(t, "minicluster-metrics", owner)
 	require.NoError(t, k.Once(t.Context()))
@@ -198,7 +200,7 @@ func TestObsoleteAPIs(t *testing.T) {
 	require.NoError(t, k.Once(t.Context()), "there is nothing to delete")
 }
 
-// TestDeletedSecret: a deleted or damaged Secret is restored with the certificate that all replicas serve.
+// TestDeletedSecret checks that a deleted or damaged Secret is restored with the certificate that all replicas serve.
 func TestDeletedSecret(t *testing.T) {
 	k := newKeeper(t, "minicluster-metrics", owner)
 	require.NoError(t, k.Once(t.Context()))
