@@ -1,6 +1,5 @@
-// Package reserve reads what a MiniCluster leaves free for others, as its annotation
-// flux-framework.org/capacity-reserve says it. It is pure: the validator and the metrics
-// API server both use it.
+// Package reserve parses the capacity reserve of a MiniCluster, its annotation flux-framework.org/capacity-reserve.
+// It is pure, and shared by the validator and the metrics API server: change the syntax here only.
 package reserve
 
 import (
@@ -13,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Reserve is the capacity that remains free for others, by resource.
+// Reserve is the capacity that a MiniCluster leaves free, by resource.
 type Reserve map[corev1.ResourceName]Share
 
-// Share is an amount of a resource, or a part of what is allocatable.
+// Share is an amount of a resource, or a percentage of its allocatable amount.
 type Share struct {
 	// Amount in whole units as the scheduler counts: CPU in thousandths of a core, memory
 	// and storage in bytes, anything else in pieces.
@@ -28,14 +27,13 @@ type Share struct {
 // wholePercent is all of a resource, in thousandths of a percent.
 const wholePercent int64 = 100_000
 
-// mostAmount is more than there is of anything, and a thousand times as much is a number still.
+// mostAmount is more than any cluster has, and a thousand times as much does not overflow.
 const mostAmount int64 = math.MaxInt64 / 2000
 
-// Parse reads a reserve: shares of resources that are separated by commas, such as
-// "cpu=30,memory=10%". A share is a quantity or a percentage of what is allocatable on
-// the nodes that the MiniCluster may use. A share alone is one of cpu; nothing at all
-// reserves nothing. An error quotes the part that is wrong and says what would be right,
-// but not where the text stands.
+// Parse parses a reserve: shares of resources that are separated by commas, such as "cpu=30,memory=10%". A share is a
+// quantity or a percentage of the allocatable resources of the nodes that the MiniCluster may use. A share without a
+// resource is one of cpu; an empty text reserves nothing. An error quotes the invalid part and names a valid one, but
+// not the source of the text.
 func Parse(text string) (Reserve, error) {
 	reserve := Reserve{}
 	if strings.TrimSpace(text) == "" {
@@ -51,7 +49,7 @@ func Parse(text string) (Reserve, error) {
 			return nil, err
 		}
 		if _, twice := reserve[resourceName]; twice {
-			return nil, fmt.Errorf("%s is given twice: leave one of them out", resourceName)
+			return nil, fmt.Errorf("%s is set twice: remove one of them", resourceName)
 		}
 		share, err := parseShare(resourceName, strings.TrimSpace(value))
 		if err != nil {
@@ -62,7 +60,7 @@ func Parse(text string) (Reserve, error) {
 	return reserve, nil
 }
 
-// checkName refuses what no node can have: a slip such as "mem" would reserve nothing.
+// checkName rejects names that no node can have: otherwise a typing error such as "mem" would reserve nothing.
 func checkName(name corev1.ResourceName) error {
 	switch {
 	case name == corev1.ResourceCPU, name == corev1.ResourceMemory, name == corev1.ResourcePods, name == corev1.ResourceEphemeralStorage:
@@ -82,9 +80,9 @@ func parseShare(name corev1.ResourceName, text string) (Share, error) {
 	case err != nil:
 		return Share{}, fmt.Errorf("%q is neither a quantity, such as 30 or 64Gi, nor a percentage, such as 15%%", text)
 	case quantity.Sign() < 0:
-		return Share{}, fmt.Errorf("%q is less than nothing: use 0 or more", text)
+		return Share{}, fmt.Errorf("%q is negative: use 0 or more", text)
 	case percent && quantity.CmpInt64(100) > 0, quantity.CmpInt64(mostAmount) > 0:
-		return Share{}, fmt.Errorf("%q is more than there is: use 100%% at most", text)
+		return Share{}, fmt.Errorf("%q is more than all: use at most 100%%", text)
 	case percent:
 		return Share{Percent: quantity.MilliValue()}, nil
 	case name == corev1.ResourceCPU:
@@ -94,12 +92,12 @@ func parseShare(name corev1.ResourceName, text string) (Share, error) {
 	}
 }
 
-// Of is what is reserved of an allocatable amount, in the same units, rounded up.
+// Of returns the reserved part of an allocatable amount, in the same units, rounded up.
 func (s Share) Of(allocatable int64) int64 {
 	if s.Percent == 0 {
 		return s.Amount
 	}
-	// In two parts, since bytes times percent could be more than fits.
+	// Computed in two parts, since bytes times percent could overflow.
 	whole, rest := allocatable/wholePercent, allocatable%wholePercent
 	return whole*s.Percent + (rest*s.Percent+wholePercent-1)/wholePercent
 }

@@ -44,12 +44,12 @@ func TestParseErrors(t *testing.T) {
 		"many":          `"many"` + number,
 		"15 percent":    `"15 percent"` + number,
 		"cpu=":          `""` + number,
-		"-1":            `"-1" is less than nothing: use 0 or more`,
-		"-1%":           `"-1%" is less than nothing: use 0 or more`,
-		"101%":          `"101%" is more than there is: use 100% at most`,
-		"1e30":          `"1e30" is more than there is: use 100% at most`,
-		"5,cpu=10%":     `cpu is given twice: leave one of them out`,
-		"cpu=5,":        `cpu is given twice: leave one of them out`,
+		"-1":            `"-1" is negative: use 0 or more`,
+		"-1%":           `"-1%" is negative: use 0 or more`,
+		"101%":          `"101%" is more than all: use at most 100%`,
+		"1e30":          `"1e30" is more than all: use at most 100%`,
+		"5,cpu=10%":     `cpu is set twice: remove one of them`,
+		"cpu=5,":        `cpu is set twice: remove one of them`,
 		"a resource=5%": `"a resource"` + name,
 		"mem=5%":        `"mem"` + name,
 		"a/b/c=5%":      `"a/b/c"` + name,
@@ -77,7 +77,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, allocatable int64) {
 		reserve, err := Parse(text)
 		again, errAgain := Parse(" " + text + "\t")
-		assert.Equal(t, reserve, again, "blanks around it mean nothing")
+		assert.Equal(t, reserve, again, "blanks around it are ignored")
 		assert.Equal(t, err == nil, errAgain == nil)
 		if err != nil {
 			assert.NotEmpty(t, err.Error())

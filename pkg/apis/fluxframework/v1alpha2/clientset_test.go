@@ -12,8 +12,8 @@ import (
 	"minicluster.internal/operator/pkg/generated/clientset/versioned/fake"
 )
 
-// TestFakeClientsetMerges: the fake clientset, and the Extract functions, know
-// from the generated schema that conditions are merged by type.
+// TestFakeClientsetMerges checks that the fake clientset and the Extract functions know from the generated schema
+// that conditions are merged by type.
 func TestFakeClientsetMerges(t *testing.T) {
 	miniclusters := fake.NewClientset().FluxFrameworkV1alpha2().MiniClusters("default")
 	write := func(manager, condition string) {

@@ -4,25 +4,21 @@ import "k8s.io/apimachinery/pkg/api/meta"
 
 // Condition types of a MiniCluster.
 const (
-	// ConditionAccepted is true when the spec is valid and the controller works
-	// on it. Its message names fields that were edited too late to matter, or that
-	// have no effect.
+	// ConditionAccepted is true when the spec is valid and the controller works on it. Its message names immutable
+	// fields that were edited and fields without effect.
 	ConditionAccepted = "Accepted"
-	// ConditionReady is true when so many pods are ready that the cluster works: its
-	// quorum of brokers is online.
+	// ConditionReady is true when enough pods are ready for the cluster to work: its quorum of brokers is online.
 	ConditionReady = "Ready"
-	// ConditionProgressing is true while the cluster changes: it is being made,
-	// resized or waits for something that its message names.
+	// ConditionProgressing is true while the cluster changes: it is being created or resized, or waits for something
+	// that its message names.
 	ConditionProgressing = "Progressing"
-	// ConditionScalingLimited is true when the last size that was asked for was
-	// not granted. Its message names both sizes.
+	// ConditionScalingLimited is true when the last requested size was not granted. Its message names both sizes.
 	ConditionScalingLimited = "ScalingLimited"
-	// ConditionSuspended is true while the Job is suspended, by a queue for
-	// example.
+	// ConditionSuspended is true while the Job is suspended, for example by a queue.
 	ConditionSuspended = "Suspended"
-	// ConditionComplete is true for good once the work has ended well.
+	// ConditionComplete is permanently true once the work has succeeded.
 	ConditionComplete = "Complete"
-	// ConditionFailed is true for good once the work has failed.
+	// ConditionFailed is permanently true once the work has failed.
 	ConditionFailed = "Failed"
 )
 
@@ -31,44 +27,40 @@ const (
 const (
 	// ReasonValid: the spec is valid.
 	ReasonValid = "Valid"
-	// ReasonInvalid: the spec is not valid; the message names fields and fixes.
+	// ReasonInvalid: the spec is invalid; the message names fields and how to correct them.
 	ReasonInvalid = "Invalid"
-	// ReasonHostPathNotAllowed: the spec has volumes in directories of nodes, and
-	// the controller is not allowed to make any.
+	// ReasonHostPathNotAllowed: the spec has volumes in directories of nodes, which the controller does not permit.
 	ReasonHostPathNotAllowed = "HostPathNotAllowed"
-	// ReasonVolumesNotAllowed: the spec has volumes that lie in no namespace, and the
-	// controller works in some namespaces only.
+	// ReasonVolumesNotAllowed: the spec has volumes, which are cluster-scoped, and the controller works in some
+	// namespaces only.
 	ReasonVolumesNotAllowed = "VolumesNotAllowed"
-	// ReasonImmutableFields: fields were edited that are fixed at creation.
+	// ReasonImmutableFields: fields that are fixed at creation were edited.
 	ReasonImmutableFields = "ImmutableFields"
-	// ReasonFieldsWithoutEffect: the spec is valid, and has fields that do nothing; the
-	// message names them.
+	// ReasonFieldsWithoutEffect: the spec is valid and has fields without effect; the message names them.
 	ReasonFieldsWithoutEffect = "FieldsWithoutEffect"
-	// ReasonNameConflict: an object that is not ours holds a name that we need.
+	// ReasonNameConflict: an object with a name that the MiniCluster needs belongs to something else.
 	ReasonNameConflict = "NameConflict"
-	// ReasonCertificateLost: the Secret with the certificate is gone while the
-	// Job that uses it exists.
+	// ReasonCertificateLost: the Secret with the certificate is missing while the Job that uses it exists.
 	ReasonCertificateLost = "CertificateLost"
-	// ReasonConfigLost: the ConfigMap is gone while the Job that uses it exists,
-	// and the spec was edited so that another one would come out.
+	// ReasonConfigLost: the ConfigMap is missing while the Job that uses it exists, and the edited spec describes
+	// another configuration.
 	ReasonConfigLost = "ConfigLost"
 
 	// ReasonReady: the quorum is online.
 	ReasonReady = "Ready"
 	// ReasonNotReady: some pods do not exist yet, or are not ready.
 	ReasonNotReady = "NotReady"
-	// ReasonResizing: the Job is on its way to another size.
+	// ReasonResizing: the Job has not reached its size yet.
 	ReasonResizing = "Resizing"
-	// ReasonDraining: the Job is to shrink, and ranks that are to go still run jobs.
+	// ReasonDraining: the Job has to shrink, and removed ranks still run jobs.
 	ReasonDraining = "Draining"
-	// ReasonRetrying: a request failed and will be tried again; the message says
-	// which.
+	// ReasonRetrying: a request failed and is retried; the message names it.
 	ReasonRetrying = "Retrying"
-	// ReasonWaiting: something has to end first; the message says what.
+	// ReasonWaiting: something has to end first; the message names it.
 	ReasonWaiting = "Waiting"
 	// ReasonStable: nothing changes.
 	ReasonStable = "Stable"
-	// ReasonFinished: the work has ended, so that nothing will change any more.
+	// ReasonFinished: the work has ended, so nothing changes any more.
 	ReasonFinished = "Finished"
 	// ReasonSuspended: the Job is suspended.
 	ReasonSuspended = "Suspended"
@@ -81,41 +73,39 @@ const (
 	ReasonImagePullFailed = "ImagePullFailed"
 	// ReasonNotMounted: a pod waits for its volumes or its network.
 	ReasonNotMounted = "NotMounted"
-	// ReasonContainerNotStarted: a container can't be started as it is described.
+	// ReasonContainerNotStarted: a container cannot be started with its settings.
 	ReasonContainerNotStarted = "ContainerNotStarted"
 	// ReasonUnschedulable: a pod fits no node.
 	ReasonUnschedulable = "Unschedulable"
-	// ReasonQuotaExceeded: a quota refuses pods.
+	// ReasonQuotaExceeded: a quota rejects pods.
 	ReasonQuotaExceeded = "QuotaExceeded"
-	// ReasonPodsRejected: something else refuses pods, such as Pod Security, a limit
-	// range or a webhook.
+	// ReasonPodsRejected: another admission plugin rejects pods, such as Pod Security, a limit range or a webhook.
 	ReasonPodsRejected = "PodsRejected"
-	// ReasonPodsFailing: pods, or containers in them, end and are made again.
+	// ReasonPodsFailing: pods, or containers in them, end and are replaced.
 	ReasonPodsFailing = "PodsFailing"
-	// ReasonNodeLost: the node of a pod does not answer.
+	// ReasonNodeLost: the node of a pod does not respond.
 	ReasonNodeLost = "NodeLost"
-	// ReasonCertificateInvalid: the Secret with the user's own certificate is missing
-	// or holds none.
+	// ReasonCertificateInvalid: the Secret with the user's certificate is missing or contains no valid certificate.
 	ReasonCertificateInvalid = "CertificateInvalid"
-	// ReasonNetworkPolicy: network policies keep brokers apart.
+	// ReasonNetworkPolicy: network policies prevent connections between brokers.
 	ReasonNetworkPolicy = "NetworkPolicy"
-	// ReasonNameNotResolved: a pod can't resolve the name of the lead.
+	// ReasonNameNotResolved: a pod cannot resolve the name of the lead.
 	ReasonNameNotResolved = "NameNotResolved"
-	// ReasonLeadUnreachable: a pod can't connect to the lead's broker.
+	// ReasonLeadUnreachable: a pod cannot connect to the lead's broker.
 	ReasonLeadUnreachable = "LeadUnreachable"
-	// ReasonBrokerOffline: a pod runs, and its broker is not online.
+	// ReasonBrokerOffline: a pod runs, but its broker is not online.
 	ReasonBrokerOffline = "BrokerOffline"
 
-	// ReasonWithinBounds: the size that was asked for was granted, or will be.
+	// ReasonWithinBounds: the requested size is granted.
 	ReasonWithinBounds = "WithinBounds"
 	// ReasonAboveMaximum: a size above the maximum was rejected.
 	ReasonAboveMaximum = "AboveMaximum"
 	// ReasonBelowMinimum: a size below 1 or minSize was rejected.
 	ReasonBelowMinimum = "BelowMinimum"
-	// ReasonJobResizedExternally: another controller changed the Job's size.
+	// ReasonJobResizedExternally: another client changed the Job's size.
 	ReasonJobResizedExternally = "JobResizedExternally"
 
-	// ReasonComplete: the work has ended well.
+	// ReasonComplete: the work has succeeded.
 	ReasonComplete = "Complete"
 	// ReasonFailed: the work has failed.
 	ReasonFailed = "Failed"
@@ -124,7 +114,7 @@ const (
 	ReasonJobDeleted = "JobDeleted"
 )
 
-// Finished reports whether the MiniCluster has ended for good, well or not.
+// Finished reports whether the work of the MiniCluster has succeeded or failed.
 func (s *MiniClusterStatus) Finished() bool {
 	return meta.IsStatusConditionTrue(s.Conditions, ConditionComplete) || meta.IsStatusConditionTrue(s.Conditions, ConditionFailed)
 }

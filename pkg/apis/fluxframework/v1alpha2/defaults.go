@@ -1,12 +1,11 @@
 package v1alpha2
 
-// Defaults of fields. Those outside of lists are defaults of the schema of the
-// CRD, too: SetDefaults repeats them for objects that the API server has not
-// stored (render, lint, tests), and so that an object that is added with nothing
-// but defaults is no change.
+// Defaults of fields. Those outside of lists are also defaults of the schema of the CRD. SetDefaults repeats them for
+// objects that the API server has not stored (render, lint, tests), and so that adding an object with only defaults
+// is not a change.
 //
-// Fields below a list have no default in the schema, because kubectl apply and
-// GitOps tools compare lists as a whole and would see a difference forever.
+// Fields below a list have no default in the schema, because kubectl apply and GitOps tools compare lists as a whole
+// and would always see a difference.
 const (
 	// DefaultInstallRoot is spec.flux.installRoot where a document of v1alpha1 omits
 	// it. v1alpha2 has no such default.
@@ -39,12 +38,11 @@ const (
 // of v1alpha2, and those of fields below a list.
 func SetDefaults(mc *MiniCluster) { defaults(set).apply(mc) }
 
-// DropDefaults unsets every field that has its default. It is the inverse of
-// SetDefaults: MiniClusters that differ only in defaults that are written out or
-// left out become equal, also those that were stored before a field existed.
+// DropDefaults unsets every field that has its default. It is the inverse of SetDefaults: MiniClusters that differ
+// only in whether defaults are set become equal, including those that were stored before a field existed.
 func DropDefaults(mc *MiniCluster) { defaults(drop).apply(mc) }
 
-// defaults says what to do with the fields that have a default: set or drop it.
+// defaults is an operation on the fields that have a default: set or drop it.
 type defaults bool
 
 const (
@@ -103,7 +101,7 @@ func (d defaults) flux(f *FluxSpec) {
 	}
 }
 
-// pointer sets or unsets a field whose zero value means something.
+// pointer sets or unsets a field whose zero value is a valid value.
 func pointer[T comparable](d defaults, p **T, v T) {
 	switch {
 	case bool(d) && *p == nil:
@@ -113,7 +111,7 @@ func pointer[T comparable](d defaults, p **T, v T) {
 	}
 }
 
-// value sets or unsets a field whose zero value means that it is unset.
+// value sets or unsets a field whose zero value means unset.
 func value[T comparable](d defaults, p *T, v T) {
 	var unset T
 	switch {
@@ -124,7 +122,7 @@ func value[T comparable](d defaults, p *T, v T) {
 	}
 }
 
-// RequestedSize returns spec.size, or the smallest size where it is unset.
+// RequestedSize returns spec.size, or the smallest size if it is unset.
 func (mc *MiniCluster) RequestedSize() int32 {
 	if mc.Spec.Size == nil {
 		return mc.MinimumSize()
@@ -137,9 +135,8 @@ func (mc *MiniCluster) MinimumSize() int32 {
 	return max(1, mc.Spec.MinSize)
 }
 
-// LowerBound returns the smallest size that the controller accepts for a
-// MiniCluster with the given maximum. A minSize above the maximum is invalid and
-// without effect.
+// LowerBound returns the smallest size that the controller accepts for a MiniCluster with the given maximum. A
+// minSize above the maximum is invalid and has no effect.
 func (mc *MiniCluster) LowerBound(maximum int32) int32 {
 	if mc.Spec.MinSize > maximum {
 		return 1

@@ -18,15 +18,15 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// maxAnnotations is what the API server accepts as annotations of one object;
-// kubectl apply keeps the whole object in one.
+// maxAnnotations is the limit of the API server for the annotations of one object; kubectl apply stores the whole
+// object in one.
 const maxAnnotations = 256 << 10
 
 func crdFile() string {
 	return filepath.FromSlash("../../../../manifests/crd/flux-framework.org_miniclusters.yaml")
 }
 
-// property is the part of a CRD's schema that these tests look at.
+// property is the part of a CRD's schema that these tests use.
 type property struct {
 	Type                 string              `json:"type"`
 	IntOrString          bool                `json:"x-kubernetes-int-or-string"`
@@ -37,7 +37,7 @@ type property struct {
 	AdditionalProperties *property           `json:"additionalProperties"`
 }
 
-// schemas are those of the CRD, by version.
+// schemas returns the schemas of the CRD, by version.
 func schemas(t *testing.T) map[string]property {
 	t.Helper()
 	data, err := os.ReadFile(crdFile())
@@ -68,14 +68,14 @@ func (p property) find(path string) (property, bool, error) {
 		name, isList := strings.CutSuffix(part, "[]")
 		if name == "KEY" {
 			if p.AdditionalProperties == nil {
-				return p, false, fmt.Errorf("%s is no map", path)
+				return p, false, fmt.Errorf("%s is not a map", path)
 			}
 			p = *p.AdditionalProperties
 			continue
 		}
 		child, ok := p.Properties[name]
 		if !ok {
-			return p, false, fmt.Errorf("there is no field %s of %s", name, path)
+			return p, false, fmt.Errorf("field %s of %s does not exist", name, path)
 		}
 		required = slices.Contains(p.Required, name)
 		p = child
@@ -142,16 +142,14 @@ func TestSchemaHasEveryField(t *testing.T) {
 	}
 }
 
-// defaultsInCode returns the fields outside of lists whose default depends on other
-// fields, so that it cannot be in the schema: the size on minSize, the namespace of
-// the Secret on that of the MiniCluster.
+// defaultsInCode returns the fields outside of lists whose default depends on other fields, so that it cannot be in
+// the schema: the size on minSize, the namespace of the Secret on that of the MiniCluster.
 func defaultsInCode() []string {
 	return []string{"spec.size", "spec.volumes.KEY.secretNamespace"}
 }
 
-// TestNoDefaultBelowList: clients that compute a three-way merge (kubectl apply,
-// Argo CD, Flux CD) compare lists as a whole. A default in an element of a list
-// would be a difference on every apply.
+// TestNoDefaultBelowList checks that lists have no defaults: clients that compute a three-way merge (kubectl apply,
+// Argo CD, Flux CD) compare lists as a whole. A default in an element of a list would be a difference on every apply.
 func TestNoDefaultBelowList(t *testing.T) {
 	for version, root := range schemas(t) {
 		walked := 0
@@ -186,7 +184,7 @@ func TestServicesAreContainers(t *testing.T) {
 	}
 }
 
-// TestVersionsDifferByOneDefault: the CRD converts nothing between its versions.
+// TestVersionsDifferByOneDefault checks that the versions of the CRD need no conversion.
 func TestVersionsDifferByOneDefault(t *testing.T) {
 	data, err := os.ReadFile(crdFile())
 	require.NoError(t, err)
@@ -222,7 +220,7 @@ func TestVersionsDifferByOneDefault(t *testing.T) {
 	assert.Equal(t, v1alpha2, v1alpha1)
 }
 
-// TestCRDFitsIntoAnAnnotation leaves an eighth for fields to come.
+// TestCRDFitsIntoAnAnnotation leaves an eighth for future fields.
 func TestCRDFitsIntoAnAnnotation(t *testing.T) {
 	asYAML, err := os.ReadFile(crdFile())
 	require.NoError(t, err)
@@ -233,7 +231,7 @@ func TestCRDFitsIntoAnAnnotation(t *testing.T) {
 	assert.Less(t, len(asJSON), maxAnnotations*7/8)
 }
 
-// everyParent is a document in which every object that has defaults is there.
+// everyParent is a document with every object that has defaults.
 const everyParent = `
 spec:
   containers:
@@ -281,8 +279,8 @@ func applyDefaults(value any, schema property) {
 	}
 }
 
-// TestSetDefaults: objects that no API server has stored get the defaults of the
-// schema, and those that the schema cannot have.
+// TestSetDefaults checks that objects that no API server has stored get the defaults of the schema, and those that
+// the schema cannot have.
 func TestSetDefaults(t *testing.T) {
 	for _, document := range []string{everyParent, "spec: {containers: [{}]}"} {
 		var object map[string]any
@@ -314,7 +312,7 @@ func TestSetDefaults(t *testing.T) {
 	}
 }
 
-// roundTrip makes integers of the decoder's floating-point numbers.
+// roundTrip converts the decoder's floating-point numbers to integers.
 func roundTrip(t *testing.T, object map[string]any) map[string]any {
 	t.Helper()
 	var out unstructured.Unstructured
@@ -367,7 +365,7 @@ func TestGranted(t *testing.T) {
 		{minSize: 3, maximum: 8, size: 2, want: 3},
 		{minSize: 3, maximum: 8, size: 5, want: 5},
 		{minSize: 3, maximum: 8, size: 9, want: 8},
-		{minSize: 9, maximum: 8, size: 0, want: 1}, // not valid, and without effect
+		{minSize: 9, maximum: 8, size: 0, want: 1}, // invalid, has no effect
 	} {
 		mc := v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{MinSize: c.minSize}, Status: v1alpha2.MiniClusterStatus{MaximumSize: c.maximum}}
 		assert.Equal(t, c.want, mc.Granted(c.size), "%+v", c)
@@ -386,7 +384,7 @@ func TestFluxContainerIndex(t *testing.T) {
 		{"none", nil, -1},
 		{"the only one", []v1alpha2.MiniClusterContainer{container(false)}, 0},
 		{"the marked one", []v1alpha2.MiniClusterContainer{container(false), container(true)}, 1},
-		{"none is marked", []v1alpha2.MiniClusterContainer{container(false), container(false)}, -1},
+		{"no container is marked", []v1alpha2.MiniClusterContainer{container(false), container(false)}, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mc := v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Containers: c.containers}}

@@ -2,59 +2,48 @@ package v1alpha2
 
 // Labels and annotations that the controller puts on objects.
 const (
-	// LabelHPASelector selects the pods of a MiniCluster, and no other pod; its
-	// value is the MiniCluster's name. It is status.selector.
+	// LabelHPASelector selects the pods of a MiniCluster, and no other pod; its value is the name of the MiniCluster. It
+	// is the selector in status.selector.
 	LabelHPASelector = "hpa-selector"
-	// LabelName carries the MiniCluster's name on pods and on every object that
-	// is made for it.
+	// LabelName has the name of the MiniCluster, on pods and on every object that is created for it.
 	LabelName = "app.kubernetes.io/name"
-	// LabelManagedBy carries ManagedBy on every object that the controller makes;
-	// its informers see no other objects.
+	// LabelManagedBy has the value ManagedBy on every object that the controller creates; its informers select by it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
-	// LabelHeadlessService carries the name of the headless Service on the pods
-	// that it gives host names to.
+	// LabelHeadlessService has the name of the headless Service, on the pods that it gives host names to.
 	LabelHeadlessService = "flux-framework.org/headless-service"
-	// LabelMiniClusterUID carries the UID of a MiniCluster on the PersistentVolumes
-	// that were made for it: they lie in no namespace, and nothing that does can own
-	// them.
+	// LabelMiniClusterUID has the UID of a MiniCluster, on the PersistentVolumes that were created for it. They are
+	// cluster-scoped, so a namespaced object cannot own them.
 	LabelMiniClusterUID = "flux-framework.org/minicluster-uid"
 
-	// FinalizerVolumes on a MiniCluster holds up its deletion until its
-	// PersistentVolumes are deleted.
+	// FinalizerVolumes on a MiniCluster delays its deletion until its PersistentVolumes are deleted.
 	FinalizerVolumes = "flux-framework.org/volumes"
-	// AnnotationKeepVolume on a PersistentVolume, with any value, lets it outlive its
-	// MiniCluster.
+	// AnnotationKeepVolume on a PersistentVolume, with any value, keeps it when its MiniCluster is deleted.
 	AnnotationKeepVolume = "flux-framework.org/keep-volume"
 
-	// AnnotationAppliedSize on a Job is the spec.size that the controller last
-	// gave it. Another size of the Job is somebody else's work.
+	// AnnotationAppliedSize on a Job is the last spec.size that the controller applied. If the Job has another size,
+	// another client resized it.
 	AnnotationAppliedSize = "flux-framework.org/applied-size"
-	// AnnotationAppliedGeneration on a Job is the generation of the MiniCluster
-	// that its size comes from: a controller that knows only an older one has to
-	// wait for its cache.
+	// AnnotationAppliedGeneration on a Job is the generation of the MiniCluster that its size comes from: a controller
+	// that knows only an older generation has to wait for its cache.
 	AnnotationAppliedGeneration = "flux-framework.org/applied-generation"
-	// AnnotationDrainedFrom on a Job is a rank. That one and those above it may be
-	// drained by us, from when the Job shrank, and have to be given back when they
-	// come back; those below are not.
+	// AnnotationDrainedFrom on a Job is a rank. The controller may have drained that rank and those above it since the
+	// Job shrank, and has to undrain them when they are added again. It has drained no rank below.
 	AnnotationDrainedFrom = "flux-framework.org/drained-from"
-	// AnnotationMaximumSize on a Job and ConfigMap is the size that was registered
-	// with the brokers at creation.
+	// AnnotationMaximumSize on a Job and ConfigMap is the number of hosts in the brokers' configuration, fixed at
+	// creation.
 	AnnotationMaximumSize = "flux-framework.org/maximum-size"
-	// AnnotationLayout on a Job and ConfigMap is the layout that was decided at
-	// creation: system or view.
+	// AnnotationLayout on a Job and ConfigMap is the layout, fixed at creation: system or view.
 	AnnotationLayout = "flux-framework.org/layout"
-	// AnnotationSpecHash on a Job holds a hash of each field of the spec that is
-	// fixed at creation, so that a later edit can be named.
+	// AnnotationSpecHash on a Job has a hash of each field of the spec that is fixed at creation, so that the controller
+	// can name fields that are edited later.
 	AnnotationSpecHash = "flux-framework.org/spec-hash"
-	// AnnotationConfigHash on a Job is a hash of the configuration that its brokers
-	// were given, so that a ConfigMap that is lost is made again only if it comes
-	// out the same.
+	// AnnotationConfigHash on a Job is a hash of the configuration of its brokers, so that a lost ConfigMap is only
+	// created again if its content would be the same.
 	AnnotationConfigHash = "flux-framework.org/config-hash"
-	// AnnotationRejectedSize on a MiniCluster records the last size that was not
-	// granted, in the same write that puts the size back.
+	// AnnotationRejectedSize on a MiniCluster records the last size that was not granted. The write that resets the size
+	// sets it.
 	AnnotationRejectedSize = "flux-framework.org/rejected-size"
-	// AnnotationCapacityReserve on a MiniCluster says how much it leaves free for
-	// others when it asks how far it may grow, such as "30", "15%" or
+	// AnnotationCapacityReserve on a MiniCluster is the capacity that it leaves free, such as "30", "15%" or
 	// "cpu=30,memory=10%".
 	AnnotationCapacityReserve = "flux-framework.org/capacity-reserve"
 
