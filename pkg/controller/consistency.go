@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"maps"
 	"strconv"
 	"sync"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -42,7 +44,7 @@ func (r cachedResource) kind() string {
 
 // consistency makes syncs read their own writes. After a write, the next sync of the same MiniCluster waits until the
 // cache of that resource has seen the resource version that the write returned: with a stale cache, the controller
-// would create or shrink twice, or report an old size.
+// would create or shrink twice, or report an old size. The wait is bounded; see staleTimeout.
 type consistency struct {
 	// stores are the caches of a namespace.
 	stores func(namespace string) map[cachedResource]versionedStore
@@ -50,6 +52,8 @@ type consistency struct {
 	mu      sync.Mutex
 	writes  map[cache.ObjectName]map[cachedResource]string
 	started map[cache.ObjectName]types.UID
+	// waiting is since when the syncs of a MiniCluster end because a cache is behind.
+	waiting map[cache.ObjectName]time.Time
 }
 
 // versionedStore is the part of an informer's store that consistency needs: the latest resource version of any object
@@ -62,6 +66,7 @@ func newConsistency(stores func(namespace string) map[cachedResource]versionedSt
 	return &consistency{
 		stores: stores,
 		writes: map[cache.ObjectName]map[cachedResource]string{}, started: map[cache.ObjectName]types.UID{},
+		waiting: map[cache.ObjectName]time.Time{},
 	}
 }
 
@@ -102,12 +107,52 @@ func (c *consistency) Pending(key cache.ObjectName) bool {
 	return len(c.writes[key]) > 0
 }
 
+// Ended records how a sync of a MiniCluster ended. A failed one does not end a wait.
+func (c *consistency) Ended(key cache.ObjectName, o outcome, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case o == outcomeFailed:
+	case o != outcomeStale:
+		delete(c.waiting, key)
+	case c.waiting[key].IsZero():
+		c.waiting[key] = now
+	}
+}
+
+// WaitedFor returns for how long all syncs of a MiniCluster have ended because a cache is
+// behind.
+func (c *consistency) WaitedFor(key cache.ObjectName, now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting[key].IsZero() {
+		return 0
+	}
+	return now.Sub(c.waiting[key])
+}
+
+// Writes returns the versions that are recorded for a MiniCluster.
+func (c *consistency) Writes(key cache.ObjectName) map[cachedResource]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.writes[key])
+}
+
+// Accept drops versions that were recorded for a MiniCluster before its objects were read
+// from the API server, which may have been restored and never show them.
+func (c *consistency) Accept(key cache.ObjectName, writes map[cachedResource]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.writes[key], func(r cachedResource, version string) bool { return writes[r] == version })
+}
+
 // Clear drops the records of a MiniCluster.
 func (c *consistency) Clear(key cache.ObjectName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.writes, key)
 	delete(c.started, key)
+	delete(c.waiting, key)
 }
 
 // markStarted records that the controller starts to create objects for a MiniCluster.

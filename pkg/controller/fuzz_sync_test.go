@@ -98,6 +98,8 @@ type play struct {
 	clusters map[types.UID]types.UID
 	// ended are finished MiniClusters.
 	ended map[types.UID]bool
+	// events are the numbers of events, by their reasons.
+	events map[string]int
 	// disturbed reports that something happened during a sync.
 	disturbed bool
 	// lost are MiniClusters without a Secret at the start of the sync.
@@ -130,7 +132,7 @@ func startPlay(t *testing.T, sequence []byte, v variant) *play {
 	p := &play{
 		world: newWorld(t), sequence: sequence, besideJobs: v.beside, brokers: newSimBrokers(v.agents, sequence),
 		clock:        testclock.NewFakeClock(time.Unix(1_000_000, 0)),
-		certificates: map[types.UID]types.UID{}, configs: map[types.UID]string{}, clusters: map[types.UID]types.UID{}, ended: map[types.UID]bool{}, lost: map[string]bool{},
+		certificates: map[types.UID]types.UID{}, configs: map[types.UID]string{}, clusters: map[types.UID]types.UID{}, ended: map[types.UID]bool{}, lost: map[string]bool{}, events: map[string]int{},
 	}
 	p.reviews = append(p.reviews, p.reviewWrite)
 	p.start()
@@ -764,6 +766,7 @@ type recorder struct{ p *play }
 func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note string, args ...any) {
 	p, message := r.p, fmt.Sprintf(note, args...)
 	p.logf("event %s: %s", reason, message)
+	p.events[reason]++
 	mc, ok := regarding.(*v1alpha2.MiniCluster)
 	if !ok {
 		p.violated("an event about %T", regarding)
@@ -775,6 +778,7 @@ func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note s
 		if !ok || job.UID != told.UID || resources.Parallelism(job) != resources.Parallelism(told) {
 			p.violated("event %s before its write: %s", reason, message)
 		}
+	case "CacheOutdated", "Restored":
 	case "VolumesNotDeleted":
 		if !hasFinalizer(mc) || mc.DeletionTimestamp == nil {
 			p.violated("event %s about a MiniCluster that does not wait for it: %s", reason, message)

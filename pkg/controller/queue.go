@@ -28,6 +28,10 @@ const (
 	staleMax   = 2 * time.Second
 )
 
+// staleTimeout is how long a sync waits for a cache before it reads the API server instead. A watch may hang, or the
+// API server may have been restored from a backup and never reach the resource version that the sync waits for.
+const staleTimeout = 10 * time.Second
+
 // recheckAfterWrite is the time after which a sync that wrote something is followed by another one, unless an event
 // triggers it earlier. An object that was created and deleted while a watch was broken was never in the cache, so no
 // event reports its deletion. The additional sync makes no request.
@@ -125,6 +129,7 @@ func (c *Controller) processNext(ctx context.Context) bool {
 	start := c.clock.Now()
 	after, err := c.sync(ctx, key)
 	v := classify(err)
+	c.consistency.Ended(key, v.outcome, c.clock.Now())
 	if v.outcome == outcomeDone && after > 0 {
 		v.outcome = outcomeDelayed
 	}

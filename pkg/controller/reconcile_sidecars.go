@@ -3,11 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -33,17 +31,13 @@ func hasAuxiliaries(job *batchv1.Job) bool {
 }
 
 // lacksAuxiliaries reports whether an object is missing that the step sidecars creates.
-func (c *Controller) lacksAuxiliaries(s *syncState) (bool, error) {
+func (c *Controller) lacksAuxiliaries(ctx context.Context, s *syncState) (bool, error) {
 	if !hasAuxiliaries(s.job) {
 		return false, nil
 	}
 	for _, sidecar := range resources.SidecarsOf(s.mc, s.job) {
-		service, err := c.cached(s.mc.Namespace).services.Services(s.mc.Namespace).Get(sidecar.Name)
-		if ignoreNotFound(err) != nil {
-			return false, fmt.Errorf("reading Service %q from the cache: %w", sidecar.Name, err)
-		}
-		if service == nil {
-			return true, nil
+		if service, err := s.read.service(ctx, s.mc.Namespace, sidecar.Name); err != nil || service == nil {
+			return service == nil, err
 		}
 	}
 	if s.servicesPod != nil {
@@ -62,17 +56,17 @@ func (c *Controller) sidecarServices(ctx context.Context, s *syncState) error {
 }
 
 func (c *Controller) sidecarService(ctx context.Context, s *syncState, sidecar resources.Sidecar) error {
-	service, err := c.cached(s.mc.Namespace).services.Services(s.mc.Namespace).Get(sidecar.Name)
+	service, err := s.read.service(ctx, s.mc.Namespace, sidecar.Name)
 	switch {
-	case apierrors.IsNotFound(err):
+	case err != nil:
+		return err
+	case service == nil:
 		client := c.kube.CoreV1().Services(s.mc.Namespace)
 		_, _, err := createOwned(ctx, c, s, client, services, resources.BuildSidecarService(s.mc, sidecar), ownership[*corev1.Service]{
 			conflict:  sidecarConflict,
 			labelLost: func(service *corev1.Service) error { return restoreLabel(ctx, c, s, client, services, service) },
 		})
 		return err
-	case err != nil:
-		return fmt.Errorf("reading Service %q from the cache: %w", sidecar.Name, err)
 	case !metav1.IsControlledBy(service, s.mc):
 		return sidecarConflict(service)
 	}

@@ -8,7 +8,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
@@ -48,6 +47,8 @@ func (c *Controller) stepTable() []step {
 // syncState is the state of one sync.
 type syncState struct {
 	key cache.ObjectName
+	// read reads the objects that the state does not hold.
+	read reader
 	// mc is a copy with all defaults.
 	mc *v1alpha2.MiniCluster
 	// sizeUnset: spec.size is not set.
@@ -112,17 +113,27 @@ func (c *Controller) run(ctx context.Context, s *syncState) error {
 	return nil
 }
 
-// load reads the objects of a MiniCluster from the caches; it returns nil if there is nothing to do.
+// load reads the objects of a MiniCluster; it returns nil if there is nothing to do. It reads the caches, and the API
+// server if a cache has been stale for too long.
 func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState, error) {
 	// Check this before reading the caches, which may be updated in between.
 	staleErr := c.consistency.EnsureReady(key)
-	mc, err := c.cached(key.Namespace).miniclusters.MiniClusters(key.Namespace).Get(key.Name)
-	if apierrors.IsNotFound(err) {
+	if waited := c.consistency.WaitedFor(key, c.clock.Now()); waited >= staleTimeout {
+		return c.loadFromServer(ctx, key, waited)
+	}
+	return c.loadFrom(ctx, cacheReader{c}, key, staleErr)
+}
+
+// loadFrom reads the objects of a MiniCluster. A cache that is behind is no obstacle to its
+// deletion.
+func (c *Controller) loadFrom(ctx context.Context, read reader, key cache.ObjectName, staleErr error) (*syncState, error) {
+	mc, err := read.miniCluster(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if mc == nil {
 		c.forget(key)
 		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the MiniCluster from the cache: %w", err)
 	}
 	if mc.DeletionTimestamp != nil {
 		return nil, c.finalize(ctx, mc)
@@ -133,31 +144,32 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	if staleErr != nil {
 		return nil, staleErr
 	}
-	s := &syncState{key: key}
+	s := &syncState{key: key, read: read}
 	s.setMiniCluster(mc)
 	s.observed.Drain = s.mc.Status.Drain.DeepCopy()
 	if err := c.loadOwned(ctx, s); err != nil {
 		return nil, err
 	}
-	return s, c.loadAuxiliaries(s)
+	return s, c.loadAuxiliaries(ctx, s)
 }
 
 // loadOwned reads the Job and the ConfigMap, which record the fixed values.
 func (c *Controller) loadOwned(ctx context.Context, s *syncState) error {
-	caches, namespace := c.cached(s.key.Namespace), s.key.Namespace
-	job, err := caches.jobs.Jobs(namespace).Get(resources.JobName(s.mc))
-	if ignoreNotFound(err) != nil {
-		return fmt.Errorf("reading the Job from the cache: %w", err)
+	job, err := s.read.job(ctx, s.key.Namespace, resources.JobName(s.mc))
+	if err != nil {
+		return err
+	}
+	configMap, err := s.read.configMap(ctx, s.key.Namespace, resources.ConfigMapName(s.mc))
+	if err != nil {
+		return err
 	}
 	s.job, s.foreignJob = partitionOwned(s.mc, job)
-	if jobAhead(s.mc, s.job) {
-		return stale(miniclusters)
-	}
-	configMap, err := caches.configmaps.ConfigMaps(namespace).Get(resources.ConfigMapName(s.mc))
-	if ignoreNotFound(err) != nil {
-		return fmt.Errorf("reading the ConfigMap from the cache: %w", err)
-	}
 	s.configMap, s.foreignConfigMap = partitionOwned(s.mc, configMap)
+	if jobAhead(s.mc, s.job) {
+		if err := c.resetGeneration(ctx, s); err != nil {
+			return err
+		}
+	}
 	s.hasHistory = s.configMap != nil || s.mc.Status.MaximumSize > 0 || hasFinalizer(s.mc)
 	if err := c.adopt(ctx, s); err != nil {
 		return err
@@ -167,18 +179,15 @@ func (c *Controller) loadOwned(ctx context.Context, s *syncState) error {
 }
 
 // loadAuxiliaries reads the Services and the services pod.
-func (c *Controller) loadAuxiliaries(s *syncState) error {
-	caches, namespace := c.cached(s.key.Namespace), s.key.Namespace
+func (c *Controller) loadAuxiliaries(ctx context.Context, s *syncState) error {
 	var err error
-	s.service, err = caches.services.Services(namespace).Get(s.fixed.Headless)
-	if ignoreNotFound(err) != nil {
-		return fmt.Errorf("reading the Service from the cache: %w", err)
+	if s.service, err = s.read.service(ctx, s.key.Namespace, s.fixed.Headless); err != nil {
+		return err
 	}
-	s.servicesPod, err = caches.pods.Pods(namespace).Get(resources.ServicesPodName(s.mc))
-	if ignoreNotFound(err) != nil {
-		return fmt.Errorf("reading the services pod from the cache: %w", err)
+	if s.servicesPod, err = s.read.pod(ctx, s.key.Namespace, resources.ServicesPodName(s.mc)); err != nil {
+		return err
 	}
-	s.missingAuxiliaries, err = c.lacksAuxiliaries(s)
+	s.missingAuxiliaries, err = c.lacksAuxiliaries(ctx, s)
 	return err
 }
 

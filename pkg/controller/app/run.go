@@ -33,7 +33,7 @@ func Run(ctx context.Context, o *Options) error {
 
 // RunWith is like Run, with clients of the given configuration.
 func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
-	config = cmdutil.WithConnectRetry(ctx, config)
+	config = cmdutil.WithRestoreDetection(ctx, cmdutil.WithConnectRetry(ctx, config))
 	kube, err := kubernetes.NewForConfig(cmdutil.UseProtobuf(config))
 	if err != nil {
 		return fmt.Errorf("making the Kubernetes client: %w", err)

@@ -38,7 +38,7 @@ func Run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	config = cmdutil.WithConnectRetry(ctx, config)
+	config = cmdutil.WithRestoreDetection(ctx, cmdutil.WithConnectRetry(ctx, config))
 	kube, err := kubernetes.NewForConfig(cmdutil.UseProtobuf(config))
 	if err != nil {
 		return fmt.Errorf("creating the Kubernetes client: %w", err)
