@@ -109,6 +109,10 @@ opportunistic: kube-build build ## Play one load for two autoscalers that fill w
 bench-metrics: kube-build ## What the metrics API server costs with many MiniClusters (N=1000).
 	@$(GO) run ./test/bench metrics --number $(or $(N),1000) $(BENCHFLAGS)
 
+.PHONY: bench-start
+bench-start: node-build ## How fast pods start and end on a real node (root), beside those of a bare Job (ROUNDS=10).
+	@$(GO) run ./test/bench start --rounds $(or $(ROUNDS),10) $(BENCHFLAGS)
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a while (FUZZTIME=20s; FUZZ=pkg/flux: those of some packages).
 	@FUZZ='$(FUZZ)' hack/fuzz.sh

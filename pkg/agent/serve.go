@@ -12,6 +12,21 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
+// listen listens for probes before the pod is prepared: a connection that is refused would delay the readiness by the
+// period of the probe. Requests wait until serve.
+func (r *runner) listen(ctx context.Context) {
+	if r.Plan.HTTPPort == 0 {
+		return
+	}
+	listener, err := serve.Listen(ctx, httpAddress(r.Plan))
+	if err != nil {
+		return // serve tries again, and logs it
+	}
+	r.listener = listener
+}
+
+func httpAddress(p *plan.Plan) string { return ":" + strconv.Itoa(int(p.HTTPPort)) }
+
 // serve starts the server for health, metrics and the controller. Without it the pod works, but never becomes ready.
 func (r *runner) serve(ctx context.Context) {
 	if r.Plan.HTTPPort == 0 {
@@ -27,7 +42,7 @@ func (r *runner) serve(ctx context.Context) {
 
 func (r *runner) serveOptions(ctx context.Context) serve.Options {
 	o := serve.Options{
-		Addr: ":" + strconv.Itoa(int(r.Plan.HTTPPort)), Socket: r.Path(r.instance.Files.Socket), User: -1,
+		Addr: httpAddress(r.Plan), Listener: r.listener, Socket: r.Path(r.instance.Files.Socket), User: -1,
 		Lead: r.instance.Lead, Ended: r.broker.LastEnd,
 	}
 	if r.instance.Credential != nil {

@@ -12,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
@@ -38,6 +41,41 @@ func TestParseMetrics(t *testing.T) {
 		_, err := parseMetrics(args)
 		assert.Error(t, err, "%q", args)
 	}
+}
+
+func TestParseStart(t *testing.T) {
+	o, err := parseStart([]string{"--rounds=2"})
+	require.NoError(t, err)
+	assert.Equal(t, 2, o.Rounds)
+	assert.Len(t, kinds(o), 3)
+	for _, args := range [][]string{{"--rounds=0"}, {"--size=0"}, {"what"}} {
+		_, err := parseStart(args)
+		assert.Error(t, err, "%q", args)
+	}
+}
+
+// TestStartRound: a step counts when the first event shows it, a round when its last pod has reached it.
+func TestStartRound(t *testing.T) {
+	begin := time.Now()
+	r := &startRound{create: begin, delete: begin.Add(time.Minute), pods: map[string]*podTimes{}}
+	at := func(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.Second) }
+	for i, name := range []string{"a", "b"} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		r.record(pod, watch.Added, at(1+i))
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		r.record(pod, watch.Modified, at(3+i))
+		r.record(pod, watch.Modified, at(30))
+		r.record(pod, watch.Deleted, at(62+i))
+	}
+	assert.Equal(t, 2, r.count(ready))
+	assert.Zero(t, r.count(scheduled))
+	results := &startResults{options: &startOptions{Size: 2, Rounds: 1}, rounds: map[string][]*startRound{}}
+	for _, k := range kinds(results.options) {
+		results.rounds[k.name] = []*startRound{r}
+	}
+	var out strings.Builder
+	require.NoError(t, results.print(&out))
+	assert.Regexp(t, `init container .* 4\.00 .* 3\.00 .*4\.00 to 4\.00 +\+0\.00 +3\.00 to 3\.00`, out.String())
 }
 
 // An agent is known by its address, says a number of its own, and hangs when it is to.

@@ -1,7 +1,8 @@
 // Command bench measures what MiniClusters cost. It starts a Kubernetes with simulated nodes, creates many MiniClusters
 // at once, resizes all of them, resizes some of them one by one, lets them idle and deletes them. It does this twice:
 // with the operator, and with a raw client that makes the same writes as fast as possible, which is the limit of the
-// machine. With the argument "metrics" it measures the metrics API server instead. docs/bench.md explains the results.
+// machine. With the argument "metrics" it measures the metrics API server instead,
+// with "start" how fast the pods of MiniClusters start and end on a real node. docs/bench.md explains the results.
 //
 // A change of what is measured needs new figures in docs/bench.md. Programs are started with
 // test/framework/cluster/process; the command must not import the controller or the metrics API server.
@@ -37,6 +38,14 @@ func run(args []string) error {
 			return err
 		}
 		results, err := measureMetrics(ctx, o)
+		return errors.Join(err, results.print(os.Stdout))
+	}
+	if len(args) > 0 && args[0] == startCommand {
+		o, err := parseStart(args[1:])
+		if err != nil {
+			return err
+		}
+		results, err := measureStart(ctx, o)
 		return errors.Join(err, results.print(os.Stdout))
 	}
 	o, err := parse(args)

@@ -132,9 +132,11 @@ func (s system) same(a, b string) bool {
 // which do not have the environment of the broker: a link to the agent, which finds the broker. It precedes a Flux of
 // the image in containerPath.
 func (i *Instance) linkForClients(ctx context.Context, sys system, containerPath string) {
+	reason := "No directory in PATH is writable"
 	for dir := range strings.SplitSeq(containerPath, ":") {
 		file := path.Join(dir, command)
 		if _, err := os.Lstat(sys.at(file)); !path.IsAbs(dir) || err == nil && !sys.isClientLink(file) {
+			reason = "The flux of the image, " + file + ", is the first one in PATH"
 			break
 		}
 		if !sys.isDir(dir) {
@@ -145,7 +147,7 @@ func (i *Instance) linkForClients(ctx context.Context, sys system, containerPath
 		}
 	}
 	if containerPath != "" {
-		klog.FromContext(ctx).Info("No directory in PATH is writable; to run Flux commands from outside: kubectl exec POD -- " + plan.AgentPath + " flux -- ARGS")
+		klog.FromContext(ctx).Info(reason + "; to run Flux commands from outside: kubectl exec POD -- " + plan.AgentPath + " flux -- ARGS")
 	}
 }
 

@@ -31,6 +31,8 @@ const (
 type Options struct {
 	// Addr is the address to listen on, for example ":9560".
 	Addr string
+	// Listener replaces Addr if it is not nil: requests that arrive before Run wait.
+	Listener net.Listener
 	// Socket is the path or URI of the broker's local socket.
 	Socket string
 	// User is the user ID to connect as, that of the broker; -1 for that of the agent.
@@ -48,9 +50,12 @@ type Options struct {
 // Run serves until ctx ends. It returns an error if it cannot serve health and metrics. If it cannot serve the
 // controller it only logs that, because the pod works without.
 func Run(ctx context.Context, o Options) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Addr)
-	if err != nil {
-		return fmt.Errorf("serve health and metrics: %w", err)
+	listener := o.Listener
+	var err error
+	if listener == nil {
+		if listener, err = Listen(ctx, o.Addr); err != nil {
+			return err
+		}
 	}
 	var forController net.Listener
 	if o.Lead && o.ControlAddr != "" {
@@ -59,6 +64,15 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	return run(ctx, o, listener, forController)
+}
+
+// Listen listens for health and metrics.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("serve health and metrics: %w", err)
+	}
+	return listener, nil
 }
 
 // run serves on listeners, which it closes; forController may be nil.
@@ -130,10 +144,11 @@ func handler(broker, metrics *conn, o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+plan.PathCause, &joinDiagnosis{broker: broker, ended: o.Ended})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	ready := &readiness{broker: broker}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 		defer cancel()
-		if err := online(ctx, broker); err != nil {
+		if err := ready.check(ctx); err != nil {
 			answer(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}

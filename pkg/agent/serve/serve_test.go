@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -106,6 +107,58 @@ func TestReady(t *testing.T) {
 	assert.Contains(t, text, "index 0")
 	code, _ = get(t, url+"/")
 	assert.Equal(t, 404, code)
+}
+
+// TestFirstProbeWaits: a probe of a broker that is not online yet succeeds as soon as it is. Once it was online, a
+// probe fails at once.
+func TestFirstProbeWaits(t *testing.T) {
+	i := instance(t, fluxtest.Config{Rank: 1, Size: 2})
+	var state atomic.Value
+	state.Store(flux.StateJoin)
+	url := start(t, Options{Socket: i.URI(), User: -1})
+	asked := make(chan struct{}, 1)
+	i.Handle("state-machine.get", func(r *fluxtest.Request) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		r.Respond(map[string]any{"state": state.Load()})
+	})
+	var code int
+	var wg sync.WaitGroup
+	wg.Go(func() { code, _ = get(t, url+"/readyz") })
+	<-asked
+	state.Store(flux.StateRun)
+	wg.Wait()
+	assert.Equal(t, 200, code, "one request is enough")
+
+	state.Store(flux.StateShutdown)
+	begin := time.Now()
+	code, text := get(t, url+"/readyz")
+	assert.Equal(t, 503, code)
+	assert.Contains(t, text, "the broker is in state shutdown")
+	assert.Less(t, time.Since(begin), askTimeout)
+}
+
+// TestListenerBeforeRun: a probe that arrives before the server runs is answered by it.
+func TestListenerBeforeRun(t *testing.T) {
+	i := instance(t, fluxtest.Config{Rank: 1, Size: 2})
+	i.SetState(flux.StateRun)
+	listener, err := Listen(t.Context(), "127.0.0.1:0")
+	require.NoError(t, err)
+	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
+	require.NoError(t, err, "not refused")
+	defer connection.Close()
+	_, err = io.WriteString(connection, "GET /readyz HTTP/1.0\r\n\r\n")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, Options{Listener: listener, Socket: i.URI(), User: -1}) }()
+	response, err := io.ReadAll(connection)
+	require.NoError(t, err)
+	assert.Contains(t, string(response), "200 OK")
+	cancel()
+	assert.NoError(t, <-ended)
 }
 
 // Brokers start late, restart and reject connections.
