@@ -116,7 +116,7 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.
 	}
 	p := pods.Worst()
 	if resources.LacksPodObjects(s.job) {
-		if err := c.spend(ctx, 1); err != nil {
+		if err := c.spend(ctx, 2); err != nil {
 			return nil, err
 		}
 		rejection := c.dryRunPod(ctx, s)

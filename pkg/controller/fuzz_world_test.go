@@ -274,7 +274,11 @@ func (w *world) watched(r cachedResource, obj apiObject) apiObject {
 	if obj == nil || r != miniclusters && obj.GetLabels()[v1alpha2.LabelManagedBy] != v1alpha2.ManagedBy {
 		return nil
 	}
-	return obj.DeepCopyObject().(apiObject)
+	seen, err := trim(obj.DeepCopyObject())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return seen.(apiObject)
 }
 
 func (w *world) remove(r cachedResource, name string) {

@@ -3,9 +3,10 @@ package controller
 import (
 	"context"
 	"fmt"
+	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
@@ -113,25 +114,35 @@ func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespace
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
-	ours := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
-	made := make([]Informers, 0, len(namespaces))
+	created := make([]Informers, 0, len(namespaces))
 	for _, namespace := range namespaces {
 		i := Informers{
 			Namespace: namespace,
-			Kube: informers.NewSharedInformerFactoryWithOptions(kube, 0,
-				informers.WithNamespace(namespace),
-				informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = ours }),
-				informers.WithTransform(strip),
-			),
+			Kube:      newKubeInformers(kube, namespace),
 			Flux: fluxinformers.NewSharedInformerFactoryWithOptions(flux, 0,
-				fluxinformers.WithNamespace(namespace), fluxinformers.WithTransform(strip)),
+				fluxinformers.WithNamespace(namespace), fluxinformers.WithTransform(trim)),
 		}
+		i.Flux.InformerFor(&v1alpha2.MiniCluster{}, func(flux clientset.Interface, _ time.Duration) cache.SharedIndexInformer {
+			return newInformer(flux, flux.FluxFrameworkV1alpha2().MiniClusters(namespace), &v1alpha2.MiniCluster{}, "")
+		})
 		if namespace == metav1.NamespaceAll {
-			i.Namespaces = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(deletionOnly))
+			i.Namespaces = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(trim))
 		}
-		made = append(made, i)
+		created = append(created, i)
 	}
-	return made
+	return created
+}
+
+// newKubeInformers returns informers of what the controller creates in a namespace.
+func newKubeInformers(kube kubernetes.Interface, namespace string) informers.SharedInformerFactory {
+	selector := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
+	core := kube.CoreV1()
+	factory := informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithNamespace(namespace), informers.WithTransform(trim))
+	factory.InformerFor(&batchv1.Job{}, kubeInformer(kube.BatchV1().Jobs(namespace), &batchv1.Job{}, selector))
+	factory.InformerFor(&corev1.ConfigMap{}, kubeInformer(core.ConfigMaps(namespace), &corev1.ConfigMap{}, selector))
+	factory.InformerFor(&corev1.Service{}, kubeInformer(core.Services(namespace), &corev1.Service{}, selector))
+	factory.InformerFor(&corev1.Pod{}, kubeInformer(core.Pods(namespace), &corev1.Pod{}, selector))
+	return factory
 }
 
 // Start starts the informers; they stop when the context ends.
@@ -150,27 +161,6 @@ func (i Informers) Shutdown() {
 	if i.Namespaces != nil {
 		i.Namespaces.Shutdown()
 	}
-}
-
-// strip removes managedFields, which the controller does not read and which are often larger than the rest of an
-// object.
-func strip(obj any) (any, error) {
-	if o, err := meta.Accessor(obj); err == nil {
-		o.SetManagedFields(nil)
-	}
-	return obj, nil
-}
-
-// deletionOnly reduces a namespace to the field that the controller reads: whether it is being deleted.
-func deletionOnly(obj any) (any, error) {
-	namespace, ok := obj.(*corev1.Namespace)
-	if !ok {
-		return obj, nil
-	}
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name: namespace.Name, UID: namespace.UID,
-		ResourceVersion: namespace.ResourceVersion, DeletionTimestamp: namespace.DeletionTimestamp,
-	}}, nil
 }
 
 // MiniClusters returns all MiniClusters in the caches of informers.
