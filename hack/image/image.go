@@ -29,7 +29,7 @@ func build(ctx context.Context, dir string, platform ocispec.Platform, ldflags s
 	}
 	var complaints bytes.Buffer
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w "+ldflags,
-		"-o", dir+string(filepath.Separator), "./cmd/...")
+		"-o", dir+string(filepath.Separator), "./cmd/minicluster-agent", "./cmd/minicluster-controller", "./cmd/minicluster-metrics")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+platform.OS, "GOARCH="+platform.Architecture)
 	cmd.Stderr = &complaints
 	if err := cmd.Run(); err != nil {

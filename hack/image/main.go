@@ -1,6 +1,6 @@
-// Command image builds the container image of the project: every program of cmd/, static, in an image with nothing else
-// in it. It needs Go alone, pulls nothing, and makes the same image from the same sources. From the root of the
-// repository:
+// Command image builds the container image of the project: the programs of cmd/ that run in a cluster, static, in an
+// image with nothing else in it. It needs Go alone, pulls nothing, and makes the same image from the same sources. From
+// the root of the repository:
 //
 //	go run ./hack/image --version v1.2.3
 package main

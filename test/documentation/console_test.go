@@ -13,6 +13,7 @@ import (
 // what the page describes, because its outputs have measurements of a real node.
 var replayed = map[string]string{
 	"README.md":                                                      "TestReplay",
+	"examples/hello/README.md":                                       "TestFirstJob",
 	"examples/scaling/basic/README.md":                               "TestReplay",
 	"examples/scaling/expand/README.md":                              "TestReplay",
 	"examples/elasticity/basic/README.md":                            "TestTutorialConsole",

@@ -11,9 +11,11 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	controllerapp "minicluster.internal/operator/pkg/controller/app"
 	metricsapp "minicluster.internal/operator/pkg/metrics/app"
+	"minicluster.internal/operator/pkg/plugin"
 )
 
 var indexes = regexp.MustCompile(`\[\d*\]`)
@@ -46,9 +48,10 @@ var othersFlags = map[string]bool{
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{"help": true, "version": true}
-	for _, command := range []*cobra.Command{controllerapp.NewCommand(), metricsapp.NewCommand()} {
+	for _, command := range []*cobra.Command{controllerapp.NewCommand(), metricsapp.NewCommand(), plugin.NewCommand(genericiooptions.NewTestIOStreamsDiscard())} {
 		for _, c := range append(command.Commands(), command) {
 			c.Flags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
+			c.PersistentFlags().VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
 		}
 	}
 	ours := regexp.MustCompile(`minicluster-(?:controller|metrics)((?: +[^ |]+)+)`)

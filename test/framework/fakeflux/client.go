@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"minicluster.internal/operator/pkg/flux"
@@ -104,4 +106,16 @@ func proxyCommand(o options) (int, error) {
 		return 1, err
 	}
 	return exitCode(c.ProcessState), nil
+}
+
+// envCommand is flux env with a command, which runs in the environment of flux.
+func envCommand(o options) (int, error) {
+	if o.NArg() == 0 {
+		return 1, errors.New("only flux env COMMAND is known here")
+	}
+	program, err := exec.LookPath(o.Arg(0))
+	if err != nil {
+		return 1, err
+	}
+	return 1, syscall.Exec(program, o.Args(), os.Environ())
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os/user"
 	"regexp"
@@ -80,10 +81,13 @@ func jobFields(j *fluxtest.Job) map[string]any {
 	}
 }
 
-const jobsOptions = "all,a A,A filter,f= no-header,n suppress-header format,o= count,c= user,u= color?"
+const jobsOptions = "all,a A,A stats-only filter,f= no-header,n suppress-header format,o= count,c= user,u= color?"
 
 // jobsCommand is flux jobs.
 func jobsCommand(c *flux.Client, o options) (int, error) {
+	if o.has("stats-only") {
+		return printStatistics(c)
+	}
 	states := []string{"active"}
 	if o.has("all") || o.NArg() > 0 {
 		states = nil
@@ -121,5 +125,17 @@ func jobsCommand(c *flux.Client, o options) (int, error) {
 		}
 		fmt.Println(line)
 	}
+	return 0, nil
+}
+
+// printStatistics is flux jobs --stats-only.
+func printStatistics(c *flux.Client) (int, error) {
+	stats, err := c.JobStats(context.Background())
+	if err != nil {
+		return 1, err
+	}
+	n := stats.States
+	fmt.Printf("%d running, %d completed, %d failed, %d pending, %d inactive purged\n",
+		n.Run+n.Cleanup, stats.Successful, stats.Failed, n.Depend+n.Priority+n.Sched, stats.Purged)
 	return 0, nil
 }

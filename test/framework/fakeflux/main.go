@@ -36,6 +36,7 @@ func commands() map[string]command {
 		"broker":   {options: startOptions, first: true, offline: brokerCommand},
 		"config":   {offline: configCommand},
 		"dump":     {options: "checkpoint,c no-cache quiet,q verbose,v?", usage: "FILE", least: 1, online: dumpCommand},
+		"env":      {first: true, offline: envCommand},
 		"getattr":  {usage: "NAME", least: 1, online: getattrCommand},
 		"keygen":   {options: "name,n= meta=", offline: keygenCommand},
 		"proxy":    {options: "force,f nohup,n reconnect", first: true, usage: "URI [COMMAND]", least: 1, offline: proxyCommand},

@@ -87,6 +87,16 @@ func TestJobs(t *testing.T) {
 	})
 }
 
+// flux env runs a command with its exit code.
+func TestEnv(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, _ := up(t, f, 1, 1, "")
+		assert.Equal(t, "a b", i.out(t, "env", "sh", "-c", "echo $*", "name", "a", "b"))
+		assert.Equal(t, 7, i.at(t, 0, "env", "sh", "-c", "exit 7").code)
+		assert.NotZero(t, i.at(t, 0, "env", "no-such-program").code)
+	})
+}
+
 // Jobs that have ended are counted by how they did, each once.
 func TestCounts(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
@@ -94,6 +104,7 @@ func TestCounts(t *testing.T) {
 		i.at(t, 0, "run", "true")
 		i.at(t, 0, "run", "false")
 		i.at(t, 0, "run", "-t", "1s", "sleep", "60")
+		i.eventually(t, "0 running, 1 completed, 1 failed, 0 pending, 0 inactive purged", "jobs", "-A", "--stats-only")
 		id := i.out(t, "submit", "sleep", "60")
 		i.out(t, "cancel", id)
 		i.out(t, "job", "wait-event", "--quiet", id, "clean")
