@@ -25,7 +25,7 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, 300, o.N)
 	o, err = parse([]string{"-n", "5", "--singles=9"})
 	require.NoError(t, err)
-	assert.Equal(t, 5, o.Singles, "no more than there are")
+	assert.Equal(t, 5, o.Singles, "not more than exist")
 	for _, args := range [][]string{{"-n", "0"}, {"--rounds=0"}, {"--workers=-1"}, {"what"}, {"--unknown"}} {
 		_, err := parse(args)
 		assert.Error(t, err, "%q", args)
@@ -78,7 +78,7 @@ func TestStartRound(t *testing.T) {
 	assert.Regexp(t, `init container .* 4\.00 .* 3\.00 .*4\.00 to 4\.00 +\+0\.00 +3\.00 to 3\.00`, out.String())
 }
 
-// An agent is known by its address, says a number of its own, and hangs when it is to.
+// An agent is identified by its address, reports its own number, and stops responding on demand.
 func TestAgents(t *testing.T) {
 	port, err := process.FreePort(t.Context())
 	require.NoError(t, err)
@@ -90,7 +90,7 @@ func TestAgents(t *testing.T) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+net.JoinHostPort(agentAddress(i), strconv.Itoa(port))+"/metrics", http.NoBody)
 		require.NoError(t, err)
 		if want == "" {
-			_, err = (&http.Client{Timeout: 200 * time.Millisecond}).Do(request) //nolint:bodyclose // there is no response
+			_, err = (&http.Client{Timeout: 200 * time.Millisecond}).Do(request) //nolint:bodyclose // no response
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			continue
 		}
@@ -110,14 +110,14 @@ func TestBetween(t *testing.T) {
 	var out strings.Builder
 	r := &metricsResults{options: &metricsOptions{options: &options{N: 10, Nodes: 5}}}
 	require.NoError(t, r.print(&out))
-	assert.Empty(t, out.String(), "nothing was measured")
+	assert.Empty(t, out.String(), "no measurement")
 	s := between(&reading{rounds: 1, seconds: 9, done: 10}, &reading{
 		Usage: process.Usage{CPU: time.Second, RSS: 30 << 20, PeakRSS: 40 << 20}, rounds: 3, seconds: 10, done: 28, silent: 2,
 	}, 10*time.Second)
-	s.situation = "nobody asks"
+	s.situation = "no requests"
 	r.situations = []situation{*s}
 	require.NoError(t, r.print(&out))
-	assert.Regexp(t, `nobody asks +2 in 10 s +0.50 s +9 +1 +1.00 s +0.50 s +10.0 % +30 MiB +40 MiB +0.0 s`, out.String())
+	assert.Regexp(t, `no requests +2 in 10 s +0.50 s +9 +1 +1.00 s +0.50 s +10.0 % +30 MiB +40 MiB +0.0 s`, out.String())
 }
 
 func TestQuantile(t *testing.T) {
@@ -126,20 +126,20 @@ func TestQuantile(t *testing.T) {
 	assert.InDelta(t, 1, quantile(values, 0), 1e-9)
 	assert.InDelta(t, 2.5, quantile(values, 0.5), 1e-9)
 	assert.InDelta(t, 4, quantile(values, 1), 1e-9)
-	assert.Equal(t, []float64{4, 1, 3, 2}, values, "it leaves the values as they are")
+	assert.Equal(t, []float64{4, 1, 3, 2}, values, "the values are not modified")
 }
 
 func TestWorth(t *testing.T) {
 	counts := map[string]int{"watch jobs": 3, "update leases": 9, "patch jobs": 1}
 	assert.Equal(t, map[string]int{"patch jobs": 1}, worth(counts))
-	assert.Len(t, counts, 3, "it leaves the counts as they are")
+	assert.Len(t, counts, 3, "the counts are not modified")
 }
 
 func TestPrint(t *testing.T) {
 	r := newResults(&options{N: 10, Rounds: 1, Singles: 1})
 	var out strings.Builder
 	require.NoError(t, r.print(&out))
-	assert.Empty(t, out.String(), "nothing was measured")
+	assert.Empty(t, out.String(), "no measurement")
 
 	r.took(operatorTurn, "all Jobs exist", 3*time.Second)
 	r.took(rawTurn, "all Jobs exist", 2*time.Second)

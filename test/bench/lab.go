@@ -27,7 +27,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// lab is the cluster and the user who works with it.
+// lab is a cluster with a user.
 type lab struct {
 	options    *options
 	cluster    *cluster.Cluster
@@ -68,7 +68,7 @@ func (l *lab) prepare(ctx context.Context) error {
 	}
 	groups := []string{"system:serviceaccounts", "system:serviceaccounts:minicluster-system"}
 	if l.options.OperatorCommand != "" {
-		groups = []string{"system:masters"} // we don't know what it needs
+		groups = []string{"system:masters"} // its needs are not known
 	}
 	var err error
 	if l.kubeconfig, err = l.cluster.KubeconfigFor(l.options.User, groups...); err != nil {
@@ -98,10 +98,10 @@ func (l *lab) path(parts string) string { return filepath.Join(l.root, filepath.
 
 func (l *lab) close() error { return l.cluster.Stop() }
 
-// say tells what is going on.
+// say prints the progress.
 func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// startOperator starts the operator that is measured.
+// startOperator starts the measured operator.
 func (l *lab) startOperator() (*process.Process, error) {
 	c := process.Command{Name: "the operator", Output: l.log, Env: []string{"KUBECONFIG=" + l.kubeconfig}}
 	if command := l.options.OperatorCommand; command != "" {
@@ -128,7 +128,7 @@ func (l *lab) startRawClient() (*process.Process, error) {
 	})
 }
 
-// namespace makes a namespace and waits until pods can be made in it.
+// namespace creates a namespace and waits until pods can be created in it.
 func (l *lab) namespace(ctx context.Context) (string, error) {
 	l.namespaces++
 	name := fmt.Sprintf("bench-%d", l.namespaces)
@@ -149,7 +149,7 @@ func (l *lab) poll(ctx context.Context, what string, done func(context.Context) 
 	return nil
 }
 
-// specOf is the spec that users write.
+// specOf returns a spec as users write it.
 func specOf(size int32) map[string]any {
 	return map[string]any{
 		"size": int64(size), "maxSize": int64(sizeThird), "interactive": true,
@@ -157,7 +157,7 @@ func specOf(size int32) map[string]any {
 	}
 }
 
-// nameFormat makes the name of a MiniCluster of its number.
+// nameFormat is the format of the name of a MiniCluster by its number.
 const nameFormat = "mc-%04d"
 
 func nameOf(i int) string { return fmt.Sprintf(nameFormat, i) }
@@ -190,7 +190,7 @@ func (l *lab) deleteMiniCluster(ctx context.Context, namespace, name string) err
 	return nil
 }
 
-// errandOf is what the raw client does about a MiniCluster.
+// errandOf returns the raw client's work for a MiniCluster.
 func errandOf(mc *unstructured.Unstructured, size int32, isNew bool) (errand, error) {
 	spec, err := json.Marshal(mc.Object["spec"])
 	if err != nil {
@@ -202,8 +202,8 @@ func errandOf(mc *unstructured.Unstructured, size int32, isNew bool) (errand, er
 	}, nil
 }
 
-// waitUntilEmpty waits until the garbage collector has done its work in a
-// namespace, so that it does not disturb what is measured next.
+// waitUntilEmpty waits until the garbage collector has finished in a namespace, so that it does not affect the next
+// measurement.
 func (l *lab) waitUntilEmpty(ctx context.Context, namespace string) error {
 	return l.poll(ctx, "namespace "+namespace+" to be empty", func(ctx context.Context) (bool, error) {
 		mcs, err := l.users.Namespace(namespace).List(ctx, metav1.ListOptions{})
@@ -222,7 +222,7 @@ func (l *lab) waitUntilEmpty(ctx context.Context, namespace string) error {
 		if err != nil {
 			return false, err
 		}
-		// Every namespace keeps the ConfigMap with the cluster's authority.
+		// Every namespace contains the ConfigMap with the cluster's authority.
 		return len(mcs.Items)+len(secrets.Items)+len(services.Items) == 0 && len(configmaps.Items) <= 1, nil
 	})
 }

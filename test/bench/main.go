@@ -53,6 +53,6 @@ func run(args []string) error {
 		return err
 	}
 	results, err := measure(ctx, o)
-	// What was measured before something went wrong is still worth a look.
+	// Results from before an error are still useful.
 	return errors.Join(err, results.print(os.Stdout), results.writeJSON(o.JSON))
 }

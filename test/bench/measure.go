@@ -16,20 +16,19 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// contender is one of those who are measured.
+// contender is one of the measured programs.
 type contender string
 
 const (
-	// operatorTurn is the operator's.
+	// operatorTurn measures the operator.
 	operatorTurn contender = "operator"
-	// rawTurn is the raw client's.
+	// rawTurn measures the raw client.
 	rawTurn contender = "raw"
-	// writesTurn is the raw client's with MiniClusters that exist already: nothing
-	// but the operator's own writes.
+	// writesTurn measures the raw client with existing MiniClusters: only the operator's own writes.
 	writesTurn contender = "writes"
 )
 
-// turn is one contender's round.
+// turn is the round of one contender.
 type turn struct {
 	*lab
 	who       contender
@@ -43,7 +42,7 @@ type turn struct {
 	errands *json.Encoder
 }
 
-// measure does it all.
+// measure runs all rounds.
 func measure(ctx context.Context, o *options) (r *results, err error) {
 	r = newResults(o)
 	l, err := openLab(ctx, o)
@@ -89,9 +88,9 @@ func (l *lab) turn(ctx context.Context, who contender, r *results, last bool) (e
 	return t.process.During(ctx, t.run)
 }
 
-// run is what every contender does in a round.
+// run runs one round of a contender.
 func (t *turn) run(ctx context.Context) error {
-	// The first one waits for the operator to be ready, and warms everybody up.
+	// The first wait is for the operator to be ready, and warms up all programs.
 	if err := t.warmUp(ctx); err != nil {
 		return err
 	}
@@ -115,7 +114,7 @@ func (t *turn) run(ctx context.Context) error {
 	return t.phase(ctx, phaseDelete, t.delete)
 }
 
-// phase measures what a part of a turn costs.
+// phase measures the cost of one part of a turn.
 func (t *turn) phase(ctx context.Context, name phase, do func(context.Context) error) error {
 	audit, err := t.cluster.Audit()
 	if err != nil {
@@ -146,7 +145,7 @@ func (t *turn) phase(ctx context.Context, name phase, do func(context.Context) e
 	return nil
 }
 
-// quiet waits until the operator has nothing more to say, or will never be quiet.
+// quiet waits until the operator sends no more requests, or a timeout ends.
 func (t *turn) quiet(ctx context.Context, audit *cluster.AuditLog) error {
 	const (
 		pause   = 3 * time.Second
@@ -198,7 +197,7 @@ func (t *turn) waitUntilGone(ctx context.Context) error {
 	return t.waitUntilEmpty(ctx, t.namespace)
 }
 
-// tell sends the raw client on an errand; the operator finds out by itself.
+// tell sends work to the raw client; the operator notices it by itself.
 func (t *turn) tell(mc *unstructured.Unstructured, size int32, isNew bool) error {
 	if t.who == operatorTurn {
 		return nil
@@ -210,12 +209,12 @@ func (t *turn) tell(mc *unstructured.Unstructured, size int32, isNew bool) error
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.errands.Encode(e); err != nil {
-		return fmt.Errorf("talking to the raw client: %w", err)
+		return fmt.Errorf("sending work to the raw client: %w", err)
 	}
 	return nil
 }
 
-// create makes all MiniClusters at once.
+// create creates all MiniClusters at once.
 func (t *turn) create(ctx context.Context) error {
 	n := t.options.N
 	exist, run := t.world.expect(jobsExist(n)), t.world.expect(podsRun(n*sizeAtFirst))
@@ -274,8 +273,8 @@ func (t *turn) resizeAll(ctx context.Context) error {
 	return err
 }
 
-// resizeOneByOne resizes some MiniClusters, each once the one before has settled,
-// and in turn with them Jobs that belong to none.
+// resizeOneByOne resizes some MiniClusters, each after the previous one has settled, and alternately Jobs without a
+// MiniCluster.
 func (t *turn) resizeOneByOne(ctx context.Context) error {
 	namespace, err := t.lab.namespace(ctx)
 	if err != nil {
@@ -325,8 +324,8 @@ func (t *turn) resizeOneByOne(ctx context.Context) error {
 	return err
 }
 
-// timeResize measures from before a request is sent until a watch shows the Job
-// with its new size, and then lets the Job settle.
+// timeResize measures the time from before a request until a watch shows the Job with its new size, and then waits
+// until the Job has settled.
 func timeResize(ctx context.Context, w *world, name string, ask func() error) (time.Duration, error) {
 	patched, done := w.expect(jobResized(name, sizeThird)), w.expect(jobSettled(name, sizeThird))
 	begin := time.Now()
@@ -368,7 +367,7 @@ func (t *turn) took(ctx context.Context, what string, begin time.Time, until fun
 	return nil
 }
 
-// all does something for each of n MiniClusters, as many users would.
+// all runs a function for each of n MiniClusters, concurrently like many users.
 func (l *lab) all(ctx context.Context, n int, do func(context.Context, int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(l.options.Users)

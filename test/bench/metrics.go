@@ -23,18 +23,18 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// metricsCommand measures the metrics API server: its process, with MiniClusters of
-// the operator, whose agents this program simulates.
+// metricsCommand measures the process of the metrics API server, with MiniClusters of the operator and simulated
+// agents.
 const metricsCommand = "metrics"
 
 // metricsOptions are the settings of that measurement.
 type metricsOptions struct {
 	*options
-	// Duration is how long the process is watched in each situation.
+	// Duration is how long the process is measured in each situation.
 	Duration time.Duration
-	// Period is how often an autoscaler asks.
+	// Period is the interval of an autoscaler.
 	Period time.Duration
-	// Hanging is the number of agents that hang in the last situation.
+	// Hanging is the number of agents that do not respond in the last situation.
 	Hanging int
 }
 
@@ -45,17 +45,17 @@ func parseMetrics(args []string) (*metricsOptions, error) {
 	}
 	o := &metricsOptions{options: defaults}
 	fs := pflag.NewFlagSet("bench "+metricsCommand, pflag.ContinueOnError)
-	fs.IntVarP(&o.N, "number", "n", 1000, "MiniClusters to make, of size 2.")
+	fs.IntVarP(&o.N, "number", "n", 1000, "MiniClusters to create, of size 2.")
 	fs.IntVar(&o.Nodes, "nodes", o.Nodes, "Simulated nodes.")
-	fs.DurationVar(&o.Duration, "duration", 60*time.Second, "How long the process is watched in each situation.")
-	fs.DurationVar(&o.Period, "period", 15*time.Second, "How often the autoscaler of each MiniCluster asks.")
-	fs.IntVar(&o.Hanging, "hanging", 100, "Agents that hang in the last situation.")
+	fs.DurationVar(&o.Duration, "duration", 60*time.Second, "Duration of the measurement in each situation.")
+	fs.DurationVar(&o.Period, "period", 15*time.Second, "Interval of the autoscaler of each MiniCluster.")
+	fs.IntVar(&o.Hanging, "hanging", 100, "Number of agents that do not respond in the last situation.")
 	fs.BoolVarP(&o.Verbose, "verbose", "v", false, "Show the logs of the processes.")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
 	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("%q: there are only flags, see --help", fs.Args())
+		return nil, fmt.Errorf("%q: unexpected argument, see --help", fs.Args())
 	}
 	if o.N < 2 || o.Nodes < 1 || o.Hanging < 1 || o.Hanging >= o.N || o.Duration <= 0 || o.Period <= 0 {
 		return nil, errors.New("--number must be at least 2, --nodes and --hanging at least 1, --hanging below --number, --duration and --period more than 0")
@@ -73,7 +73,7 @@ type metricsLab struct {
 	metrics   string // the URL of its own metrics
 }
 
-// measureMetrics watches the metrics API server in one situation after the other.
+// measureMetrics measures the metrics API server in one situation after the other.
 func measureMetrics(ctx context.Context, o *metricsOptions) (r *metricsResults, err error) {
 	r = &metricsResults{options: o}
 	l, err := openLab(ctx, o.options)
@@ -93,7 +93,7 @@ func measureMetrics(ctx context.Context, o *metricsOptions) (r *metricsResults, 
 	return r, m.adapter.During(ctx, func(ctx context.Context) error { return m.watchAll(ctx, r) })
 }
 
-// fill makes the MiniClusters and gives each lead pod the address of an agent.
+// fill creates the MiniClusters and gives each lead pod the address of an agent.
 func (m *metricsLab) fill(ctx context.Context) (err error) {
 	if m.namespace, err = m.lab.namespace(ctx); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (m *metricsLab) fill(ctx context.Context) (err error) {
 	})
 }
 
-// known reports whether the operator has written which Job is whose.
+// known reports whether the operator has recorded the Jobs of all MiniClusters.
 func (m *metricsLab) known(ctx context.Context) (bool, error) {
 	list, err := m.users.Namespace(m.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -150,12 +150,12 @@ func (m *metricsLab) known(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// connect starts the agents and makes their addresses those of the lead pods: all of
-// 127.0.0.0/8 leads to this machine.
+// connect starts the agents and sets their addresses as those of the lead pods: all of 127.0.0.0/8 leads to this
+// machine.
 func (m *metricsLab) connect(ctx context.Context) error {
 	text, err := os.ReadFile(m.path("pkg/agent/serve/testdata/metrics.txt"))
 	if err != nil {
-		return fmt.Errorf("reading what agents say: %w", err)
+		return fmt.Errorf("reading the response of agents: %w", err)
 	}
 	if m.agents, err = startAgents(ctx, m.options.N, agentPort, string(text)); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (m *metricsLab) connect(ctx context.Context) error {
 		return fmt.Errorf("listing lead pods: %w", err)
 	}
 	if len(pods.Items) != m.options.N {
-		return fmt.Errorf("there are %d lead pods of %d MiniClusters", len(pods.Items), m.options.N)
+		return fmt.Errorf("found %d lead pods of %d MiniClusters", len(pods.Items), m.options.N)
 	}
 	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int {
 		return strings.Compare(a.Labels[v1alpha2.LabelHPASelector], b.Labels[v1alpha2.LabelHPASelector])
@@ -174,14 +174,14 @@ func (m *metricsLab) connect(ctx context.Context) error {
 		patch := fmt.Appendf(nil, `{"status":{"podIP":%[1]q,"podIPs":[{"ip":%[1]q}]}}`, agentAddress(i))
 		_, err := m.kube.CoreV1().Pods(m.namespace).Patch(ctx, pods.Items[i].Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 		if err != nil {
-			return fmt.Errorf("giving a pod an address: %w", err)
+			return fmt.Errorf("setting the address of a pod: %w", err)
 		}
 		return nil
 	})
 }
 
-// startAdapter starts the metrics API server, with the rights of its service account,
-// behind a Service that is another name for this machine.
+// startAdapter starts the metrics API server, with the rights of its service account, behind a Service that is an
+// alias of this machine.
 func (m *metricsLab) startAdapter(ctx context.Context) error {
 	if err := m.cluster.Apply(ctx, m.path("manifests/metrics/rbac")); err != nil {
 		return err
@@ -218,7 +218,7 @@ func (m *metricsLab) startAdapter(ctx context.Context) error {
 	return err
 }
 
-// watchAll watches every situation.
+// watchAll measures every situation.
 func (m *metricsLab) watchAll(ctx context.Context, r *metricsResults) error {
 	if err := m.poll(ctx, "the numbers of all MiniClusters", func(ctx context.Context) (bool, error) {
 		values, err := m.values(ctx)
@@ -231,8 +231,8 @@ func (m *metricsLab) watchAll(ctx context.Context, r *metricsResults) error {
 		hanging int
 		asked   bool
 	}{
-		{name: "nobody asks"},
-		{name: fmt.Sprintf("%d autoscalers ask every %s", m.options.N, m.options.Period), asked: true},
+		{name: "no requests"},
+		{name: fmt.Sprintf("%d autoscalers query every %s", m.options.N, m.options.Period), asked: true},
 		{name: "1 agent hangs", hanging: 1},
 		{name: fmt.Sprintf("%d agents hang", m.options.Hanging), hanging: m.options.Hanging},
 	} {
@@ -251,9 +251,9 @@ func (m *metricsLab) watchAll(ctx context.Context, r *metricsResults) error {
 	return nil
 }
 
-// watch is what the process does and takes for a while.
+// watch measures the process for a while.
 func (m *metricsLab) watch(ctx context.Context, asked bool) (*situation, error) {
-	// What began with the situation before is over.
+	// Wait for the end of work that started in the previous situation.
 	if err := sleep(ctx, 10*time.Second); err != nil {
 		return nil, err
 	}
@@ -278,8 +278,7 @@ func (m *metricsLab) watch(ctx context.Context, asked bool) (*situation, error) 
 	return between(before, after, took), nil
 }
 
-// askLikeAutoscalers asks for a metric of each MiniCluster once a period, through the
-// API server.
+// askLikeAutoscalers queries a metric of each MiniCluster once per period, through the API server.
 func (m *metricsLab) askLikeAutoscalers(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(50)
@@ -303,8 +302,8 @@ func (m *metricsLab) askLikeAutoscalers(ctx context.Context) error {
 	return group.Wait()
 }
 
-// check finds whether every number is there, its MiniCluster's own and fresh, except
-// those of agents that hang.
+// check checks that the value of every MiniCluster is available, correct and recent, except for agents that do not
+// respond.
 func (m *metricsLab) check(ctx context.Context, hanging int, s *situation) error {
 	values, err := m.values(ctx)
 	if err != nil {
@@ -317,15 +316,15 @@ func (m *metricsLab) check(ctx context.Context, hanging int, s *situation) error
 		s.oldest = max(s.oldest, time.Since(value.Timestamp.Time))
 	}
 	if len(values) != m.options.N-hanging {
-		return fmt.Errorf("%d MiniClusters have numbers, %d agents answer", len(values), m.options.N-hanging)
+		return fmt.Errorf("%d MiniClusters have values, %d agents respond", len(values), m.options.N-hanging)
 	}
 	if n := m.agents.overlaps.Load(); n > 0 {
-		return fmt.Errorf("an agent was asked before it had answered, %d times", n)
+		return fmt.Errorf("agents were queried before they had responded, %d times", n)
 	}
 	return nil
 }
 
-// values are those of all MiniClusters that have one, by their numbers.
+// values returns the values of all MiniClusters that have one, by their numbers.
 func (m *metricsLab) values(ctx context.Context) (map[int]v1beta2.MetricValue, error) {
 	list, err := m.ask(ctx, "*")
 	if err != nil {

@@ -14,28 +14,28 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// agentMetric is the metric that identifies an agent: each says its own number.
+// agentMetric is the metric that identifies an agent: its value is the number of the agent.
 const agentMetric = "node_up_count"
 
-// agentPort is where the agents of MiniClusters that say nothing else are.
+// agentPort is the default port of agents.
 const agentPort = 9560
 
-// agentAddress is the address of an agent, on the loopback interface.
+// agentAddress returns the address of an agent, on the loopback interface.
 func agentAddress(i int) string { return fmt.Sprintf("127.1.%d.%d", i/250, i%250+1) }
 
-// agents stand in for those of lead brokers.
+// agents simulate the agents of lead brokers.
 type agents struct {
 	server *http.Server
 	text   func(number int) string
 	index  map[string]int // by address
 	busy   []atomic.Bool
-	// hanging is how many of them hang, from the first on.
+	// hanging is the number of agents that do not respond, starting with the first.
 	hanging atomic.Int64
-	// overlaps counts requests that came while the same agent had another one.
+	// overlaps counts requests that arrived while the same agent had another one.
 	overlaps atomic.Int64
 }
 
-// startAgents starts n agents on a port, which say this text, each with its number in it.
+// startAgents starts n agents on a port, which respond with this text and their number.
 func startAgents(ctx context.Context, n, port int, text string) (*agents, error) {
 	a := &agents{text: saying(text), index: map[string]int{}, busy: make([]atomic.Bool, n)}
 	a.server = &http.Server{Handler: a, ReadHeaderTimeout: time.Minute}
@@ -55,7 +55,7 @@ func startAgents(ctx context.Context, n, port int, text string) (*agents, error)
 	return a, nil
 }
 
-// saying puts numbers and the time into what an agent says.
+// saying adds the numbers and the time to the response of agents.
 func saying(text string) func(number int) string {
 	var before []string
 	for line := range strings.Lines(text) {
@@ -72,7 +72,7 @@ func saying(text string) func(number int) string {
 func (a *agents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
-		http.Error(w, "there is no such agent", http.StatusNotFound)
+		http.Error(w, "the agent does not exist", http.StatusNotFound)
 		return
 	}
 	i := a.index[local.String()]
@@ -87,7 +87,7 @@ func (a *agents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(a.text(i)))
 }
 
-// hang makes the first n agents hang.
+// hang makes the first n agents stop responding.
 func (a *agents) hang(n int) { a.hanging.Store(int64(n)) }
 
 func (a *agents) close() { _ = a.server.Close() }

@@ -15,16 +15,16 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// reading is what the metrics API server has done and used so far.
+// reading is the total work and resource usage of the metrics API server so far.
 type reading struct {
 	process.Usage
 	rounds  uint64
 	seconds float64 // of all rounds
-	done    float64 // agents that answered
-	silent  float64 // and that did not
+	done    float64 // agents that responded
+	silent  float64 // agents that did not respond
 }
 
-// situation is what it did and used for a while.
+// situation is the work and resource usage in one situation.
 type situation struct {
 	situation string
 	took      time.Duration
@@ -34,7 +34,7 @@ type situation struct {
 	done, silent float64
 	cpu          time.Duration
 	rss, peak    int64
-	// oldest is the age of the oldest number that was given out at the end.
+	// oldest is the age of the oldest value that was served at the end.
 	oldest time.Duration
 }
 
@@ -49,7 +49,7 @@ func between(before, after *reading, took time.Duration) *situation {
 	return s
 }
 
-// reading reads the process and its own metrics.
+// reading reads the usage of the process and its own metrics.
 func (m *metricsLab) reading(ctx context.Context) (*reading, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.metrics, http.NoBody)
 	if err != nil {
@@ -82,13 +82,13 @@ func (m *metricsLab) reading(ctx context.Context) (*reading, error) {
 	return r, err
 }
 
-// metricsResults are what was measured in all situations.
+// metricsResults are the results of all situations.
 type metricsResults struct {
 	options    *metricsOptions
 	situations []situation
 }
 
-// print writes them as a table.
+// print prints them as a table.
 func (r *metricsResults) print(to io.Writer) error {
 	if len(r.situations) == 0 {
 		return nil

@@ -26,12 +26,11 @@ import (
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 )
 
-// rawClientCommand makes this program the raw client. It is a process of its own so
-// that what it uses can be measured as the operator's is.
+// rawClientCommand makes this program the raw client. It is a separate process so that its usage can be measured like
+// the operator's.
 const rawClientCommand = "raw-client"
 
-// errand is the input of the raw client, one in a line: the writes for a
-// MiniCluster that was made, or that was given another size.
+// errand is one line of the raw client's input: the writes for a MiniCluster that was created or resized.
 type errand struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
@@ -39,11 +38,11 @@ type errand struct {
 	Version   string `json:"version"`
 	Size      int32  `json:"size"`
 	New       bool   `json:"new"`
-	// Spec is that of the MiniCluster.
+	// Spec is the spec of the MiniCluster.
 	Spec json.RawMessage `json:"spec"`
 }
 
-// rawClient does with as little as possible what an operator does.
+// rawClient does the work of an operator with the least effort.
 type rawClient struct {
 	kube kubernetes.Interface
 	flux clientset.Interface
@@ -112,7 +111,7 @@ func newRawClient(config *rest.Config) (*rawClient, error) {
 	return &rawClient{kube: kube, flux: flux}, nil
 }
 
-// compact makes a client of Kubernetes' own types speak protobuf.
+// compact returns a client of built-in types that uses protobuf.
 func compact(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf
@@ -129,7 +128,7 @@ func (c *rawClient) run(ctx context.Context, e errand) error {
 	v1alpha2.SetDefaults(mc)
 	if e.New {
 		if err := c.create(ctx, mc, e.Size); err != nil {
-			return fmt.Errorf("making the objects of %s: %w", e.Name, err)
+			return fmt.Errorf("creating the objects of %s: %w", e.Name, err)
 		}
 	} else if err := resizeJob(ctx, c.kube, e.Namespace, e.Name, e.Size); err != nil {
 		return err
@@ -141,7 +140,7 @@ func (c *rawClient) run(ctx context.Context, e errand) error {
 	return nil
 }
 
-// create makes the objects that the operator makes, in its order.
+// create creates the objects that the operator creates, in the same order.
 func (c *rawClient) create(ctx context.Context, mc *v1alpha2.MiniCluster, size int32) error {
 	fixed, env := fixedOf(mc), environment()
 	secret, err := resources.BuildSecret(mc, rand.Reader, time.Now())
@@ -169,8 +168,7 @@ func (c *rawClient) create(ctx context.Context, mc *v1alpha2.MiniCluster, size i
 	return err
 }
 
-// bareJob is a Job of a MiniCluster's shape that belongs to none, so that no
-// operator looks at it.
+// bareJob returns a Job like that of a MiniCluster, but without an owner, so that no operator handles it.
 func bareJob(namespace, name string, size int32) (*batchv1.Job, error) {
 	mc := &v1alpha2.MiniCluster{}
 	mc.Namespace, mc.Name, mc.UID = namespace, name, types.UID(name)
@@ -202,7 +200,7 @@ func environment() resources.Environment {
 	return resources.Environment{ClusterDomain: "cluster.local"}
 }
 
-// resizeJob is the one write that resizes a Job.
+// resizeJob sends the single write that resizes a Job.
 func resizeJob(ctx context.Context, kube kubernetes.Interface, namespace, name string, size int32) error {
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%d"}},"spec":{"parallelism":%d,"completions":%d}}`,
 		v1alpha2.AnnotationAppliedSize, size, size, size)
@@ -212,7 +210,7 @@ func resizeJob(ctx context.Context, kube kubernetes.Interface, namespace, name s
 	return nil
 }
 
-// status is one of about the size that the operator's has.
+// status returns a status of about the same size as the operator's.
 func status(size int32) v1alpha2.MiniClusterStatus {
 	now := metav1.Now()
 	s := v1alpha2.MiniClusterStatus{MaximumSize: sizeThird, Size: size, Selector: "hpa-selector=bench"}

@@ -29,7 +29,7 @@ const (
 
 var phases = []phase{phaseCreate, phaseResize, phaseSingles, phaseIdle, phaseDelete}
 
-// results are all figures of a measurement; this is what --json writes.
+// results are all figures of a measurement, as --json writes them.
 type results struct {
 	MiniClusters int     `json:"miniClusters"`
 	Rounds       int     `json:"rounds"`
@@ -41,7 +41,7 @@ type results struct {
 	IdleSeconds  float64 `json:"idleSeconds"`
 	Operator     string  `json:"operator"`
 
-	// Times in seconds, by what was waited for and contender, one a round.
+	// Times in seconds, by what was waited for and contender, one per round.
 	Times map[string]map[contender][]float64 `json:"times"`
 	// Latency of single resizes in seconds: of MiniClusters, and of bare Jobs.
 	Latency map[contender][]float64 `json:"latency"`
@@ -49,7 +49,7 @@ type results struct {
 	Requests map[phase]map[string]int `json:"requests"`
 	// CPU seconds in all rounds, by contender and phase.
 	CPU map[contender]map[phase]float64 `json:"cpu"`
-	// RSS is the memory at the end of a phase in bytes, PeakRSS the most there was.
+	// RSS is the memory at the end of a phase in bytes, PeakRSS the maximum.
 	RSS     map[contender]map[phase]int64 `json:"rss"`
 	PeakRSS map[contender]int64           `json:"peakRSS"`
 
@@ -96,8 +96,7 @@ func (r *results) use(who contender, p phase, before, after process.Usage) {
 	r.PeakRSS[who] = max(r.PeakRSS[who], after.PeakRSS)
 }
 
-// worth leaves out what every operator has to do however little there is to do:
-// to renew its lease and its watches.
+// worth omits requests that do not depend on the number of MiniClusters: leases and watches.
 func worth(counts map[string]int) map[string]int {
 	counts = maps.Clone(counts)
 	maps.DeleteFunc(counts, func(key string, _ int) bool {
@@ -115,8 +114,7 @@ func total(counts map[string]int) int {
 	return sum
 }
 
-// quantile is the value below which a share of the values lies; 0 where there are
-// none.
+// quantile returns the value below which a share of the values lies; 0 if there are none.
 func quantile(values []float64, share float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -144,7 +142,7 @@ func (r *results) writeJSON(path string) error {
 	return nil
 }
 
-// print writes the results as tables.
+// print prints the results as tables.
 func (r *results) print(to io.Writer) error {
 	if len(r.order) == 0 {
 		return nil
@@ -208,7 +206,7 @@ func (r *results) printUsage(w io.Writer) {
 	fmt.Fprintln(w, "\t\t\t\t")
 }
 
-// printRequests prints what the operator asked the API server for.
+// printRequests prints the operator's requests to the API server.
 func (r *results) printRequests(w io.Writer) {
 	fmt.Fprint(w, "the operator's requests\t")
 	keys := map[string]struct{}{}
@@ -237,7 +235,7 @@ func (r *results) printRequests(w io.Writer) {
 	})
 }
 
-// shares is how many MiniClusters the requests of a phase were for.
+// shares returns the number of MiniClusters that the requests of a phase were for.
 func (r *results) shares(p phase) float64 {
 	switch p {
 	case phaseSingles:

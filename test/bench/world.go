@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// world is what a namespace looks like, as seen by watching it, and when.
+// world is the state of a namespace over time, as a watch shows it.
 type world struct {
 	mu      sync.Mutex
 	jobs    map[string]*batchv1.Job
@@ -22,7 +22,7 @@ type world struct {
 	waiters map[*waiter]struct{}
 }
 
-// waiter waits for the world to be as it likes.
+// waiter waits for a state of the world.
 type waiter struct {
 	pleased func(*world) bool
 	when    chan time.Time
@@ -83,11 +83,11 @@ func (w *world) see(o any, gone bool) {
 	}
 }
 
-// patience is how long anything may take.
+// patience is the timeout of each wait.
 const patience = 10 * time.Minute
 
-// expect begins to wait; the function that it returns tells when the world became
-// as wanted. Begin before doing what is to have the effect.
+// expect starts to wait; the function that it returns returns the time at which the state was reached. Call it before
+// the action that has the effect.
 func (w *world) expect(pleased func(*world) bool) func(context.Context) (time.Time, error) {
 	mine := &waiter{pleased: pleased, when: make(chan time.Time, 1)}
 	w.mu.Lock()
@@ -111,7 +111,7 @@ func (w *world) expect(pleased func(*world) bool) func(context.Context) (time.Ti
 	}
 }
 
-// String tells what there is.
+// String describes the world.
 func (w *world) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,7 +128,7 @@ func podsRun(n int) func(*world) bool {
 
 func nothingLeft(w *world) bool { return len(w.jobs) == 0 && len(w.pods) == 0 }
 
-// jobsResized reports whether all Jobs were given a size.
+// jobsResized reports whether all Jobs have a new size.
 func jobsResized(size int32) func(*world) bool {
 	return func(w *world) bool {
 		for _, job := range w.jobs {

@@ -9,8 +9,8 @@ import (
 	"minicluster.internal/operator/test/framework/console"
 )
 
-// replayed has the tests that run the commands of a page. TestReplay compares outputs word by word. The others check
-// what the page describes, because its outputs have measurements of a real node.
+// replayed lists the tests that run the commands of a page. TestReplay compares outputs literally. The others check
+// the described behavior, because the outputs contain measurements of a real node.
 var replayed = map[string]string{
 	"README.md":                                                      "TestReplay",
 	"examples/hello/README.md":                                       "TestFirstJob",
@@ -23,7 +23,8 @@ var replayed = map[string]string{
 	"examples/opportunistic/README.md":                               "TestGivingWay",
 }
 
-// TestReplayed: a page of the README and the tutorials that shows an output has a test that runs its commands.
+// TestReplayed checks that a test runs the commands of each page of the README and the tutorials that shows an
+// output.
 func TestReplayed(t *testing.T) {
 	t.Parallel()
 	var source strings.Builder

@@ -89,7 +89,7 @@ func readFile(t *testing.T, path string) string {
 	return string(content)
 }
 
-// set returns what the first group of an expression matches in a text.
+// set returns the matches of the first group of an expression in a text.
 func set(expression, text string) map[string]bool {
 	found := map[string]bool{}
 	for _, match := range regexp.MustCompile(expression).FindAllStringSubmatch(text, -1) {

@@ -136,12 +136,12 @@ func passages(name, text string) []passage {
 	}
 }
 
-// written are the files that people write texts in.
+// written are the files with texts for readers.
 var written = []string{
 	"*.go", "*.md", "*.yaml", "*.yml", "*.sh", "*.html", "*.gohtml", "*.tmpl", "*.js", "Makefile", ".ci/*", "*.svg",
 }
 
-// TestIdioms refuses phrases that are no plain technical English in comments, strings and documents.
+// TestIdioms rejects phrases that are not plain technical English in comments, strings and documents.
 func TestIdioms(t *testing.T) {
 	t.Parallel()
 	expressions := make([]*regexp.Regexp, len(idioms))
@@ -208,7 +208,7 @@ func tooLong(name, text string) []int {
 	return long
 }
 
-// TestLineLength refuses long lines in documents and comments. Tables, code blocks and addresses may be longer.
+// TestLineLength rejects long lines in documents and comments. Tables, code blocks and addresses may be longer.
 func TestLineLength(t *testing.T) {
 	t.Parallel()
 	for _, name := range revised(t, "*.md", "*.go", "*.yaml", "*.yml", "*.sh", "Makefile", ".ci/*") {

@@ -12,7 +12,7 @@ import (
 
 var (
 	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
-	// links are those of Markdown and of HTML.
+	// links matches links of Markdown and of HTML.
 	links = regexp.MustCompile(`\]\(([^) ]+)\)|(?:src|href)="([^"]+)"`)
 )
 
@@ -21,7 +21,7 @@ func prose(text string) string {
 	return spans.ReplaceAllString(fences.ReplaceAllString(text, ""), "")
 }
 
-// anchors returns those that the headings of a Markdown text get.
+// anchors returns the anchors of the headings of a Markdown text.
 func anchors(text string) map[string]bool {
 	found := map[string]bool{}
 	for _, match := range heading.FindAllStringSubmatch(fences.ReplaceAllString(text, ""), -1) {
@@ -49,13 +49,13 @@ func TestLinks(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(root, linked)); !assert.NoError(t, err, "%s: link to %s", name, link) || anchor == "" {
 				continue
 			}
-			assert.True(t, anchors(read(t, linked))[anchor], "%s: link to %s: there is no such heading", name, link)
+			assert.True(t, anchors(read(t, linked))[anchor], "%s: link to %s: the heading does not exist", name, link)
 		}
 	}
 }
 
-// TestContents: a page that begins with a list of its parts has them all, in their order; and each page is linked from
-// the README, or from one that is.
+// TestContents checks that a table of contents at the beginning of a page is complete and in order, and that the
+// README, or a page that it links to, links to each page.
 func TestContents(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`(?m)^(?:- |\d+\. )\[([^\]]+)\]\(#[^)]*\)$`)
@@ -74,7 +74,7 @@ func TestContents(t *testing.T) {
 	}
 	for _, p := range all {
 		if strings.HasPrefix(p.name, "docs/") || strings.HasPrefix(p.name, "examples/") {
-			assert.True(t, reached[p.name], "nothing leads to %s", p.name)
+			assert.True(t, reached[p.name], "no page links to %s", p.name)
 		}
 		var parts, contents []string
 		text := fences.ReplaceAllString(p.text, "")

@@ -20,8 +20,8 @@ import (
 
 var indexes = regexp.MustCompile(`\[\d*\]`)
 
-// TestFields: each field of a MiniCluster that is named by its whole path exists. The reference is generated from the
-// types.
+// TestFields checks that each field of a MiniCluster that a page names by its full path exists. The reference is
+// generated from the types.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	known := set("(?m)^\\| `((?:spec|status)[^`]*)`", read(t, "docs/reference/api.md"))
@@ -31,20 +31,20 @@ func TestFields(t *testing.T) {
 		for _, span := range p.spans {
 			for _, match := range field.FindAllStringSubmatch(span, -1) {
 				if name := match[1]; name != "status.go" && !strings.HasSuffix(name, ".enableServiceLinks") { // the example of CONTRIBUTING.md
-					assert.True(t, known[strings.TrimSuffix(indexes.ReplaceAllString(name, "[]"), "[]")], "%s: there is no field %s", p.name, name)
+					assert.True(t, known[strings.TrimSuffix(indexes.ReplaceAllString(name, "[]"), "[]")], "%s: field %s does not exist", p.name, name)
 				}
 			}
 		}
 	}
 }
 
-// othersFlags are flags of other programs that a piece of code begins with.
+// othersFlags are commands of other programs whose flags are not checked.
 var othersFlags = map[string]bool{
 	"horizontal-pod-autoscaler-tolerance": true, // kube-controller-manager
 	"env":                                 true, // flux submit
 }
 
-// TestFlags: flags that stand for themselves, and those of command lines of our programs, exist.
+// TestFlags checks that single flags, and those of command lines of the project's programs, exist.
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{"help": true, "version": true}
@@ -56,7 +56,7 @@ func TestFlags(t *testing.T) {
 	}
 	ours := regexp.MustCompile(`minicluster-(?:controller|metrics)((?: +[^ |]+)+)`)
 	flag := regexp.MustCompile(`(?:^|\s)--([a-z][a-z-]*)`)
-	// Programs for tests and measurements have flags, too.
+	// Programs for tests and measurements also have flags.
 	var defined strings.Builder
 	for _, name := range listed(t, "test/*.go", "hack/*.go") {
 		defined.WriteString(read(t, name))
@@ -65,7 +65,7 @@ func TestFlags(t *testing.T) {
 	for _, p := range pages(t) {
 		for _, span := range p.spans {
 			if match := flag.FindStringSubmatch(span); match != nil && strings.HasPrefix(span, "--") {
-				assert.True(t, known[match[1]] || tools[match[1]] || othersFlags[match[1]], "%s: there is no flag --%s", p.name, match[1])
+				assert.True(t, known[match[1]] || tools[match[1]] || othersFlags[match[1]], "%s: flag --%s does not exist", p.name, match[1])
 			}
 		}
 		for line := range strings.Lines(p.text) {
@@ -74,14 +74,14 @@ func TestFlags(t *testing.T) {
 				continue // the name of an object
 			}
 			for _, match := range flag.FindAllStringSubmatch(command, -1) {
-				assert.True(t, known[match[1]], "%s: there is no flag --%s: %s", p.name, match[1], line)
+				assert.True(t, known[match[1]], "%s: flag --%s does not exist: %s", p.name, match[1], line)
 			}
 		}
 	}
 }
 
-// TestMetrics: each metric of ours that is named has a place in a table of the reference. That those are right is
-// checked where the tables are.
+// TestMetrics checks that each metric of the project that a page names is in a table of the reference. Other tests
+// check those tables.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}
@@ -104,7 +104,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestLabels: all labels and annotations of ours are in the reference, and no others.
+// TestLabels checks that the reference lists exactly the project's labels and annotations.
 func TestLabels(t *testing.T) {
 	t.Parallel()
 	var source strings.Builder
@@ -120,7 +120,7 @@ func TestLabels(t *testing.T) {
 	assert.Equal(t, code, documented)
 }
 
-// TestFiles: paths in the repository that are named exist.
+// TestFiles checks that paths in the repository that pages name exist.
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	path := regexp.MustCompile(`(?:^|[^\w./-])((?:pkg|test|manifests|docs|hack|examples|cmd|\.ci)/[\w./*-]*\w)`)
@@ -132,17 +132,17 @@ func TestFiles(t *testing.T) {
 				found, err = filepath.Glob(filepath.Join(root, filepath.Dir(p.name), match[1]))
 				require.NoError(t, err)
 			}
-			assert.NotEmpty(t, found, "%s: there is no %s", p.name, match[1])
+			assert.NotEmpty(t, found, "%s: %s does not exist", p.name, match[1])
 		}
 	}
 }
 
-// TestTargets: targets of make that are named exist, and variables for them.
+// TestTargets checks that targets of make that pages name exist, and so do variables for them.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	makefile := read(t, "Makefile")
 	targets, variables := set(`(?m)^([a-z0-9-]+):`, makefile), set(`\$\(([A-Z_]+)\)`, makefile)
-	for name := range set(`\(([A-Z]+)=`, makefile) { // a script looks at it
+	for name := range set(`\(([A-Z]+)=`, makefile) { // used by a script
 		variables[name] = true
 	}
 	command := regexp.MustCompile(`^(?:[$#] )?make ([a-z][a-z0-9-]*)((?: [A-Z_]+=\S+)*)`)
@@ -153,15 +153,15 @@ func TestTargets(t *testing.T) {
 			if match == nil || (line[0] == 'm' && !assertable(p, line)) {
 				continue
 			}
-			assert.True(t, targets[match[1]], "%s: there is no target %s", p.name, match[1])
+			assert.True(t, targets[match[1]], "%s: target %s does not exist", p.name, match[1])
 			for variable := range set(`([A-Z_]+)=`, match[2]) {
-				assert.True(t, variables[variable], "%s: make %s knows no variable %s", p.name, match[1], variable)
+				assert.True(t, variables[variable], "%s: make %s does not use variable %s", p.name, match[1], variable)
 			}
 		}
 	}
 }
 
-// assertable tells a command from a line of text that begins with the word make.
+// assertable reports whether a line that begins with the word make is a command.
 func assertable(p page, line string) bool {
 	for _, span := range p.spans {
 		if span == line {
@@ -176,7 +176,7 @@ func assertable(p page, line string) bool {
 	return false
 }
 
-// TestTests: tests that are named exist, and environment variables that they look at.
+// TestTests checks that tests that pages name exist, and that environment variables are used.
 func TestTests(t *testing.T) {
 	t.Parallel()
 	var source strings.Builder
@@ -188,10 +188,10 @@ func TestTests(t *testing.T) {
 	tests, variables := set(`(?m)^func (Test\w+)\(`, source.String()), set(`\b(MINICLUSTER_[A-Z0-9_]+)\b`, source.String())
 	for _, p := range pages(t) {
 		for name := range set(`\b(Test[A-Z]\w+)`, fences.ReplaceAllString(p.text, "")) {
-			assert.True(t, tests[name], "%s: there is no test %s", p.name, name)
+			assert.True(t, tests[name], "%s: test %s does not exist", p.name, name)
 		}
 		for name := range set(`\b(MINICLUSTER_[A-Z0-9_]+)\b`, p.text) {
-			assert.True(t, variables[name], "%s: nothing looks at %s", p.name, name)
+			assert.True(t, variables[name], "%s: %s is not used", p.name, name)
 		}
 	}
 	guide := read(t, contributing) + read(t, development)
@@ -202,7 +202,7 @@ func TestTests(t *testing.T) {
 	}
 }
 
-// TestExamples: each file of an example is named by a page beside it or above.
+// TestExamples checks that a page in the same or a parent folder names each file of an example.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	for _, name := range listed(t, "examples/*.yaml", "examples/*.sh") {

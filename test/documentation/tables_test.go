@@ -232,8 +232,8 @@ func TestRights(t *testing.T) {
 		rights(t, "manifests/metrics/rbac/role.yaml"))
 }
 
-// registered returns the metrics of ours that the packages below a folder register: with their whole name, or with
-// the program's part of it as the namespace.
+// registered returns the project's metrics that the packages below a folder register: the full name, or the program's
+// part of it as the namespace.
 func registered(t *testing.T, folder string) map[string]bool {
 	t.Helper()
 	text := strings.Join(strings.Fields(source(t, folder)), " ")
@@ -244,7 +244,7 @@ func registered(t *testing.T, folder string) map[string]bool {
 	return found
 }
 
-// ownMetrics returns those names of a table that are metrics of ours.
+// ownMetrics returns the names in a table that are metrics of the project.
 func ownMetrics(names map[string]bool) map[string]bool {
 	own := maps.Clone(names)
 	maps.DeleteFunc(own, func(name string, _ bool) bool { return !strings.HasPrefix(name, "minicluster_") })
@@ -271,7 +271,7 @@ func TestMetricTables(t *testing.T) {
 		if strings.HasPrefix(name, "minicluster_") {
 			continue
 		}
-		// The source of a library has the last part of the name in one piece.
+		// The source of a library contains the last part of the name as a literal.
 		short := regexp.MustCompile(`^(workqueue|rest_client|kubernetes)_`).ReplaceAllString(name, "")
 		assert.True(t, strings.Contains(libraries, `"`+name+`"`) || strings.Contains(libraries, `"`+short+`"`),
 			"%s: metric %s does not exist", operations, name)

@@ -22,14 +22,15 @@ import (
 )
 
 const (
-	// autoscalePatience is for one change of size: the metrics-server looks every 10 s and the autoscaler every 5 s, and a
-	// shrink waits for 20 s in which it would not have grown. It is no measure of speed.
+	// autoscalePatience is the timeout of one change of size: the metrics-server measures every 10 s, the autoscaler
+	// acts every 5 s, and before it shrinks it waits until it would not have grown for 20 s. It is not a measure of
+	// speed.
 	autoscalePatience = 2 * time.Minute
-	// burn uses all CPU that its container may have, until it is stopped or the pod ends.
+	// burn uses all CPU of its container until it is stopped or the pod ends.
 	burn = "(while [ ! -e /tmp/stop ]; do :; done) >/dev/null 2>&1 & exit 0"
 )
 
-// hpaExample is the example of autoscaling on CPU, with an image and little CPU instead of its own.
+// hpaExample returns the example of autoscaling on CPU with another image and fewer CPUs.
 func hpaExample(t *testing.T) (miniCluster, autoscaler string) {
 	t.Helper()
 	root, err := kubebin.Root(".")
@@ -40,7 +41,7 @@ func hpaExample(t *testing.T) (miniCluster, autoscaler string) {
 		require.NoError(t, err)
 		text := strings.ReplaceAll(string(content), "  namespace: flux-operator\n", "")
 		text = regexp.MustCompile(`image: \S+`).ReplaceAllString(text, "image: "+fluxImage)
-		// Four pods that burn as much as they may take less than half a processor.
+		// Four pods that use all of their CPU take less than half a processor.
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "cpu: 100m", "cpu: 50m"), "cpu: 200m", "cpu: 100m")
 		documents = append(documents, text)
 	}
@@ -48,8 +49,8 @@ func hpaExample(t *testing.T) (miniCluster, autoscaler string) {
 	return documents[0], documents[1]
 }
 
-// TestAutoscaleOnCPU is the tutorial of autoscaling: a real load is measured by a real metrics-server, and the real
-// autoscaler resizes the cluster, also one that was made again meanwhile.
+// TestAutoscaleOnCPU follows the tutorial of autoscaling: a real metrics-server measures a real load, and the real
+// autoscaler resizes the cluster, also after it is recreated.
 func TestAutoscaleOnCPU(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -79,12 +80,12 @@ func TestAutoscaleOnCPU(t *testing.T) {
 		execute(t, kube, pod, "touch", "/tmp/stop")
 	}
 	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), autoscalePatience, areReady(2))
-	t.Logf("2 pods are left %.1f s after the load ended", time.Since(begin).Seconds())
+	t.Logf("2 pods remain %.1f s after the load ended", time.Since(begin).Seconds())
 	assert.Equal(t, "2 2 hpa-selector=flux-sample", scaleOf(t, kube, namespace))
-	assert.EqualValues(t, 4, slices.Max(sizes()), "the largest size that the Job was given")
+	assert.EqualValues(t, 4, slices.Max(sizes()), "the largest size of the Job")
 }
 
-// scaleOf is what the scale subresource shows.
+// scaleOf returns the scale subresource.
 func scaleOf(t *testing.T, kube *node.Node, namespace string) string {
 	t.Helper()
 	var shown string
@@ -113,7 +114,7 @@ func eventuallyHPA(t *testing.T, kube *node.Node, namespace, load string, size i
 	})
 }
 
-// followSizes watches a Job. The function that it returns tells the sizes that it was given, one after the other.
+// followSizes watches a Job. The function that it returns returns the sizes of the Job in order.
 func followSizes(t *testing.T, kube *node.Node, namespace, name string) func() []int32 {
 	t.Helper()
 	sizes := fixtureIn(t, kube, namespace).JobSizes(name)

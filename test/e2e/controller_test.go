@@ -15,8 +15,8 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// TestControllerReplicas: both replicas run, as restricted as their namespace asks for. When the one that leads is
-// stopped, the other one continues with what was asked for meanwhile.
+// TestControllerReplicas checks that both replicas run as restricted as their namespace requires. When the leader is
+// stopped, the other one applies the changes from the meantime.
 func TestControllerReplicas(t *testing.T) {
 	kube := suite.Node(t)
 	ctx := t.Context()
@@ -28,7 +28,7 @@ func TestControllerReplicas(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, before, 2)
 	for _, pod := range before {
-		assert.True(t, isReady(pod), "a standby is ready, too")
+		assert.True(t, isReady(pod), "a standby is also ready")
 		assert.Equal(t, controllerName, pod.Spec.ServiceAccountName)
 		for _, status := range pod.Status.ContainerStatuses {
 			assert.Zero(t, status.RestartCount)
@@ -47,11 +47,11 @@ func TestControllerReplicas(t *testing.T) {
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
 		return leaderOf(ctx, t, kube.Kubectl) != leader, nil
 	})
-	require.NoError(t, err, "the other one leads")
+	require.NoError(t, err, "the other replica is the leader")
 	eventuallyPods(t, kube, systemNamespace, controllers, readyPatience, areReady(2))
 }
 
-// leaderOf is the pod that holds the controllers' lease.
+// leaderOf returns the pod that holds the controllers' lease.
 func leaderOf(ctx context.Context, t *testing.T, kubectl func(context.Context, ...string) (string, error)) string {
 	t.Helper()
 	holder, err := kubectl(ctx, "get", "lease", controllerName, "--namespace="+systemNamespace, "--output=jsonpath={.spec.holderIdentity}")

@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// What the agent may cost a pod.
+	// Limits of the cost of the agent in a pod.
 	startBudget  = time.Second
 	memoryBudget = 15 // MiB
-	// busy is how much longer a start may take where other tests keep the machine busy: what is found here is an agent
-	// that waits for something.
+	// busy is the additional time of a start while other tests keep the machine busy: the limit only detects an agent
+	// that waits.
 	busy = 10
 
 	// clockTick is the unit of times in /proc/PID/stat; see proc(5), sysconf(_SC_CLK_TCK). It is the same everywhere.
 	clockTick = 10 * time.Millisecond
 )
 
-// plainFlux are pods that run Flux without anything of ours.
+// plainFlux are pods that run Flux without the agent.
 const plainFlux = `
 apiVersion: batch/v1
 kind: Job
@@ -51,7 +51,7 @@ spec:
           readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}
 `
 
-// TestCost compares pods with the agent to pods without one: how much later Flux starts, and how much memory is used.
+// TestCost compares pods with and without the agent: the delay of the start of Flux, and the memory.
 func TestCost(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
@@ -63,7 +63,7 @@ func TestCost(t *testing.T) {
 	own := timeBetween(t, ours, processInfo.isAgent, processInfo.isFlux)
 	t.Logf("from the start of a pod to that of its broker: %v without the agent, %v with it; %v of this after the init container",
 		without, with, own)
-	// What comes before is the kubelet's: one more container, and the moment in which it sees that the first one has
+	// The rest is due to the kubelet: one more container, and the delay until it notices that the init container has
 	// ended.
 	assert.LessOrEqual(t, own, busy*startBudget)
 
@@ -83,14 +83,14 @@ func TestCost(t *testing.T) {
 	assert.LessOrEqual(t, memory[len(memory)/2], memoryBudget<<10)
 }
 
-// untilFlux is the time between the start of a pod's first process and that of its broker.
+// untilFlux returns the time between the start of a pod's first process and that of its broker.
 func untilFlux(t *testing.T, pods []corev1.Pod) time.Duration {
 	t.Helper()
 	return timeBetween(t, pods, func(processInfo) bool { return true }, processInfo.isFlux)
 }
 
-// timeBetween is the time between the starts of two processes, the first ones of their kind in a pod. Of all pods, it
-// is that of the quickest one: what the others waited for is this machine.
+// timeBetween returns the time between the starts of two processes, the first ones of their kind in a pod. It uses
+// the fastest pod: the delays of the others are due to this machine.
 func timeBetween(t *testing.T, pods []corev1.Pod, from, to func(processInfo) bool) time.Duration {
 	t.Helper()
 	var times []time.Duration
@@ -113,11 +113,11 @@ func firstStart(t *testing.T, processes []processInfo, kind func(processInfo) bo
 	return slices.Min(starts)
 }
 
-// processInfo is a process as this machine sees it, which includes those of all containers.
+// processInfo is a process as this machine sees it, including those in containers.
 type processInfo struct {
 	name        string
 	arguments   string
-	started     time.Duration // since the machine was started
+	started     time.Duration // since the boot of the machine
 	residentKiB int
 }
 
@@ -125,7 +125,7 @@ func (p processInfo) isAgent() bool { return strings.HasPrefix(p.arguments, agen
 
 func (p processInfo) isFlux() bool { return p.name == "flux" }
 
-// processesOf finds the processes of a pod by their cgroup.
+// processesOf returns the processes of a pod by their cgroup.
 func processesOf(t *testing.T, pod corev1.Pod) []processInfo {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cgroup")
@@ -133,7 +133,7 @@ func processesOf(t *testing.T, pod corev1.Pod) []processInfo {
 	var processes []processInfo
 	for _, file := range files {
 		cgroups, err := os.ReadFile(file)
-		// Processes come and go.
+		// Processes start and end concurrently.
 		if err != nil || !bytes.Contains(cgroups, fmt.Appendf(nil, "/pod%s/", pod.UID)) {
 			continue
 		}
@@ -151,7 +151,7 @@ func readProcess(dir string) (processInfo, bool) {
 	if statErr != nil || statusErr != nil || argumentsErr != nil {
 		return processInfo{}, false
 	}
-	// The name is in parentheses and may hold anything; field 22 is the time of the start.
+	// The name is in parentheses and may contain anything; field 22 is the start time.
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	fields := strings.Fields(string(stat[end+1:]))
 	resident := regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB`).FindSubmatch(status)

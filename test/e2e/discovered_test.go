@@ -26,9 +26,9 @@ import (
 	"minicluster.internal/operator/test/framework/promserver"
 )
 
-// startDiscovering starts a Prometheus with the configuration of an example, which finds the pods behind a Service as
-// they come and go: Debian's is built without the discovery of Kubernetes, so a file says what that would find. All
-// else is as it is in the configuration, relabeling in particular, but that it scrapes each second.
+// startDiscovering starts a Prometheus with the configuration of an example, which discovers the pods behind a
+// Service. Debian's Prometheus is built without the discovery of Kubernetes, so a file provides the targets. The rest
+// of the configuration is unchanged, except for a scrape interval of one second.
 func startDiscovering(t *testing.T, kube *node.Node, config, namespace, service string) *promserver.Server {
 	t.Helper()
 	text, err := os.ReadFile(config)
@@ -73,7 +73,7 @@ func startDiscovering(t *testing.T, kube *node.Node, config, namespace, service 
 	return promserver.Start(t, promserver.Options{Config: string(text), Enter: kube.Enter})
 }
 
-// discover writes what the role endpointslice finds of a Service.
+// discover writes the targets that the role endpointslice finds for a Service.
 func discover(ctx context.Context, kube *node.Node, namespace, name, file string) error {
 	service, err := kube.Client().CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -111,7 +111,7 @@ func discover(ctx context.Context, kube *node.Node, namespace, name, file string
 	if before, err := os.ReadFile(file); err == nil && string(before) == string(text) {
 		return nil
 	}
-	// At once: Prometheus may read it at any time.
+	// Atomically: Prometheus may read it at any time.
 	if err := os.WriteFile(file+".tmp", text, 0o600); err != nil {
 		return fmt.Errorf("writing targets: %w", err)
 	}
@@ -121,7 +121,7 @@ func discover(ctx context.Context, kube *node.Node, namespace, name, file string
 	return nil
 }
 
-// publish has a Service lead to a Prometheus, which listens where no pod can reach it.
+// publish makes a Service refer to a Prometheus, which listens where no pod can reach it.
 func publish(t *testing.T, kube *node.Node, server *promserver.Server, namespace, name string, port int32) {
 	t.Helper()
 	to, err := url.Parse(server.URL())

@@ -19,8 +19,8 @@ import (
 	"minicluster.internal/operator/test/framework/node"
 )
 
-// build makes the image that a Dockerfile describes, from a folder that has it and all that it copies. It knows
-// what the Dockerfiles of examples have: files on top of nothing.
+// build builds the image of a Dockerfile from a folder. It only supports the instructions of the examples'
+// Dockerfiles: files on top of an empty image.
 func build(dir string) (ociimage.Image, error) {
 	image := ociimage.Image{Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}}
 	text, err := os.ReadFile(filepath.Join(dir, "Dockerfile"))
@@ -54,13 +54,13 @@ func build(dir string) (ociimage.Image, error) {
 				return image, fmt.Errorf("%s: %w", line, err)
 			}
 		default:
-			return image, fmt.Errorf("%s: not known here", line)
+			return image, fmt.Errorf("%s: not supported here", line)
 		}
 	}
 	return image, nil
 }
 
-// load gives the node an image by the name by which "docker" knows it.
+// load imports an image into the node under the name that "docker" has for it.
 func load(ctx context.Context, kube *node.Node, dir, name string, image ociimage.Image) error {
 	archive := filepath.Join(dir, strings.ReplaceAll(name, ":", "-")+".tar")
 	file, err := os.Create(archive)
@@ -78,9 +78,9 @@ func TestDockerfile(t *testing.T) {
 	for name, c := range map[string]struct{ text, wrong string }{
 		"files alone":   {"# A comment.\nFROM scratch\nCOPY program /bin/program\nUSER 65532:65532\nENTRYPOINT [\"/bin/program\", \"--flag\"]\n", ""},
 		"another image": {"FROM busybox\n", "has to begin with FROM scratch"},
-		"a shell":       {"FROM scratch\nRUN make\n", "RUN make: not known here"},
+		"a shell":       {"FROM scratch\nRUN make\n", "RUN make: not supported here"},
 		"no such file":  {"FROM scratch\nCOPY other /other\n", "COPY other /other: "},
-		"from outside":  {"FROM scratch\nCOPY ../other /other\n", "not known here"},
+		"from outside":  {"FROM scratch\nCOPY ../other /other\n", "not supported here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

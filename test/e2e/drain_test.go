@@ -16,7 +16,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// drainPatience is long: a job has to end, and the controller to be started again.
+// drainPatience is long: a job has to end, and the controller has to restart.
 const drainPatience = 2 * time.Minute
 
 func patchSpec(t *testing.T, kube *node.Node, namespace, name string, spec map[string]any) {
@@ -41,7 +41,7 @@ func gone(t *testing.T, kube *node.Node, namespace, name string, left int) []cor
 	return eventuallyPods(t, kube, namespace, user.Selector(name), drainPatience, func(pods []corev1.Pod) bool { return len(pods) == left })
 }
 
-// TestShrinkInOrder has ranks drained before their pods go.
+// TestShrinkInOrder checks that ranks are drained before their pods are removed.
 func TestShrinkInOrder(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
@@ -59,7 +59,7 @@ func TestShrinkInOrder(t *testing.T) {
 		assert.Contains(t, flux(t, kube, lead, "resource", "drain"), "scale-down")
 		scale(t, kube, namespace, name, 4)
 		assert.Eventually(t, func() bool { return !strings.Contains(flux(t, kube, lead, "resource", "drain"), "scale-down") },
-			readyPatience, 10*pollInterval, "ranks are given back")
+			readyPatience, 10*pollInterval, "ranks are undrained")
 		assertSamePods(t, pods, gone(t, kube, namespace, name, 4))
 		end(job)
 		eventuallyNodes(t, kube, lead, "free", 4)
@@ -78,7 +78,7 @@ func TestShrinkInOrder(t *testing.T) {
 		assertSamePods(t, pods[:2], gone(t, kube, namespace, name, 2))
 		eventuallyNodes(t, kube, lead, "free", 2)
 	})
-	t.Run("growth gives ranks back, and not an administrator's", func(t *testing.T) {
+	t.Run("growth undrains ranks, except those that an administrator drained", func(t *testing.T) {
 		scale(t, kube, namespace, name, 4)
 		eventuallyPods(t, kube, namespace, user.Selector(name), readyPatience, areReady(4))
 		eventuallyNodes(t, kube, lead, "free", 4)
@@ -97,14 +97,14 @@ func TestShrinkInOrder(t *testing.T) {
 		patchSpec(t, kube, namespace, name, map[string]any{"size": 3, "scaleDown": map[string]any{"drainTimeoutSeconds": 0}})
 		begin := time.Now()
 		gone(t, kube, namespace, name, 3)
-		t.Logf("the pod was gone %.2f s after the size was written", time.Since(begin).Seconds())
+		t.Logf("the pod was deleted %.2f s after the size was written", time.Since(begin).Seconds())
 	})
 	assert.True(t, hasEvent(t, kube, namespace, name, "Draining"))
 	assert.False(t, hasEvent(t, kube, namespace, name, "DrainSkipped"))
 }
 
-// TestShrinkWithoutAgent has an agent that hangs: it is stopped, and accepts
-// connections without a word.
+// TestShrinkWithoutAgent checks an agent that does not respond: its process is stopped, and the kernel accepts
+// connections.
 func TestShrinkWithoutAgent(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -117,7 +117,7 @@ func TestShrinkWithoutAgent(t *testing.T) {
 	scale(t, kube, namespace, name, 2)
 	gone(t, kube, namespace, name, 2)
 	took := time.Since(begin)
-	t.Logf("the pod was gone %.2f s after the size was written", took.Seconds())
+	t.Logf("the pod was deleted %.2f s after the size was written", took.Seconds())
 	assert.GreaterOrEqual(t, took, 10*time.Second)
 	assert.Eventually(t, func() bool { return hasEvent(t, kube, namespace, name, "DrainSkipped") }, readyPatience, pollInterval)
 	execute(t, kube, pods[0], "sh", "-c", `for p in /proc/[0-9]*; do case $(cat $p/cmdline 2>/dev/null | tr '\0' ' ') in "`+agent+` run"*) kill -CONT ${p#/proc/};; esac; done`)

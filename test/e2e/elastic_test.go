@@ -22,10 +22,10 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// exampleImage is the image that the examples name, as the tutorials do.
+// exampleImage is the image in the examples and tutorials.
 const exampleImage = "ghcr.io/flux-framework/flux-restful-api:latest"
 
-// example is what a folder of examples holds, with the image that there is here.
+// example returns the documents of a folder of examples, with the image of these tests.
 func example(t *testing.T, kube *node.Node, folder string) string {
 	t.Helper()
 	root, err := kubebin.Root(".")
@@ -36,8 +36,7 @@ func example(t *testing.T, kube *node.Node, folder string) string {
 	return strings.ReplaceAll(documents, exampleImage, fluxImage)
 }
 
-// exampleNamespace makes the namespace that the examples name, and has the objects of an example deleted after the
-// test.
+// exampleNamespace creates the namespace of the examples, and deletes the objects of an example after the test.
 func exampleNamespace(t *testing.T, kube *node.Node, documents string) string {
 	t.Helper()
 	const namespace = "flux-operator"
@@ -49,7 +48,7 @@ func exampleNamespace(t *testing.T, kube *node.Node, documents string) string {
 	return namespace
 }
 
-// TestApplicationScalesItself is examples/elasticity/basic as a user applies it, and the story that its log tells.
+// TestApplicationScalesItself applies examples/elasticity/basic as a user does, and checks its log.
 func TestApplicationScalesItself(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -83,8 +82,8 @@ func TestApplicationScalesItself(t *testing.T) {
 	}
 }
 
-// ask has a pod send a request to the API server, as the tutorial's client of another language does. It returns the
-// code of the answer.
+// ask sends a request to the API server from a pod, like the tutorial's client in another language. It returns the
+// code of the response.
 func ask(t *testing.T, kube *node.Node, from corev1.Pod, method, path, patch string) string {
 	t.Helper()
 	const script = `account=/var/run/secrets/kubernetes.io/serviceaccount
@@ -94,8 +93,8 @@ curl --silent --output /dev/null --write-out '%{http_code}' --cacert $account/ca
 	return execute(t, kube, from, "sh", "-c", script, method, path, patch)
 }
 
-// TestRightsOfAnApplication shows what the account of the example may do from inside of a pod, and what it may not:
-// above all, scale a neighbour.
+// TestRightsOfAnApplication checks what the account of the example may do from inside a pod, and what it may not:
+// above all, scale another MiniCluster.
 func TestRightsOfAnApplication(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -130,7 +129,7 @@ func TestRightsOfAnApplication(t *testing.T) {
 	assert.EqualValues(t, 1, *getMiniCluster(t.Context(), t, kube, namespace, "neighbour").Spec.Size)
 }
 
-// TestTutorialConsole follows the scaling tutorials in the terminal of the lead's pod: what Flux says of its nodes.
+// TestTutorialConsole follows the scaling tutorials in the terminal of the lead's pod and checks the nodes in Flux.
 func TestTutorialConsole(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -167,14 +166,14 @@ func TestTutorialConsole(t *testing.T) {
 	}
 }
 
-// consoleStep is a size, and the hosts that Flux then calls free and down.
+// consoleStep is a size, and the hosts that Flux then reports as free and down.
 type consoleStep struct {
 	size       int
 	free, down string
 }
 
-// nodesByState are the lines of `flux resource list` under its heading, with the state, the number of nodes and their
-// names: cores are those of this machine, and newer versions of Flux print GPUs, too.
+// nodesByState returns the state, the number and the names of nodes in the lines of `flux resource list`. The cores
+// are those of this machine, and newer versions of Flux also print GPUs.
 func nodesByState(output string) []string {
 	var lines []string
 	for line := range strings.Lines(output) {

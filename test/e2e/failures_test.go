@@ -19,7 +19,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// command is a MiniCluster of one pod more than needed that runs a command, with more lines for its spec.
+// command returns a MiniCluster that runs a command, with additional lines for its spec.
 func command(name, words, more string) string {
 	return fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
@@ -35,7 +35,7 @@ spec:
 `, name, more, fluxImage, words)
 }
 
-// awaitCondition waits as a user does: with kubectl.
+// awaitCondition waits like a user, with kubectl.
 func awaitCondition(t *testing.T, kube *node.Node, namespace, name, condition string) time.Duration {
 	t.Helper()
 	begin := time.Now()
@@ -53,14 +53,14 @@ func message(mc *v1alpha2.MiniCluster, condition string) string {
 	return ""
 }
 
-// evict asks for a pod to go, as kubectl drain does.
+// evict requests the eviction of a pod, as kubectl drain does.
 func evict(t *testing.T, kube *node.Node, pod corev1.Pod) {
 	t.Helper()
 	err := kube.Client().PolicyV1().Evictions(pod.Namespace).Evict(t.Context(), &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
 	require.NoError(t, err)
 }
 
-// eventuallyNew waits until so many pods are ready, none of which is one of these.
+// eventuallyNew waits until a number of pods are ready, none of which is one of the given pods.
 func eventuallyNew(t *testing.T, kube *node.Node, namespace, name string, size int, old ...corev1.Pod) []corev1.Pod {
 	t.Helper()
 	return eventuallyPods(t, kube, namespace, user.Selector(name), readyPatience, func(pods []corev1.Pod) bool {
@@ -79,7 +79,7 @@ func eventuallyNew(t *testing.T, kube *node.Node, namespace, name string, size i
 	})
 }
 
-// alive leaves out pods that have ended.
+// alive returns the pods that have not ended.
 func alive(pods []corev1.Pod) []corev1.Pod {
 	var live []corev1.Pod
 	for i := range pods {
@@ -90,7 +90,7 @@ func alive(pods []corev1.Pod) []corev1.Pod {
 	return live
 }
 
-// TestFalse: a command that fails is run once, and its exit code is what the status says.
+// TestFalse checks that a failing command runs once, and that the status reports its exit code.
 func TestFalse(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -108,10 +108,10 @@ func TestFalse(t *testing.T) {
 			leads++
 		}
 	}
-	assert.Equal(t, 1, leads, "it is run once")
+	assert.Equal(t, 1, leads, "it runs once")
 }
 
-// TestSidecarEnds: a server beside Flux keeps no cluster from completing.
+// TestSidecarEnds checks that a server in a sidecar does not prevent the cluster from completing.
 func TestSidecarEnds(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -126,7 +126,7 @@ func TestSidecarEnds(t *testing.T) {
 	t.Logf("Complete %.2f s after it was applied", took.Seconds())
 }
 
-// TestOutOfMemory: a program that needs more memory than it may have fails the cluster where nothing may fail.
+// TestOutOfMemory checks that a program that exceeds its memory limit fails the cluster if the backoff limit is 0.
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -141,7 +141,7 @@ func TestOutOfMemory(t *testing.T) {
 	assert.Contains(t, message(mc, v1alpha2.ConditionFailed), "was OOM-killed (OOMKilled, exit code 137)")
 }
 
-// TestEviction: a cluster whose pods are evicted is recreated, and no limit counts that.
+// TestEviction checks that a cluster whose pods are evicted is recreated, and that no limit counts evictions.
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -182,7 +182,7 @@ spec:
 	assert.Empty(t, message(mc, v1alpha2.ConditionFailed))
 }
 
-// TestSlowStart: what keeps pods from starting is named, with what helps.
+// TestSlowStart checks that the status names the reason why pods do not start, and the remedy.
 func TestSlowStart(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -238,7 +238,7 @@ spec:
 	assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), "exceeded quota: small")
 }
 
-// TestSuspension: a queue takes the pods away and gives them back.
+// TestSuspension checks a queue that suspends and resumes the Job.
 func TestSuspension(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -264,7 +264,7 @@ func TestSuspension(t *testing.T) {
 	assert.Empty(t, message(mc, v1alpha2.ConditionFailed))
 }
 
-// TestRestartOfTheController: growth that has just been asked for is not lost with the controller.
+// TestRestartOfTheController checks that a requested growth is not lost when the controller restarts.
 func TestRestartOfTheController(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
@@ -297,7 +297,7 @@ spec:
 	assert.Equal(t, "4", fixtureIn(t, kube, namespace).Job("flux-sample").Annotations[v1alpha2.AnnotationAppliedSize])
 }
 
-// TestFollowerWithoutLead: why a follower does not join is what its agent found out in the pod.
+// TestFollowerWithoutLead checks that the status contains the agent's reason why a follower does not join.
 func TestFollowerWithoutLead(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -337,7 +337,7 @@ spec:
 	f := fixtureIn(t, kube, namespace)
 	f.Patience = 2 * readyPatience
 	for _, tc := range cases {
-		// A lead that takes long is named before its follower is.
+		// A slow lead is reported before its follower.
 		mc := f.WaitFor(tc.name, user.HasReason(v1alpha2.ConditionProgressing, tc.reason, append(tc.parts, "pod "+tc.name+"-1-")...))
 		said := message(mc, v1alpha2.ConditionProgressing)
 		t.Logf("%.1f s after it was applied: %s", time.Since(begin).Seconds(), said)

@@ -19,13 +19,14 @@ import (
 
 const pollInterval = 50 * time.Millisecond
 
-// apply applies documents as a user does.
+// apply applies documents like a user.
 func apply(t *testing.T, kube *node.Node, namespace, documents string) {
 	t.Helper()
 	fixtureIn(t, kube, namespace).Apply(documents)
 }
 
-// deleteDocuments deletes what was applied, and waits until it has gone. It may be called when the test has ended.
+// deleteDocuments deletes applied documents, and waits for their deletion. It may be called after the end of the
+// test.
 func deleteDocuments(t *testing.T, kube *node.Node, documents string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), readyPatience)
@@ -35,7 +36,7 @@ func deleteDocuments(t *testing.T, kube *node.Node, documents string) {
 	}
 }
 
-// fixtureIn waits in a namespace for as long as a MiniCluster may take.
+// fixtureIn returns a fixture for a namespace with the patience for MiniClusters.
 func fixtureIn(t *testing.T, kube *node.Node, namespace string) *user.Fixture {
 	t.Helper()
 	f := user.FixtureIn(t, kube.Cluster, namespace)
@@ -44,7 +45,7 @@ func fixtureIn(t *testing.T, kube *node.Node, namespace string) *user.Fixture {
 	return f
 }
 
-// eventuallyPods waits until pods, in the order of their indexes, are as they should be.
+// eventuallyPods waits until pods, in the order of their indexes, are in the expected state.
 func eventuallyPods(t *testing.T, kube *node.Node, namespace, selector string, patience time.Duration, done func([]corev1.Pod) bool) []corev1.Pod {
 	t.Helper()
 	f := fixtureIn(t, kube, namespace)
@@ -52,10 +53,10 @@ func eventuallyPods(t *testing.T, kube *node.Node, namespace, selector string, p
 	return f.WaitForPods(selector, done)
 }
 
-// report describes a namespace in which something did not happen.
+// report describes a namespace after a failed wait.
 func report(t *testing.T, kube *node.Node, namespace string) string {
 	t.Helper()
-	// The test's own context may have ended.
+	// The context of the test may have ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
 	defer cancel()
 	var report strings.Builder
@@ -71,7 +72,7 @@ func report(t *testing.T, kube *node.Node, namespace string) string {
 			fmt.Fprintln(&report, err)
 		}
 	}
-	// Others run beside this test: what the programs say of them is left out.
+	// Tests run concurrently, so the logs of the programs are omitted.
 	for _, program := range []string{controllerName, "minicluster-metrics"} {
 		log, err := kube.Kubectl(ctx, "logs", "--namespace="+systemNamespace, "--selector=app.kubernetes.io/name="+program, "--tail=-1", "--prefix")
 		lines := slices.DeleteFunc(strings.SplitAfter(log, "\n"), func(line string) bool { return !strings.Contains(line, namespace) })
@@ -83,7 +84,7 @@ func report(t *testing.T, kube *node.Node, namespace string) string {
 	return report.String()
 }
 
-// areReady reports whether there are so many pods, and all of them are ready.
+// areReady reports whether a number of pods exist and all of them are ready.
 func areReady(number int) func([]corev1.Pod) bool {
 	return func(pods []corev1.Pod) bool {
 		return len(pods) == number && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return !isReady(pod) })
@@ -104,8 +105,8 @@ func execute(t *testing.T, kube *node.Node, pod corev1.Pod, command ...string) s
 	return output
 }
 
-// eventuallyResolves waits until a name has these addresses, none for nil: the DNS server learns of pods a moment after
-// they are ready or gone.
+// eventuallyResolves waits until a name has these addresses, none for nil: the DNS server learns of changes with a
+// delay.
 func eventuallyResolves(t *testing.T, kube *node.Node, from corev1.Pod, name string, want ...string) {
 	t.Helper()
 	var got []string
@@ -116,7 +117,7 @@ func eventuallyResolves(t *testing.T, kube *node.Node, from corev1.Pod, name str
 	require.NoError(t, err, "%s resolves to %v, want %v", name, got, want)
 }
 
-// resolve asks the cluster's DNS from within a pod and returns the addresses that a name has.
+// resolve queries the cluster's DNS in a pod and returns the addresses of a name.
 func resolve(t *testing.T, kube *node.Node, from corev1.Pod, name string) []string {
 	t.Helper()
 	output, err := kube.Exec(t.Context(), from.Namespace, from.Name, "", "nslookup", "-type=a", name)
@@ -125,7 +126,7 @@ func resolve(t *testing.T, kube *node.Node, from corev1.Pod, name string) []stri
 		require.Contains(t, output, "NXDOMAIN")
 		return nil
 	}
-	// The server that was asked comes first.
+	// The first address is that of the DNS server.
 	_, answer, found := strings.Cut(output, "\n\n")
 	require.True(t, found, output)
 	var addresses []string

@@ -30,21 +30,21 @@ import (
 
 const (
 	httpRequests = "examples/elasticity/horizontal-autoscaler/prometheus"
-	// tellPrometheus is how the command of that example begins that replaces the metrics API server.
+	// tellPrometheus is the beginning of the example's command that replaces the metrics API server.
 	tellPrometheus = "kubectl patch deployment minicluster-metrics "
-	// application are the pods of the sample application.
+	// application selects the pods of the sample application.
 	application = "app=sample-metrics-app"
-	// loadImage is what the example sends requests with.
+	// loadImage is the image of the example that sends requests.
 	loadImage = "busybox:1"
 )
 
-// playable is a copy of the example: with an image that the node has, and quicker queries.
+// playable returns a copy of the example with an image that the node has, and faster queries.
 func playable(t *testing.T, root string) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, filepath.FromSlash(httpRequests)))))
 	for file, change := range map[string][2]string{
-		// That image has Flux: none is put into it.
+		// That image contains Flux, so no view is needed.
 		"minicluster.yaml": {`image: \S+`, "image: " + fluxImage + "\n  flux: {container: {disable: true}}"},
 		"queries.yaml":     {`\[1m\]`, "[10s]"},
 	} {
@@ -60,13 +60,13 @@ func playable(t *testing.T, root string) string {
 func readCommands(root string) ([]typed, error) {
 	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(httpRequests), "README.md"))
 	if err != nil {
-		return nil, fmt.Errorf("reading what to type: %w", err)
+		return nil, fmt.Errorf("reading the commands: %w", err)
 	}
 	return console(string(text)), nil
 }
 
-// tellMetrics tells the metrics API server of a Prometheus, as the example does. That replaces its pods, which other
-// tests count, so it is done before there are any; nothing is asked as long as there are no queries.
+// tellMetrics configures a Prometheus for the metrics API server, as the example does. This replaces its pods, which
+// other tests count, so it happens before they run. Without queries, Prometheus gets no requests.
 func tellMetrics(ctx context.Context, kube *node.Node) error {
 	root, err := kubebin.Root(".")
 	if err != nil {
@@ -87,7 +87,7 @@ func tellMetrics(ctx context.Context, kube *node.Node) error {
 	return fmt.Errorf("the example has no command %q", tellPrometheus)
 }
 
-// metricsReplaced waits until there are new pods of the metrics API server, and no old ones.
+// metricsReplaced waits until only new pods of the metrics API server exist.
 func metricsReplaced(ctx context.Context, kube *node.Node) error {
 	_, err := kube.Kubectl(ctx, "rollout", "status", "deployment", "minicluster-metrics", "--namespace="+systemNamespace, "--timeout=2m")
 	if err != nil {
@@ -103,9 +103,9 @@ func metricsReplaced(ctx context.Context, kube *node.Node) error {
 	return nil
 }
 
-// TestHTTPRequests plays all commands of the example in the order of its text: the sample application as an image on a
-// node, a Prometheus that scrapes its pods, and autoscalers of a Deployment and of a MiniCluster that follow the load
-// up and down. What takes docker and kind is done as they do it; "kubectl" is typed as it is written.
+// TestHTTPRequests runs all commands of the example in order: the sample application as an image on a node, a
+// Prometheus that scrapes its pods, and autoscalers of a Deployment and of a MiniCluster that follow the load up and
+// down. Commands of docker and kind are replaced by equivalent ones; "kubectl" is run literally.
 func TestHTTPRequests(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -128,10 +128,10 @@ func TestHTTPRequests(t *testing.T) {
 	require.NoError(t, err)
 	eventuallyPods(t, kube, metav1.NamespaceDefault, application, autoscalePatience, areReady(2))
 	eventuallyPods(t, kube, metav1.NamespaceDefault, user.Selector("workers"), autoscalePatience, areReady(1))
-	t.Logf("2 pods and 1 are left %.1f s after the load ended", time.Since(ended).Seconds())
+	t.Logf("2 pods and 1 remain %.1f s after the load ended", time.Since(ended).Seconds())
 }
 
-// httpExample is how far the example has been played.
+// httpExample is the state of the example.
 type httpExample struct {
 	*testing.T
 	kube      *node.Node
@@ -145,7 +145,7 @@ type httpExample struct {
 func (e *httpExample) play(one typed) {
 	e.Helper()
 	words := strings.Fields(one.command)
-	// begins reports whether this is a certain command.
+	// begins reports whether the command has a prefix.
 	begins := func(with string) bool { return strings.HasPrefix(one.command, with) }
 	switch {
 	case begins("CGO_ENABLED=0 go build "):
@@ -173,7 +173,7 @@ func (e *httpExample) play(one typed) {
 		e.done = append(e.done, "applied")
 	case begins(tellPrometheus):
 		require.Contains(e, one.command, `"--prometheus-url=http://prometheus.monitoring:9090"`)
-		// It has been told, see tellMetrics.
+		// Done before, see tellMetrics.
 	case begins("kubectl apply -f queries.yaml"):
 		e.run(one)
 		e.done = append(e.done, "queries")
@@ -194,11 +194,11 @@ func (e *httpExample) play(one typed) {
 		e.watch(one)
 		e.done = append(e.done, "grown")
 	default:
-		require.Fail(e, "a command that this test does not know", one.command)
+		require.Fail(e, "a command that this test does not support", one.command)
 	}
 }
 
-// run runs a command that succeeds, with the answer that the text shows, if it does.
+// run runs a command that must succeed, and compares its output if the text shows one.
 func (e *httpExample) run(one typed) {
 	e.Helper()
 	output, err := e.terminal.run(e.Context(), one.command)
@@ -208,7 +208,7 @@ func (e *httpExample) run(one typed) {
 	}
 }
 
-// eventually repeats a command until it has values, or the answer that the text shows.
+// eventually repeats a command until its output has values, or is the one that the text shows.
 func (e *httpExample) eventually(one typed) {
 	e.Helper()
 	var output string
@@ -222,7 +222,7 @@ func (e *httpExample) eventually(one typed) {
 	require.NoError(e, err, "%s: %s, not %s", one.command, output, one.answer)
 }
 
-// loader has what the load is made with: the same program as in the image of that name.
+// loader creates a pod that sends the load: the same program as in the image of that name.
 func (e *httpExample) loader() {
 	e.Helper()
 	busybox, _, err := testimages.FindBusybox(e.Context())
@@ -238,8 +238,8 @@ func (e *httpExample) loader() {
 	require.NoError(e, load(e.Context(), e.kube, e.TempDir(), loadImage, image))
 }
 
-// watch follows what a command shows of autoscalers until both have more pods than without load. How many there are to
-// be depends on how many requests a busy machine sends.
+// watch follows the output of autoscalers until both have more pods than without load. The exact number depends on
+// how many requests a busy machine sends.
 func (e *httpExample) watch(one typed) {
 	e.Helper()
 	begin := time.Now()
@@ -261,7 +261,7 @@ func (e *httpExample) watch(one typed) {
 		}
 	}
 	cancel()
-	_ = cmd.Wait() // it was told to end
+	_ = cmd.Wait() // it was stopped
 	require.Empty(e, waiting, "%s%s", shown.String(), report(e.T, e.kube, metav1.NamespaceDefault))
 	more := func(than int) func([]corev1.Pod) bool {
 		return func(pods []corev1.Pod) bool { return len(pods) > than && areReady(len(pods))(pods) }
@@ -271,7 +271,7 @@ func (e *httpExample) watch(one typed) {
 	e.Logf("%d pods and %d are ready %.1f s after the load began", len(pods), len(workers), time.Since(begin).Seconds())
 }
 
-// remove takes away what was made in namespaces that stay.
+// remove deletes the objects in namespaces that remain.
 func (e *httpExample) remove() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Context()), readyPatience)
 	defer cancel()

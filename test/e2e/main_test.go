@@ -27,7 +27,7 @@ var suite = nodetest.New(node.Options{MetricsServer: true}, testimages.Import, i
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 
-// installController installs what a user installs, in the same way.
+// installController installs the controller like a user.
 func installController(ctx context.Context, kube *node.Node) error {
 	root, err := kubebin.Root(".")
 	if err != nil {

@@ -22,10 +22,10 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// hpaPatience is some periods of the autoscaler (15 s), on a busy machine.
+// hpaPatience is several periods of the autoscaler (15 s), on a busy machine.
 const hpaPatience = 3 * time.Minute
 
-// installMetrics installs the metrics API server as a user does.
+// installMetrics installs the metrics API server like a user.
 func installMetrics(ctx context.Context, kube *node.Node) error {
 	root, err := kubebin.Root(".")
 	if err != nil {
@@ -45,8 +45,7 @@ func installMetrics(ctx context.Context, kube *node.Node) error {
 	return err
 }
 
-// autoscaled starts a MiniCluster of size 1 with the autoscaler of the example, which
-// does not wait before it shrinks.
+// autoscaled starts a MiniCluster of size 1 with the autoscaler of the example, without its delay before a shrink.
 func autoscaled(t *testing.T, kube *node.Node, namespace string, maximum int) corev1.Pod {
 	t.Helper()
 	pods := start(t, kube, namespace, "flux-sample", 1, strings.Replace(interactive("flux-sample", 1), "size: 1", fmt.Sprintf("size: 1\n  maxSize: %d", maximum), 1))
@@ -60,8 +59,7 @@ func autoscaled(t *testing.T, kube *node.Node, namespace string, maximum int) co
 	return pods[0]
 }
 
-// metricOf asks the metrics API through the API server. The error says why there is no
-// number.
+// metricOf queries the metrics API through the API server. The error says why there is no value.
 func metricOf(ctx context.Context, kube *node.Node, namespace, metric string) (string, error) {
 	answer, err := kube.Kubectl(ctx, "get", "--raw",
 		"/apis/custom.metrics.k8s.io/v1beta2/namespaces/"+namespace+"/miniclusters.flux-framework.org/flux-sample/"+metric)
@@ -91,9 +89,8 @@ func eventuallyMetric(t *testing.T, kube *node.Node, namespace, metric, want str
 	})
 }
 
-// TestScaleOnTheQueue: two MiniClusters, each with an autoscaler, get the pods that
-// their jobs want and give them back, while the metrics API server and a lead
-// pod are replaced.
+// TestScaleOnTheQueue checks that two MiniClusters with autoscalers get the pods that their jobs need and release
+// them, while the metrics API server and a lead pod are replaced.
 func TestScaleOnTheQueue(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -101,8 +98,8 @@ func TestScaleOnTheQueue(t *testing.T) {
 	lead := autoscaled(t, kube, first, 6)
 	other := autoscaled(t, kube, second, 3)
 
-	// Each wants a node. The first one runs at once, so that when it ends only the
-	// highest ranks are busy: they must not go.
+	// Each job needs a node. The first one starts at once, so when it ends only the highest ranks are busy, and they
+	// must stay.
 	begin := time.Now()
 	for range 4 {
 		flux(t, kube, lead, "submit", "-N1", "sleep", "30")
@@ -115,7 +112,7 @@ func TestScaleOnTheQueue(t *testing.T) {
 	pods := eventuallyPods(t, kube, second, user.Selector("flux-sample"), hpaPatience, areReady(3))
 	value, err := metricOf(t.Context(), kube, second, "size_demanded")
 	require.NoError(t, err)
-	assert.Equal(t, "3", value, "not more than there may be")
+	assert.Equal(t, "3", value, "not more than the maximum")
 
 	_, err = kube.Kubectl(t.Context(), "rollout", "restart", "deployment", "minicluster-metrics", "--namespace="+systemNamespace)
 	require.NoError(t, err)
@@ -125,17 +122,17 @@ func TestScaleOnTheQueue(t *testing.T) {
 	ended := time.Now()
 	value, err = metricOf(t.Context(), kube, first, "job_result_failed_count")
 	require.NoError(t, err)
-	assert.Equal(t, "0", value, "no job was killed by shrinking")
+	assert.Equal(t, "0", value, "the shrink killed no job")
 	eventuallyPods(t, kube, first, user.Selector("flux-sample"), hpaPatience, areReady(1))
-	t.Logf("1 pod is left %.1f s after the last job was seen to have ended", time.Since(ended).Seconds())
-	// The jobs of the lost lead are gone with it.
+	t.Logf("1 pod remains %.1f s after the last job was seen to have ended", time.Since(ended).Seconds())
+	// The jobs of the lost lead are lost too.
 	eventuallyPods(t, kube, second, user.Selector("flux-sample"), hpaPatience, areReady(1))
-	eventuallyMetric(t, kube, second, "size_demanded", "1") // not less than there may be
+	eventuallyMetric(t, kube, second, "size_demanded", "1") // not less than the minimum
 	eventuallyMetric(t, kube, second, "job_queue_state_run_count", "0")
 }
 
-// TestHighestRank has the last job of a queue run on the highest rank: nothing below it
-// goes before it has ended.
+// TestHighestRank runs the last job of a queue on the highest rank: no rank below it is removed before the job has
+// ended.
 func TestHighestRank(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -152,6 +149,6 @@ func TestHighestRank(t *testing.T) {
 	t.Logf("the job ended %.1f s after 8 pods were ready", ended.Sub(begin).Seconds())
 	assert.Equal(t, "COMPLETED 0 7", strings.TrimSpace(flux(t, kube, lead, "jobs", "-no", "{status} {returncode} {ranks}", job)))
 	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), hpaPatience, areReady(1))
-	t.Logf("1 pod is left %.1f s after the job ended", time.Since(ended).Seconds())
-	assert.Equal(t, []int32{1, 8, 1}, sizes(), "what the Job was given")
+	t.Logf("1 pod remains %.1f s after the job ended", time.Since(ended).Seconds())
+	assert.Equal(t, []int32{1, 8, 1}, sizes(), "the sizes of the Job")
 }

@@ -22,19 +22,19 @@ import (
 )
 
 const (
-	// readyPatience is how long a MiniCluster may take to have all of its pods ready, on a busy machine.
+	// readyPatience is how long a MiniCluster may take until all of its pods are ready, on a busy machine.
 	readyPatience = 2 * time.Minute
-	// shrinkPatience is for a pod that is not wanted any more, and that no job keeps: its rank is drained for half a
-	// second and the pod stopped, which takes 2 s on an idle machine. It is less than a pod is given that has to be killed
+	// shrinkPatience is the timeout for the removal of a pod without jobs: its rank is drained for half a second and the
+	// pod is stopped, which takes 2 s on an idle machine. It is less than the grace period of a pod that does not stop
 	// (30 s).
 	shrinkPatience = 25 * time.Second
-	// besideOthers is how much longer something may take in a test that runs concurrently with others.
+	// besideOthers is the additional time for tests that run concurrently.
 	besideOthers = 3
 
 	agent = "/opt/minicluster/bin/minicluster-agent"
 )
 
-// flux runs a flux command in a pod, as the documentation says.
+// flux runs a flux command in a pod, as the documentation describes.
 func flux(t *testing.T, kube *node.Node, pod corev1.Pod, args ...string) string {
 	t.Helper()
 	return execute(t, kube, pod, append([]string{agent, "flux", "--"}, args...)...)
@@ -51,7 +51,7 @@ func nodesIn(t *testing.T, kube *node.Node, lead corev1.Pod, state string) int {
 	return number
 }
 
-// eventuallyNodes waits until Flux has so many nodes in a state.
+// eventuallyNodes waits until Flux has a number of nodes in a state.
 func eventuallyNodes(t *testing.T, kube *node.Node, lead corev1.Pod, state string, want int) {
 	t.Helper()
 	if !assert.Eventually(t, func() bool { return nodesIn(t, kube, lead, state) == want }, readyPatience, 10*pollInterval, "%d nodes %s", want, state) {
@@ -66,8 +66,7 @@ func getMiniCluster(ctx context.Context, t *testing.T, kube *node.Node, namespac
 	return mc
 }
 
-// eventuallyCondition waits until a MiniCluster has a condition with a status and a reason, which is about its current
-// spec.
+// eventuallyCondition waits until a MiniCluster has a condition with a status and a reason for its current spec.
 func eventuallyCondition(t *testing.T, kube *node.Node, namespace, name, condition string, status metav1.ConditionStatus, reason string) *v1alpha2.MiniCluster {
 	t.Helper()
 	return fixtureIn(t, kube, namespace).WaitFor(name, user.Has(condition, status, reason))
@@ -89,7 +88,7 @@ func scale(t *testing.T, kube *node.Node, namespace, name string, size int) {
 	require.NoError(t, err)
 }
 
-// interactive is a MiniCluster as the tutorials have it, that waits for work.
+// interactive returns a MiniCluster of the tutorials without a program.
 func interactive(name string, size int) string {
 	return fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
@@ -103,7 +102,7 @@ spec:
 `, name, size, fluxImage)
 }
 
-// TestLife is the tutorial: a cluster comes up, can be used, shrinks, and grows back.
+// TestLife follows the tutorial: a cluster starts, runs a job, shrinks, and grows again.
 func TestLife(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
@@ -129,7 +128,7 @@ func TestLife(t *testing.T) {
 		begin := time.Now()
 		scale(t, kube, namespace, "flux-sample", 3)
 		left := eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), shrinkPatience, func(pods []corev1.Pod) bool { return len(pods) == 3 })
-		t.Logf("the pod was gone %.2f s after the size was written", time.Since(begin).Seconds())
+		t.Logf("the pod was deleted %.2f s after the size was written", time.Since(begin).Seconds())
 		assert.LessOrEqual(t, time.Since(begin), shrinkPatience)
 		assertSamePods(t, pods[:3], left)
 		eventuallyResolves(t, kube, lead, "flux-sample-3.flux-service."+namespace+".svc.cluster.local")
@@ -153,7 +152,7 @@ func TestLife(t *testing.T) {
 	})
 }
 
-// assertSamePods checks that pods were neither replaced nor started again.
+// assertSamePods checks that pods were neither replaced nor restarted.
 func assertSamePods(t *testing.T, want, got []corev1.Pod) {
 	t.Helper()
 	require.Len(t, got, len(want))
@@ -166,7 +165,7 @@ func assertSamePods(t *testing.T, want, got []corev1.Pod) {
 	}
 }
 
-// TestCommand runs a command to its end, and what it printed is what the log says.
+// TestCommand checks that a command completes, and that the log contains its output.
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -191,10 +190,10 @@ spec:
 	require.NotEmpty(t, pods)
 	log, err := kube.Logs(t.Context(), namespace, pods[0].Name, "")
 	require.NoError(t, err)
-	assert.Equal(t, said+"\n", log, "in quiet mode the log is the application's output to the byte")
+	assert.Equal(t, said+"\n", log, "in quiet mode the log is exactly the output of the application")
 }
 
-// TestFailure has a command fail: the Job says so, with the command's own exit code, and at once.
+// TestFailure checks that the Job fails at once with the exit code of a failing command.
 func TestFailure(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -215,7 +214,7 @@ spec:
 	assert.Contains(t, failed.Message, "exit code 42")
 }
 
-// TestTwoMiniClusters has two in one namespace, which share a headless Service.
+// TestTwoMiniClusters runs two MiniClusters in one namespace, which share a headless Service.
 func TestTwoMiniClusters(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -232,7 +231,7 @@ func TestTwoMiniClusters(t *testing.T) {
 				eventuallyResolves(t, kube, from, host, pods[index].Status.PodIP)
 			}
 		}
-		assert.Equal(t, 2, nodesIn(t, kube, pods[0], "free"), "the brokers of %s are among themselves", name)
+		assert.Equal(t, 2, nodesIn(t, kube, pods[0], "free"), "the instance of %s has only its own brokers", name)
 	}
 
 	_, err := kube.Kubectl(t.Context(), "delete", "minicluster", "one", "--namespace="+namespace)

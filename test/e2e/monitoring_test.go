@@ -27,7 +27,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// startPrometheus starts a Prometheus where pods can be reached, with the configuration that we ship, for the pods of
+// startPrometheus starts a Prometheus in the network of the pods, with the project's configuration, for the pods of
 // the product and of a namespace.
 func startPrometheus(t *testing.T, kube *node.Node, root, namespace string) *promserver.Server {
 	t.Helper()
@@ -44,9 +44,9 @@ func startPrometheus(t *testing.T, kube *node.Node, root, namespace string) *pro
 	return promserver.Start(t, promserver.Options{Config: text, Enter: kube.Enter})
 }
 
-// TestPrometheus has a real Prometheus scrape agents, controller and metrics API server, and answer all queries of
-// the dashboard and of the rules. It is alone: another test replaces pods of the product, of which Prometheus has a
-// list.
+// TestPrometheus checks that a real Prometheus can scrape agents, controller and metrics API server, and answer all
+// queries of the dashboard and the rules. It does not run in parallel: another test replaces pods of the product,
+// which the configuration of Prometheus lists.
 func TestPrometheus(t *testing.T) {
 	kube := suite.Node(t)
 	promserver.Need(t)
@@ -61,7 +61,7 @@ func TestPrometheus(t *testing.T) {
 	server := startPrometheus(t, kube, root, namespace)
 	own := fmt.Sprintf(`{namespace="%s", minicluster="flux-sample"}`, namespace)
 	for expression, want := range map[string]float64{
-		`count(up{job="minicluster-agents"} == 1)`:     1, // the lead's, and no other
+		`count(up{job="minicluster-agents"} == 1)`:     1, // only that of the lead
 		`count(up{job="minicluster-controller"} == 1)`: 2,
 		`count(up{job="minicluster-metrics"} == 1)`:    2,
 		"up" + own:                   1,
@@ -78,7 +78,7 @@ func TestPrometheus(t *testing.T) {
 		`sum by (state) (flux_jobs{state="sched", namespace="` + namespace + `"})`: 1,
 		`sum(leader_election_master_status{job="minicluster-controller"})`:         1,
 		`max(minicluster_nodes{nodes="all"})`:                                      1,
-		`count(minicluster_size_fitting` + own + `)`:                               2, // one of each replica
+		`count(minicluster_size_fitting` + own + `)`:                               2, // one for each replica
 	} {
 		server.Eventually(t, expression, want)
 	}
@@ -90,8 +90,8 @@ func TestPrometheus(t *testing.T) {
 		expression := q.Expand(namespace, "flux-sample", "1m")
 		_, err := server.Query(t.Context(), expression)
 		require.NoError(t, err, q.Where)
-		// Other tests have MiniClusters that are not ready, or have none; there are no queries for Prometheus; and
-		// alerts are for what is not well.
+		// Other tests have MiniClusters without pods or whose pods are not ready, there are no queries for Prometheus, and
+		// alerts are only present after failures.
 		if q.Alert == "" && q.Record == "" && !strings.Contains(strings.ToLower(q.Where), "not ready") && !strings.HasPrefix(q.Where, "panel Prometheus quer") {
 			server.EventuallyVector(t, expression, func(v model.Vector) string {
 				if len(v) == 0 {
@@ -102,10 +102,10 @@ func TestPrometheus(t *testing.T) {
 		}
 	}
 	labelsAgree(t, server, root)
-	t.Logf("%d queries were answered as they should be %.1f s after Prometheus was started", len(queries), time.Since(begin).Seconds())
+	t.Logf("%d queries had the expected answers %.1f s after Prometheus was started", len(queries), time.Since(begin).Seconds())
 }
 
-// conditionsAgree compares what the controller counts with what the API server has. Other tests change that meanwhile.
+// conditionsAgree compares the counts of the controller with the API server. Other tests change them concurrently.
 func conditionsAgree(t *testing.T, kube *node.Node, server *promserver.Server) {
 	t.Helper()
 	client, err := versioned.NewForConfig(kube.Config())
@@ -128,7 +128,8 @@ func conditionsAgree(t *testing.T, kube *node.Node, server *promserver.Server) {
 	})
 }
 
-// labelsAgree compares the labels of what was scraped with those that are documented. What is ours has to be.
+// labelsAgree compares the labels of scraped metrics with the documented ones. All metrics of the project must be
+// documented.
 func labelsAgree(t *testing.T, server *promserver.Server, root string) {
 	t.Helper()
 	documented, err := shippedqueries.Metrics(root)
@@ -153,7 +154,7 @@ func labelsAgree(t *testing.T, server *promserver.Server, root string) {
 		}
 		seen[name] = true
 		if name == "kubernetes_build_info" {
-			continue // has more than are named
+			continue // has more labels than the documentation lists
 		}
 		ofScrape := []string{model.MetricNameLabel, "job", "instance", "namespace", "pod", "le"}
 		if strings.HasPrefix(name, "flux_") {
@@ -169,7 +170,7 @@ func labelsAgree(t *testing.T, server *promserver.Server, root string) {
 	}
 	for name := range documented {
 		if strings.HasPrefix(name, "minicluster_metrics_quer") {
-			continue // there where it is given queries for Prometheus
+			continue // only present with queries for Prometheus
 		}
 		assert.True(t, seen[name], "%s is documented, and was not scraped", name)
 	}

@@ -16,7 +16,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
-// TestSidecarService reaches a container beside Flux by its name.
+// TestSidecarService connects to a sidecar by its name.
 func TestSidecarService(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -44,7 +44,7 @@ spec:
 	}
 }
 
-// TestSecretVolume mounts a Secret where an application looks for its certificates.
+// TestSecretVolume mounts a Secret at the path where an application reads its certificates.
 func TestSecretVolume(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -72,7 +72,8 @@ spec:
 	assert.Contains(t, execute(t, kube, pods[0], "ls", "/etc/certs"), "tls.crt")
 }
 
-// TestVolume has a volume made for a MiniCluster, used by its pods, and removed with it, but not what is in it.
+// TestVolume checks that a volume is created for a MiniCluster, used by its pods, and deleted with it, and that its
+// content is kept.
 func TestVolume(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -119,7 +120,7 @@ spec:
 	assert.FileExists(t, filepath.Join(dir, "file"))
 }
 
-// TestServicesPod runs containers in a pod of their own beside the cluster.
+// TestServicesPod runs containers in a separate pod beside the cluster.
 func TestServicesPod(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)

@@ -23,15 +23,15 @@ import (
 )
 
 const (
-	// slot is a resource that only this test uses, so that others can run beside it. The node has eight, and one is the
-	// reserve.
+	// slot is a resource that only this test uses, so that other tests can run concurrently. The node has eight, and one
+	// is the reserve.
 	slot  = "minicluster.test/slot"
 	slots = 8
-	// hpaPeriod is what an autoscaler has by default. Those of the tests look more often.
+	// hpaPeriod is the default period of an autoscaler. Those of the tests are shorter.
 	hpaPeriod = 15 * time.Second
 )
 
-// slotted is an example of filling, with slots instead of cores.
+// slotted returns an example of opportunistic scaling, with slots instead of cores.
 func slotted(t *testing.T, name string, more ...string) string {
 	t.Helper()
 	root, err := kubebin.Root(".")
@@ -48,7 +48,7 @@ func slotted(t *testing.T, name string, more ...string) string {
 	return text
 }
 
-// giveSlots tells Kubernetes that the node has slots.
+// giveSlots adds slots to the capacity of the node.
 func giveSlots(t *testing.T, kube *node.Node) {
 	t.Helper()
 	name := strings.ReplaceAll(slot, "/", "~1")
@@ -57,7 +57,7 @@ func giveSlots(t *testing.T, kube *node.Node) {
 	require.NoError(t, err)
 }
 
-// waited is how long the slowest of these pods was there before it was placed. Kubernetes notes that in whole seconds.
+// waited returns how long the slowest of these pods was pending. Kubernetes records whole seconds.
 func waited(t *testing.T, pods []corev1.Pod) time.Duration {
 	t.Helper()
 	var longest time.Duration
@@ -71,8 +71,8 @@ func waited(t *testing.T, pods []corev1.Pod) time.Duration {
 	return longest
 }
 
-// TestGivingWay: a MiniCluster fills what paying load leaves, but the reserve, and gives it back: in order, or at once
-// to who has a higher priority.
+// TestGivingWay checks that a MiniCluster uses the capacity that paying pods leave free, except for the reserve, and
+// releases it: with drains, or at once by preemption.
 func TestGivingWay(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -97,7 +97,7 @@ func TestGivingWay(t *testing.T) {
 	settle(0)
 	stays := strings.TrimSpace(flux(t, kube, lead, "submit", "-N1", "--requires=rank:2", "sh", "-c", "while [ ! -e /tmp/end ]; do sleep 1; done"))
 
-	// Four pods of which one finds the reserve.
+	// Four pods, one of which fits into the reserve.
 	paying := slotted(t, "giving-way/paying.yaml", "replicas: 2", "replicas: 0")
 	const class = "      priorityClassName: paying\n"
 	require.Contains(t, paying, class)
@@ -114,7 +114,8 @@ func TestGivingWay(t *testing.T) {
 	payingPods(0)
 	before := settle(0)
 
-	// With a class above they don't wait. The budget of the example leaves the scheduler no pod but rank 1.
+	// With a higher priority class they do not wait. Because of the disruption budget of the example, the scheduler can
+	// only preempt rank 1.
 	apply(t, kube, namespace, paying)
 	apply(t, kube, namespace, strings.NewReplacer("minAvailable: 1", "minAvailable: 6", `operator: In, values: ["0"]`, `operator: NotIn, values: ["1"]`).
 		Replace(slotted(t, "giving-way/lead.yaml")))
@@ -126,7 +127,8 @@ func TestGivingWay(t *testing.T) {
 	t.Logf("paying pods with a priority waited for %v at most", took)
 	assert.LessOrEqual(t, took, besideOthers*shrinkPatience)
 	begin := time.Now()
-	// As many are there for a moment without it: the size follows, and the highest two go one after the other.
+	// Without the preempted pod, the size is temporarily too large; the size follows, and the highest two ranks are
+	// removed one after the other.
 	after := alive(eventuallyPods(t, kube, namespace, user.Selector("filler"), hpaPatience, func(pods []corev1.Pod) bool {
 		left := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodFailed })
 		return areReady(slots-1-2)(left) && user.IndexOf(left[1]) == 1 && left[1].UID != before[1].UID
@@ -140,13 +142,13 @@ func TestGivingWay(t *testing.T) {
 	assert.Empty(t, message(getMiniCluster(t.Context(), t, kube, namespace, "filler"), v1alpha2.ConditionFailed))
 	execute(t, kube, lead, "touch", "/tmp/end")
 	flux(t, kube, lead, "job", "wait-event", "--quiet", stays, "clean")
-	assert.Equal(t, "COMPLETED 0 2", strings.TrimSpace(flux(t, kube, lead, "jobs", "-no", "{status} {returncode} {ranks}", stays)), "jobs on other ranks go on")
+	assert.Equal(t, "COMPLETED 0 2", strings.TrimSpace(flux(t, kube, lead, "jobs", "-no", "{status} {returncode} {ranks}", stays)), "jobs on other ranks continue")
 	given := sizes()
 	t.Logf("sizes: %v", given)
 	assert.GreaterOrEqual(t, slices.Min(given[1:]), int32(3))
 	assert.LessOrEqual(t, slices.Max(given), int32(7))
 
-	// Pods with a class below are preempted by anything.
+	// Any pod preempts pods with a lower class.
 	_, err := kube.Kubectl(t.Context(), "delete", "hpa/filler", "minicluster/filler", "deployment/paying", "--namespace="+namespace)
 	require.NoError(t, err)
 	below := slotted(t, "giving-way/below-others.yaml")

@@ -26,12 +26,12 @@ import (
 
 const pages = "/apis/page.flux-framework.org/v1alpha1/"
 
-// startProxy is where "kubectl proxy" listens, until the test ends.
+// startProxy returns the address of "kubectl proxy", which runs until the test ends.
 func startProxy(t *testing.T, kube *node.Node) string {
 	t.Helper()
 	said := filepath.Join(t.TempDir(), "proxy.log")
 	p, err := process.Start(process.Command{
-		// The port is its choice.
+		// kubectl chooses the port.
 		Name: "kubectl proxy", Path: kube.KubectlPath(), Args: []string{"proxy", "--port=0", "--kubeconfig=" + kube.Kubeconfig()}, Log: said,
 	})
 	require.NoError(t, err)
@@ -50,8 +50,7 @@ func startProxy(t *testing.T, kube *node.Node) string {
 	return "http://" + address
 }
 
-// figuresOf are the numbers in the row of a MiniCluster, in a page or in an update of it, by what they are called
-// there.
+// figuresOf returns the numbers in the row of a MiniCluster, in a page or in an update of it, by their names there.
 func figuresOf(html, namespace, name string) map[string]string {
 	_, row, found := strings.Cut(html, `<tr id="row/`+namespace+"/"+name+`"`)
 	if !found {
@@ -72,13 +71,13 @@ func numbers(html string) map[string]string {
 	return all
 }
 
-// TestPage looks at the page as documented, through "kubectl proxy": what it shows is what "kubectl get" shows,
-// and what changes arrives. It is alone: another test replaces the server.
+// TestPage reads the page as documented, through "kubectl proxy": it shows the same as "kubectl get", and receives
+// updates. It does not run in parallel: another test replaces the server.
 func TestPage(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	pods := start(t, kube, namespace, "flux-sample", 2, strings.Replace(interactive("flux-sample", 2), "size: 2", "size: 2\n  minSize: 1\n  maxSize: 4", 1))
-	for range 3 { // of which one waits
+	for range 3 { // one of them is pending
 		flux(t, kube, pods[0], "submit", "-N1", "sleep", "600")
 	}
 	eventuallyMetric(t, kube, namespace, "size_demanded", "3")
@@ -146,8 +145,8 @@ func TestPage(t *testing.T) {
 	})
 }
 
-// follow scales a MiniCluster from 2 to 3, and waits until both arrive in a stream of updates. A stream ends after a
-// minute; the next one begins with what is so then.
+// follow scales a MiniCluster from 2 to 3, and waits until both sizes arrive in a stream of updates. A stream ends
+// after a minute; the next one starts with the current state.
 func follow(t *testing.T, kube *node.Node, namespace, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), hpaPatience)
@@ -155,7 +154,7 @@ func follow(t *testing.T, kube *node.Node, namespace, address string) {
 	seen := map[string]bool{}
 	scaled := time.Time{}
 	for streams := 0; ; streams++ {
-		require.NoError(t, ctx.Err(), "after %d streams there was %v", streams, seen)
+		require.NoError(t, ctx.Err(), "after %d streams, the sizes were %v", streams, seen)
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"?watch=true", http.NoBody)
 		require.NoError(t, err)
 		request.Header.Set("Accept", "text/event-stream")

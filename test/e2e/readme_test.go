@@ -12,10 +12,10 @@ import (
 	"minicluster.internal/operator/test/framework/node"
 )
 
-// typed is what a text has its readers type, and what it shows as the answer; "" if it shows none.
+// typed is a command of a text, and the output that the text shows; "" if it shows none.
 type typed struct{ command, answer string }
 
-// console are the commands of a text, in its order.
+// console returns the commands of a text in order.
 func console(text string) []typed {
 	var all []typed
 	inside := false
@@ -37,7 +37,7 @@ func console(text string) []typed {
 	return all
 }
 
-// terminal is where commands are typed, by somebody who administers a cluster.
+// terminal runs commands as an administrator of a cluster.
 type terminal struct {
 	dir string
 	env []string
@@ -56,7 +56,7 @@ func (o terminal) command(ctx context.Context, line string) *exec.Cmd {
 	return cmd
 }
 
-// run returns all that a command prints.
+// run returns the whole output of a command.
 func (o terminal) run(ctx context.Context, line string) (string, error) {
 	var output bytes.Buffer
 	cmd := o.command(ctx, line)

@@ -17,7 +17,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// certificatesOf are those of a MiniCluster's Secret, which only the controller reads.
+// certificatesOf returns the certificates in a MiniCluster's Secret, which only the controller reads.
 func certificatesOf(t *testing.T, kube *node.Node, namespace, name string) map[string][]byte {
 	t.Helper()
 	mc := getMiniCluster(t.Context(), t, kube, namespace, name)
@@ -26,8 +26,8 @@ func certificatesOf(t *testing.T, kube *node.Node, namespace, name string) map[s
 	return secret.Data
 }
 
-// TestOnlyTheControllerDrains has a user's pod in the same namespace knock at the door of a lead's agent, with every
-// credential that it could have come by, and with those that it could not.
+// TestOnlyTheControllerDrains checks that a lead's agent rejects requests from a user's pod in the same namespace,
+// with every credential that it could have, and with some that it could not.
 func TestOnlyTheControllerDrains(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -60,7 +60,7 @@ func TestOnlyTheControllerDrains(t *testing.T) {
 		return []string{"--cert=/tmp/" + whose + ".crt", "--key=/tmp/" + whose + ".key"}
 	}
 	shrink := []string{"--request=POST", `--data={"size":1}`}
-	// With TLS 1.3 a client may find the door closed while it still writes, before it reads why.
+	// With TLS 1.3 a client may find the connection closed while it still writes, before it reads the reason.
 	const refused = "tls: |certificate required|connection reset by peer|broken pipe|use of closed network connection|EOF"
 
 	for name, credential := range map[string][]string{
@@ -77,8 +77,8 @@ func TestOnlyTheControllerDrains(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, strings.HasSuffix(answer, "400"), "without TLS: %s", answer)
 	_, err = ask(fmt.Sprintf("https://%s:%d%s", pods[1].Status.PodIP, control.Port(plan.DefaultHTTPPort), control.PathResize), append(with("controller"), shrink...)...)
-	require.ErrorContains(t, err, "connection refused", "a follower has no such door")
-	// Kubernetes' own way into pods has no certificate either, whoever takes it.
+	require.ErrorContains(t, err, "connection refused", "a follower has no such endpoint")
+	// Kubernetes' own access to pods does not have the certificate either.
 	through := kube.Client().CoreV1().RESTClient().Post().Namespace(namespace).Resource("pods").SubResource("proxy").
 		Name(fmt.Sprintf("https:%s:%d", lead.Name, control.Port(plan.DefaultHTTPPort))).Suffix(control.PathResize).Body([]byte(`{"size":1}`))
 	said, err := through.DoRaw(t.Context())
@@ -96,7 +96,7 @@ func TestOnlyTheControllerDrains(t *testing.T) {
 	}
 	assert.Equal(t, 2, nodesIn(t, kube, lead, "free"), "nothing was drained")
 
-	// That was not for want of knowing how.
+	// The same request succeeds with the right credentials.
 	answer, err = ask("https://"+door+control.PathResize, append(with("controller"), shrink...)...)
 	require.NoError(t, err)
 	assert.Contains(t, answer, `"leaving":"1"`)

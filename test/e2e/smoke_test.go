@@ -40,7 +40,7 @@ spec:
           readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
 `
 
-// TestNode shows that the node is one, without a part of ours: what fails here is not the product's fault.
+// TestNode checks the node without any part of the product: a failure here is not caused by the product.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
@@ -79,7 +79,7 @@ func names(pods []corev1.Pod) []string {
 	return names
 }
 
-// TestImagesCannotBePulled pins that the network of the node has no way out.
+// TestImagesCannotBePulled checks that the network of the node has no external access.
 func TestImagesCannotBePulled(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)

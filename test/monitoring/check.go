@@ -71,7 +71,7 @@ func (c *checker) find(series string) (shippedqueries.Metric, error) {
 		}
 		return c.scraped(series, metric), nil
 	}
-	return shippedqueries.Metric{}, fmt.Errorf("there is no metric %s", series)
+	return shippedqueries.Metric{}, fmt.Errorf("metric %s does not exist", series)
 }
 
 func (c *checker) scraped(series string, metric shippedqueries.Metric) shippedqueries.Metric {
@@ -160,7 +160,7 @@ func missing(wanted, known []string) []error {
 	var problems []error
 	for _, label := range wanted {
 		if !slices.Contains(known, label) {
-			problems = append(problems, fmt.Errorf("there is no label %s", label))
+			problems = append(problems, fmt.Errorf("label %s does not exist", label))
 		}
 	}
 	return problems

@@ -43,32 +43,32 @@ func TestCheckComplains(t *testing.T) {
 	c, queries := newTestChecker(t)
 	for text, want := range map[string]string{
 		`sum(flux_nodes_up`:                             "unclosed left parenthesis",
-		`flux_node_up`:                                  "there is no metric flux_node_up",
-		`sum(rate(minicluster_drains[5m]))`:             "there is no metric minicluster_drains",
+		`flux_node_up`:                                  "metric flux_node_up does not exist",
+		`sum(rate(minicluster_drains[5m]))`:             "metric minicluster_drains does not exist",
 		`flux_jobs{status="run"}`:                       "flux_jobs has no label status",
-		`sum by (state) (flux_nodes_up)`:                "there is no label state",
-		`flux_nodes_up / on (node) flux_nodes`:          "there is no label node",
+		`sum by (state) (flux_nodes_up)`:                "label state does not exist",
+		`flux_nodes_up / on (node) flux_nodes`:          "label node does not exist",
 		`minicluster_status_condition{minicluster="a"}`: "minicluster_status_condition has no label minicluster",
 		`rate(flux_nodes_up[5m])`:                       "rate of the gauge flux_nodes_up",
 		`increase(minicluster_status_condition[5m])`:    "increase of the gauge minicluster_status_condition",
 		`max_over_time(minicluster_drains_total[5m])`:   "max_over_time of the counter minicluster_drains_total",
 		`minicluster_sync_duration_seconds`:             "minicluster_sync_duration_seconds is a histogram",
-		`flux_nodes_up_bucket`:                          "there is no metric flux_nodes_up_bucket",
+		`flux_nodes_up_bucket`:                          "metric flux_nodes_up_bucket does not exist",
 		`histogram_quantile(0.9, sum by (result) (rate(minicluster_sync_duration_seconds_bucket[5m])))`: "histogram_quantile without the label le",
-		`minicluster:sync_errors:ratio_rate5m`:                                                          "there is no metric minicluster:sync_errors:ratio_rate5m",
+		`minicluster:sync_errors:ratio_rate5m`:                                                          "metric minicluster:sync_errors:ratio_rate5m does not exist",
 		`minicluster:sync_errors:ratio_rate10m{result="done"}`:                                          "has no label result",
 	} {
 		assert.ErrorContains(t, c.check(shippedqueries.Query{Where: "here", Text: text}), want)
 	}
 	require.ErrorContains(t, c.check(shippedqueries.Query{Where: "panel Nodes", Text: "sum(flux_nodes_up)", Legend: "{{pod}}"}),
-		"panel Nodes: sum(flux_nodes_up): there is no label pod")
+		"panel Nodes: sum(flux_nodes_up): label pod does not exist")
 
 	// If a metric is renamed in a program and in its documentation, all queries that use the old name are found.
 	delete(c.metrics, "flux_nodes_up")
 	found := 0
 	for _, q := range queries {
 		if err := c.check(q); err != nil {
-			require.ErrorContains(t, err, "there is no metric flux_nodes_up")
+			require.ErrorContains(t, err, "metric flux_nodes_up does not exist")
 			assert.Contains(t, q.Text, "flux_nodes_up")
 			found++
 		}

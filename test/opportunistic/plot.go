@@ -140,7 +140,7 @@ func writePlot(path string, samples []sample) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Clean(path), text, 0o644); err != nil { //nolint:gosec // for everybody to see
+	if err := os.WriteFile(filepath.Clean(path), text, 0o644); err != nil { //nolint:gosec // readable by all users
 		return fmt.Errorf("writing the plot: %w", err)
 	}
 	return nil

@@ -24,8 +24,7 @@ func (p *page) printf(format string, args ...any) {
 	}
 }
 
-// section is the table of one part of the object. Defaults that the old version
-// has and the new one has not are marked with its name.
+// section is the table of one part of the object. Defaults that only the old version has are marked with its name.
 func (p *page) section(name string, root, old schema) {
 	p.printf("\n## %s\n\n| field | type | default | meaning |\n|---|---|---|---|\n", name)
 	p.fields(name, root.Properties[name], old.Properties[name])
@@ -54,7 +53,7 @@ func (p *page) fields(path string, parent, old schema) {
 
 // rules lists the messages of all rules beyond types and ranges.
 func (p *page) rules(root schema) {
-	p.printf("\n## Rules\n\nThe API server refuses a document that breaks one of these rules, in these words.\n\n")
+	p.printf("\n## Rules\n\nThe API server rejects a document that violates one of these rules, with these messages.\n\n")
 	p.printf("When a MiniCluster is created:\n\n")
 	p.messages("", root, true)
 	p.printf("\nWhenever it is written:\n\n")
@@ -83,8 +82,8 @@ func (p *page) messages(path string, field schema, onCreate bool) {
 	}
 }
 
-// isKubernetesType tells that the field's own documentation says all there is
-// to say.
+// isKubernetesType reports whether the field's own documentation is sufficient, because its type belongs to
+// Kubernetes.
 func isKubernetesType(path string) bool {
 	name := path[strings.LastIndex(path, ".")+1:]
 	return slices.Contains([]string{"resources", "tolerations", "conditions"}, name) ||

@@ -1,7 +1,6 @@
-// Command crdgen completes the CRD that controller-gen makes from the Go types:
-// it reads it from standard input and writes it to standard output. It adds
-// version v1alpha1, which no Go types exist for, and shortens descriptions that
-// are not ours.
+// Command crdgen completes the CRD that controller-gen generates from the Go types: it reads it from standard input
+// and writes it to standard output. It adds version v1alpha1, for which no Go types exist, and shortens the
+// descriptions of Kubernetes' types.
 package main
 
 import (
@@ -42,7 +41,7 @@ func run(in io.Reader, out io.Writer) error {
 
 func complete(crd *apiextensionsv1.CustomResourceDefinition) error {
 	if n := len(crd.Spec.Versions); n != 1 {
-		return fmt.Errorf("the CRD has %d versions; controller-gen makes exactly one, v1alpha2", n)
+		return fmt.Errorf("the CRD has %d versions; controller-gen generates exactly one, v1alpha2", n)
 	}
 	v1alpha2 := &crd.Spec.Versions[0]
 	shortenDescriptions(v1alpha2.Schema.OpenAPIV3Schema, false)
@@ -55,7 +54,7 @@ func complete(crd *apiextensionsv1.CustomResourceDefinition) error {
 	return nil
 }
 
-// encode leaves out the status, which is the API server's.
+// encode omits the status, which the API server sets.
 func encode(crd *apiextensionsv1.CustomResourceDefinition) ([]byte, error) {
 	data, err := yaml.Marshal(crd)
 	if err != nil {

@@ -6,16 +6,15 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// deriveV1alpha1 is v1alpha2 but for one default: documents of v1alpha1 have
-// Flux installed in the user's image. Both versions must have the same fields,
-// because the CRD converts nothing.
+// deriveV1alpha1 returns v1alpha2 with one other default: documents of v1alpha1 have Flux installed in the user's
+// image. Both versions must have the same fields, because there is no conversion.
 func deriveV1alpha1(v1alpha2 apiextensionsv1.CustomResourceDefinitionVersion) (apiextensionsv1.CustomResourceDefinitionVersion, error) {
 	v1alpha1 := *v1alpha2.DeepCopy()
 	v1alpha1.Name = "v1alpha1"
 	v1alpha1.Storage = false
 
 	root := v1alpha1.Schema.OpenAPIV3Schema
-	// A default applies only where the parent exists, so that flux needs one too.
+	// A default applies only if the parent exists, so flux needs one too.
 	if err := setDefault(root, "{}", "spec", "flux"); err != nil {
 		return v1alpha1, err
 	}

@@ -21,7 +21,7 @@ func TestCapacityOptions(t *testing.T) {
 	assert.True(t, got.Pools["batch"].Matches(labels.Set{"pool": "b"}))
 
 	for want, set := range map[string]func(*Options){
-		`--capacity-reserve: "-1" is negative: use 0 or more`:                                        func(o *Options) { o.CapacityReserve = "-1" },
+		`--capacity-reserve: "-1" is negative: use 0 or more`:                                                 func(o *Options) { o.CapacityReserve = "-1" },
 		`--capacity-node-pools: "gpu": must be NAME=SELECTOR, and the name all is reserved for all nodes`:     func(o *Options) { o.CapacityNodePools = []string{"gpu"} },
 		`--capacity-node-pools: "all=a=b": must be NAME=SELECTOR, and the name all is reserved for all nodes`: func(o *Options) { o.CapacityNodePools = []string{"all=a=b"} },
 		`--capacity-node-pools: "a=x=1": duplicate name a`:                                                    func(o *Options) { o.CapacityNodePools = []string{"a=y", "a=x=1"} },

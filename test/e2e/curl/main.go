@@ -21,7 +21,7 @@ import (
 // exitHTTP is curl's exit code for an answer of 400 or above, with --fail.
 const exitHTTP = 22
 
-// errHTTP is such an answer.
+// errHTTP is the error for such an answer.
 var errHTTP = errors.New("the requested URL returned an error")
 
 func main() {
@@ -40,14 +40,14 @@ func run() error {
 	_, _ = flag.Bool("silent", false, "no effect"), flag.Bool("show-error", false, "no effect")
 	fail := flag.Bool("fail", false, "fail on answers of 400 and above")
 	authority := flag.String("cacert", "", "file of certificate authorities")
-	insecure := flag.Bool("insecure", false, "take any certificate of the server's")
+	insecure := flag.Bool("insecure", false, "accept any certificate of the server")
 	certificate, key := flag.String("cert", "", "file of the client's certificate"), flag.String("key", "", "file of its key")
 	method := flag.String("request", http.MethodGet, "method")
 	data := flag.String("data", "", "body")
 	output := flag.String("output", "", "file for the answer")
-	code := flag.String("write-out", "", "what to print at the end: %{http_code} is known")
-	retries := flag.Int("retry", 0, "how often to ask again after an answer that says so: the first time after a second, then after twice as long")
-	refused := flag.Bool("retry-connrefused", false, "ask again where nobody listens, too")
+	code := flag.String("write-out", "", "what to print at the end: %{http_code} is supported")
+	retries := flag.Int("retry", 0, "number of retries after transient errors: the first one after a second, then after twice as long")
+	refused := flag.Bool("retry-connrefused", false, "also retry if the connection is refused")
 	header := http.Header{}
 	flag.Func("header", "a header", func(line string) error {
 		name, value, _ := strings.Cut(line, ":")
@@ -70,12 +70,12 @@ func run() error {
 		if err != nil {
 			return err
 		}
-		// Shown whether the server knows its authority or not.
+		// Sent whether or not the server knows its authority.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 	ask := func() (*http.Response, error) {
-		request, err := http.NewRequest(*method, flag.Arg(0), strings.NewReader(*data)) //nolint:noctx // it lasts as long as the process
+		request, err := http.NewRequest(*method, flag.Arg(0), strings.NewReader(*data)) //nolint:noctx // it ends with the process
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func run() error {
 	return nil
 }
 
-// isTransient reports whether curl would ask again, curl(1).
+// isTransient reports whether curl would retry, curl(1).
 func isTransient(response *http.Response, err error, refused bool) bool {
 	if err != nil {
 		return refused && errors.Is(err, syscall.ECONNREFUSED)

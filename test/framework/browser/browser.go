@@ -23,14 +23,14 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// Variable names the environment variable that makes tests fail where there is no browser,
-// if it is "required". Otherwise they are skipped.
+// Variable is the environment variable that makes tests fail without a browser, if its value is "required". Otherwise
+// they are skipped.
 const Variable = "MINICLUSTER_BROWSER"
 
 const (
 	// startPatience is how long chromedriver may take to start.
 	startPatience = time.Minute
-	// startAttempts is how often it may start the browser, for which it has a patience of its own.
+	// startAttempts is how often it may try to start the browser; each attempt has its own timeout.
 	startAttempts = 3
 )
 
@@ -40,12 +40,11 @@ type Browser struct {
 	session string
 }
 
-// New starts a browser of the test's own, which ends with the test. Where there is none the
-// test ends.
+// New starts a browser that ends with the test. Without a browser, the test ends.
 func New(t testing.TB) *Browser {
 	t.Helper()
 	driver, chromium := need(t, "chromedriver", "chromium-driver"), need(t, "chromium", "chromium")
-	// Not the test's own directory: a process of the browser that ends late may write into it while it is removed.
+	// Not the test's own directory: a process of the browser that ends late may write into it during its removal.
 	dir, err := os.MkdirTemp("", "browser")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -72,7 +71,7 @@ func New(t testing.TB) *Browser {
 	args := []string{
 		"--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
 		"--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--user-data-dir=" + filepath.Join(dir, "profile"),
-		// Nothing but loopback, and no proxy on the way there.
+		// Only loopback addresses, and no proxy.
 		"--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 	}
 	if os.Geteuid() == 0 {
@@ -103,7 +102,7 @@ func need(t testing.TB, program, pkg string) string {
 	if err == nil {
 		return path
 	}
-	missing := fmt.Sprintf("there is no %s: install package %s", program, pkg)
+	missing := fmt.Sprintf("%s is missing: install package %s", program, pkg)
 	if os.Getenv(Variable) == "required" {
 		t.Fatal(missing)
 	}
@@ -111,7 +110,7 @@ func need(t testing.TB, program, pkg string) string {
 	return ""
 }
 
-// call calls chromedriver.
+// call sends a command to chromedriver.
 func call(ctx context.Context, method, url string, in, out any) error {
 	var body io.Reader = http.NoBody
 	if method == http.MethodPost {
@@ -130,7 +129,7 @@ func call(ctx context.Context, method, url string, in, out any) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking the browser: %w", err)
+		return fmt.Errorf("sending a request to the browser: %w", err)
 	}
 	defer response.Body.Close()
 	var answer struct{ Value json.RawMessage }
@@ -138,7 +137,7 @@ func call(ctx context.Context, method, url string, in, out any) error {
 		return fmt.Errorf("reading the browser's answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the browser answers %s: %s", response.Status, answer.Value)
+		return fmt.Errorf("the browser returned %s: %s", response.Status, answer.Value)
 	}
 	if out == nil {
 		return nil
@@ -154,13 +153,13 @@ func (b *Browser) do(method, path string, in, out any) {
 	require.NoError(b.t, call(b.t.Context(), method, b.session+path, in, out), path)
 }
 
-// Open goes to an address and waits until it is loaded.
+// Open opens an address and waits until the page is loaded.
 func (b *Browser) Open(url string) {
 	b.t.Helper()
 	b.do(http.MethodPost, "/url", map[string]any{"url": url}, nil)
 }
 
-// Eval runs the body of a function in the page, with arguments, and decodes what it returns.
+// Eval runs the body of a function in the page, with arguments, and decodes its result.
 func (b *Browser) Eval(out any, script string, args ...any) {
 	b.t.Helper()
 	if args == nil {
@@ -169,8 +168,7 @@ func (b *Browser) Eval(out any, script string, args ...any) {
 	b.do(http.MethodPost, "/execute/sync", map[string]any{"script": script, "args": args}, out)
 }
 
-// Text is the text of the first element that a selector selects, as it is read; "" if there
-// is none.
+// Text returns the visible text of the first element that a selector selects; "" if there is none.
 func (b *Browser) Text(selector string) string {
 	b.t.Helper()
 	var text string
@@ -197,13 +195,13 @@ func (b *Browser) Press(keys ...string) {
 	}, nil)
 }
 
-// Command sends a command of the DevTools protocol, such as to prefer dark colours.
+// Command sends a command of the DevTools protocol.
 func (b *Browser) Command(command string, params map[string]any) {
 	b.t.Helper()
 	b.do(http.MethodPost, "/goog/cdp/execute", map[string]any{"cmd": command, "params": params}, nil)
 }
 
-// Prefer sets what the reader prefers: a feature of CSS, such as prefers-color-scheme.
+// Prefer sets a preference of the reader: a media feature of CSS, such as prefers-color-scheme.
 func (b *Browser) Prefer(feature, value string) {
 	b.t.Helper()
 	b.Command("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": feature, "value": value}}})
@@ -215,7 +213,7 @@ func (b *Browser) Size(width, height int) {
 	b.Command("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false})
 }
 
-// Picture is what the window shows, as PNG.
+// Picture returns a screenshot of the window as PNG.
 func (b *Browser) Picture() []byte {
 	b.t.Helper()
 	var encoded string
@@ -225,8 +223,7 @@ func (b *Browser) Picture() []byte {
 	return picture
 }
 
-// Complaints are what the console had to say since it was last asked: errors of scripts, of
-// policies, of the network.
+// Complaints returns the messages of the console since the last call: errors of scripts, of policies, of the network.
 func (b *Browser) Complaints() []string {
 	b.t.Helper()
 	var entries []struct{ Level, Message string }

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// Request is a request that the API server answered, or a watch that it began to answer.
+// Request is a request that the API server answered, or a watch that it started to answer.
 type Request struct {
 	Time time.Time
-	// User is who asked, after impersonation.
+	// User is the user of the request, after impersonation.
 	User      string
 	UserAgent string
 	Verb      string
-	// Group, Resource and so on are empty for requests that are not about objects; Path is always there.
+	// Group, Resource and so on are empty for requests that are not about objects; Path is always set.
 	Group       string
 	Resource    string
 	Subresource string
@@ -30,8 +30,8 @@ type Request struct {
 	Code int
 }
 
-// Key is the verb and what it was done to, in words: "patch jobs", "update miniclusters/status", "get /readyz".
-// The group is left out.
+// Key returns the verb and the object of the request: "patch jobs", "update miniclusters/status", "get /readyz". It
+// omits the group.
 func (r Request) Key() string {
 	switch {
 	case r.Resource == "":
@@ -49,22 +49,22 @@ type AuditLog struct {
 
 	mu     sync.Mutex
 	offset int64
-	// skip is set while the rest of a line that was begun before offset is to be left out.
+	// skip is set while the rest of a line that began before offset is skipped.
 	skip     bool
 	watches  map[string]struct{}
 	requests []Request
 }
 
-// newAuditLog follows a log from an offset on. The file may have had that size in the middle of the write of a line:
-// reading begins one byte earlier, and what ends at the first line's end is left out.
+// newAuditLog follows a log from an offset on. The offset may be in the middle of a line that is being written:
+// reading begins one byte earlier, and skips up to the end of the first line.
 func newAuditLog(path string, offset int64) *AuditLog {
 	return &AuditLog{path: path, offset: max(0, offset-1), skip: offset > 0, watches: map[string]struct{}{}}
 }
 
-// Audit follows the requests from now on. The cluster has to be started with Options.Audit.
+// Audit follows the requests from now on. The cluster must be started with Options.Audit.
 //
-// A request is written to the log before its answer has been sent completely, so whoever has got an answer finds the
-// request here.
+// A request is written to the log before its answer has been sent completely, so a client that has got an answer
+// finds its request here.
 func (c *Cluster) Audit() (*AuditLog, error) {
 	if !c.options.Audit {
 		return nil, errors.New("reading the audit log: the cluster was started without one")
@@ -76,7 +76,7 @@ func (c *Cluster) Audit() (*AuditLog, error) {
 	return newAuditLog(c.path(auditLogFile), info.Size()), nil
 }
 
-// RequestCounts says how often a user has asked for what since the cluster was started, see Request.Key. A watch
+// RequestCounts returns the number of requests of a user since the start of the cluster, by Request.Key. A watch
 // counts when it begins.
 func (c *Cluster) RequestCounts(user string) (map[string]int, error) {
 	if !c.options.Audit {
@@ -85,7 +85,7 @@ func (c *Cluster) RequestCounts(user string) (map[string]int, error) {
 	return c.requests.Counts(user)
 }
 
-// Counts says how often a user has asked for what, see Request.Key. A watch counts when it begins.
+// Counts returns the number of requests of a user, by Request.Key. A watch counts when it begins.
 func (l *AuditLog) Counts(user string) (map[string]int, error) {
 	requests, err := l.Requests(user)
 	if err != nil {
@@ -98,7 +98,7 @@ func (l *AuditLog) Counts(user string) (map[string]int, error) {
 	return counts, nil
 }
 
-// Requests returns what a user has asked for, in the order of the answers.
+// Requests returns the requests of a user, in the order of the answers.
 func (l *AuditLog) Requests(user string) ([]Request, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,7 +114,7 @@ func (l *AuditLog) Requests(user string) ([]Request, error) {
 	return requests, nil
 }
 
-// read takes in what was written since the last time, as far as it consists of whole lines.
+// read reads the complete lines that were written since the last call.
 func (l *AuditLog) read() error {
 	file, err := os.Open(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -146,7 +146,7 @@ func (l *AuditLog) read() error {
 	}
 }
 
-// auditEvent is what we need of an event of group audit.k8s.io.
+// auditEvent is the part of an event of group audit.k8s.io that is needed.
 type auditEvent struct {
 	AuditID          string    `json:"auditID"`
 	Stage            string    `json:"stage"`
@@ -177,7 +177,7 @@ func (l *AuditLog) add(line []byte) error {
 	if err := json.Unmarshal(line, &event); err != nil {
 		return fmt.Errorf("reading a line of the audit log: %w", err)
 	}
-	// Watches and the like have an event when they begin and another one when they end.
+	// Long-running requests such as watches have an event when they begin and another one when they end.
 	if event.Stage == "ResponseStarted" {
 		l.watches[event.AuditID] = struct{}{}
 	} else if _, counted := l.watches[event.AuditID]; counted {

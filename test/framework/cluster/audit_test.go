@@ -35,7 +35,7 @@ func TestCounts(t *testing.T) {
 		{name: "a subresource", lines: []string{updateStatus}, user: "controller", want: map[string]int{"update miniclusters/status": 1}},
 		{name: "no object", lines: []string{readyz}, user: "kubernetes-admin", want: map[string]int{"get /readyz": 1}},
 		{name: "a watch counts when it begins", lines: []string{watchStarted}, user: "controller", want: map[string]int{"watch jobs": 1}},
-		{name: "and only then", lines: []string{watchStarted, patchJob, watchComplete}, user: "controller", want: map[string]int{"watch jobs": 1, "patch jobs": 1}},
+		{name: "only then", lines: []string{watchStarted, patchJob, watchComplete}, user: "controller", want: map[string]int{"watch jobs": 1, "patch jobs": 1}},
 		{name: "a watch that began before", lines: []string{watchComplete}, user: "controller", want: map[string]int{"watch jobs": 1}},
 		{name: "others", lines: []string{patchJob, readyz}, user: "kwok", want: map[string]int{}},
 		{name: "impersonation", lines: []string{impersonated}, user: "controller", want: map[string]int{"list pods": 1}},
@@ -84,11 +84,11 @@ func TestAuditLogIsReadAsItGrows(t *testing.T) {
 		require.NoError(t, err)
 		return counts["patch jobs"]
 	}
-	assert.Zero(t, count(), "the API server has not made the file yet")
+	assert.Zero(t, count(), "the file does not exist yet")
 	appendLines(t, path, patchJob)
 	assert.Equal(t, 1, count())
 	appendText(t, path, patchJob[:40])
-	assert.Equal(t, 1, count(), "half a line is left for the next time")
+	assert.Equal(t, 1, count(), "a partial line is read the next time")
 	appendText(t, path, patchJob[40:]+"\n")
 	assert.Equal(t, 2, count())
 	assert.Equal(t, 2, count(), "nothing is counted twice")

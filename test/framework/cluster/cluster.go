@@ -23,7 +23,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// Names in the cluster's directory that this package and localkube agree on.
+// Names in the cluster's directory that this package and localkube share.
 const (
 	kubeconfigFile = "kubeconfig"
 	auditLogFile   = "audit.log"
@@ -33,8 +33,8 @@ const (
 // startTimeout is generous: a machine that runs several packages' tests at once is busy.
 const startTimeout = 2 * time.Minute
 
-// Cluster is a Kubernetes that runs. Its methods may be called concurrently, except for the ones that stop and start
-// things.
+// Cluster is a running Kubernetes. Its methods may be called concurrently, except for the ones that stop and start
+// programs.
 type Cluster struct {
 	options   Options
 	binaries  kubebin.Binaries
@@ -49,12 +49,12 @@ type Cluster struct {
 	mu           sync.Mutex
 	controlPlane *process.Process
 	kwok         *process.Process
-	// metricsServer is nil where none was asked for.
+	// metricsServer is nil if none was requested.
 	metricsServer *process.Process
 }
 
 // Start returns when the control plane works and all nodes are ready to run pods. If necessary it builds Kubernetes
-// first. The context is only for starting: a cluster runs until Stop, or until the process that started it ends.
+// first. The context only applies to the start: a cluster runs until Stop, or until the process that started it ends.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	options = options.withDefaults()
 	root, err := kubebin.Root(".")
@@ -97,7 +97,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.connect(); err != nil {
 		return err
 	}
-	// The nodes come up while the controllers do.
+	// The nodes start while the controllers do.
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.controlPlane.WaitForLine(groupCtx, readyLine) })
 	if c.options.Inside != nil {
@@ -119,18 +119,17 @@ func (c *Cluster) start(ctx context.Context) error {
 	return nil
 }
 
-// connect also pins the port: a control plane that is stopped and started again has to be where its clients expect
-// it.
+// connect also fixes the port: a control plane that is restarted must have the address that its clients expect.
 func (c *Cluster) connect() error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
 	if err != nil {
 		return fmt.Errorf("reading the cluster's kubeconfig: %w", err)
 	}
-	// The client's own limit on requests would be measured along with whatever a test measures.
+	// Without a limit in the client, which would affect measurements of tests.
 	config.QPS = -1
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("making a client of the cluster: %w", err)
+		return fmt.Errorf("creating a client of the cluster: %w", err)
 	}
 	if c.options.Port, err = portOf(c.Kubeconfig()); err != nil {
 		return err
@@ -140,7 +139,7 @@ func (c *Cluster) connect() error {
 	return nil
 }
 
-// Stop ends the cluster and removes its directory if it was a temporary one. It may be called more than once.
+// Stop stops the cluster and removes its directory if it is a temporary one. It may be called more than once.
 func (c *Cluster) Stop() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,19 +161,19 @@ func (c *Cluster) Stop() error {
 	return nil
 }
 
-// Config is the administrator's access to the cluster, without a limit on requests. Every call returns a copy.
+// Config returns the administrator's client configuration, without a limit on requests. Every call returns a copy.
 func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
 
-// Client is the administrator's client.
+// Client returns the administrator's client.
 func (c *Cluster) Client() kubernetes.Interface { return c.client }
 
-// Kubeconfig is the path of the administrator's kubeconfig.
+// Kubeconfig returns the path of the administrator's kubeconfig.
 func (c *Cluster) Kubeconfig() string { return c.path(kubeconfigFile) }
 
-// KubectlPath is the path of the kubectl that Kubectl runs.
+// KubectlPath returns the path of the kubectl that Kubectl runs.
 func (c *Cluster) KubectlPath() string { return c.binaries.Kubectl }
 
-// Dir is where the cluster's state and the logs of its programs are.
+// Dir returns the directory with the cluster's state and the logs of its programs.
 func (c *Cluster) Dir() string { return c.dir }
 
 func (c *Cluster) path(names ...string) string {
@@ -187,7 +186,7 @@ type Process struct {
 	PID  int    `json:"pid"`
 }
 
-// Processes are the programs of the cluster that run.
+// Processes returns the running programs of the cluster.
 func (c *Cluster) Processes() []Process {
 	c.mu.Lock()
 	defer c.mu.Unlock()

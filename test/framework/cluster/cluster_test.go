@@ -38,10 +38,10 @@ func TestStart(t *testing.T) {
 
 	version, err := kube.Kubectl(t.Context(), "version")
 	require.NoError(t, err)
-	assert.NotContains(t, version, "v0.0.0", "client and server know which version they are")
+	assert.NotContains(t, version, "v0.0.0", "client and server report their versions")
 }
 
-// An ordinary user is what the controller is tested as: it may do what RBAC says, and no more.
+// The controller is tested as an ordinary user with the rights that RBAC grants.
 func TestConfigFor(t *testing.T) {
 	kube := suite.Cluster(t)
 	namespace := clustertest.Namespace(t, kube)
@@ -70,7 +70,7 @@ func TestKubeconfigFor(t *testing.T) {
 	kube := suite.Cluster(t)
 	path, err := kube.KubeconfigFor("system:jane/doe", "system:masters")
 	require.NoError(t, err)
-	assert.Equal(t, kube.Dir(), filepath.Dir(path), "whatever the name is, the file is in the cluster's directory")
+	assert.Equal(t, kube.Dir(), filepath.Dir(path), "the file is in the cluster's directory, whatever the name")
 	who, err := kube.Kubectl(t.Context(), "--kubeconfig", path, "auth", "whoami", "--output=jsonpath={.status.userInfo.username}")
 	require.NoError(t, err)
 	assert.Equal(t, "system:jane/doe", who)
@@ -145,17 +145,17 @@ func TestAudit(t *testing.T) {
 	assert.Equal(t, want, total)
 }
 
-// A control plane that stops and starts again is something that the controller has to survive.
+// The controller has to survive a restart of the control plane.
 func TestControlPlaneComesBack(t *testing.T) {
 	ownCluster(t)
 	kube := start(t, cluster.Options{Nodes: 1})
 	other := start(t, cluster.Options{Nodes: -1})
-	assert.NotEqual(t, kube.Config().Host, other.Config().Host, "clusters run side by side")
+	assert.NotEqual(t, kube.Config().Host, other.Config().Host, "clusters run concurrently")
 	job := newElasticJob(t, kube, 2)
 	before := job.pods(t)
 
 	require.NoError(t, kube.StopControlPlane())
-	require.Error(t, kube.StopControlPlane(), "it is stopped already")
+	require.Error(t, kube.StopControlPlane(), "it is already stopped")
 	_, err := kube.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	require.Error(t, err)
 
@@ -201,12 +201,12 @@ func TestStartReportsAControlPlaneThatDoesNotStart(t *testing.T) {
 	assert.ErrorContains(t, err, "unknown flag: --nonsense")
 }
 
-// ownCluster is for tests that break things, and start clusters of their own for that: side by side, because most of
-// a start is waiting.
+// ownCluster starts a separate cluster for tests that break it. They run concurrently, because most of a start is
+// waiting.
 func ownCluster(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("needs a Kubernetes cluster, which -short leaves out")
+		t.Skip("needs a Kubernetes cluster, which -short excludes")
 	}
 	t.Parallel()
 }

@@ -10,13 +10,13 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// What localkube prints when the API server answers and when everything works.
+// Output of localkube when the API server answers and when everything works.
 const (
 	servingLine = "serving"
 	readyLine   = "ready"
 )
 
-// launchControlPlane returns when the API server serves; the controllers need a little longer.
+// launchControlPlane returns when the API server works; the controllers need a little longer.
 func (c *Cluster) launchControlPlane(ctx context.Context) error {
 	command := process.Command{
 		Name:     "localkube",
@@ -65,13 +65,13 @@ func (c *Cluster) controlPlaneArgs() []string {
 	return args
 }
 
-// StopControlPlane takes the API server away (and the controllers and the scheduler with it) from everybody who
-// uses it. The nodes stay, as real ones would. StartControlPlane brings it back.
+// StopControlPlane stops the API server, the controllers and the scheduler. The nodes continue, like real ones.
+// StartControlPlane starts it again.
 func (c *Cluster) StopControlPlane() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.controlPlane == nil {
-		return errors.New("stopping the control plane: it does not run")
+		return errors.New("stopping the control plane: it is not running")
 	}
 	if err := c.controlPlane.Stop(); err != nil {
 		return fmt.Errorf("stopping the control plane: %w", err)
@@ -80,9 +80,9 @@ func (c *Cluster) StopControlPlane() error {
 	return nil
 }
 
-// StartControlPlane starts a control plane that was stopped: on the same port, with the same data. It returns when
-// that works again and the nodes are ready. Whoever was without a server for long returns with a delay, and the
-// simulated nodes are no exception: after a minute, pods may start and end half a minute late.
+// StartControlPlane starts a control plane that was stopped, on the same port and with the same data. It returns when
+// it works again and the nodes are ready. Clients that were without a server for a long time reconnect with a delay,
+// including the simulated nodes: after a minute, pods may start and end half a minute late.
 func (c *Cluster) StartControlPlane(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

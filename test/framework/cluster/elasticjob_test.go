@@ -24,8 +24,8 @@ const (
 	tick       = 20 * time.Millisecond
 )
 
-// An elastic Indexed Job that is decided by its index 0 is what a MiniCluster is made of: this is the whole life of
-// one, with nothing of ours involved but the simulated nodes.
+// A MiniCluster is based on an elastic Indexed Job whose index 0 determines its success: this test checks the whole
+// life of such a Job, without any part of the product except for the simulated nodes.
 func TestElasticIndexedJob(t *testing.T) {
 	kube := suite.Cluster(t)
 	job := newElasticJob(t, kube, 4)
@@ -34,10 +34,10 @@ func TestElasticIndexedJob(t *testing.T) {
 	require.Len(t, before, 4)
 
 	job.resize(t, 2)
-	require.Eventually(t, func() bool { return len(job.pods(t)) == 2 }, eventually, tick, "pods 2 and 3 are gone from the API")
+	require.Eventually(t, func() bool { return len(job.pods(t)) == 2 }, eventually, tick, "pods 2 and 3 are deleted")
 	after := job.pods(t)
-	assert.Equal(t, before[0], after[0], "pod 0 is not touched")
-	assert.Equal(t, before[1], after[1], "pod 1 is not touched")
+	assert.Equal(t, before[0], after[0], "pod 0 is not affected")
+	assert.Equal(t, before[1], after[1], "pod 1 is not affected")
 
 	job.resize(t, 4)
 	job.awaitReady(t, 4)
@@ -51,11 +51,11 @@ func TestElasticIndexedJob(t *testing.T) {
 	status := job.get(t).Status
 	assert.Equal(t, "0", status.CompletedIndexes)
 	assert.EqualValues(t, 1, status.Succeeded)
-	assert.Zero(t, status.Failed, "neither shrinking nor the end of the others counts as a failure")
-	require.Eventually(t, func() bool { return len(job.pods(t)) == 1 }, eventually, tick, "only pod 0 is left")
+	assert.Zero(t, status.Failed, "neither a shrink nor the end of the other pods counts as a failure")
+	require.Eventually(t, func() bool { return len(job.pods(t)) == 1 }, eventually, tick, "only pod 0 remains")
 }
 
-// Two brokers must never share a rank, so an index that is recreated has to wait for the pod that had it.
+// Two brokers must never share a rank, so a recreated index has to wait for its previous pod.
 func TestIndexComesBackWhenItsPodHasEnded(t *testing.T) {
 	kube := suite.Cluster(t)
 	job := newElasticJob(t, kube, 2)
@@ -75,7 +75,7 @@ func TestIndexComesBackWhenItsPodHasEnded(t *testing.T) {
 	job.awaitReady(t, 2)
 }
 
-// elasticJob is a Job of the kind that a MiniCluster makes.
+// elasticJob returns a Job like that of a MiniCluster.
 type elasticJob struct {
 	kube      *cluster.Cluster
 	namespace string
@@ -129,7 +129,7 @@ func newElasticJob(t *testing.T, kube *cluster.Cluster, size int32) elasticJob {
 
 func (j elasticJob) get(t *testing.T) *batchv1.Job {
 	t.Helper()
-	// The context of a test has ended when an Eventually asks for the last time.
+	// The context of a test has ended during the last check of an Eventually.
 	job, err := j.kube.Client().BatchV1().Jobs(j.namespace).Get(context.Background(), jobName, metav1.GetOptions{})
 	require.NoError(t, err)
 	return job
@@ -151,7 +151,7 @@ func (j elasticJob) list(t *testing.T) []corev1.Pod {
 	return pods.Items
 }
 
-// pods are the UIDs of the Job's pods by index.
+// pods returns the UIDs of the Job's pods by index.
 func (j elasticJob) pods(t *testing.T) map[int]types.UID {
 	t.Helper()
 	uids := map[int]types.UID{}

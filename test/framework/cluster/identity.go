@@ -22,21 +22,21 @@ import (
 )
 
 const (
-	// adminGroup is the group that RBAC lets do everything.
+	// adminGroup is the group to which RBAC grants all rights.
 	adminGroup = "system:masters"
 
 	clientLifetime = 10 * 365 * 24 * time.Hour
 	clockSkew      = time.Hour
 )
 
-// ServiceAccountUser is the user name of a service account, for ConfigFor: a client with a certificate of that name
-// may do what the service account may.
+// ServiceAccountUser returns the user name of a service account for ConfigFor: a client with a certificate of that
+// name has the rights of the service account.
 func ServiceAccountUser(namespace, name string) string {
 	return "system:serviceaccount:" + namespace + ":" + name
 }
 
-// ConfigFor is access to the cluster as any user and groups, without a limit on requests. It works without the
-// cluster having heard of the user, because the certificate is signed with the cluster's own authority.
+// ConfigFor returns a client configuration for any user and groups, without a limit on requests. The cluster does not
+// have to know the user, because its own authority signs the certificate.
 func (c *Cluster) ConfigFor(user string, groups ...string) (*rest.Config, error) {
 	certificate, key, err := c.Issue(Subject{Name: user, Groups: groups})
 	if err != nil {
@@ -66,13 +66,12 @@ func (c *Cluster) KubeconfigFor(user string, groups ...string) (string, error) {
 	return path, nil
 }
 
-// Subject is whom a certificate is for.
+// Subject is the subject of a certificate.
 type Subject struct {
 	// Name and Groups are the user and its groups, as Kubernetes reads client certificates.
 	Name   string
 	Groups []string
-	// DNSNames and Addresses are what a server is reached by. A certificate with any of them is also good for
-	// servers.
+	// DNSNames and Addresses are the names of a server. A certificate with any of them is also valid for servers.
 	DNSNames  []string
 	Addresses []net.IP
 }
@@ -84,11 +83,11 @@ func (s Subject) usage() []x509.ExtKeyUsage {
 	return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 }
 
-// Issue makes a key and has a certificate for it signed by the cluster's authority. Both are PEM encoded.
+// Issue generates a key, and a certificate that the cluster's authority signs. Both are PEM encoded.
 func (c *Cluster) Issue(subject Subject) (certificate, key []byte, err error) {
 	certificate, key, err = c.issue(subject)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a certificate for %s: %w", subject.Name, err)
+		return nil, nil, fmt.Errorf("creating a certificate for %s: %w", subject.Name, err)
 	}
 	return certificate, key, nil
 }
@@ -108,7 +107,7 @@ func (c *Cluster) issue(subject Subject) (certificate, key []byte, err error) {
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a serial number: %w", err)
+		return nil, nil, fmt.Errorf("generating a serial number: %w", err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,

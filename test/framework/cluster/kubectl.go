@@ -16,20 +16,20 @@ import (
 
 const crdPrefix = "customresourcedefinition.apiextensions.k8s.io/"
 
-// Kubectl runs kubectl as the administrator and returns what it prints. The error holds what it complains about.
+// Kubectl runs kubectl as the administrator and returns its output. The error contains its error messages.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return c.KubectlInput(ctx, nil, args...)
 }
 
-// KubectlInput is Kubectl with something to read on standard input, for "-f -".
+// KubectlInput is Kubectl with standard input, for "-f -".
 func (c *Cluster) KubectlInput(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.binaries.Kubectl, args...)
 	cmd.Env = append(os.Environ(),
 		"KUBECONFIG="+c.Kubeconfig(),
-		// Discovery is cached by address, and another cluster may have had the same one.
+		// Discovery is cached by address, which an earlier cluster may have had.
 		"KUBECACHEDIR="+c.path("kubectl-cache"),
-		// The user's own preferences would change what is printed.
+		// The preferences of the user would change the output.
 		"KUBERC=off",
 	)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
@@ -39,8 +39,8 @@ func (c *Cluster) KubectlInput(ctx context.Context, stdin io.Reader, args ...str
 	return stdout.String(), nil
 }
 
-// Apply applies manifests as a user would, with kubectl apply and its strict validation: files, folders of files, or
-// folders with a kustomization. It returns when the resource types among them can be used.
+// Apply applies manifests like a user, with kubectl apply and its strict validation: files, folders of files, or
+// folders with a kustomization. It returns when their resource types can be used.
 func (c *Cluster) Apply(ctx context.Context, paths ...string) error {
 	for _, path := range paths {
 		how := "-f"
@@ -68,7 +68,7 @@ func (c *Cluster) waitForTypes(ctx context.Context, applied []string) error {
 	if len(types) == 0 {
 		return nil
 	}
-	// kubectl wait fails at once on a definition so new that it has no conditions.
+	// kubectl wait fails at once for a new definition without conditions.
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
 		_, last = c.Kubectl(ctx, append([]string{"wait", "--for=condition=Established", "--timeout=10s"}, types...)...)

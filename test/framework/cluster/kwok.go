@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	// stagesFile says how nodes and pods behave.
+	// stagesFile defines the behavior of nodes and pods.
 	stagesFile = "test/kube/kwok/stages.yaml"
-	// podCIDR is what pods get addresses from. Nothing answers there: they are multicast addresses, to which no system
-	// makes a connection, so that whoever tries learns it at once and no packet leaves the machine.
+	// podCIDR is the range of addresses of pods. They are multicast addresses, to which no system opens a connection:
+	// clients fail at once and no packet leaves the machine.
 	podCIDR = "239.244.0.0/16"
-	// nodeUser is whom the simulation presents itself as, so that its requests are not counted with a test's.
+	// nodeUser is the user of the simulation, so that its requests are not counted with those of a test.
 	nodeUser = "kwok"
 )
 
@@ -35,11 +35,11 @@ func (c *Cluster) startKwok() error {
 			"--manage-all-nodes=true",
 			"--cidr=" + podCIDR,
 			"--node-ip=" + c.nodeAddress(),
-			// No port, so no server that imitates a kubelet's on all addresses.
+			// No port: otherwise a server that imitates a kubelet's would listen on all addresses.
 			"--node-port=0",
 			"--node-lease-duration-seconds=40",
 		}, metrics...),
-		// It would also read a configuration in the user's home directory, if there is one.
+		// Otherwise it would read a configuration in the user's home directory.
 		Env:      []string{"KWOK_WORKDIR=" + c.dir},
 		Log:      c.path("kwok.log"),
 		Detached: c.options.Detached,
@@ -53,14 +53,14 @@ func (c *Cluster) startKwok() error {
 	return nil
 }
 
-// StopNodes stops the simulation of the nodes: their pods stay as they are. StartNodes starts it again. Nodes that have
-// been without an API server for long would take half a minute to notice that it is back; stopped before and started
-// after that, they work at once, if their leases (40 s) have run out.
+// StopNodes stops the simulation of the nodes: their pods do not change. StartNodes starts it again. Nodes that were
+// without an API server for a long time would reconnect only after half a minute. If they are stopped before and
+// started after that, they work at once, provided that their leases (40 s) have expired.
 func (c *Cluster) StopNodes() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.kwok == nil {
-		return errors.New("stopping the nodes: they do not run")
+		return errors.New("stopping the nodes: they are not running")
 	}
 	if err := c.kwok.Stop(); err != nil {
 		return fmt.Errorf("stopping the nodes: %w", err)
@@ -69,5 +69,5 @@ func (c *Cluster) StopNodes() error {
 	return nil
 }
 
-// StartNodes starts what StopNodes has stopped.
+// StartNodes starts the simulation after StopNodes.
 func (c *Cluster) StartNodes() error { return c.startKwok() }

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// usageFile says what simulated pods use, and how it is reported.
+	// usageFile defines the resource usage of simulated pods, and how it is reported.
 	usageFile = "test/kube/kwok/usage.yaml"
-	// kubeletPort is where a metrics-server asks nodes, unless configured otherwise.
+	// kubeletPort is the default port where a metrics-server queries nodes.
 	kubeletPort = 10250
-	// metricsPathAnnotation tells a metrics-server where a node is asked: all simulated nodes have one address.
+	// metricsPathAnnotation is the path where a metrics-server queries a node: all simulated nodes have one address.
 	metricsPathAnnotation = "metrics.k8s.io/resource-metrics-path"
-	// metricsAddressMark stands in metrics-server.yaml for the address of the metrics-server.
+	// metricsAddressMark is the placeholder in metrics-server.yaml for the address of the metrics-server.
 	metricsAddressMark = "METRICS_SERVER_ADDRESS"
 )
 
-// metricsManifest makes the metrics API known to the API server.
+// metricsManifest registers the metrics API with the API server.
 //
 //go:embed metrics-server.yaml
 var metricsManifest string
 
-// nodeAddress is where all simulated nodes are. With a metrics-server it is an address that no other cluster of this
-// machine has, made from the API server's port: the nodes then have a port that cannot be chosen, and a port that is
-// free when one looks for it may be taken when it is used.
+// nodeAddress returns the address of all simulated nodes. With a metrics-server it is an address that no other
+// cluster of this machine has, derived from the API server's port: the nodes then have a fixed port, and a free port
+// could be taken before it is used.
 func (c *Cluster) nodeAddress() string {
 	if !c.options.MetricsServer {
 		return "127.0.0.1"
@@ -37,7 +37,7 @@ func (c *Cluster) nodeAddress() string {
 	return net.IPv4(127, byte(c.options.Port>>8), byte(c.options.Port), 1).String()
 }
 
-// kwokMetricsArgs have kwok serve what a kubelet would have measured.
+// kwokMetricsArgs make kwok serve the measurements of a kubelet.
 func (c *Cluster) kwokMetricsArgs() ([]string, error) {
 	if !c.options.MetricsServer {
 		return nil, nil
@@ -55,7 +55,7 @@ func (c *Cluster) kwokMetricsArgs() ([]string, error) {
 	}, nil
 }
 
-// startMetricsServer has the use of simulated pods served. The first measurements come about 20 s later.
+// startMetricsServer serves the resource usage of simulated pods. The first measurements arrive about 20 s later.
 func (c *Cluster) startMetricsServer(ctx context.Context) error {
 	address := c.nodeAddress()
 	path, args, err := c.MetricsServerCommand(address)
@@ -77,13 +77,13 @@ func (c *Cluster) startMetricsServer(ctx context.Context) error {
 	c.mu.Unlock()
 	manifest := strings.ReplaceAll(metricsManifest, metricsAddressMark, address)
 	if _, err := c.KubectlInput(ctx, strings.NewReader(manifest), "apply", "-f", "-"); err != nil {
-		return fmt.Errorf("making the metrics API known: %w", err)
+		return fmt.Errorf("registering the metrics API: %w", err)
 	}
 	return nil
 }
 
-// MetricsServerCommand is the program and the arguments of a metrics-server of this cluster that listens on port 10443
-// of an address, with a certificate for it. It asks the nodes as often as a metrics-server can.
+// MetricsServerCommand returns the program and the arguments of a metrics-server of this cluster that listens on port
+// 10443 of an address, with a certificate for it. It queries the nodes as often as possible.
 func (c *Cluster) MetricsServerCommand(address string) (path string, args []string, err error) {
 	user := Subject{Name: "metrics-server", Groups: []string{adminGroup}, Addresses: []net.IP{net.ParseIP(address)}}
 	kubeconfig, err := c.KubeconfigFor(user.Name, user.Groups...)
@@ -106,7 +106,7 @@ func (c *Cluster) MetricsServerCommand(address string) (path string, args []stri
 		"--kubelet-certificate-authority=" + c.path(pkiDir, "ca.crt"),
 		"--kubelet-client-certificate=" + certificate,
 		"--kubelet-client-key=" + key,
-		// The shortest resolution there is, which has to be longer than the timeout.
+		// The shortest possible resolution, which must exceed the timeout.
 		"--metric-resolution=10s",
 		"--kubelet-request-timeout=5s",
 	}, nil

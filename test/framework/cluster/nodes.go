@@ -14,13 +14,13 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// AddNodes makes sure that the simulated nodes node-0 to node-(n-1) exist, and waits until pods can be scheduled
-// on them.
+// AddNodes creates the simulated nodes node-0 to node-(n-1) if they do not exist, and waits until pods can be
+// scheduled on them.
 func (c *Cluster) AddNodes(ctx context.Context, n int) error {
 	for i := range n {
 		_, err := c.client.CoreV1().Nodes().Create(ctx, c.newNode(fmt.Sprintf("node-%d", i)), metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("making a simulated node: %w", err)
+			return fmt.Errorf("creating a simulated node: %w", err)
 		}
 	}
 	return c.WaitForNodes(ctx)
@@ -87,7 +87,7 @@ func (c *Cluster) WaitForNodes(ctx context.Context) error {
 	return nil
 }
 
-// usable reports whether the scheduler takes the node, which is a moment after the node says that it is ready.
+// usable reports whether the scheduler uses the node, which is a moment after the node reports that it is ready.
 func usable(node *corev1.Node) bool {
 	for _, taint := range node.Spec.Taints {
 		if taint.Effect == corev1.TaintEffectNoSchedule || taint.Effect == corev1.TaintEffectNoExecute {

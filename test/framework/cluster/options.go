@@ -16,50 +16,48 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// DefaultNodes is how many simulated nodes a cluster has unless something else is asked for.
+// DefaultNodes is the default number of simulated nodes.
 const DefaultNodes = 4
 
-// Options say what kind of cluster to start. The zero value is a cluster of DefaultNodes nodes in a temporary
-// directory.
+// Options configure a cluster. The zero value is a cluster of DefaultNodes nodes in a temporary directory.
 type Options struct {
-	// Dir keeps the cluster's state. Left empty, it is a temporary directory that Stop removes. A directory of an
+	// Dir contains the cluster's state. If empty, it is a temporary directory that Stop removes. A directory of an
 	// earlier cluster continues that cluster, on the same port.
 	Dir string
 	// Nodes is the number of simulated nodes; 0 means DefaultNodes, less than 0 none.
 	Nodes int
-	// NodeCapacity is what each simulated node offers; nil means 64 CPUs, 256 GiB and 1000 pods.
+	// NodeCapacity is the capacity of each simulated node; nil means 64 CPUs, 256 GiB and 1000 pods.
 	NodeCapacity corev1.ResourceList
-	// MetricsServer has a metrics-server serve what simulated pods use, which AnnotationCPU and AnnotationMemory say: for
-	// "kubectl top" and for autoscaling. The nodes are then at a loopback address of their own, which needs Linux.
+	// MetricsServer starts a metrics-server for the usage of simulated pods in AnnotationCPU and AnnotationMemory: for
+	// "kubectl top" and for autoscaling. The nodes then have a separate loopback address, which needs Linux.
 	MetricsServer bool
-	// Port of the API server on 127.0.0.1; 0 takes a free one.
+	// Port of the API server on 127.0.0.1; 0 selects a free one.
 	Port int
 	// Audit makes the API server log every request, for Audit and RequestCounts.
 	Audit bool
-	// APIServerArgs, ControllerManagerArgs and SchedulerArgs are further flags of these components; they override
-	// the ones that localkube gives.
+	// APIServerArgs, ControllerManagerArgs and SchedulerArgs are further flags of these components; they override those
+	// of localkube.
 	APIServerArgs         []string
 	ControllerManagerArgs []string
 	SchedulerArgs         []string
-	// Log gets a line about what takes time, such as building Kubernetes. Nil means nobody is.
+	// Log gets a line about steps that take time, such as building Kubernetes. It may be nil.
 	Log io.Writer
 	// Detached lets the cluster outlive the process that started it.
 	Detached bool
-	// Inside starts the control plane in other namespaces, for real nodes. There are no simulated nodes then.
+	// Inside starts the control plane in other namespaces, for real nodes. In this case there are no simulated nodes.
 	Inside *Inside
 }
 
-// Inside is where a control plane for real nodes is started: package test/framework/node makes such a place.
+// Inside describes where a control plane for real nodes runs: package test/framework/node provides it.
 type Inside struct {
-	// Enter moves the calling thread, and thereby the programs that are started from it, there. See
-	// process.Command.
+	// Enter moves the calling thread, and programs that are started from it, there. See process.Command.
 	Enter func() error
-	// Address is an IPv4 address that exists there; nodes and pods find the API server at it. Everybody else finds it
-	// on 127.0.0.1, as always.
+	// Address is an IPv4 address in it, where nodes and pods reach the API server. Other clients use 127.0.0.1, as
+	// always.
 	Address string
 }
 
-// listen opens the port of the API server here, for a control plane that then runs where nobody could connect to it.
+// listen opens the port of the API server here, for a control plane that runs in a network without other access.
 func (o Options) listen() (*os.File, error) {
 	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: o.Port})
 	if err != nil {
@@ -67,7 +65,7 @@ func (o Options) listen() (*os.File, error) {
 	}
 	file, err := listener.File()
 	if err := errors.Join(err, listener.Close()); err != nil {
-		return nil, fmt.Errorf("handing on the API server's port: %w", err)
+		return nil, fmt.Errorf("passing the API server's port: %w", err)
 	}
 	return file, nil
 }
@@ -93,12 +91,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// stateDir returns the absolute path of the directory, and whether it is ours to remove.
+// stateDir returns the absolute path of the directory, and whether Stop has to remove it.
 func (o Options) stateDir() (dir string, temporary bool, err error) {
 	if o.Dir == "" {
 		dir, err := os.MkdirTemp("", "minicluster-kube-")
 		if err != nil {
-			return "", false, fmt.Errorf("making a directory for the cluster: %w", err)
+			return "", false, fmt.Errorf("creating a directory for the cluster: %w", err)
 		}
 		return dir, true, nil
 	}
@@ -107,12 +105,12 @@ func (o Options) stateDir() (dir string, temporary bool, err error) {
 		return "", false, fmt.Errorf("finding the cluster's directory: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", false, fmt.Errorf("making the cluster's directory: %w", err)
+		return "", false, fmt.Errorf("creating the cluster's directory: %w", err)
 	}
 	return dir, false, nil
 }
 
-// portOf returns the port of the cluster that a kubeconfig leads to, or 0 if there is no such file.
+// portOf returns the port in a kubeconfig, or 0 if the file does not exist.
 func portOf(kubeconfig string) (int, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if errors.Is(err, fs.ErrNotExist) {

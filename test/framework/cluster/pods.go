@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Annotations that simulated pods obey, on a pod that runs or in a pod template. They are defined by
-// test/kube/kwok/stages.yaml.
+// Annotations that control simulated pods, on a running pod or in a pod template. test/kube/kwok/stages.yaml defines
+// them.
 const (
 	// AnnotationStartAfter is how long a scheduled pod stays Pending, such as "3s".
 	AnnotationStartAfter = "sim.minicluster.internal/start-after"
@@ -21,25 +21,24 @@ const (
 	AnnotationExitCode = "sim.minicluster.internal/exit-code"
 	// AnnotationExitAfter delays that, such as "5s".
 	AnnotationExitAfter = "sim.minicluster.internal/exit-after"
-	// AnnotationExitContainer names the one container that gets the exit code; the others exit 0.
+	// AnnotationExitContainer is the container that gets the exit code; the others exit with 0.
 	AnnotationExitContainer = "sim.minicluster.internal/exit-container"
-	// AnnotationTerminateAfter is how long a deleted pod keeps terminating, such as "5s". It then exits with 143.
+	// AnnotationTerminateAfter is how long a deleted pod terminates, such as "5s". It then exits with 143.
 	AnnotationTerminateAfter = "sim.minicluster.internal/terminate-after"
 )
 
-// Annotations that say what a simulated pod uses, to the metrics-server of a cluster that has one. They are defined by
-// test/kube/kwok/usage.yaml.
+// Annotations with the resource usage of a simulated pod for a metrics-server. test/kube/kwok/usage.yaml defines
+// them.
 const (
-	// AnnotationCPU is what each container of the pod uses, such as "90m"; 1m where it is missing.
+	// AnnotationCPU is the CPU usage of each container of the pod, such as "90m"; 1m if missing.
 	AnnotationCPU = "sim.minicluster.internal/cpu"
-	// AnnotationMemory is the same for memory, such as "64Mi"; 1Mi where it is missing.
+	// AnnotationMemory is the memory usage, such as "64Mi"; 1Mi if missing.
 	AnnotationMemory = "sim.minicluster.internal/memory"
-	// AnnotationUsageContainer names the one container that uses so much; the others use what they do without
-	// annotations.
+	// AnnotationUsageContainer is the only container with this usage; the others have the default.
 	AnnotationUsageContainer = "sim.minicluster.internal/usage-container"
 )
 
-// SucceedPod ends a running pod as one whose containers all exit 0.
+// SucceedPod ends a running pod: all containers exit with 0.
 func (c *Cluster) SucceedPod(ctx context.Context, namespace, name string) error {
 	return c.ExitPod(ctx, namespace, name, 0)
 }
@@ -49,7 +48,7 @@ func (c *Cluster) ExitPod(ctx context.Context, namespace, name string, code int)
 	return c.AnnotatePod(ctx, namespace, name, map[string]string{AnnotationExitCode: strconv.Itoa(code)})
 }
 
-// SetPodReady decides whether a running pod is Ready.
+// SetPodReady sets whether a running pod is ready.
 func (c *Cluster) SetPodReady(ctx context.Context, namespace, name string, ready bool) error {
 	return c.AnnotatePod(ctx, namespace, name, map[string]string{AnnotationUnready: strconv.FormatBool(!ready)})
 }

@@ -14,7 +14,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
-// simulatedPod is a pod that a test looks at.
+// simulatedPod is the pod of a test.
 type simulatedPod struct {
 	kube      *cluster.Cluster
 	namespace string
@@ -81,7 +81,7 @@ func TestPodStarts(t *testing.T) {
 	require.Len(t, pod.Status.ContainerStatuses, 2)
 	assert.NotNil(t, pod.Status.ContainerStatuses[0].State.Running)
 	assert.True(t, pod.Status.ContainerStatuses[0].Ready)
-	assert.Equal(t, map[string]int32{"prepare": 0}, exitCodes(pod.Status.InitContainerStatuses), "the native sidecar runs on")
+	assert.Equal(t, map[string]int32{"prepare": 0}, exitCodes(pod.Status.InitContainerStatuses), "the native sidecar continues")
 }
 
 func TestPodReadiness(t *testing.T) {
@@ -136,7 +136,7 @@ func TestPodExit(t *testing.T) {
 	}
 }
 
-// The times in the next two are long enough for a busy machine to see what comes in between.
+// The times in the next two cases are long enough to see the intermediate state on a busy machine.
 func TestPodTakesItsTime(t *testing.T) {
 	begin := time.Now()
 	p := newPod(t, map[string]string{
@@ -150,8 +150,7 @@ func TestPodTakesItsTime(t *testing.T) {
 	assert.Greater(t, time.Since(begin), 5500*time.Millisecond)
 }
 
-// A Job lets go of a deleted pod when that has Failed, so this has to be seen by whoever keeps the pod by a
-// finalizer.
+// A Job removes its finalizer from a deleted pod when the pod has failed, so a pod with a finalizer must show that.
 func TestPodIsDeleted(t *testing.T) {
 	p := newPod(t, map[string]string{cluster.AnnotationTerminateAfter: "5s"})
 	p.await(t, corev1.PodRunning, true)
@@ -170,5 +169,5 @@ func TestPodIsDeleted(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := pods.Get(t.Context(), p.name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err)
-	}, eventually, tick, "it goes when nobody keeps it")
+	}, eventually, tick, "it is deleted without the finalizer")
 }

@@ -10,7 +10,7 @@ import (
 
 // Command is a command of a page with the output that the page shows.
 type Command struct {
-	// Number is the line of the page on which the command stands.
+	// Number is the line of the command in the page.
 	Number int
 	// Line is the command, of several lines if they end with a backslash.
 	Line string
@@ -43,7 +43,7 @@ func Parse(text string) []Command {
 	return all
 }
 
-// variable are values that differ in each run, with what takes their place.
+// variable are values that differ in each run, with their replacements.
 var variable = []struct {
 	expression *regexp.Regexp
 	name       string
@@ -60,7 +60,7 @@ var variable = []struct {
 	{regexp.MustCompile(` ?\n`), "\n"},
 }
 
-// Normalize replaces the values in an output that differ in each run, and makes columns and JSON comparable.
+// Normalize replaces the values in an output that differ in each run, and normalizes columns and JSON.
 func Normalize(output string) string {
 	output = strings.TrimSpace(output)
 	var object any
@@ -75,7 +75,8 @@ func Normalize(output string) string {
 	return output
 }
 
-// Repeatable reports whether a command only reads, so that it may run until it prints what the page shows.
+// Repeatable reports whether a command only reads, so that it can be repeated until its output is the one in the
+// page.
 func Repeatable(line string) bool {
 	return !regexp.MustCompile(`\bkubectl (?:apply|create|delete|patch|scale|annotate|label|exec|run)\b`).MatchString(line)
 }

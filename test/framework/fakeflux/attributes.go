@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// attributes are a broker's, flux-broker-attributes(7).
+// attributes are the attributes of a broker, flux-broker-attributes(7).
 type attributes map[string]string
 
-// settable are the attributes that may be given on the command line: any other
-// is fatal.
+// settable are the attributes that can be set on the command line: any other is fatal.
 func settable(name string) error {
 	for _, pattern := range strings.Fields(`
 		rundir rundir-cleanup statedir statedir-cleanup local-uri hostlist hostname
@@ -42,7 +41,7 @@ func settable(name string) error {
 	return fmt.Errorf("%s: unknown attribute", name)
 }
 
-// parseAttributes reads NAME=VALUE of -S options.
+// parseAttributes parses NAME=VALUE of -S options.
 func parseAttributes(given []string) (attributes, error) {
 	a := attributes{}
 	for _, g := range given {

@@ -18,14 +18,14 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// States of a broker that package flux has no names for.
+// States of a broker that package flux does not define.
 const (
 	stateInit     = "init"
 	stateFinalize = "finalize"
 )
 
-// broker is a running one. What is below the instance is read and changed within its methods Update and Wait, as the
-// instance's state is.
+// broker is a running broker. The fields below the instance are only read and changed within its methods Update and
+// Wait, like the instance's state.
 type broker struct {
 	conf    config
 	log     logger
@@ -34,12 +34,12 @@ type broker struct {
 	proof   string // of the certificate
 	program []string
 	signals chan os.Signal
-	made    []string // directories to be removed at the end
+	made    []string // directories to remove at the end
 	shell   string   // see shellProgram
 
 	*fluxtest.Instance
-	stopping bool    // shutdown was asked for
-	archive  string  // to be written at the end
+	stopping bool    // shutdown was requested
+	archive  string  // the archive to write at the end
 	parent   *uplink // of a follower
 	peers    map[uint32]*peer
 	jobs     []*job
@@ -48,7 +48,7 @@ type broker struct {
 
 const startOptions = "setattr,S= config-path,c= verbose,v? broker-opts,o= wrap="
 
-// startCommand is flux start: it becomes flux broker.
+// startCommand implements flux start: it becomes flux broker.
 func startCommand(o options) (int, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -80,7 +80,7 @@ func splitWords(text string) []string {
 	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' })
 }
 
-// brokerCommand is flux broker.
+// brokerCommand implements flux broker.
 func brokerCommand(o options) (int, error) {
 	b, attrs, err := newBroker(o)
 	if err != nil {
@@ -89,7 +89,7 @@ func brokerCommand(o options) (int, error) {
 	return b.run(attrs)
 }
 
-// newBroker reads and checks everything that a broker needs.
+// newBroker reads and checks the input of a broker.
 func newBroker(o options) (*broker, attributes, error) {
 	attrs, err := parseAttributes(o.all("setattr"))
 	if err != nil {
@@ -121,7 +121,7 @@ func newBroker(o options) (*broker, attributes, error) {
 	return b, attrs, b.makeDirectories(attrs)
 }
 
-// makeDirectories makes the run directory and, of the lead, the state directory.
+// makeDirectories creates the run directory and, for the lead, the state directory.
 func (b *broker) makeDirectories(attrs attributes) error {
 	names := []string{"rundir"}
 	if b.rank == 0 {
@@ -166,7 +166,7 @@ func (b *broker) makeDirectories(attrs attributes) error {
 func (b *broker) run(attrs attributes) (int, error) {
 	defer func() {
 		for _, dir := range b.made {
-			_ = os.RemoveAll(dir) // what cannot be removed stays
+			_ = os.RemoveAll(dir) // errors of the removal are ignored
 		}
 	}()
 	signal.Notify(b.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
@@ -213,7 +213,7 @@ func listenLocal(uri string) (*fluxtest.Broker, error) {
 	return local, nil
 }
 
-// admit admits owners, and guests where the configuration says so.
+// admit admits owners, and guests if the configuration permits them.
 func (b *broker) admit(uid uint32) (roles uint32, errno syscall.Errno) {
 	switch {
 	case uid == b.owner, uid == 0 && b.conf.access.AllowRoot:
@@ -225,7 +225,7 @@ func (b *broker) admit(uid uint32) (roles uint32, errno syscall.Errno) {
 	}
 }
 
-// route answers or forwards the requests that are not for the services of this broker, and reports whether it did.
+// route answers or forwards requests for other brokers or missing services, and reports whether it did.
 func (b *broker) route(r *fluxtest.Request) bool {
 	service, _, _ := strings.Cut(r.Topic, ".")
 	everywhere := slices.Contains([]string{"attr", "state-machine", "overlay"}, service)
@@ -235,11 +235,11 @@ func (b *broker) route(r *fluxtest.Request) bool {
 	case node != flux.AnyNode && int(node) >= len(b.conf.hosts):
 		r.Error(syscall.EHOSTUNREACH, fmt.Sprintf("no rank %d", node))
 	case b.rank == 0 && node != flux.AnyNode && node != flux.Leader:
-		r.Error(syscall.EHOSTUNREACH, "No route to host") // nobody asks followers through the lead
+		r.Error(syscall.EHOSTUNREACH, "No route to host") // requests to followers through the lead are not supported
 	case b.rank == 0, everywhere && (node == flux.AnyNode || node == flux.Node(b.rank)):
 		return false
 	case service == "resource" && (node == flux.AnyNode || node == flux.Node(b.rank)):
-		r.Error(syscall.EPROTO, "this RPC only works on rank 0") // the module is loaded everywhere
+		r.Error(syscall.EPROTO, "this RPC only works on rank 0") // every broker loads the module
 	case node == flux.Node(b.rank):
 		r.Error(syscall.ENOSYS, fmt.Sprintf("No service matching %s is registered", r.Topic))
 	default:
@@ -248,7 +248,7 @@ func (b *broker) route(r *fluxtest.Request) bool {
 	return true
 }
 
-// enter changes the state of the broker, which followers learn.
+// enter changes the state of the broker, and informs followers.
 func (b *broker) enter(state string) {
 	b.Update(func() {
 		b.log.info("%s->%s", b.State.Broker, state)
@@ -256,8 +256,8 @@ func (b *broker) enter(state string) {
 	})
 }
 
-// waitFor waits for a condition for as long as a broker attribute says, by default without end. It reports whether the
-// condition was met.
+// waitFor waits for a condition for as long as a broker attribute says, by default without limit. It reports whether
+// the condition was met.
 func (b *broker) waitFor(attribute string, condition func() bool) bool {
 	stop := make(chan struct{})
 	if d, err := parseDuration(b.State.Attrs[attribute]); err == nil {

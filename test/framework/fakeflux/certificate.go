@@ -10,13 +10,12 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// checkCertificate reads the instance's certificate as strictly as the broker
-// and returns what only its owners know, so that a follower with another one is
-// not let in.
+// checkCertificate reads the instance's certificate as strictly as the broker. It returns a value that only owners of
+// the certificate know, so that a follower with another one is rejected.
 func checkCertificate(path string, lead bool) (proof string, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("Error loading certificate: %w", err) //nolint:staticcheck // as Flux says it
+			err = fmt.Errorf("Error loading certificate: %w", err) //nolint:staticcheck // the message of Flux
 		}
 	}()
 	info, err := os.Stat(path)

@@ -18,12 +18,12 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// connect calls the broker that FLUX_URI names, or the one of the system.
+// connect connects to the broker in FLUX_URI, or to that of the system.
 func connect() (*flux.Client, error) {
 	return flux.Dial(context.Background(), cmp.Or(os.Getenv("FLUX_URI"), "local:///run/flux/local"))
 }
 
-// parseJobID reads ƒ... (or f...) in base 58, or a number.
+// parseJobID parses ƒ... (or f...) in base 58, or a number.
 func parseJobID(text string) (flux.JobID, error) {
 	const digits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 	rest, ok := strings.CutPrefix(text, "ƒ")
@@ -63,7 +63,7 @@ func dumpCommand(c *flux.Client, o options) (int, error) {
 	return 0, call(c, "fakeflux.dump", named{name}, nil)
 }
 
-// shutdownCommand is flux shutdown: it returns when the lead has stopped.
+// shutdownCommand implements flux shutdown: it returns when the lead has stopped.
 func shutdownCommand(c *flux.Client, o options) (int, error) {
 	if err := call(c, "fakeflux.shutdown", named{o.last("dump")}, nil); err != nil {
 		return 1, err
@@ -86,10 +86,10 @@ func keygenCommand(o options) (int, error) {
 	return 0, os.WriteFile(o.Arg(0), certificate.Text(), 0o600)
 }
 
-// proxyCommand is flux proxy, for a broker on this machine.
+// proxyCommand implements flux proxy, for a broker on this machine.
 func proxyCommand(o options) (int, error) {
 	argv := []string{shell()}
-	if o.NArg() > 1 { // words are not kept apart
+	if o.NArg() > 1 { // the words are joined
 		argv = append(argv, "-c", strings.Join(o.Args()[1:], " "))
 	}
 	if err := os.Setenv("FLUX_URI", o.Arg(0)); err != nil {

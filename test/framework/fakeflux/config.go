@@ -17,7 +17,7 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// config is what the broker makes of its configuration, flux-config(5).
+// config is the parsed configuration of a broker, flux-config(5).
 type config struct {
 	access struct {
 		AllowGuest bool `toml:"allow-guest-user"`
@@ -27,7 +27,7 @@ type config struct {
 		Path     string `toml:"path"`
 		NoVerify bool   `toml:"noverify"`
 		Exclude  string `toml:"exclude"`
-		// These are known, and not used.
+		// These are accepted and not used.
 		Config      any `toml:"config"`
 		Scheduling  any `toml:"scheduling"`
 		NoRestrict  any `toml:"norestrict"`
@@ -63,7 +63,7 @@ type bootstrap struct {
 	Hosts       []host `toml:"hosts"`
 }
 
-// host is a broker of the instance: its rank is its place in the list.
+// host is a broker of the instance: its rank is its position in the list.
 type host struct {
 	Name    string `toml:"host"`
 	Bind    string `toml:"bind"`
@@ -74,7 +74,7 @@ type host struct {
 // duration is a Flux standard duration.
 type duration struct{ time.Duration }
 
-// UnmarshalText reads a duration. For ever is a long time.
+// UnmarshalText parses a duration. An infinite one becomes a long time.
 func (d *duration) UnmarshalText(text []byte) error {
 	seconds, err := fluxconfig.ParseDuration(string(text))
 	d.Duration = time.Duration(min(seconds, 1e9) * float64(time.Second))
@@ -87,7 +87,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return d.Duration, err
 }
 
-// readConfig reads a file or all *.toml of a directory.
+// readConfig reads a file or all *.toml files of a directory.
 func readConfig(path, hostname string, a attributes) (config, error) {
 	files := []string{}
 	if path != "" {
@@ -111,7 +111,7 @@ func readConfig(path, hostname string, a attributes) (config, error) {
 	c.tbon.TorpidMax, c.tbon.UserTimeout, c.tbon.ConnectTimeout = duration{30 * time.Second}, duration{20 * time.Second}, duration{30 * time.Second}
 	var boot bootstrap
 	queues := map[string]any{}
-	// The real broker refuses unknown keys in these.
+	// The real broker rejects unknown keys in these tables.
 	err := errors.Join(
 		readTable(tables, "access", true, &c.access), readTable(tables, "resource", true, &c.resource),
 		readTable(tables, "bootstrap", true, &boot), readTable(tables, "heartbeat", false, &c.heartbeat),
@@ -131,7 +131,7 @@ func readConfig(path, hostname string, a attributes) (config, error) {
 	return c, err
 }
 
-// readTable decodes a table, and keeps the value that it has if there is no such table.
+// readTable decodes a table, and keeps the default if the table does not exist.
 func readTable(tables map[string]any, name string, strict bool, into any) error {
 	table, ok := tables[name]
 	if !ok {
@@ -144,7 +144,7 @@ func readTable(tables map[string]any, name string, strict bool, into any) error 
 	}
 	err = cmp.Or(err, decoder.Decode(into))
 	var detailed interface{ String() string }
-	if errors.As(err, &detailed) { // it has the line that is wrong
+	if errors.As(err, &detailed) { // it contains the invalid line
 		return fmt.Errorf("config file error [%s]: %w\n%s", name, err, detailed.String())
 	}
 	if err != nil {
@@ -153,7 +153,7 @@ func readTable(tables map[string]any, name string, strict bool, into any) error 
 	return nil
 }
 
-// setHosts makes the list of brokers, in which the real one is strict.
+// setHosts sets the list of brokers, as strictly as the real broker.
 func (c *config) setHosts(boot bootstrap, hostname string) error {
 	port := int64(-1)
 	if boot.Port != nil {
@@ -169,7 +169,7 @@ func (c *config) setHosts(boot bootstrap, hostname string) error {
 			return fmt.Errorf("invalid hosts[%d]: %w", i, err)
 		}
 		for _, name := range list.All() {
-			if j, ok := place[name]; ok { // the first entry that says something counts
+			if j, ok := place[name]; ok { // the first entry with a value applies
 				c.hosts[j].Bind, c.hosts[j].Connect = cmp.Or(c.hosts[j].Bind, entry.Bind), cmp.Or(c.hosts[j].Connect, entry.Connect)
 				continue
 			}
@@ -201,7 +201,7 @@ func checkURI(uri string) error {
 	case uri == "":
 		return nil
 	case !tcp:
-		return fmt.Errorf("%s: only tcp:// is known", uri)
+		return fmt.Errorf("%s: only tcp:// is supported", uri)
 	case rest == "" || strings.Contains(rest, ":*"):
 		return fmt.Errorf("%s: no usable address", uri)
 	}

@@ -7,11 +7,9 @@
 // instance of them: the configuration, the certificate and the state machine of a
 // broker, a scheduler, processes, followers, and Flux's commands.
 //
-// It is strict: it refuses the configurations, certificates and broker attributes
-// that the real broker refuses. Followers connect to the lead over plain TCP and
-// send the messages of a local socket; there is no overlay network and no CURVE.
-// A job is a set of local processes beside the lead broker, whatever nodes it was
-// given.
+// It is strict: it rejects the configurations, certificates and broker attributes that the real broker rejects.
+// Followers connect to the lead over plain TCP and send the messages of a local socket; there is no overlay network
+// and no CURVE. A job is a set of local processes on the host of the lead broker, whatever nodes are allocated to it.
 //
 // Its behavior must not change without the tests in ./contract, which also run
 // against the real Flux.

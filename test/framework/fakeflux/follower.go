@@ -15,13 +15,13 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// dialPause is between two attempts to reach the lead.
+// dialPause is the delay between two attempts to reach the lead.
 const dialPause = 100 * time.Millisecond
 
-// errNoParent is the end of a follower whose lead does not know it any more.
+// errNoParent ends a follower that its lead no longer knows.
 var errNoParent = errors.New("lost the connection to the lead broker")
 
-// uplink is a follower's connection to the lead, on which messages travel as on a local socket.
+// uplink is a follower's connection to the lead. It transfers the same messages as a local socket.
 type uplink struct {
 	conn net.Conn
 
@@ -30,7 +30,7 @@ type uplink struct {
 	waiting map[uint32]*fluxtest.Request
 }
 
-// send sends a request. A broken connection is found by its reader.
+// send sends a request. The reader detects a broken connection.
 func (u *uplink) send(topic string, flags flux.Flags, in any) {
 	payload, err := json.Marshal(in)
 	if err != nil {
@@ -44,7 +44,7 @@ func (u *uplink) send(topic string, flags flux.Flags, in any) {
 	})
 }
 
-// forward sends a request of a local client to the lead, which answers it.
+// forward sends a request of a local client to the lead.
 func (b *broker) forward(r *fluxtest.Request) {
 	var u *uplink
 	b.Read(func() { u = b.parent })
@@ -61,7 +61,7 @@ func (b *broker) forward(r *fluxtest.Request) {
 	_ = flux.WriteMessage(u.conn, &m) // as above
 }
 
-// deliver hands a response to the client that waits for it.
+// deliver passes a response to the client that waits for it.
 func (u *uplink) deliver(m *flux.Message) {
 	u.mu.Lock()
 	r := u.waiting[m.Tag()]
@@ -75,7 +75,7 @@ func (u *uplink) deliver(m *flux.Message) {
 	}
 }
 
-// follow runs a follower: it announces itself to the lead, for as long as that takes, and leaves when it or the lead is
+// follow runs a follower: it connects to the lead, however long that takes, and leaves when it or the lead is
 // stopped.
 func (b *broker) follow() (int, error) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -117,7 +117,7 @@ func (b *broker) followLead(ctx context.Context) error {
 			continue
 		}
 		var lead leadState
-		_ = json.Unmarshal(m.Text(), &lead) // nothing happens without a state
+		_ = json.Unmarshal(m.Text(), &lead) // the lead sends states only
 		switch lead.State {
 		case flux.StateRun:
 			b.enter(flux.StateRun)
@@ -128,7 +128,7 @@ func (b *broker) followLead(ctx context.Context) error {
 		}
 	}
 	b.lose(u)
-	// It is found out only when the lead is back, which does not know us then.
+	// The loss is only detected when the lead is back, which does not know this follower.
 	lost, stop := context.WithTimeout(ctx, b.conf.heartbeat.Timeout.Duration)
 	defer stop()
 	if u, _, err := b.greet(lost, true); err == nil {
@@ -137,7 +137,7 @@ func (b *broker) followLead(ctx context.Context) error {
 	return errNoParent
 }
 
-// lose ends the connection to the lead and what waits for it.
+// lose ends the connection to the lead and the requests that wait for it.
 func (b *broker) lose(u *uplink) {
 	u.conn.Close()
 	b.Update(func() { b.parent = nil })
@@ -162,8 +162,8 @@ func (u *uplink) ping(ctx context.Context, period time.Duration) {
 	}
 }
 
-// greet connects to the lead and announces this broker, or only looks whether the lead is there, until the lead
-// answers. A lead with another certificate does not.
+// greet connects to the lead and announces this broker, or only checks whether the lead exists, until the lead
+// answers. A lead with another certificate does not answer.
 func (b *broker) greet(ctx context.Context, probe bool) (*uplink, *flux.Message, error) {
 	address := strings.TrimPrefix(b.conf.hosts[0].Connect, "tcp://")
 	dialer := net.Dialer{Timeout: b.conf.tbon.ConnectTimeout.Duration}

@@ -14,14 +14,14 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// jobSpec is what a user asks for.
+// jobSpec is the request of a user.
 type jobSpec struct {
 	Argv      []string `json:"argv"`
 	Env       []string `json:"env"`
 	Cwd       string   `json:"cwd"`
 	Name      string   `json:"name"`
 	Queue     string   `json:"queue"`
-	Nodes     int      `json:"nodes"` // 0: as many as it takes
+	Nodes     int      `json:"nodes"` // 0: as many as needed
 	Tasks     int      `json:"tasks"`
 	Cores     int      `json:"cores"` // of a task
 	Exclusive bool     `json:"exclusive"`
@@ -29,7 +29,7 @@ type jobSpec struct {
 	Urgency   int      `json:"urgency"`
 	Limit     float64  `json:"limit"` // seconds, 0: none
 	Waitable  bool     `json:"waitable"`
-	Output    string   `json:"output"` // file, or "": kept for who attaches
+	Output    string   `json:"output"` // file, or "" to keep the output for clients that attach
 	Error     string   `json:"error"`
 	Label     bool     `json:"label"`            // lines with the task's rank
 	Nested    bool     `json:"nested,omitempty"` // the program is a Flux instance
@@ -40,7 +40,7 @@ type output struct {
 	Data   string `json:"data"`
 }
 
-// job is a job that is run by this program.
+// job is a job that this program runs.
 type job struct {
 	*fluxtest.Job
 	Spec    jobSpec     `json:"spec"`
@@ -51,7 +51,7 @@ type job struct {
 	processes []*exec.Cmd
 }
 
-// newJob makes a job of what a user asks for.
+// newJob creates a job for a request.
 func (b *broker) newJob(user uint32, s jobSpec) (*job, error) {
 	j := &job{Spec: s, Job: &fluxtest.Job{Job: flux.Job{
 		State: flux.JobSched, Name: s.Name, Queue: s.Queue, UserID: user, Urgency: &s.Urgency, Priority: new(int64(s.Urgency)),
@@ -63,8 +63,7 @@ func (b *broker) newJob(user uint32, s jobSpec) (*job, error) {
 	return j, b.constrain(j)
 }
 
-// constrain applies --requires. Of the syntax of constraints (RFC 35) single ones are known, for ranks and hosts; there
-// are no properties, so no rank has one.
+// constrain applies --requires. It supports single constraints (RFC 35) for ranks and hosts; no rank has a property.
 func (b *broker) constrain(j *job) error {
 	if j.Spec.Requires == "" {
 		return nil
@@ -100,7 +99,7 @@ func (b *broker) constrain(j *job) error {
 	return nil
 }
 
-// raise ends a job that got an exception. It is called within Update.
+// raise ends a job after an exception. It must be called within Update.
 func (b *broker) raise(of *fluxtest.Job) {
 	j := b.find(of.ID)
 	if j.State != flux.JobRun {
@@ -127,10 +126,10 @@ func (b *broker) raise(of *fluxtest.Job) {
 	})
 }
 
-// killAfter is between SIGTERM and SIGKILL (exec.kill-timeout).
+// killAfter is the time between SIGTERM and SIGKILL (exec.kill-timeout).
 const killAfter = 5 * time.Second
 
-// end makes a job inactive. It is called within Update.
+// end makes a job inactive. It must be called within Update.
 func (b *broker) end(j *job, code int) {
 	j.processes = nil
 	j.End(code)
@@ -144,7 +143,7 @@ func (b *broker) find(id flux.JobID) *job {
 	return nil
 }
 
-// place finds resources for a job among those that are free, and reports whether there are enough.
+// place finds free resources for a job, and reports whether they suffice.
 func (j *job) place(free, whole flux.Resources) (flux.Resources, bool) {
 	tasks, cores := j.Tasks, max(j.Spec.Cores, 1)
 	var nodes []flux.NodeResources
@@ -158,7 +157,7 @@ func (j *job) place(free, whole flux.Resources) (flux.Resources, bool) {
 	if len(nodes) < j.Spec.Nodes {
 		return flux.Resources{}, false
 	}
-	// The emptiest first.
+	// The node with the most free resources first.
 	slices.SortStableFunc(nodes, func(a, b flux.NodeResources) int { return cmp.Compare(b.Cores.Count(), a.Cores.Count()) })
 	given := make([]int, len(nodes))
 	if j.Spec.Nodes > 0 { // each gets a task
@@ -184,8 +183,8 @@ func (j *job) place(free, whole flux.Resources) (flux.Resources, bool) {
 	return alloc, tasks <= 0
 }
 
-// next returns the job that is to be run now, first come first served: the first that does not fit holds up the others
-// of its queue.
+// next returns the next job to run, first come first served: the first job that does not fit blocks the others of its
+// queue.
 func (b *broker) next() *job {
 	if b.State.Broker != flux.StateRun {
 		return nil
@@ -212,7 +211,7 @@ func (b *broker) next() *job {
 	return nil
 }
 
-// schedule runs jobs.
+// schedule starts jobs.
 func (b *broker) schedule(stop <-chan struct{}) {
 	for {
 		if !b.Wait(stop, func() bool {
@@ -227,11 +226,11 @@ func (b *broker) schedule(stop <-chan struct{}) {
 		}) {
 			return
 		}
-		b.Update(func() {}) // tells those who wait
+		b.Update(func() {}) // notifies waiting clients
 	}
 }
 
-// hostlist abbreviates names.
+// hostlist returns the compact form of names.
 func hostlist(names []string) string {
 	list, err := fluxconfig.ParseHostlist(strings.Join(names, ","))
 	if err != nil {

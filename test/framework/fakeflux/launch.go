@@ -20,7 +20,7 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// launch starts the tasks of a job, all of them beside the lead. It is called within Wait.
+// launch starts the tasks of a job, all of them on the host of the lead. It must be called within Wait.
 func (b *broker) launch(j *job) {
 	tasks := j.Tasks
 	var nested []string
@@ -61,7 +61,7 @@ func (b *broker) launch(j *job) {
 			pipes.Go(func() { b.copyOutput(j, files, rank, "stdout", stdout) })
 			pipes.Go(func() { b.copyOutput(j, files, rank, "stderr", stderr) })
 			pipes.Wait()
-			_ = c.Wait() // the state tells
+			_ = c.Wait() // the state has the result
 			codes[rank] = exitCode(c.ProcessState)
 		})
 	}
@@ -86,7 +86,7 @@ func (b *broker) launch(j *job) {
 	}()
 }
 
-// task returns the shell of a task.
+// task returns a command that runs the shell of a task.
 func (b *broker) task(j *job) (*exec.Cmd, error) {
 	path, err := lookPath(j.Spec.Argv[0], j.Spec.Env)
 	if err != nil {
@@ -106,7 +106,7 @@ func (b *broker) task(j *job) (*exec.Cmd, error) {
 	return exec.CommandContext(context.Background(), shell, append([]string{path}, j.Spec.Argv...)...), nil
 }
 
-// nested gives the instance of a batch job its resources.
+// nested passes resources to the instance of a batch job.
 func (b *broker) nested(j *job) []string {
 	nodes := slices.Clone(j.Alloc.Nodes)
 	for i := range nodes {
@@ -119,7 +119,7 @@ func (b *broker) nested(j *job) []string {
 	return []string{nestedR + "=" + string(text)}
 }
 
-// lookPath finds a program on the job's own PATH.
+// lookPath finds a program in the job's own PATH.
 func lookPath(name string, env []string) (string, error) {
 	if strings.Contains(name, "/") {
 		return name, nil
@@ -138,7 +138,7 @@ func lookPath(name string, env []string) (string, error) {
 	return exec.LookPath(name)
 }
 
-// files are where a job's output goes if it is not kept.
+// files opens the files for a job's output, if it is not kept.
 type files struct {
 	mu   sync.Mutex
 	open map[string]*os.File
@@ -178,12 +178,12 @@ func (f *files) write(stream, data string) bool {
 func (f *files) close() {
 	for _, file := range f.open {
 		if file != nil {
-			_ = file.Close() // the second time for stderr fails
+			_ = file.Close() // fails the second time, for stderr
 		}
 	}
 }
 
-// copyOutput takes what a task writes, whole lines at a time.
+// copyOutput copies the output of a task in whole lines.
 func (b *broker) copyOutput(j *job, f *files, rank int, stream string, from io.Reader) {
 	r := bufio.NewReaderSize(from, 64<<10)
 	for {

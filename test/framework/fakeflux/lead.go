@@ -22,7 +22,7 @@ func (b *broker) loadState(s *fluxtest.State) error {
 		return err
 	}
 	s.Online = flux.IDs(0)
-	if len(s.Hosts) > len(b.conf.hosts) { // a batch job's: all its nodes are here
+	if len(s.Hosts) > len(b.conf.hosts) { // the instance of a batch job: all its nodes are on this host
 		b.conf.hosts = nil
 		for _, name := range s.Hosts {
 			b.conf.hosts = append(b.conf.hosts, host{Name: name})
@@ -34,7 +34,7 @@ func (b *broker) loadState(s *fluxtest.State) error {
 		return fmt.Errorf("resource.exclude: %w", err)
 	}
 	s.Queues = map[string]*flux.QueueStatus{}
-	for _, name := range b.conf.queues { // named ones are to be started
+	for _, name := range b.conf.queues { // named queues must be started
 		s.Queues[name] = &flux.QueueStatus{Enabled: true}
 	}
 	if len(s.Queues) == 0 {
@@ -44,11 +44,11 @@ func (b *broker) loadState(s *fluxtest.State) error {
 	return err
 }
 
-// nestedR is the environment variable by which the instance of a batch job gets its resources.
+// nestedR is the environment variable with the resources of the instance of a batch job.
 const nestedR = "FAKEFLUX_R"
 
-// loadResources reads the resources of the instance and the names of its hosts. Without a file, every host is like this
-// one.
+// loadResources reads the resources of the instance and the names of its hosts. Without a file, every host has the
+// resources of this one.
 func loadResources(c config) (set flux.Resources, names []string, err error) {
 	text := []byte(os.Getenv(nestedR))
 	switch {
@@ -83,7 +83,7 @@ func loadResources(c config) (set flux.Resources, names []string, err error) {
 	return inOrder(set, names, c.hosts)
 }
 
-// inOrder gives nodes the ranks of the brokers that are on them.
+// inOrder assigns the ranks of the brokers to nodes by host.
 func inOrder(set flux.Resources, names []string, hosts []host) (flux.Resources, []string, error) {
 	byHost := map[string]flux.NodeResources{}
 	for i, n := range set.Nodes {
@@ -100,7 +100,7 @@ func inOrder(set flux.Resources, names []string, hosts []host) (flux.Resources, 
 	return set, names, nil
 }
 
-// quorum is how many brokers there must be before the first program is run.
+// quorum returns the number of brokers that must be online before the program starts.
 func (b *broker) quorum(attrs attributes) (int, error) {
 	text, ok := attrs["broker.quorum"]
 	if !ok {
@@ -137,7 +137,7 @@ func (b *broker) lead() (int, error) {
 	}
 	b.enter(flux.StateCleanup)
 	b.cleanup()
-	b.enter(flux.StateShutdown) // which followers leave at
+	b.enter(flux.StateShutdown) // at which followers leave
 	if !b.waitFor("broker.shutdown-timeout", func() bool { return len(b.peers) == 0 }) {
 		b.log.error("shutdown: followers do not leave")
 	}
@@ -165,7 +165,7 @@ func bindAddress(uri string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// awaitQuorum reports whether there was a quorum before the broker was told to stop.
+// awaitQuorum reports whether the quorum was reached before the broker was asked to stop.
 func (b *broker) awaitQuorum() bool {
 	want, err := b.quorum(b.State.Attrs)
 	if err != nil {
@@ -184,7 +184,7 @@ func (b *broker) awaitQuorum() bool {
 	return b.Wait(stop, func() bool { return b.State.Online.Count() >= want || b.stopping }) && !b.stopping
 }
 
-// finalize saves the state, and an archive if one is asked for. Nobody connects any more.
+// finalize saves the state, and an archive if requested. The broker accepts no more connections.
 func (b *broker) finalize() error {
 	err := errors.Join(os.Remove(b.Path()), b.save(b.stateFile(), true))
 	archive := ""

@@ -14,7 +14,7 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// fill puts fields into a format of Python, such as {name:<8}.
+// fill formats fields with a format of Python, such as {name:<8}.
 func fill(format string, fields map[string]any) (string, error) {
 	var bad error
 	pattern := regexp.MustCompile(`(?:[?+]+:)?\{([a-z_.0-9]*)(?:![a-zA-Z])?(?::([<>]?)(\d*)(?:\.\d+)?[a-z]?(?:::[^}]*)?)?\}`)
@@ -26,7 +26,7 @@ func fill(format string, fields map[string]any) (string, error) {
 			return ""
 		}
 		_, number := value.(int)
-		width, _ := strconv.Atoi(m[3]) // none is 0
+		width, _ := strconv.Atoi(m[3]) // empty is 0
 		if m[2] == ">" || m[2] == "" && number {
 			return fmt.Sprintf("%*v", width, value)
 		}
@@ -83,7 +83,7 @@ func jobFields(j *fluxtest.Job) map[string]any {
 
 const jobsOptions = "all,a A,A stats-only filter,f= no-header,n suppress-header format,o= count,c= user,u= color?"
 
-// jobsCommand is flux jobs.
+// jobsCommand implements flux jobs.
 func jobsCommand(c *flux.Client, o options) (int, error) {
 	if o.has("stats-only") {
 		return printStatistics(c)

@@ -6,12 +6,11 @@ import (
 	"strconv"
 )
 
-// logger writes a broker's log to stderr, as far as log-stderr-level says:
-// 3 errors (the default), 6 what it does, 7 everything.
+// logger writes a broker's log to stderr up to log-stderr-level: 3 errors (the default), 6 information, 7 everything.
 type logger struct {
 	rank  int
 	level int
-	// local: log-stderr-mode is local, and each line has its severity in front, as the journal of systemd expects.
+	// local: log-stderr-mode is local, and each line has its severity as a prefix, as the journal of systemd expects.
 	local bool
 }
 

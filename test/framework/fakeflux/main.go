@@ -13,20 +13,20 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// version is that of the Flux whose behaviour was copied.
+// version is the version of Flux whose behavior is implemented.
 const version = "0.88.0"
 
-// command is a command of flux, or one of its subcommands. What it runs returns the exit code.
+// command is a command of flux, or one of its subcommands. Its functions return the exit code.
 type command struct {
 	options string // in the form of parseOptions
-	// first says that options end at the first other word.
+	// first: options end at the first argument that is not an option.
 	first bool
-	// usage is printed where there are fewer than least other words.
+	// usage is printed if there are fewer than least other arguments.
 	usage string
 	least int
-	// python commands exit with 2 after errors of usage, and others with 1.
+	// python: the command exits with 2 after errors of usage; others exit with 1.
 	python bool
-	// One of these runs it: with a connection to the broker, or without.
+	// One of these runs the command: with a connection to the broker, or without.
 	online  func(c *flux.Client, o options) (int, error)
 	offline func(o options) (int, error)
 }
@@ -134,11 +134,11 @@ func call(c *flux.Client, topic string, in, out any) error {
 	return c.Call(context.Background(), topic, flux.Leader, in, out)
 }
 
-// configCommand is flux config, as far as it tells what Flux was built with.
+// configCommand implements the part of flux config that prints how Flux was built.
 func configCommand(o options) (int, error) {
 	switch {
 	case o.NArg() != 2 || o.Arg(0) != "builtin":
-		return 1, errors.New("only flux config builtin NAME is known here")
+		return 1, errors.New("only flux config builtin NAME is supported")
 	case o.Arg(1) != "shell_initrc":
 		return 1, fmt.Errorf("%s is invalid", o.Arg(1))
 	}

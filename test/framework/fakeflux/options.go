@@ -7,12 +7,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// options are those of a command line, and its other words.
+// options are the options of a command line, and its other arguments.
 type options struct{ *pflag.FlagSet }
 
-// parseOptions reads a command line. The table has a word for each option: its name and perhaps, after a comma, its
-// letter, then "=" if it has a value or "?" if it may have one. Options end at the first other word, unless they may
-// stand anywhere.
+// parseOptions parses a command line. The table has a word for each option: its name and optionally, after a comma,
+// its letter, then "=" if it has a value or "?" if the value is optional. Options end at the first other argument,
+// unless they may be anywhere.
 func parseOptions(args []string, anywhere bool, table string) (options, error) {
 	set := pflag.NewFlagSet("flux", pflag.ContinueOnError)
 	set.SetOutput(io.Discard)
@@ -33,7 +33,7 @@ func parseOptions(args []string, anywhere bool, table string) (options, error) {
 
 func (o options) has(name string) bool { return o.Changed(name) }
 
-// all are the values of an option that may be given many times.
+// all returns the values of an option that can be repeated.
 func (o options) all(name string) []string {
 	values, err := o.GetStringArray(name)
 	if err != nil {
@@ -42,7 +42,7 @@ func (o options) all(name string) []string {
 	return values
 }
 
-// last is the value that counts, "" where there is none.
+// last returns the last value of an option, "" if there is none.
 func (o options) last(name string) string {
 	if values := o.all(name); len(values) > 0 {
 		return values[len(values)-1]

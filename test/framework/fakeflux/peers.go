@@ -17,11 +17,11 @@ type peer struct {
 	heard time.Time
 }
 
-// helloTimeout is how long a connection may stay without a hello.
+// helloTimeout is how long a connection may exist without a hello.
 const helloTimeout = 20 * time.Second
 
-// greeting is what a follower says of itself. The answers are states of the lead, unless it only asks whether the lead
-// is there.
+// greeting is the request of a follower. The responses are states of the lead, unless the follower only checks
+// whether the lead exists.
 type greeting struct {
 	Rank  int    `json:"rank"`
 	Host  string `json:"host"`
@@ -42,12 +42,12 @@ func (b *broker) acceptPeers(l net.Listener) {
 			return
 		}
 		setUserTimeout(conn, b.conf.tbon.UserTimeout.Duration)
-		_ = conn.SetReadDeadline(time.Now().Add(helloTimeout)) // fails as the next read then does
+		_ = conn.SetReadDeadline(time.Now().Add(helloTimeout)) // if it fails, the next read fails too
 		go b.ServePeer(conn)
 	}
 }
 
-// isStranger reports whether a request comes from a broker that has not been let in.
+// isStranger reports whether a request comes from a broker that has not been admitted.
 func (b *broker) isStranger(r *fluxtest.Request) bool {
 	if _, local := r.Conn().(*net.UnixConn); local || r.Topic == "overlay.hello" {
 		return false
@@ -67,12 +67,12 @@ func (b *broker) peerOf(r *fluxtest.Request) (rank uint32, known bool) {
 	return 0, false
 }
 
-// hello is the service overlay.hello, which serves a follower from its hello to its end. Who has no certificate gets no
-// answer.
+// hello implements overlay.hello, which serves a follower from its hello to its end. A client without a certificate
+// gets no response.
 func (b *broker) hello(r *fluxtest.Request) {
 	in, err := fluxtest.Decode[greeting](r)
 	if err != nil || in.Proof != b.proof {
-		_ = r.Conn().Close() // it may have been
+		_ = r.Conn().Close() // already set if repeated
 		return
 	}
 	if in.Rank < 1 || in.Rank >= len(b.conf.hosts) || b.conf.hosts[in.Rank].Name != in.Host {
@@ -84,7 +84,7 @@ func (b *broker) hello(r *fluxtest.Request) {
 		r.Respond(leadState{})
 		return
 	}
-	_ = r.Conn().SetReadDeadline(time.Time{}) // fails as the next read then does
+	_ = r.Conn().SetReadDeadline(time.Time{}) // if it fails, the next read fails too
 	rank, p := uint32(in.Rank), &peer{conn: r.Conn(), heard: time.Now()}
 	b.Update(func() { b.join(rank, p) })
 	for sent := ""; ; {
@@ -107,7 +107,7 @@ func (b *broker) hello(r *fluxtest.Request) {
 	})
 }
 
-// join adds a follower, unless the instance ends. It is called within Update.
+// join adds a follower, unless the instance ends. It must be called within Update.
 func (b *broker) join(rank uint32, p *peer) {
 	if slices.Contains([]string{flux.StateCleanup, flux.StateShutdown, stateFinalize}, b.State.Broker) {
 		return
@@ -122,7 +122,7 @@ func (b *broker) join(rank uint32, p *peer) {
 	b.log.info("online: %s (rank %d)", name, rank)
 }
 
-// leave removes a follower and fails its jobs. It is called within Update.
+// leave removes a follower and fails its jobs. It must be called within Update.
 func (b *broker) leave(rank uint32, lost bool) {
 	delete(b.peers, rank)
 	name, self := b.conf.hosts[rank].Name, flux.IDs(rank)
@@ -140,7 +140,7 @@ func (b *broker) leave(rank uint32, lost bool) {
 	}
 }
 
-// ping is the service overlay.ping of followers.
+// ping implements overlay.ping of followers.
 func (b *broker) ping(r *fluxtest.Request) {
 	b.Update(func() {
 		if rank, ok := b.peerOf(r); ok {
@@ -149,7 +149,7 @@ func (b *broker) ping(r *fluxtest.Request) {
 	})
 }
 
-// goodbye is the service overlay.goodbye of followers that end.
+// goodbye implements overlay.goodbye of followers that end.
 func (b *broker) goodbye(r *fluxtest.Request) {
 	b.Update(func() {
 		if rank, ok := b.peerOf(r); ok {
@@ -158,7 +158,7 @@ func (b *broker) goodbye(r *fluxtest.Request) {
 	})
 }
 
-// watchPeers marks the followers that send nothing for long, which get no jobs.
+// watchPeers marks followers that have sent nothing for a long time; they get no jobs.
 func (b *broker) watchPeers(stop <-chan struct{}) {
 	tick := time.NewTicker(b.conf.heartbeat.Period.Duration)
 	defer tick.Stop()
@@ -183,15 +183,15 @@ func (b *broker) watchPeers(stop <-chan struct{}) {
 	}
 }
 
-// setUserTimeout bounds how long a connection stays whose other side has gone without a word.
+// setUserTimeout limits how long a connection exists after its peer has disappeared.
 func setUserTimeout(conn net.Conn, d time.Duration) {
-	const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT of tcp(7), which package syscall lacks
+	const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT of tcp(7), missing in package syscall
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return
 	}
 	if raw, err := tcp.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { // without it, a lost network is found later
+		_ = raw.Control(func(fd uintptr) { // without it, a lost network is detected later
 			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(d.Milliseconds()))
 		})
 	}

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// runProgram runs the initial program, or waits if there is none to run, until
-// that ends or the broker is to stop. Its exit code is the broker's.
+// runProgram runs the initial program, or waits if there is none, until it ends or the broker has to stop. It returns
+// the exit code of the broker.
 func (b *broker) runProgram() int {
 	done := make(chan struct{})
 	stop := make(chan struct{})
@@ -47,7 +47,7 @@ func (b *broker) runProgram() int {
 	}
 	go func() {
 		defer close(done)
-		_ = c.Wait() // the state tells
+		_ = c.Wait() // the state has the result
 	}()
 	for aborted := false; ; {
 		select {
@@ -64,7 +64,7 @@ func (b *broker) runProgram() int {
 	}
 }
 
-// closeOthers keeps the files that this process inherited, beside the standard ones, from the initial program.
+// closeOthers prevents the initial program from inheriting files other than the standard ones.
 func closeOthers() {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -84,7 +84,7 @@ func shell() string {
 	return "/bin/bash"
 }
 
-// exitCode is that of a shell.
+// exitCode returns the exit code as a shell reports it.
 func exitCode(s *os.ProcessState) int {
 	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal())
@@ -92,8 +92,7 @@ func exitCode(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
-// environment is that of programs of the instance: what belongs to another one
-// is left out.
+// environment returns the environment of programs of the instance, without variables of another instance.
 func (b *broker) environment(of []string) []string {
 	var env []string
 	for _, e := range of {

@@ -9,7 +9,7 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// queueCommand is one of the subcommands of flux queue.
+// queueCommand is a subcommand of flux queue.
 func queueCommand(c *flux.Client, what string, o options) error {
 	in := fluxtest.QueueRequest{All: o.has("all"), Reason: o.last("message"), Name: cmp.Or(o.Arg(0), o.last("queue"))}
 	show := !o.has("quiet")

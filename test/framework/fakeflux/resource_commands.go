@@ -41,7 +41,7 @@ func resourceUndrain(c *flux.Client, o options) (int, error) {
 
 func resourceStatus(c *flux.Client, o options) (int, error) { return 0, listNodes(c, o, false) }
 
-// schedStatus asks for what the scheduler has, and for the names of the hosts.
+// schedStatus queries the resources of the scheduler and the names of the hosts.
 func schedStatus(c *flux.Client) (flux.SchedStatus, map[uint32]string, error) {
 	s, err := c.SchedStatus(context.Background())
 	if err != nil {
@@ -55,7 +55,7 @@ func schedStatus(c *flux.Client) (flux.SchedStatus, map[uint32]string, error) {
 	return s, byRank, err
 }
 
-// hostsOf abbreviates the names of the hosts of ranks.
+// hostsOf returns the compact list of the names of ranks.
 func hostsOf(names map[uint32]string, ranks flux.IDSet) string {
 	var of []string
 	for rank := range ranks.All() {
@@ -93,13 +93,13 @@ func listResources(c *flux.Client, o options) (int, error) {
 	return 0, nil
 }
 
-// nodeGroup is what nodes have in common that are listed together.
+// nodeGroup is the key of nodes that are listed together.
 type nodeGroup struct {
 	state, reason, when string
 	offline             bool
 }
 
-// listNodes is flux resource status, and the list of what is drained.
+// listNodes implements flux resource status, and the list of drained nodes.
 func listNodes(c *flux.Client, o options, drainedOnly bool) error {
 	status, err := c.ResourceStatus(context.Background())
 	if err != nil {
@@ -172,10 +172,10 @@ func groupNodes(s flux.ResourceStatus, busy flux.IDSet, states string) ([]nodeGr
 	return order, groups
 }
 
-// localCores are those of this machine that this process may use.
+// localCores returns the cores of this machine that this process may use.
 func localCores() flux.IDSet { return flux.IDRange(0, uint32(runtime.NumCPU()-1)) }
 
-// encodeR is flux R encode.
+// encodeR implements flux R encode.
 func encodeR(o options) (code int, err error) {
 	hosts := o.last("hosts")
 	if hosts == "" {

@@ -23,7 +23,7 @@ const (
 	batchOptions = jobOptions + " ntasks= nslots,n= cores-per-task= cores-per-slot,c= wrap="
 )
 
-// specOf makes a job of a command line.
+// specOf returns the job of a command line.
 func specOf(o options) (jobSpec, error) {
 	cwd, err := os.Getwd()
 	if err != nil {
@@ -54,7 +54,7 @@ func specOf(o options) (jobSpec, error) {
 		*n.into = v
 	}
 	switch {
-	case s.Nodes > 0 && s.Tasks == 0: // whole nodes, a task each
+	case s.Nodes > 0 && s.Tasks == 0: // whole nodes, one task each
 		s.Tasks, s.Exclusive = s.Nodes, true
 	case s.Nodes > max(s.Tasks, 1):
 		return s, errors.New("node count must not be greater than task count")
@@ -92,7 +92,7 @@ func submitSpec(c *flux.Client, s jobSpec) (flux.JobID, error) {
 	return out.ID, err
 }
 
-// runCommand is flux run, which watches and does not print the job's id.
+// runCommand implements flux run, which attaches to the job and does not print its ID.
 func runCommand(c *flux.Client, o options) (int, error) {
 	id, err := submit(c, o)
 	if err != nil {
@@ -101,7 +101,7 @@ func runCommand(c *flux.Client, o options) (int, error) {
 	return attach(c, id, true, o.has("quiet"))
 }
 
-// submitCommand is flux submit.
+// submitCommand implements flux submit.
 func submitCommand(c *flux.Client, o options) (int, error) {
 	id, err := submit(c, o)
 	if err == nil && !o.has("quiet") {
@@ -113,7 +113,7 @@ func submitCommand(c *flux.Client, o options) (int, error) {
 	return attach(c, id, o.has("watch"), o.has("quiet"))
 }
 
-// attach follows a job to its end, which is the exit code.
+// attach follows a job to its end and returns its exit code.
 func attach(c *flux.Client, id flux.JobID, show, quiet bool) (int, error) {
 	ctx := context.Background()
 	s, err := c.Stream(ctx, "fakeflux.attach", flux.Leader, fluxtest.RaiseRequest{ID: id})
@@ -148,8 +148,7 @@ func attach(c *flux.Client, id flux.JobID, show, quiet bool) (int, error) {
 	}
 }
 
-// batchCommand is flux batch: the script is the initial program of an instance
-// of its own.
+// batchCommand implements flux batch: the script is the initial program of a nested instance.
 func batchCommand(c *flux.Client, o options) (int, error) {
 	text, err := os.ReadFile(o.Arg(0))
 	if err != nil {
@@ -187,7 +186,7 @@ func batchCommand(c *flux.Client, o options) (int, error) {
 	return 0, err
 }
 
-// cancelCommand is flux cancel.
+// cancelCommand implements flux cancel.
 func cancelCommand(c *flux.Client, o options) (int, error) {
 	if o.NArg() == 0 {
 		states, ok := map[string]flux.JobState{
@@ -220,13 +219,13 @@ func jobStatus(c *flux.Client, o options) (int, error) { return follow(c, o, fal
 
 func jobWaitEvent(c *flux.Client, o options) (int, error) {
 	if o.Arg(1) != "clean" {
-		return 1, fmt.Errorf("event %s is not known here", o.Arg(1))
+		return 1, fmt.Errorf("event %s is not supported", o.Arg(1))
 	}
 	_, err := follow(c, o, false)
 	return 0, err
 }
 
-// follow follows the job that is the first word to its end.
+// follow follows the job in the first argument to its end.
 func follow(c *flux.Client, o options, show bool) (int, error) {
 	id, err := parseJobID(o.Arg(0))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// offer registers what the lead does for followers and commands, beside the services of Flux.
+// offer registers the services of the lead for followers and commands, in addition to the services of Flux.
 func (b *broker) offer() {
 	if b.rank != 0 {
 		return
@@ -19,7 +19,7 @@ func (b *broker) offer() {
 	b.Handle("overlay.ping", b.ping)
 	b.Handle("overlay.goodbye", b.goodbye)
 	b.Offer("job-manager.idle", false, b.idle)
-	// The payloads of these are not those of Flux.
+	// The payloads of these services differ from those of Flux.
 	b.Offer("fakeflux.submit", true, b.submit)
 	b.Handle("fakeflux.attach", b.attach)
 	b.Offer("fakeflux.wait-all", false, b.waitAll)
@@ -48,7 +48,7 @@ func (b *broker) submit(r *fluxtest.Request) (any, error) {
 		case b.State.Broker != flux.StateRun:
 			err = fluxtest.Fail(syscall.EINVAL, "the instance is not running")
 		default:
-			// Like those of Flux, ids grow with time.
+			// IDs grow with time, like those of Flux.
 			j.ID = flux.JobID(time.Now().UnixMilli()) << 10
 			if n := len(b.jobs); n > 0 {
 				j.ID = max(j.ID, b.jobs[n-1].ID+1)
@@ -59,13 +59,13 @@ func (b *broker) submit(r *fluxtest.Request) (any, error) {
 	return map[string]any{"id": j.ID}, err
 }
 
-// add is called within Update.
+// add must be called within Update.
 func (b *broker) add(j *job) {
 	b.jobs, b.State.Jobs = append(b.jobs, j), append(b.State.Jobs, j.Job)
 	b.revision++
 }
 
-// attached is an answer to fakeflux.attach: output, then the end.
+// attached is a response of fakeflux.attach: output, then the end.
 type attached struct {
 	Output    []output `json:"output,omitempty"`
 	Ended     bool     `json:"ended,omitempty"`
@@ -74,7 +74,7 @@ type attached struct {
 	Note      string   `json:"note,omitempty"`
 }
 
-// attach sends the output of a job as it comes, and how it ended.
+// attach sends the output of a job as it arrives, and then how it ended.
 func (b *broker) attach(r *fluxtest.Request) {
 	in, err := fluxtest.Decode[fluxtest.RaiseRequest](r)
 	var j *job
@@ -102,7 +102,7 @@ func (b *broker) attach(r *fluxtest.Request) {
 	r.Answer(nil, err)
 }
 
-// waitAll waits for the jobs that were submitted to be waited for.
+// waitAll waits for the jobs that were submitted with the flag waitable.
 func (b *broker) waitAll(r *fluxtest.Request) (any, error) {
 	var failures []string
 	b.Wait(r.Gone(), func() bool {
@@ -128,7 +128,7 @@ func (b *broker) waitAll(r *fluxtest.Request) (any, error) {
 	return map[string]any{"failures": failures}, nil
 }
 
-// idle waits until no job runs. Those that wait and are not to be started may stay.
+// idle waits until no job runs. Pending jobs of stopped queues may remain.
 func (b *broker) idle(r *fluxtest.Request) (any, error) {
 	pending := 0
 	b.Wait(r.Gone(), func() bool {

@@ -14,25 +14,25 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// saved is what outlives a lead, in its state directory or an archive.
+// saved is the state that survives a lead, in its state directory or an archive.
 type saved struct {
 	Jobs    []*job                       `json:"jobs"`
 	Queues  map[string]*flux.QueueStatus `json:"queues"`
 	Drained map[uint32]fluxtest.Drain    `json:"drained"`
 }
 
-// stateFile has the name that others look for.
+// stateFile has the name that other programs look for.
 func (b *broker) stateFile() string {
 	return filepath.Join(b.State.Attrs["statedir"], "content.sqlite")
 }
 
-// restore reads what an earlier lead left, or an archive where one is given.
+// restore reads the state of an earlier lead, or an archive if one is set.
 func (b *broker) restore() error {
 	name := cmp.Or(b.State.Attrs["content.restore"], b.stateFile())
 	defer func() { go b.checkpoints() }()
 	text, err := os.ReadFile(name)
 	switch {
-	case errors.Is(err, os.ErrNotExist): // an archive that is missing too
+	case errors.Is(err, os.ErrNotExist): // also for a missing archive
 		return nil
 	case err != nil:
 		return fmt.Errorf("content.restore: %w", err)
@@ -52,7 +52,7 @@ func (b *broker) restore() error {
 		}
 		for _, j := range s.Jobs {
 			b.add(j)
-			if j.State == flux.JobRun { // nobody ran it meanwhile
+			if j.State == flux.JobRun { // it did not run meanwhile
 				j.Exception, j.Note = "exec", "lost contact with job shell"
 				b.end(j, 1)
 			}
@@ -61,7 +61,7 @@ func (b *broker) restore() error {
 	return nil
 }
 
-// checkpoints saves the state as often as kvs.checkpoint-period says.
+// checkpoints saves the state in intervals of kvs.checkpoint-period.
 func (b *broker) checkpoints() {
 	if b.conf.kvs.Checkpoint.Duration <= 0 {
 		return
@@ -78,8 +78,7 @@ func (b *broker) checkpoints() {
 	}
 }
 
-// save writes a file that is whole at any time. Only at the end, the real flux dump
-// has the state of queues.
+// save writes a file that is complete at any time. The real flux dump includes the state of queues only at the end.
 func (b *broker) save(name string, queues bool) error {
 	var text []byte
 	var err error
@@ -99,7 +98,7 @@ func (b *broker) save(name string, queues bool) error {
 	return os.Rename(name+".new", name)
 }
 
-// cleanup cancels what runs, and waits for its end.
+// cleanup cancels running jobs, and waits for their end.
 func (b *broker) cleanup() {
 	b.Update(func() {
 		for _, j := range b.jobs {

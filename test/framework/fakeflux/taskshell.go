@@ -14,7 +14,8 @@ import (
 // shellName is the name of the program between a broker and a task, as in Flux: supervisors find tasks by it.
 const shellName = "flux-shell"
 
-// shellProgram returns this program under the name of the shell, where any user finds it. It is called within Wait.
+// shellProgram returns a link to this program with the name of the shell, which any user can run. It must be called
+// within Wait.
 func (b *broker) shellProgram() (string, error) {
 	if b.shell != "" {
 		return b.shell, nil
@@ -56,6 +57,6 @@ func runShell(words []string) int {
 			}
 		}
 	}()
-	_ = c.Wait() // the state has the code
+	_ = c.Wait() // the state has the exit code
 	return exitCode(c.ProcessState)
 }

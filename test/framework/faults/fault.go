@@ -14,16 +14,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Fault does something to a request. Next sends it to the server.
+// Fault modifies a request. Next sends it to the server.
 type Fault func(next http.RoundTripper, r *http.Request) (*http.Response, error)
 
-// lostError is what a client sees of a connection that breaks.
+// lostError is the error of a client whose connection breaks.
 func lostError(when string) error {
 	return fmt.Errorf("injected fault, %s: %w", when, syscall.ECONNRESET)
 }
 
-// errDead ends the requests of a client that is dead. It looks like no connection that
-// broke: client-go would try reads again for ten seconds.
+// errDead ends the requests of a client that is dead. It does not look like a broken connection: client-go would
+// retry reads for ten seconds.
 var errDead = errors.New("injected fault: the client is dead")
 
 // Fail breaks the connection before the server gets the request.
@@ -34,7 +34,7 @@ func Fail() Fault {
 	}
 }
 
-// LoseResponse breaks the connection after the server has done what was asked.
+// LoseResponse breaks the connection after the server has executed the request.
 func LoseResponse() Fault {
 	return func(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 		if err := discard(next.RoundTrip(r)); err != nil {
@@ -95,12 +95,12 @@ func Hold(until <-chan struct{}) Fault {
 	}
 }
 
-// Answer answers in the server's stead, which never gets the request.
+// Answer responds instead of the server, which never gets the request.
 func Answer(code int, reason metav1.StatusReason, message string) Fault {
 	return answer(code, reason, func() string { return message }, 0)
 }
 
-// AnswerWith is Answer with a message that is made anew each time.
+// AnswerWith is Answer with a message that is created for each request.
 func AnswerWith(code int, reason metav1.StatusReason, message func() string) Fault {
 	return answer(code, reason, message, 0)
 }
@@ -145,7 +145,7 @@ func answer(code int, reason metav1.StatusReason, message func() string, retryAf
 	}
 }
 
-// discard reads an answer to its end, so that the server has done all it will do.
+// discard reads a response to its end, so that the server has completed the request.
 func discard(response *http.Response, err error) error {
 	if err != nil {
 		return err
@@ -157,6 +157,6 @@ func discard(response *http.Response, err error) error {
 
 func closeBody(r *http.Request) {
 	if r.Body != nil {
-		_ = r.Body.Close() // as a RoundTripper has to, and nobody asks for the outcome
+		_ = r.Body.Close() // required of a RoundTripper; the result does not matter
 	}
 }

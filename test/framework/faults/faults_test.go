@@ -83,7 +83,7 @@ func newClient(t *testing.T, s *server) (*faults.Injector, *client) {
 	return broken, &client{T: t, http: &http.Client{Transport: broken.Wrap(transport)}, url: s.URL}
 }
 
-// answer is what a request got.
+// answer is the result of a request.
 type answer struct {
 	code   int
 	header http.Header
@@ -147,9 +147,9 @@ func TestFaults(t *testing.T) {
 				rule = broken.Add(faults.All(faults.Writes, faults.Resource("jobs")), 2, tc.fault)
 			}
 			_, err := c.do(http.MethodGet, jobsPath, "")
-			require.NoError(t, err, "reads don't count")
+			require.NoError(t, err, "reads do not count")
 			_, err = c.do(http.MethodPut, statusPath, "")
-			require.NoError(t, err, "other resources don't count")
+			require.NoError(t, err, "other resources do not count")
 			_, err = c.do(http.MethodPost, jobsPath, "1")
 			require.NoError(t, err)
 
@@ -198,7 +198,7 @@ func TestHoldEndsWithTheRequest(t *testing.T) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+jobsPath, nil)
 	require.NoError(t, err)
 	go func() { <-rule.Fired(); cancel() }()
-	_, err = c.http.Do(r) //nolint:bodyclose // there is no answer
+	_, err = c.http.Do(r) //nolint:bodyclose // no answer
 	require.ErrorIs(t, err, context.Canceled)
 
 	second := broken.Add(faults.Writes, 1, faults.Hold(until))
@@ -208,8 +208,7 @@ func TestHoldEndsWithTheRequest(t *testing.T) {
 	assert.Equal(t, []string{"POST held"}, s.got())
 }
 
-// From the k-th request on, nothing of a killed client gets through, whether that
-// request did or not.
+// From the k-th request on, no request of a killed client reaches the server; the k-th may or may not.
 func TestKill(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault faults.Fault
@@ -227,7 +226,7 @@ func TestKill(t *testing.T) {
 			for _, method := range []string{http.MethodPost, http.MethodGet} {
 				_, err = c.do(method, jobsPath, "3")
 				require.ErrorContains(t, err, "the client is dead")
-				require.NotErrorIs(t, err, syscall.ECONNRESET, "client-go would try a read again")
+				require.NotErrorIs(t, err, syscall.ECONNRESET, "client-go would retry a read")
 			}
 			<-rule.Fired()
 			_, err = watch.Read(make([]byte, 1))
@@ -295,10 +294,10 @@ func TestHoldAndDelayWatches(t *testing.T) {
 	}()
 	s.lines[jobsPath] <- "held"
 	_, err := c.do(http.MethodGet, jobsPath, "")
-	require.NoError(t, err, "only watches are held back")
+	require.NoError(t, err, "only watches are held")
 	select {
 	case line := <-arrived:
-		require.Fail(t, "it was not held back", line)
+		require.Fail(t, "it was not held", line)
 	case <-time.After(20 * time.Millisecond):
 	}
 	release()

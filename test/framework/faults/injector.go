@@ -6,8 +6,7 @@ import (
 	"sync"
 )
 
-// Injector breaks the requests of the clients whose transport it wraps. Its methods
-// may be called concurrently.
+// Injector modifies the requests of the clients whose transport it wraps. Its methods may be called concurrently.
 type Injector struct {
 	mu      sync.Mutex
 	rules   []*Rule
@@ -17,20 +16,20 @@ type Injector struct {
 	gates   []*gate
 }
 
-// New makes an Injector that breaks nothing yet.
+// New returns an Injector without rules.
 func New() *Injector {
 	return &Injector{counts: map[string]int{}, dead: make(chan struct{}), streams: map[*stream]struct{}{}}
 }
 
-// Wrap puts the Injector between a client and its transport; for rest.Config.Wrap.
+// Wrap wraps the transport of a client; for rest.Config.Wrap.
 func (i *Injector) Wrap(next http.RoundTripper) http.RoundTripper {
 	return &transport{injector: i, next: next}
 }
 
-// Every makes a rule break all requests that it matches.
+// Every makes a rule apply to all requests that it matches.
 const Every = 0
 
-// Rule breaks the k-th of the requests that it matches.
+// Rule applies a fault to the k-th of the requests that it matches.
 type Rule struct {
 	injector *Injector
 	match    Match
@@ -38,21 +37,19 @@ type Rule struct {
 	fault    Fault
 	kill     bool
 
-	// The rest is guarded by the Injector.
+	// The Injector guards the following fields.
 	seen    int
 	removed bool
 	hit     Request
 	fired   chan struct{}
 }
 
-// Add breaks the k-th of the requests that match from now on, counted from 1, or
-// each of them (Every).
+// Add applies a fault to the k-th of the requests that match from now on, counted from 1, or to each of them (Every).
 func (i *Injector) Add(match Match, k int, fault Fault) *Rule {
 	return i.add(&Rule{match: match, k: k, fault: fault})
 }
 
-// KillAt is Add, and after the fault has been done the client is dead, see Kill.
-// Requests that follow while the fault is being done are broken too.
+// KillAt is Add, and the client is dead after the fault, see Kill. Requests that follow during the fault fail too.
 func (i *Injector) KillAt(match Match, k int, fault Fault) *Rule {
 	return i.add(&Rule{match: match, k: k, fault: fault, kill: true})
 }
@@ -65,24 +62,24 @@ func (i *Injector) add(r *Rule) *Rule {
 	return r
 }
 
-// Fired is closed when the rule has begun to break its first request.
+// Fired returns a channel that is closed when the rule is applied for the first time.
 func (r *Rule) Fired() <-chan struct{} { return r.fired }
 
-// Hit is the first request that was broken.
+// Hit returns the first request to which the rule was applied.
 func (r *Rule) Hit() Request {
 	r.injector.mu.Lock()
 	defer r.injector.mu.Unlock()
 	return r.hit
 }
 
-// Seen is the number of requests that matched.
+// Seen returns the number of requests that matched.
 func (r *Rule) Seen() int {
 	r.injector.mu.Lock()
 	defer r.injector.mu.Unlock()
 	return r.seen
 }
 
-// Remove ends a rule and reports whether it has broken anything.
+// Remove removes a rule and reports whether it was applied.
 func (r *Rule) Remove() bool {
 	r.injector.mu.Lock()
 	defer r.injector.mu.Unlock()
@@ -91,8 +88,7 @@ func (r *Rule) Remove() bool {
 	return r.hit != (Request{})
 }
 
-// Counts says how often what was asked for, by Request.String. What was broken
-// before it reached the server counts too.
+// Counts returns the number of requests by Request.String, including those that did not reach the server.
 func (i *Injector) Counts() map[string]int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -122,7 +118,7 @@ func (i *Injector) isDead() bool {
 	}
 }
 
-// choose counts a request and finds the first rule that breaks it.
+// choose counts a request and returns the first rule that applies to it.
 func (i *Injector) choose(request Request) (rule *Rule, dead bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -155,7 +151,7 @@ type transport struct {
 	next     http.RoundTripper
 }
 
-// RoundTrip sends a request, or breaks it.
+// RoundTrip sends a request, or applies a fault.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	request := parse(r)
 	rule, dead := t.injector.choose(request)
@@ -186,7 +182,7 @@ func (t *transport) send(request Request, r *http.Request) (*http.Response, erro
 	return response, nil
 }
 
-// sender lets a fault send a request, without meeting the rules again.
+// sender lets a fault send a request without applying the rules again.
 type sender struct {
 	*transport
 	request Request
@@ -197,5 +193,5 @@ func (s sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.send(s.request, r)
 }
 
-// WrappedRoundTripper lets client-go find the transport below.
+// WrappedRoundTripper lets client-go find the wrapped transport.
 func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }

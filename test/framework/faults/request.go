@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Request is what a request asks for, in Kubernetes' terms.
+// Request is the content of a request in Kubernetes' terms.
 type Request struct {
 	// Verb is create, update, patch, delete, deletecollection, get, list or watch.
 	Verb string
@@ -17,7 +17,7 @@ type Request struct {
 	Name        string
 }
 
-// String is such as "patch jobs" or "update miniclusters/status".
+// String returns the request as text, such as "patch jobs" or "update miniclusters/status".
 func (r Request) String() string {
 	if r.Subresource != "" {
 		return r.Verb + " " + r.Resource + "/" + r.Subresource
@@ -25,7 +25,7 @@ func (r Request) String() string {
 	return r.Verb + " " + r.Resource
 }
 
-// parse reads a request from its method and path.
+// parse derives a request from its method and path.
 func parse(r *http.Request) Request {
 	var out Request
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
@@ -73,34 +73,34 @@ func verb(r *http.Request, named bool) string {
 	}
 }
 
-// Match chooses requests.
+// Match selects requests.
 type Match func(Request) bool
 
-// Writes are the requests that change something. Events and leases don't count:
-// they come at their own time, and would make a count of writes uncertain.
+// Writes matches requests that change something, except for events and leases: they are sent at any time, and would
+// make the number of writes uncertain.
 func Writes(r Request) bool {
 	return !slices.Contains([]string{"get", "list", "watch"}, r.Verb) && r.Resource != "events" && r.Resource != "leases"
 }
 
-// Watches are watches.
+// Watches matches watches.
 func Watches(r Request) bool { return r.Verb == "watch" }
 
-// Resource chooses by resource, without subresources.
+// Resource matches a resource, without subresources.
 func Resource(names ...string) Match {
 	return func(r Request) bool { return slices.Contains(names, r.Resource) && r.Subresource == "" }
 }
 
-// Subresource chooses by resource and subresource.
+// Subresource matches a resource and a subresource.
 func Subresource(resource, subresource string) Match {
 	return func(r Request) bool { return r.Resource == resource && r.Subresource == subresource }
 }
 
-// Verb chooses by verb.
+// Verb matches a verb.
 func Verb(verbs ...string) Match {
 	return func(r Request) bool { return slices.Contains(verbs, r.Verb) }
 }
 
-// All chooses what all of some matches choose.
+// All matches the requests that all given matches select.
 func All(matches ...Match) Match {
 	return func(r Request) bool {
 		return !slices.ContainsFunc(matches, func(m Match) bool { return !m(r) })

@@ -7,15 +7,14 @@ import (
 	"time"
 )
 
-// gate holds back, or delays, what arrives by some watches.
+// gate holds or delays the content of watches.
 type gate struct {
 	match Match
-	open  chan struct{} // holds back until it is closed; nil for a delay
+	open  chan struct{} // holds until it is closed; nil for a delay
 	delay time.Duration
 }
 
-// CutWatches ends the open watches that match, as a server or a proxy does that has
-// had enough of a connection. It returns how many these were.
+// CutWatches ends the open watches that match, as a server or a proxy does. It returns their number.
 func (i *Injector) CutWatches(match Match) int {
 	i.mu.Lock()
 	var cut []*stream
@@ -31,7 +30,7 @@ func (i *Injector) CutWatches(match Match) int {
 	return len(cut)
 }
 
-// OpenWatches is the number of open watches that match.
+// OpenWatches returns the number of open watches that match.
 func (i *Injector) OpenWatches(match Match) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -44,8 +43,8 @@ func (i *Injector) OpenWatches(match Match) int {
 	return n
 }
 
-// HoldWatches keeps back all that arrives by watches that match, open ones and later
-// ones, until the function that it returns is called.
+// HoldWatches holds the content of watches that match, open ones and later ones, until the returned function is
+// called.
 func (i *Injector) HoldWatches(match Match) (release func()) {
 	g := &gate{match: match, open: make(chan struct{})}
 	i.addGate(g)
@@ -55,8 +54,8 @@ func (i *Injector) HoldWatches(match Match) (release func()) {
 	})
 }
 
-// DelayWatches delays all that arrives by watches that match, open ones and later
-// ones, until the function that it returns is called.
+// DelayWatches delays the content of watches that match, open ones and later ones, until the returned function is
+// called.
 func (i *Injector) DelayWatches(match Match, d time.Duration) (stop func()) {
 	g := &gate{match: match, delay: d}
 	i.addGate(g)
@@ -87,14 +86,14 @@ func (i *Injector) gatesOf(request Request) []*gate {
 	return out
 }
 
-// chunk is a piece of what arrived by a watch.
+// chunk is a piece of the content of a watch.
 type chunk struct {
 	data []byte
 	at   time.Time
 }
 
-// stream is the body of a watch. One goroutine reads it from the server and notes
-// when what arrived, another hands it to the client when it is due.
+// stream is the body of a watch. One goroutine reads it from the server and records the time, another one passes it
+// to the client when it is due.
 type stream struct {
 	injector *Injector
 	request  Request
@@ -104,8 +103,7 @@ type stream struct {
 	once     sync.Once
 }
 
-// maxChunks is how many pieces a watch that is held back keeps before it no longer
-// reads from the server.
+// maxChunks is the number of pieces that a held watch stores before it stops reading from the server.
 const maxChunks = 1 << 16
 
 func (i *Injector) follow(request Request, body io.ReadCloser) io.ReadCloser {
@@ -177,10 +175,10 @@ func (s *stream) wait(g *gate, arrived time.Time) bool {
 	}
 }
 
-// Read hands on what is due.
+// Read returns content that is due.
 func (s *stream) Read(p []byte) (int, error) { return s.out.Read(p) }
 
-// Close ends the watch for the client, who reads no more.
+// Close ends the watch for the client.
 func (s *stream) Close() error {
 	err := s.end()
 	_ = s.out.Close()

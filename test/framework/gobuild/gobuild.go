@@ -1,6 +1,6 @@
-// Package gobuild calls the go command and shows how far it is: a first build from an empty cache takes minutes, and
-// the go command says nothing meanwhile. It imports nothing but the standard library, for it has to be compiled before
-// it can show anything.
+// Package gobuild runs the go command and shows its progress: a first build from an empty cache takes minutes, during
+// which the go command prints nothing. It imports only the standard library, because it has to be compiled before it
+// can show anything.
 package gobuild
 
 import (
@@ -16,8 +16,8 @@ import (
 
 const interruptPatience = 5 * time.Second
 
-// Run calls the go command in a directory and returns what it prints. The watcher, for example a Progress, reads its
-// messages; the error has the last of them. The environment is added to that of this process.
+// Run runs the go command in a directory and returns its output. The watcher, for example a Progress, reads its
+// messages; the error contains the last of them. The environment is added to that of this process.
 func Run(ctx context.Context, dir string, env []string, watcher io.Writer, args ...string) (string, error) {
 	var stdout bytes.Buffer
 	var complaints tail
@@ -26,7 +26,7 @@ func Run(ctx context.Context, dir string, env []string, watcher io.Writer, args 
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout = &stdout
 	cmd.Stderr = io.MultiWriter(watcher, &complaints)
-	// Interrupted, the go command ends its compilers and removes its temporary files; killed, it would not.
+	// When interrupted, the go command stops its compilers and removes its temporary files; when killed, it does not.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = interruptPatience
 	if err := cmd.Run(); err != nil {

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// A terminal shows one line that keeps changing; a log file gets a line now and then.
+	// A terminal shows one line that changes; a log file gets a line at intervals.
 	terminalInterval = 500 * time.Millisecond
 	logInterval      = 15 * time.Second
 )
 
-// Progress shows how far the go command is. It reads the go command's messages as an io.Writer.
+// Progress shows the progress of the go command. It reads the go command's messages as an io.Writer.
 type Progress struct {
 	out      io.Writer
 	terminal bool
@@ -102,7 +102,7 @@ const (
 	firstTime    = "Compiling %s takes minutes the first time. Go caches the result."
 )
 
-// Finish leaves the last line on the screen.
+// Finish keeps the last line on the screen.
 func (p *Progress) Finish() {
 	close(p.stop)
 	<-p.stopped
@@ -133,8 +133,8 @@ func (p *Progress) Write(b []byte) (int, error) {
 	}
 }
 
-// line is what is shown. A program is linked after its package was announced, so when all packages have been
-// announced it is the linker that is being waited for.
+// line returns the text to show. A program is linked after its package was announced, so when all packages have been
+// announced, the linker is running.
 func (p *Progress) line() string {
 	elapsed := time.Since(p.started).Round(time.Second)
 	switch {

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// tail keeps the last lines of what the go command complains about, and none of those that are just the names of
-// packages it compiles.
+// tail keeps the last error messages of the go command, without the names of compiled packages.
 type tail struct {
 	lines   []string
 	partial []byte
@@ -46,7 +45,7 @@ func (t *tail) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// isPackage tells the lines that "go build -v" prints when it starts a package from all others, which are
+// isPackage distinguishes the lines that "go build -v" prints when it starts a package from others, which are
 // sentences or begin with a "#".
 func isPackage(line string) bool {
 	return line != "" && !strings.ContainsAny(line, " \t#:")

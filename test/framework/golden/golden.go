@@ -1,5 +1,5 @@
 // Package golden compares the output of a test with a file in testdata. The flag -update of go test writes the files.
-// Whoever updates them has to read the difference.
+// Read the difference after an update.
 package golden
 
 import (

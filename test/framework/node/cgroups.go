@@ -19,12 +19,12 @@ import (
 const (
 	cgroupRoot   = "/sys/fs/cgroup"
 	cgroupPrefix = "minicluster-node-"
-	// cgroupPatience is for processes that have been killed and are not gone yet.
+	// cgroupPatience is the timeout for the end of killed processes.
 	cgroupPatience = 10 * time.Second
 )
 
-// cgroupName is below which the kubelet makes its pods' cgroups: two kubelets at one place would remove each other's.
-// The process ID tells later whether the node is still there.
+// cgroupName is the prefix of the cgroup for the pods' cgroups: two kubelets with the same one would remove each
+// other's. The process ID shows later whether the node still exists.
 func cgroupName(pid int) string { return cgroupPrefix + strconv.Itoa(pid) }
 
 // hierarchies are the mounted trees of cgroups: one in version 2, one for each controller in version 1.
@@ -52,7 +52,7 @@ func unified() bool {
 	return err == nil
 }
 
-// makeCgroups makes the place for the pods' cgroups, which a kubelet expects to find.
+// makeCgroups creates the cgroup for the pods' cgroups, which a kubelet expects.
 func (s *sandbox) makeCgroups() error {
 	trees, err := hierarchies()
 	if err != nil {
@@ -70,8 +70,8 @@ func (s *sandbox) makeCgroups() error {
 	return nil
 }
 
-// fill gives a new cgroup what it does not get by itself: in version 1, a cpuset begins without CPUs; in version 2,
-// controllers have to be enabled for children.
+// fill sets values that a new cgroup does not inherit: in version 1, a cpuset begins without CPUs; in version 2,
+// controllers must be enabled for children.
 func fill(tree, dir string) error {
 	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 		if unified() {
@@ -107,7 +107,7 @@ func fill(tree, dir string) error {
 	return nil
 }
 
-// removeCgroups removes a cgroup and all below it, which have no processes any more, or not for long.
+// removeCgroups removes a cgroup and all below it, whose processes have ended or are about to.
 func removeCgroups(name string) error {
 	trees, err := hierarchies()
 	if err != nil {
@@ -126,7 +126,7 @@ func removeCgroups(name string) error {
 	return nil
 }
 
-// removeTree removes folders from the inside out. The files in them go along, and can't be removed themselves.
+// removeTree removes folders from the inside out. Their files disappear with them, and cannot be removed separately.
 func removeTree(dir string) error {
 	var dirs []string
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -12,7 +12,7 @@ import (
 
 func TestRemoveTree(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
-	require.NoError(t, removeTree(dir), "what does not exist is removed")
+	require.NoError(t, removeTree(dir), "a missing cgroup counts as removed")
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "b", "c"), 0o755))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "d"), 0o755))
 	require.NoError(t, removeTree(dir))
@@ -27,9 +27,9 @@ func TestFindTellsWhetherANodeRuns(t *testing.T) {
 	dir := t.TempDir()
 	_, found, err := Find(dir)
 	require.NoError(t, err)
-	assert.False(t, found, "no node was ever here")
+	assert.False(t, found, "no node has run")
 
-	// A process of that number runs, but is no node's: numbers are used again.
+	// A process with that ID runs, but does not belong to a node: IDs are reused.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, pidFile), []byte(strconv.Itoa(os.Getpid())), 0o600))
 	pid, found, err := Find(dir)
 	require.NoError(t, err)
@@ -49,6 +49,6 @@ func TestRemoveLeavesForeignDirectoriesAlone(t *testing.T) {
 }
 
 func TestSockets(t *testing.T) {
-	// sun_path has 108 bytes, see unix(7); this is the longest a directory of ours becomes in the usual place.
+	// sun_path has 108 bytes, see unix(7); this is the longest path of a directory in the usual location.
 	assert.Less(t, len(Socket("/tmp/minicluster-node-4294967295")), 108)
 }

@@ -24,7 +24,7 @@ import (
 const (
 	// pauseImage keeps the namespaces of a pod.
 	pauseImage = "minicluster.test/pause:1"
-	// ImageNamespace is containerd's namespace for what the kubelet runs.
+	// ImageNamespace is containerd's namespace for the kubelet.
 	ImageNamespace = "k8s.io"
 
 	containerdTimeout = 30 * time.Second
@@ -32,7 +32,7 @@ const (
 
 type object = map[string]any
 
-// Socket is where containerd answers for a node with the given directory.
+// Socket returns the socket of containerd for a node with the given directory.
 func Socket(dir string) string { return filepath.Join(dir, "containerd.sock") }
 
 func (n *Node) socket() string { return Socket(n.dir) }
@@ -66,7 +66,7 @@ func (n *Node) startContainerd(ctx context.Context) error {
 	})
 }
 
-// containerdConfig names the shim, so that one which the machine has installed is not found first.
+// containerdConfig sets the path of the shim, so that an installed one is not used.
 func (n *Node) containerdConfig() object {
 	return object{
 		"version": 4,
@@ -79,7 +79,7 @@ func (n *Node) containerdConfig() object {
 			"io.containerd.nri.v1.nri":      object{"disable": true},
 			"io.containerd.cri.v1.images":   object{"pinned_images": object{"sandbox": pauseImage}},
 			"io.containerd.cri.v1.runtime": object{
-				// Not every root may make a process less likely to be killed than root itself.
+				// A process may not lower its OOM score below its own, even as root in some environments.
 				"restrict_oom_score_adj": true,
 				"containerd": object{"runtimes": object{"runc": object{
 					"runtime_type": "io.containerd.runc.v2",
@@ -94,7 +94,7 @@ func (n *Node) containerdConfig() object {
 	}
 }
 
-// writeNetworkConfig tells how pods get their network: from a bridge that leads nowhere else.
+// writeNetworkConfig configures the network of pods: a bridge without external access.
 func (n *Node) writeNetworkConfig() error {
 	config, err := json.Marshal(object{
 		"cniVersion": "1.0.0",
@@ -119,7 +119,7 @@ func (n *Node) writeNetworkConfig() error {
 		return fmt.Errorf("encoding the network's configuration: %w", err)
 	}
 	if err := os.MkdirAll(n.path("cni"), 0o700); err != nil {
-		return fmt.Errorf("making a directory for the network's configuration: %w", err)
+		return fmt.Errorf("creating a directory for the network's configuration: %w", err)
 	}
 	if err := os.WriteFile(n.path("cni", "10-pods.conflist"), config, 0o600); err != nil {
 		return fmt.Errorf("writing the network's configuration: %w", err)
@@ -131,7 +131,7 @@ func (n *Node) importFirstImages(ctx context.Context) error {
 	pause := n.path("pause.tar")
 	file, err := os.Create(pause)
 	if err != nil {
-		return fmt.Errorf("making the image of pods: %w", err)
+		return fmt.Errorf("building the image of pods: %w", err)
 	}
 	defer file.Close()
 	_, err = ociimage.Write(file, []string{pauseImage}, ociimage.Image{
@@ -140,7 +140,7 @@ func (n *Node) importFirstImages(ctx context.Context) error {
 		Files:    []ociimage.File{ociimage.Program("/nodeinit", n.binaries.Init)},
 	})
 	if err != nil {
-		return fmt.Errorf("making the image of pods: %w", err)
+		return fmt.Errorf("building the image of pods: %w", err)
 	}
 	for _, image := range append([]string{pause}, n.options.Images...) {
 		if err := n.Import(ctx, image); err != nil {
@@ -150,8 +150,8 @@ func (n *Node) importFirstImages(ctx context.Context) error {
 	return nil
 }
 
-// Import gives the node the images in an archive, as if it had pulled them. What is called "latest" in it has to be
-// used with a pull policy other than Always.
+// Import imports the images in an archive into the node, as if it had pulled them. Images with the tag "latest" need
+// a pull policy other than Always.
 func (n *Node) Import(ctx context.Context, archive string) error {
 	file, err := os.Open(archive)
 	if err != nil {
@@ -168,8 +168,8 @@ func (n *Node) ctr(ctx context.Context, stdin *os.File, args ...string) (string,
 	return n.Run(ctx, stdin, n.binaries.Ctr, append([]string{"--address=" + n.socket()}, args...)...)
 }
 
-// Run runs a program of this machine in the namespaces of the node and returns what it prints. The error holds what it
-// complains about.
+// Run runs a program of this machine in the namespaces of the node and returns its output. The error contains its
+// error messages.
 func (n *Node) Run(ctx context.Context, stdin *os.File, name string, args ...string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Find reports whether a node runs that has its state in a directory, and what its first process is.
+// Find reports whether a node with its state in a directory runs, and returns its first process.
 func Find(dir string) (pid int, found bool, err error) {
 	content, err := os.ReadFile(filepath.Join(dir, pidFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -30,8 +30,8 @@ func Find(dir string) (pid int, found bool, err error) {
 	return pid, runs(string(content)), nil
 }
 
-// Remove ends the node that has its state in a directory, if there is one, and removes the directory. It is for nodes
-// that were started detached, by a process that is no more.
+// Remove ends the node that has its state in a directory, if there is one, and removes the directory. It is for
+// detached nodes, whose starting process has ended.
 func Remove(ctx context.Context, dir string) error {
 	pid, found, err := Find(dir)
 	if err != nil || pid == 0 {

@@ -12,7 +12,7 @@ import (
 
 const nodesGroup = "system:nodes"
 
-// startKubelet starts the kubelet as the user that a node is to the API server.
+// startKubelet starts the kubelet with the user of a node.
 func (n *Node) startKubelet(context.Context) error {
 	user := "system:node:" + Name
 	kubeconfig, err := n.KubeconfigFor(user, nodesGroup)
@@ -66,7 +66,7 @@ func (n *Node) kubeletConfig() object {
 		"cgroupRoot":               "/" + cgroupName(n.sandbox.pid()),
 		"cgroupsPerQOS":            true,
 		"enforceNodeAllocatable":   []string{},
-		// Version 1 of cgroups is refused by default.
+		// By default, version 1 of cgroups is rejected.
 		"failCgroupV1":    false,
 		"failSwapOn":      false,
 		"clusterDomain":   clusterDomain,
@@ -75,7 +75,7 @@ func (n *Node) kubeletConfig() object {
 		"podLogsDir":      n.path("pods"),
 		"volumePluginDir": n.path("volume-plugins"),
 		"maxPods":         110,
-		// How full this machine is should not decide what happens in a test.
+		// The usage of this machine's disks should not affect a test.
 		"evictionHard": object{
 			"memory.available":  "100Mi",
 			"nodefs.available":  "1%",

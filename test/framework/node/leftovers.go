@@ -16,17 +16,17 @@ const (
 	initName  = "nodeinit"
 )
 
-// hidden are directories that nodes have for themselves, so that nothing there can be seen from inside. The list is in
-// nodeinit, too.
+// hidden are directories that each node has separately, so that their content on this machine is invisible inside.
+// nodeinit has the same list.
 func hidden() []string { return []string{"/run", "/var/run", "/var/lib", "/var/log"} }
 
-// prepareDir decides on the directory of the node's state.
+// prepareDir determines the directory of the node's state.
 func (n *Node) prepareDir() error {
 	n.dir = n.options.Cluster.Dir
 	if n.dir == "" {
 		dir, err := os.MkdirTemp("", dirPrefix)
 		if err != nil {
-			return fmt.Errorf("making a directory for the node: %w", err)
+			return fmt.Errorf("creating a directory for the node: %w", err)
 		}
 		n.dir, n.temporary = dir, true
 	}
@@ -37,17 +37,17 @@ func (n *Node) prepareDir() error {
 	n.dir = dir
 	for _, place := range hidden() {
 		if strings.HasPrefix(dir+"/", place+"/") {
-			return fmt.Errorf("a node cannot have its directory in %s: it could not be seen from inside", place)
+			return fmt.Errorf("a node cannot have its directory in %s: it would not be visible inside", place)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making the node's directory: %w", err)
+		return fmt.Errorf("creating the node's directory: %w", err)
 	}
 	return nil
 }
 
-// removeLeftovers removes what nodes have left behind whose process was killed before it could stop them. Their own
-// processes are gone: the kernel saw to that.
+// removeLeftovers removes the remains of nodes whose process was killed before it could stop them. The kernel has
+// ended their processes.
 func removeLeftovers(log io.Writer) {
 	var errs []error
 	trees, err := hierarchies()
@@ -74,7 +74,7 @@ func removeLeftovers(log io.Writer) {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		fmt.Fprintln(log, "removing what former nodes have left behind:", err)
+		fmt.Fprintln(log, "removing remains of former nodes:", err)
 	}
 }
 

@@ -7,12 +7,12 @@ import (
 	"fmt"
 )
 
-// metricsManifest makes the metrics API known to the API server.
+// metricsManifest registers the metrics API with the API server.
 //
 //go:embed metrics-server.yaml
 var metricsManifest []byte
 
-// startMetricsServer has the kubelet's measurements served. The first ones come about 20 s later.
+// startMetricsServer serves the kubelet's measurements. The first ones arrive about 20 s later.
 func (n *Node) startMetricsServer(ctx context.Context) error {
 	if !n.options.MetricsServer {
 		return nil
@@ -25,7 +25,7 @@ func (n *Node) startMetricsServer(ctx context.Context) error {
 		return err
 	}
 	if _, err := n.KubectlInput(ctx, bytes.NewReader(metricsManifest), "apply", "-f", "-"); err != nil {
-		return fmt.Errorf("making the metrics API known: %w", err)
+		return fmt.Errorf("registering the metrics API: %w", err)
 	}
 	return nil
 }

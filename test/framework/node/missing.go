@@ -8,11 +8,12 @@ import (
 	"runtime"
 )
 
-// cniDirs are where distributions and the project itself install the plugins; the first one that has them is used.
+// cniDirs are the directories where distributions and the CNI project install the plugins; the first one that
+// contains them is used.
 func cniDirs() []string { return []string{"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"} }
 
-// Missing says what a node lacks on this machine, each with what to do about it. It is empty where a node can be
-// started.
+// Missing returns the missing prerequisites of a node on this machine, each with the remedy. It is empty if a node
+// can be started.
 func Missing() []error {
 	if runtime.GOOS != "linux" {
 		return []error{fmt.Errorf("a real node needs Linux, this is %s", runtime.GOOS)}
@@ -26,11 +27,11 @@ func Missing() []error {
 		{"iptables", "iptables"},
 	} {
 		if _, err := exec.LookPath(program.name); err != nil {
-			missing = append(missing, fmt.Errorf("there is no %s: install package %s", program.name, program.pkg))
+			missing = append(missing, fmt.Errorf("%s is missing: install package %s", program.name, program.pkg))
 		}
 	}
 	if cniDir() == "" {
-		missing = append(missing, fmt.Errorf("there are no CNI plugins in any of %v: install package containernetworking-plugins", cniDirs()))
+		missing = append(missing, fmt.Errorf("the CNI plugins are missing in all of %v: install package containernetworking-plugins", cniDirs()))
 	}
 	return missing
 }

@@ -7,7 +7,7 @@ import (
 	"text/template"
 )
 
-// adminGroup may do everything. What serves the cluster as a whole has no rights of its own here: nobody tests them.
+// adminGroup has all rights. Components that serve the whole cluster use it, since their rights are not under test.
 const adminGroup = "system:masters"
 
 // startKubeProxy makes Services work.
@@ -30,7 +30,7 @@ func (n *Node) startKubeProxy(context.Context) error {
 		"metricsBindAddress": "127.0.0.1:10249",
 		// These would be settings of the whole machine.
 		"conntrack": object{"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-		// Services are made to be used at once in a test.
+		// Tests use Services as soon as they are created.
 		"iptables": object{"minSyncPeriod": "100ms"},
 	})
 	if err != nil {
@@ -40,7 +40,7 @@ func (n *Node) startKubeProxy(context.Context) error {
 	return err
 }
 
-// corefile answers names of the cluster from the API server, without keeping answers, and knows no others.
+// corefile answers names of the cluster from the API server without caching, and no others.
 func corefile() *template.Template {
 	return template.Must(template.New("Corefile").Parse(`{{.Domain}}:53 in-addr.arpa:53 {
   bind {{.Address}}

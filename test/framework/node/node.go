@@ -1,7 +1,7 @@
 // Package node starts a Kubernetes with a real node on this machine, for end-to-end tests: containers run, names
-// resolve, Services answer. Everything that belongs to it lives in namespaces of its own (network, mounts, process IDs)
-// whose first process it is to end for all of it to be gone. There is no way out of its network, and any number of
-// nodes can run side by side.
+// resolve, Services answer. Everything that belongs to it is in separate namespaces (network, mounts, process IDs);
+// when their first process ends, all of it ends. Its network has no external access, and any number of nodes can run
+// concurrently.
 //
 // It needs root, and runc, CNI plugins and iptables on the machine, see Missing. The control plane is that
 // of package test/framework/cluster; a Node can do what a Cluster can.
@@ -24,11 +24,11 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
-// Addresses inside. They are the same for every node: their networks have nothing to do with each other.
+// Addresses inside. They are the same for every node, since the networks are separate.
 const (
-	// Name is what the node is called.
+	// Name is the name of the node.
 	Name = "node-0"
-	// Address is the node's, and also where DNS is served.
+	// Address is the address of the node, where DNS is also served.
 	Address = "10.240.0.1"
 
 	addressWithMask = Address + "/24"
@@ -37,22 +37,22 @@ const (
 	clusterDomain   = "cluster.local"
 )
 
-// readyLine is what programs of ours print when they are.
+// readyLine is the line that the project's programs print when they are ready.
 const readyLine = "ready"
 
 const startTimeout = 2 * time.Minute
 
-// Options say what kind of node to start. The zero value is one in a temporary directory.
+// Options configure a node. The zero value is one in a temporary directory.
 type Options struct {
-	// Cluster are the options of the control plane. Its directory is the node's as well.
+	// Cluster are the options of the control plane. It shares the directory of the node.
 	Cluster cluster.Options
-	// Images are archives to import before any pod is started, see Import.
+	// Images are archives to import before any pod starts, see Import.
 	Images []string
-	// MetricsServer has resource usage measured, for "kubectl top" and for autoscaling on CPU.
+	// MetricsServer measures resource usage, for "kubectl top" and for autoscaling on CPU.
 	MetricsServer bool
 }
 
-// Node is a Kubernetes with a real node that runs. Its methods may be called concurrently.
+// Node is a running Kubernetes with a real node. Its methods may be called concurrently.
 type Node struct {
 	*cluster.Cluster
 
@@ -67,8 +67,8 @@ type Node struct {
 	processes []*process.Process
 }
 
-// Start returns when pods run and names resolve. If necessary it builds Kubernetes first. The context is only for
-// starting: a node runs until Stop, or until the process that started it ends.
+// Start returns when pods run and names resolve. If necessary it builds Kubernetes first. The context only applies to
+// the start: a node runs until Stop, or until the process that started it ends.
 func Start(ctx context.Context, options Options) (*Node, error) {
 	if options.Cluster.Log == nil {
 		options.Cluster.Log = io.Discard
@@ -85,7 +85,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Here rather than inside, for building it can take long.
+	// Here rather than inside, because building can take long.
 	if _, err := kubebin.Ensure(ctx, root, options.Cluster.Log); err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.options.Cluster.Dir = n.dir
 	n.options.Cluster.Inside = &cluster.Inside{Enter: sandbox.enter, Address: Address}
 
-	// Containers need no API server, so containerd gets ready while that one does.
+	// Containers need no API server, so containerd starts concurrently.
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		kube, err := cluster.Start(groupCtx, n.options.Cluster)
@@ -142,7 +142,8 @@ func (n *Node) start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the node and all of its containers, and removes what was made for it. It may be called more than once.
+// Stop ends the node and all of its containers, and removes everything that was created for it. It may be called more
+// than once.
 func (n *Node) Stop() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -150,7 +151,7 @@ func (n *Node) Stop() error {
 	if n.sandbox != nil {
 		errs = append(errs, n.sandbox.stop())
 	}
-	// All that these still do is to notice that their processes have ended.
+	// Now these only have to notice that their processes have ended.
 	for _, p := range n.processes {
 		errs = append(errs, p.Stop())
 	}
@@ -189,11 +190,12 @@ func (n *Node) launch(name, path string, lines bool, args ...string) (*process.P
 	return p, nil
 }
 
-// Enter moves the calling thread to where the node is: pods can be reached from there. It is for process.Command, and
-// process.Within.
+// Enter moves the calling thread into the node's namespaces, where pods can be reached. It is for process.Command,
+// and process.Within.
 func (n *Node) Enter() error { return n.sandbox.enter() }
 
-// InitPID is the process ID of the node's first process: "nsenter --target PID --net --mount --pid" enters it.
+// InitPID returns the process ID of the node's first process: "nsenter --target PID --net --mount --pid" enters the
+// node.
 func (n *Node) InitPID() int { return n.initPID }
 
 func (n *Node) path(names ...string) string {

@@ -14,8 +14,7 @@ import (
 	"minicluster.internal/operator/test/framework/node/nodetest"
 )
 
-// traces are what some nodes could leave on this machine: folders, cgroups, mounts, and what programs of theirs write
-// to fixed places.
+// traces returns remains that nodes could leave on this machine: folders, cgroups, mounts, and files at fixed paths.
 func traces(t *testing.T, nodes ...*node.Node) []string {
 	t.Helper()
 	var found []string
@@ -60,7 +59,7 @@ func TestNodesLeaveNothingBehind(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, first.Stop()) })
 	second, err := node.Start(t.Context(), node.Options{})
-	require.NoError(t, err, "a second node beside the first one")
+	require.NoError(t, err, "a second node")
 	t.Cleanup(func() { assert.NoError(t, second.Stop()) })
 	assert.NotEqual(t, first.Kubeconfig(), second.Kubeconfig())
 
@@ -70,15 +69,15 @@ func TestNodesLeaveNothingBehind(t *testing.T) {
 		assert.Equal(t, node.Address, nodes)
 		routes, err := kube.Run(t.Context(), nil, "cat", "/proc/net/route")
 		require.NoError(t, err)
-		assert.NotRegexp(t, `(?m)^\S+\t00000000\t`, routes, "no way out: there is no default route")
+		assert.NotRegexp(t, `(?m)^\S+\t00000000\t`, routes, "no external access: no default route")
 	}
-	assert.GreaterOrEqual(t, len(traces(t, first, second)), 4, "traces are found where there are some")
+	assert.GreaterOrEqual(t, len(traces(t, first, second)), 4, "traces are detected")
 
 	require.NoError(t, first.Stop())
 	require.NoError(t, first.Stop(), "a node can be stopped again")
 	require.NoError(t, second.Stop())
 	assert.Empty(t, traces(t, first, second))
-	assert.Equal(t, settingsBefore, settings(t), "a kubelet changes settings of the kernel, which is everybody's")
+	assert.Equal(t, settingsBefore, settings(t), "a kubelet must not change settings of the shared kernel")
 }
 
 func TestNodeRefusesAHiddenDirectory(t *testing.T) {
@@ -88,5 +87,5 @@ func TestNodeRefusesAHiddenDirectory(t *testing.T) {
 	options := node.Options{}
 	options.Cluster.Dir = "/run/minicluster"
 	_, err := node.Start(t.Context(), options)
-	assert.ErrorContains(t, err, "could not be seen from inside")
+	assert.ErrorContains(t, err, "would not be visible inside")
 }

@@ -12,7 +12,7 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// waitForNode waits until the node has come, and takes pods.
+// waitForNode waits until the node is registered and accepts pods.
 func (n *Node) waitForNode(ctx context.Context) error {
 	source := cache.NewListWatchFromClient(n.Client().CoreV1().RESTClient(), "nodes", metav1.NamespaceAll,
 		fields.OneTermEqualSelector(metav1.ObjectNameField, Name))
@@ -28,7 +28,7 @@ func (n *Node) waitForNode(ctx context.Context) error {
 	return nil
 }
 
-// Exec runs a program in a container and returns what it prints. Left empty, the container is the pod's default one.
+// Exec runs a program in a container and returns its output. An empty name selects the pod's default container.
 func (n *Node) Exec(ctx context.Context, namespace, pod, container string, command ...string) (string, error) {
 	args := []string{"exec", "--namespace=" + namespace, pod}
 	if container != "" {
@@ -37,7 +37,7 @@ func (n *Node) Exec(ctx context.Context, namespace, pod, container string, comma
 	return n.Kubectl(ctx, append(append(args, "--"), command...)...)
 }
 
-// Logs returns what a container has printed. Left empty, the container is the pod's default one.
+// Logs returns the output of a container. An empty name selects the pod's default container.
 func (n *Node) Logs(ctx context.Context, namespace, pod, container string) (string, error) {
 	args := []string{"logs", "--namespace=" + namespace, pod}
 	if container != "" {

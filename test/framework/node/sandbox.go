@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// pidFile is in a node's directory and says which process holds the node's namespaces.
+	// pidFile in a node's directory contains the ID of the process that holds the node's namespaces.
 	pidFile = "init.pid"
 
 	endPatience = 30 * time.Second
@@ -34,7 +34,8 @@ type namespace struct {
 	kind int
 }
 
-// namespaces lists what a node has for itself. That of mounts comes last: what is opened after it is opened inside.
+// namespaces lists the namespaces of a node. That of mounts comes last, because files that are opened after it are
+// opened inside.
 func namespaces() []struct {
 	name string
 	kind int
@@ -51,7 +52,7 @@ func namespaces() []struct {
 	}
 }
 
-// startSandbox returns what it has begun even if it fails.
+// startSandbox returns the sandbox even if it fails.
 func startSandbox(ctx context.Context, program, dir string, detached bool) (*sandbox, error) {
 	attributes := &syscall.SysProcAttr{}
 	for _, n := range namespaces() {
@@ -71,7 +72,7 @@ func startSandbox(ctx context.Context, program, dir string, detached bool) (*san
 	}
 	s := &sandbox{init: init}
 	if err := os.WriteFile(filepath.Join(dir, pidFile), []byte(strconv.Itoa(s.pid())), 0o600); err != nil {
-		return s, fmt.Errorf("remembering the node's first process: %w", err)
+		return s, fmt.Errorf("recording the node's first process: %w", err)
 	}
 	if err := init.WaitForLine(ctx, readyLine); err != nil {
 		return s, fmt.Errorf("making namespaces: %w", err)
@@ -88,12 +89,12 @@ func startSandbox(ctx context.Context, program, dir string, detached bool) (*san
 
 func (s *sandbox) pid() int { return s.init.PID() }
 
-// enter moves the calling thread, which must be locked and never used for anything else, into the namespaces. (The one
-// of process IDs holds for its children only.)
+// enter moves the calling thread, which must be locked and never be used for anything else, into the namespaces.
+// (That of process IDs applies only to its children.)
 func (s *sandbox) enter() error {
-	// Threads share their root and working directory, and as long as they do, none can change its mounts alone.
+	// Threads share their root and working directory; a thread has to unshare these before it can change its mounts.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("parting from the other threads: %w", err)
+		return fmt.Errorf("unsharing the file system context: %w", err)
 	}
 	for _, n := range s.namespaces {
 		if err := unix.Setns(int(n.file.Fd()), n.kind); err != nil {

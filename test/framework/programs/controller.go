@@ -9,7 +9,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// ControllerOptions are those of a controller on simulated nodes, whose pods have no agents to drain ranks.
+// ControllerOptions returns the options of a controller on simulated nodes, whose pods have no agents to drain ranks.
 func ControllerOptions(changes ...func(*app.Options)) *app.Options {
 	o := app.NewOptions()
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
@@ -21,7 +21,7 @@ func ControllerOptions(changes ...func(*app.Options)) *app.Options {
 	return o
 }
 
-// WithAgents has agents answer for those of simulated pods, so that ranks are drained as usual.
+// WithAgents simulates the agents of pods, so that ranks are drained as usual.
 func WithAgents(agents *user.Agents) func(*app.Options) {
 	patience := app.NewOptions().AgentUnreachableTimeout
 	return func(o *app.Options) { o.Connect, o.AgentUnreachableTimeout = agents.Connect, patience }

@@ -14,10 +14,10 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// MetricsManifests are what a metrics API server needs besides user.Manifests.
+// MetricsManifests are the manifests that a metrics API server needs in addition to user.Manifests.
 var MetricsManifests = clustertest.Apply("manifests/metrics/rbac")
 
-// MetricsOptions are those of a metrics API server that listens already.
+// MetricsOptions returns the options of a metrics API server that already listens.
 func MetricsOptions(ctx context.Context, kube *cluster.Cluster, changes ...func(*app.Options)) (*app.Options, error) {
 	kubeconfig, err := kube.KubeconfigFor(user.Metrics, user.SystemGroups...)
 	if err != nil {
@@ -38,8 +38,8 @@ func MetricsOptions(ctx context.Context, kube *cluster.Cluster, changes ...func(
 	return o, nil
 }
 
-// Metrics starts the metrics API server that the tests of a package share. A Service that is another name for localhost
-// leads there, since the control plane has no other address.
+// Metrics starts the metrics API server that the tests of a package share. A Service that is an alias of localhost
+// refers to it, since the control plane has no other address.
 func Metrics(changes ...func(*app.Options)) clustertest.Setup {
 	return func(ctx context.Context, kube *cluster.Cluster) error {
 		o, err := MetricsOptions(ctx, kube, changes...)

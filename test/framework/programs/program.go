@@ -1,6 +1,6 @@
 // Package programs runs the controller and the metrics API server for the integration tests: in the process of the
-// test, so that the race detector sees them, and as their service accounts, so that missing rights show. Tests change
-// the options that they are about; all other options are set here, once.
+// test, so that the race detector sees them, and as their service accounts, so that missing rights are detected.
+// Tests change the options that they test; all other options are set here.
 package programs
 
 import (
@@ -10,19 +10,19 @@ import (
 	"os"
 )
 
-// Program is one that runs in the process of the test.
+// Program runs in the process of the test.
 type Program struct {
 	stop context.CancelFunc
 	done chan struct{}
 	err  error
 }
 
-// errStopped is why the context of one that is stopped ends.
+// errStopped is the cause of the end of a stopped program's context.
 var errStopped = errors.New("stopped")
 
-// Start runs something until it is stopped. The context has values for it, such as a logger; its end means nothing,
-// since a program outlives the test that is the first to want it. One that ends by itself says so at once: tests that
-// miss it fail for other reasons.
+// Start runs a program until it is stopped. It uses the values of the context, such as a logger, but not its end,
+// since a program outlives the test that uses it first. A program that ends by itself is reported at once, because
+// tests that need it fail for other reasons.
 func Start(ctx context.Context, name string, run func(context.Context) error) *Program {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	p := &Program{stop: func() { cancel(errStopped) }, done: make(chan struct{})}
@@ -36,7 +36,7 @@ func Start(ctx context.Context, name string, run func(context.Context) error) *P
 	return p
 }
 
-// Stop tells it to end and waits until it has. It returns the error that it ended with.
+// Stop stops the program and waits for its end. It returns the error of the program.
 func (p *Program) Stop() error {
 	p.stop()
 	<-p.done

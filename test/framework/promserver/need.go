@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-// Variable names the environment variable that makes tests fail where programs of Prometheus are missing, if it is
+// Variable is the environment variable that makes tests fail if programs of Prometheus are missing, if its value is
 // "required". Otherwise they are skipped.
 const Variable = "MINICLUSTER_PROMETHEUS"
 
-// Need returns the path of the server's program. Without one it ends the test.
+// Need returns the path of the server's program. If it is missing, the test ends.
 func Need(t testing.TB) string {
 	t.Helper()
 	return need(t, "prometheus")
 }
 
-// NeedTool is Need for promtool, which comes with it.
+// NeedTool is Need for promtool, which is part of the same package.
 func NeedTool(t testing.TB) string {
 	t.Helper()
 	return need(t, "promtool")
@@ -29,8 +29,8 @@ func need(t testing.TB, program string) string {
 	if err == nil {
 		return path
 	}
-	missing := fmt.Sprintf("there is no %s: install package prometheus", program)
-	// The second one is that of the tests with a real node, see package nodetest.
+	missing := fmt.Sprintf("%s is missing: install package prometheus", program)
+	// The second variable is that of the tests with a real node, see package nodetest.
 	if os.Getenv(Variable) == "required" || os.Getenv("MINICLUSTER_E2E") == "required" {
 		t.Fatal(missing)
 	}

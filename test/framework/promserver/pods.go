@@ -14,9 +14,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// ForPods takes a configuration for a Prometheus in a cluster, and has it scrape given pods at an interval: in the
-// place of kubernetes_sd_configs (of pods), which Debian's Prometheus is built without, it lists what they would find.
-// All else is as it was, relabeling in particular.
+// ForPods changes a configuration for a Prometheus in a cluster to scrape given pods at an interval. Debian's
+// Prometheus is built without kubernetes_sd_configs (of pods), so the configuration lists the targets that they would
+// find. The rest, in particular relabeling, does not change.
 func ForPods(config string, interval time.Duration, pods []corev1.Pod) (string, error) {
 	var all map[string]any
 	if err := yaml.UnmarshalStrict([]byte(config), &all); err != nil {

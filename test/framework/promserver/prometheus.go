@@ -31,31 +31,31 @@ const (
 	pollInterval = 20 * time.Millisecond
 )
 
-// Options say what to run.
+// Options configure a server.
 type Options struct {
-	// Config is the text of the configuration (prometheus.yml). Paths in it that are not absolute are below Dir.
+	// Config is the text of the configuration (prometheus.yml). Relative paths in it are below Dir.
 	Config string
-	// Dir is an existing directory for the configuration, the data and the log; empty means one of the test's own.
+	// Dir is an existing directory for the configuration, the data and the log; empty selects a directory of the test.
 	Dir string
-	// Enter has it run elsewhere, such as in the network of a real node, where pods can be reached: node.Node has one
-	// (see process.Command). Empty means here.
+	// Enter runs the server elsewhere, such as in the network of a real node, where pods can be reached (see
+	// process.Command). nil runs it here.
 	Enter func() error
 }
 
-// Server is a Prometheus that runs, on a port of its own of the loopback interface.
+// Server is a running Prometheus, on its own port of the loopback interface.
 type Server struct {
-	// API is what can be asked. Its methods may be called concurrently.
+	// API is the client of the server. Its methods may be called concurrently.
 	API promv1.API
-	// Address is its host and port. One that was started elsewhere can be connected to only there, or through Transport.
+	// Address is its host and port. A server that was started elsewhere can only be reached there, or through Transport.
 	Address string
-	// Transport leads to it from here.
+	// Transport reaches the server from here.
 	Transport http.RoundTripper
 
 	process *process.Process
 }
 
-// Start returns when the server answers queries. It is stopped when the test ends. The test is skipped where there is
-// no Prometheus, see Need.
+// Start returns when the server answers queries. It is stopped when the test ends. Without Prometheus, the test is
+// skipped, see Need.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
 	path := Need(t)
@@ -103,7 +103,7 @@ func start(ctx context.Context, path string, o Options) (*Server, error) {
 	return s, nil
 }
 
-// transport makes connections where the server is.
+// transport opens connections in the network of the server.
 func transport(enter func() error) http.RoundTripper {
 	if enter == nil {
 		enter = func() error { return nil }
@@ -120,10 +120,10 @@ func transport(enter func() error) http.RoundTripper {
 	}}
 }
 
-// listening is what the server says about its address, which is known to nobody before.
+// listening matches the server's log line with its address, which it chooses itself.
 var listening = regexp.MustCompile(`msg="Listening on".* address=(\S+)`)
 
-// connect waits until the server has said where it listens, and is ready.
+// connect waits until the server has logged its address, and is ready.
 func (s *Server) connect(ctx context.Context, log string) error {
 	return wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		if s.Address != "" {
@@ -160,5 +160,5 @@ func (s *Server) ready(ctx context.Context) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// URL is where it is, as in --prometheus-url flags of others.
+// URL returns the URL of the server, as in --prometheus-url flags.
 func (s *Server) URL() string { return "http://" + s.Address }

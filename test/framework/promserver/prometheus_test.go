@@ -34,9 +34,9 @@ func TestScrapesAndAnswers(t *testing.T) {
 	})
 	s.Eventually(t, `2 + 3`, 5)
 	_, err := s.Query(t.Context(), `sum(`)
-	require.ErrorContains(t, err, "asking for sum(")
+	require.ErrorContains(t, err, "querying sum(")
 	_, err = s.Query(t.Context(), `up[1m]`)
-	require.ErrorContains(t, err, "the answer is a matrix")
+	require.ErrorContains(t, err, "the result is a matrix")
 }
 
 func TestAMistakeInTheConfigurationIsToldAtOnce(t *testing.T) {

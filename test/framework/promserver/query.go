@@ -11,17 +11,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// patience is some scrapes, on a busy machine.
+// patience is several scrapes, on a busy machine.
 const patience = 3 * time.Minute
 
 // Query evaluates an expression now. A scalar is a vector of one sample without labels. Warnings are errors.
 func (s *Server) Query(ctx context.Context, expression string) (model.Vector, error) {
 	value, warnings, _, err := s.API.Query(ctx, expression, time.Time{})
 	if err != nil {
-		return nil, fmt.Errorf("asking for %s: %w", expression, err)
+		return nil, fmt.Errorf("querying %s: %w", expression, err)
 	}
 	if len(warnings) > 0 {
-		return nil, fmt.Errorf("asking for %s: %s", expression, strings.Join(warnings, "; "))
+		return nil, fmt.Errorf("querying %s: %s", expression, strings.Join(warnings, "; "))
 	}
 	switch v := value.(type) {
 	case model.Vector:
@@ -29,12 +29,12 @@ func (s *Server) Query(ctx context.Context, expression string) (model.Vector, er
 	case *model.Scalar:
 		return model.Vector{{Metric: model.Metric{}, Value: v.Value, Timestamp: v.Timestamp}}, nil
 	default:
-		return nil, fmt.Errorf("asking for %s: the answer is a %s", expression, value.Type())
+		return nil, fmt.Errorf("querying %s: the result is a %s", expression, value.Type())
 	}
 }
 
-// EventuallyVector waits until the answer to an expression is as it should be: until check returns "". It fails with
-// what check said last.
+// EventuallyVector waits until the result of an expression passes a check, which returns "" then. It fails with the
+// last text of check.
 func (s *Server) EventuallyVector(t testing.TB, expression string, check func(model.Vector) string) model.Vector {
 	t.Helper()
 	var (
@@ -56,7 +56,7 @@ func (s *Server) EventuallyVector(t testing.TB, expression string, check func(mo
 	return vector
 }
 
-// Eventually waits until the answer to an expression is one sample, of this value.
+// Eventually waits until the result of an expression is one sample with this value.
 func (s *Server) Eventually(t testing.TB, expression string, want float64) {
 	t.Helper()
 	s.EventuallyVector(t, expression, func(v model.Vector) string {

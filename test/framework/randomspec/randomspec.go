@@ -15,23 +15,22 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// New makes the MiniCluster of a seed.
+// New returns the MiniCluster of a seed.
 func New(seed uint64) *v1alpha2.MiniCluster {
 	return generate(rand.New(rand.NewPCG(seed, 0)))
 }
 
-// FromBytes makes the MiniCluster that bytes stand for, for a fuzz test: each byte is
-// a choice.
+// FromBytes returns the MiniCluster of some bytes, for a fuzz test: each byte is a choice.
 func FromBytes(data []byte) *v1alpha2.MiniCluster {
 	return generate(&bytesChoice{data})
 }
 
-// choice takes decisions.
+// choice makes decisions.
 type choice interface{ IntN(n int) int }
 
 type bytesChoice struct{ left []byte }
 
-// IntN is the next byte, 0 when there is none left.
+// IntN returns the next byte, 0 if there are no more.
 func (c *bytesChoice) IntN(n int) int {
 	if len(c.left) == 0 {
 		return 0
@@ -41,8 +40,8 @@ func (c *bytesChoice) IntN(n int) int {
 	return b % n
 }
 
-// maxChanges is how many fields of a sound MiniCluster are changed at most. With
-// more, nearly all are refused for one of them, and the others are not looked at.
+// maxChanges is the maximal number of changed fields of a valid MiniCluster. With more, nearly all would be rejected
+// for one of them, and the others would not be tested.
 const maxChanges = 6
 
 func generate(c choice) *v1alpha2.MiniCluster {
@@ -68,7 +67,7 @@ func changeSpec(c choice, s *v1alpha2.MiniClusterSpec) {
 	change(c, reflect.ValueOf(part).Elem(), "spec")
 }
 
-// sound is a MiniCluster that is in order.
+// sound returns a valid MiniCluster.
 func sound(c choice) *v1alpha2.MiniCluster {
 	mc := &v1alpha2.MiniCluster{
 		ObjectMeta: metav1.ObjectMeta{Name: pick(c, names), Namespace: "default", UID: "3f6c1a52-8a3e-4d31-9c35-6f1e4ab3a001"},
@@ -93,7 +92,7 @@ func sound(c choice) *v1alpha2.MiniCluster {
 
 var names = []string{"flux-sample", "a", strings.Repeat("a", 61)}
 
-// change gives a random part of a value another value.
+// change changes a random part of a value.
 func change(c choice, v reflect.Value, name string) {
 	if special(c, v) {
 		return
@@ -128,7 +127,7 @@ func change(c choice, v reflect.Value, name string) {
 	}
 }
 
-// special changes values that are more than their parts.
+// special changes values whose type needs special handling.
 func special(c choice, v reflect.Value) bool {
 	switch p := v.Addr().Interface().(type) {
 	case *resource.Quantity:
@@ -167,7 +166,7 @@ func changeMap(c choice, v reflect.Value, name string) {
 	v.SetMapIndex(key, elem)
 }
 
-// fill changes several parts of a new value, since some of them belong together.
+// fill changes several parts of a new value, since some of them depend on each other.
 func fill(c choice, v reflect.Value, name string) {
 	times := 1
 	if v.Kind() == reflect.Struct {
@@ -180,7 +179,7 @@ func fill(c choice, v reflect.Value, name string) {
 
 func pick[T any](c choice, from []T) T { return from[c.IntN(len(from))] }
 
-// text is a string that is likely, or unlikely, for a field of a name.
+// text returns a plausible or unusual string for a field of a name.
 func text(c choice, name string) string {
 	if known, ok := texts[name]; ok && c.IntN(4) > 0 {
 		return pick(c, known)
@@ -209,8 +208,8 @@ var anything = []string{
 	"batch.kubernetes.io/job-completion-index", "app.kubernetes.io/name", "app.kubernetes.io/managed-by", "flux-framework.org/maximum-size", "flux-sample", "true",
 }
 
-// texts are values of strings by the name of their field; those of the keys of a map
-// by the name of the map and "Key".
+// texts are values of strings by the name of their field; those of the keys of a map by the name of the map and
+// "Key".
 var texts = map[string][]string{
 	"Operator":         {"", "Exists", "Equal", "Lt", "Gt", "In"},
 	"Effect":           {"", "NoSchedule", "NoExecute", "PreferNoSchedule", "Never"},

@@ -1,5 +1,5 @@
 // Package sample has the MiniClusters and Jobs that unit tests start from. They are the smallest valid ones; a test
-// adds what it is about.
+// adds the fields that it tests.
 package sample
 
 import (
@@ -33,8 +33,7 @@ func GoldenYAML(t *testing.T, name string, object any) {
 	golden.Check(t, name, text)
 }
 
-// MiniCluster makes the MiniCluster of the scaling tutorial, changed by mods,
-// with defaults set.
+// MiniCluster returns the MiniCluster of the scaling tutorial, changed by mods, with defaults set.
 func MiniCluster(mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	mc := &v1alpha2.MiniCluster{
 		ObjectMeta: metav1.ObjectMeta{

@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// Metric is one that the documentation says a program has. That it says so of those that exist, and of no others, is
-// checked by test/documentation.
+// Metric is a documented metric of a program. test/documentation checks that exactly the existing metrics are
+// documented.
 type Metric struct {
 	// Type is gauge, counter or histogram.
 	Type string
-	// Labels are its names of labels, without those of a scrape.
+	// Labels are the names of its labels, without those of a scrape.
 	Labels []string
 }
 
-// tables are where metrics are documented: files and headings.
+// tables lists the tables of metrics: files and headings.
 func tables() map[string][]string {
 	return map[string][]string{
 		"docs/operations.md":    {"## Metrics", "## Health and metrics of Flux"},
@@ -29,8 +29,8 @@ func tables() map[string][]string {
 	}
 }
 
-// Metrics reads the tables of metrics below the root of the repository. Tables without a column for labels are about
-// something else.
+// Metrics reads the tables of metrics below the root of the repository. It ignores tables without a column for
+// labels.
 func Metrics(root string) (map[string]Metric, error) {
 	all := map[string]Metric{}
 	for file, headings := range tables() {
@@ -51,7 +51,7 @@ func Metrics(root string) (map[string]Metric, error) {
 	return all, nil
 }
 
-// section is the text below a heading.
+// section returns the text below a heading.
 func section(text, heading string) string {
 	var lines []string
 	inside := false
@@ -68,12 +68,12 @@ func section(text, heading string) string {
 
 var (
 	quoted = regexp.MustCompile("`([^`]+)`")
-	// aside is what is said about a label.
+	// aside is a remark about a label.
 	aside = regexp.MustCompile(`\([^)]*\)|:.*`)
 	name  = regexp.MustCompile(`^[a-z][a-z_]+$`)
 )
 
-// readTables reads tables with the columns metric (also: metric of Flux), labels and perhaps type.
+// readTables reads tables with the columns metric (also: metric of Flux), labels and optionally type.
 func readTables(text string) map[string]Metric {
 	metrics := map[string]Metric{}
 	var header []string

@@ -17,28 +17,28 @@ const (
 	RulesFile     = "manifests/monitoring/rules.yaml"
 )
 
-// Query is a PromQL expression that is installed.
+// Query is a PromQL expression in the manifests.
 type Query struct {
-	// Where says what it belongs to, for people.
+	// Where names the panel, variable or rule, for messages.
 	Where string
-	// Text is the expression as it is written. Those of a dashboard have variables, see Expand.
+	// Text is the expression as written. Expressions of a dashboard contain variables, see Expand.
 	Text string
-	// Legend is how a dashboard calls what is found, with labels in {{}}.
+	// Legend is the legend of the result in a dashboard, with labels in {{}}.
 	Legend string
-	// Record and Alert are the name of the rule, where it is one.
+	// Record and Alert are the name of the rule, if it is one.
 	Record, Alert string
 }
 
-// rateInterval is what a dashboard takes for $__rate_interval: Grafana has at least four times the interval of scrapes.
+// rateInterval is the value of $__rate_interval: Grafana uses at least four times the scrape interval.
 const rateInterval = "$__rate_interval"
 
-// Expand puts values in the place of the variables of a dashboard: a regular expression for namespaces and one for
-// names of MiniClusters, and a duration for rates.
+// Expand replaces the variables of a dashboard: a regular expression for namespaces and one for names of
+// MiniClusters, and a duration for rates.
 func (q Query) Expand(namespace, miniCluster, interval string) string {
 	return strings.NewReplacer("$namespace", namespace, "$minicluster", miniCluster, rateInterval, interval).Replace(q.Text)
 }
 
-// dashboard is what we know of Grafana's format.
+// dashboard is the part of Grafana's format that is needed.
 type dashboard struct {
 	Panels     []panel `json:"panels"`
 	Templating struct {
@@ -56,7 +56,7 @@ type panel struct {
 		Expr         string `json:"expr"`
 		LegendFormat string `json:"legendFormat"`
 	} `json:"targets"`
-	// Panels are those of a row that is collapsed.
+	// Panels are those of a collapsed row.
 	Panels []panel `json:"panels"`
 }
 
@@ -99,7 +99,7 @@ func panelQueries(panels []panel) []Query {
 
 var ofLabel = regexp.MustCompile(`^label_values\((.+), ([a-z_]+)\)$`)
 
-// labelValues makes PromQL of a function of Grafana's own.
+// labelValues converts a function of Grafana to PromQL.
 func labelValues(query string) (string, error) {
 	match := ofLabel.FindStringSubmatch(query)
 	if match == nil {
@@ -136,7 +136,7 @@ func RuleQueries(text []byte) ([]Query, error) {
 	return queries, nil
 }
 
-// Queries reads all queries that are installed, from the files below the root of the repository.
+// Queries reads all queries in the manifests below the root of the repository.
 func Queries(root string) ([]Query, error) {
 	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(DashboardFile)))
 	if err != nil {
@@ -153,7 +153,7 @@ func Queries(root string) ([]Query, error) {
 	return append(queries, rules...), err
 }
 
-// RuleGroups is the file for Prometheus that a PrometheusRule holds.
+// RuleGroups returns the rules of a PrometheusRule as a file for Prometheus.
 func RuleGroups(text []byte) ([]byte, error) {
 	var rules struct {
 		Spec json.RawMessage `json:"spec"`

@@ -21,7 +21,7 @@ import (
 	"minicluster.internal/operator/test/framework/node"
 )
 
-// Flux is an image with a shell, the usual small programs, and test/framework/fakeflux in place of Flux.
+// Flux is an image with a shell, common small programs, and test/framework/fakeflux in place of Flux.
 const Flux = "minicluster.test/flux:1"
 
 // Import builds the images and imports them into a node.
@@ -32,7 +32,7 @@ func Import(ctx context.Context, kube *node.Node) error {
 	}
 	dir, err := os.MkdirTemp("", "minicluster-e2e-")
 	if err != nil {
-		return fmt.Errorf("making a folder for images: %w", err)
+		return fmt.Errorf("creating a folder for images: %w", err)
 	}
 	defer os.RemoveAll(dir)
 
@@ -87,7 +87,7 @@ func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
 		ociimage.Program("/bin/busybox", busybox),
 		ociimage.Program("/usr/bin/flux", flux),
 		ociimage.Program("/usr/bin/curl", curl),
-		// It is the image of a view, too.
+		// It is also the image of a view.
 		ociimage.Dir("/opt/view/bin", 0o755),
 		ociimage.Link("/opt/view/bin/flux", "/usr/bin/flux"),
 	}
@@ -96,7 +96,7 @@ func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
 	}
 	file, err := os.Create(archive)
 	if err != nil {
-		return fmt.Errorf("making the image of the tests: %w", err)
+		return fmt.Errorf("building the image of the tests: %w", err)
 	}
 	defer file.Close()
 	_, err = ociimage.Write(file, []string{Flux}, ociimage.Image{
@@ -105,12 +105,12 @@ func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
 		Files:    files,
 	})
 	if err != nil {
-		return fmt.Errorf("making the image of the tests: %w", err)
+		return fmt.Errorf("building the image of the tests: %w", err)
 	}
 	return nil
 }
 
-// FindBusybox returns the path of a busybox that needs no libraries, and the names of its programs.
+// FindBusybox returns the path of a statically linked busybox, and the names of its programs.
 func FindBusybox(ctx context.Context) (path string, applets []string, err error) {
 	path, err = exec.LookPath("busybox")
 	if err != nil {

@@ -14,27 +14,27 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// Agents answer a controller in the place of the agents of simulated pods, which have
-// addresses where nobody is: over TLS, with the certificates of each cluster's Secret.
+// Agents simulate the agents of simulated pods, whose addresses are unreachable: over TLS, with the certificates of
+// each cluster's Secret.
 type Agents struct {
 	mu     sync.Mutex
 	agents map[string]*Agent
 }
 
-// Agent is what answers for the clusters of one name.
+// Agent simulates the agents of the clusters with one name.
 type Agent struct {
 	mu sync.Mutex
-	// busy are jobs on the ranks from one on; refuse is the answer to everything.
+	// busy is the first rank with running jobs; refuse is the error of all answers.
 	busy   uint32
 	refuse string
 	sizes  []int
 	from   uint32 // the lowest rank that is drained
 }
 
-// drainedNone is more than any rank.
+// drainedNone is larger than any rank.
 const drainedNone = 1 << 20
 
-// Of returns the agent of the clusters of a name.
+// Of returns the agent of the clusters with a name.
 func (a *Agents) Of(name string) *Agent {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -47,28 +47,28 @@ func (a *Agents) Of(name string) *Agent {
 	return a.agents[name]
 }
 
-// Busy has a job run on the ranks from one on; 0 ends it.
+// Busy simulates a job on the ranks from one on; 0 ends it.
 func (a *Agent) Busy(rank uint32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.busy = rank
 }
 
-// Refuse has everything refused, until it is called with "".
+// Refuse makes all requests fail, until it is called with "".
 func (a *Agent) Refuse(why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refuse = why
 }
 
-// Sizes are the sizes that were asked about, repetitions left out.
+// Sizes returns the requested sizes, without repetitions.
 func (a *Agent) Sizes() []int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]int(nil), a.sizes...)
 }
 
-// Connect is controller.Options.NewAgent.
+// Connect implements the option Connect of the controller.
 func (a *Agents) Connect(data map[string][]byte, host string) (agents.Agent, error) {
 	client, err := control.NewClient(data, host)
 	if err != nil {
@@ -88,7 +88,7 @@ func (a *Agents) Connect(data map[string][]byte, host string) (agents.Agent, err
 	}}, nil
 }
 
-// elsewhere asks an agent that is not where its pod is. It listens while it is asked.
+// elsewhere asks an agent that is not at the address of its pod. It listens during the request.
 type elsewhere struct {
 	client *control.Client
 	serve  func() (net.Listener, error)

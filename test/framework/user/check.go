@@ -11,7 +11,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Check returns what a MiniCluster lacks, "" for nothing.
+// Check returns why a MiniCluster does not pass, "" if it does.
 type Check func(*v1alpha2.MiniCluster) string
 
 // WaitFor waits until a MiniCluster passes all checks, with a status of its current spec.
@@ -46,7 +46,7 @@ func Sizes(size, ready int32) Check {
 	}
 }
 
-// Ready checks that all pods of a size are ready. It reads the Job too, which can be newer than the status and have
+// Ready checks that all pods of a size are ready. It also reads the Job, which can be newer than the status and have
 // another size.
 func (f *Fixture) Ready(size int32) Check {
 	return func(mc *v1alpha2.MiniCluster) string {
@@ -75,7 +75,7 @@ func SpecSize(size int32) Check {
 	}
 }
 
-// Has checks a condition, and that its message has all parts.
+// Has checks a condition, and that its message contains all parts.
 func Has(kind string, status metav1.ConditionStatus, reason string, parts ...string) Check {
 	return func(mc *v1alpha2.MiniCluster) string {
 		c := meta.FindStatusCondition(mc.Status.Conditions, kind)
@@ -86,7 +86,7 @@ func Has(kind string, status metav1.ConditionStatus, reason string, parts ...str
 	}
 }
 
-// HasReason checks the reason of a condition, and that its message has all parts.
+// HasReason checks the reason of a condition, and that its message contains all parts.
 func HasReason(kind, reason string, parts ...string) Check {
 	return func(mc *v1alpha2.MiniCluster) string {
 		c := meta.FindStatusCondition(mc.Status.Conditions, kind)
@@ -100,7 +100,7 @@ func HasReason(kind, reason string, parts ...string) Check {
 	}
 }
 
-// missing is the first part that a text lacks.
+// missing returns the first part that a text does not contain.
 func missing(text string, parts []string) string {
 	for _, part := range parts {
 		if !strings.Contains(text, part) {

@@ -12,21 +12,21 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Expositions answer a metrics API server in the place of the agents of simulated pods. Each cluster has a server of
-// its own, since agents differ by address only.
+// Expositions simulate the metrics of simulated pods for a metrics API server. Each cluster has a separate server,
+// since agents differ by address only.
 type Expositions struct {
 	mu       sync.Mutex
 	clusters map[string]*Exposition
 }
 
-// Exposition is what the agent of one cluster says; nothing, until it is set.
+// Exposition is the response of the agent of one cluster; empty until it is set.
 type Exposition struct {
 	server *httptest.Server
 	mu     sync.Mutex
 	text   string
 }
 
-// Of returns that of the cluster NAMESPACE/NAME.
+// Of returns the exposition of the cluster NAMESPACE/NAME.
 func (e *Expositions) Of(cluster string) *Exposition {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -41,15 +41,15 @@ func (e *Expositions) Of(cluster string) *Exposition {
 	return e.clusters[cluster]
 }
 
-// Address is the address of the metrics API server's options.
+// Address implements the option Address of the metrics API server.
 func (e *Expositions) Address(pod *corev1.Pod) (string, error) {
 	return e.Of(pod.Namespace + "/" + pod.Labels[v1alpha2.LabelHPASelector]).server.Listener.Addr().String(), nil
 }
 
-// Say has it say so, and that its broker is online.
+// Say sets the response of an agent whose broker is online.
 func (x *Exposition) Say(lines ...string) { x.set("flux_up 1\n" + strings.Join(lines, "\n") + "\n") }
 
-// Fail has it say that its broker does not answer.
+// Fail sets the response of an agent whose broker does not respond.
 func (x *Exposition) Fail() { x.set("flux_up 0\n") }
 
 func (x *Exposition) set(text string) {

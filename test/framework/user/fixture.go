@@ -16,15 +16,14 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
-// Patience is how long a test waits for something that should happen soon. It is
-// long because the machine may be busy, and because the garbage collector looks
-// for new kinds only every 30 s; it is no measure of speed.
+// Patience is the timeout of tests that wait for something that should happen soon. It is long because the machine
+// may be busy, and because the garbage collector discovers new kinds only every 30 s; it is not a measure of speed.
 const Patience = 3 * time.Minute
 
 // interval is the usual time between the checks of a wait.
 const interval = 10 * time.Millisecond
 
-// Fixture is a namespace for one test, the clients of its user, and what tests wait for there.
+// Fixture is a namespace for one test, the clients of its user, and functions to wait for states in it.
 type Fixture struct {
 	*testing.T
 	Clients
@@ -38,13 +37,13 @@ type Fixture struct {
 	Report func() string
 }
 
-// NewFixture makes a namespace that is deleted after the test.
+// NewFixture creates a namespace that is deleted after the test.
 func NewFixture(t *testing.T, kube *cluster.Cluster) *Fixture {
 	t.Helper()
 	return FixtureIn(t, kube, clustertest.Namespace(t, kube))
 }
 
-// FixtureIn is a fixture in a namespace that exists.
+// FixtureIn returns a fixture in an existing namespace.
 func FixtureIn(t *testing.T, kube *cluster.Cluster, namespace string) *Fixture {
 	t.Helper()
 	return &Fixture{
@@ -53,7 +52,7 @@ func FixtureIn(t *testing.T, kube *cluster.Cluster, namespace string) *Fixture {
 	}
 }
 
-// Eventually waits until a check returns "", and fails with the last answer.
+// Eventually waits until a check returns "", and fails with the last text.
 func (f *Fixture) Eventually(what string, check func(context.Context) (string, error)) {
 	f.Helper()
 	if last := poll(f.Context(), f.Interval, f.Patience, check); last != "" {
@@ -61,13 +60,13 @@ func (f *Fixture) Eventually(what string, check func(context.Context) (string, e
 	}
 }
 
-// Create creates a MiniCluster of the tutorial's shape.
+// Create creates a MiniCluster like that of the tutorial.
 func (f *Fixture) Create(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	f.Helper()
 	return f.Clients.Create(f.T, name, size, mods...)
 }
 
-// CreateReady creates a MiniCluster and waits until its status says that all pods are ready.
+// CreateReady creates a MiniCluster and waits until its status reports that all pods are ready.
 func (f *Fixture) CreateReady(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	f.Helper()
 	f.Create(name, size, mods...)
@@ -80,19 +79,19 @@ func (f *Fixture) SetSize(name string, size int32) *v1alpha2.MiniCluster {
 	return f.Clients.SetSize(f.T, name, size)
 }
 
-// Patch merges something into a MiniCluster.
+// Patch applies a merge patch to a MiniCluster.
 func (f *Fixture) Patch(name string, patch map[string]any) *v1alpha2.MiniCluster {
 	f.Helper()
 	return f.Clients.Patch(f.T, name, patch)
 }
 
-// LeadPod is the name of a MiniCluster's pod 0.
+// LeadPod returns the name of a MiniCluster's pod 0.
 func (f *Fixture) LeadPod(name string) string {
 	f.Helper()
 	return f.Clients.LeadPod(f.T, name)
 }
 
-// Job is the Job of a MiniCluster.
+// Job returns the Job of a MiniCluster.
 func (f *Fixture) Job(name string) *batchv1.Job {
 	f.Helper()
 	job, err := f.Kube.BatchV1().Jobs(f.Namespace).Get(f.Context(), name, metav1.GetOptions{})
@@ -100,8 +99,8 @@ func (f *Fixture) Job(name string) *batchv1.Job {
 	return job
 }
 
-// JobSizes records the parallelism and the completions of a Job by watch. The
-// function that it returns stops that and returns all values in their order.
+// JobSizes records the parallelism and the completions of a Job with a watch. The returned function stops it and
+// returns all values in order.
 func (f *Fixture) JobSizes(name string) func() []int32 {
 	f.Helper()
 	w, err := f.Kube.BatchV1().Jobs(f.Namespace).Watch(f.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
@@ -130,7 +129,7 @@ func (f *Fixture) Kubectl(args ...string) string {
 	return output
 }
 
-// Apply applies documents as a user does.
+// Apply applies documents like a user.
 func (f *Fixture) Apply(documents string) string {
 	f.Helper()
 	output, err := f.Cluster.KubectlInput(f.Context(), strings.NewReader(documents), "apply", "--namespace="+f.Namespace, "--filename=-")
@@ -138,7 +137,7 @@ func (f *Fixture) Apply(documents string) string {
 	return output
 }
 
-// Audit begins to record the requests to the API server.
+// Audit starts to record the requests to the API server.
 func (f *Fixture) Audit() *cluster.AuditLog {
 	f.Helper()
 	log, err := f.Cluster.Audit()
@@ -146,11 +145,11 @@ func (f *Fixture) Audit() *cluster.AuditLog {
 	return log
 }
 
-// Selector selects the pods of a MiniCluster.
+// Selector returns the selector of the pods of a MiniCluster.
 func Selector(name string) string { return v1alpha2.LabelHPASelector + "=" + name }
 
-// WaitForPods waits until the pods of a selector, in the order of their indexes, are as wanted. Pods that terminate are
-// among them.
+// WaitForPods waits until the pods of a selector, in the order of their indexes, are in the expected state. They
+// include terminating pods.
 func (f *Fixture) WaitForPods(selector string, wanted func([]corev1.Pod) bool) []corev1.Pod {
 	f.Helper()
 	var pods []corev1.Pod
@@ -168,7 +167,7 @@ func (f *Fixture) WaitForPods(selector string, wanted func([]corev1.Pod) bool) [
 	return pods
 }
 
-// WaitForEvent waits for an event about an object whose message has all parts.
+// WaitForEvent waits for an event about an object whose message contains all parts.
 func (f *Fixture) WaitForEvent(name, reason string, parts ...string) {
 	f.Helper()
 	f.Eventually("event "+reason, func(ctx context.Context) (string, error) {

@@ -1,6 +1,6 @@
-// Package user does what the users of MiniClusters do, for tests on a cluster, and waits for what they see: lists,
-// statuses, conditions and events. [Fixture] has all of it for a namespace of one test. It also simulates the agents
-// of pods that do not really run. What only one package of tests needs belongs there.
+// Package user acts like the users of MiniClusters in tests on a cluster, and waits for what they see: lists,
+// statuses, conditions and events. [Fixture] combines all of it for the namespace of one test. The package also
+// simulates the agents of simulated pods. Helpers that only one package of tests needs belong in that package.
 package user
 
 import (
@@ -27,7 +27,7 @@ import (
 // SystemNamespace is where the programs have their service accounts and leases.
 const SystemNamespace = "minicluster-system"
 
-// The programs as the API server knows them, and what has to be applied for the controller.
+// The names of the programs' users in the API server, and the manifests that the controller needs.
 var (
 	Controller   = cluster.ServiceAccountUser(SystemNamespace, "minicluster-controller")
 	Metrics      = cluster.ServiceAccountUser(SystemNamespace, "minicluster-metrics")
@@ -42,7 +42,7 @@ type Clients struct {
 	Namespace string
 }
 
-// In makes the clients of a user of a cluster.
+// In returns the clients of a user of a cluster.
 func In(t testing.TB, kube *cluster.Cluster, namespace string) Clients {
 	t.Helper()
 	flux, err := clientset.NewForConfig(kube.Config())
@@ -50,12 +50,12 @@ func In(t testing.TB, kube *cluster.Cluster, namespace string) Clients {
 	return Clients{Flux: flux, Kube: kube.Client(), Namespace: namespace}
 }
 
-// MiniClusters is the client for the MiniClusters of the namespace.
+// MiniClusters returns the client for the MiniClusters of the namespace.
 func (c Clients) MiniClusters() client.MiniClusterInterface {
 	return c.Flux.FluxFrameworkV1alpha2().MiniClusters(c.Namespace)
 }
 
-// New is a MiniCluster of the tutorial's shape.
+// New returns a MiniCluster like that of the tutorial.
 func New(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	mc := &v1alpha2.MiniCluster{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -75,7 +75,7 @@ func MaxSize(n int32) func(*v1alpha2.MiniCluster) {
 	return func(mc *v1alpha2.MiniCluster) { mc.Spec.MaxSize = n }
 }
 
-// Create makes a MiniCluster of the tutorial's shape.
+// Create creates a MiniCluster like that of the tutorial.
 func (c Clients) Create(t testing.TB, name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	t.Helper()
 	mc, err := c.MiniClusters().Create(t.Context(), New(name, size, mods...), metav1.CreateOptions{})
@@ -83,7 +83,7 @@ func (c Clients) Create(t testing.TB, name string, size int32, mods ...func(*v1a
 	return mc
 }
 
-// Patch merges something into a MiniCluster.
+// Patch applies a merge patch to a MiniCluster.
 func (c Clients) Patch(t testing.TB, name string, patch map[string]any) *v1alpha2.MiniCluster {
 	t.Helper()
 	text, err := json.Marshal(patch)
@@ -99,7 +99,7 @@ func (c Clients) SetSize(t testing.TB, name string, size int32) *v1alpha2.MiniCl
 	return c.Patch(t, name, map[string]any{"spec": map[string]any{"size": size}})
 }
 
-// LeadPod is the name of a MiniCluster's pod 0.
+// LeadPod returns the name of a MiniCluster's pod 0.
 func (c Clients) LeadPod(t testing.TB, name string) string {
 	t.Helper()
 	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(t.Context(), metav1.ListOptions{
@@ -110,9 +110,9 @@ func (c Clients) LeadPod(t testing.TB, name string) string {
 	return pods.Items[0].Name
 }
 
-// Settled says what a MiniCluster lacks to have settled at a size, "" when nothing. A status can be older than the Job:
-// it counts when it is about the current spec and the Job has that size too, which may still be on its way to another
-// one.
+// Settled returns why a MiniCluster has not settled at a size, "" if it has. A status can be older than the Job: it
+// only counts if it describes the current spec and the Job has the same size, because the Job may still change to
+// another one.
 func (c Clients) Settled(ctx context.Context, name string, size int32) (string, error) {
 	mc, err := c.MiniClusters().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -126,7 +126,7 @@ func (c Clients) Settled(ctx context.Context, name string, size int32) (string, 
 	return c.JobHas(ctx, name, size)
 }
 
-// JobHas says what a MiniCluster's Job lacks to have that many pods, all of them ready, "" when nothing.
+// JobHas returns why a MiniCluster's Job does not have a number of pods, all of them ready, "" if it does.
 func (c Clients) JobHas(ctx context.Context, name string, size int32) (string, error) {
 	job, err := c.Kube.BatchV1().Jobs(c.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -139,7 +139,7 @@ func (c Clients) JobHas(ctx context.Context, name string, size int32) (string, e
 	return "", nil
 }
 
-// Eventually waits until a check returns "", and fails with the last answer. Tests with a [Fixture] use its method.
+// Eventually waits until a check returns "", and fails with the last text. Tests with a [Fixture] use its method.
 func Eventually(t testing.TB, patience time.Duration, what string, check func(context.Context) (string, error)) {
 	t.Helper()
 	if last := poll(t.Context(), interval, patience, check); last != "" {

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// poll waits until a check returns "", and returns its last answer.
+// poll waits until a check returns "", and returns its last text.
 func poll(ctx context.Context, interval, patience time.Duration, check func(context.Context) (string, error)) (last string) {
 	err := wait.PollUntilContextTimeout(ctx, interval, patience, true, func(ctx context.Context) (bool, error) {
 		answer, err := check(ctx)
@@ -29,7 +29,7 @@ func poll(ctx context.Context, interval, patience time.Duration, check func(cont
 	return last
 }
 
-// ListPods returns pods in the order of their indexes, also those that terminate.
+// ListPods returns pods in the order of their indexes, including terminating ones.
 func ListPods(ctx context.Context, kube kubernetes.Interface, namespace, selector string) ([]corev1.Pod, error) {
 	list, err := kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
@@ -39,7 +39,7 @@ func ListPods(ctx context.Context, kube kubernetes.Interface, namespace, selecto
 	return list.Items, nil
 }
 
-// IndexOf is the completion index of a pod, -1 where it has none.
+// IndexOf returns the completion index of a pod, -1 if it has none.
 func IndexOf(pod corev1.Pod) int {
 	index, err := strconv.Atoi(pod.Labels[batchv1.JobCompletionIndexAnnotation])
 	if err != nil {

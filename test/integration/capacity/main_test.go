@@ -61,7 +61,7 @@ func addNodes(ctx context.Context, kube *cluster.Cluster) error {
 			Status:     corev1.NodeStatus{Capacity: has, Allocatable: has},
 		}, metav1.CreateOptions{})
 		if err != nil {
-			return fmt.Errorf("making a simulated node: %w", err)
+			return fmt.Errorf("creating a simulated node: %w", err)
 		}
 	}
 	if err := kube.WaitForNodes(ctx); err != nil {

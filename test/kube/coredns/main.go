@@ -1,5 +1,5 @@
-// Command coredns is CoreDNS with the plugins that a cluster for tests needs: the stock one brings the clients of
-// several clouds along. It prints a line on standard output when it answers.
+// Command coredns is CoreDNS with the plugins that a cluster for tests needs: the official build includes the clients
+// of several clouds. It prints a line on standard output when it serves.
 package main
 
 import (
@@ -20,12 +20,12 @@ import (
 const readyLine = "ready"
 
 func main() {
-	// The order is the one in which plugins are asked; bind is a mere setting.
+	// The order is the order of the plugin chain; bind is only a setting.
 	dnsserver.Directives = []string{"bind", "errors", "kubernetes", "template"}
 	caddy.RegisterEventHook("ready", func(event caddy.EventName, _ any) error {
 		if event == caddy.InstanceStartupEvent {
 			fmt.Println(readyLine)
-			// Nobody may read standard output from then on, which would end a process that writes to it.
+			// Standard output may be closed from then on, and writing to it would end the process.
 			log.SetOutput(os.Stderr)
 		}
 		return nil

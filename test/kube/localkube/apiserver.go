@@ -21,9 +21,8 @@ const (
 	issuer    = "https://kubernetes.default.svc.cluster.local"
 )
 
-// runAPIServer returns when the context ends. It does not go through the command of kube-apiserver, which
-// would install signal handlers that the other components install too (the second one panics), and which
-// cannot be given an open port.
+// runAPIServer returns when the context ends. It does not use the command of kube-apiserver, which would install
+// signal handlers that the other components install too (the second one panics), and which cannot use an open port.
 func runAPIServer(ctx context.Context, o options, listener net.Listener) error {
 	server := apiserveroptions.NewServerRunOptions()
 	if err := parseFlags("kube-apiserver", server.Flags(), apiServerFlags(o), o.apiServerArgs); err != nil {
@@ -57,7 +56,7 @@ func apiServerFlags(o options) []string {
 		"--service-account-issuer=" + issuer,
 		"--service-account-key-file=" + o.pki(pki.ServiceAccountPublic),
 		"--service-account-signing-key-file=" + o.pki(pki.ServiceAccountKey),
-		// The aggregation layer: the metrics API servers are reached through it.
+		// The aggregation layer, which the metrics API servers need.
 		"--requestheader-client-ca-file=" + o.pki(pki.FrontProxyCA),
 		"--requestheader-allowed-names=" + pki.FrontProxyUser,
 		"--requestheader-username-headers=X-Remote-User",
@@ -73,13 +72,13 @@ func apiServerFlags(o options) []string {
 	return flags
 }
 
-// nodeFlags is what depends on whether there are real nodes: pods that reach the API server, kubelets that it talks
-// to.
+// nodeFlags returns flags that depend on whether there are real nodes: pods that connect to the API server, kubelets
+// that it connects to.
 func nodeFlags(o options) []string {
 	if o.nodeIP() == nil {
 		return []string{
 			"--advertise-address=" + loopback,
-			// Endpoints may not hold loopback addresses, so Service kubernetes has to go without.
+			// Endpoints cannot have loopback addresses, so Service kubernetes has none.
 			"--endpoint-reconciler-type=none",
 		}
 	}
@@ -93,7 +92,7 @@ func nodeFlags(o options) []string {
 	}
 }
 
-// parseFlags lets the caller's flags come last: the last one wins.
+// parseFlags puts the caller's flags last: the last one takes precedence.
 func parseFlags(component string, sets cliflag.NamedFlagSets, ours, callers []string) error {
 	all := pflag.NewFlagSet(component, pflag.ContinueOnError)
 	for _, set := range sets.FlagSets {

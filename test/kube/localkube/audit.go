@@ -9,8 +9,8 @@ import (
 //go:embed audit-policy.yaml
 var auditPolicy []byte
 
-// auditFlags makes the log exact: an entry is written before its request is answered, none is ever dropped,
-// and no rotation hides a part of them from whoever reads along.
+// auditFlags makes the log exact: an entry is written before its request is answered, none is dropped, and no
+// rotation hides entries from a reader.
 func auditFlags(o options) []string {
 	return []string{
 		"--audit-policy-file=" + o.path(auditPolicyFile),

@@ -13,7 +13,7 @@ type component struct {
 	done   chan struct{}
 }
 
-// start runs a component. If it ends without having been stopped, the cause is what ends the whole process.
+// start runs a component. If it ends without being stopped, its error ends the whole process.
 func start(ctx context.Context, name string, failed chan<- error, run func(context.Context) error) component {
 	ctx, cancel := context.WithCancel(ctx)
 	c := component{name: name, cancel: cancel, done: make(chan struct{})}
@@ -23,7 +23,7 @@ func start(ctx context.Context, name string, failed chan<- error, run func(conte
 		if ctx.Err() != nil {
 			return
 		}
-		// The buffer of the channel holds the first error, and only that one is of interest.
+		// The buffer of the channel has room for the first error, and only that one matters.
 		select {
 		case failed <- fmt.Errorf("%s ended: %w", name, err):
 		default:
@@ -32,8 +32,8 @@ func start(ctx context.Context, name string, failed chan<- error, run func(conte
 	return c
 }
 
-// stop waits for a component only that long: a control plane that is thrown away has nothing to lose, and one
-// that is kept has everything in etcd, which is closed last.
+// stop waits for a component for a limited time: the data of a temporary control plane does not matter, and otherwise
+// etcd has all of it, which is closed last.
 func (c component) stop(patience time.Duration) {
 	c.cancel()
 	select {

@@ -26,7 +26,7 @@ func TestComponentThatIsStopped(t *testing.T) {
 		return errors.New("finished without leader elect")
 	})
 	c.stop(time.Minute)
-	assert.Empty(t, failed, "an end that was asked for is no failure")
+	assert.Empty(t, failed, "a requested end is not a failure")
 }
 
 func TestComponentThatDoesNotStop(t *testing.T) {

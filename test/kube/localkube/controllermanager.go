@@ -14,7 +14,7 @@ import (
 func runControllerManager(ctx context.Context, o options) error {
 	manager, err := controlleroptions.NewKubeControllerManagerOptions()
 	if err != nil {
-		return fmt.Errorf("making the options of kube-controller-manager: %w", err)
+		return fmt.Errorf("creating the options of kube-controller-manager: %w", err)
 	}
 	known, disabled, aliases := app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()
 	sets := manager.Flags(known, disabled, aliases)
@@ -35,7 +35,7 @@ func controllerManagerFlags(o options) []string {
 		"--service-account-private-key-file="+o.pki(pki.ServiceAccountKey),
 		"--cluster-signing-cert-file="+o.pki(pki.CACertificate),
 		"--cluster-signing-key-file="+o.pki(pki.CAKey),
-		// Autoscaling at the defaults would make a test of it take ten minutes.
+		// With the default settings of autoscaling, a test of it would take ten minutes.
 		"--horizontal-pod-autoscaler-sync-period=5s",
 		"--horizontal-pod-autoscaler-downscale-stabilization=20s",
 		"--horizontal-pod-autoscaler-cpu-initialization-period=5s",
@@ -43,9 +43,9 @@ func controllerManagerFlags(o options) []string {
 	)
 }
 
-// clientFlags is what the scheduler and the controller manager have in common. They are alone, so they elect no
-// leader; nobody scrapes them, so they open no port; and they share a machine with the API server, so the
-// usual limits on requests would only slow the tests down.
+// clientFlags returns the common flags of the scheduler and the controller manager. They run alone, so they elect no
+// leader; they are not scraped, so they open no port; and they share a machine with the API server, so the usual
+// limits on requests would only slow the tests down.
 func clientFlags(o options, kubeconfig string) []string {
 	return []string{
 		"--kubeconfig=" + o.path(kubeconfig),

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// duplicate returns a file descriptor that nobody else closes, as an inherited one is.
+// duplicate returns a file descriptor that no other code closes, like an inherited one.
 func duplicate(t *testing.T, file *os.File) int {
 	t.Helper()
 	fd, err := syscall.Dup(int(file.Fd()))

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// etcd listens on sockets in the state directory: no ports to choose, nothing that another user of the
-	// machine could connect to. Its URLs need the form of a host and a port and may have no path, so these are
-	// the names of the socket files, relative to the state directory, which main therefore changes to. (That
-	// also keeps them short, as names of sockets must be.)
+	// etcd listens on sockets in the state directory: there are no ports to choose, and other users of the machine
+	// cannot connect. Its URLs must have the form of a host and a port without a path, so they are the names of the
+	// socket files, relative to the state directory. Therefore main changes to that directory. (This also keeps the
+	// names short, as required for sockets.)
 	etcdClientURL = "unix://etcd-client:0"
 	etcdPeerURL   = "unix://etcd-peer:0"
 
@@ -27,8 +27,8 @@ const (
 	etcdStartTimeout = 30 * time.Second
 )
 
-// startEtcd returns once etcd serves. The state is worth nothing after a power failure, so no write waits for
-// the disk; a killed process loses nothing by that.
+// startEtcd returns once etcd serves. The data does not have to survive a power failure, so no write waits for the
+// disk; a killed process loses nothing.
 func startEtcd(ctx context.Context, dataDir string) (*embed.Etcd, error) {
 	client, err := url.Parse(etcdClientURL)
 	if err != nil {

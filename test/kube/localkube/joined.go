@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// joinedListener accepts what any of several listeners accepts: the API server takes only one.
+// joinedListener accepts connections from several listeners: the API server supports only one.
 type joinedListener struct {
 	listeners []net.Listener
 	accepted  chan accepted
@@ -28,7 +28,7 @@ func join(listeners ...net.Listener) net.Listener {
 	return j
 }
 
-// serve ends with the first error, as an HTTP server does that accepts by itself.
+// serve ends with the first error, like an HTTP server.
 func (j *joinedListener) serve(listener net.Listener) {
 	for {
 		connection, err := listener.Accept()

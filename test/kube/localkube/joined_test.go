@@ -58,7 +58,7 @@ func TestJoinedListener(t *testing.T) {
 }
 
 func TestOpenListenerUsesTheInheritedPort(t *testing.T) {
-	// The address differs from 127.0.0.1 only so that both can be had in one network namespace.
+	// The address differs from 127.0.0.1 only so that both are available in one network namespace.
 	listener, err := net.Listen("tcp4", "127.0.0.2:0")
 	require.NoError(t, err)
 	defer listener.Close()

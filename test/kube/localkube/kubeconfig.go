@@ -12,7 +12,7 @@ import (
 
 const clusterName = "localkube"
 
-// writeKubeconfigs makes the administrator's file for the users of the cluster and one for each component.
+// writeKubeconfigs writes the administrator's file for the users of the cluster and one for each component.
 func writeKubeconfigs(o options, server string) error {
 	for file, client := range map[string]pki.Client{
 		kubeconfigFile:                  pki.Admin,
@@ -26,7 +26,7 @@ func writeKubeconfigs(o options, server string) error {
 	return nil
 }
 
-// writeKubeconfig puts the certificates themselves into the file, so that it can be copied and used anywhere.
+// writeKubeconfig embeds the certificates in the file, so that it can be copied and used anywhere.
 func writeKubeconfig(o options, file, server string, client pki.Client) error {
 	ca, err := os.ReadFile(o.pki(pki.CACertificate))
 	if err != nil {

@@ -14,14 +14,14 @@ const (
 	loopback   = "127.0.0.1"
 	anyAddress = "0.0.0.0"
 
-	// Free ports are looked for here rather than left to the kernel, whose choice comes from the range of
-	// outgoing connections: a cluster that is stopped for a minute could find its port taken by one of those.
+	// This program chooses free ports itself, because the kernel chooses from the range of outgoing connections: one of
+	// those could take the port of a cluster that is stopped for a minute.
 	firstPort, lastPort = 20000, 29999
 	portAttempts        = 100
 )
 
-// openListener opens all that the API server is to listen on. Whatever that is, it is there at 127.0.0.1 too, so one
-// kubeconfig serves everybody on either side.
+// openListener opens the listeners of the API server. They always include 127.0.0.1, so that one kubeconfig works on
+// either side.
 func openListener(o options) (net.Listener, error) {
 	var inherited net.Listener
 	if o.listenerFD != 0 {
@@ -45,12 +45,12 @@ func inherit(fd int) (listener net.Listener, port int, err error) {
 	}
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if !ok {
-		return nil, 0, fmt.Errorf("%v is no TCP address", listener.Addr())
+		return nil, 0, fmt.Errorf("%v is not a TCP address", listener.Addr())
 	}
 	return listener, address.Port, nil
 }
 
-// openOwn takes all addresses where there are nodes: theirs, and 127.0.0.1 for the other components.
+// openOwn listens on all addresses if there are nodes: theirs, and 127.0.0.1 for the other components.
 func openOwn(o options) (net.Listener, error) {
 	if o.nodeIP() == nil {
 		return listen(o.port)
@@ -58,8 +58,8 @@ func openOwn(o options) (net.Listener, error) {
 	return listenAt(anyAddress, o.port)
 }
 
-// listen opens the API server's port before the API server is made, so that no other process can take a port
-// between it being found free and being used.
+// listen opens the API server's port before the API server is created, so that no other process can take a port
+// between the search and the use.
 func listen(port int) (net.Listener, error) {
 	if port != 0 {
 		return listenOn(port)

@@ -1,7 +1,7 @@
-// Command localkube is a Kubernetes control plane in one process: etcd, kube-apiserver, kube-controller-manager
-// and kube-scheduler on the loopback interface, without root and ready in seconds. It is made for tests and
-// for the demo: its data is not safe from a power failure, and its only user is whoever can read its directory.
-// With --node-address it is the control plane of real nodes, which reach it at that address.
+// Command localkube is a Kubernetes control plane in one process: etcd, kube-apiserver, kube-controller-manager and
+// kube-scheduler on the loopback interface, without root and ready in seconds. It is for tests and the demo: its data
+// does not survive a power failure, and everyone who can read its directory has full access. With --node-address it
+// is the control plane of real nodes, which connect to it at that address.
 //
 // It prints a line on standard output when the API server serves and another one when the cluster is ready, and
 // then exists as DIR/ready until it stops. SIGTERM and SIGINT stop it; its data stays, so that it can be
@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// Printed when other programs may start to talk to the API server, and when everything works.
+	// Printed when other programs may connect to the API server, and when everything works.
 	servingLine = "serving"
 	readyLine   = "ready"
 
@@ -49,7 +49,7 @@ func main() {
 	}
 }
 
-// run returns nil if it was the end of the context that stopped the control plane.
+// run returns nil if the end of the context stopped the control plane.
 func run(ctx context.Context, o options) error {
 	err := runControlPlane(ctx, o)
 	if ctx.Err() != nil {
@@ -63,19 +63,19 @@ func runControlPlane(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	// The components make clients of their own and use deprecated APIs on purpose.
+	// The components create their own clients and use deprecated APIs on purpose.
 	restclient.SetDefaultWarningHandler(restclient.NoWarnings{})
 
 	etcd, err := startEtcd(ctx, o.path(etcdDir))
 	if err != nil {
 		return err
 	}
-	// Closing etcd in order would wait for clients that the API server does not give up while somebody watches.
-	// Every answered write is in its log already.
+	// Closing etcd in order would wait for clients that the API server keeps while there are watches. Every answered
+	// write is already in its log.
 	defer etcd.Server.HardStop()
 	defer os.Remove(o.path(readyFile))
 
-	// The components are not stopped by the signal itself but one after the other, below.
+	// The signal itself does not stop the components; they are stopped one after the other, below.
 	background := context.WithoutCancel(ctx)
 	failed := make(chan error, 1)
 	apiServer := start(background, "kube-apiserver", failed, func(ctx context.Context) error {
@@ -104,7 +104,7 @@ func runControlPlane(ctx context.Context, o options) error {
 		return err
 	}
 	if err := os.WriteFile(o.path(readyFile), nil, 0o600); err != nil {
-		return fmt.Errorf("telling that the cluster is ready: %w", err)
+		return fmt.Errorf("reporting that the cluster is ready: %w", err)
 	}
 	fmt.Println(readyLine)
 
@@ -114,15 +114,15 @@ func runControlPlane(ctx context.Context, o options) error {
 	})
 }
 
-// prepare makes everything that has to exist before the first component starts.
+// prepare creates everything that must exist before the first component starts.
 func prepare(o options) (net.Listener, error) {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the state directory: %w", err)
+		return nil, fmt.Errorf("creating the state directory: %w", err)
 	}
 	if err := os.Chdir(o.dir); err != nil {
 		return nil, fmt.Errorf("changing to the state directory: %w", err)
 	}
-	// The remains of a process that was killed must not be taken for this one's word.
+	// The ready file of a process that was killed must not be mistaken for that of this one.
 	if err := os.Remove(o.path(readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("removing the old ready file: %w", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Names below the state directory; they are what a starter of this program looks for.
+// Names below the state directory; programs that start this one use them.
 const (
 	pkiDir                          = "pki"
 	etcdDir                         = "etcd"
@@ -21,7 +21,7 @@ const (
 	readyFile                       = "ready"
 )
 
-// options is what the command line says.
+// options are the options of the command line.
 type options struct {
 	dir                   string
 	port                  int
@@ -36,14 +36,14 @@ type options struct {
 func parseOptions(args []string) (options, error) {
 	var o options
 	fs := pflag.NewFlagSet("localkube", pflag.ContinueOnError)
-	fs.StringVar(&o.dir, "dir", "", "directory of the cluster's state: certificates, kubeconfig, data; started again on the same directory, the cluster continues")
-	fs.IntVar(&o.port, "port", 0, "port of the API server on 127.0.0.1; 0 takes a free one")
-	fs.StringVar(&o.nodeAddress, "node-address", "", "IPv4 address of this machine that real nodes and their pods find the API server at, beside 127.0.0.1")
-	fs.IntVar(&o.listenerFD, "listener-fd", 0, "file descriptor of a listening socket to serve too, perhaps of another network namespace; its port is then the port")
+	fs.StringVar(&o.dir, "dir", "", "directory of the cluster's state: certificates, kubeconfig, data; a restart with the same directory continues the cluster")
+	fs.IntVar(&o.port, "port", 0, "port of the API server on 127.0.0.1; 0 selects a free one")
+	fs.StringVar(&o.nodeAddress, "node-address", "", "IPv4 address of this machine at which real nodes and their pods connect to the API server, in addition to 127.0.0.1")
+	fs.IntVar(&o.listenerFD, "listener-fd", 0, "file descriptor of another listening socket, possibly of another network namespace; its port is then the port")
 	fs.BoolVar(&o.audit, "audit", false, "write every request as one JSON line to DIR/audit.log before it is answered")
-	fs.StringArrayVar(&o.apiServerArgs, "apiserver-arg", nil, "another flag for kube-apiserver, overriding ours (repeatable)")
-	fs.StringArrayVar(&o.controllerManagerArgs, "controller-manager-arg", nil, "another flag for kube-controller-manager, overriding ours (repeatable)")
-	fs.StringArrayVar(&o.schedulerArgs, "scheduler-arg", nil, "another flag for kube-scheduler, overriding ours (repeatable)")
+	fs.StringArrayVar(&o.apiServerArgs, "apiserver-arg", nil, "additional flag for kube-apiserver, which overrides the default (repeatable)")
+	fs.StringArrayVar(&o.controllerManagerArgs, "controller-manager-arg", nil, "additional flag for kube-controller-manager, which overrides the default (repeatable)")
+	fs.StringArrayVar(&o.schedulerArgs, "scheduler-arg", nil, "additional flag for kube-scheduler, which overrides the default (repeatable)")
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -54,10 +54,10 @@ func parseOptions(args []string) (options, error) {
 		return options{}, errors.New("--dir is missing")
 	}
 	if o.port < 0 || o.port > 65535 {
-		return options{}, fmt.Errorf("--port %d is no port", o.port)
+		return options{}, fmt.Errorf("--port %d is not a port", o.port)
 	}
 	if o.nodeAddress != "" && o.nodeIP() == nil {
-		return options{}, fmt.Errorf("--node-address %q is no IPv4 address", o.nodeAddress)
+		return options{}, fmt.Errorf("--node-address %q is not an IPv4 address", o.nodeAddress)
 	}
 	dir, err := filepath.Abs(o.dir)
 	if err != nil {

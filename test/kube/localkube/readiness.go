@@ -31,8 +31,8 @@ func newClient(o options) (kubernetes.Interface, error) {
 	return client, nil
 }
 
-// waitForAPIServer waits until every start-up hook of the API server has finished (the RBAC policies are among
-// them), not only until its port answers.
+// waitForAPIServer waits until every start-up hook of the API server has finished (including the RBAC policies), not
+// only until its port answers.
 func waitForAPIServer(ctx context.Context, client kubernetes.Interface) error {
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
 		var status int
@@ -45,8 +45,8 @@ func waitForAPIServer(ctx context.Context, client kubernetes.Interface) error {
 	return nil
 }
 
-// waitForControllers takes the first thing that the controllers make in a new cluster as the sign that they
-// work; it is also what every pod needs before it is admitted.
+// waitForControllers waits for the first object that the controllers create in a new cluster, which shows that they
+// work; every pod needs it to be admitted.
 func waitForControllers(ctx context.Context, client kubernetes.Interface) error {
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
 		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})

@@ -20,7 +20,7 @@ func runScheduler(ctx context.Context, o options) error {
 	}
 	err = app.Run(ctx, config, instance)
 	if ctx.Err() != nil {
-		// Without leader election the scheduler calls every end an error, also the one it was asked for.
+		// Without leader election the scheduler returns an error for every end, including a requested one.
 		return nil
 	}
 	return err

@@ -1,7 +1,6 @@
-// Command nodeinit is the first process of a real node on this machine. Started in new namespaces, it makes them fit
-// for a kubelet, says so on standard output, and from then on only holds them and reaps orphans. When it ends, the
-// kernel ends everything that was started in them, down to the last container, and with the last process their mounts
-// and network interfaces go.
+// Command nodeinit is the first process of a real node on this machine. Started in new namespaces, it prepares them
+// for a kubelet, prints a line on standard output, and then only holds them and reaps orphans. When it ends, the
+// kernel ends all processes in them, including containers, and then removes their mounts and network interfaces.
 //
 // Called as "nodeinit pause" it keeps the namespaces of a pod.
 package main
@@ -44,7 +43,7 @@ func run(args []string) error {
 		return err
 	}
 	if os.Getpid() != 1 {
-		return errors.New("this is not a new process ID namespace, and the other ones would be those of this machine too")
+		return errors.New("this is not a new process ID namespace, so the other namespaces are probably those of this machine too")
 	}
 	if err := prepareMounts(); err != nil {
 		return err
@@ -53,12 +52,12 @@ func run(args []string) error {
 		return err
 	}
 	fmt.Println(readyLine)
-	// A node is taken away by SIGKILL: nothing here is to be saved.
+	// A node is stopped by SIGKILL: there is nothing to save.
 	hold()
 	return nil
 }
 
-// hold reaps orphans until one of the signals comes.
+// hold reaps orphans until one of the signals arrives.
 func hold(until ...os.Signal) {
 	stop := make(chan os.Signal, 1)
 	if len(until) > 0 {

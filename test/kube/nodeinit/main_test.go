@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What nodeinit does to mounts and to the network would be done to this machine.
+// nodeinit would change the mounts and the network of this machine.
 func TestRunRefusesNamespacesThatAreNotNew(t *testing.T) {
 	err := run([]string{"--address=10.240.0.1/24", "--service-cidr=10.96.0.0/16"})
 	assert.ErrorContains(t, err, "not a new process ID namespace")
@@ -40,7 +40,7 @@ func TestHoldReapsAndEnds(t *testing.T) {
 		hold(syscall.SIGUSR1)
 		close(ended)
 	}()
-	// As long as a process is not reaped, it can be asked for.
+	// Until a process is reaped, its status can be queried.
 	require.Eventually(t, func() bool { return syscall.Kill(child.Process.Pid, 0) != nil }, time.Minute, time.Millisecond)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGUSR1))
 	<-ended

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// private are directories of this machine that a kubelet, containerd and CNI plugins write to at fixed paths. A node
-// has them for itself, empty.
+// private are directories of this machine that a kubelet, containerd and CNI plugins write to at fixed paths. Each
+// node has its own, empty ones.
 func private() []string { return []string{"/run", "/var/lib", "/var/log"} }
 
-// kernelSettings are what a kubelet wants of the whole kernel. It changes what is different, and so it would for
-// everybody on this machine: it is shown files in their place that say what it likes to read.
+// kernelSettings are the values that a kubelet requires of the whole kernel. It would change other values for all
+// programs of this machine. Therefore it sees files in their place that contain the expected values.
 func kernelSettings() map[string]string {
 	return map[string]string{
 		"vm/overcommit_memory":      "1",
@@ -27,11 +27,11 @@ func kernelSettings() map[string]string {
 }
 
 func prepareMounts() error {
-	// First nothing goes out to this machine any more; then the mounts are shared among the containers of the node, as
-	// they are on one that was booted.
+	// First, mounts no longer propagate to this machine; then they are shared among the containers of the node, as on a
+	// booted system.
 	for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
 		if err := unix.Mount("", "/", "", unix.MS_REC|propagation, ""); err != nil {
-			return fmt.Errorf("parting from the mounts of this machine: %w", err)
+			return fmt.Errorf("separating the mounts from this machine: %w", err)
 		}
 	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// interfaceName has the node's address. Its peer is there only because an interface without one has no carrier.
+	// interfaceName has the node's address. Its peer only exists because an interface without one has no carrier.
 	interfaceName = "node0"
 	peerName      = "node0-peer"
 )
 
-// prepareNetwork makes a network without a way out: the node's address, and a route for Services, so that the first
-// routing decision about a packet to one succeeds; kube-proxy's rules then send it elsewhere.
+// prepareNetwork creates a network without external access: the node's address, and a route for Services, so that the
+// first routing decision about a packet to a Service succeeds; the rules of kube-proxy then change its destination.
 func prepareNetwork(address, serviceCIDR string) error {
 	node, err := netlink.ParseAddr(address)
 	if err != nil {
@@ -42,7 +42,7 @@ func prepareNetwork(address, serviceCIDR string) error {
 		}
 	}
 	if err := netlink.AddrAdd(pair, node); err != nil {
-		return fmt.Errorf("giving interface %s the address %s: %w", interfaceName, address, err)
+		return fmt.Errorf("setting the address of interface %s to %s: %w", interfaceName, address, err)
 	}
 	if err := netlink.RouteAdd(&netlink.Route{LinkIndex: pair.Attrs().Index, Dst: services}); err != nil {
 		return fmt.Errorf("adding a route to %s: %w", serviceCIDR, err)
@@ -50,12 +50,12 @@ func prepareNetwork(address, serviceCIDR string) error {
 	return forward()
 }
 
-// forward lets packets pass from pod to pod, and through the rules of kube-proxy on that way too.
+// forward permits packets between pods, also through the rules of kube-proxy.
 func forward() error {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
-		return fmt.Errorf("letting packets be forwarded: %w", err)
+		return fmt.Errorf("enabling packet forwarding: %w", err)
 	}
-	// Without the kernel's br_netfilter, a pod cannot reach itself or a neighbour through a Service.
+	// Without the kernel's br_netfilter, a pod cannot reach itself or another pod of the node through a Service.
 	err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("1"), 0o644)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("sending bridged packets through iptables: %w", err)

@@ -1,5 +1,5 @@
-// Package pki makes the certificates of a local Kubernetes control plane in Go, so that starting one needs
-// neither openssl nor any other program on the machine.
+// Package pki creates the certificates of a local Kubernetes control plane in Go, so that starting one does not need
+// openssl or any other program.
 package pki
 
 import (
@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// lifetime outlives any cluster that is started for a test or a demo: nothing here renews certificates.
+	// lifetime exceeds that of any cluster of a test or a demo, because the certificates are not renewed.
 	lifetime = 10 * 365 * 24 * time.Hour
-	// clockSkew lets a certificate be used by a process whose clock is a little behind.
+	// clockSkew permits a process whose clock is slightly slow to use a certificate.
 	clockSkew = time.Hour
 
 	certificateBlock = "CERTIFICATE"
@@ -39,14 +39,14 @@ type Authority struct {
 	pem         Pair
 }
 
-// Subject says for whom a certificate is made. One with DNS names or addresses is a serving certificate,
-// any other one is a client certificate.
+// Subject is the subject of a certificate. With DNS names or addresses it is a serving certificate, otherwise a
+// client certificate.
 type Subject struct {
 	// Name becomes the common name: the user, as Kubernetes reads client certificates.
 	Name string
 	// Groups become the organizations: the user's groups.
 	Groups []string
-	// DNSNames and Addresses are what a server is reached by.
+	// DNSNames and Addresses are the names of a server.
 	DNSNames  []string
 	Addresses []net.IP
 }
@@ -58,11 +58,11 @@ func (s Subject) usage() x509.ExtKeyUsage {
 	return x509.ExtKeyUsageClientAuth
 }
 
-// NewAuthority makes a self-signed authority.
+// NewAuthority creates a self-signed authority.
 func NewAuthority(name string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("making the key of authority %s: %w", name, err)
+		return nil, fmt.Errorf("generating the key of authority %s: %w", name, err)
 	}
 	template, err := newTemplate(pkix.Name{CommonName: name})
 	if err != nil {
@@ -88,11 +88,11 @@ func NewAuthority(name string) (*Authority, error) {
 // PEM returns the authority's own certificate and key.
 func (a *Authority) PEM() Pair { return a.pem }
 
-// Issue makes a key and signs a certificate for it.
+// Issue generates a key and signs a certificate for it.
 func (a *Authority) Issue(subject Subject) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return Pair{}, fmt.Errorf("making the key of %s: %w", subject.Name, err)
+		return Pair{}, fmt.Errorf("generating the key of %s: %w", subject.Name, err)
 	}
 	template, err := newTemplate(pkix.Name{CommonName: subject.Name, Organization: subject.Groups})
 	if err != nil {
@@ -113,11 +113,11 @@ func (a *Authority) Issue(subject Subject) (Pair, error) {
 	return Pair{Certificate: encodeCertificate(der), Key: keyPEM}, nil
 }
 
-// newSigningKey makes the key pair that signs service account tokens; it is used without a certificate.
+// newSigningKey generates the key pair that signs service account tokens; it has no certificate.
 func newSigningKey() (private, public []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making the service account key: %w", err)
+		return nil, nil, fmt.Errorf("generating the service account key: %w", err)
 	}
 	private, err = encodeKey(key)
 	if err != nil {
@@ -133,7 +133,7 @@ func newSigningKey() (private, public []byte, err error) {
 func newTemplate(name pkix.Name) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("making a serial number for %s: %w", name.CommonName, err)
+		return nil, fmt.Errorf("generating a serial number for %s: %w", name.CommonName, err)
 	}
 	now := time.Now()
 	return &x509.Certificate{

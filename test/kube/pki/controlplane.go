@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Names of the files in a control plane's certificate directory. The key of the certificate authority is among
-// them on purpose: the tests sign client certificates with it for whatever user they want to be.
+// Names of the files in a control plane's certificate directory. The key of the certificate authority is included on
+// purpose: the tests sign client certificates with it for any user.
 const (
 	CACertificate         = "ca.crt"
 	CAKey                 = "ca.key"
@@ -25,14 +25,14 @@ const (
 )
 
 const (
-	// FrontProxyUser is whom the aggregation layer presents itself as to extension API servers.
+	// FrontProxyUser is the user of the aggregation layer at extension API servers.
 	FrontProxyUser = "front-proxy-client"
-	// adminGroup is the group that RBAC lets do everything.
+	// adminGroup is the group to which RBAC grants all rights.
 	adminGroup = "system:masters"
 )
 
-// Client is one of the users that come with a control plane. All may do everything; they have names of their own
-// so that a request can be told from another one by its user.
+// Client is one of the users that come with a control plane. All have all rights; they have different names so that
+// requests can be distinguished by user.
 type Client string
 
 // The clients of a new control plane.
@@ -40,7 +40,7 @@ const (
 	Admin             Client = "kubernetes-admin"
 	ControllerManager Client = "system:kube-controller-manager"
 	Scheduler         Client = "system:kube-scheduler"
-	// KubeletClient is whom kubelets know the API server as.
+	// KubeletClient is the user of the API server at kubelets.
 	KubeletClient Client = "kube-apiserver-kubelet-client"
 )
 
@@ -54,14 +54,14 @@ func (c Client) KeyFile() string { return c.baseName() + ".key" }
 
 func (c Client) baseName() string { return strings.TrimPrefix(string(c), "system:") }
 
-// Ensure makes everything a control plane on the given addresses needs, unless the directory exists already: a
-// control plane that is started again must keep the identities that its clients know.
+// Ensure creates everything that a control plane on the given addresses needs, unless the directory already exists: a
+// control plane that is restarted must keep the identities that its clients know.
 func Ensure(dir string, addresses ...net.IP) error {
 	switch _, err := os.Stat(dir); {
 	case err == nil:
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("looking for the certificates: %w", err)
+		return fmt.Errorf("finding the certificates: %w", err)
 	}
 	files, err := controlPlane(addresses)
 	if err != nil {
@@ -75,8 +75,8 @@ func controlPlane(addresses []net.IP) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Requests signed by this second authority may name any user in their headers, so it must not be the one
-	// that signs ordinary client certificates.
+	// Requests signed by this second authority may name any user in their headers, so it must differ from the one that
+	// signs ordinary client certificates.
 	proxyCA, err := NewAuthority("front-proxy-ca")
 	if err != nil {
 		return nil, err
@@ -118,15 +118,15 @@ func controlPlane(addresses []net.IP) (map[string][]byte, error) {
 	return files, nil
 }
 
-// writeAll fills a neighbouring directory and renames it, so that a start that is killed half way leaves no
-// directory that the next one would take for complete.
+// writeAll writes a temporary directory and renames it, so that an interrupted start does not leave a directory that
+// the next one would consider complete.
 func writeAll(dir string, files map[string][]byte) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return fmt.Errorf("making the parent of the certificate directory: %w", err)
+		return fmt.Errorf("creating the parent of the certificate directory: %w", err)
 	}
 	temporary, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+"-")
 	if err != nil {
-		return fmt.Errorf("making a directory for the certificates: %w", err)
+		return fmt.Errorf("creating a directory for the certificates: %w", err)
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(temporary, name), content, 0o600); err != nil {

@@ -33,7 +33,7 @@ func TestEnsure(t *testing.T) {
 
 	proxy := parse(t, files[FrontProxyCertificate])
 	assert.NoError(t, proxy.CheckSignatureFrom(parse(t, files[FrontProxyCA])))
-	assert.Error(t, proxy.CheckSignatureFrom(authority), "an ordinary client must not pass for the front proxy, nor the other way round")
+	assert.Error(t, proxy.CheckSignatureFrom(authority), "an ordinary client must not be accepted as the front proxy, and vice versa")
 
 	for name := range files {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -42,7 +42,7 @@ func TestEnsure(t *testing.T) {
 	}
 	entries, err := os.ReadDir(filepath.Dir(dir))
 	require.NoError(t, err)
-	assert.Len(t, entries, 1, "nothing else is left behind")
+	assert.Len(t, entries, 1, "no other files remain")
 }
 
 func TestEnsureKeepsWhatExists(t *testing.T) {

@@ -24,13 +24,13 @@ const (
 	maxPrefix = 63 - 6
 )
 
-// Namespace makes a namespace for a test alone, in which pods are admitted, and has it deleted after the test
-// without waiting for that.
+// Namespace creates a namespace for one test, in which pods are admitted. It is deleted after the test, without
+// waiting for the end of the deletion.
 func Namespace(t testing.TB, kube *cluster.Cluster) string {
 	t.Helper()
 	name := LastingNamespace(t, kube)
 	t.Cleanup(func() {
-		// The context of the test has ended by now.
+		// The context of the test has ended.
 		ctx, cancel := context.WithTimeout(context.Background(), namespaceTimeout)
 		defer cancel()
 		if err := kube.Client().CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
@@ -40,8 +40,8 @@ func Namespace(t testing.TB, kube *cluster.Cluster) string {
 	return name
 }
 
-// LastingNamespace is Namespace, but the namespace stays until the cluster goes: deleting one costs a control plane
-// some hundred requests.
+// LastingNamespace is like Namespace, but the namespace stays until the cluster ends: deleting one takes some hundred
+// requests.
 func LastingNamespace(t testing.TB, kube *cluster.Cluster) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), namespaceTimeout)
@@ -58,8 +58,8 @@ func LastingNamespace(t testing.TB, kube *cluster.Cluster) string {
 	return namespace.Name
 }
 
-// waitForServiceAccount spares the first pods a rejection, after which their Job would wait for seconds before it
-// tries again.
+// waitForServiceAccount prevents a rejection of the first pods, after which their Job would wait for seconds before
+// it retries.
 func waitForServiceAccount(ctx context.Context, kube *cluster.Cluster, namespace string) error {
 	source := cache.NewListWatchFromClient(kube.Client().CoreV1().RESTClient(), "serviceaccounts", namespace,
 		fields.OneTermEqualSelector(metav1.ObjectNameField, "default"))
@@ -72,7 +72,8 @@ func waitForServiceAccount(ctx context.Context, kube *cluster.Cluster, namespace
 	return nil
 }
 
-// namespacePrefix makes the name of a test part of a namespace's, so that a log line tells which test it is about.
+// namespacePrefix derives a prefix of a namespace from the name of a test, so that log lines show which test they
+// belong to.
 func namespacePrefix(test string) string {
 	name := strings.ToLower(strings.TrimPrefix(test, "Test"))
 	name = strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(name, "-"), "-")

@@ -31,7 +31,7 @@ import (
 // Setup prepares a new cluster for the tests.
 type Setup func(ctx context.Context, kube *cluster.Cluster) error
 
-// Apply is a Setup that applies manifests, given by paths from the root of the repository.
+// Apply returns a Setup that applies manifests, given by paths from the root of the repository.
 func Apply(paths ...string) Setup {
 	return func(ctx context.Context, kube *cluster.Cluster) error {
 		root, err := kubebin.Root(".")
@@ -47,11 +47,11 @@ func Apply(paths ...string) Setup {
 	}
 }
 
-// Starter starts a cluster and returns how to stop it.
+// Starter starts a cluster and returns a function that stops it.
 type Starter func(ctx context.Context) (kube *cluster.Cluster, stop func() error, err error)
 
-// Suite is the one cluster that the tests of a package share. It is started by the first test that wants it, so
-// running only tests that need none costs nothing.
+// Suite is the one cluster that the tests of a package share. The first test that needs it starts it, so tests that
+// do not need a cluster do not cost anything.
 type Suite struct {
 	starter Starter
 	setup   []Setup
@@ -62,7 +62,7 @@ type Suite struct {
 	err  error
 }
 
-// New says what kind of cluster the tests need.
+// New returns a Suite whose tests need this kind of cluster.
 func New(options cluster.Options, setup ...Setup) *Suite {
 	if options.Log == nil {
 		options.Log = os.Stderr
@@ -84,7 +84,7 @@ func NewWith(starter Starter, setup ...Setup) *Suite {
 // Run runs the tests of a package and then stops the cluster. It returns the exit code for TestMain.
 func (s *Suite) Run(m *testing.M) int { return Run(m, s) }
 
-// Run runs the tests of a package that have several suites, and then stops their clusters.
+// Run runs the tests of a package that has several suites, and then stops their clusters.
 func Run(m *testing.M, suites ...*Suite) int {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
@@ -108,12 +108,12 @@ func Run(m *testing.M, suites ...*Suite) int {
 func (s *Suite) Cluster(t testing.TB) *cluster.Cluster {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("needs a Kubernetes cluster, which -short leaves out")
+		t.Skip("needs a Kubernetes cluster, which -short excludes")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.kube == nil && s.err == nil {
-		// Not the context of the test: the cluster outlives it.
+		// Not the context of the test, since the cluster outlives the test.
 		s.kube, s.end, s.err = s.start(context.Background())
 	}
 	if s.err != nil {
@@ -142,7 +142,7 @@ func (s *Suite) start(ctx context.Context) (*cluster.Cluster, func() error, erro
 	}
 	for _, setup := range s.setup {
 		if err := setup(ctx, kube); err != nil {
-			_ = stop() // the first error is the one to look at
+			_ = stop() // keep the first error
 			return nil, nil, fmt.Errorf("preparing the cluster: %w", err)
 		}
 	}

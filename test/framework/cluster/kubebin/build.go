@@ -14,10 +14,10 @@ import (
 
 const lockFile = ".kube-lock"
 
-// build leaves the programs in a directory; it does nothing if they are there and nothing has changed.
+// build builds the programs into a directory; it does nothing if they exist and nothing has changed.
 func build(ctx context.Context, module, dir string, log io.Writer, s set) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making the directory for the programs: %w", err)
+		return fmt.Errorf("creating the directory for the programs: %w", err)
 	}
 	unlock, err := lock(ctx, filepath.Join(dir, lockFile), func() { fmt.Fprintln(log, "waiting for another build of Kubernetes to end") })
 	if err != nil {
@@ -34,7 +34,7 @@ func build(ctx context.Context, module, dir string, log io.Writer, s set) error 
 		return err
 	}
 	stamp := filepath.Join(dir, s.stamp)
-	// Without a stamp that can be read the programs are built, which is always right.
+	// Without a readable stamp the programs are built, which is always correct.
 	if have, err := os.ReadFile(stamp); err == nil && string(have) == want && len(s.missing(dir)) == 0 {
 		return nil
 	}
@@ -42,7 +42,7 @@ func build(ctx context.Context, module, dir string, log io.Writer, s set) error 
 		return err
 	}
 	if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
-		return fmt.Errorf("remembering what was built: %w", err)
+		return fmt.Errorf("recording what was built: %w", err)
 	}
 	return nil
 }
@@ -51,14 +51,14 @@ func compile(ctx context.Context, module, dir string, log io.Writer, s set) erro
 	progress := gobuild.NewProgress(log)
 	defer progress.Finish()
 
-	// Listing fetches the modules where they are missing, so it comes first and is watched too.
+	// Listing fetches missing modules, so it comes first and its progress is shown too.
 	progress.Say("looking for the sources of Kubernetes")
 	versions, err := gobuild.Run(ctx, module, environment(), progress, "list", "-m", "-f", "{{.Version}}", kubernetesModule, kwokModule)
 	if err != nil {
 		return err
 	}
 	kubernetes, kwok, _ := strings.Cut(strings.TrimSpace(versions), "\n")
-	// The product is compiled with the same flags, so Go's cache has the packages in common for both.
+	// The product is compiled with the same flags, so Go's cache shares the common packages.
 	flags := []string{"-trimpath", "-buildvcs=false", "-ldflags=" + linkerFlags(kubernetes, kwok)}
 	stale, err := gobuild.Stale(ctx, module, environment(), progress, slices.Concat(flags, s.packages)...)
 	if err != nil {
@@ -73,8 +73,8 @@ func compile(ctx context.Context, module, dir string, log io.Writer, s set) erro
 	return nil
 }
 
-// linkerFlags leaves out what only a debugger needs (a third of 300 MB) and names the versions, which are
-// otherwise filled in by the release scripts of the projects; kubectl refuses to compare made-up ones.
+// linkerFlags omits debug information (a third of 300 MB) and sets the versions, which the release scripts of the
+// projects set otherwise; kubectl rejects invented versions.
 func linkerFlags(kubernetes, kwok string) string {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetes, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
@@ -95,5 +95,5 @@ func goOutput(ctx context.Context, dir string, args ...string) (string, error) {
 	return gobuild.Run(ctx, dir, environment(), io.Discard, args...)
 }
 
-// environment switches cgo off: the programs then need no C compiler to build and no libraries to run.
+// environment disables cgo: the programs then need neither a C compiler to build nor libraries to run.
 func environment() []string { return []string{"CGO_ENABLED=0", "GOWORK=off"} }

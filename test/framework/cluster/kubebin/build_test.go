@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeGo stands in for the go command, which would need minutes: it writes down how it is called and makes empty
-// programs, or complains as the compiler does.
+// fakeGo replaces the go command, which would take minutes: it records how it is called and creates empty programs,
+// or fails like the compiler.
 const fakeGo = `#!/bin/sh
 echo "$*" >>"$CALLS"
 case $1 in
@@ -72,7 +72,7 @@ func TestEnsureBuildsOnce(t *testing.T) {
 
 	_, err = Ensure(t.Context(), root, nil)
 	require.NoError(t, err)
-	assert.Len(t, calls(), 1, "only the Go version is asked for")
+	assert.Len(t, calls(), 1, "only the Go version is queried")
 
 	require.NoError(t, os.Remove(programs.Kwok))
 	_, err = Ensure(t.Context(), root, nil)
@@ -102,7 +102,7 @@ func TestEnsureNodeBuildsASetOfItsOwn(t *testing.T) {
 	assert.Len(t, calls(), 4, "the other set is not built yet")
 	_, err = EnsureNode(t.Context(), root, nil)
 	require.NoError(t, err)
-	assert.Len(t, calls(), 1, "this one is")
+	assert.Len(t, calls(), 1, "this set is built")
 }
 
 func TestEnsureReportsWhatTheCompilerSays(t *testing.T) {
@@ -116,7 +116,7 @@ func TestEnsureReportsWhatTheCompilerSays(t *testing.T) {
 	t.Setenv("BROKEN", "")
 	_, err = Ensure(t.Context(), root, nil)
 	require.NoError(t, err)
-	assert.Len(t, calls(), 4, "what failed is tried again")
+	assert.Len(t, calls(), 4, "a failed build is repeated")
 }
 
 func TestEnsureCanBeInterrupted(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// fingerprint changes with everything the programs are made from: the sources and pinned versions in the module's
-// directory, the Go version, and how we call the compiler. The go command would find out the same, but needs
-// seconds for it, which every test run would have to wait for.
+// fingerprint returns a hash of everything that the programs depend on: the sources and pinned versions in the
+// module's directory, the Go version, and the flags of the compiler. The go command could determine the same, but
+// takes seconds, for which every test run would have to wait.
 func fingerprint(module, goVersion string, extra ...string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%q %q\n", goVersion, extra)
@@ -46,5 +46,5 @@ func fingerprint(module, goVersion string, extra ...string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// stagesDir holds the configuration of kwok, which is read when it starts and not built into it.
+// stagesDir contains the configuration of kwok, which kwok reads when it starts and which is not built into it.
 const stagesDir = "kwok"

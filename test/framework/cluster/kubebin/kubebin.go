@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// DirVariable names the environment variable that says where built programs are, for machines that get them from
-// elsewhere. What it names is used as it is.
+// DirVariable is the environment variable with the directory of programs that were built elsewhere. They are used
+// unchanged.
 const DirVariable = "MINICLUSTER_BIN"
 
 // Binaries are the paths of the programs.
@@ -21,12 +21,12 @@ type Binaries struct {
 	Kwok string
 	// Kubectl is the client of the same version.
 	Kubectl string
-	// MetricsServer tells autoscalers what pods use.
+	// MetricsServer serves the resource usage of pods for autoscalers.
 	MetricsServer string
 }
 
-// NodeBinaries are the paths of the programs that a real node needs besides, as far as they are made here: runc
-// and the CNI plugins are not.
+// NodeBinaries are the paths of the additional programs of a real node that are built here: runc and the CNI plugins
+// are not.
 type NodeBinaries struct {
 	// Init holds the namespaces of the node.
 	Init      string
@@ -59,8 +59,8 @@ func nodeBinariesIn(dir string) NodeBinaries {
 	}
 }
 
-// Ensure returns programs that are up to date, which may mean to build them first: minutes the first time, tens of
-// milliseconds from then on. What it does is reported to the writer, which may be nil.
+// Ensure returns programs that are up to date, and builds them first if necessary: this takes minutes the first time,
+// and tens of milliseconds later. It reports progress to the writer, which may be nil.
 func Ensure(ctx context.Context, root string, log io.Writer) (Binaries, error) {
 	dir, err := ensure(ctx, root, log, clusterSet())
 	if err != nil {
@@ -69,8 +69,8 @@ func Ensure(ctx context.Context, root string, log io.Writer) (Binaries, error) {
 	return binariesIn(dir), nil
 }
 
-// EnsureNode does the same for the programs of a real node. They are a set of their own, so that whoever has no use for
-// them does not wait for them.
+// EnsureNode does the same for the programs of a real node. They are a separate set, so that tests that do not need
+// them do not wait for them.
 func EnsureNode(ctx context.Context, root string, log io.Writer) (NodeBinaries, error) {
 	dir, err := ensure(ctx, root, log, nodeSet())
 	if err != nil {
@@ -82,7 +82,7 @@ func EnsureNode(ctx context.Context, root string, log io.Writer) (NodeBinaries, 
 func ensure(ctx context.Context, root string, log io.Writer, s set) (dir string, err error) {
 	if dir := os.Getenv(DirVariable); dir != "" {
 		if missing := s.missing(dir); len(missing) > 0 {
-			return "", fmt.Errorf("%s=%s does not hold %q: unset it to have them built in the repository", DirVariable, dir, missing)
+			return "", fmt.Errorf("%s=%s does not contain %q: unset it to build the programs in the repository", DirVariable, dir, missing)
 		}
 		return dir, nil
 	}
@@ -91,7 +91,7 @@ func ensure(ctx context.Context, root string, log io.Writer, s set) (dir string,
 	}
 	dir = filepath.Join(root, "bin")
 	if err := build(ctx, filepath.Join(root, moduleDir), dir, log, s); err != nil {
-		return "", fmt.Errorf("building Kubernetes (try hack/build-kube.sh to see it alone): %w", err)
+		return "", fmt.Errorf("building Kubernetes (run hack/build-kube.sh to repeat only this step): %w", err)
 	}
 	return dir, nil
 }

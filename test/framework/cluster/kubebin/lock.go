@@ -13,9 +13,9 @@ import (
 
 const lockPoll = 100 * time.Millisecond
 
-// lock lets one process build at a time: the packages of a test run are tested side by side, and the first run on
-// a machine would otherwise start the same long build in each of them. The kernel gives the lock up when its
-// process ends, however it ends.
+// lock lets one process build at a time: the packages of a test run are tested concurrently, and the first run on a
+// machine would otherwise start the same long build in each of them. The kernel releases the lock when its process
+// ends.
 func lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -34,7 +34,7 @@ func lock(ctx context.Context, path string, waiting func()) (unlock func(), err 
 		return err == nil, err
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("taking the lock of the build: %w", err), file.Close())
+		return nil, errors.Join(fmt.Errorf("acquiring the lock of the build: %w", err), file.Close())
 	}
 	return func() { _ = file.Close() }, nil
 }

@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 )
 
-// moduleDir holds the Go module that Kubernetes is built from; its go.mod is also how the root of the repository
-// is recognised.
+// moduleDir contains the Go module that Kubernetes is built from; its go.mod also identifies the root of the
+// repository.
 const moduleDir = "test/kube"
 
-// Root finds the root of the repository from a directory inside it: a test runs in the directory of its package,
-// everything else where it was called.
+// Root finds the root of the repository from a directory inside it: a test runs in the directory of its package, a
+// program where it was called.
 func Root(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -30,8 +30,8 @@ func Root(dir string) (string, error) {
 	}
 }
 
-// StateDir is where to keep the state of something that runs: a directory that was asked for, or, for "", one of this
-// name at the root of the repository.
+// StateDir returns the directory for the state of a running program: the given directory or, for "", one of this name
+// at the root of the repository.
 func StateDir(asked, name string) (string, error) {
 	if asked == "" {
 		root, err := Root(".")

@@ -13,12 +13,12 @@ const (
 	containerdModule    = "github.com/containerd/containerd/v2"
 )
 
-// set is programs that are built together.
+// set is a set of programs that are built together.
 type set struct {
-	// stamp is the file that remembers what they were built from.
+	// stamp is the file that records what they were built from.
 	stamp string
-	// packages are the programs, as the go command names them inside the module. Each program is called like the last
-	// element of its package.
+	// packages are the packages of the programs in the module. The name of each program is the last element of its
+	// package.
 	packages []string
 }
 

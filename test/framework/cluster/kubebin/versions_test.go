@@ -12,8 +12,8 @@ import (
 	"minicluster.internal/operator/test/framework/gobuild"
 )
 
-// The product and Kubernetes have a thousand packages in common, the product and other modules of this repository a
-// hundred. They are compiled once as long as all take them from the same versions.
+// The product and Kubernetes share a thousand packages, the product and other modules of this repository a hundred.
+// They are compiled only once if all modules use the same versions.
 func TestModulesShareTheVersionsOfTheProduct(t *testing.T) {
 	root, err := Root(".")
 	require.NoError(t, err)
@@ -31,7 +31,7 @@ func TestModulesShareTheVersionsOfTheProduct(t *testing.T) {
 		for pkg, version := range packageVersions(t, filepath.Join(root, filepath.FromSlash(module.dir)), module.packages...) {
 			if other, ok := product[pkg]; ok {
 				common++
-				assert.Equal(t, other, version, "%s: align %s/go.mod with go.mod, by an exclusion where need be", pkg, module.dir)
+				assert.Equal(t, other, version, "%s: align %s/go.mod with go.mod, with an exclusion if necessary", pkg, module.dir)
 			}
 		}
 		assert.GreaterOrEqual(t, common, module.common, module.dir)

@@ -1,6 +1,6 @@
-// Command kubebuild builds the programs of the local Kubernetes into bin/, or finds that they are up to date. With
-// --node it builds those of a real node as well.
-// hack/build-kube.sh calls it; tests that need a cluster do the same by themselves.
+// Command kubebuild builds the programs of the local Kubernetes into bin/, unless they are up to date. With --node it
+// builds those of a real node as well. hack/build-kube.sh calls it; tests that need a cluster do the same
+// automatically.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	node := flag.Bool("node", false, "build the programs of a real node too")
+	node := flag.Bool("node", false, "also build the programs of a real node")
 	flag.Parse()
 	err := run(ctx, *node)
 	stop()
@@ -31,7 +31,7 @@ func run(ctx context.Context, node bool) error {
 	if err != nil {
 		return err
 	}
-	// Standard output stays empty, so that "make kube-up" prints nothing there but what a shell can evaluate.
+	// Standard output must stay empty, because a shell evaluates the output of "make kube-up".
 	if _, err := kubebin.Ensure(ctx, root, os.Stderr); err != nil || !node {
 		return err
 	}

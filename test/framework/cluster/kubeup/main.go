@@ -20,7 +20,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
-// stateDir is where the cluster is kept unless another directory is given, below the root of the repository.
+// stateDir is the default directory of the cluster, below the root of the repository.
 const stateDir = ".kube-local"
 
 type options struct {
@@ -28,9 +28,9 @@ type options struct {
 	nodes int
 	port  int
 	audit bool
-	// metrics asks for a metrics-server.
+	// metrics starts a metrics-server.
 	metrics bool
-	// stopCommand is what the user is advised to stop the cluster with.
+	// stopCommand is the command that the output recommends to stop the cluster.
 	stopCommand string
 }
 
@@ -50,9 +50,9 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	flags.SetOutput(log)
 	flags.StringVar(&o.dir, "dir", "", "directory of the cluster's state (default "+stateDir+" in the repository)")
 	flags.IntVar(&o.nodes, "nodes", cluster.DefaultNodes, "number of simulated nodes")
-	flags.IntVar(&o.port, "port", 0, "port of the API server on 127.0.0.1; 0 takes a free one")
+	flags.IntVar(&o.port, "port", 0, "port of the API server on 127.0.0.1; 0 selects a free one")
 	flags.BoolVar(&o.audit, "audit", false, "log every request to DIR/audit.log")
-	flags.BoolVar(&o.metrics, "metrics-server", false, "run a metrics-server, which measures what annotations of the pods say")
+	flags.BoolVar(&o.metrics, "metrics-server", false, "run a metrics-server, which reports the usage in annotations of the pods")
 	flags.Usage = func() {
 		fmt.Fprintln(log, "usage: kubeup up|down [flags]")
 		flags.PrintDefaults()
@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// How to stop a cluster that has a directory of its own depends on that.
+	// The command to stop a cluster in another directory depends on it.
 	o.stopCommand = "make kube-down"
 	if o.dir != "" {
 		o.stopCommand = "go run ./test/framework/cluster/kubeup down --dir " + quote(dir)
@@ -124,7 +124,7 @@ func up(ctx context.Context, o options, out, log io.Writer) error {
 	return nil
 }
 
-// nodeCount translates: somebody who asks for 0 nodes wants none, not the default.
+// nodeCount converts the flag: 0 means no nodes, not the default.
 func nodeCount(nodes int) int {
 	if nodes == 0 {
 		return -1

@@ -16,7 +16,7 @@ import (
 
 func TestUpAndDown(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts a Kubernetes cluster, which -short leaves out")
+		t.Skip("starts a Kubernetes cluster, which -short excludes")
 	}
 	dir := filepath.Join(t.TempDir(), "state")
 	var out, log bytes.Buffer
@@ -56,7 +56,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// A process ID is used again sooner or later, by a process that is none of our business.
+// Process IDs are reused, so another process may have a recorded ID.
 func TestOtherProcessesAreLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	other := cluster.Process{Name: "localkube", PID: os.Getpid()}

@@ -22,8 +22,8 @@ const (
 	stopPoll     = 50 * time.Millisecond
 )
 
-// running returns the recorded processes that still run. A process ID may belong to somebody else by now, so it
-// counts only if its command line has our directory in it.
+// running returns the recorded processes that still run. Another process may have got the same ID, so a process only
+// counts if its command line contains the directory.
 func (s state) running(dir string) []cluster.Process {
 	var running []cluster.Process
 	for _, p := range s.Processes {
@@ -48,7 +48,7 @@ func isOurs(pid int, dir string) bool {
 	return false
 }
 
-// end asks processes to end, and ends those that don't.
+// end asks processes to end, and kills those that do not.
 func end(ctx context.Context, dir string, processes []cluster.Process) error {
 	for _, p := range processes {
 		if err := send(p, syscall.SIGTERM); err != nil {

@@ -11,10 +11,10 @@ import (
 	"minicluster.internal/operator/test/framework/cluster"
 )
 
-// stateFile is in the cluster's directory. That it is there is also what makes the directory ours to remove.
+// stateFile is in the cluster's directory. Only a directory that contains it may be removed.
 const stateFile = "kubeup.json"
 
-// state is what has to be remembered between up and down.
+// state is the information that down needs from up.
 type state struct {
 	Processes []cluster.Process `json:"processes"`
 	Kubectl   string            `json:"kubectl"`
@@ -47,7 +47,7 @@ func (s state) save(dir string) error {
 		return fmt.Errorf("encoding the cluster's state: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, stateFile), append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("remembering the cluster's processes: %w", err)
+		return fmt.Errorf("recording the cluster's processes: %w", err)
 	}
 	return nil
 }

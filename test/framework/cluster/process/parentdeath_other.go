@@ -4,5 +4,5 @@ package process
 
 import "syscall"
 
-// dieWithParent has no counterpart here: after a crash, children have to be ended by hand.
+// dieWithParent is not supported here: after a crash, children have to be ended manually.
 func dieWithParent(*syscall.SysProcAttr) {}

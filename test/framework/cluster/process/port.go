@@ -10,15 +10,15 @@ import (
 	"syscall"
 )
 
-// Free ports are looked for here rather than left to the kernel, whose choice comes from the range of outgoing
-// connections: before the program listens, one of those could have taken its port. Those of localkube come after them.
+// This package chooses free ports itself, because the kernel chooses from the range of outgoing connections: before
+// the program listens, one of those could take the port. The ports of localkube come after this range.
 const (
 	firstPort, lastPort = 10000, 19999
 	portAttempts        = 100
 )
 
-// FreePort is a TCP port of 127.0.0.1 that nobody listened on a moment ago, for programs that can't be asked which one
-// they took.
+// FreePort returns a TCP port of 127.0.0.1 that was free a moment ago, for programs that cannot report the port that
+// they chose.
 func FreePort(ctx context.Context) (int, error) {
 	var err error
 	for range portAttempts {

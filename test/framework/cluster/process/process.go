@@ -1,5 +1,5 @@
-// Package process starts programs on this machine, such as those of a cluster, waits for what they print, measures what
-// they use, and stops them in order or with their parent. It must not know what the programs do.
+// Package process starts programs on this machine, such as those of a cluster, waits for what they print, measures
+// what they use, and stops them in order or with their parent. It must not depend on what the programs do.
 package process
 
 import (
@@ -21,32 +21,32 @@ const killPatience = 10 * time.Second
 
 // Command is a program to start.
 type Command struct {
-	// Name is what the program is called in errors.
+	// Name is the name of the program in errors.
 	Name string
 	Path string
 	Args []string
 	// Env is added to the environment of this process.
 	Env []string
-	// Log is the file that gets the program's standard error, and its standard output too unless Lines is set. Without
-	// it, they go to Output, which may be nil.
+	// Log is the file for the program's standard error, and for its standard output unless Lines is set. Without it,
+	// they go to Output, which may be nil.
 	Log    string
 	Output io.Writer
 	// Input connects the program's standard input to [Process.Input].
 	Input bool
-	// Lines asks for the program's standard output.
+	// Lines makes the program's standard output available to WaitForLine.
 	Lines bool
 	// Detached lets the program outlive this process.
 	Detached bool
 	// Files are inherited by the program, from file descriptor 3 on.
 	Files []*os.File
-	// Enter is called on the thread that the program is started from, before it is. It may change that thread in
-	// ways that children inherit, such as to join namespaces: the thread is used for nothing else. See setns(2).
+	// Enter is called on the thread that starts the program, before the start. It may change that thread in ways that
+	// children inherit, for example join namespaces: the thread is not used for anything else. See setns(2).
 	Enter func() error
-	// Attributes are set on the program; nil means none. The package adds its own.
+	// Attributes are set on the program; nil means none. The package adds others.
 	Attributes *syscall.SysProcAttr
 }
 
-// Process is a program that runs.
+// Process is a running program.
 type Process struct {
 	name  string
 	log   string
@@ -59,19 +59,19 @@ type Process struct {
 	err   error
 }
 
-// Name is what the program was called when it was started.
+// Name returns the name of the program in errors.
 func (p *Process) Name() string { return p.name }
 
-// PID is the program's process ID.
+// PID returns the program's process ID.
 func (p *Process) PID() int { return p.os.Pid }
 
-// Input is the program's standard input, nil unless it was asked for.
+// Input returns the program's standard input, nil unless requested.
 func (p *Process) Input() io.WriteCloser { return p.input }
 
-// Usage is what the program has used of the machine so far.
+// Usage returns the program's resource usage so far.
 func (p *Process) Usage() (Usage, error) { return UsageOf(p.os.Pid) }
 
-// Ended is closed when the program has ended.
+// Ended returns a channel that is closed when the program has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
 // Start starts a program.
@@ -87,15 +87,15 @@ func Start(c Command) (*Process, error) {
 		defer log.Close()
 		cmd.Stdout, cmd.Stderr = log, log
 	}
-	// A group of its own: Ctrl-C at a terminal ends this process, which then stops its children in order.
+	// A separate process group: Ctrl-C at a terminal ends this process, which then stops its children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	if c.Attributes != nil {
 		*cmd.SysProcAttr = *c.Attributes
 	}
 	cmd.SysProcAttr.Setpgid = true
 	cmd.ExtraFiles = c.Files
-	// A program that has joined a process ID namespace ends with that namespace. Told to end with its parent too, it
-	// would end at once: it cannot see that it has one.
+	// A program that has joined a process ID namespace ends with that namespace. A parent death signal would end it at
+	// once, because its parent is outside the namespace.
 	if !c.Detached && c.Enter == nil {
 		dieWithParent(cmd.SysProcAttr)
 	}
@@ -103,13 +103,13 @@ func Start(c Command) (*Process, error) {
 	var err error
 	if c.Input {
 		if p.input, err = cmd.StdinPipe(); err != nil {
-			return nil, fmt.Errorf("making a pipe for %s: %w", c.Name, err)
+			return nil, fmt.Errorf("creating a pipe for %s: %w", c.Name, err)
 		}
 	}
 	var output, child *os.File
 	if c.Lines {
 		if output, child, err = os.Pipe(); err != nil {
-			return nil, fmt.Errorf("making a pipe for %s: %w", c.Name, err)
+			return nil, fmt.Errorf("creating a pipe for %s: %w", c.Name, err)
 		}
 		defer child.Close()
 		cmd.Stdout = child
@@ -118,8 +118,8 @@ func Start(c Command) (*Process, error) {
 
 	started := make(chan error)
 	go func() {
-		// The kernel takes the thread that starts a child for its parent, and ends the child with it. Threads
-		// come and go; this one has to stay as long as the child does.
+		// For the kernel, the parent of a child is the thread that started it, and it ends the child with that thread.
+		// Therefore the thread must exist for as long as the child.
 		runtime.LockOSThread()
 		err := c.enter()
 		if err == nil {
@@ -150,7 +150,7 @@ func (c Command) enter() error {
 }
 
 func readLines(from io.ReadCloser) <-chan string {
-	// The buffer is for a reader who has heard enough; programs here say a few words at most.
+	// The buffer is for lines that are no longer read; programs here print only a few.
 	lines := make(chan string, 64)
 	go func() {
 		defer close(lines)
@@ -165,7 +165,8 @@ func readLines(from io.ReadCloser) <-chan string {
 	return lines
 }
 
-// WaitForLine returns when the program has printed the line. A program that ends before that says why in its log.
+// WaitForLine returns when the program has printed the line. If the program ends before, the error contains the end
+// of its log.
 func (p *Process) WaitForLine(ctx context.Context, want string) error {
 	for {
 		select {
@@ -177,12 +178,12 @@ func (p *Process) WaitForLine(ctx context.Context, want string) error {
 				return nil
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s to say %q (its log is %s): %w", p.name, want, p.log, ctx.Err())
+			return fmt.Errorf("waiting for %s to print %q (its log is %s): %w", p.name, want, p.log, ctx.Err())
 		}
 	}
 }
 
-// During does something that cannot succeed without the program, and gives up if the program ends.
+// During runs a function that cannot succeed without the program, and cancels it if the program ends.
 func (p *Process) During(ctx context.Context, do func(context.Context) error) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -196,7 +197,7 @@ func (p *Process) During(ctx context.Context, do func(context.Context) error) er
 	}
 }
 
-// complaint describes the end of a program that should not have ended.
+// complaint describes the unexpected end of a program.
 func (p *Process) complaint(ctx context.Context) error {
 	select {
 	case <-p.ended:
@@ -218,8 +219,7 @@ func lastLines(path string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// Stop asks the program to end, and ends it if that takes too long. How a program ends that was told to is of no
-// interest.
+// Stop asks the program to end, and kills it if that takes too long. The exit code of a stopped program is ignored.
 func (p *Process) Stop() error {
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		return err

@@ -52,7 +52,7 @@ func TestWaitForLineGivesUp(t *testing.T) {
 
 func TestDuring(t *testing.T) {
 	p := startShell(t, "read line; echo no nodes >&2; exit 1")
-	// The shell's input is empty, so it ends at once; what needs it is given up.
+	// The shell's input is empty, so it ends at once, and the function is canceled.
 	err := p.During(t.Context(), func(ctx context.Context) error {
 		<-ctx.Done()
 		return nil

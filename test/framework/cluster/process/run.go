@@ -5,12 +5,12 @@ import (
 	"runtime"
 )
 
-// Within does something on a thread that was changed by enter first; see Command.Enter. What it opens, files and
-// connections, can be used from everywhere afterwards.
+// Within runs a function on a thread that enter has changed; see Command.Enter. Files and connections that it opens
+// can be used anywhere afterwards.
 func Within(enter, do func() error) error {
 	result := make(chan error)
 	go func() {
-		// Never unlocked: the thread ends with the goroutine, so nobody else gets to use it.
+		// The thread is never unlocked, so it ends with the goroutine and is not reused.
 		runtime.LockOSThread()
 		if err := enter(); err != nil {
 			result <- err
@@ -21,5 +21,5 @@ func Within(enter, do func() error) error {
 	return <-result
 }
 
-// RunFrom runs a command to its end, from a thread that was changed by enter first; see Command.Enter.
+// RunFrom runs a command to its end, from a thread that enter has changed; see Command.Enter.
 func RunFrom(enter func() error, cmd *exec.Cmd) error { return Within(enter, cmd.Run) }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Usage is what a program has used of the machine.
+// Usage is the resource usage of a program.
 type Usage struct {
 	CPU time.Duration
 	// RSS and PeakRSS are in bytes.
@@ -22,7 +22,7 @@ type Usage struct {
 // matter here.
 const userHz = 100
 
-// UsageOf reads what the process of an ID has used from /proc; where there is none, it is all zero.
+// UsageOf reads the usage of a process from /proc; without /proc, it is zero.
 func UsageOf(pid int) (Usage, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
@@ -44,7 +44,7 @@ func parseUsage(stat, status []byte) (Usage, error) {
 	// The second field is the name, in parentheses, and may contain anything.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 {
-		return u, fmt.Errorf("what is this in /proc/PID/stat: %q", stat)
+		return u, fmt.Errorf("unexpected content of /proc/PID/stat: %q", stat)
 	}
 	for _, field := range fields[11:13] { // utime, stime
 		ticks, err := strconv.ParseInt(field, 10, 64)

@@ -9,20 +9,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the agent relies on.
+// Behavior that the agent depends on.
 
-// Lines of a broker whose log is local have a severity in front.
+// With the log mode local, each line of a broker has a severity as a prefix.
 func TestLogPrefix(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i := newInstance(t, f, 1, "")
 		r := finish(t, f.command(nil, append([]string{"broker"}, i.options(0, "sh", "-c", "echo program >&2")...)...))
 		assert.Zero(t, r.code)
 		assert.Regexp(t, `(?m)^<6>broker\.info\[0\]: \S`, r.errors)
-		assert.Regexp(t, `(?m)^program$`, r.errors, "the program's are its own")
+		assert.Regexp(t, `(?m)^program$`, r.errors, "lines of the program have none")
 	})
 }
 
-// The initial program inherits the standard files of its broker, and no others.
+// The initial program inherits only the standard files of its broker.
 func TestInheritedFiles(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		file := filepath.Join(t.TempDir(), "file")
@@ -37,7 +37,7 @@ func TestInheritedFiles(t *testing.T) {
 	})
 }
 
-// The job shell reads its scripts from a directory beside its initrc.
+// The job shell reads its scripts from a directory next to its initrc.
 func TestShellScripts(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		if !f.real {
@@ -50,11 +50,11 @@ func TestShellScripts(t *testing.T) {
 		initrc := filepath.Join(dir, "initrc.lua")
 		require.NoError(t, os.WriteFile(initrc, []byte("source_if_exists (\""+own[:len(own)-1]+"\")\n"), 0o644))
 		r := f.run(t, nil, "start", "-Sconf.shell_initrc="+initrc, "flux", "run", "sh", "-c", "echo $FROM_SCRIPT-$OMPI_MCA_btl_vader_backing_directory")
-		assert.Equal(t, "yes-\n", r.out, "and not from the one beside Flux's own, which is sourced: %s", r.errors)
+		assert.Equal(t, "yes-\n", r.out, "and not from the one next to Flux's own, which is sourced: %s", r.errors)
 	})
 }
 
-// A line that flux submit does not understand is an error of usage.
+// A command line that flux submit does not understand is an error of usage.
 func TestRefusedSubmit(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		r := f.run(t, nil, "start", "sh", "-c", "flux submit --nosuch true; echo $?")
@@ -63,7 +63,7 @@ func TestRefusedSubmit(t *testing.T) {
 	})
 }
 
-// Flux puts its directory at the end of PATH: another Flux there comes first.
+// Flux appends its directory to PATH: another Flux in PATH comes first.
 func TestPath(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		r := f.run(t, []string{"PATH=/usr/bin:/bin"}, "start", "sh", "-c", "echo $PATH")

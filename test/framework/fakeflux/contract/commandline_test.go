@@ -11,7 +11,7 @@ func TestCommandLine(t *testing.T) {
 	for name, tc := range map[string]struct {
 		args []string
 		code int
-		out  string // all of it, as a regular expression
+		out  string // the whole output, as a regular expression
 		err  string // a part
 	}{
 		"version":                {[]string{"version"}, 0, `commands:\s+\S+\nlibflux-core:\s+\S+\n(?s:.*)`, ""},
@@ -21,7 +21,7 @@ func TestCommandLine(t *testing.T) {
 		"unknown option":         {[]string{"start", "--nosuch"}, 1, "", "--nosuch"},
 		"exit code":              {[]string{"start", "sh", "-c", "exit 7"}, 7, "", ""},
 		"signal":                 {[]string{"start", "sh", "-c", "kill -9 $$"}, 137, "", ""},
-		"words are kept":         {[]string{"start", "printf", "%s.", "a b", "$HOME", "'", ""}, 0, `a b\.\$HOME\.'\.\.`, ""},
+		"words stay separate":    {[]string{"start", "printf", "%s.", "a b", "$HOME", "'", ""}, 0, `a b\.\$HOME\.'\.\.`, ""},
 		"a command not found":    {[]string{"start", "/nosuch"}, 127, "", ""},
 		"unknown attribute":      {[]string{"start", "-Stbon.nosuch=1", "true"}, 1, "", "tbon.nosuch"},
 		"read-only attribute":    {[]string{"start", "-Srank=1", "true"}, 1, "", "rank"},
@@ -51,7 +51,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// The files that flux R encode writes.
+// Files that flux R encode writes.
 func TestEncodeR(t *testing.T) {
 	for name, tc := range map[string]struct {
 		args []string
@@ -71,8 +71,7 @@ func TestEncodeR(t *testing.T) {
 	}
 }
 
-// A broker that is stopped tells its initial program; without one it just
-// stops.
+// A broker that is stopped signals its initial program; without one it stops at once.
 func TestSignals(t *testing.T) {
 	for name, tc := range map[string]struct {
 		script string

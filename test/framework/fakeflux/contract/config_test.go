@@ -11,8 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a broker makes of its configuration: it refuses it and says why, or it
-// runs.
+// A broker rejects a configuration with a reason, or runs with it.
 func TestConfig(t *testing.T) {
 	replace := func(old, with string) func(string) string {
 		return func(text string) string { return strings.ReplaceAll(text, old, with) }
@@ -23,9 +22,9 @@ func TestConfig(t *testing.T) {
 	for name, tc := range map[string]struct {
 		edit func(string) string
 		rank int
-		err  string // a part of what is said; empty if it runs
+		err  string // a part of the message; empty if it runs
 	}{
-		"as it is":                      {add(""), 0, ""},
+		"unchanged":                     {add(""), 0, ""},
 		"TOML syntax":                   {add("[broken"), 0, "onfig file error"},
 		"unknown table":                 {add("[nosuch]\nx = 1\n"), 0, ""},
 		"unknown key in bootstrap":      {replace("default_port", "nosuch = 1\ndefault_port"), 0, "bootstrap"},
@@ -86,15 +85,14 @@ func TestQuorum(t *testing.T) {
 	}
 }
 
-// The certificate is refused unless it is well formed, a matching pair, and
-// nobody else can read it.
+// The certificate is rejected unless it is well formed, a matching pair, and unreadable for others.
 func TestCertificate(t *testing.T) {
 	for name, tc := range map[string]struct {
 		edit func(string) string
 		mode os.FileMode
 		err  string
 	}{
-		"as it is":             {nil, 0o600, ""},
+		"unchanged":            {nil, 0o600, ""},
 		"readable by a group":  {nil, 0o640, "readable by group/other"},
 		"readable by others":   {nil, 0o604, "readable by group/other"},
 		"writable by a group":  {nil, 0o620, ""},
@@ -137,7 +135,7 @@ func TestCertificate(t *testing.T) {
 	}
 }
 
-// from is the rest of a text from a word on.
+// from returns the rest of a text from a word on.
 func from(text, word string) string {
 	before, _, _ := strings.Cut(text, word)
 	return strings.TrimPrefix(text, before)
@@ -148,7 +146,7 @@ func otherPublicKey(s string) string {
 	return regexp.MustCompile(`public-key = "[^\n]*`).ReplaceAllLiteralString(s, `public-key = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"`)
 }
 
-// The directories of a broker are the owner's.
+// The directories of a broker belong to the owner.
 func TestDirectories(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i := newInstance(t, f, 1, "")
@@ -158,7 +156,7 @@ func TestDirectories(t *testing.T) {
 		assert.Contains(t, r.errors, "does not have owner=rwx permissions")
 		require.NoError(t, os.Remove(i.path("state")))
 		r = finish(t, f.command(nil, append([]string{"broker"}, i.options(0, "true")...)...))
-		assert.Zero(t, r.code, r.errors) // it is made, and removed
+		assert.Zero(t, r.code, r.errors) // created and removed by the broker
 		_, err := os.Stat(i.path("state"))
 		assert.ErrorIs(t, err, syscall.ENOENT)
 	})

@@ -1,3 +1,3 @@
-// Package contract tests what this project expects of the program flux. The tests run against fakeflux and, where it is
-// on PATH, against the real Flux. An expectation is added here before fakeflux changes.
+// Package contract tests what this project expects of the program flux. The tests run against fakeflux and, where it
+// is on PATH, against the real Flux. Add an expectation here before you change fakeflux.
 package contract

@@ -27,8 +27,7 @@ type flux struct {
 	real bool
 }
 
-// patience is how long something may take that surely comes: the real Flux on a
-// busy machine is slow.
+// patience is the timeout of conditions that must become true: the real Flux on a busy machine is slow.
 const patience = 2 * time.Minute
 
 var buildFake = sync.OnceValues(func() (string, error) {
@@ -53,15 +52,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// versionOf finds the minor version of flux-core, 0.x, in what flux version prints.
+// versionOf returns the minor version of flux-core, 0.x, in the output of flux version.
 var versionOf = regexp.MustCompile(`(?m)^commands:\s+0\.(\d+)`)
 
-// contractVersion is the version of Flux that the fake is like. Older ones differ, and
-// fail where they do: 0.49 has no option -S of flux start and makes no directories.
+// contractVersion is the version of Flux that fakeflux implements. Older versions differ in some cases: 0.49 has no
+// option -S of flux start and creates no directories.
 const contractVersion = 88
 
-// each runs a test with the fake and, if there is one that is not older than what the fake
-// is like, with the real Flux.
+// each runs a test with fakeflux and, if one is installed that is not older, with the real Flux.
 func each(t *testing.T, test func(t *testing.T, f flux)) {
 	t.Helper()
 	t.Run("fake", func(t *testing.T) {
@@ -81,20 +79,19 @@ func each(t *testing.T, test func(t *testing.T, f flux)) {
 		found := versionOf.FindSubmatch(out)
 		require.NotNil(t, found, "flux version: %s", out)
 		if minor, err := strconv.Atoi(string(found[1])); err == nil && minor < contractVersion {
-			t.Skipf("the contract is that of Flux 0.%d, and this is 0.%d", contractVersion, minor)
+			t.Skipf("the contract applies to Flux 0.%d, and this is 0.%d", contractVersion, minor)
 		}
 		test(t, flux{dir: filepath.Dir(path), real: true})
 	})
 }
 
-// result is what a command left.
+// result is the result of a command.
 type result struct {
 	code        int
 	out, errors string
 }
 
-// command is flux with arguments and, beside the test's own environment, the
-// given variables.
+// command returns a flux command with arguments and additional variables.
 func (f flux) command(env []string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(context.Background(), filepath.Join(f.dir, "flux"), args...)
 	for _, e := range os.Environ() {
@@ -131,7 +128,7 @@ func finish(t *testing.T, c *exec.Cmd) result {
 	return result{code: exitCode(c.ProcessState), out: out.String(), errors: errs.String()}
 }
 
-// exitCode is that of a shell.
+// exitCode returns the exit code as a shell reports it.
 func exitCode(s *os.ProcessState) int {
 	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal())
@@ -139,7 +136,7 @@ func exitCode(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
-// instance is a Flux of several brokers on the loopback interface.
+// instance is a Flux instance of several brokers on the loopback interface.
 type instance struct {
 	flux
 	dir  string
@@ -147,11 +144,10 @@ type instance struct {
 	port int
 }
 
-// newInstance writes the files of an instance of size hosts of two cores. The
-// text is added to its broker.toml.
+// newInstance writes the files of an instance of size hosts of two cores. The text is appended to its broker.toml.
 func newInstance(t *testing.T, f flux, size int, text string) *instance {
 	t.Helper()
-	// Not t.TempDir: the path of a socket is short.
+	// Not t.TempDir, because the path of a socket is limited.
 	dir, err := os.MkdirTemp("", "flux")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -195,7 +191,7 @@ func (i *instance) write(t *testing.T, name, text string) {
 	require.NoError(t, os.WriteFile(i.path(name), []byte(text), 0o600))
 }
 
-// options are those of a broker of the instance.
+// options returns the options of a broker of the instance.
 func (i *instance) options(rank int, more ...string) []string {
 	return append([]string{
 		"--config-path", i.path("broker.toml"), fmt.Sprintf("-Shostname=c-%d", rank),
@@ -204,7 +200,7 @@ func (i *instance) options(rank int, more ...string) []string {
 	}, more...)
 }
 
-// broker is a running one.
+// broker is a running broker.
 type broker struct {
 	t    *testing.T
 	rank int
@@ -213,7 +209,7 @@ type broker struct {
 	done chan struct{}
 }
 
-// safeBuffer may be written and read at once.
+// safeBuffer may be written and read concurrently.
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -269,11 +265,11 @@ func (b *broker) exit() int {
 	return exitCode(b.cmd.ProcessState)
 }
 
-// says waits until the broker or its program has written something.
+// says waits for a text in the output of the broker or its program.
 func (b *broker) says(text string) {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool { return strings.Contains(b.log.String(), text) },
-		patience, 20*time.Millisecond, "rank %d does not say %q", b.rank, text)
+		patience, 20*time.Millisecond, "rank %d does not print %q", b.rank, text)
 }
 
 // at runs a flux command against the broker of a rank.
@@ -282,7 +278,7 @@ func (i *instance) at(t *testing.T, rank int, args ...string) result {
 	return i.run(t, []string{"FLUX_URI=" + i.uri(rank)}, args...)
 }
 
-// out is what a command that succeeds prints, against rank 0.
+// out returns the output of a successful command on rank 0.
 func (i *instance) out(t *testing.T, args ...string) string {
 	t.Helper()
 	r := i.at(t, 0, args...)
@@ -290,7 +286,7 @@ func (i *instance) out(t *testing.T, args ...string) string {
 	return strings.TrimSpace(r.out)
 }
 
-// eventually waits until what a command prints is as wanted.
+// eventually waits until a command prints the wanted output.
 func (i *instance) eventually(t *testing.T, want string, args ...string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -299,7 +295,7 @@ func (i *instance) eventually(t *testing.T, want string, args ...string) {
 	}, patience, 100*time.Millisecond, "flux %s: want %q", strings.Join(args, " "), want)
 }
 
-// nodes waits until as many nodes, and these, are in a state.
+// nodes waits until a number of nodes, with these names, are in a state.
 func (i *instance) nodes(t *testing.T, state, want string) {
 	t.Helper()
 	i.eventually(t, want, "resource", "list", "-n", "-s", state, "-o", "{nodelist}")

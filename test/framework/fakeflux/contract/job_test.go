@@ -13,8 +13,7 @@ import (
 	pkgflux "minicluster.internal/operator/pkg/flux"
 )
 
-// Jobs of one command, with their output and exit code. The instance has two
-// nodes of two cores.
+// Jobs of one command with their output and exit code. The instance has two nodes of two cores.
 func TestJobs(t *testing.T) {
 	table := map[string]struct {
 		args []string
@@ -97,7 +96,7 @@ func TestEnv(t *testing.T) {
 	})
 }
 
-// Jobs that have ended are counted by how they did, each once.
+// Inactive jobs are counted by their result, each once.
 func TestCounts(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, _ := up(t, f, 2, 2, "")
@@ -124,13 +123,13 @@ func TestCounts(t *testing.T) {
 	})
 }
 
-// Jobs wait in order, are cancelled, and are waited for.
+// Jobs wait in order, are canceled, and can be waited for.
 func TestQueue(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, _ := up(t, f, 2, 1, "")
 		first := i.out(t, "submit", "-n2", "sleep", "90")
-		second := i.out(t, "submit", "-N2", "true") // waits for a node that is to come
-		third := i.out(t, "submit", "-n1", "true")  // waits behind it
+		second := i.out(t, "submit", "-N2", "true") // waits for a node that does not exist yet
+		third := i.out(t, "submit", "-n1", "true")  // waits for the job before it
 		held := i.out(t, "submit", "--urgency=0", "true")
 		i.eventually(t, "RUN", "jobs", "-no", "{status}", first)
 		state := func(id string) string { return i.out(t, "jobs", "-no", "{status}", id) }
@@ -164,7 +163,7 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// Queues with names are to be started.
+// Named queues must be started.
 func TestNamedQueues(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, _ := up(t, f, 1, 1, "[queues.batch]\n[queues.debug]\n")
@@ -178,7 +177,7 @@ func TestNamedQueues(t *testing.T) {
 	})
 }
 
-// A script is run by an instance of its own.
+// A nested instance runs a script.
 func TestBatch(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, _ := up(t, f, 2, 2, "")
@@ -198,8 +197,8 @@ func TestBatch(t *testing.T) {
 	})
 }
 
-// Drained ranks finish what they run and get nothing new, until they are
-// undrained. It stays when their broker is stopped.
+// Drained ranks finish their jobs and get no new ones, until they are undrained. A drain survives the end of the
+// broker.
 func TestDrain(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, brokers := up(t, f, 2, 2, "")

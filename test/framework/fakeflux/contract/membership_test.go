@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// quorum options of an instance that starts with n brokers and no program.
+// quorum returns options of an instance that starts with n brokers and no program.
 func quorum(n int) []string {
 	return []string{fmt.Sprintf("-Sbroker.quorum=%d", n), "-Sbroker.rc2_none"}
 }
 
-// up starts an instance of which n brokers are there.
+// up starts an instance, n brokers of which run.
 func up(t *testing.T, f flux, size, n int, text string) (*instance, []*broker) {
 	t.Helper()
 	i := newInstance(t, f, size, "[kvs]\ncheckpoint-period = \"1s\"\n"+text)
@@ -30,7 +30,7 @@ func up(t *testing.T, f flux, size, n int, text string) (*instance, []*broker) {
 	return i, brokers
 }
 
-// answers waits until the broker of a follower does.
+// answers waits until the broker of a follower answers.
 func (i *instance) answers(t *testing.T, rank int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return i.at(t, rank, "getattr", "tbon.parent-endpoint").code == 0 }, patience, 100*time.Millisecond, "it answers")
@@ -62,7 +62,7 @@ func TestMembership(t *testing.T) {
 		i.start(t, 3, quorum(2)...)
 		i.nodes(t, "up", hosts(4))
 
-		brokers[1].signal(syscall.SIGKILL) // is found lost
+		brokers[1].signal(syscall.SIGKILL) // detected as lost
 		i.nodes(t, "down", "c-1")
 		i.start(t, 1, quorum(2)...)
 		i.nodes(t, "up", hosts(4))
@@ -73,7 +73,7 @@ func TestMembership(t *testing.T) {
 	})
 }
 
-// A follower that has not found its lead says where it looks for it.
+// A follower that has not found its lead logs where it tries to connect.
 func TestLookingForTheLead(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i := newInstance(t, f, 2, "")
@@ -84,13 +84,13 @@ func TestLookingForTheLead(t *testing.T) {
 		lead := i.start(t, 0, quorum(2)...)
 		i.nodes(t, "up", hosts(2))
 		assert.Equal(t, fmt.Sprintf("tcp://127.0.0.1:%d\n", i.port), i.at(t, 1, endpoint...).out)
-		assert.NotZero(t, i.at(t, 0, endpoint...).code, "the lead has none")
+		assert.NotZero(t, i.at(t, 0, endpoint...).code, "the lead has no parent")
 		lead.signal(syscall.SIGTERM)
 		assert.Zero(t, follower.exit())
 	})
 }
 
-// The first program waits for the quorum, and the other brokers stop with it.
+// The program waits for the quorum, and the other brokers stop with it.
 func TestProgramWaitsForQuorum(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i := newInstance(t, f, 3, "")
@@ -116,7 +116,7 @@ func TestNamelessCertificate(t *testing.T) {
 	})
 }
 
-// A follower with another certificate is not let in, and neither side ends.
+// A follower with another certificate is rejected, and neither side ends.
 func TestForeignCertificate(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, brokers := up(t, f, 2, 1, "")
@@ -141,13 +141,12 @@ func TestForeignCertificate(t *testing.T) {
 	})
 }
 
-// Followers wait for a lead that comes late, end when it comes again, and stay
-// when it is only away.
+// Followers wait for a lead that starts late, end when it restarts, and stay when it is only unreachable.
 func TestLeadComesAndGoes(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i := newInstance(t, f, 2, "")
 		follower := i.start(t, 1, quorum(1)...)
-		time.Sleep(time.Second) // it tries in vain
+		time.Sleep(time.Second) // no lead yet
 		lead := i.start(t, 0, quorum(1)...)
 		i.nodes(t, "up", hosts(2))
 
@@ -165,7 +164,7 @@ func TestLeadComesAndGoes(t *testing.T) {
 	})
 }
 
-// A broker that does not answer gets no jobs until it does.
+// A broker that does not answer gets no jobs until it answers.
 func TestTorpid(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, brokers := up(t, f, 2, 2, "[tbon]\ntorpid_max = \"3s\"\ntorpid_min = \"1s\"\n[heartbeat]\nperiod = \"0.5s\"\n")
@@ -182,12 +181,12 @@ func TestStopDuringQuorum(t *testing.T) {
 		i := newInstance(t, f, 2, "")
 		lead := i.start(t, 0, quorum(2)...)
 		lead.says("quorum")
-		time.Sleep(500 * time.Millisecond) // the real one logs before it waits
+		time.Sleep(500 * time.Millisecond) // the real broker logs before it waits
 		lead.signal(syscall.SIGTERM)
 		assert.Zero(t, lead.exit())
 
 		follower := i.start(t, 1, quorum(2)...)
-		i.answers(t, 1) // it looks for its lead
+		i.answers(t, 1) // it tries to connect
 		follower.signal(syscall.SIGTERM)
 		assert.Equal(t, 1, follower.exit())
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A lead that is killed forgets nothing older than a checkpoint.
+// A killed lead loses only changes since the last checkpoint.
 func TestCrash(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, brokers := up(t, f, 1, 1, "")
@@ -30,8 +30,7 @@ func TestCrash(t *testing.T) {
 	})
 }
 
-// What a lead leaves when it is stopped: jobs that wait still do, those that
-// run are cancelled.
+// After a lead is stopped, pending jobs are still pending, and running jobs are canceled.
 func TestStop(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, brokers := up(t, f, 1, 1, "")
@@ -82,7 +81,7 @@ func TestArchive(t *testing.T) {
 		}
 		start := func(t *testing.T, archive string) result {
 			i := newInstance(t, f, 1, "")
-			i.write(t, "bad", "this is no archive")
+			i.write(t, "bad", "this is not an archive")
 			return finish(t, f.command(nil, append([]string{"broker"}, i.options(0, "-Scontent.restore="+i.path(archive), "true")...)...))
 		}
 		t.Run("missing", func(t *testing.T) { assert.Zero(t, start(t, "missing").code) })
@@ -90,7 +89,7 @@ func TestArchive(t *testing.T) {
 	})
 }
 
-// Users of a pod reach the broker through a proxy, as the tutorials do.
+// Users of a pod connect to the broker through a proxy, as in the tutorials.
 func TestProxy(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
 		i, _ := up(t, f, 1, 1, "")

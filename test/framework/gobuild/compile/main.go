@@ -1,9 +1,9 @@
-// Command compile compiles packages ahead of the go command that needs them, and shows how far it is:
+// Command compile compiles packages ahead of the go command that needs them, and shows its progress:
 //
 //	compile --what "the tests" -- -race -test ./...
 //
-// What follows the flags is passed to "go list -export"; with -race, cgo is switched on, which the race detector needs.
-// The packages end up in Go's cache, nowhere else.
+// What follows the flags is passed to "go list -export"; -race enables cgo, which the race detector needs. The
+// packages are stored in Go's cache only.
 package main
 
 import (
@@ -53,6 +53,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// few packages are left to the go command itself, which compiles them while it shows the first results. Programs and
-// tests always count as stale.
+// few is the number of packages that are left to the go command itself, which compiles them while it shows the first
+// results. Programs and tests always count as stale.
 const few = 200

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeGo has as many stale packages as the test says, and writes down how it is called.
+// fakeGo has a given number of stale packages, and records how it is called.
 const fakeGo = `#!/bin/sh
 echo "cgo=$CGO_ENABLED $*" >>"$CALLS"
 case "$*" in

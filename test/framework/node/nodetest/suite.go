@@ -23,8 +23,8 @@ import (
 	"minicluster.internal/operator/test/framework/node"
 )
 
-// Variable names the environment variable that has tests start real nodes. With the value Required, a test that cannot
-// have one fails; with any other one it is skipped.
+// Variable is the environment variable that makes tests start real nodes. With the value Required, a test fails if it
+// cannot start one; with any other value it is skipped.
 const (
 	Variable = "MINICLUSTER_E2E"
 	Required = "required"
@@ -41,7 +41,7 @@ type Suite struct {
 	node *node.Node
 }
 
-// New says what kind of node the tests need.
+// New returns a Suite whose tests need this kind of node.
 func New(options node.Options, setup ...Setup) *Suite {
 	if options.Cluster.Log == nil {
 		options.Cluster.Log = os.Stderr
@@ -68,7 +68,7 @@ func New(options node.Options, setup ...Setup) *Suite {
 // Run runs the tests of a package and then stops the node. It returns the exit code for TestMain.
 func (s *Suite) Run(m *testing.M) int { return s.inner.Run(m) }
 
-// Node returns the running node. Tests that call it are skipped, with the reason, where there can be none.
+// Node returns the running node. Tests that call it are skipped, with the reason, if no node can be started.
 func (s *Suite) Node(t testing.TB) *node.Node {
 	t.Helper()
 	Need(t)
@@ -78,7 +78,7 @@ func (s *Suite) Node(t testing.TB) *node.Node {
 	return s.node
 }
 
-// Need ends a test that cannot start a real node, as the environment says: see Variable.
+// Need ends a test if no real node can be started or the environment does not permit it: see Variable.
 func Need(t testing.TB) {
 	t.Helper()
 	wanted := os.Getenv(Variable)

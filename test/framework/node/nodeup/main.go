@@ -22,7 +22,7 @@ import (
 	"minicluster.internal/operator/test/framework/node"
 )
 
-// stateDir is where the node is kept unless another directory is given, below the root of the repository.
+// stateDir is the default directory of the node, below the root of the repository.
 const stateDir = ".node-local"
 
 func main() {
@@ -113,7 +113,7 @@ func importImages(ctx context.Context, dir string, files []string, log io.Writer
 		return err
 	}
 	for _, file := range files {
-		// The socket is a file like any other, so this works from outside of the node's namespaces.
+		// The socket is a file, so this works from outside the node's namespaces.
 		cmd := exec.CommandContext(ctx, programs.Ctr, "--address="+node.Socket(dir), "--namespace="+node.ImageNamespace, "images", "import", file)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
