@@ -91,14 +91,14 @@ func (s *snapshot) computeHeadroom(w *workload) *headroom {
 		}
 	}
 	for i, now := range changed {
-		if !feasible.nodes.has(i) {
+		if !feasible.nodes.Has(i) {
 			continue
 		}
 		now = slices.Clone(now)
 		if own[i] != nil {
-			now.plus(own[i])
+			now.Plus(own[i])
 		}
-		fitting += now.timesFit(needs) - fit.nodes[i]
+		fitting += now.TimesFit(needs) - fit.nodes[i]
 		for k, n := range s.nodes[i].free {
 			remaining[k] += now[k] - n
 		}
@@ -167,7 +167,7 @@ func (s *snapshot) admitPending(w *workload, priority int32, own map[int]vector)
 		if free[i] == nil {
 			free[i] = slices.Clone(s.nodes[i].free)
 		}
-		free[i].minus(p.needs, count)
+		free[i].Minus(p.needs, count)
 	}
 	ownNodes := slices.Sorted(maps.Keys(own))
 	for _, p := range s.pending {
@@ -179,7 +179,7 @@ func (s *snapshot) admitPending(w *workload, priority int32, own map[int]vector)
 			continue
 		}
 		left := p.count
-		for i := range s.candidatesOf(p).all() {
+		for i := range s.candidatesOf(p).All() {
 			if left == 0 {
 				break
 			}
@@ -187,23 +187,23 @@ func (s *snapshot) admitPending(w *workload, priority int32, own map[int]vector)
 			if free[i] != nil {
 				now = free[i]
 			}
-			if n := min(left, now.timesFit(p.needs)); n > 0 {
+			if n := min(left, now.TimesFit(p.needs)); n > 0 {
 				take(i, p, n)
 				left -= n
 			}
 		}
 		feasible := s.feasibleFor(p.pod.Placement).nodes
 		for _, i := range ownNodes {
-			if left == 0 || !feasible.has(i) {
+			if left == 0 || !feasible.Has(i) {
 				continue
 			}
 			now := slices.Clone(own[i])
 			if free[i] != nil {
-				now.plus(free[i])
+				now.Plus(free[i])
 			} else {
-				now.plus(s.nodes[i].free)
+				now.Plus(s.nodes[i].free)
 			}
-			if n := min(left, now.timesFit(p.needs)); n > 0 {
+			if n := min(left, now.TimesFit(p.needs)); n > 0 {
 				take(i, p, n)
 				left -= n
 			}

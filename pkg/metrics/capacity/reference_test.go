@@ -20,7 +20,7 @@ func reference(s *snapshot, w *workload) (fitting, remaining int64) {
 	with := func(i int) vector {
 		sum := append(vector{}, free[i]...)
 		if own[i] != nil {
-			sum.plus(own[i])
+			sum.Plus(own[i])
 		}
 		return sum
 	}
@@ -31,24 +31,24 @@ func reference(s *snapshot, w *workload) (fitting, remaining int64) {
 		for range p.count {
 			chosen := -1
 			for i := range s.nodes {
-				if p.pod.Placement.allows(s.nodes[i].node) && free[i].timesFit(p.needs) > 0 {
+				if p.pod.Placement.allows(s.nodes[i].node) && free[i].TimesFit(p.needs) > 0 {
 					chosen = i
 					break
 				}
 			}
 			for i := 0; i < len(s.nodes) && chosen < 0; i++ {
-				if own[i] != nil && p.pod.Placement.allows(s.nodes[i].node) && with(i).timesFit(p.needs) > 0 {
+				if own[i] != nil && p.pod.Placement.allows(s.nodes[i].node) && with(i).TimesFit(p.needs) > 0 {
 					chosen = i
 				}
 			}
 			if chosen >= 0 {
-				free[chosen].minus(p.needs, 1)
+				free[chosen].Minus(p.needs, 1)
 			}
 		}
 	}
 	for i := range s.nodes {
 		if w.Placement.allows(s.nodes[i].node) {
-			fitting += with(i).timesFit(s.needs(&requests))
+			fitting += with(i).TimesFit(s.needs(&requests))
 			remaining += with(i)[0]
 		}
 	}

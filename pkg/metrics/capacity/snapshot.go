@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/metrics/allocation"
 )
 
 // snapshot is the state of a cluster at one time. It computes results on demand and caches them. It is safe for
@@ -50,7 +52,7 @@ type pendingPods struct {
 	count int64
 	needs needs
 	// candidates are the nodes on which a pod would fit now; nil until they have been computed.
-	candidates bitset
+	candidates allocation.Bitset
 }
 
 // maxCached limits the number of cached sums, whose selectors come from requests.
@@ -138,7 +140,7 @@ func (s *snapshot) sumsOf(selector labels.Selector) *Sums {
 
 // feasibleNodes are the nodes that a placement allows, regardless of free resources.
 type feasibleNodes struct {
-	nodes bitset
+	nodes allocation.Bitset
 	count int
 	// capacity and allocatable are sums over these nodes, free is the sum of what may still be requested.
 	capacity, allocatable, free vector
@@ -150,16 +152,16 @@ func (s *snapshot) feasibleFor(p *placement) *feasibleNodes {
 		return found
 	}
 	f := &feasibleNodes{
-		nodes: newBitset(len(s.nodes)), capacity: make(vector, len(s.resources)), allocatable: make(vector, len(s.resources)),
+		nodes: allocation.NewBitset(len(s.nodes)), capacity: make(vector, len(s.resources)), allocatable: make(vector, len(s.resources)),
 		free: make(vector, len(s.resources)),
 	}
 	for i := range s.nodes {
 		if n := &s.nodes[i]; p.allows(n.node) {
-			f.nodes.set(i)
+			f.nodes.Set(i)
 			f.count++
-			f.capacity.plus(n.capacity)
-			f.allocatable.plus(n.allocatable)
-			f.free.plus(n.free)
+			f.capacity.Plus(n.capacity)
+			f.allocatable.Plus(n.allocatable)
+			f.free.Plus(n.free)
 		}
 	}
 	s.feasible[p.key] = f
@@ -186,8 +188,8 @@ func (s *snapshot) fitOf(p *placement, all needs) *fit {
 		return found
 	}
 	f := &fit{nodes: make([]int64, len(s.nodes))}
-	for i := range s.feasibleFor(p).nodes.all() {
-		f.nodes[i] = s.nodes[i].free.timesFit(all)
+	for i := range s.feasibleFor(p).nodes.All() {
+		f.nodes[i] = s.nodes[i].free.TimesFit(all)
 		f.total += f.nodes[i]
 	}
 	s.fits[key] = f
@@ -195,12 +197,12 @@ func (s *snapshot) fitOf(p *placement, all needs) *fit {
 }
 
 // candidatesOf returns the nodes on which a pending pod would fit now. The caller holds the lock.
-func (s *snapshot) candidatesOf(p *pendingPods) bitset {
+func (s *snapshot) candidatesOf(p *pendingPods) allocation.Bitset {
 	if p.candidates == nil {
-		p.candidates = newBitset(len(s.nodes))
-		for i := range s.feasibleFor(p.pod.Placement).nodes.all() {
-			if s.nodes[i].free.timesFit(p.needs) > 0 {
-				p.candidates.set(i)
+		p.candidates = allocation.NewBitset(len(s.nodes))
+		for i := range s.feasibleFor(p.pod.Placement).nodes.All() {
+			if s.nodes[i].free.TimesFit(p.needs) > 0 {
+				p.candidates.Set(i)
 			}
 		}
 	}
