@@ -147,8 +147,7 @@ func changed(before, after any) bool {
 	return b.GetGeneration() != a.GetGeneration() ||
 		b.GetUID() != a.GetUID() ||
 		b.GetDeletionTimestamp().IsZero() != a.GetDeletionTimestamp().IsZero() ||
-		annotationDiffers(b, a, v1alpha2.AnnotationRejectedSize) ||
-		annotationDiffers(b, a, v1alpha2.AnnotationCapacityReserve)
+		annotationDiffers(b, a, v1alpha2.AnnotationRejectedSize)
 }
 
 func annotationDiffers(b, a metav1.Object, key string) bool {

@@ -27,10 +27,10 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 	mc := s.mc
 	if mc.Status.MaximumSize > 0 {
 		// The Job of a cluster with a recorded maximum is recreated. A size that is out of bounds is no reason to reject
-		// the spec, since the next step corrects it. Nor is an invalid capacity reserve, which only the metrics API server
-		// reads: it is reported once the Job exists again.
+		// the spec, since the next step corrects it. Nor are invalid fields that may change and that the Job does not
+		// depend on: they are reported once the Job exists again.
 		mc = mc.DeepCopy()
-		delete(mc.Annotations, v1alpha2.AnnotationCapacityReserve)
+		mc.Spec.Opportunistic, mc.Spec.Autoscaling = nil, nil
 		mc.Spec.Size = new(s.fixed.Maximum)
 		mc.Spec.MaxSize = s.fixed.Maximum
 	}

@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
@@ -58,23 +59,23 @@ func TestServiceThatStays(t *testing.T) {
 	assert.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 }
 
-// The capacity reserve is an annotation: an edit of it does not change the generation, but still triggers a sync.
+// TestReserveIsCorrected: the reserve may change at any time, and an invalid one stops nothing.
 func TestReserveIsCorrected(t *testing.T) {
 	p := newPlay(t, nil)
 	reserve := func(text string) {
 		edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) {
-			mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: text}
+			mc.Spec.Opportunistic = &v1alpha2.Opportunistic{Reserve: map[corev1.ResourceName]intstr.IntOrString{"cpu": intstr.Parse(text)}}
 		})
 		p.calm()
 	}
 	accepted := func() string { return p.condition("a", v1alpha2.ConditionAccepted).Reason }
 	reserve("much")
 	require.Equal(t, v1alpha2.ReasonInvalid, accepted())
-	reserve("cpu=1")
+	reserve("1")
 	require.Equal(t, v1alpha2.ReasonReady, p.condition("a", v1alpha2.ConditionReady).Reason)
 	reserve("much")
 	assert.Equal(t, v1alpha2.ReasonInvalid, accepted())
-	reserve("cpu=1")
+	reserve("1")
 	assert.Equal(t, v1alpha2.ReasonValid, accepted())
 }
 

@@ -6,7 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -46,18 +45,4 @@ func nameOf(mc *v1alpha2.MiniCluster) (string, *field.Path) {
 		return prefix[:min(len(prefix), validation.DNS1123LabelMaxLength-len(random))] + random, path.Child("generateName")
 	}
 	return mc.Name, path.Child("name")
-}
-
-// validateReserve checks the annotation that reserves capacity for other workloads.
-// The metrics API server uses it.
-func validateReserve(mc *v1alpha2.MiniCluster) field.ErrorList {
-	text, ok := mc.Annotations[v1alpha2.AnnotationCapacityReserve]
-	if !ok {
-		return nil
-	}
-	if _, err := reserve.Parse(text); err != nil {
-		path := field.NewPath("metadata", "annotations").Key(v1alpha2.AnnotationCapacityReserve)
-		return field.ErrorList{field.Invalid(path, text, err.Error())}
-	}
-	return nil
 }

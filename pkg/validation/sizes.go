@@ -67,7 +67,7 @@ func validateNumbers(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.Err
 	errs := notNegativePointer(spec.Tasks, path.Child("tasks"))
 	errs = append(errs, validateSeconds(spec.DeadlineSeconds, path.Child("deadlineSeconds"))...)
 	errs = append(errs, notNegativePointer(spec.BackoffLimit, path.Child("backoffLimit"))...)
-	return append(errs, validateScaleDown(spec.ScaleDown, path.Child("scaleDown"))...)
+	return append(errs, validateScaling(spec, path)...)
 }
 
 func validateScaleDown(scaleDown *v1alpha2.ScaleDown, path *field.Path) field.ErrorList {

@@ -22,7 +22,6 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	path := field.NewPath("spec")
 	spec := &mc.Spec
 	errs := validateName(mc)
-	errs = append(errs, validateReserve(mc)...)
 	errs = append(errs, validateSizes(mc, path)...)
 	errs = append(errs, validateNumbers(spec, path)...)
 	errs = append(errs, validateContainers(mc, path.Child("containers"))...)
@@ -41,16 +40,15 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	return append(errs, validateBrokerConfig(mc, errs)...)
 }
 
-// ValidateMiniClusterUpdate returns the errors of the fields and annotations that
-// may change after creation. The size is not one of them: the controller corrects
+// ValidateMiniClusterUpdate returns the errors of the fields that may
+// change after creation. The size is not one of them: the controller corrects
 // a size that is out of bounds. The maximum is the one that was fixed at creation.
 func ValidateMiniClusterUpdate(mc *v1alpha2.MiniCluster, maximum int32) field.ErrorList {
 	path := field.NewPath("spec")
-	errs := validateReserve(mc)
-	errs = append(errs, notNegative(mc.Spec.MinSize, path.Child("minSize"))...)
+	errs := notNegative(mc.Spec.MinSize, path.Child("minSize"))
 	if mc.Spec.MinSize > maximum {
 		errs = append(errs, invalidf(path.Child("minSize"), mc.Spec.MinSize,
 			"must not be more than %d, the maximum that was fixed when the MiniCluster was created: lower it", maximum))
 	}
-	return append(errs, validateScaleDown(mc.Spec.ScaleDown, path.Child("scaleDown"))...)
+	return append(errs, validateScaling(&mc.Spec, path)...)
 }

@@ -132,25 +132,6 @@ func TestValidateName(t *testing.T) {
 	})
 }
 
-// leaves sets the annotation with the capacity reserve.
-func leaves(reserve string) edit {
-	return func(mc *v1alpha2.MiniCluster) {
-		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: reserve}
-	}
-}
-
-const reserveField = "metadata.annotations[" + v1alpha2.AnnotationCapacityReserve + "]"
-
-func TestValidateReserve(t *testing.T) {
-	run(t, []testCase{
-		{name: "valid", edit: leaves("cpu=30,memory=10%,nvidia.com/gpu=1")},
-		{name: "nothing", edit: leaves("")},
-		{name: "no number", edit: leaves("many"), fields: []string{reserveField}, says: `Invalid value: "many": "many" is neither a quantity, such as 30 or 64Gi, nor a percentage`},
-		{name: "no resource", edit: leaves("mem=10%"), fields: []string{reserveField}, says: `"mem" is not the name of a resource: use cpu, memory`},
-		{name: "another annotation", edit: func(mc *v1alpha2.MiniCluster) { mc.Annotations = map[string]string{"a": "many"} }},
-	})
-}
-
 func TestValidateNumbers(t *testing.T) {
 	sizes := func(size, maxSize, minSize int32) edit {
 		return spec(func(s *v1alpha2.MiniClusterSpec) { s.Size, s.MaxSize, s.MinSize = &size, maxSize, minSize })
@@ -207,7 +188,7 @@ func TestValidateUpdate(t *testing.T) {
 		{name: "valid", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.MinSize = 4 })},
 		{name: "sizes are corrected, not rejected", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Size, s.MaxSize = new(int32(9)), 2 })},
 		{name: "other fields no longer have an effect", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Containers = nil })},
-		{name: "a reserve that can't be read", edit: leaves("-5"), fields: []string{reserveField}},
+		{name: "a reserve that can't be read", edit: leaves("cpu", "-5"), fields: []string{"spec.opportunistic.reserve[cpu]"}},
 		{name: "minSize above the maximum", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.MinSize = 5 }), fields: []string{"spec.minSize"}},
 		{name: "negative", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
 			s.MinSize, s.ScaleDown = -1, &v1alpha2.ScaleDown{DrainTimeoutSeconds: new(int32(-1))}

@@ -42,7 +42,7 @@ func slotted(t *testing.T, name string, more ...string) string {
 		"ghcr.io/flux-framework/flux-restful-api:latest", fluxImage, "image: busybox", "image: "+fluxImage,
 		`requests: {cpu: "1"}`, "requests: {"+slot+": 1}", `limits: {cpu: "1"}`, "limits: {"+slot+": 1}",
 		`requests: {cpu: "4"}`, "limits: {"+slot+": 1}",
-		`capacity-reserve: "30"`, `capacity-reserve: "`+slot+`=1"`, "maxSize: 184", "maxSize: 12",
+		`reserve: {cpu: "30"}`, `reserve: {`+slot+`: 1}`, "maxSize: 184", "maxSize: 12",
 	)...).Replace(string(content))
 	require.NotContains(t, text, "cpu:")
 	return text

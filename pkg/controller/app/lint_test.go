@@ -74,8 +74,8 @@ func TestLint(t *testing.T) {
 		},
 		{
 			name: "a reserve that can't be read", err: "1 of 1",
-			text: strings.Replace(sound, "{name: sound}", "{name: sound, annotations: {flux-framework.org/capacity-reserve: mem=10%}}", 1),
-			want: []string{`(sound): error: metadata.annotations[flux-framework.org/capacity-reserve]: Invalid value: "mem=10%": "mem" is not the name of a resource: use cpu, memory`},
+			text: sound + "  opportunistic: {reserve: {mem: 10%}}\n",
+			want: []string{`(sound): error: spec.opportunistic.reserve[mem]: Invalid value: "10%": "mem" is not the name of a resource: use cpu, memory`},
 		},
 		{
 			name: "fields without effect",

@@ -13,7 +13,7 @@ import (
 )
 
 // mutableFields are the fields of the spec that may change after creation.
-var mutableFields = []string{"size", "minSize", "scaleDown", "cleanup"}
+var mutableFields = []string{"size", "minSize", "autoscaling", "scaleDown", "opportunistic", "cleanup"}
 
 // fieldHashes maps each field of the spec that is fixed at creation to a hash of its value. Fields of objects (flux,
 // pod, ...) have separate hashes. The Job keeps them so that the controller can name a field that is edited later.

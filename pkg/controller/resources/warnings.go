@@ -22,6 +22,10 @@ func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 		lines = append(lines, path.String()+": "+fmt.Sprintf(format, args...))
 	}
 	flux := mc.FluxContainerIndex()
+	if mc.Spec.Opportunistic != nil && !requestsAny(mc) {
+		add(field.NewPath("spec", "opportunistic"),
+			"the pods request neither CPU nor memory, so that the cluster grows to its maximum: set resources.requests of a container")
+	}
 	if flux >= 0 {
 		warnTasks(mc, &mc.Spec.Containers[flux], add)
 	}
@@ -40,6 +44,24 @@ func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 	}
 	warnBrokerConfig(mc, f, add)
 	return lines
+}
+
+// requestsAny reports whether a container requests CPU or memory.
+func requestsAny(mc *v1alpha2.MiniCluster) bool {
+	if p := mc.Spec.Pod; p != nil && (!p.Resources.Cpu().IsZero() || !p.Resources.Memory().IsZero()) {
+		return true
+	}
+	return slices.ContainsFunc(mc.Spec.Containers, func(c v1alpha2.MiniClusterContainer) bool {
+		if c.Resources == nil {
+			return false
+		}
+		for _, list := range []corev1.ResourceList{c.Resources.Requests, c.Resources.Limits} {
+			if !list.Cpu().IsZero() || !list.Memory().IsZero() {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 type warn func(path *field.Path, format string, args ...any)

@@ -26,6 +26,15 @@ func TestWarnings(t *testing.T) {
 		want []string // the beginnings
 	}{
 		"nothing": {},
+		"opportunistic without requests": {
+			mods: []func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) { mc.Spec.Opportunistic = &v1alpha2.Opportunistic{} }},
+			want: []string{"spec.opportunistic: the pods request neither CPU nor memory"},
+		},
+		"opportunistic": {
+			mods: []func(*v1alpha2.MiniCluster){
+				withResources(list("memory", "1Gi"), nil), func(mc *v1alpha2.MiniCluster) { mc.Spec.Opportunistic = &v1alpha2.Opportunistic{} },
+			},
+		},
 		"more tasks than cores": {
 			mods: []func(*v1alpha2.MiniCluster){withResources(nil, list("cpu", "16")), func(mc *v1alpha2.MiniCluster) {
 				mc.Spec.Size, mc.Spec.Tasks = new(int32(2)), new(int32(96))

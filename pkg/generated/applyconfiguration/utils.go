@@ -16,6 +16,8 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=flux-framework.org, Version=v1alpha2
+	case v1alpha2.SchemeGroupVersion.WithKind("Autoscaling"):
+		return &fluxframeworkv1alpha2.AutoscalingApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("BurstedCluster"):
 		return &fluxframeworkv1alpha2.BurstedClusterApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("Bursting"):
@@ -62,6 +64,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.MiniClusterVolumeApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("Network"):
 		return &fluxframeworkv1alpha2.NetworkApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("Opportunistic"):
+		return &fluxframeworkv1alpha2.OpportunisticApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("PodSpec"):
 		return &fluxframeworkv1alpha2.PodSpecApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("ScaleDown"):

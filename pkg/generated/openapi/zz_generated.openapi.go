@@ -13,6 +13,7 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1alpha2.Autoscaling{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_Autoscaling(ref),
 		v1alpha2.BurstedCluster{}.OpenAPIModelName():       schema_pkg_apis_fluxframework_v1alpha2_BurstedCluster(ref),
 		v1alpha2.Bursting{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_Bursting(ref),
 		v1alpha2.Commands{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_Commands(ref),
@@ -37,11 +38,60 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.MiniClusterUser{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_MiniClusterUser(ref),
 		v1alpha2.MiniClusterVolume{}.OpenAPIModelName():    schema_pkg_apis_fluxframework_v1alpha2_MiniClusterVolume(ref),
 		v1alpha2.Network{}.OpenAPIModelName():              schema_pkg_apis_fluxframework_v1alpha2_Network(ref),
+		v1alpha2.Opportunistic{}.OpenAPIModelName():        schema_pkg_apis_fluxframework_v1alpha2_Opportunistic(ref),
 		v1alpha2.PodSpec{}.OpenAPIModelName():              schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref),
 		v1alpha2.ScaleDown{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_ScaleDown(ref),
 		v1alpha2.SecretKey{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_SecretKey(ref),
 		v1alpha2.SecurityContext{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_SecurityContext(ref),
 		v1alpha2.UserGroup{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_UserGroup(ref),
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_Autoscaling(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Autoscaling describes the HorizontalPodAutoscaler that the controller creates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"minSize": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Smallest size that the autoscaler sets. Default: spec.minSize, at least 1.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"maxSize": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Largest size that the autoscaler sets. Default: the maximum of the cluster.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"metric": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What the size follows: Recommended, the size that the jobs need, as far as there is room for it; Demand, the size that the jobs need; Fitting, the size that there is room for; CPU, the usage of the pods.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"cpuUtilization": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Average CPU usage of the pods in percent of their requests, with metric CPU. Default: 80.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"idleSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Seconds that the demand or the CPU usage must stay low before the cluster shrinks. It shrinks at once when there is less room.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 
@@ -1263,7 +1313,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MiniClusterSpec describes a MiniCluster. After creation only size, minSize, scaleDown and cleanup may change. The controller ignores an edit of any other field and reports it in the Accepted condition.",
+				Description: "MiniClusterSpec describes a MiniCluster. After creation only size, minSize, autoscaling, scaleDown, opportunistic and cleanup may change. The controller ignores an edit of any other field and reports it in the Accepted condition.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"containers": {
@@ -1323,10 +1373,22 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 							Format:      "int32",
 						},
 					},
+					"autoscaling": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Let the controller create a HorizontalPodAutoscaler for the cluster. The metric needs minicluster-metrics, CPU needs metrics-server.",
+							Ref:         ref(v1alpha2.Autoscaling{}.OpenAPIModelName()),
+						},
+					},
 					"scaleDown": {
 						SchemaProps: spec.SchemaProps{
 							Description: "How the cluster shrinks.",
 							Ref:         ref(v1alpha2.ScaleDown{}.OpenAPIModelName()),
+						},
+					},
+					"opportunistic": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Use only the capacity that others leave free. Unset: the pods count as those of any other workload.",
+							Ref:         ref(v1alpha2.Opportunistic{}.OpenAPIModelName()),
 						},
 					},
 					"tasks": {
@@ -1474,7 +1536,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName()},
+			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName()},
 	}
 }
 
@@ -1782,6 +1844,42 @@ func schema_pkg_apis_fluxframework_v1alpha2_Network(ref common.ReferenceCallback
 				},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_Opportunistic(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Opportunistic describes how a MiniCluster shares free capacity. Ranks from minSize on make room for all pods that are not opportunistic.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"weight": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Share of the MiniCluster in relation to other opportunistic MiniClusters.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"reserve": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Resources that the MiniCluster keeps free on its eligible nodes, by name: a quantity, or a percentage of what is allocatable. Default: that of the flag --capacity-reserve of minicluster-metrics.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("k8s.io/apimachinery/pkg/util/intstr.IntOrString"),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"k8s.io/apimachinery/pkg/util/intstr.IntOrString"},
 	}
 }
 

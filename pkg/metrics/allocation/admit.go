@@ -9,6 +9,8 @@ type admission struct {
 	now []Vector
 	// leaving is what ranks hold that are removed anyway, held is what other removable ranks hold.
 	leaving, held []Vector
+	// scores of the nodes, for spread.
+	scores []float64
 	// top is the number of bound ranks of each filler that remain.
 	top []int
 	// cuts are the sizes that the fillers must have at most.
@@ -21,6 +23,7 @@ func newAdmission(c *Cluster) *admission {
 	a := &admission{
 		c: c, now: make([]Vector, len(c.Nodes)), leaving: make([]Vector, len(c.Nodes)), held: make([]Vector, len(c.Nodes)),
 		top: make([]int, len(c.Fillers)), cuts: make([]int64, len(c.Fillers)), awaited: NewBitset(len(c.Nodes)),
+		scores: make([]float64, len(c.Nodes)),
 	}
 	for i := range c.Nodes {
 		width := len(c.Nodes[i].Free)
@@ -80,13 +83,24 @@ func (a *admission) place(p *Pods, node int, count int64) {
 // spread places up to some pods, one by one, on the feasible node that the scheduler prefers among those on which one
 // fits: the node of which the largest part is free. It returns how many it has placed.
 func (a *admission) spread(p *Pods, count int64, fits func(node int) bool) int64 {
-	scores := map[int]float64{}
+	scores := a.scores
 	candidates := heap{less: func(i, k int) bool { return scores[i] > scores[k] || scores[i] == scores[k] && i < k }}
+	best := Nowhere
 	for i := range p.Feasible.All() {
-		if fits(i) {
-			scores[i] = a.score(i)
-			candidates.push(i)
+		if !fits(i) {
+			continue
 		}
+		scores[i] = a.score(i)
+		switch {
+		case count > 1:
+			candidates.push(i)
+		case best == Nowhere || scores[i] > scores[best]:
+			best = i
+		}
+	}
+	if best != Nowhere {
+		a.place(p, best, 1)
+		return 1
 	}
 	var placed int64
 	for placed < count && len(candidates.all) > 0 {

@@ -207,7 +207,7 @@ func (f *fill) makeRoom(class int) bool {
 }
 
 // canReplace reports whether a pod of a class has room where a pod of another one runs that could run elsewhere. Pods
-// that are smaller are not moved: the scheduler would not do that, so they would be in the way.
+// that are smaller are not moved, because the scheduler does not move pods and would leave the gaps.
 func (f *fill) canReplace(c, other *class, node int) bool {
 	if f.sets[other.set].nodes.within(f.sets[c.set].nodes) || !other.needs.covers(c.needs) {
 		return false

@@ -223,8 +223,8 @@ func possible(c *Cluster, sizes []int64) bool {
 	return true
 }
 
-// TestPlacesDoNotMatter: while no paying pod waits, the sizes depend on neither the sizes that fillers have nor on where
-// their pods run.
+// TestPlacesDoNotMatter: while no paying pod waits, the sizes depend neither on the sizes of fillers nor on where their
+// pods run.
 func TestPlacesDoNotMatter(t *testing.T) {
 	for seed := range uint64(60) {
 		w := randomWorld(seed, false)

@@ -17,7 +17,6 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 
-	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/cmdutil"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxinformers "minicluster.internal/operator/pkg/generated/informers/externalversions"
@@ -140,11 +139,7 @@ func newSources(ctx context.Context, o *Options, config *rest.Config, kube kuber
 func strip(obj any) (any, error) {
 	if o, err := meta.Accessor(obj); err == nil {
 		o.SetManagedFields(nil)
-		reserve, ok := o.GetAnnotations()[v1alpha2.AnnotationCapacityReserve]
 		o.SetAnnotations(nil)
-		if ok {
-			o.SetAnnotations(map[string]string{v1alpha2.AnnotationCapacityReserve: reserve})
-		}
 	}
 	return obj, nil
 }

@@ -27,7 +27,7 @@ func BenchmarkScrape(b *testing.B) {
 	for i := range 1000 {
 		meta := metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprintf("m%d", i), UID: types.UID(fmt.Sprint(i))}
 		mc := &v1alpha2.MiniCluster{ObjectMeta: meta}
-		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: fmt.Sprintf("%d,memory=5%%", i%10)}
+		mc.Spec.Opportunistic = opportunistic(fmt.Sprint(i % 10))
 		require.NoError(b, miniClusters.Add(mc))
 		pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("a", "cpu", fmt.Sprint(1+i%10))}}}
 		w := workload{

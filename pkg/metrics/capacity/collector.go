@@ -21,6 +21,9 @@ type Collector struct {
 	nodes        *prometheus.Desc
 	miniClusters map[string]*prometheus.Desc
 	fitting      *prometheus.Desc
+	harvested    *prometheus.Desc
+	pending      *prometheus.Desc
+	waiting      *prometheus.Desc
 	tutorial     map[string]*prometheus.Desc
 }
 
@@ -44,6 +47,12 @@ func NewCollector(source *Source) *Collector {
 	c.miniClusters[kindAllocatable] = desc("minicluster_eligible_nodes_allocatable", "Allocatable resources of the nodes that the pods of the MiniCluster may use.", ofMiniCluster)
 	c.miniClusters[kindRequests] = desc("minicluster_eligible_nodes_requests", "Requests of other pods on these nodes.", ofMiniCluster)
 	c.miniClusters[kindRemaining] = desc("minicluster_eligible_nodes_remaining", "Resources that the MiniCluster may use on these nodes, including those that it uses, without the reserve.", ofMiniCluster)
+	c.harvested = desc("minicluster_opportunistic_core_seconds_total",
+		"Core-seconds that the pods of the opportunistic MiniCluster above its minimum requested.", ofMiniCluster[:2])
+	c.pending = desc("minicluster_paying_pods_pending", "Number of pending pods that take precedence over opportunistic MiniClusters, by whether "+
+		"there is room for them: now, after_shrink of these, or none.", []string{"room"})
+	c.waiting = desc("minicluster_paying_pods_waiting_seconds_total",
+		"Seconds for which pods were pending because opportunistic MiniClusters had not shrunk yet, summed over pods.", nil)
 	c.fitting = desc("minicluster_size_fitting", "Size of the MiniCluster that fits, within its bounds.", ofMiniCluster[:2])
 	for _, kind := range []string{kindCapacity, kindAllocatable, kindRequests, kindRemaining} {
 		for resource, unit := range map[corev1.ResourceName]string{
@@ -65,6 +74,9 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	}
 	to <- c.nodes
 	to <- c.fitting
+	to <- c.harvested
+	to <- c.pending
+	to <- c.waiting
 }
 
 // Collect implements prometheus.Collector.
@@ -92,6 +104,19 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	c.collectMiniClusters(to, snap)
+	c.collectAllocation(to, snap)
+}
+
+// collectAllocation sends what the opportunistic MiniClusters use, and which pods wait.
+func (c *Collector) collectAllocation(to chan<- prometheus.Metric, snap *snapshot) {
+	for room, n := range snap.allocated.pending {
+		to <- gauge(c.pending, float64(n), string(room))
+	}
+	harvested, waiting := c.source.counters()
+	for name, n := range harvested {
+		to <- prometheus.MustNewConstMetric(c.harvested, prometheus.CounterValue, n, name.Namespace, name.Name)
+	}
+	to <- prometheus.MustNewConstMetric(c.waiting, prometheus.CounterValue, waiting)
 }
 
 // collectMiniClusters omits MiniClusters whose headroom is unknown. The metrics API returns the reason.
@@ -105,7 +130,7 @@ func (c *Collector) collectMiniClusters(to chan<- prometheus.Metric, snap *snaps
 		if err != nil {
 			continue
 		}
-		if fitting, err := sizeFitting(mc, headroom); err == nil {
+		if fitting, err := snap.sizeFitting(mc, headroom); err == nil {
 			to <- gauge(c.fitting, float64(fitting), mc.Namespace, mc.Name)
 		}
 		for kind, r := range map[string]*Resources{

@@ -24,6 +24,10 @@ type workload struct {
 	// Reserve is the capacity that the workload leaves free, ReserveText its source.
 	Reserve     reserve.Reserve
 	ReserveText string
+	// Opportunistic is set if the workload uses only what others leave free.
+	Opportunistic bool
+	// Suspended is set if the Job has no pods because it is suspended.
+	Suspended bool
 }
 
 // headroom is the capacity of the nodes on which the pods of a workload may run.
@@ -51,12 +55,14 @@ type headroom struct {
 
 // headroomKey identifies a workload. Each version of its Job has a placement of its own.
 type headroomKey struct {
-	job       types.NamespacedName
-	placement *placement
-	reserve   string
+	job           types.NamespacedName
+	placement     *placement
+	reserve       string
+	opportunistic bool
 }
 
-// headroom returns the headroom of a workload.
+// headroom returns the headroom of a workload. Pods of opportunistic MiniClusters above their minimum do not count for
+// other workloads, because these take precedence.
 //
 // Pending pods of others count as if they were running on a node where they would fit if the workload made room:
 // otherwise they would stay pending in a full cluster. That does not apply to pods that fit on no node, that have
@@ -65,7 +71,7 @@ type headroomKey struct {
 func (s *snapshot) headroom(w *workload) *headroom {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := headroomKey{w.Job, w.Placement, w.ReserveText}
+	key := headroomKey{w.Job, w.Placement, w.ReserveText, w.Opportunistic}
 	found := s.headroomsOf[key]
 	if found == nil {
 		found = s.computeHeadroom(w)
@@ -78,16 +84,17 @@ func (s *snapshot) headroom(w *workload) *headroom {
 // corrects them for the nodes with pods of the workload or with admitted pending pods.
 func (s *snapshot) computeHeadroom(w *workload) *headroom {
 	requests, priority, own := s.podsOf(w)
-	free := s.admitPending(w, priority, own)
+	y := s.yieldTo(w, priority)
+	free := s.admitPending(w, priority, own, y)
 	feasible := s.feasibleFor(w.Placement)
 	needs := s.needs(&requests)
-	fit := s.fitOf(w.Placement, needs)
+	fit := s.fitOf(w.Placement, needs, y)
 
-	remaining, fitting := slices.Clone(feasible.free), fit.total
+	remaining, fitting := slices.Clone(s.freeOn(feasible, y)), fit.total
 	changed := maps.Clone(free)
 	for i := range own {
 		if changed[i] == nil {
-			changed[i] = s.nodes[i].free
+			changed[i] = s.free(y, i)
 		}
 	}
 	for i, now := range changed {
@@ -99,7 +106,7 @@ func (s *snapshot) computeHeadroom(w *workload) *headroom {
 			now.Plus(own[i])
 		}
 		fitting += now.TimesFit(needs) - fit.nodes[i]
-		for k, n := range s.nodes[i].free {
+		for k, n := range s.free(y, i) {
 			remaining[k] += now[k] - n
 		}
 	}
@@ -161,11 +168,11 @@ func (s *snapshot) podsOf(w *workload) (requests Resources, priority int32, own 
 
 // admitPending places the pending pods that take precedence over a workload: where resources are free if possible,
 // otherwise where the workload would have to make room. It returns what is then free on the nodes that it used.
-func (s *snapshot) admitPending(w *workload, priority int32, own map[int]vector) map[int]vector {
+func (s *snapshot) admitPending(w *workload, priority int32, own map[int]vector, y yield) map[int]vector {
 	free := map[int]vector{}
 	take := func(i int, p *pendingPods, count int64) {
 		if free[i] == nil {
-			free[i] = slices.Clone(s.nodes[i].free)
+			free[i] = slices.Clone(s.free(y, i))
 		}
 		free[i].Minus(p.needs, count)
 	}
@@ -179,11 +186,11 @@ func (s *snapshot) admitPending(w *workload, priority int32, own map[int]vector)
 			continue
 		}
 		left := p.count
-		for i := range s.candidatesOf(p).All() {
+		for i := range s.candidatesOf(p, y).All() {
 			if left == 0 {
 				break
 			}
-			now := s.nodes[i].free
+			now := s.free(y, i)
 			if free[i] != nil {
 				now = free[i]
 			}
@@ -201,7 +208,7 @@ func (s *snapshot) admitPending(w *workload, priority int32, own map[int]vector)
 			if free[i] != nil {
 				now.Plus(free[i])
 			} else {
-				now.Plus(s.nodes[i].free)
+				now.Plus(s.free(y, i))
 			}
 			if n := min(left, now.TimesFit(p.needs)); n > 0 {
 				take(i, p, n)

@@ -2,6 +2,7 @@ package capacity
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/reserve"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -42,6 +44,19 @@ func addPods(s *clusterState, n int, node, cpu string, options ...podOption) {
 		}
 		s.setPod(newPodRecord(&pod))
 	}
+}
+
+// opportunistic returns the field of a MiniCluster with a reserve, such as 30 cores or memory=10%.
+func opportunistic(left string) *v1alpha2.Opportunistic {
+	o := &v1alpha2.Opportunistic{Weight: 1, Reserve: map[corev1.ResourceName]intstr.IntOrString{}}
+	for part := range strings.SplitSeq(left, ",") {
+		name, share, named := strings.Cut(part, "=")
+		if !named {
+			name, share = "cpu", part
+		}
+		o.Reserve[corev1.ResourceName(name)] = intstr.Parse(share)
+	}
+	return o
 }
 
 // addNodes adds nodes node-0, node-1...

@@ -7,7 +7,9 @@ import (
 	"hash"
 	"maps"
 	"slices"
+	"strconv"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -20,8 +22,8 @@ import (
 // podRecord contains the fields of a pod that this package needs. It replaces the pod in the cache of an informer,
 // which may contain very many.
 type podRecord struct {
-	// ObjectMeta has only the name, the namespace, the UID and the resource version, and the labels if the watcher
-	// keeps them.
+	// ObjectMeta has only the name, the namespace, the UID, the time of creation and the resource version, and the
+	// labels if the watcher keeps them.
 	metav1.ObjectMeta
 	// Ended is set if the pod has succeeded or failed, and therefore holds no resources.
 	Ended bool
@@ -31,6 +33,10 @@ type podRecord struct {
 	Job string
 	// Elastic is set on pods of a MiniCluster, whose number follows the free capacity.
 	Elastic bool
+	// Index is the completion index of a pod of an Indexed Job, which is the rank in a MiniCluster.
+	Index int64
+	// Rejected is set if the scheduler has tried to place the pod and found no node.
+	Rejected bool
 	// Priority of the pod.
 	Priority int32
 	// Requests of the pod, which counts itself as one of Pods.
@@ -72,10 +78,15 @@ func newPodRecord(pod *corev1.Pod) *podRecord {
 		Elastic:    pod.Labels[v1alpha2.LabelHPASelector] != "",
 		Requests:   podRequests(pod),
 	}
+	p.CreationTimestamp = pod.CreationTimestamp
+	if index, err := strconv.ParseInt(pod.Annotations[batchv1.JobCompletionIndexAnnotation], 10, 32); err == nil {
+		p.Index = index
+	}
 	if pod.Spec.Priority != nil {
 		p.Priority = *pod.Spec.Priority
 	}
 	if p.Node == "" {
+		p.Rejected = rejected(pod)
 		p.Placement = newPlacement(&pod.Spec)
 		p.Placement.Nominated = pod.Status.NominatedNodeName
 		p.Placement.Gated = p.Placement.Gated || pod.DeletionTimestamp != nil
@@ -84,10 +95,17 @@ func newPodRecord(pod *corev1.Pod) *podRecord {
 	return p
 }
 
+// rejected reports whether the scheduler has tried to place a pod and found no node.
+func rejected(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable
+	})
+}
+
 // digest returns the shape of a pending pod.
 func (p *podRecord) digest() podShape {
 	text := sha256.New()
-	fmt.Fprintf(text, "%s/%s %t %d %s %x", p.Namespace, p.Job, p.Elastic, p.Priority, p.Placement.Nominated, p.Placement.key)
+	fmt.Fprintf(text, "%s/%s %t %t %d %s %x", p.Namespace, p.Job, p.Elastic, p.Rejected, p.Priority, p.Placement.Nominated, p.Placement.key)
 	p.Requests.write(text)
 	return podShape(text.Sum(nil))
 }

@@ -83,7 +83,7 @@ func newScaleSource(tb testing.TB) *Source {
 	for i := range scaleMiniClusters {
 		meta := metav1.ObjectMeta{Namespace: "ns", Name: fmt.Sprintf("m%d", i), UID: types.UID(fmt.Sprint(i))}
 		mc := &v1alpha2.MiniCluster{ObjectMeta: meta}
-		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: fmt.Sprintf("%d,memory=5%%", i%10)}
+		mc.Spec.Opportunistic = opportunistic(fmt.Sprint(i % 10))
 		require.NoError(tb, miniClusters.Add(mc))
 		pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("a", "cpu", "500m")}}}
 		w := workload{
@@ -302,4 +302,15 @@ func heapInUse() uint64 {
 	var stats goruntime.MemStats
 	goruntime.ReadMemStats(&stats)
 	return stats.HeapAlloc
+}
+
+// BenchmarkSnapshot is a new snapshot of a large cluster with the allocation of all its MiniClusters, without a scrape.
+func BenchmarkSnapshot(b *testing.B) {
+	source := newScaleSource(b)
+	for b.Loop() {
+		source.mu.Lock()
+		source.last = nil
+		source.mu.Unlock()
+		source.current()
+	}
 }

@@ -30,6 +30,9 @@ type snapshot struct {
 	pending []*pendingPods
 	jobs    map[types.NamespacedName][]*podRecord
 
+	// allocated is what opportunistic MiniClusters get.
+	allocated allocated
+
 	mu          sync.Mutex
 	sums        map[string]*Sums
 	feasible    map[placementKey]*feasibleNodes
@@ -48,11 +51,13 @@ type nodeTotals struct {
 
 // pendingPods is a number of equal pending pods.
 type pendingPods struct {
+	// pod is one of them, pods are all, oldest first.
 	pod   *podRecord
+	pods  []*podRecord
 	count int64
 	needs needs
-	// candidates are the nodes on which a pod would fit now; nil until they have been computed.
-	candidates allocation.Bitset
+	// candidates are the nodes on which a pod would fit now, by what the pods of fillers count.
+	candidates map[yield]allocation.Bitset
 }
 
 // maxCached limits the number of cached sums, whose selectors come from requests.
@@ -81,10 +86,21 @@ func newSnapshot(state *clusterState) *snapshot {
 	}
 	s.pending = make([]*pendingPods, 0, len(c.pending))
 	for _, group := range c.pending {
-		s.pending = append(s.pending, &pendingPods{pod: group.pod, count: group.count, needs: s.needs(&group.pod.Requests)})
+		slices.SortFunc(group, compareAge)
+		s.pending = append(s.pending, &pendingPods{
+			pod: group[0], pods: group, count: int64(len(group)), needs: s.needs(&group[0].Requests), candidates: map[yield]allocation.Bitset{},
+		})
 	}
 	slices.SortFunc(s.pending, comparePending)
 	return s
+}
+
+// compareAge sorts pods by age, the oldest first.
+func compareAge(a, b *podRecord) int {
+	return cmp.Or(
+		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+		strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name),
+	)
 }
 
 // comparePending sorts pods by priority, as the scheduler does. Among pods of the same priority the order is arbitrary
@@ -142,8 +158,10 @@ func (s *snapshot) sumsOf(selector labels.Selector) *Sums {
 type feasibleNodes struct {
 	nodes allocation.Bitset
 	count int
-	// capacity and allocatable are sums over these nodes, free is the sum of what may still be requested.
-	capacity, allocatable, free vector
+	// capacity and allocatable are sums over these nodes.
+	capacity, allocatable vector
+	// free is the sum of what may still be requested, by what the pods of fillers count.
+	free map[yield]vector
 }
 
 // feasibleFor returns the nodes that a placement allows. The caller holds the lock.
@@ -153,7 +171,7 @@ func (s *snapshot) feasibleFor(p *placement) *feasibleNodes {
 	}
 	f := &feasibleNodes{
 		nodes: allocation.NewBitset(len(s.nodes)), capacity: make(vector, len(s.resources)), allocatable: make(vector, len(s.resources)),
-		free: make(vector, len(s.resources)),
+		free: map[yield]vector{},
 	}
 	for i := range s.nodes {
 		if n := &s.nodes[i]; p.allows(n.node) {
@@ -161,17 +179,30 @@ func (s *snapshot) feasibleFor(p *placement) *feasibleNodes {
 			f.count++
 			f.capacity.Plus(n.capacity)
 			f.allocatable.Plus(n.allocatable)
-			f.free.Plus(n.free)
 		}
 	}
 	s.feasible[p.key] = f
 	return f
 }
 
-// fitKey identifies what pods of a placement with some requests need.
+// freeOn returns the sum of what is free on some nodes.
+func (s *snapshot) freeOn(f *feasibleNodes, y yield) vector {
+	if found := f.free[y]; found != nil {
+		return found
+	}
+	sum := make(vector, len(s.resources))
+	for i := range f.nodes.All() {
+		sum.Plus(s.free(y, i))
+	}
+	f.free[y] = sum
+	return sum
+}
+
+// fitKey identifies what pods of a placement with some requests need, and what the pods of fillers count.
 type fitKey struct {
 	placement placementKey
 	needs     string
+	yield     yield
 }
 
 // fit is how many pods would fit on each node, and in total.
@@ -182,14 +213,14 @@ type fit struct {
 
 // fitOf returns how many pods with some needs would fit on the nodes that a placement allows. The caller holds the
 // lock.
-func (s *snapshot) fitOf(p *placement, all needs) *fit {
-	key := fitKey{p.key, all.String()}
+func (s *snapshot) fitOf(p *placement, all needs, y yield) *fit {
+	key := fitKey{p.key, all.String(), y}
 	if found := s.fits[key]; found != nil {
 		return found
 	}
 	f := &fit{nodes: make([]int64, len(s.nodes))}
 	for i := range s.feasibleFor(p).nodes.All() {
-		f.nodes[i] = s.nodes[i].free.TimesFit(all)
+		f.nodes[i] = s.free(y, i).TimesFit(all)
 		f.total += f.nodes[i]
 	}
 	s.fits[key] = f
@@ -197,14 +228,16 @@ func (s *snapshot) fitOf(p *placement, all needs) *fit {
 }
 
 // candidatesOf returns the nodes on which a pending pod would fit now. The caller holds the lock.
-func (s *snapshot) candidatesOf(p *pendingPods) allocation.Bitset {
-	if p.candidates == nil {
-		p.candidates = allocation.NewBitset(len(s.nodes))
-		for i := range s.feasibleFor(p.pod.Placement).nodes.All() {
-			if s.nodes[i].free.TimesFit(p.needs) > 0 {
-				p.candidates.Set(i)
-			}
+func (s *snapshot) candidatesOf(p *pendingPods, y yield) allocation.Bitset {
+	if found := p.candidates[y]; found != nil {
+		return found
+	}
+	candidates := allocation.NewBitset(len(s.nodes))
+	for i := range s.feasibleFor(p.pod.Placement).nodes.All() {
+		if s.free(y, i).TimesFit(p.needs) > 0 {
+			candidates.Set(i)
 		}
 	}
-	return p.candidates
+	p.candidates[y] = candidates
+	return candidates
 }

@@ -52,8 +52,9 @@ type Source struct {
 	miniClusters listers.MiniClusterLister
 	synced       func() bool
 
-	mu   sync.Mutex
-	last *snapshot
+	mu      sync.Mutex
+	last    *snapshot
+	history history
 	// infos are the metrics for some resources of nodes.
 	infos         []metrics.Info
 	infoResources []corev1.ResourceName
@@ -75,7 +76,10 @@ func NewSource(client kubernetes.Interface, miniClusters listers.MiniClusterList
 	if err != nil {
 		return nil, err
 	}
-	return &Source{options: options, watcher: watcher, miniClusters: miniClusters, synced: synced}, nil
+	return &Source{
+		options: options, watcher: watcher, miniClusters: miniClusters, synced: synced,
+		history: history{harvested: map[types.NamespacedName]float64{}},
+	}, nil
 }
 
 // Run watches until the context ends.
@@ -102,8 +106,10 @@ func (s *Source) current() *snapshot {
 		return s.last
 	}
 	now := newSnapshot(s.watcher.state)
+	now.allocate(s.fillers(), func(p *podRecord) bool { return s.history.holdsNothing(p, now.at) })
 	if s.Synced() {
 		s.last = now
+		s.history.next(now)
 	}
 	return now
 }
@@ -179,7 +185,7 @@ func (s *Source) miniClusterValues(q metrics.Query) ([]metrics.Value, error) {
 		}
 		value, ok := headroom.metrics()[q.Metric]
 		if q.Metric == MetricSizeFitting {
-			fitting, err := sizeFitting(mc, headroom)
+			fitting, err := snap.sizeFitting(mc, headroom)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("no %s of MiniCluster %s/%s: %w", q.Metric, mc.Namespace, mc.Name, err))
 				continue
@@ -235,11 +241,15 @@ func (s *Source) headroom(snap *snapshot, mc *v1alpha2.MiniCluster) (*headroom, 
 
 // sizeFitting returns the size that fits, within the bounds of a MiniCluster: the controller would reject any
 // other size that an autoscaler set.
-func sizeFitting(mc *v1alpha2.MiniCluster, h *headroom) (int64, error) {
+func (s *snapshot) sizeFitting(mc *v1alpha2.MiniCluster, h *headroom) (int64, error) {
 	if len(h.Uncounted) > 0 {
 		return 0, fmt.Errorf("%w: %s", errUncounted, h.Uncounted)
 	}
-	return mc.Granted(h.Fitting), nil
+	if mc.Spec.Opportunistic == nil {
+		return mc.Granted(h.Fitting), nil
+	}
+	size, err := s.allocatedSize(mc)
+	return mc.Granted(size), err
 }
 
 // workload returns the pods of a MiniCluster with its reserve.
@@ -250,11 +260,17 @@ func (s *Source) workload(mc *v1alpha2.MiniCluster) (*workload, error) {
 		return nil, fmt.Errorf("getting the pods of %s: %w", name, err)
 	}
 	w.Reserve = s.options.Reserve
-	if text, ok := mc.Annotations[v1alpha2.AnnotationCapacityReserve]; ok {
-		if w.Reserve, err = reserve.Parse(text); err != nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("annotation %s of MiniCluster %s: %v", v1alpha2.AnnotationCapacityReserve, name, err))
+	o := mc.Spec.Opportunistic
+	if o == nil {
+		return &w, nil
+	}
+	w.Opportunistic = true
+	if o.Reserve != nil {
+		var resourceName corev1.ResourceName
+		if w.Reserve, resourceName, err = reserve.FromShares(o.Reserve); err != nil {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("spec.opportunistic.reserve[%s] of MiniCluster %s: %v", resourceName, name, err))
 		}
-		w.ReserveText = "=" + text // differs from no annotation even if it is empty
+		w.ReserveText = fmt.Sprintf("%v", w.Reserve) // differs from no reserve even if it is empty
 	}
 	return &w, nil
 }

@@ -63,7 +63,7 @@ func (r *rig) add(t *testing.T, name, cpu, left string) {
 	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)}}
 	mc.Labels = map[string]string{"kind": cpu}
 	if left != "" {
-		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: left}
+		mc.Spec.Opportunistic = opportunistic(left)
 	}
 	require.NoError(t, r.miniClusters.Add(mc))
 	if cpu == "" {
@@ -236,7 +236,7 @@ func TestSourceErrors(t *testing.T) {
 	assert.EqualError(t, err, "getting the pods of ns/early: the MiniCluster has no Job yet")
 	_, err = r.ask(t, "miniclusters", "wrong", "size_fitting", nil)
 	assert.True(t, apierrors.IsBadRequest(err), "%v", err)
-	assert.EqualError(t, err, `annotation flux-framework.org/capacity-reserve of MiniCluster ns/wrong: `+
+	assert.EqualError(t, err, `spec.opportunistic.reserve[cpu] of MiniCluster ns/wrong: `+
 		`"a lot" is neither a quantity, such as 30 or 64Gi, nor a percentage, such as 15%`)
 
 	// The Job of a deleted MiniCluster of the same name is ignored.
@@ -253,6 +253,9 @@ func TestAllNumbersAgree(t *testing.T) {
 	gauges := map[string]float64{}
 	for name, family := range r.gather(t) {
 		for _, m := range family {
+			if strings.HasPrefix(name, "minicluster_paying_") || strings.HasPrefix(name, "minicluster_opportunistic_") {
+				continue // autoscalers do not get these
+			}
 			key := name
 			for _, label := range m.GetLabel() {
 				if label.GetName() != "unit" {

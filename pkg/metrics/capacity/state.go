@@ -27,10 +27,10 @@ type nodeState struct {
 	requests *Resources
 }
 
-// pendingGroup is a number of pending pods of equal shape: they differ only in their names.
+// pendingGroup is some pending pods of equal shape: they differ only in their names and times of creation.
 type pendingGroup struct {
-	pod   *podRecord
-	count int64
+	pod  *podRecord
+	pods map[types.NamespacedName]*podRecord
 }
 
 // podEntry is a pod and its index in the list of its Job.
@@ -88,10 +88,10 @@ func (s *clusterState) setPod(p *podRecord) {
 	case !p.Placement.Gated:
 		group := s.pending[p.shape]
 		if group.pod == nil {
-			group.pod = p
+			group = pendingGroup{pod: p, pods: map[types.NamespacedName]*podRecord{}}
+			s.pending[p.shape] = group
 		}
-		group.count++
-		s.pending[p.shape] = group
+		group.pods[p.key()] = p
 	}
 }
 
@@ -151,10 +151,9 @@ func (s *clusterState) remove(key types.NamespacedName) {
 		s.addRequests(p.podRecord, -1)
 	case !p.Placement.Gated:
 		group := s.pending[p.shape]
-		if group.count--; group.count == 0 {
+		delete(group.pods, key)
+		if len(group.pods) == 0 {
 			delete(s.pending, p.shape)
-		} else {
-			s.pending[p.shape] = group
 		}
 	}
 }
@@ -181,7 +180,7 @@ func (s *clusterState) addRequests(p *podRecord, times int64) {
 // stateCopy is a copy of a clusterState, whose content does not change any more.
 type stateCopy struct {
 	nodes   []nodeState
-	pending []pendingGroup
+	pending [][]*podRecord
 	jobs    map[types.NamespacedName][]*podRecord
 }
 
@@ -191,7 +190,7 @@ func (s *clusterState) copy() stateCopy {
 	defer s.mu.Unlock()
 	c := stateCopy{
 		nodes:   make([]nodeState, 0, len(s.nodes)),
-		pending: make([]pendingGroup, 0, len(s.pending)),
+		pending: make([][]*podRecord, 0, len(s.pending)),
 		jobs:    make(map[types.NamespacedName][]*podRecord, len(s.jobs)),
 	}
 	for _, n := range s.nodes {
@@ -200,7 +199,11 @@ func (s *clusterState) copy() stateCopy {
 		}
 	}
 	for _, group := range s.pending {
-		c.pending = append(c.pending, group)
+		pods := make([]*podRecord, 0, len(group.pods))
+		for _, pod := range group.pods {
+			pods = append(pods, pod)
+		}
+		c.pending = append(c.pending, pods)
 	}
 	for name, job := range s.jobs {
 		job.shared = true

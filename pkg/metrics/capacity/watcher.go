@@ -189,6 +189,7 @@ func newJobRecord(job *batchv1.Job) *jobRecord {
 		Requests:  podRequests(&corev1.Pod{Spec: *spec}),
 		Placement: newPlacement(spec),
 		Priority:  ptr.Deref(spec.Priority, 0),
+		Suspended: ptr.Deref(job.Spec.Suspend, false),
 	}
 	return r
 }

@@ -13,9 +13,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
@@ -74,12 +76,12 @@ func TestSizeBelowTheMinimum(t *testing.T) {
 func TestBadReserve(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	const path = "metadata.annotations[" + v1alpha2.AnnotationCapacityReserve + "]"
-	annotate := func(reserve any) {
-		f.patch("leaves", map[string]any{"metadata": map[string]any{"annotations": map[string]any{v1alpha2.AnnotationCapacityReserve: reserve}}})
+	const path = "spec.opportunistic.reserve[cpu]"
+	reserve := func(share any) {
+		f.patch("leaves", map[string]any{"spec": map[string]any{"opportunistic": map[string]any{"reserve": map[string]any{"cpu": share}}}})
 	}
 	f.createReady("leaves", 2, maxSize(4))
-	annotate("many")
+	reserve("many")
 	f.waitFor("leaves", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path, "neither a quantity"))
 	f.setSize("leaves", 3)
 	before := f.waitFor("leaves", f.ready(3))
@@ -91,11 +93,11 @@ func TestBadReserve(t *testing.T) {
 		}
 		return f.ready(3)(mc)
 	}, has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path))
-	annotate(nil)
+	reserve(nil)
 	f.waitFor("leaves", has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
 
 	f.create("refused", 1, func(mc *v1alpha2.MiniCluster) {
-		mc.Annotations = map[string]string{v1alpha2.AnnotationCapacityReserve: "-1"}
+		mc.Spec.Opportunistic = &v1alpha2.Opportunistic{Reserve: map[corev1.ResourceName]intstr.IntOrString{"cpu": intstr.FromInt32(-1)}}
 	})
 	f.waitFor("refused", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path, "use 0 or more"))
 }

@@ -1,14 +1,17 @@
-// Package reserve parses the capacity reserve of a MiniCluster, its annotation flux-framework.org/capacity-reserve.
-// It is pure, and shared by the validator and the metrics API server: change the syntax here only.
+// Package reserve parses the capacity reserve of a MiniCluster, spec.opportunistic.reserve and the flag
+// --capacity-reserve. It is pure, and shared by the validator and the metrics API server: change the syntax here only.
 package reserve
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -58,6 +61,24 @@ func Parse(text string) (Reserve, error) {
 		reserve[resourceName] = share
 	}
 	return reserve, nil
+}
+
+// FromShares reads the shares of resources by name, as in spec.opportunistic.reserve. An
+// error is about the first share by name that is wrong, whose name it returns.
+func FromShares(shares map[corev1.ResourceName]intstr.IntOrString) (Reserve, corev1.ResourceName, error) {
+	reserve := Reserve{}
+	for _, name := range slices.Sorted(maps.Keys(shares)) {
+		if err := checkName(name); err != nil {
+			return nil, name, err
+		}
+		text := shares[name]
+		share, err := parseShare(name, text.String())
+		if err != nil {
+			return nil, name, err
+		}
+		reserve[name] = share
+	}
+	return reserve, "", nil
 }
 
 // checkName rejects names that no node can have: otherwise a typing error such as "mem" would reserve nothing.

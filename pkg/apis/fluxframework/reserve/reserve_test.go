@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -98,4 +99,19 @@ func FuzzParse(f *testing.F) {
 			assert.Error(t, twice)
 		}
 	})
+}
+
+func TestFromShares(t *testing.T) {
+	reserve, name, err := FromShares(map[corev1.ResourceName]intstr.IntOrString{
+		"cpu": intstr.FromInt32(30), "memory": intstr.FromString("10%"), "nvidia.com/gpu": intstr.FromString("1"),
+	})
+	require.NoError(t, err)
+	assert.Empty(t, name)
+	assert.Equal(t, Reserve{"cpu": {Amount: 30_000}, "memory": {Percent: 10_000}, "nvidia.com/gpu": {Amount: 1}}, reserve)
+
+	_, name, err = FromShares(map[corev1.ResourceName]intstr.IntOrString{"cpu": intstr.FromInt32(-1), "mem": intstr.FromInt32(-1)})
+	require.EqualError(t, err, `"-1" is negative: use 0 or more`)
+	assert.Equal(t, corev1.ResourceCPU, name, "the first by name")
+	_, _, err = FromShares(map[corev1.ResourceName]intstr.IntOrString{"mem": intstr.FromInt32(1)})
+	assert.ErrorContains(t, err, `"mem" is not the name of a resource`)
 }

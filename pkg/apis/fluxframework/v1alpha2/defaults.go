@@ -28,6 +28,10 @@ const (
 	DefaultSystemHeadlessName = "flux-service"
 	// DefaultBrokerPort is the port of the overlay network of the brokers.
 	DefaultBrokerPort int32 = 8050
+	// DefaultIdleSeconds is spec.autoscaling.idleSeconds.
+	DefaultIdleSeconds int32 = 300
+	// DefaultCPUUtilization is spec.autoscaling.cpuUtilization with metric CPU.
+	DefaultCPUUtilization int32 = 80
 	// DefaultFluxUser is the owner of the Flux instance.
 	DefaultFluxUser = "flux"
 	// DefaultFluxUID is the user ID of that owner.
@@ -63,6 +67,13 @@ func (d defaults) apply(mc *MiniCluster) {
 	}
 	if s.ScaleDown != nil {
 		value(d, &s.ScaleDown.OnUnreachable, OnUnreachableProceed)
+	}
+	if o := s.Opportunistic; o != nil {
+		value(d, &o.Weight, 1)
+	}
+	if a := s.Autoscaling; a != nil {
+		value(d, &a.Metric, AutoscalingRecommended)
+		pointer(d, &a.IdleSeconds, DefaultIdleSeconds)
 	}
 	if s.Flux != nil {
 		d.flux(s.Flux)

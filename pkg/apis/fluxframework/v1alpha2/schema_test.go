@@ -220,14 +220,15 @@ func TestVersionsDifferByOneDefault(t *testing.T) {
 	assert.Equal(t, v1alpha2, v1alpha1)
 }
 
-// TestCRDFitsIntoAnAnnotation leaves an eighth for future fields.
+// TestCRDFitsIntoAnAnnotation: kubectl apply stores the CRD as JSON. An eighth is left for future fields, and the YAML
+// fits too, for tools that store that.
 func TestCRDFitsIntoAnAnnotation(t *testing.T) {
 	asYAML, err := os.ReadFile(crdFile())
 	require.NoError(t, err)
 	asJSON, err := yaml.YAMLToJSON(asYAML)
 	require.NoError(t, err)
 	t.Logf("the CRD has %d bytes as YAML and %d as JSON, of %d", len(asYAML), len(asJSON), maxAnnotations)
-	assert.Less(t, len(asYAML), maxAnnotations*7/8)
+	assert.Less(t, len(asYAML), maxAnnotations)
 	assert.Less(t, len(asJSON), maxAnnotations*7/8)
 }
 

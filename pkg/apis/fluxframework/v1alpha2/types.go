@@ -56,8 +56,8 @@ type MiniClusterList struct {
 }
 
 // MiniClusterSpec describes a MiniCluster. After creation only size, minSize,
-// scaleDown and cleanup may change. The controller ignores an edit of any other
-// field and reports it in the Accepted condition.
+// autoscaling, scaleDown, opportunistic and cleanup may change. The controller
+// ignores an edit of any other field and reports it in the Accepted condition.
 type MiniClusterSpec struct {
 	// Containers of every pod. Exactly one of them runs Flux: the one with
 	// runFlux, or the only one. The others are sidecars.
@@ -103,9 +103,21 @@ type MiniClusterSpec struct {
 	// +kubebuilder:validation:Maximum=100000
 	MinSize int32 `json:"minSize,omitempty"`
 
+	// Let the controller create a HorizontalPodAutoscaler for the cluster. The metric
+	// needs minicluster-metrics, CPU needs metrics-server.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.minSize) || !has(self.maxSize) || self.maxSize == 0 || self.minSize <= self.maxSize",message="minSize must not be more than maxSize: lower minSize or raise maxSize"
+	// +kubebuilder:validation:XValidation:rule="!has(self.cpuUtilization) || self.metric == 'CPU'",message="cpuUtilization needs metric CPU: set metric to CPU or remove cpuUtilization"
+	Autoscaling *Autoscaling `json:"autoscaling,omitempty"`
+
 	// How the cluster shrinks.
 	// +optional
 	ScaleDown *ScaleDown `json:"scaleDown,omitempty"`
+
+	// Use only the capacity that others leave free. Unset: the pods count as those of
+	// any other workload.
+	// +optional
+	Opportunistic *Opportunistic `json:"opportunistic,omitempty"`
 
 	// Number of tasks of the command: flux submit -n. 0 requests whole nodes
 	// only.

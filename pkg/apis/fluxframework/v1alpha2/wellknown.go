@@ -43,9 +43,6 @@ const (
 	// AnnotationRejectedSize on a MiniCluster records the last size that was not granted. The write that resets the size
 	// sets it.
 	AnnotationRejectedSize = "flux-framework.org/rejected-size"
-	// AnnotationCapacityReserve on a MiniCluster is the capacity that it leaves free, such as "30", "15%" or
-	// "cpu=30,memory=10%".
-	AnnotationCapacityReserve = "flux-framework.org/capacity-reserve"
 
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "minicluster-controller"

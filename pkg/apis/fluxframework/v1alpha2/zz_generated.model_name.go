@@ -6,6 +6,11 @@
 package v1alpha2
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Autoscaling) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Autoscaling"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BurstedCluster) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.BurstedCluster"
 }
@@ -123,6 +128,11 @@ func (in MiniClusterVolume) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Network) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Network"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Opportunistic) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Opportunistic"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

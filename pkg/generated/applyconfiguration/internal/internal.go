@@ -23,6 +23,24 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Autoscaling
+  map:
+    fields:
+    - name: cpuUtilization
+      type:
+        scalar: numeric
+    - name: idleSeconds
+      type:
+        scalar: numeric
+    - name: maxSize
+      type:
+        scalar: numeric
+    - name: metric
+      type:
+        scalar: string
+    - name: minSize
+      type:
+        scalar: numeric
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.BurstedCluster
   map:
     fields:
@@ -473,6 +491,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: archive
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxArchive
+    - name: autoscaling
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Autoscaling
     - name: backoffLimit
       type:
         scalar: numeric
@@ -519,6 +540,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: network
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Network
+    - name: opportunistic
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Opportunistic
     - name: pod
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.PodSpec
@@ -664,6 +688,17 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: headlessName
       type:
         scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Opportunistic
+  map:
+    fields:
+    - name: reserve
+      type:
+        map:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.util.intstr.IntOrString
+    - name: weight
+      type:
+        scalar: numeric
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.PodSpec
   map:
     fields:
@@ -1315,6 +1350,8 @@ var schemaYAML = typed.YAMLObject(`types:
       default: ""
     elementRelationship: atomic
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+  scalar: untyped
+- name: io.k8s.apimachinery.pkg.util.intstr.IntOrString
   scalar: untyped
 - name: __untyped_atomic_
   scalar: untyped

@@ -6,8 +6,8 @@ package v1alpha2
 // with apply.
 //
 // MiniClusterSpec describes a MiniCluster. After creation only size, minSize,
-// scaleDown and cleanup may change. The controller ignores an edit of any other
-// field and reports it in the Accepted condition.
+// autoscaling, scaleDown, opportunistic and cleanup may change. The controller
+// ignores an edit of any other field and reports it in the Accepted condition.
 type MiniClusterSpecApplyConfiguration struct {
 	// Containers of every pod. Exactly one of them runs Flux: the one with
 	// runFlux, or the only one. The others are sidecars.
@@ -26,8 +26,14 @@ type MiniClusterSpecApplyConfiguration struct {
 	// brokers that must be online before the first program starts (the quorum of
 	// Flux), which is size where minSize is unset.
 	MinSize *int32 `json:"minSize,omitempty"`
+	// Let the controller create a HorizontalPodAutoscaler for the cluster. The metric
+	// needs minicluster-metrics, CPU needs metrics-server.
+	Autoscaling *AutoscalingApplyConfiguration `json:"autoscaling,omitempty"`
 	// How the cluster shrinks.
 	ScaleDown *ScaleDownApplyConfiguration `json:"scaleDown,omitempty"`
+	// Use only the capacity that others leave free. Unset: the pods count as those of
+	// any other workload.
+	Opportunistic *OpportunisticApplyConfiguration `json:"opportunistic,omitempty"`
 	// Number of tasks of the command: flux submit -n. 0 requests whole nodes
 	// only.
 	Tasks *int32 `json:"tasks,omitempty"`
@@ -126,11 +132,27 @@ func (b *MiniClusterSpecApplyConfiguration) WithMinSize(value int32) *MiniCluste
 	return b
 }
 
+// WithAutoscaling sets the Autoscaling field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Autoscaling field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithAutoscaling(value *AutoscalingApplyConfiguration) *MiniClusterSpecApplyConfiguration {
+	b.Autoscaling = value
+	return b
+}
+
 // WithScaleDown sets the ScaleDown field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ScaleDown field is set to the value of the last call.
 func (b *MiniClusterSpecApplyConfiguration) WithScaleDown(value *ScaleDownApplyConfiguration) *MiniClusterSpecApplyConfiguration {
 	b.ScaleDown = value
+	return b
+}
+
+// WithOpportunistic sets the Opportunistic field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Opportunistic field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithOpportunistic(value *OpportunisticApplyConfiguration) *MiniClusterSpecApplyConfiguration {
+	b.Opportunistic = value
 	return b
 }
 

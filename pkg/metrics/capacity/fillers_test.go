@@ -1,0 +1,151 @@
+package capacity
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// rank makes a pod one of the Job of a MiniCluster.
+func rank(job string, index int) podOption {
+	return func(p *corev1.Pod) {
+		ofJob(job)(p)
+		p.Name = fmt.Sprintf("%s-%d", job, index)
+		p.Annotations = map[string]string{batchv1.JobCompletionIndexAnnotation: fmt.Sprint(index)}
+	}
+}
+
+// unschedulable makes it a pod that the scheduler has rejected.
+func unschedulable(p *corev1.Pod) {
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+}
+
+// fillerRig is a source whose state the test sets.
+type fillerRig struct {
+	*rig
+	t *testing.T
+}
+
+func newFillerRig(t *testing.T, cpus ...string) fillerRig {
+	t.Helper()
+	r := fillerRig{newRig(t, Options{}), t}
+	r.source.watcher.synced = nil
+	addNodes(r.source.watcher.state, cpus...)
+	return r
+}
+
+// addFiller adds an opportunistic MiniCluster with pods of one core, whose ranks run on some nodes.
+func (r fillerRig) addFiller(name string, size int32, nodes ...string) *v1alpha2.MiniCluster {
+	r.t.Helper()
+	mc := &v1alpha2.MiniCluster{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)}}
+	mc.Spec.Size, mc.Spec.MinSize, mc.Spec.Opportunistic = &size, 1, &v1alpha2.Opportunistic{Weight: 1}
+	mc.Status.MaximumSize = 1000
+	require.NoError(r.t, r.miniClusters.Add(mc))
+	pod := corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("c", "cpu", "1")}}}
+	w := workload{Job: types.NamespacedName{Namespace: "ns", Name: name}, Requests: podRequests(&pod), Placement: newPlacement(&pod.Spec)}
+	require.NoError(r.t, r.source.watcher.jobs.Add(&jobRecord{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, owner: mc.UID, workload: w}))
+	for i, node := range nodes {
+		addPods(r.source.watcher.state, 1, node, "1", rank(name, i))
+	}
+	return mc
+}
+
+func (r fillerRig) fitting(name string) string {
+	r.t.Helper()
+	return r.value(r.t, "miniclusters", name, MetricSizeFitting)
+}
+
+func times(n int, names ...string) []string {
+	var all []string
+	for range n {
+		all = append(all, names...)
+	}
+	return all
+}
+
+func TestFillersShare(t *testing.T) {
+	r := newFillerRig(t, "8", "8")
+	first := r.addFiller("first", 16, times(8, "node-0", "node-1")...)
+	assert.Equal(t, "16", r.fitting("first"))
+	r.addFiller("second", 1)
+	assert.Equal(t, "8", r.fitting("first"))
+	assert.Equal(t, "8", r.fitting("second"))
+	first.Spec.Opportunistic.Weight = 3
+	assert.Equal(t, "12", r.fitting("first"))
+	first.Spec.Opportunistic.Reserve = opportunistic("25%").Reserve
+	assert.Equal(t, "9", r.fitting("first"))
+}
+
+// TestOrdinaryBesideFiller: pods of a filler do not count for a MiniCluster that is not opportunistic, and its pending
+// pods make the filler shrink.
+func TestOrdinaryBesideFiller(t *testing.T) {
+	r := newFillerRig(t, "8", "8")
+	r.addFiller("filler", 16, times(8, "node-0", "node-1")...)
+	ordinary := r.addFiller("ordinary", 4)
+	ordinary.Spec.Opportunistic = nil
+	assert.Equal(t, "15", r.fitting("ordinary"), "all but the first rank of the filler")
+	assert.Equal(t, "16", r.fitting("filler"))
+	addPods(r.source.watcher.state, 4, "", "1", ofJob("ordinary"), unschedulable)
+	assert.Equal(t, "12", r.fitting("filler"))
+}
+
+// TestCordonedNode: ranks on a cordoned node count as they are.
+func TestCordonedNode(t *testing.T) {
+	r := newFillerRig(t, "8", "8")
+	r.addFiller("filler", 8, times(4, "node-0", "node-1")...)
+	r.addFiller("other", 8, times(4, "node-0", "node-1")...)
+	require.Equal(t, "8", r.fitting("filler"))
+	node := testNode("node-1", "cpu", "8", "memory", "64Gi", "pods", "110")
+	node.Spec.Unschedulable = true
+	r.source.watcher.state.setNode(newNodeRecord(node))
+	assert.Equal(t, "8", r.fitting("filler"))
+	assert.Equal(t, "8", r.fitting("other"))
+}
+
+// TestUnboundPodHoldsNoRoom: a pod for which there is room, and which the scheduler does not place for a minute, does
+// not count for ten minutes.
+func TestUnboundPodHoldsNoRoom(t *testing.T) {
+	r := newFillerRig(t, "8", "8")
+	r.addFiller("filler", 10, times(5, "node-0", "node-1")...)
+	addPods(r.source.watcher.state, 1, "", "2", unschedulable)
+	require.Equal(t, "10", r.fitting("filler"), "no growth while the pod waits")
+	back := func(d time.Duration) {
+		r.source.mu.Lock()
+		defer r.source.mu.Unlock()
+		for id, since := range r.source.history.fitSince {
+			r.source.history.fitSince[id] = since.Add(-d)
+		}
+	}
+	back(unboundAfter)
+	assert.Equal(t, "16", r.fitting("filler"))
+	assert.Equal(t, "16", r.fitting("filler"), "and again")
+	back(retryAfter)
+	r.fitting("filler")
+	assert.Equal(t, "10", r.fitting("filler"), "another try")
+}
+
+func TestAllocationMetrics(t *testing.T) {
+	r := newFillerRig(t, "8", "8")
+	r.addFiller("filler", 16, times(8, "node-0", "node-1")...)
+	addPods(r.source.watcher.state, 3, "", "4", unschedulable)
+	addPods(r.source.watcher.state, 1, "", "9", unschedulable)
+	require.NotEmpty(t, r.gather(t))
+	r.source.history.at = r.source.history.at.Add(-10 * time.Second)
+	families := r.gather(t)
+	pending := map[string]float64{}
+	for _, m := range families["minicluster_paying_pods_pending"] {
+		pending[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+	}
+	assert.Equal(t, map[string]float64{"now": 0, "after_shrink": 3, "none": 1}, pending)
+	assert.InDelta(t, 150, families["minicluster_opportunistic_core_seconds_total"][0].GetCounter().GetValue(), 5)
+	assert.InDelta(t, 30, families["minicluster_paying_pods_waiting_seconds_total"][0].GetCounter().GetValue(), 1)
+}
