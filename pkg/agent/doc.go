@@ -1,7 +1,7 @@
 // Package agent is the process in the pods of a MiniCluster: it starts, supervises and stops the Flux broker, runs the
 // user's hooks and commands, and reports their result to the Job with its exit code.
 //
-// It is one program with subcommands, see Main. The plan (package plan) says what they do. This package has the main
+// It is one program with subcommands, see Run. The plan (package plan) says what they do. This package has the main
 // flow only; the work is done by the packages below it:
 //
 //	prepare    files, users, environment and command line of the broker

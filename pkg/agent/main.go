@@ -73,13 +73,13 @@ func commands() []string {
 // for the broker of the pod.
 func Run(argv []string) int {
 	if len(argv) > 0 && filepath.Base(argv[0]) == fluxName {
-		return Main(append([]string{fluxClient, "--"}, argv[1:]...))
+		return execute(append([]string{fluxClient, "--"}, argv[1:]...))
 	}
-	return Main(argv[min(1, len(argv)):])
+	return execute(argv[min(1, len(argv)):])
 }
 
-// Main runs the agent with the arguments after its name, and returns its exit code.
-func Main(args []string) int {
+// execute runs the agent with the arguments after its name, and returns its exit code.
+func execute(args []string) int {
 	a := &agent{
 		Pod:      &pod.Pod{Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},
 		shutdown: shutdown.Listen(),

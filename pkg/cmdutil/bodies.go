@@ -5,9 +5,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// RedactBodies returns a logger that omits the bodies of requests and responses. client-go
+// redactBodies returns a logger that omits the bodies of requests and responses. client-go
 // logs them at high verbosity, and they contain certificates and passwords.
-func RedactBodies(logger klog.Logger) klog.Logger {
+func redactBodies(logger klog.Logger) klog.Logger {
 	sink := logger.GetSink()
 	if sink == nil {
 		return logger

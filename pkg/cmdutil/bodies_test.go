@@ -11,7 +11,7 @@ import (
 func TestWithoutBodies(t *testing.T) {
 	var lines []string
 	log := funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{Verbosity: 10})
-	filtered := RedactBodies(log)
+	filtered := redactBodies(log)
 	for name, logger := range map[string]logr.Logger{
 		"itself": filtered,
 		"values": filtered.WithValues("a", "b"),
@@ -28,5 +28,5 @@ func TestWithoutBodies(t *testing.T) {
 			assert.Len(t, lines, 1)
 		})
 	}
-	assert.Equal(t, logr.Discard(), RedactBodies(logr.Discard()))
+	assert.Equal(t, logr.Discard(), redactBodies(logr.Discard()))
 }

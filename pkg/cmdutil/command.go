@@ -48,7 +48,7 @@ func NewCommand(cmd *cobra.Command, settings Settings, run func(context.Context)
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		logger := RedactBodies(klog.FromContext(ctx))
+		logger := redactBodies(klog.FromContext(ctx))
 		logger.Info("Starting", "version", version.Get().GitVersion)
 		return run(klog.NewContext(ctx, logger))
 	}

@@ -48,7 +48,7 @@ func (c *Client) Stream(ctx context.Context, topic string, node Node, in any) (*
 }
 
 // Next waits for a response and decodes it into out, unless that is nil. The error is io.EOF after the last response,
-// and [ErrOverflow] if responses were lost because they were read too slowly.
+// and an error if responses were lost because they were read too slowly.
 func (s *Stream) Next(ctx context.Context, out any) error {
 	m, err := s.message(ctx)
 	if err != nil {

@@ -40,7 +40,7 @@ func newClient(conn net.Conn, maxMessage int) *Client {
 // Done returns a channel that is closed when the connection has ended, for any reason.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns why the connection ended; nil while it has not. After [Client.Close] it is [ErrClosed].
+// Err returns why the connection ended; nil while it has not. After [Client.Close] it is errClosed.
 func (c *Client) Err() error {
 	select {
 	case <-c.done:
@@ -52,7 +52,7 @@ func (c *Client) Err() error {
 
 // Close ends the connection, and with it all calls in progress. The broker then drops the streams and subscriptions
 // of this client.
-func (c *Client) Close() { c.fail(ErrClosed) }
+func (c *Client) Close() { c.fail(errClosed) }
 
 // fail ends the connection. The first reason counts.
 func (c *Client) fail(err error) {

@@ -10,11 +10,11 @@ import (
 // each nested client.
 const maxRoutes = 64
 
-// ErrMalformed is wrapped by decoding errors.
-var ErrMalformed = errors.New("malformed message")
+// errMalformed is wrapped by decoding errors.
+var errMalformed = errors.New("malformed message")
 
 func malformed(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s", errMalformed, fmt.Sprintf(format, args...))
 }
 
 // frames splits b without copying. It returns an error for more frames than a message can have, so that memory is
@@ -43,8 +43,8 @@ func frames(b []byte) ([][]byte, error) {
 	return out, nil
 }
 
-// DecodeMessage decodes b as one message. The payload aliases b; nothing else does. An error wraps [ErrMalformed].
-func DecodeMessage(b []byte) (*Message, error) {
+// decodeMessage decodes b as one message. The payload aliases b; nothing else does. An error wraps errMalformed.
+func decodeMessage(b []byte) (*Message, error) {
 	fs, err := frames(b)
 	if err != nil {
 		return nil, err

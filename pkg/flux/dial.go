@@ -22,9 +22,6 @@ type options struct {
 // Option configures [Dial].
 type Option func(*options)
 
-// MaxMessage limits the size of received messages, in bytes.
-func MaxMessage(n int) Option { return func(o *options) { o.maxMessage = n } }
-
 // AsUser connects as the user with that ID. The broker authorizes the user who connects, and root is not the owner of
 // a broker that runs as another user. The calling process must run as root or as that user.
 func AsUser(uid int) Option { return func(o *options) { o.uid = uid } }

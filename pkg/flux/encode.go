@@ -14,9 +14,9 @@ func appendFrame[T string | []byte](b []byte, frame T) []byte {
 	return append(b, frame...)
 }
 
-// AppendMessage appends the encoding of m to b: its frames, with the frame of the fixed header last. Parts without
+// appendMessage appends the encoding of m to b: its frames, with the frame of the fixed header last. Parts without
 // their flag are omitted.
-func AppendMessage(b []byte, m *Message) []byte {
+func appendMessage(b []byte, m *Message) []byte {
 	if m.Flags&FlagRoute != 0 {
 		for _, route := range m.Routes {
 			b = appendFrame(b, route)

@@ -6,11 +6,11 @@ import (
 	"syscall"
 )
 
-// ErrClosed is the error of calls on a client after [Client.Close].
-var ErrClosed = errors.New("the connection to the broker is closed")
+// errClosed is the error of calls on a client after [Client.Close].
+var errClosed = errors.New("the connection to the broker is closed")
 
-// ErrOverflow ends a stream whose reader fell behind.
-var ErrOverflow = errors.New("messages arrived faster than they were read")
+// errOverflow ends a stream whose reader fell behind.
+var errOverflow = errors.New("messages arrived faster than they were read")
 
 // Error is an error response of a broker. errors.Is compares it with an errno: errors.Is(err, syscall.ENOSYS).
 type Error struct {
@@ -33,9 +33,9 @@ func (e *Error) Error() string {
 // Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Errno }
 
-// NotOffered reports whether err says that the broker has no such service: an old version, or a module that is not
+// notOffered reports whether err says that the broker has no such service: an old version, or a module that is not
 // loaded (yet).
-func NotOffered(err error) bool {
+func notOffered(err error) bool {
 	var answer *Error
 	return errors.As(err, &answer) && answer.Errno == syscall.ENOSYS
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// MaxID is the largest number in an [IDSet].
-const MaxID = 1<<31 - 1
+// maxID is the largest number in an [IDSet].
+const maxID = 1<<31 - 1
 
 // IDSet is a set of numbers, mostly ranks or cores (RFC 22). The zero value is empty. It stores ranges, so its memory
 // depends on the length of its text and not on how many numbers that means. Its methods do not change it.
@@ -19,20 +19,20 @@ type IDSet struct {
 
 type idRange struct{ first, last uint32 }
 
-// IDs returns the set of the given numbers. Numbers above [MaxID] are dropped.
+// IDs returns the set of the given numbers. Numbers above maxID are dropped.
 func IDs(ids ...uint32) IDSet {
 	ranges := make([]idRange, 0, len(ids))
 	for _, id := range ids {
-		if id <= MaxID {
+		if id <= maxID {
 			ranges = append(ranges, idRange{id, id})
 		}
 	}
 	return normalized(ranges)
 }
 
-// IDRange returns the set of the numbers first to last, empty if last is smaller. It ends at [MaxID].
+// IDRange returns the set of the numbers first to last, empty if last is smaller. It ends at maxID.
 func IDRange(first, last uint32) IDSet {
-	if last = min(last, MaxID); first > last {
+	if last = min(last, maxID); first > last {
 		return IDSet{}
 	}
 	return IDSet{ranges: []idRange{{first, last}}}
@@ -75,7 +75,7 @@ func parseID(s string) (uint32, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%.40q is not a number of 0 to %d", s, MaxID)
+		return 0, fmt.Errorf("%.40q is not a number of 0 to %d", s, maxID)
 	}
 	return uint32(n), nil
 }

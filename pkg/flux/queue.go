@@ -45,7 +45,7 @@ func (q *queue) take() (*Message, error) {
 	defer q.mu.Unlock()
 	if len(q.messages) == 0 {
 		if q.overflow {
-			return nil, ErrOverflow
+			return nil, errOverflow
 		}
 		return nil, nil
 	}

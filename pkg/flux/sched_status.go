@@ -17,7 +17,7 @@ type SchedStatus struct {
 func (c *Client) SchedStatus(ctx context.Context) (SchedStatus, error) {
 	var out SchedStatus
 	err := c.Call(ctx, "resource.sched-status", Leader, nil, &out)
-	if NotOffered(err) {
+	if notOffered(err) {
 		err = c.Call(ctx, "sched.resource-status", Leader, nil, &out)
 	}
 	return out, err

@@ -31,7 +31,7 @@ func WriteMessage(w io.Writer, m *Message) error {
 func appendWire(b []byte, m *Message) []byte {
 	start := len(b)
 	b = binary.NativeEndian.AppendUint32(b, wireMagic)
-	b = AppendMessage(append(b, 0, 0, 0, 0), m)
+	b = appendMessage(append(b, 0, 0, 0, 0), m)
 	binary.BigEndian.PutUint32(b[start+4:], uint32(len(b)-start-wireHeader))
 	return b
 }
@@ -57,5 +57,5 @@ func ReadMessage(r io.Reader, limit int) (*Message, error) {
 		}
 		return nil, err
 	}
-	return DecodeMessage(body.Bytes())
+	return decodeMessage(body.Bytes())
 }

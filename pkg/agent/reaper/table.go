@@ -144,7 +144,7 @@ func (t *Table) Adopted() []int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []int
-	for _, pid := range Children(os.Getpid()) {
+	for _, pid := range children(os.Getpid()) {
 		if t.children[pid] == nil {
 			out = append(out, pid)
 		}

@@ -55,8 +55,8 @@ func readInfo(pid string) (Info, bool) {
 	return p, true
 }
 
-// Children returns the children of a process.
-func Children(parent int) []int {
+// children returns the children of a process.
+func children(parent int) []int {
 	var out []int
 	for pid, p := range Processes() {
 		if p.Parent == parent {

@@ -117,8 +117,8 @@ type RaiseRequest struct {
 	Note     string        `json:"note"`
 }
 
-// AnyUser is the user of a request about the jobs of all users.
-const AnyUser = ^uint32(0)
+// anyUser is the user of a request about the jobs of all users.
+const anyUser = ^uint32(0)
 
 func (i *Instance) raise(r *Request) (any, error) {
 	in, err := Decode[RaiseRequest](r)
@@ -143,7 +143,7 @@ func (i *Instance) raiseAll(r *Request) (any, error) {
 	in, err := Decode[RaiseRequest](r)
 	count := 0
 	for _, job := range i.State.Jobs {
-		if job.State&in.States == 0 || (in.UserID != AnyUser && in.UserID != job.UserID) {
+		if job.State&in.States == 0 || (in.UserID != anyUser && in.UserID != job.UserID) {
 			continue
 		}
 		count++
