@@ -59,18 +59,27 @@ func TestSidecarCodes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newSidecarPod(t, test.car)
-			assert.Equal(t, test.code, p.run("sidecar", "--container", "nginx"))
+			p.write("dev/termination-log", "")
+			assert.Equal(t, 0, p.run("sidecar", "--container", "nginx"), "only Flux decides how the pod ends")
+			assert.Equal(t, test.code, plan.SidecarCode(p.read("dev/termination-log")))
+			p.plan.Restarts = true
+			assert.Equal(t, test.code, p.run("sidecar", "--container", "nginx"), "Kubernetes restarts it")
+			p.write("dev/termination-log", "")
+			newAgent(p.root).finished(t.Context(), 0)
+			assert.Equal(t, 0, p.run("sidecar", "--container", "nginx"), "the pod would not end")
 		})
 	}
 	p := newSidecarPod(t, plan.Sidecar{Command: "true"})
-	assert.Equal(t, plan.ExitPrepare, p.run("sidecar", "--container", "other"))
+	p.write("dev/termination-log", "")
+	assert.Equal(t, 0, p.run("sidecar", "--container", "other"))
+	assert.Equal(t, plan.ExitPrepare, plan.SidecarCode(p.read("dev/termination-log")))
 }
 
 func TestStopSidecar(t *testing.T) {
 	p := newSidecarPod(t, plan.Sidecar{Command: "echo started; exec sleep 1000"})
 	p.start("sidecar", "--container", "nginx")
 	p.eventually("it runs", func() bool { return p.stdout.String() != "" })
-	assert.Equal(t, plan.ExitStopped, p.terminate())
+	assert.Equal(t, 0, p.terminate())
 }
 
 func TestFluxContainerIsWatched(t *testing.T) {
@@ -105,7 +114,7 @@ func TestSidecarStopsAfterFlux(t *testing.T) {
 	}
 	assert.Equal(t, "started\n", p.stdout.String())
 	require.NoError(t, lock.Close())
-	assert.Equal(t, plan.ExitStopped, p.wait())
+	assert.Equal(t, 0, p.wait())
 	assert.Equal(t, "started\nstopped\n", p.stdout.String())
 }
 

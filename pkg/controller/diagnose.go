@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
@@ -111,10 +112,19 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.
 	if err := c.spend(ctx, 1+int(resources.Parallelism(s.job))/podPage); err != nil {
 		return nil, err
 	}
-	if err := c.eachPodOfJob(ctx, s.mc, s.job, pods.Add); err != nil {
+	ends := c.ends(s)
+	err := c.eachPodOfJob(ctx, s.mc, s.job, func(pod *corev1.Pod) {
+		pods.Add(pod)
+		ends.Add(pod)
+	})
+	if err != nil {
 		return nil, err
 	}
-	p := pods.Worst()
+	if ends.LeadIsKept() {
+		c.jobRecords.requestLead(s.key, s.job.UID)
+		c.enqueue(s.key)
+	}
+	p := ends.Explain(pods.Worst())
 	if resources.LacksPodObjects(s.job) {
 		if err := c.spend(ctx, 2); err != nil {
 			return nil, err

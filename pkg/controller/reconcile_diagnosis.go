@@ -21,18 +21,24 @@ import (
 func (c *Controller) diagnose(ctx context.Context, s *syncState) {
 	end := resources.FailedCondition(s.job)
 	switch {
-	case !lacksPods(s.mc, s.job):
+	case s.job == nil || s.mc.Status.Finished():
 		c.diagnosisSchedule.Forget(s.name())
 	case end != nil:
 		c.diagnosisSchedule.Forget(s.name())
-		failure := diagnosis.NewFailure(end)
-		if err := c.eachPodOfJob(ctx, s.mc, s.job, failure.Add); err != nil {
-			klog.FromContext(ctx).Error(err, "Failed to determine which pod caused the Job to fail")
-			return
+		c.endOfFailedJob(ctx, s, end)
+	case resources.FinishedCondition(s.job) != nil:
+		c.diagnosisSchedule.Forget(s.name())
+		c.endOfCompleteJob(ctx, s)
+	case !resources.LacksPods(s.job):
+		c.diagnosisSchedule.Forget(s.name())
+	default:
+		if err := c.checkLead(ctx, s); err != nil {
+			klog.FromContext(ctx).Error(err, "Failed to determine how the lead ended")
+			s.requeueAfter(conflictBase)
 		}
-		s.observed.FailureCause = failure.Cause(s.mc.Name)
-	case c.diagnosisSchedule.Enabled():
-		c.reportProblem(s)
+		if c.diagnosisSchedule.Enabled() && !s.observed.Lead.Succeeded {
+			c.reportProblem(s)
+		}
 	}
 }
 

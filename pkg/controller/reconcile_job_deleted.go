@@ -85,6 +85,8 @@ type jobRecord struct {
 	job, owner types.UID
 	// started: the program may have started.
 	started bool
+	// failed is the number of failed pods when the lead was inspected last, -1 if it is to be inspected.
+	failed int32
 	// end is the condition that ended the Job; nil while it runs.
 	end *batchv1.JobCondition
 }
@@ -141,3 +143,24 @@ func (r *jobRecords) forget(key cache.ObjectName) {
 	defer r.mu.Unlock()
 	delete(r.of, key)
 }
+
+// leadIsDue reports whether the lead of a Job has to be inspected: more pods have failed than at the last time, or
+// requestLead was called since.
+func (r *jobRecords) leadIsDue(key cache.ObjectName, job types.UID, failed int32) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.of[key]
+	return known != nil && known.job == job && failed > known.failed
+}
+
+// checkedLead records that the lead was inspected when a number of pods had failed.
+func (r *jobRecords) checkedLead(key cache.ObjectName, job types.UID, failed int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.of[key]; known != nil && known.job == job {
+		known.failed = failed
+	}
+}
+
+// requestLead makes the next sync inspect the lead.
+func (r *jobRecords) requestLead(key cache.ObjectName, job types.UID) { r.checkedLead(key, job, -1) }

@@ -173,7 +173,8 @@ func RunsProgram(mc *v1alpha2.MiniCluster) bool {
 	if index < 0 || index >= len(mc.Spec.Containers) {
 		return false
 	}
-	return programPlan(mc, &mc.Spec.Containers[index]).Mode != plan.ModeNone
+	mode := programPlan(mc, &mc.Spec.Containers[index]).Mode
+	return mode != plan.ModeNone && mode != plan.ModeDiagnostics
 }
 
 // programPlan returns the mode and the command of the program. An interactive cluster runs no command, and a cluster

@@ -1,6 +1,11 @@
 package pod
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
+)
 
 // ExitError is an error with the exit code that it causes.
 type ExitError struct {
@@ -25,3 +30,11 @@ func (e *ExitError) Error() string {
 
 // Unwrap returns the cause.
 func (e *ExitError) Unwrap() error { return e.Err }
+
+// ExitCode returns the exit code that an error causes: that of its ExitError, else plan.ExitPrepare.
+func ExitCode(err error) int {
+	if e, ok := errors.AsType[*ExitError](err); ok {
+		return e.Code
+	}
+	return plan.ExitPrepare
+}

@@ -27,8 +27,26 @@ const (
 	lostTimeout = 30 * time.Second
 )
 
-// Run runs the sidecar of a container, and returns its exit code.
+// Run runs the sidecar of a container, and returns the exit code of the container. Only the Flux container decides how
+// the pod ends: the exit code of a sidecar is logged and is the termination message, and the container ends with 0,
+// except where Kubernetes restarts containers that fail.
 func Run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, name string) (int, error) {
+	code, err := run(ctx, p, s, name)
+	if p.Plan.Restarts && !pod.Exists(p.File(pod.FileFinished)) {
+		return code, err
+	}
+	if err != nil {
+		code = pod.ExitCode(err)
+	}
+	if code == 0 || err == nil && s.Requested() {
+		return 0, nil
+	}
+	klog.FromContext(ctx).Error(err, "The sidecar failed", "container", name, "exitCode", code)
+	p.TerminationMessage(plan.SidecarMessage(code, err))
+	return 0, nil
+}
+
+func run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, name string) (int, error) {
 	config := p.Plan.Sidecar(name)
 	if config == nil {
 		return 0, pod.Exit(plan.ExitPrepare, fmt.Errorf("the plan has no container %q", name))

@@ -45,7 +45,6 @@ const ImageVolumesRejected = "; the API server does not support image volumes: e
 
 // Conditions Complete and Failed, and what Ready says about them.
 const (
-	Complete     = "the lead program completed successfully"
 	WorkComplete = "the work completed successfully"
 	WorkFailed   = "the work failed"
 	WorkFinished = "the work has finished"

@@ -63,6 +63,7 @@ func BuildJob(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int32) (*
 		},
 	}
 	setBackoffLimits(mc, env, &job.Spec)
+	addSidecarRules(mc, &job.Spec)
 	job.Spec.Template.Labels = podLabels(mc, f)
 	job.Spec.Template.Annotations = podAnnotations(mc)
 	if d := mc.Spec.DeadlineSeconds; d != nil && *d > 0 {
@@ -160,4 +161,33 @@ func podFailurePolicy(mc *v1alpha2.MiniCluster) *batchv1.PodFailurePolicy {
 		},
 	)
 	return policy
+}
+
+// maxFailureRules is the number of rules that a podFailurePolicy may have.
+const maxFailureRules = 20
+
+// addSidecarRules ends the Job, and does not repeat the work, when a container beside Flux has failed in a pod whose
+// Flux container has ended with 0: the rules before these are about all other exit codes of Flux. The controller then
+// reports that the work is complete. The agent makes the sidecars that it runs end with 0, but not one that was killed.
+//
+// With completeWorkers, Flux also ends with 0 in the pods of followers, while the work continues.
+func addSidecarRules(mc *v1alpha2.MiniCluster, job *batchv1.JobSpec) {
+	policy := job.PodFailurePolicy
+	if policy == nil || len(policy.Rules) == 1 || (mc.Spec.Flux != nil && mc.Spec.Flux.CompleteWorkers) {
+		return
+	}
+	for i := range job.Template.Spec.Containers {
+		name := job.Template.Spec.Containers[i].Name
+		if name == mc.Name || len(policy.Rules) == maxFailureRules {
+			continue
+		}
+		policy.Rules = append(policy.Rules, batchv1.PodFailurePolicyRule{
+			Action: batchv1.PodFailurePolicyActionFailJob,
+			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+				ContainerName: &name,
+				Operator:      batchv1.PodFailurePolicyOnExitCodesOpNotIn,
+				Values:        []int32{0},
+			},
+		})
+	}
 }

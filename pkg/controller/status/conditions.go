@@ -22,10 +22,10 @@ func (in *Input) endCondition() *metav1.Condition {
 	switch {
 	case in.JobDeleted:
 		return condition(v1alpha2.ConditionFailed, true, v1alpha2.ReasonJobDeleted, messages.JobDeleted)
-	case end == nil:
+	case in.Lead.Unknown, end == nil && !in.Lead.Succeeded:
 		return nil
-	case end.Type == batchv1.JobComplete:
-		return condition(v1alpha2.ConditionComplete, true, v1alpha2.ReasonComplete, messages.Complete)
+	case in.Lead.Succeeded, end.Type == batchv1.JobComplete:
+		return condition(v1alpha2.ConditionComplete, true, v1alpha2.ReasonComplete, messages.Completed(in.Lead.Sidecars, in.Lead.KeptBy))
 	default:
 		return condition(v1alpha2.ConditionFailed, true, v1alpha2.ReasonFailed, messages.Failed(in.FailureCause, end.Reason, end.Message))
 	}

@@ -50,10 +50,24 @@ type Observed struct {
 	// DeletedJobEnd is how a Job ended that does not exist any more; nil where it exists, or
 	// where its end is unknown.
 	DeletedJobEnd *batchv1.JobCondition
+	// Lead is how the lead ended, as far as its pod shows it.
+	Lead LeadEnd
 	// Problem is why pods do not become ready; nil if unknown.
 	Problem *Problem
 	// FailureCause is why the Job failed, in addition to its own message.
 	FailureCause string
+}
+
+// LeadEnd is how the lead ended. Only its Flux container decides whether the work is complete.
+type LeadEnd struct {
+	// Unknown: the Job has failed, and the pods could not be listed.
+	Unknown bool
+	// Succeeded: the Flux container of the lead has ended with exit code 0, whatever the Job says.
+	Succeeded bool
+	// Sidecars says which sidecars failed, and how.
+	Sidecars []string
+	// KeptBy says which containers keep the pod of the lead running; "" if none do.
+	KeptBy string
 }
 
 // Problem is the reason why pods do not become ready.
