@@ -85,8 +85,9 @@ type jobRecord struct {
 	job, owner types.UID
 	// started: the program may have started.
 	started bool
-	// failed is the number of failed pods when the lead was inspected last, -1 if it is to be inspected.
-	failed int32
+	// active is the number of active pods. losses counts how often it fell below the size, and checked is that number
+	// when the lead was inspected last.
+	active, losses, checked int32
 	// end is the condition that ended the Job; nil while it runs.
 	end *batchv1.JobCondition
 }
@@ -114,13 +115,14 @@ func (r *jobRecords) observe(obj any) {
 	defer r.mu.Unlock()
 	known := r.of[key]
 	if known == nil || known.job != job.UID {
-		known = &jobRecord{job: job.UID, owner: owner.UID}
+		known = &jobRecord{job: job.UID, owner: owner.UID, active: -1}
 		r.of[key] = known
 	}
 	// An agent is ready once its broker is online, and programs start later.
 	status := &job.Status
 	known.started = known.started || missed || status.Succeeded > 0 || status.Failed > 0 || ptr.Deref(status.Ready, 0) > 0 ||
 		status.UncountedTerminatedPods != nil && len(status.UncountedTerminatedPods.Succeeded)+len(status.UncountedTerminatedPods.Failed) > 0
+	known.observeActive(job)
 	if end := resources.FinishedCondition(job); end != nil {
 		known.end = end.DeepCopy()
 	}
@@ -144,23 +146,43 @@ func (r *jobRecords) forget(key cache.ObjectName) {
 	delete(r.of, key)
 }
 
-// leadIsDue reports whether the lead of a Job has to be inspected: more pods have failed than at the last time, or
-// requestLead was called since.
-func (r *jobRecords) leadIsDue(key cache.ObjectName, job types.UID, failed int32) bool {
+// observeActive notices that pods have ended. A failed pod whose index has a limit is only counted as failed when it is
+// replaced, after the back-off.
+func (r *jobRecord) observeActive(job *batchv1.Job) {
+	first := r.active < 0
+	lacks := job.Status.StartTime != nil && job.Status.Active < resources.Parallelism(job)-job.Status.Succeeded
+	if lacks && (first || job.Status.Active < r.active) {
+		r.losses++
+	}
+	r.active = job.Status.Active
+}
+
+// leadIsDue reports whether the lead of a Job has to be inspected, because pods have ended or requestLead was called
+// since the last time. It returns what checkedLead needs.
+func (r *jobRecords) leadIsDue(key cache.ObjectName, job types.UID) (losses int32, due bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.of[key]
-	return known != nil && known.job == job && failed > known.failed
+	if known == nil || known.job != job {
+		return 0, false
+	}
+	return known.losses, known.losses > known.checked
 }
 
-// checkedLead records that the lead was inspected when a number of pods had failed.
-func (r *jobRecords) checkedLead(key cache.ObjectName, job types.UID, failed int32) {
+// checkedLead records that the lead was inspected.
+func (r *jobRecords) checkedLead(key cache.ObjectName, job types.UID, losses int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if known := r.of[key]; known != nil && known.job == job {
-		known.failed = failed
+		known.checked = losses
 	}
 }
 
 // requestLead makes the next sync inspect the lead.
-func (r *jobRecords) requestLead(key cache.ObjectName, job types.UID) { r.checkedLead(key, job, -1) }
+func (r *jobRecords) requestLead(key cache.ObjectName, job types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.of[key]; known != nil && known.job == job {
+		known.losses++
+	}
+}

@@ -54,13 +54,13 @@ func (c *Controller) endOfCompleteJob(ctx context.Context, s *syncState) {
 	s.observed.Lead.Sidecars = ends.Sidecars()
 }
 
-// checkLead inspects the pods of a Job after some have failed, or after an inspection found that the lead has ended. A
+// checkLead inspects the pods of a Job after some have ended, or after an inspection found that the lead has ended. A
 // Job whose lead has ended with 0 may not complete: another container of the pod has failed, or one that something else
-// added still runs. The work is complete then, and the Job ends. Kubernetes replaces a failed pod after a back-off of 10
-// s, and would run the program again.
+// added still runs. The work is complete then, and the Job ends. Kubernetes would replace a failed pod after a back-off
+// of 10 s, and run the program again.
 func (c *Controller) checkLead(ctx context.Context, s *syncState) error {
-	failed := s.job.Status.Failed
-	if !c.jobRecords.leadIsDue(s.key, s.job.UID, failed) {
+	losses, due := c.jobRecords.leadIsDue(s.key, s.job.UID)
+	if !due {
 		return nil
 	}
 	ends := c.ends(s)
@@ -73,7 +73,7 @@ func (c *Controller) checkLead(ctx context.Context, s *syncState) error {
 		}
 		s.observed.Lead = status.LeadEnd{Succeeded: true, Sidecars: ends.Sidecars(), KeptBy: ends.KeptBy()}
 	}
-	c.jobRecords.checkedLead(s.key, s.job.UID, failed)
+	c.jobRecords.checkedLead(s.key, s.job.UID, losses)
 	return nil
 }
 

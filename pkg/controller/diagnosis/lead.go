@@ -54,7 +54,7 @@ func (e *Ends) Add(pod *corev1.Pod) {
 	}
 }
 
-// LeadSucceeded reports whether the Flux container of the lead has ended with exit code 0, whatever happened to the pod.
+// LeadSucceeded reports whether the Flux container of the lead has ended with exit code 0, whatever else happened.
 func (e *Ends) LeadSucceeded() bool { return e.lead != nil }
 
 // LeadFailed reports whether the pod of a lead that succeeded has failed, because of another container.
@@ -93,8 +93,8 @@ func (e *Ends) Explain(p *Problem) *Problem {
 // maxSidecars is the number of failed sidecars that a message names.
 const maxSidecars = 3
 
-// addSidecars examines the sidecars of a pod. The agent lets the container of a sidecar end with 0, and reports the exit
-// code as its termination message.
+// addSidecars examines the sidecars of a pod. The agent lets the container of a sidecar end with 0, and reports the
+// exit code as its termination message.
 func (e *Ends) addSidecars(pod *corev1.Pod) {
 	for _, container := range pod.Spec.Containers {
 		t := terminatedState(pod, container.Name)
