@@ -109,6 +109,10 @@ opportunistic: kube-build build ## Play one load for two autoscalers that fill w
 bench-metrics: kube-build ## What the metrics API server costs with many MiniClusters (N=1000).
 	@$(GO) run ./test/bench metrics --number $(or $(N),1000) $(BENCHFLAGS)
 
+.PHONY: scale
+scale: kube-build ## What the operator costs with many MiniClusters, a large one and two tenants (N=60, LARGE=200).
+	@$(GO) run ./test/bench scale --number $(or $(N),60) --large $(or $(LARGE),200) $(BENCHFLAGS)
+
 .PHONY: bench-start
 bench-start: node-build ## How fast pods start and end on a real node (root), beside those of a bare Job (ROUNDS=10).
 	@$(GO) run ./test/bench start --rounds $(or $(ROUNDS),10) $(BENCHFLAGS)

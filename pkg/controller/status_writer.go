@@ -19,18 +19,16 @@ func (c *Controller) statusInput(s *syncState, err error) status.Input {
 }
 
 // writeStatus writes the status if it changed, and then sends the events that report the change. It reports whether
-// the status is up to date: changes of readiness alone are written at most once a second, otherwise delayed.
+// the status is up to date: changes of readiness alone are written at most once a second, and otherwise delayed.
 func (c *Controller) writeStatus(ctx context.Context, s *syncState, syncErr error) (bool, error) {
 	before := s.mc.Status
 	after, events := status.Compute(c.statusInput(s, syncErr))
 	if equality.Semantic.DeepEqual(before, after) {
 		return true, nil
 	}
-	if !status.Urgent(before, after) {
-		if wait := c.throttle.Wait(s.name()); wait > 0 {
-			s.requeueAfter(wait)
-			return false, nil
-		}
+	if wait := c.throttle.Wait(s.name(), status.Interval(before, after)); wait > 0 {
+		s.requeueAfter(wait)
+		return false, nil
 	}
 	mc := s.mc.DeepCopy()
 	mc.Status = after

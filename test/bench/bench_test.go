@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -76,6 +77,68 @@ func TestStartRound(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, results.print(&out))
 	assert.Regexp(t, `init container .* 4\.00 .* 3\.00 .*4\.00 to 4\.00 +\+0\.00 +3\.00 to 3\.00`, out.String())
+}
+
+func TestParseScale(t *testing.T) {
+	o, err := parseScale([]string{"-n", "1000", "--large=500"})
+	require.NoError(t, err)
+	assert.Equal(t, 11, o.Nodes, "one for 500 pods")
+	assert.Equal(t, 500, o.Large)
+	for _, args := range [][]string{{"-n", "1"}, {"--large=1"}, {"--resizes=0"}, {"--foreign=-1"}, {"what"}, {"--rounds=1"}} {
+		_, err := parseScale(args)
+		assert.Error(t, err, "%q", args)
+	}
+}
+
+func TestPrintScale(t *testing.T) {
+	o, err := parseScale(nil)
+	require.NoError(t, err)
+	r := newScaleResults(o)
+	var out strings.Builder
+	require.NoError(t, r.print(&out))
+	assert.Empty(t, out.String(), "nothing was measured")
+
+	r.Create, r.RawCreate, r.Tenants = 3, 2, []float64{4, 5}
+	r.Resizes, r.RawResizes, r.ResizesUnderLoad = []float64{0.2, 0.4}, []float64{0.1, 0.2}, 1
+	r.Objects["Job"] = 12_300
+	r.Phases = []scalePhase{{
+		Name: "delete all", Seconds: 2, CPUSeconds: 0.5, RSS: 30 << 20, PeakRSS: 40 << 20,
+		Requests: map[string]int{"list pods": 1, "patch jobs": 2, "watch jobs": 9, "update miniclusters/status": 1},
+	}}
+	for i := range 30 {
+		r.Samples = append(r.Samples, sample{Seconds: float64(i + 1), CPUSeconds: float64(i+1) / 4, RSS: 30 << 20})
+	}
+	require.NoError(t, r.print(&out))
+	for _, line := range []string{
+		`all Jobs of a tenant exist +3.00 s +2.00 s +1.50`,
+		`resize of another tenant meanwhile, maximum +400 ms +200 ms +2.00`,
+		`slower, faster +5.00 s +4.00 s +1.25`,
+		`Job of the large MiniCluster +12.3 kB`,
+		`delete all +2.0 s +0.50 s +30 MiB +40 MiB +4 +25.0 % +patch jobs 2, list pods 1, update miniclusters/status 1`,
+		`30 s +30 MiB +25 %`,
+	} {
+		assert.Regexp(t, line, out.String())
+	}
+}
+
+// The memory and the CPU time of a process that replaces another one are added.
+func TestSampler(t *testing.T) {
+	start := func() *process.Process {
+		p, err := process.Start(process.Command{Name: "shell", Path: "/bin/sh", Args: []string{"-c", "sleep 60"}})
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, p.Stop()) })
+		return p
+	}
+	s := startSampler(t.Context(), start())
+	s.begin()
+	s.follow(start())
+	_, rss, peak := s.end()
+	samples := s.stop()
+	require.NotEmpty(t, samples)
+	if runtime.GOOS == "linux" {
+		assert.Positive(t, rss)
+		assert.GreaterOrEqual(t, peak, rss)
+	}
 }
 
 // An agent is identified by its address, reports its own number, and stops responding on demand.

@@ -101,9 +101,12 @@ func (l *lab) close() error { return l.cluster.Stop() }
 // say prints the progress.
 func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
+// memoryLimit is what the Deployment sets, from its limit.
+const memoryLimit = "GOMEMLIMIT=512MiB"
+
 // startOperator starts the measured operator.
 func (l *lab) startOperator() (*process.Process, error) {
-	c := process.Command{Name: "the operator", Output: l.log, Env: []string{"KUBECONFIG=" + l.kubeconfig}}
+	c := process.Command{Name: "the operator", Output: l.log, Env: []string{"KUBECONFIG=" + l.kubeconfig, memoryLimit}}
 	if command := l.options.OperatorCommand; command != "" {
 		c.Path, c.Args = "/bin/sh", []string{"-c", "exec " + strings.TrimPrefix(command, "exec ")}
 		return process.Start(c)

@@ -32,6 +32,14 @@ func run(args []string) error {
 	if len(args) > 0 && args[0] == rawClientCommand {
 		return runRawClient(ctx, args[1:], os.Stdin)
 	}
+	if len(args) > 0 && args[0] == scaleCommand {
+		o, err := parseScale(args[1:])
+		if err != nil {
+			return err
+		}
+		results, err := measureScale(ctx, o)
+		return errors.Join(err, results.print(os.Stdout), results.writeJSON(o.JSON))
+	}
 	if len(args) > 0 && args[0] == metricsCommand {
 		o, err := parseMetrics(args[1:])
 		if err != nil {

@@ -83,6 +83,13 @@ func (w *world) see(o any, gone bool) {
 	}
 }
 
+// is reports whether the world is as wanted.
+func (w *world) is(pleased func(*world) bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return pleased(w)
+}
+
 // patience is the timeout of each wait.
 const patience = 10 * time.Minute
 

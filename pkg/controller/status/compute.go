@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -67,9 +68,36 @@ func isForeign(c metav1.Condition) bool {
 	}
 }
 
-// Urgent reports whether anything but the readiness changes.
-func Urgent(before, after v1alpha2.MiniClusterStatus) bool {
-	return !equality.Semantic.DeepEqual(withoutReadiness(before), withoutReadiness(after))
+// Interval returns the time that a change of the status has to keep from the last write; 0 if anything but the
+// readiness changes.
+func Interval(before, after v1alpha2.MiniClusterStatus) time.Duration {
+	switch {
+	case !equality.Semantic.DeepEqual(withoutReadiness(before), withoutReadiness(after)):
+		return 0
+	case stillNotReady(before, after):
+		return countInterval
+	default:
+		return readinessInterval
+	}
+}
+
+// startReason is the reason of a condition, the same for pods that do not exist and for those that are not ready.
+func startReason(c *metav1.Condition) string {
+	if c.Reason == v1alpha2.ReasonResizing {
+		return v1alpha2.ReasonNotReady
+	}
+	return c.Reason
+}
+
+// stillNotReady reports whether a cluster is not ready for the same reason as before.
+func stillNotReady(before, after v1alpha2.MiniClusterStatus) bool {
+	for _, kind := range []string{v1alpha2.ConditionReady, v1alpha2.ConditionProgressing} {
+		b, a := meta.FindStatusCondition(before.Conditions, kind), meta.FindStatusCondition(after.Conditions, kind)
+		if b == nil || a == nil || b.Status != a.Status || startReason(b) != startReason(a) {
+			return false
+		}
+	}
+	return meta.IsStatusConditionFalse(after.Conditions, v1alpha2.ConditionReady)
 }
 
 func withoutReadiness(status v1alpha2.MiniClusterStatus) v1alpha2.MiniClusterStatus {

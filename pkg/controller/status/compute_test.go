@@ -2,6 +2,7 @@ package status
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -214,16 +215,24 @@ func TestProblemEvents(t *testing.T) {
 	assert.Equal(t, []string{"Warning ImagePullFailed: 0 of 4 pods are ready; b"}, reported)
 }
 
-func TestUrgent(t *testing.T) {
+func TestInterval(t *testing.T) {
 	in := makeInput(t, sample.MiniCluster(), 4)
 	before, _ := Compute(*in)
 	in.MiniCluster.Status = before
-	sample.RunningJob(4, 4)(in.Job)
-	after, _ := Compute(*in)
-	assert.False(t, Urgent(before, after), "readiness can wait")
-	sample.EndedJob(batchv1.JobComplete, "", "")(in.Job)
-	after, _ = Compute(*in)
-	assert.True(t, Urgent(before, after), "the end can not")
+	for _, step := range []struct {
+		change func(*batchv1.Job)
+		want   time.Duration
+		why    string
+	}{
+		{sample.RunningJob(4, 0), countInterval, "pods exist"},
+		{sample.RunningJob(4, 1), countInterval, "one is ready"},
+		{sample.RunningJob(4, 4), readinessInterval, "all are"},
+		{sample.EndedJob(batchv1.JobComplete, "", ""), 0, "the end can not wait"},
+	} {
+		step.change(in.Job)
+		after, _ := Compute(*in)
+		assert.Equal(t, step.want, Interval(before, after), step.why)
+	}
 }
 
 // TestIneffectiveFieldsAreReported checks that a field without effect is not an error.

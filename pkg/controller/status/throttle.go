@@ -8,9 +8,14 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// throttleInterval is the minimal time between two writes of a status that differ only in readiness. It limits the
-// writes while thousands of pods of a cluster start.
-const throttleInterval = time.Second
+// Minimal times between two writes of a status, by what changes. They limit the writes while the pods of a cluster
+// start: most clusters are ready before their pods are counted a second time.
+const (
+	// readinessInterval is for a condition about readiness.
+	readinessInterval = time.Second
+	// countInterval is for numbers of pods alone, of a cluster that is not ready.
+	countInterval = 3 * time.Second
+)
 
 // Throttle limits how often the status of each MiniCluster is written.
 type Throttle struct {
@@ -25,15 +30,16 @@ func NewThrottle(c clock.PassiveClock) *Throttle {
 	return &Throttle{clock: c, last: map[types.NamespacedName]time.Time{}}
 }
 
-// Wait returns the time until the next write is due; 0 when it is due now.
-func (t *Throttle) Wait(key types.NamespacedName) time.Duration {
+// Wait returns the time until the next write is due, given the time that it has to keep from the last one; 0 when it is
+// due now.
+func (t *Throttle) Wait(key types.NamespacedName, interval time.Duration) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last, ok := t.last[key]
 	if !ok {
 		return 0
 	}
-	return max(0, throttleInterval-t.clock.Since(last))
+	return max(0, interval-t.clock.Since(last))
 }
 
 // Written records that the status is written now.

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/cluster/process"
+)
+
+// scaleCommand measures one operator with many MiniClusters, with a large one, and with two
+// tenants at once.
+const scaleCommand = "scale"
+
+// scaleOptions are the settings of that measurement.
+type scaleOptions struct {
+	*options
+	// Large is the number of pods of the large MiniCluster.
+	Large int
+	// Resizes is the number of resizes of one tenant while another one creates MiniClusters.
+	Resizes int
+	// Foreign is the number of ConfigMaps of 1 MB that have the operator's label.
+	Foreign int
+}
+
+func parseScale(args []string) (*scaleOptions, error) {
+	defaults, err := parse(nil)
+	if err != nil {
+		return nil, err
+	}
+	o := &scaleOptions{options: defaults}
+	fs := pflag.NewFlagSet("bench "+scaleCommand, pflag.ContinueOnError)
+	fs.IntVarP(&o.N, "number", "n", 60, "MiniClusters of size 1 that a tenant creates.")
+	fs.IntVar(&o.Large, "large", 200, "Pods of the large MiniCluster.")
+	fs.IntVar(&o.Resizes, "resizes", 30, "Resizes of one tenant while the other one creates MiniClusters.")
+	fs.IntVar(&o.Foreign, "foreign", 20, "ConfigMaps of 1 MB of somebody else, with the label of the operator.")
+	fs.IntVar(&o.Users, "users", o.Users, "Requests of users that are under way at the same time.")
+	fs.IntVar(&o.Nodes, "nodes", 0, "Simulated nodes. Unset: one for 500 pods.")
+	fs.DurationVar(&o.Idle, "idle", 10*time.Second, "How long the operator is watched doing nothing.")
+	fs.StringVar(&o.JSON, "json", "", "File to write the results to.")
+	fs.BoolVarP(&o.Verbose, "verbose", "v", false, "Show the operator's log.")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("%q: there are only flags, see --help", fs.Args())
+	}
+	if o.N < 2 || o.Large < 2 || o.Resizes < 1 || o.Foreign < 0 || o.Users < 1 || o.Nodes < 0 {
+		return nil, errors.New("--number and --large must be at least 2, --resizes and --users at least 1, --foreign and --nodes at least 0")
+	}
+	if o.Nodes == 0 {
+		o.Nodes = 4 + (3*o.N+o.Large)/500
+	}
+	return o, nil
+}
+
+// scaleLab is a cluster with the operator that is measured.
+type scaleLab struct {
+	*lab
+	options  *scaleOptions
+	operator *process.Process
+	sampler  *sampler
+	results  *scaleResults
+}
+
+// measureScale runs all phases.
+func measureScale(ctx context.Context, o *scaleOptions) (r *scaleResults, err error) {
+	r = newScaleResults(o)
+	l, err := openLab(ctx, o.options)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	s := &scaleLab{lab: l, options: o, results: r}
+	if err := s.measureFloor(ctx); err != nil {
+		return r, err
+	}
+	if s.operator, err = s.startOperator(); err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, s.operator.Stop()) }()
+	s.sampler = startSampler(ctx, s.operator)
+	defer func() { r.Samples = s.sampler.stop() }()
+	for _, phase := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"start, foreign ConfigMaps", s.createForeign},
+		{"create, another tenant resizes", s.createBesideResizes},
+		{"two tenants create", s.createTwice},
+		{"idle", func(ctx context.Context) error { return sleep(ctx, o.Idle) }},
+		{"large: grow", s.growLarge},
+		{"large: restart", s.restart},
+		{"large: shrink", s.shrinkLarge},
+		{"delete all", s.deleteAll},
+	} {
+		if err := s.phase(ctx, phase.name, phase.do); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// phase measures what a part of the measurement costs.
+func (s *scaleLab) phase(ctx context.Context, name string, do func(context.Context) error) error {
+	s.say("%s", name)
+	audit, err := s.cluster.Audit()
+	if err != nil {
+		return err
+	}
+	s.sampler.begin()
+	begin := time.Now()
+	if err := do(ctx); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	row := scalePhase{Name: name, Seconds: time.Since(begin).Seconds()}
+	row.CPUSeconds, row.RSS, row.PeakRSS = s.sampler.end()
+	if row.Requests, err = audit.Counts(s.lab.options.User); err != nil {
+		return err
+	}
+	s.results.Phases = append(s.results.Phases, row)
+	s.say("  %.1f s, peak %d MiB", row.Seconds, row.PeakRSS>>20)
+	return nil
+}
+
+// measureFloor measures how long the raw client takes to write the objects of the same
+// MiniClusters.
+func (s *scaleLab) measureFloor(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.say("raw client")
+	namespace, err := s.lab.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	world, err := observe(ctx, s.kube, namespace)
+	if err != nil {
+		return err
+	}
+	raw, err := s.startRawClient()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, raw.Stop()) }()
+	errands := &turn{lab: s.lab, who: rawTurn, errands: json.NewEncoder(raw.Input())}
+	return raw.During(ctx, func(ctx context.Context) error {
+		begin, exist := time.Now(), world.expect(jobsExist(s.options.N))
+		err := s.all(ctx, s.options.N, func(ctx context.Context, i int) error {
+			mc, err := s.createSized(ctx, namespace, nameOf(i), 1, 1)
+			if err != nil {
+				return err
+			}
+			return errands.tell(mc, 1, true)
+		})
+		if err != nil {
+			return err
+		}
+		at, err := exist(ctx)
+		if err != nil {
+			return err
+		}
+		s.results.RawCreate = at.Sub(begin).Seconds()
+		gone := world.expect(nothingLeft)
+		if err := s.deleteIn(ctx, namespace); err != nil {
+			return err
+		}
+		_, err = gone(ctx)
+		return err
+	})
+}
+
+// restart replaces the operator, and waits until the new one has taken over.
+func (s *scaleLab) restart(ctx context.Context) error {
+	if err := s.operator.Stop(); err != nil {
+		return fmt.Errorf("stopping the operator: %w", err)
+	}
+	operator, err := s.startOperator()
+	if err != nil {
+		return err
+	}
+	s.operator = operator
+	s.sampler.follow(operator)
+	namespace, world, stop, err := s.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	exists := world.expect(jobsExist(1))
+	if _, err := s.createSized(ctx, namespace, "after-restart", 1, 1); err != nil {
+		return err
+	}
+	if _, err := exists(ctx); err != nil {
+		return err
+	}
+	return sleep(ctx, 5*time.Second) // for what it inspects after its start
+}
+
+// tenant makes a namespace that is watched.
+func (s *scaleLab) tenant(ctx context.Context) (string, *world, func(), error) {
+	ctx, cancel := context.WithCancel(ctx)
+	namespace, err := s.lab.namespace(ctx)
+	if err != nil {
+		cancel()
+		return "", nil, nil, err
+	}
+	world, err := observe(ctx, s.kube, namespace)
+	if err != nil {
+		cancel()
+		return "", nil, nil, err
+	}
+	return namespace, world, cancel, nil
+}
+
+// setSize patches the size of a MiniCluster.
+func (s *scaleLab) setSize(ctx context.Context, namespace, name string, size int32) error {
+	patch := fmt.Appendf(nil, `{"spec":{"size":%d}}`, size)
+	if _, err := s.users.Namespace(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("resizing MiniCluster %s: %w", name, err)
+	}
+	return nil
+}
+
+// deleteIn deletes the MiniClusters of a namespace.
+func (s *scaleLab) deleteIn(ctx context.Context, namespace string) error {
+	background := metav1.DeletePropagationBackground
+	err := s.users.Namespace(namespace).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: &background}, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("deleting the MiniClusters of namespace %s: %w", namespace, err)
+	}
+	return nil
+}
+
+// ready reports whether the status of all MiniClusters of a namespace says that they are ready.
+func (s *scaleLab) ready(ctx context.Context, namespace string, number int) error {
+	return s.poll(ctx, fmt.Sprintf("%d MiniClusters of namespace %s to be ready", number, namespace), func(ctx context.Context) (bool, error) {
+		list, err := s.users.Namespace(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		count := 0
+		for i := range list.Items {
+			if conditionTrue(list.Items[i].Object, v1alpha2.ConditionReady) {
+				count++
+			}
+		}
+		return count == number && len(list.Items) == number, nil
+	})
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// foreignSize is the size of the data of a foreign ConfigMap.
+const foreignSize = 1_000_000
+
+// Names of the namespace of foreign ConfigMaps and of the large MiniCluster.
+const (
+	foreignNamespace = "default"
+	largeName        = "large"
+)
+
+// createSized makes a MiniCluster of a size.
+func (s *scaleLab) createSized(ctx context.Context, namespace, name string, size, maximum int32) (*unstructured.Unstructured, error) {
+	spec := specOf(size)
+	spec["maxSize"] = int64(maximum)
+	mc, err := s.users.Namespace(namespace).Create(ctx, &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": v1alpha2.GroupName + "/" + s.lab.options.Version, "kind": "MiniCluster",
+		"metadata": map[string]any{"name": name}, "spec": spec,
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("making MiniCluster %s: %w", name, err)
+	}
+	return mc, nil
+}
+
+// createForeign waits for the operator, and makes ConfigMaps of somebody else.
+func (s *scaleLab) createForeign(ctx context.Context) error {
+	namespace, world, stop, err := s.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	run := world.expect(podsRun(1))
+	if _, err := s.createSized(ctx, namespace, "first", 1, 1); err != nil {
+		return err
+	}
+	if _, err := run(ctx); err != nil {
+		return err
+	}
+	_, s.results.RSSBeforeForeign, _ = s.sampler.end()
+	data := strings.Repeat("x", foreignSize)
+	err = s.all(ctx, s.options.Foreign, func(ctx context.Context, i int) error {
+		_, err := s.kube.CoreV1().ConfigMaps(foreignNamespace).Create(ctx, &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("foreign-%d", i), Labels: map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}},
+			Data:       map[string]string{"data": data},
+		}, metav1.CreateOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("making foreign ConfigMaps: %w", err)
+	}
+	return sleep(ctx, 2*time.Second)
+}
+
+// createBesideResizes lets one tenant create MiniClusters, while another one resizes its own,
+// and a Job that belongs to none.
+func (s *scaleLab) createBesideResizes(ctx context.Context) error {
+	quiet, quietWorld, stop, err := s.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	busy, busyWorld, stop, err := s.tenant(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := s.createPair(ctx, quiet, quietWorld); err != nil {
+		return err
+	}
+	created := make(chan error, 1)
+	begin, exist := time.Now(), busyWorld.expect(jobsExist(s.options.N))
+	go func() { created <- s.createMany(ctx, busy, s.options.N) }()
+	for i := range s.options.Resizes {
+		size := int32(sizeAtFirst + 1 - i%2)
+		resize, err := timeUntil(ctx, quietWorld, jobResized("resized", size), func() error { return s.setSize(ctx, quiet, "resized", size) })
+		if err != nil {
+			return err
+		}
+		raw, err := timeUntil(ctx, quietWorld, jobResized("bare", size), func() error { return resizeJob(ctx, s.kube, quiet, "bare", size) })
+		if err != nil {
+			return err
+		}
+		s.results.Resizes, s.results.RawResizes = append(s.results.Resizes, resize), append(s.results.RawResizes, raw)
+		if !busyWorld.is(jobsExist(s.options.N)) {
+			s.results.ResizesUnderLoad = i + 1
+		}
+	}
+	if err := <-created; err != nil {
+		return err
+	}
+	at, err := exist(ctx)
+	if err != nil {
+		return err
+	}
+	s.results.Create = at.Sub(begin).Seconds()
+	return s.ready(ctx, busy, s.options.N)
+}
+
+// createPair makes a MiniCluster and a bare Job of the same size, and waits for both.
+func (s *scaleLab) createPair(ctx context.Context, namespace string, world *world) error {
+	run := world.expect(podsRun(2 * sizeAtFirst))
+	if _, err := s.createSized(ctx, namespace, "resized", sizeAtFirst, sizeThird); err != nil {
+		return err
+	}
+	job, err := bareJob(namespace, "bare", sizeAtFirst)
+	if err != nil {
+		return err
+	}
+	if _, err := s.kube.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("making a Job: %w", err)
+	}
+	_, err = run(ctx)
+	return err
+}
+
+// createMany makes MiniClusters of size 1.
+func (s *scaleLab) createMany(ctx context.Context, namespace string, number int) error {
+	return s.all(ctx, number, func(ctx context.Context, i int) error {
+		_, err := s.createSized(ctx, namespace, nameOf(i), 1, 1)
+		return err
+	})
+}
+
+// createTwice lets two tenants create half of the MiniClusters each, at once.
+func (s *scaleLab) createTwice(ctx context.Context) error {
+	half := s.options.N / 2
+	errs := make(chan error, 2)
+	var mu sync.Mutex
+	for range 2 {
+		namespace, world, stop, err := s.tenant(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		go func() {
+			took, err := timeUntil(ctx, world, jobsExist(half), func() error { return s.createMany(ctx, namespace, half) })
+			mu.Lock()
+			s.results.Tenants = append(s.results.Tenants, took)
+			mu.Unlock()
+			if err == nil {
+				err = s.ready(ctx, namespace, half)
+			}
+			errs <- err
+		}()
+	}
+	if err := <-errs; err != nil {
+		return err
+	}
+	return <-errs
+}
+
+// growLarge makes a MiniCluster of size 1 and grows it.
+func (s *scaleLab) growLarge(ctx context.Context) error {
+	namespace, world, _, err := s.tenant(ctx) //nolint:contextcheck // watched until the end
+	if err != nil {
+		return err
+	}
+	s.results.large, s.results.largeWorld = namespace, world
+	run := world.expect(podsRun(1))
+	if _, err := s.createSized(ctx, namespace, largeName, 1, int32(s.options.Large)); err != nil {
+		return err
+	}
+	if _, err := run(ctx); err != nil {
+		return err
+	}
+	all := world.expect(jobSettled(largeName, int32(s.options.Large)))
+	if err := s.setSize(ctx, namespace, largeName, int32(s.options.Large)); err != nil {
+		return err
+	}
+	if _, err := all(ctx); err != nil {
+		return err
+	}
+	if err := s.ready(ctx, namespace, 1); err != nil {
+		return err
+	}
+	return s.measureObjects(ctx, namespace)
+}
+
+// shrinkLarge shrinks the large MiniCluster to its lead.
+func (s *scaleLab) shrinkLarge(ctx context.Context) error {
+	all := s.results.largeWorld.expect(jobSettled(largeName, 1))
+	if err := s.setSize(ctx, s.results.large, largeName, 1); err != nil {
+		return err
+	}
+	if _, err := all(ctx); err != nil {
+		return err
+	}
+	return s.ready(ctx, s.results.large, 1)
+}
+
+// measureObjects measures the objects of the large MiniCluster, as they are stored.
+func (s *scaleLab) measureObjects(ctx context.Context, namespace string) error {
+	mc, err := s.users.Namespace(namespace).Get(ctx, largeName, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("getting the large MiniCluster: %w", err)
+	}
+	text, err := json.Marshal(mc)
+	if err != nil {
+		return fmt.Errorf("encoding the large MiniCluster: %w", err)
+	}
+	s.results.Objects["MiniCluster"] = len(text)
+	jobs, err := s.kube.BatchV1().Jobs(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing the Job: %w", err)
+	}
+	for i := range jobs.Items {
+		s.results.Objects["Job"] = jobs.Items[i].Size()
+	}
+	configMaps, err := s.kube.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: v1alpha2.LabelManagedBy + "=" + v1alpha2.ManagedBy})
+	if err != nil {
+		return fmt.Errorf("listing the ConfigMap: %w", err)
+	}
+	for i := range configMaps.Items {
+		s.results.Objects["ConfigMap"] = configMaps.Items[i].Size()
+	}
+	return nil
+}
+
+// deleteAll deletes all MiniClusters.
+func (s *scaleLab) deleteAll(ctx context.Context) error {
+	all, err := s.users.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing the MiniClusters: %w", err)
+	}
+	namespaces := map[string]struct{}{}
+	for i := range all.Items {
+		namespaces[all.Items[i].GetNamespace()] = struct{}{}
+	}
+	for namespace := range namespaces {
+		if err := s.deleteIn(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	selector := v1alpha2.LabelManagedBy + "=" + v1alpha2.ManagedBy
+	return s.poll(ctx, "the Jobs to be deleted", func(ctx context.Context) (bool, error) {
+		jobs, err := s.kube.BatchV1().Jobs("").List(ctx, metav1.ListOptions{LabelSelector: selector, Limit: 1})
+		return err == nil && len(jobs.Items) == 0, err
+	})
+}
+
+// timeUntil measures from before something is done until the world is as wanted, in seconds.
+func timeUntil(ctx context.Context, w *world, pleased func(*world) bool, do func() error) (float64, error) {
+	at := w.expect(pleased)
+	begin := time.Now()
+	if err := do(); err != nil {
+		return 0, err
+	}
+	end, err := at(ctx)
+	return end.Sub(begin).Seconds(), err
+}
+
+// conditionTrue reports whether a condition of an object is True.
+func conditionTrue(object map[string]any, kind string) bool {
+	conditions, _, _ := unstructured.NestedSlice(object, "status", "conditions")
+	for _, c := range conditions {
+		if condition, ok := c.(map[string]any); ok && condition["type"] == kind {
+			return condition["status"] == "True"
+		}
+	}
+	return false
+}
