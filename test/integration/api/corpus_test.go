@@ -21,11 +21,10 @@ import (
 	"minicluster.internal/operator/pkg/validation"
 )
 
-// TestCorpus applies the documents that users of flux-operator have. Each applies
-// if each of its fields is in at least one of the schemas that flux-operator had;
-// the others are refused, and the error names the unknown field.
+// TestCorpus applies documents of users of flux-operator. A document applies if each of its fields is in at least one
+// of the schemas that flux-operator had; the others are rejected, and the error names the unknown field.
 //
-// The documents lie beside the repository; a clone that stands alone has none.
+// The documents are not part of the repository; a clone without them skips the test.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	dir, rows := corpus(t)
@@ -68,7 +67,7 @@ func applyDocument(t *testing.T, version, file string, refused []string) {
 	stored, err := n.miniclusters(version).Create(n.Context(), &document, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 	if len(refused) == 0 {
 		require.NoError(t, err)
-		assert.Empty(t, lost(document.Object["spec"], stored.Object["spec"], "spec"), "the server stores the document as it is")
+		assert.Empty(t, lost(document.Object["spec"], stored.Object["spec"], "spec"), "the server stores the document unchanged")
 		becomesObjects(n, stored)
 		return
 	}
@@ -78,9 +77,8 @@ func applyDocument(t *testing.T, version, file string, refused []string) {
 	}
 }
 
-// TestCorpusUnchanged: kubectl apply of an unchanged document reports no change. It
-// computes the three-way merge that GitOps tools compute, in which lists are compared
-// as a whole.
+// TestCorpusUnchanged checks that kubectl apply of an unchanged document reports no change. It computes the same
+// three-way merge as GitOps tools, which compares lists as a whole.
 func TestCorpusUnchanged(t *testing.T) {
 	t.Parallel()
 	documents := appliedDocuments(t)
@@ -94,9 +92,8 @@ func TestCorpusUnchanged(t *testing.T) {
 	}
 }
 
-// appliedDocuments returns the documents of the corpus that the API server accepts,
-// each with a name of its own. Those of the other kind have fields that no schema of
-// flux-operator had.
+// appliedDocuments returns the documents of the corpus that the API server accepts, with unique names. The others
+// have fields that no schema of flux-operator had.
 func appliedDocuments(t *testing.T) []string {
 	t.Helper()
 	dir, rows := corpus(t)
@@ -122,7 +119,7 @@ func appliedDocuments(t *testing.T) []string {
 	return documents
 }
 
-// becomesObjects asks the API server about all objects that a stored document becomes.
+// becomesObjects sends all objects of a stored document to the API server as a dry run.
 func becomesObjects(n *namespace, stored *unstructured.Unstructured) {
 	var mc v1alpha2.MiniCluster
 	require.NoError(n, runtime.DefaultUnstructuredConverter.FromUnstructured(stored.Object, &mc))
@@ -146,7 +143,7 @@ func knownFields(t *testing.T) map[string]bool {
 	return known
 }
 
-// refusedFields are the unknown ones of a verdict that no schema has.
+// refusedFields returns the unknown fields in an error that are in no schema.
 func refusedFields(verdict string, known map[string]bool) []string {
 	var refused []string
 	seen := map[string]bool{}
@@ -161,8 +158,7 @@ func refusedFields(verdict string, known map[string]bool) []string {
 	return refused
 }
 
-// lost finds what of a document is not stored. The server adds defaults, and
-// leaves out what is null.
+// lost returns the parts of a document that are not stored. The server adds defaults, and omits null.
 func lost(document, stored any, path string) []string {
 	var paths []string
 	switch document := document.(type) {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDist: the one file that `make dist` writes installs the same objects as the folder.
+// TestDist checks that the file that `make dist` writes installs the same objects as the folder.
 func TestDist(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)

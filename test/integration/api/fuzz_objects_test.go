@@ -30,15 +30,15 @@ var (
 	objectCases = flag.Uint64("object-cases", 300, "how many seeds TestRandomObjects tries")
 )
 
-// foundSeeds made objects that the API server refused, though the validator had
-// accepted their MiniClusters.
+// foundSeeds are seeds of MiniClusters that the validator accepted once, although the API server rejects their
+// objects.
 var foundSeeds = []uint64{
 	10, 82, 101, 208, 446, 489, 526, 638, 655, 673, 742, 798, 837, 894, 907, 952, 978, 1009, 1039, 1157, 1194, 1211, 1300, 1508, 1535,
 	1539, 1688, 1693, 1817, 1837, 1838, 1915, 1995, 2009, 2183,
 }
 
-// TestRandomObjects: what the schema and the validator accept becomes objects that
-// the API server accepts.
+// TestRandomObjects checks that the API server accepts the objects of every MiniCluster that the schema and the
+// validator accept.
 func TestRandomObjects(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -52,10 +52,10 @@ func TestRandomObjects(t *testing.T) {
 	}
 	t.Logf("outcomes: %v", outcomes)
 	assert.Positive(t, outcomes["accepted"])
-	assert.Positive(t, outcomes["refused by the validator"])
+	assert.Positive(t, outcomes["rejected by the validator"])
 }
 
-// tryObjects says what becomes of the MiniCluster of a seed.
+// tryObjects returns the result for the MiniCluster of a seed.
 func (n *namespace) tryObjects(seed uint64) string {
 	n.Helper()
 	flux, err := clientset.NewForConfig(n.kube.Config())
@@ -65,24 +65,24 @@ func (n *namespace) tryObjects(seed uint64) string {
 	wanted.Namespace, wanted.UID = n.name, ""
 	mc, err := flux.FluxFrameworkV1alpha2().MiniClusters(n.name).Create(n.Context(), wanted, dry)
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
-		return "refused by the schema"
+		return "rejected by the schema"
 	}
 	require.NoError(n, err, "seed %d", seed)
 	v1alpha2.SetDefaults(mc)
 	if errs := validation.ValidateMiniCluster(mc); len(errs) > 0 {
-		return "refused by the validator"
+		return "rejected by the validator"
 	}
 	// As the controller corrects it.
 	mc.Spec.Size = new(max(mc.RequestedSize(), mc.MinimumSize()))
 	if err := n.createObjects(mc, dry); err != nil {
 		text, _ := yaml.Marshal(wanted.Spec)
-		n.Errorf("seed %d: the validator accepts what the API server refuses: %v\n%s", seed, err, text)
-		return "refused by the API server"
+		n.Errorf("seed %d: the validator accepts what the API server rejects: %v\n%s", seed, err, text)
+		return "rejected by the API server"
 	}
 	return "accepted"
 }
 
-// createObjects makes all objects of a MiniCluster, and asks the API server about each.
+// createObjects builds all objects of a MiniCluster, and creates each as a dry run.
 func (n *namespace) createObjects(mc *v1alpha2.MiniCluster, options metav1.CreateOptions) error {
 	site := resources.Environment{ClusterDomain: "cluster.local"}
 	objects, err := resources.Objects(mc, resources.NewFixed(mc), site, rand.Reader, time.Now())
@@ -107,7 +107,7 @@ func (n *namespace) createObject(o runtime.Object, options metav1.CreateOptions)
 	case *corev1.Service:
 		_, err = core.Services(n.name).Create(ctx, o, options)
 	case *corev1.Pod:
-		// Its service account is for the user to make.
+		// The user has to create its service account.
 		if _, err = core.Pods(n.name).Create(ctx, o, options); apierrors.IsForbidden(err) && strings.Contains(err.Error(), "service account") {
 			err = nil
 		}
@@ -118,7 +118,7 @@ func (n *namespace) createObject(o runtime.Object, options metav1.CreateOptions)
 	case *batchv1.Job:
 		_, err = n.kube.Client().BatchV1().Jobs(n.name).Create(ctx, o, options)
 	default:
-		err = fmt.Errorf("a MiniCluster becomes a %T, which this test does not know", o)
+		err = fmt.Errorf("a MiniCluster has a %T, which this test does not support", o)
 	}
 	return err
 }

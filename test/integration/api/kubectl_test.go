@@ -19,8 +19,8 @@ func manifest(t *testing.T, path string) string {
 	return filepath.Join(root, filepath.FromSlash(path))
 }
 
-// TestApplyCRD: kubectl apply keeps a copy of the CRD in an annotation, which has
-// a limit. The suite has applied it once.
+// TestApplyCRD checks the size of the copy of the CRD that kubectl apply stores in an annotation. The suite has
+// applied the CRD once.
 func TestApplyCRD(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -34,8 +34,7 @@ func TestApplyCRD(t *testing.T) {
 	assert.Equal(t, `["v1alpha2"]`, n.kubectl("get", crd, "-o", "jsonpath={.status.storedVersions}"))
 }
 
-// TestCRDForOlderKubernetes: what servers before 1.30 do not know is left out, and
-// what remains is valid.
+// TestCRDForOlderKubernetes checks that the CRD is valid without the parts that servers before 1.30 do not support.
 func TestCRDForOlderKubernetes(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)

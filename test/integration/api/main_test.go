@@ -20,14 +20,14 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
-// No pods are made, so that no nodes are needed.
+// No pods are created, so no nodes are needed.
 var suite = clustertest.New(cluster.Options{Nodes: -1}, clustertest.Apply("manifests/crd"))
 
 func TestMain(m *testing.M) {
 	os.Exit(suite.Run(m))
 }
 
-// namespace is one of a test's own, and a user's access to it.
+// namespace is the namespace of a test, with a user's clients.
 type namespace struct {
 	*testing.T
 	kube *cluster.Cluster
@@ -51,7 +51,7 @@ func (n *namespace) miniclusters(version string) dynamic.ResourceInterface {
 	return client.Resource(resource).Namespace(n.name)
 }
 
-// minimal is the shortest MiniCluster that is worth something.
+// minimal is the smallest useful MiniCluster.
 const minimal = "metadata: {name: flux}\nspec: {containers: [{command: hostname}]}"
 
 // object decodes a document without apiVersion and kind.
@@ -64,7 +64,7 @@ func object(t *testing.T, version, document string) *unstructured.Unstructured {
 	return &out
 }
 
-// tryCreate creates as strictly as kubectl apply does.
+// tryCreate creates an object as strictly as kubectl apply does.
 func (n *namespace) tryCreate(version, document string) (*unstructured.Unstructured, error) {
 	n.Helper()
 	return n.miniclusters(version).Create(n.Context(), object(n.T, version, document), metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
@@ -106,7 +106,7 @@ func (n *namespace) kubectl(args ...string) string {
 	return out
 }
 
-// field looks a value up by a path like spec.flux.installRoot.
+// field returns a value by a path like spec.flux.installRoot.
 func field(t *testing.T, mc *unstructured.Unstructured, path string) any {
 	t.Helper()
 	value, _, err := unstructured.NestedFieldNoCopy(mc.Object, strings.Split(path, ".")...)

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// install applies a folder of manifests, which say in which namespace they go.
+// install applies a folder of manifests that set their namespace.
 func (n *namespace) install(folder string, flags ...string) string {
 	n.Helper()
 	out, err := n.kube.Kubectl(n.Context(), append([]string{"apply", "-k", manifest(n.T, folder)}, flags...)...)
@@ -23,7 +23,7 @@ func (n *namespace) install(folder string, flags ...string) string {
 	return out
 }
 
-// TestManifests: all that is installed by default is valid, in one piece.
+// TestManifests checks that all manifests of the default installation are valid together.
 func TestManifests(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -39,8 +39,7 @@ func TestManifests(t *testing.T) {
 	assert.NotContains(t, out, "Warning", "Pod Security, for example")
 }
 
-// TestKustomizations: each folder that is applied with kubectl -k is in one piece, and all files in it are a part
-// of that.
+// TestKustomizations checks that each folder for kubectl -k can be built, and includes all of its files.
 func TestKustomizations(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -71,8 +70,8 @@ func TestKustomizations(t *testing.T) {
 	assert.Positive(t, found)
 }
 
-// TestImageName: with the kustomization that the documentation gives, the Deployments and the pods of MiniClusters have
-// one image, by the name that it has in a registry.
+// TestImageName checks that, with the documented kustomization, the Deployments and the pods of MiniClusters have one
+// image with the name in a registry.
 func TestImageName(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -96,8 +95,8 @@ func TestImageName(t *testing.T) {
 	assert.Contains(t, out, "--agent-image=$(AGENT_IMAGE)")
 }
 
-// TestMonitoringManifests: kustomize makes one piece of them, and the dashboard is where Grafana looks for it. Their
-// documents are tested in test/monitoring: the API server here does not know their kinds.
+// TestMonitoringManifests checks that kustomize can build them, and that Grafana finds the dashboard. test/monitoring
+// tests the documents themselves: this API server does not have their kinds.
 func TestMonitoringManifests(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -122,8 +121,8 @@ func TestMonitoringManifests(t *testing.T) {
 	assert.Equal(t, map[string]int{"ConfigMap": 1, "PodMonitor": 1, "PrometheusRule": 1, "ServiceMonitor": 2}, kinds)
 }
 
-// TestUserRoles asks the API server what a person of one of Kubernetes' own roles
-// may do with MiniClusters.
+// TestUserRoles queries the API server about the rights of a person with one of Kubernetes' own roles on
+// MiniClusters.
 func TestUserRoles(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -132,7 +131,7 @@ func TestUserRoles(t *testing.T) {
 	may := func(person, right string) bool {
 		verb, resource, _ := strings.Cut(right, " ")
 		resource, subresource, _ := strings.Cut(resource, "/")
-		// It exits with 1 when the answer is no.
+		// It exits with 1 if the answer is no.
 		out, _ := n.kube.Kubectl(t.Context(), "auth", "can-i", verb, resource+".flux-framework.org",
 			"--subresource", subresource, "--namespace", n.name, "--as", person)
 		return strings.TrimSpace(out) == "yes"
@@ -147,7 +146,7 @@ func TestUserRoles(t *testing.T) {
 		t.Run(role, func(t *testing.T) {
 			person := role + "-of-" + n.name
 			n.kubectl("create", "rolebinding", role, "--clusterrole", role, "--user", person)
-			// The roles are put together by a controller.
+			// A controller aggregates the roles.
 			assert.EventuallyWithT(t, func(c *assert.CollectT) {
 				var got []string
 				for _, right := range all {

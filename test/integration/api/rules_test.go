@@ -14,8 +14,7 @@ import (
 	"minicluster.internal/operator/pkg/validation"
 )
 
-// TestRules: the schema of the CRD and the validator agree on what is valid, and
-// both name the field.
+// TestRules checks that the schema of the CRD and the validator agree on what is valid, and that both name the field.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	const containers = "containers: [{command: hostname}]"
@@ -23,7 +22,7 @@ func TestRules(t *testing.T) {
 	cases := []struct {
 		name     string
 		document string
-		// says are parts of the error; none: it is accepted.
+		// says are parts of the error; empty if it is accepted.
 		says []string
 		// schemaOnly documents cannot be decoded.
 		schemaOnly bool
@@ -31,7 +30,7 @@ func TestRules(t *testing.T) {
 		{name: "minimal", document: minimal},
 		{name: "every size is equal", document: name("a") + "{size: 3, maxSize: 3, minSize: 3, " + containers + "}"},
 		{name: "no size", document: name("a") + "{size: 0, " + containers + "}"},
-		{name: "maxSize of 0 is none", document: name("a") + "{size: 5, maxSize: 0, " + containers + "}"},
+		{name: "maxSize of 0 counts as unset", document: name("a") + "{size: 5, maxSize: 0, " + containers + "}"},
 		{name: "longest name", document: name(strings.Repeat("a", 61)) + "{size: 10, " + containers + "}"},
 		{name: "longest name with services", document: name(strings.Repeat("a", 54)) + "{services: [{name: a}], " + containers + "}"},
 		{name: "a sidecar", document: name("a") + "{containers: [{runFlux: true}, {name: b, command: x, commands: {script: echo}}]}"},
@@ -82,7 +81,7 @@ func TestRules(t *testing.T) {
   topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule}]},
   containers: [{command: hostname, resources: {claims: [{name: gpus}]}}]}`},
 		{name: "a stop signal that does not exist", document: name("a") + "{pod: {stopSignal: QUIT}, " + containers + "}", says: []string{"spec.pod.stopSignal"}},
-		{name: "nobody runs Flux", document: name("a") + "{containers: [{name: a}, {name: b}]}", says: []string{"spec.containers", "set runFlux to true in one of them"}},
+		{name: "no container runs Flux", document: name("a") + "{containers: [{name: a}, {name: b}]}", says: []string{"spec.containers", "set runFlux to true in one of them"}},
 		{name: "two run Flux", document: name("a") + "{containers: [{runFlux: true}, {runFlux: true}]}", says: []string{"spec.containers", "exactly one"}},
 		{name: "sidecar without a name", document: name("a") + "{containers: [{runFlux: true}, {command: b}]}", says: []string{"spec.containers", "set name"}},
 		{name: "launcher and batch", document: name("a") + "{containers: [{command: a, launcher: true, batch: true}]}", says: []string{"spec.containers[0]", "launcher and batch exclude each other"}},
@@ -119,14 +118,14 @@ func TestRules(t *testing.T) {
 				require.NoError(t, yaml.UnmarshalStrict([]byte(c.document), &mc))
 				v1alpha2.SetDefaults(&mc)
 				ours := validation.ValidateMiniCluster(&mc)
-				assert.Equal(t, len(c.says) == 0, len(ours) == 0, "the validator says: %v", ours)
+				assert.Equal(t, len(c.says) == 0, len(ours) == 0, "the validator returns: %v", ours)
 			})
 		}
 	}
 }
 
-// TestSizesAreWritable: after creation, a size is never refused for being out of
-// bounds. An autoscaler or an application has to see it corrected.
+// TestSizesAreWritable checks that the schema never rejects a size that is out of bounds after creation, so that an
+// autoscaler or an application sees how the controller corrects it.
 func TestSizesAreWritable(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)

@@ -12,8 +12,7 @@ import (
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 )
 
-// TestDefaults: the layout of the pods is the only thing that the version of a
-// document decides.
+// TestDefaults checks that only the layout of the pods depends on the version of a document.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -39,16 +38,15 @@ func TestDefaults(t *testing.T) {
 		if flux != nil {
 			want["flux"] = flux
 		}
-		// What is stored counts, whichever version reads it.
+		// The stored object applies, whichever version reads it.
 		for _, version := range versions() {
 			assert.Equal(t, want, n.get(version, name).Object["spec"], "%s through %s", name, version)
 		}
 	}
 }
 
-// TestMergePatchThroughOldVersion: a write of the main resource stores the
-// defaults of the version that it goes through. The controller therefore decides
-// the layout once and for all.
+// TestMergePatchThroughOldVersion checks that a write of the main resource stores the defaults of its version.
+// Therefore the controller fixes the layout at creation.
 func TestMergePatchThroughOldVersion(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -59,11 +57,11 @@ func TestMergePatchThroughOldVersion(t *testing.T) {
 	assert.Equal(t, "/usr", field(t, mc, "spec.flux.installRoot"))
 }
 
-// sized is a MiniCluster with a size. /scale of one without does not exist until the
-// controller has written the size.
+// sized is a MiniCluster with a size. Without a size, /scale does not exist until the controller has written the
+// size.
 const sized = "metadata: {name: flux}\nspec: {size: 1, containers: [{command: hostname}]}"
 
-// TestScale: /scale is the same through both versions, and writes the size only.
+// TestScale checks that /scale is the same through both versions, and writes only the size.
 func TestScale(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -89,7 +87,7 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestClientset: the generated client's own scale methods.
+// TestClientset checks the generated client's own scale methods.
 func TestClientset(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -108,8 +106,8 @@ func TestClientset(t *testing.T) {
 	assert.Equal(t, int32(2), mc.RequestedSize())
 }
 
-// TestStatus: spec and status are written apart, and no part of the status is
-// required of who writes another.
+// TestStatus checks that spec and status are written separately, and that no part of the status is required of a
+// client that writes another part.
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -131,8 +129,7 @@ status: {conditions: [{type: Ready, status: "True", reason: Ready, message: "", 
 	assert.True(t, apierrors.IsInvalid(err), "there is one condition of a type: %v", err)
 }
 
-// TestSecurityContext: Kubernetes' own fields and the one of v1alpha1 lie side by
-// side.
+// TestSecurityContext checks that Kubernetes' own fields and that of v1alpha1 can be combined.
 func TestSecurityContext(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)

@@ -26,7 +26,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// Pods come and go on all nodes, 50 a second; once they rest, the numbers are exact.
+// Pods are created and deleted on all nodes, 50 a second. Afterwards, the numbers are exact.
 func TestChurn(t *testing.T) {
 	kube := suite.Cluster(t)
 	config := kube.Config()
@@ -60,7 +60,7 @@ func TestChurn(t *testing.T) {
 	started := time.Now()
 	churn, ctx := errgroup.WithContext(t.Context())
 	for i := range *changes / 2 { // each is two changes
-		// A busy machine may let ticks go by; what has become due is made up for.
+		// A busy machine may skip ticks; the missing changes are made up for.
 		for due := started.Add(time.Duration(i) * time.Second / 25); time.Now().Before(due); {
 			<-ticker.C
 		}
@@ -78,12 +78,12 @@ func TestChurn(t *testing.T) {
 		program.exact(t, requests)
 		busy, seen := program.usage(t), events.Load()
 		cpu := busy.CPU - idle.CPU
-		t.Logf("the program heard of %d events and took %s of CPU, %s for each, all that else it does included; it has %d MiB resident, at most %d MiB",
+		t.Logf("the program received %d events and used %s of CPU, %s for each, including all other work; it has %d MiB resident, at most %d MiB",
 			seen, cpu, (cpu / time.Duration(seen)).Round(time.Microsecond), busy.RSS>>20, busy.PeakRSS>>20)
 	}
 }
 
-// rest waits until all pods run and the counts are those of a recount, which it returns.
+// rest waits until all pods run and the numbers equal those of a recount, which it returns.
 func rest(t *testing.T, client kubernetes.Interface, namespace string, source *capacity.Source) (requests capacity.Resources) {
 	t.Helper()
 	user.Eventually(t, patience, "numbers at rest", func(ctx context.Context) (string, error) {
@@ -99,7 +99,7 @@ func rest(t *testing.T, client kubernetes.Interface, namespace string, source *c
 	return requests
 }
 
-// countEvents counts what everybody hears who watches pods.
+// countEvents counts the events of a watch of pods.
 func countEvents(t *testing.T, client kubernetes.Interface) *atomic.Int64 {
 	t.Helper()
 	list, err := client.CoreV1().Pods(metav1.NamespaceAll).List(t.Context(), metav1.ListOptions{Limit: 1})
@@ -118,15 +118,15 @@ func countEvents(t *testing.T, client kubernetes.Interface) *atomic.Int64 {
 	return &n
 }
 
-// equal compares amounts of cpu, memory and pods, all that these pods ask for.
+// equal compares amounts of cpu, memory and pods, which are all requests of these pods.
 func equal(a, b capacity.Resources) bool {
 	return a.CPU == b.CPU && a.Memory == b.Memory && a.Pods == b.Pods
 }
 
-// podName is the name of the pod of a number, after it was replaced some times.
+// podName returns the name of the pod of a number, after a number of replacements.
 func podName(i, times int) string { return fmt.Sprintf("pod-%d-%d", i, times) }
 
-// create makes the pod of a number; how much it asks for depends on that.
+// create creates the pod of a number, which determines its requests.
 func create(ctx context.Context, client kubernetes.Interface, namespace string, i, times int) error {
 	requests := corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewMilliQuantity(int64(100+i%7*33), resource.DecimalSI),
@@ -136,7 +136,7 @@ func create(ctx context.Context, client kubernetes.Interface, namespace string, 
 	pod.Spec.Containers = []corev1.Container{{Name: "c", Image: "none", Resources: corev1.ResourceRequirements{Requests: requests}}}
 	pod.Spec.AutomountServiceAccountToken = new(false)
 	if i%10 != 0 {
-		pod.Spec.NodeName = fmt.Sprintf("node-%d", i%*nodes) // the others are the scheduler's, who isn't as fast
+		pod.Spec.NodeName = fmt.Sprintf("node-%d", i%*nodes) // the others are placed by the scheduler, which is slower
 	}
 	if _, err := client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("making pod %d: %w", i, err)
@@ -144,8 +144,8 @@ func create(ctx context.Context, client kubernetes.Interface, namespace string, 
 	return nil
 }
 
-// replace deletes the pod of a number and makes another: two changes. It has another name, so that nothing that a
-// simulated node is still doing to the old one meets the new one.
+// replace deletes the pod of a number and creates another one: two changes. The new one has another name, so that
+// actions of a simulated node on the old one do not affect it.
 func replace(ctx context.Context, client kubernetes.Interface, namespace string, i, times int) error {
 	err := client.CoreV1().Pods(namespace).Delete(ctx, podName(i, times), metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
 	if err != nil {
@@ -154,7 +154,8 @@ func replace(ctx context.Context, client kubernetes.Interface, namespace string,
 	return create(ctx, client, namespace, i, times+1)
 }
 
-// recount adds up what the API server says now, and how many pods of the namespace run.
+// recount computes the sums from the current objects in the API server, and the number of running pods of the
+// namespace.
 func recount(ctx context.Context, client kubernetes.Interface, namespace string) (sum capacity.Resources, running int, err error) {
 	list, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -176,7 +177,7 @@ func recount(ctx context.Context, client kubernetes.Interface, namespace string)
 	return sum, running, nil
 }
 
-// watch starts a source and waits until it has seen all.
+// watch starts a source and waits until its caches are synced.
 func watch(t *testing.T, client kubernetes.Interface) *capacity.Source {
 	t.Helper()
 	none := listers.NewMiniClusterLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{}))
@@ -191,7 +192,7 @@ func watch(t *testing.T, client kubernetes.Interface) *capacity.Source {
 	return source
 }
 
-// heap is what is in use.
+// heap returns the heap in use.
 func heap() int64 {
 	runtime.GC()
 	var stats runtime.MemStats

@@ -24,16 +24,16 @@ import (
 const (
 	cores   = 184
 	reserve = 30
-	// paying pods have so many cores each.
+	// Cores of a paying pod.
 	payingCores = 4
 )
 
-// The scenario of the tutorial: paying load comes and goes, and a MiniCluster takes the rest, down to the reserve. Of
-// 17 paying pods, 7 find room in the reserve; the others have to wait until the MiniCluster shrinks. Its size changes
-// no more often than the load, and never too far.
+// The scenario of the tutorial: the paying load grows and shrinks, and a MiniCluster uses the rest, except for the
+// reserve. Of 17 paying pods, 7 fit into the reserve; the others have to wait until the MiniCluster shrinks. Its size
+// does not change more often than the load, and never too far.
 func TestFill(t *testing.T) {
 	if *nodes != 6 {
-		t.Skip("this scenario is about six nodes with 184 cores")
+		t.Skip("this scenario needs six nodes with 184 cores")
 	}
 	kube := suite.Cluster(t)
 	namespace := clustertest.Namespace(t, kube)
@@ -43,7 +43,7 @@ func TestFill(t *testing.T) {
 		if err != nil || len(list.Items) == 0 {
 			return "", err
 		}
-		return "pods of other tests are still there", nil
+		return "pods of other tests still exist", nil
 	})
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
@@ -71,15 +71,15 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// fits is how many pods of the MiniCluster there should be beside so many paying ones.
+// fits returns how many pods of the MiniCluster fit beside a number of paying ones.
 func fits(paying int) int32 { return int32(cores - reserve - paying*payingCores) } //nolint:gosec // small
 
-// between reports whether a size is on the way from one to another, and not where it began.
+// between reports whether a size lies on the path between two sizes, without the first one.
 func between(size, from, to int32) bool {
 	return from < size && size <= to || to <= size && size < from
 }
 
-// settle waits until everything rests: as many cores are free as are to stay free, not one more or less.
+// settle waits until everything has settled: exactly the reserve is free.
 func settle(t *testing.T, u user.Clients, paying int) {
 	t.Helper()
 	user.Eventually(t, patience, fmt.Sprintf("%d paying pods", paying), func(ctx context.Context) (string, error) {
@@ -109,15 +109,15 @@ func settle(t *testing.T, u user.Clients, paying int) {
 	})
 }
 
-// payingLoad are pods that come first.
+// payingLoad are pods that take precedence.
 type payingLoad struct {
 	user user.Clients
 	pods []string
-	// made is how many there were ever: each has a name of its own.
+	// made is the number of pods that were created: each has its own name.
 	made int
 }
 
-// become makes the load one of so many pods, one after the other.
+// become changes the load to a number of pods, one after the other.
 func (l *payingLoad) become(t *testing.T, n int) {
 	t.Helper()
 	pods := l.user.Kube.CoreV1().Pods(l.user.Namespace)
@@ -137,14 +137,14 @@ func (l *payingLoad) become(t *testing.T, n int) {
 	}
 }
 
-// sizes are the sizes that a MiniCluster was given, without repetitions.
+// sizes are the sizes of a MiniCluster over time, without repetitions.
 type sizes struct {
 	mu   sync.Mutex
 	seen []int32
 	last int32
 }
 
-// take returns what was seen since the last time.
+// take returns the sizes since the last call.
 func (s *sizes) take() []int32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

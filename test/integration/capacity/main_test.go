@@ -1,5 +1,5 @@
-// Package capacity_test computes the free capacity of simulated nodes and lets a MiniCluster fill it. The scheduler and
-// the autoscaler are real; the controller and the metrics API server run with their own rights.
+// Package capacity_test computes the free capacity of simulated nodes and lets a MiniCluster use it. The scheduler
+// and the autoscaler are real; the controller and the metrics API server run with their own rights.
 package capacity_test
 
 import (
@@ -23,10 +23,10 @@ import (
 var (
 	nodes   = flag.Int("capacity-nodes", 6, "simulated nodes; six of them have 184 cores, others 64 each")
 	pods    = flag.Int("capacity-pods", 120, "pods of TestChurn")
-	changes = flag.Int("capacity-changes", 100, "changes that TestChurn makes, 50 a second")
-	binary  = flag.String("capacity-program", "", "minicluster-metrics, to be started besides: TestChurn compares its numbers, too, and says what it costs")
+	changes = flag.Int("capacity-changes", 100, "number of changes in TestChurn, 50 a second")
+	binary  = flag.String("capacity-program", "", "path of minicluster-metrics, to run in addition: TestChurn compares its numbers too, and logs its cost")
 
-	// agents answer for those of simulated pods.
+	// agents simulate the agents of simulated pods.
 	agents user.Agents
 
 	suite = clustertest.New(cluster.Options{
@@ -35,7 +35,7 @@ var (
 	}, addNodes, user.Manifests, programs.MetricsManifests, programs.Controller(programs.WithAgents(&agents)), programs.Metrics())
 )
 
-// patience is how long a test waits for something that should happen soon.
+// patience is the timeout of waits for something that should happen soon.
 const patience = 5 * time.Minute
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	os.Exit(suite.Run(m))
 }
 
-// addNodes makes the nodes of the tutorial, of 24 to 32 cores, unless the flag says another number.
+// addNodes creates the nodes of the tutorial, of 24 to 32 cores, unless the flag sets another number.
 func addNodes(ctx context.Context, kube *cluster.Cluster) error {
 	for i := range *nodes {
 		cpus := int64(64)

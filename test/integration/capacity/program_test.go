@@ -20,13 +20,14 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// program is the metrics API server as a process of its own, to see what it costs.
+// program is the metrics API server as a separate process, to measure its cost.
 type program struct {
 	*process.Process
 	metrics string
 }
 
-// startProgram starts the program that the flag names beside the one that runs in this process; nil without the flag.
+// startProgram starts the program in the flag in addition to the one in this process; it returns nil without the
+// flag.
 func startProgram(t *testing.T, kube *cluster.Cluster) *program {
 	t.Helper()
 	if *binary == "" {
@@ -50,7 +51,7 @@ func startProgram(t *testing.T, kube *cluster.Cluster) *program {
 	return &program{Process: p, metrics: fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics)}
 }
 
-// requests are what the program says that pods hold, with the time that this took it.
+// requests returns the requests of pods according to the program, and the time of the query.
 func (p *program) requests(ctx context.Context) (capacity.Resources, time.Duration, error) {
 	var sum capacity.Resources
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.metrics, nil)
@@ -80,7 +81,7 @@ func (p *program) requests(ctx context.Context) (capacity.Resources, time.Durati
 	return sum, took, nil
 }
 
-// exact waits until the program's numbers are those of a recount, and says what it costs.
+// exact waits until the program's numbers equal those of a recount, and logs its cost.
 func (p *program) exact(t *testing.T, requests capacity.Resources) {
 	t.Helper()
 	user.Eventually(t, patience, "the program's numbers", func(ctx context.Context) (string, error) {
@@ -93,7 +94,7 @@ func (p *program) exact(t *testing.T, requests capacity.Resources) {
 	})
 }
 
-// usage is what the program has used so far.
+// usage returns the resource usage of the program so far.
 func (p *program) usage(t *testing.T) process.Usage {
 	t.Helper()
 	u, err := process.UsageOf(p.PID())

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// applied is a document as users keep it in a file; lines are added to its spec.
+// applied returns a document of a user's file; lines are added to its spec.
 func applied(lines ...string) string {
 	const document = `apiVersion: flux-framework.org/v1alpha2
 kind: MiniCluster
@@ -25,7 +25,7 @@ spec:
 	return document + "  " + strings.Join(lines, "\n  ") + "\n"
 }
 
-// apply applies a document with kubectl and returns what it prints, errors too.
+// apply applies a document with kubectl and returns its output, including errors.
 func (f *fixture) apply(document string, flags ...string) string {
 	f.Helper()
 	file := filepath.Join(f.TempDir(), "minicluster.yaml")
@@ -44,8 +44,8 @@ func (f *fixture) scale(name string, size int) {
 	require.NoError(f, err)
 }
 
-// TestApplyWithoutSize: a document without size becomes a cluster of the smallest size, can be scaled, and leaves the
-// size alone when it is applied again.
+// TestApplyWithoutSize checks that a document without size creates a cluster of the smallest size, which can be
+// scaled, and that another apply does not change the size.
 func TestApplyWithoutSize(t *testing.T) {
 	for name, flags := range map[string][]string{"client side": nil, "server side": {"--server-side"}} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +62,8 @@ func TestApplyWithoutSize(t *testing.T) {
 	}
 }
 
-// TestApplyWithSizeLeftOut: a size that an apply takes out of the document stays as it was scaled.
+// TestApplyWithSizeLeftOut checks that the cluster keeps its scaled size when an apply removes the size from the
+// document.
 func TestApplyWithSizeLeftOut(t *testing.T) {
 	for name, flags := range map[string][]string{"client side": nil, "server side": {"--server-side"}} {
 		t.Run(name, func(t *testing.T) {
@@ -80,7 +81,7 @@ func TestApplyWithSizeLeftOut(t *testing.T) {
 	}
 }
 
-// TestServerSideApplyAfterRejection: after a size that was rejected, a server-side apply of an allowed one works.
+// TestServerSideApplyAfterRejection checks that a server-side apply of an allowed size works after a rejected one.
 func TestServerSideApplyAfterRejection(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

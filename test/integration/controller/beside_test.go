@@ -16,7 +16,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// sidecar adds a container beside Flux.
+// sidecar adds a sidecar.
 func sidecar(name string, ports ...int32) func(*v1alpha2.MiniCluster) {
 	return func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Containers[0].RunFlux = true
@@ -29,7 +29,7 @@ func registry(mc *v1alpha2.MiniCluster) {
 	mc.Spec.Services = []v1alpha2.MiniClusterContainer{{Name: "registry", Image: "registry:test", Ports: []int32{5000}}}
 }
 
-// behind waits until a Service leads to the pods of some host names, and to no others.
+// behind waits until a Service selects exactly the pods of some host names.
 func (f *fixture) behind(service string, hosts ...string) {
 	f.Helper()
 	f.eventually("Service "+service, func(ctx context.Context) (string, error) {
@@ -48,7 +48,7 @@ func (f *fixture) behind(service string, hosts ...string) {
 			}
 		}
 		if slices.Sort(got); !slices.Equal(got, hosts) {
-			return fmt.Sprintf("it leads to %v", got), nil
+			return fmt.Sprintf("it selects %v", got), nil
 		}
 		return "", nil
 	})
@@ -83,7 +83,7 @@ func TestSidecarService(t *testing.T) {
 		}
 		return "", err
 	})
-	// The label keeps it in sight: without it, it is given back.
+	// Without the label, the caches do not contain it: the controller restores the label.
 	_, err := f.kube.CoreV1().Services(f.namespace).Patch(t.Context(), "nginx", types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	f.eventually("the label", func(context.Context) (string, error) {
@@ -103,8 +103,8 @@ func TestSidecarService(t *testing.T) {
 	})
 }
 
-// Two MiniClusters of a namespace with a sidecar of the same name: the second one works,
-// grows and shrinks without the Service, says so, and gets it when the first one goes.
+// Two MiniClusters of a namespace with a sidecar of the same name: the second one works, grows and shrinks without
+// the Service, reports it, and gets the Service when the first one is deleted.
 func TestSidecarsOfTheSameName(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -120,7 +120,7 @@ func TestSidecarsOfTheSameName(t *testing.T) {
 	f.waitFor("two", specSize(3))
 	f.setSize("two", 2)
 	f.waitFor("two", f.ready(2), held)
-	assert.True(t, metav1.IsControlledBy(f.service("nginx"), one), "it is still the first one's")
+	assert.True(t, metav1.IsControlledBy(f.service("nginx"), one), "it still belongs to the first one")
 	f.behind("nginx", "one-0")
 
 	require.NoError(t, f.miniclusters().Delete(t.Context(), "one", metav1.DeleteOptions{}))
@@ -137,7 +137,7 @@ func TestSidecarNamedAsTheHeadlessService(t *testing.T) {
 	assert.Equal(t, corev1.ClusterIPNone, f.service("nginx").Spec.ClusterIP)
 }
 
-// A Service that something else made is never touched.
+// A Service of another owner is never changed.
 func TestForeignSidecarService(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -152,7 +152,7 @@ func TestForeignSidecarService(t *testing.T) {
 	assert.Equal(t, foreign, f.service("nginx"))
 }
 
-// The Service of flux.minimalService has an address, and leads to the lead's pod only.
+// The Service of flux.minimalService has an address, and selects only the lead's pod.
 func TestMinimalService(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -165,7 +165,7 @@ func TestMinimalService(t *testing.T) {
 	f.createReady("other", 2, minimal, headless("shared"))
 	f.behind("shared", "other-0", "small-0")
 
-	// One whose pods all need a name can't use it.
+	// A MiniCluster whose pods all need a name cannot use it.
 	f.create("full", 2, headless("shared"))
 	f.waitFor("full", has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNameConflict, "minimal Service", "headlessName"))
 }
@@ -188,7 +188,7 @@ func TestServicesPod(t *testing.T) {
 	require.NoError(t, f.cluster.ExitPod(t.Context(), f.namespace, name, 1))
 	pod = f.servicesPod(name, pod.UID)
 
-	// While a queue holds the cluster back, it holds back its services too.
+	// While a queue suspends the cluster, its services do not run either.
 	f.suspend("work", true)
 	f.noServicesPod(name)
 	f.suspend("work", false)
@@ -215,7 +215,7 @@ func (f *fixture) suspend(job string, suspend bool) {
 	require.NoError(f, err)
 }
 
-// servicesPod waits for a services pod that is ready and is not the former one.
+// servicesPod waits for a ready services pod that is not the former one.
 func (f *fixture) servicesPod(name string, former types.UID) *corev1.Pod {
 	f.Helper()
 	var pod *corev1.Pod
@@ -246,7 +246,7 @@ func (f *fixture) noServicesPod(name string) {
 	})
 }
 
-// A pod of that name that something else made is reported, and the cluster works.
+// A pod of that name with another owner is reported, and the cluster works.
 func TestForeignServicesPod(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -64,8 +64,8 @@ func TestCreate(t *testing.T) {
 	f.waitForEvent("flux-sample", "Created", "size 4", "maximum 6")
 }
 
-// A MiniCluster that is deleted takes all that was made for it along, and another of
-// the same name starts with a certificate of its own.
+// When a MiniCluster is deleted, all of its objects are deleted, and another one of the same name starts with a new
+// certificate.
 func TestDeleteAndCreateAgain(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -104,8 +104,7 @@ func TestDeleteAndCreateAgain(t *testing.T) {
 	})
 }
 
-// Two MiniClusters of a namespace share a headless Service; it stays as long as one of
-// them does.
+// Two MiniClusters of a namespace share a headless Service; it exists until both are deleted.
 func TestSharedHeadlessService(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -178,7 +177,7 @@ func TestInvalidSpecIsReportedAndCanBeCorrected(t *testing.T) {
 	f.waitFor("wrong", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "spec.flux.connectTimeout", "soon"))
 	f.waitForEvent("wrong", v1alpha2.ReasonInvalid, "spec.flux.connectTimeout")
 	_, err := f.kube.BatchV1().Jobs(f.namespace).Get(t.Context(), "wrong", metav1.GetOptions{})
-	require.True(t, apierrors.IsNotFound(err), "nothing is made from an invalid spec")
+	require.True(t, apierrors.IsNotFound(err), "an invalid spec has no objects")
 
 	f.patch("wrong", map[string]any{"spec": map[string]any{"flux": map[string]any{"connectTimeout": "10s"}}})
 	f.waitFor("wrong", f.ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid))
@@ -197,8 +196,8 @@ func TestLateEditIsReported(t *testing.T) {
 	assert.Equal(t, before.Spec, f.job("edited").Spec)
 }
 
-// A merge patch through v1alpha1 writes that version's default of installRoot. The
-// layout stays what it was, and it is no edit.
+// A merge patch through v1alpha1 writes that version's default of installRoot. The layout does not change, and the
+// default does not count as an edit.
 func TestPatchThroughV1alpha1KeepsTheLayout(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

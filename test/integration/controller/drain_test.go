@@ -27,18 +27,18 @@ func notDraining(mc *v1alpha2.MiniCluster) string {
 	return ""
 }
 
-// asked waits until an agent was last asked about a size.
+// asked waits until a size is the last one that an agent was asked for.
 func (f *fixture) asked(name string, size int) {
 	f.Helper()
 	f.eventually("the agent to be asked", func(context.Context) (string, error) {
 		if sizes := agents.Of(name).Sizes(); len(sizes) == 0 || sizes[len(sizes)-1] != size {
-			return "it is not", nil
+			return "not yet", nil
 		}
 		return "", nil
 	})
 }
 
-// A shrink waits for jobs on ranks that go; the newest wish counts.
+// A shrink waits for jobs on removed ranks; the latest request applies.
 func TestShrinkWaitsForJobs(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -61,14 +61,14 @@ func TestShrinkWaitsForJobs(t *testing.T) {
 	f.waitFor("waits", f.ready(4))
 	assert.Equal(t, []int{2, 3, 4, 1, 4}, agent.Sizes())
 	for _, n := range sizes() {
-		assert.Contains(t, []int32{4, 1}, n, "a size that the Job saw")
+		assert.Contains(t, []int32{4, 1}, n, "a size of the Job")
 	}
 	assert.Regexp(t, `minicluster_drains_total{result="idle"} [1-9]`, running.exposed(t))
 	assert.Regexp(t, `minicluster_status_condition{condition="Ready",reason="Ready",status="True"} [1-9]`, running.exposed(t))
 	assert.NotContains(t, f.job("waits").Annotations, v1alpha2.AnnotationDrainedFrom)
 }
 
-// The wait has an end where the spec gives it one, and 0 is none.
+// The wait ends after the time in the spec; 0 disables it.
 func TestDrainTimeout(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -90,8 +90,7 @@ func TestDrainTimeout(t *testing.T) {
 	f.waitFor("timed", f.ready(1), notDraining)
 }
 
-// An agent that can't drain is tried for a while, and given back what it may have
-// drained as soon as it can.
+// An agent that cannot drain is retried for a while, and asked to undrain possibly drained ranks as soon as it can.
 func TestDrainSkipped(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -119,7 +118,7 @@ func TestDrainSkipped(t *testing.T) {
 	})
 }
 
-// A controller that is started again continues the wait, its beginning included.
+// A restarted controller continues the wait, including its start time.
 func TestRestartWhileDraining(t *testing.T) {
 	// Not parallel: it stops the controller.
 	f := newFixture(t)
@@ -133,7 +132,7 @@ func TestRestartWhileDraining(t *testing.T) {
 	f.patch("resumed", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}})
 	assert.Equal(t, since.UTC(), f.waitFor("resumed", draining(2)).Status.Drain.Since.UTC())
 
-	// A change of mind while there is no controller.
+	// The size changes again while no controller runs.
 	running.halt(t)
 	f.setSize("resumed", 4)
 	running.start(t)

@@ -12,7 +12,7 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// The work is done when the lead broker's program is. It is never run again.
+// The work is done when the lead broker's program is done. It never runs again.
 func TestComplete(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -37,12 +37,12 @@ func TestComplete(t *testing.T) {
 	f.setSize("done", 3)
 	f.waitFor("done", func(mc *v1alpha2.MiniCluster) string {
 		if mc.Status.ObservedGeneration != mc.Generation {
-			return "not looked at yet"
+			return "not observed yet"
 		}
 		return ""
 	}, has(v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete))
 	_, err := f.kube.BatchV1().Jobs(f.namespace).Get(t.Context(), "done", metav1.GetOptions{})
-	assert.True(t, apierrors.IsNotFound(err), "a finished MiniCluster is not run again")
+	assert.True(t, apierrors.IsNotFound(err), "a finished MiniCluster does not run again")
 }
 
 // A failing application fails the cluster at once, with its exit code.

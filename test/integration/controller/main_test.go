@@ -22,7 +22,7 @@ import (
 
 var (
 	running = &controllerProcess{}
-	// agents answer for those of simulated pods.
+	// agents simulate the agents of simulated pods.
 	agents user.Agents
 	suite  = clustertest.New(cluster.Options{Audit: true},
 		user.Manifests,
@@ -36,9 +36,9 @@ func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 // parallel.
 type controllerProcess struct {
 	kube *cluster.Cluster
-	// allowHostPath is a flag of the next start.
+	// allowHostPath is a flag for the next start.
 	allowHostPath bool
-	// metrics is where it serves them.
+	// metrics is the address of its metrics.
 	metrics string
 
 	*programs.Program
@@ -67,13 +67,13 @@ func (p *controllerProcess) start(t *testing.T) {
 	require.NoError(t, p.launch(t.Context()))
 }
 
-// halt stops the controller and waits until it has.
+// halt stops the controller and waits for its end.
 func (p *controllerProcess) halt(t *testing.T) {
 	t.Helper()
-	require.NoError(t, p.Stop(), "the controller ended badly")
+	require.NoError(t, p.Stop(), "the controller ended with an error")
 }
 
-// exposed is what it has for Prometheus.
+// exposed returns its metrics for Prometheus.
 func (p *controllerProcess) exposed(t *testing.T) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.metrics+"/metrics", nil)

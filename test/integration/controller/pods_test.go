@@ -16,8 +16,8 @@ import (
 	"minicluster.internal/operator/test/framework/cluster"
 )
 
-// brokers follows the pods of a MiniCluster by watch; the function that it returns
-// stops and tells the ranks that two pods had at the same time.
+// brokers watches the pods of a MiniCluster; the returned function stops the watch and returns the ranks that two
+// pods had at the same time.
 func (f *fixture) brokers(name string) func() []string {
 	f.Helper()
 	ctx, stop := context.WithCancel(f.Context())
@@ -54,13 +54,13 @@ func (f *fixture) brokers(name string) func() []string {
 	}
 }
 
-// terminateAfter is the time that pods take to stop: enough for a busy machine to see and say what waits for them.
+// terminateAfter is how long pods terminate: long enough for a busy machine to observe and report what waits for
+// them.
 func terminateAfter(seconds string) map[string]string {
 	return map[string]string{cluster.AnnotationTerminateAfter: seconds}
 }
 
-// A Job that is made again waits for the pods of the one before: two brokers of a
-// rank would fight over it.
+// A recreated Job waits for the pods of the previous one: two brokers of one rank would conflict.
 func TestNewJobWaitsForFormerPods(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan} {
@@ -84,8 +84,8 @@ func TestNewJobWaitsForFormerPods(t *testing.T) {
 	}
 }
 
-// A Job that another controller made replaces pods that are still terminating. It
-// grows back only when those that it lost have gone.
+// A Job that another controller created replaces pods that are still terminating. It grows again only when the
+// removed ones are gone.
 func TestGrowthWaitsForTerminatingPods(t *testing.T) {
 	f := newFixture(t)
 	running.halt(t)

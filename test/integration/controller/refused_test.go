@@ -15,8 +15,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// refuseJobs makes an admission policy that refuses Jobs in the namespace of a test, and
-// waits until it works, with the answer that policies have by default: 422.
+// refuseJobs creates an admission policy that rejects Jobs in the namespace of a test, with the default answer of
+// policies (422), and waits until it works.
 func (f *fixture) refuseJobs() (remove func()) {
 	f.Helper()
 	policies := f.kube.AdmissionregistrationV1().ValidatingAdmissionPolicies()
@@ -45,7 +45,7 @@ func (f *fixture) refuseJobs() (remove func()) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(f, err)
-	// The API server takes a moment to know of a policy.
+	// The API server needs a moment to load a policy.
 	f.eventually("the policy to work", func(ctx context.Context) (string, error) {
 		_, err := f.kube.BatchV1().Jobs(f.namespace).Create(ctx, &batchv1.Job{
 			ObjectMeta: metav1.ObjectMeta{Name: "probe"},
@@ -56,7 +56,7 @@ func (f *fixture) refuseJobs() (remove func()) {
 		if apierrors.IsInvalid(err) {
 			return "", nil
 		}
-		return "the Job is not refused", err
+		return "the Job is not rejected", err
 	})
 	return func() {
 		require.NoError(f, bindings.Delete(f.Context(), f.namespace, metav1.DeleteOptions{}))
@@ -64,8 +64,7 @@ func (f *fixture) refuseJobs() (remove func()) {
 	}
 }
 
-// A Job that an admission policy refuses is made once the policy lets it, though
-// nobody touches the MiniCluster.
+// A Job that an admission policy rejects is created once the policy permits it, without a change of the MiniCluster.
 func TestJobIsRefusedByPolicy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -79,8 +78,7 @@ func TestJobIsRefusedByPolicy(t *testing.T) {
 	assert.Equal(t, mc.Generation, after.Generation)
 }
 
-// Nothing is granted and no maximum is recorded while the Job is rejected: another maxSize
-// has an effect.
+// No size is granted and no maximum is recorded while the Job is rejected: another maxSize has an effect.
 func TestMaximumOfRejectedJob(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -104,7 +102,7 @@ func TestMaximumOfRejectedJob(t *testing.T) {
 	f.waitFor("huge", specSize(3), f.ready(3))
 }
 
-// A ConfigMap that is lost under a Job is made again only if it comes out the same.
+// A ConfigMap that is lost while the Job exists is created again only if its content would be the same.
 func TestLostConfigMap(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

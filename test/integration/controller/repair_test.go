@@ -75,8 +75,8 @@ func TestDeletedChildrenAreMadeAgain(t *testing.T) {
 	f.waitFor("repair", specSize(5), f.ready(5))
 }
 
-// A certificate that is lost under a running cluster is never replaced silently:
-// it is reported, growth is refused, and deleting the Job starts again.
+// A lost certificate of a running cluster is never replaced silently: the controller reports it and rejects growth,
+// and deleting the Job restarts the cluster.
 func TestLostCertificate(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -110,7 +110,7 @@ func TestLostCertificate(t *testing.T) {
 	assert.NotEqual(t, before.Data, after.Data)
 }
 
-// Objects that are not ours are never touched; their names are waited for.
+// Objects of other owners are never changed; the controller waits for their names.
 func TestForeignHolders(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -184,8 +184,7 @@ func TestForeignHolders(t *testing.T) {
 	}
 }
 
-// A Job that another controller made for this very MiniCluster keeps its template
-// and is only resized.
+// A Job that another controller created for this MiniCluster keeps its template and is only resized.
 func TestTakeOverJob(t *testing.T) {
 	f := newFixture(t)
 	running.halt(t)
@@ -217,7 +216,7 @@ func TestTakeOverJob(t *testing.T) {
 	assert.Empty(t, secrets.Items)
 }
 
-// What happens while no controller runs is put right by the next one.
+// The next controller repairs what happened while no controller ran.
 func TestRestart(t *testing.T) {
 	f := newFixture(t)
 	f.createReady("a", 4)

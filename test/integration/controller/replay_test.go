@@ -10,13 +10,12 @@ import (
 	"minicluster.internal/operator/test/framework/console"
 )
 
-// TestReplay runs the commands of the README and of the scaling tutorials, and compares what they print with what the
-// pages show.
+// TestReplay runs the commands of the README and of the scaling tutorials, and compares their output with the pages.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		page string
-		// first are commands that the page supposes to have been run.
+		// first are commands that must run before those of the page.
 		first string
 		skip  map[string]string
 	}{
@@ -27,7 +26,7 @@ func TestReplay(t *testing.T) {
 			"make demo":                              "the cluster is that of the test",
 			"export":                                 "the cluster is that of the test",
 			"grep Denied":                            "the controller runs in the process of the test",
-			"kubectl delete minicluster flux-sample": "there is none yet",
+			"kubectl delete minicluster flux-sample": "it does not exist yet",
 		}},
 		"expand": {"examples/scaling/expand/README.md", "", nil},
 	} {

@@ -45,7 +45,7 @@ func TestSizeAboveTheMaximum(t *testing.T) {
 	f.setSize("above", 3)
 	f.waitFor("above", f.ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
 	for _, n := range sizes() {
-		assert.Contains(t, []int32{3, 4}, n, "a size that the Job saw")
+		assert.Contains(t, []int32{3, 4}, n, "a size of the Job")
 	}
 }
 
@@ -62,17 +62,17 @@ func TestSizeBelowTheMinimum(t *testing.T) {
 	_, err := f.miniclusters().Patch(t.Context(), "below", types.MergePatchType, []byte(`{"spec":{"size":-1}}`), metav1.PatchOptions{})
 	require.ErrorContains(t, err, "spec.size", "the API server itself refuses a negative size")
 
-	// The floor itself rises: the size follows it.
+	// The minimum rises, and the size follows it.
 	f.setSize("below", 2)
 	f.waitFor("below", f.ready(2))
 	f.patch("below", map[string]any{"spec": map[string]any{"minSize": 3}})
 	f.waitFor("below", specSize(3), f.ready(3))
-	// A floor above the maximum is wrong, and said to be.
+	// A minimum above the maximum is reported as invalid.
 	f.patch("below", map[string]any{"spec": map[string]any{"minSize": 9}})
 	f.waitFor("below", has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, "spec.minSize"))
 }
 
-// A reserve that can't be read is said to be wrong, and stops nothing, not even a Job that has to be made again.
+// An invalid reserve is reported, and does not block anything, not even the recreation of a Job.
 func TestBadReserve(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -89,7 +89,7 @@ func TestBadReserve(t *testing.T) {
 	require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "leaves", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}))
 	f.waitFor("leaves", func(mc *v1alpha2.MiniCluster) string {
 		if mc.Status.JobID == before.Status.JobID {
-			return "the Job is the one before"
+			return "the Job is the old one"
 		}
 		return f.ready(3)(mc)
 	}, has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonInvalid, path))
@@ -110,8 +110,7 @@ func TestSizeZeroFromTheStart(t *testing.T) {
 	assert.Equal(t, int32(1), mc.Status.MaximumSize)
 }
 
-// Shrinking removes the highest indexes, growing brings them back, and the quorum
-// never asks for more brokers than there are.
+// A shrink removes the highest indexes, growth adds them again, and the quorum never exceeds the number of brokers.
 func TestShrinkAndGrow(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -142,7 +141,7 @@ func TestShrinkAndGrow(t *testing.T) {
 	f.waitForEvent("elastic", "Resized", "from 4 to 1")
 }
 
-// The scale subresource shows and does the same through both versions.
+// The scale subresource behaves the same through both versions.
 func TestScaleSubresource(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -160,7 +159,7 @@ func TestScaleSubresource(t *testing.T) {
 	require.NoError(t, err)
 	f.waitFor("scaled", f.ready(4))
 
-	// As the HorizontalPodAutoscaler does it.
+	// Like the HorizontalPodAutoscaler.
 	scale, err := f.miniclusters().GetScale(t.Context(), "scaled", metav1.GetOptions{})
 	require.NoError(t, err)
 	scale.Spec.Replicas = 7
@@ -169,8 +168,8 @@ func TestScaleSubresource(t *testing.T) {
 	f.waitFor("scaled", specSize(4), f.ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 7"))
 }
 
-// Ten writers ask for sizes at random, in and out of bounds. The Job never leaves
-// the bounds, and in the end it has the last size that was asked for and valid.
+// Ten writers request random sizes, in and out of bounds. The Job always stays within the bounds, and at the end it
+// has the last valid size that was requested.
 func TestTenWriters(t *testing.T) {
 	t.Parallel()
 	const maximum = 6
@@ -188,7 +187,7 @@ func TestTenWriters(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(writer), 7))
 			for time.Now().Before(deadline) {
 				patch := []byte(`{"spec":{"size":` + string(rune('0'+random.IntN(10))) + `}}`)
-				// A busy machine may be too slow for etcd now and then; a size is never refused.
+				// A busy machine may be too slow for etcd at times; a size is never rejected by the API server.
 				_, err := f.miniclusters().Patch(t.Context(), "busy", types.MergePatchType, patch, metav1.PatchOptions{})
 				assert.False(t, apierrors.IsInvalid(err) || apierrors.IsConflict(err), "%v", err)
 				if err == nil {
@@ -216,13 +215,13 @@ func TestTenWriters(t *testing.T) {
 	assert.Equal(t, mc.RequestedSize(), *job.Spec.Completions)
 	seen := sizes()
 	for _, n := range seen {
-		assert.True(t, n >= 1 && n <= maximum, "the Job saw %d", n)
+		assert.True(t, n >= 1 && n <= maximum, "the Job had size %d", n)
 	}
 	t.Logf("%d sizes were written, the Job changed %d times", written.Load(), len(seen)/2)
 }
 
-// A size that somebody else gives the Job within the bounds (Kueue's partial
-// admission) stays until spec.size changes; out of bounds it is repaired.
+// If another client resizes the Job within the bounds (Kueue's partial admission), the size stays until spec.size
+// changes; out of bounds it is corrected.
 func TestJobResizedElsewhere(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -238,7 +237,7 @@ func TestJobResizedElsewhere(t *testing.T) {
 	resize("9")
 	f.eventually("the Job to be repaired", func(context.Context) (string, error) {
 		if n := *f.job("queued").Spec.Parallelism; n != 4 {
-			return "it is not", nil
+			return "not yet", nil
 		}
 		return "", nil
 	})

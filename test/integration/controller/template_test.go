@@ -13,8 +13,8 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// Sidecars of both kinds, volumes and resources of the pod: the API server stores the
-// pods as they are meant, they become ready, shrink and come back.
+// Sidecars of both kinds, volumes and resources of the pod: the API server stores the pods as intended, and they
+// become ready, shrink and grow again.
 func TestPodsWithEverything(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -42,7 +42,7 @@ func TestPodsWithEverything(t *testing.T) {
 	f.waitFor("full", f.ready(3))
 }
 
-// A script too large for a ConfigMap is a mistake of the user, not one to try for ever.
+// A script that is too large for a ConfigMap is an error of the user, and not retried forever.
 func TestTooLargeForAConfigMap(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -20,7 +20,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
-// terminal is where somebody follows the scaling tutorials, with the namespace that they name.
+// terminal runs the commands of the scaling tutorials, with the namespace that they name.
 type terminal struct {
 	*fixture
 	example string
@@ -51,7 +51,7 @@ func (c *terminal) runs(want string, command ...string) {
 	assert.Equal(c, want, strings.TrimSpace(out), "kubectl %s", strings.Join(command, " "))
 }
 
-// applySize applies the example with another size, as somebody does who edits the file.
+// applySize applies the example with another size, as after an edit of the file.
 func (c *terminal) applySize(size int) {
 	c.Helper()
 	text, err := os.ReadFile(c.example)
@@ -87,7 +87,7 @@ func (c *terminal) pods(states ...string) {
 	})
 }
 
-// scale compares what the scale endpoint answers, once it says so many replicas.
+// scale compares the scale subresource, once it has a number of replicas.
 func (c *terminal) scale(version string, replicas int) {
 	c.Helper()
 	path := "/apis/flux-framework.org/" + version + "/namespaces/flux-operator/miniclusters/flux-sample/scale"
@@ -121,7 +121,7 @@ func (c *terminal) scale(version string, replicas int) {
 	}, scale)
 }
 
-// remove deletes the example, and waits for its pods to go.
+// remove deletes the example, and waits for the end of its pods.
 func (c *terminal) remove() {
 	c.Helper()
 	c.runs(`minicluster.flux-framework.org "flux-sample" deleted from flux-operator namespace`, "delete", "-f", c.example)
@@ -132,7 +132,7 @@ func (c *terminal) remove() {
 
 const up = "1/1 Running"
 
-// TestTutorialBasic types what the tutorial of a cluster that starts at its maximum types.
+// TestTutorialBasic runs the commands of the tutorial of a cluster that starts at its maximum.
 func TestTutorialBasic(t *testing.T) {
 	c := newTerminal(t, "scaling/basic")
 	c.runs("minicluster.flux-framework.org/flux-sample created", "apply", "-f", c.example)
@@ -151,7 +151,7 @@ func TestTutorialBasic(t *testing.T) {
 	c.runs("4", "get", "-n", "flux-operator", "minicluster", "flux-sample", "--output=jsonpath={.spec.size}")
 	c.pods(up, up, up, up)
 
-	// The pod with the highest index terminates, and goes.
+	// The pod with the highest index terminates and is deleted.
 	_, err := c.cluster.Kubectl(t.Context(), "annotate", "-n", "flux-operator", "pods",
 		"--selector=batch.kubernetes.io/job-completion-index=3", cluster.AnnotationTerminateAfter+"=5s")
 	require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestTutorialBasic(t *testing.T) {
 	c.remove()
 }
 
-// TestTutorialExpand types what the tutorial of a cluster that starts small types.
+// TestTutorialExpand runs the commands of the tutorial of a cluster that starts small.
 func TestTutorialExpand(t *testing.T) {
 	c := newTerminal(t, "scaling/expand")
 	c.runs("minicluster.flux-framework.org/flux-sample created", "apply", "-f", c.example)

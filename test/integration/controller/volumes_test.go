@@ -97,7 +97,7 @@ func TestVolumes(t *testing.T) {
 	f.volumeGoes(data.Name)
 	again := f.createReady("work", 1, mounts("data", bucket()), mounts("kept", kept))
 	assert.NotEqual(t, data.UID, f.bound(again, "data").UID)
-	assert.NotEqual(t, keptPV.UID, f.bound(again, "kept").UID, "a volume that is kept is no obstacle")
+	assert.NotEqual(t, keptPV.UID, f.bound(again, "kept").UID, "a kept volume does not block a new one")
 
 	left, err := f.kube.CoreV1().PersistentVolumes().Get(t.Context(), keptPV.Name, metav1.GetOptions{})
 	require.NoError(t, err)
@@ -122,8 +122,8 @@ func TestVolumesOfTheSameName(t *testing.T) {
 	two.waitFor("other", two.ready(1))
 }
 
-// A MiniCluster that is deleted while no controller runs waits for one with its volumes.
-// What it has not made yet is no matter.
+// A MiniCluster with volumes that is deleted while no controller runs waits for a controller. Volumes that were not
+// created yet do not matter.
 func TestVolumesGoWhenTheControllerComesBack(t *testing.T) {
 	// Not parallel: it stops the controller.
 	f := newFixture(t)
@@ -139,8 +139,8 @@ func TestVolumesGoWhenTheControllerComesBack(t *testing.T) {
 	f.volumeGoes(pv.Name)
 }
 
-// Directories of the nodes need a flag of the controller. Without it the MiniCluster
-// says so, and nothing is made.
+// Directories of the nodes need a flag of the controller. Without it, the MiniCluster reports that, and no object is
+// created.
 func TestHostPathVolumesNeedAFlag(t *testing.T) {
 	// Not parallel: it stops the controller.
 	f := newFixture(t)
@@ -169,7 +169,7 @@ func TestHostPathVolumesNeedAFlag(t *testing.T) {
 	f.volumeGoes(pv.Name)
 }
 
-// A claim of the name that is needed is never taken: its volume may be anybody's.
+// An existing claim with the required name is never used: its volume may belong to another user.
 func TestForeignClaim(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

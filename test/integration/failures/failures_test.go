@@ -57,7 +57,7 @@ func (f *fixture) podOfIndex(name, index string) *corev1.Pod {
 	return nil
 }
 
-// asked counts what the controller has asked for about pods and policies.
+// asked counts the controller's requests about pods and policies.
 func (f *fixture) asked(log *cluster.AuditLog) map[string]int {
 	f.Helper()
 	requests, err := log.Requests(user.Controller)
@@ -71,7 +71,7 @@ func (f *fixture) asked(log *cluster.AuditLog) map[string]int {
 	return counts
 }
 
-// A policy that keeps brokers apart is named, and what the looking costs is counted.
+// A policy that prevents connections between brokers is reported, and the requests of the diagnosis are counted.
 func TestNetworkPolicy(t *testing.T) {
 	f := newFixture(t)
 	policies := f.Kube.NetworkingV1().NetworkPolicies(f.Namespace)
@@ -84,12 +84,12 @@ func TestNetworkPolicy(t *testing.T) {
 	begin := time.Now()
 	f.Create("apart", 2, unready)
 	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonNetworkPolicy, "0 of 2 pods are ready", "pod apart-0-", `NetworkPolicy "deny-all"`, "TCP port 8050", "DNS"))
-	t.Logf("the policy is named %.1f s after the MiniCluster was made, where pods have %v before they are looked at", time.Since(begin).Seconds(), slowStart)
+	t.Logf("the policy is reported %.1f s after the creation of the MiniCluster, with a diagnosis delay of %v", time.Since(begin).Seconds(), slowStart)
 	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonNetworkPolicy))
 	asked := f.asked(log)
 	assert.Equal(t, map[string]int{"list pods": asked["list pods"], "list networkpolicies": asked["list networkpolicies"]}, asked)
 	assert.LessOrEqual(t, asked["list networkpolicies"], asked["list pods"])
-	assert.LessOrEqual(t, asked["list pods"], 1+int(time.Since(begin)/(5*time.Second)), "after the first look, every five seconds at most")
+	assert.LessOrEqual(t, asked["list pods"], 1+int(time.Since(begin)/(5*time.Second)), "after the first inspection, at most every five seconds")
 
 	require.NoError(t, policies.Delete(t.Context(), "deny-all", metav1.DeleteOptions{}))
 	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline, "kubectl logs apart-0-"))
@@ -100,7 +100,7 @@ func TestNetworkPolicy(t *testing.T) {
 	f.WaitFor("apart", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady, "2 of 2 pods are ready"))
 }
 
-// A cluster that is well has none of its pods looked at, however long it lives.
+// The pods of a healthy cluster are never inspected.
 func TestNothingIsAskedWhileAllIsWell(t *testing.T) {
 	f := newFixture(t)
 	log := f.Audit()
@@ -118,7 +118,7 @@ func TestNothingIsAskedWhileAllIsWell(t *testing.T) {
 	assert.Empty(t, f.asked(log))
 }
 
-// Ready is what the quorum is, not all that was asked for.
+// Ready depends on the quorum, not on the requested size.
 func TestQuorum(t *testing.T) {
 	f := newFixture(t)
 	f.Create("quorum", 3, unready, func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = 2 })
@@ -131,7 +131,7 @@ func TestQuorum(t *testing.T) {
 	f.WaitFor("quorum", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonBrokerOffline, "pod quorum-1-"))
 }
 
-// What refuses pods is named in its own words, though no pod is there to look at.
+// The reason why pods are rejected is reported, although there is no pod to inspect.
 func TestPodsAreRefused(t *testing.T) {
 	f := newFixture(t)
 	_, err := f.Kube.CoreV1().Namespaces().Patch(t.Context(), f.Namespace, types.MergePatchType,
@@ -141,7 +141,7 @@ func TestPodsAreRefused(t *testing.T) {
 	f.WaitFor("refused", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsRejected, "2 pods can't be created", `violates PodSecurity "restricted`, "correct what the message names"))
 	pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
-	assert.Empty(t, pods.Items, "what is made for trial is not made")
+	assert.Empty(t, pods.Items, "the dry run creates no pod")
 }
 
 func (f *fixture) setStatus(pod *corev1.Pod, status string) {
@@ -150,7 +150,7 @@ func (f *fixture) setStatus(pod *corev1.Pod, status string) {
 	require.NoError(f, err)
 }
 
-// A lead that its kubelet evicts is replaced, and that is no failure of the work.
+// A lead that its kubelet evicts is replaced, and the work does not fail.
 func TestEvictedLead(t *testing.T) {
 	f := newFixture(t)
 	f.Create("evicted", 2, func(mc *v1alpha2.MiniCluster) { mc.Spec.BackoffLimit = new(int32(0)) })
@@ -164,7 +164,7 @@ func TestEvictedLead(t *testing.T) {
 	assert.Nil(t, meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionFailed))
 }
 
-// A follower that fails repeatedly is named with what its agent said, and no other index waits for it.
+// A follower that fails repeatedly is reported with the message of its agent, and does not delay other indexes.
 func TestFollowerFails(t *testing.T) {
 	f := newFixture(t)
 	f.Create("follower", 2, user.MaxSize(3))
@@ -183,7 +183,7 @@ func TestFollowerFails(t *testing.T) {
 	f.WaitFor("follower", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady, "3 of 3 pods are ready"))
 }
 
-// A pod that does not end, as on a node that is gone, is named, and what lets another one take its place.
+// A pod that does not terminate, as on a lost node, is reported with the remedy.
 func TestPodDoesNotEnd(t *testing.T) {
 	f := newFixture(t)
 	f.Create("lost", 2, func(mc *v1alpha2.MiniCluster) {
@@ -196,13 +196,13 @@ func TestPodDoesNotEnd(t *testing.T) {
 	pod := f.podOfIndex("lost", "1")
 	require.NoError(t, f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}))
 	f.WaitFor("lost", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonNodeLost, "pod "+pod.Name, "has not terminated in time", "kubectl delete node "+pod.Spec.NodeName))
-	// What Kubernetes does to the pods of a Node that is deleted.
+	// This is what Kubernetes does to the pods of a deleted Node.
 	f.setStatus(pod, `{"status": {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}]}}`)
 	f.WaitFor("lost", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonStable))
 	assert.NotEqual(t, pod.UID, f.podOfIndex("lost", "1").UID)
 }
 
-// The pod that made a Job fail is named, with its own reason.
+// The pod that made a Job fail is reported with its reason.
 func TestFailedPod(t *testing.T) {
 	f := newFixture(t)
 	f.Create("broken", 2)

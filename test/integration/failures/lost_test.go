@@ -18,8 +18,8 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// A node that sends no heartbeat any more is named, deleting its pod by force brings no other one, and saying that the
-// node is out of service does.
+// A node without heartbeats is reported. A forced deletion of its pod does not start another one; marking the node as
+// out of service does.
 func TestNodeIsLost(t *testing.T) {
 	t.Parallel()
 	kube := clustertest.Own(t, cluster.Options{Nodes: 1, ControllerManagerArgs: []string{

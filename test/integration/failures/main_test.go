@@ -14,7 +14,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// slowStart is shorter than by default, for the tests' sake.
+// slowStart is shorter than the default, to speed up the tests.
 const slowStart = 2 * time.Second
 
 var suite = clustertest.New(cluster.Options{Audit: true}, user.Manifests, programs.Controller(func(o *app.Options) {

@@ -18,10 +18,11 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// namespaceGone is how long a namespace may take to go, with pods that end at once.
+// namespaceGone is the timeout for the deletion of a namespace with pods that end at once.
 const namespaceGone = 30 * time.Second
 
-// TestNamespaceDeletion deletes namespaces with MiniClusters in each state that one can be in, and waits for their end.
+// TestNamespaceDeletion deletes namespaces with MiniClusters in each possible state, and waits for the end of the
+// deletion.
 func TestNamespaceDeletion(t *testing.T) {
 	f := newFixture(t)
 	lasting := func(t *testing.T) *fixture {
@@ -127,7 +128,7 @@ func TestRankIsReplacedAgainAndAgain(t *testing.T) {
 	assert.Less(t, took, 20*time.Second)
 }
 
-// failuresOf says what is recorded of the failures of a rank that is there; "" for nothing.
+// failuresOf returns the recorded failures of an existing pod of a rank; "" if there are none.
 func (f *fixture) failuresOf(name, index string) string {
 	for _, pod := range f.pods(name) {
 		if pod.Labels["batch.kubernetes.io/job-completion-index"] != index || pod.DeletionTimestamp != nil {

@@ -13,8 +13,7 @@ import (
 	"minicluster.internal/operator/test/framework/faults"
 )
 
-// withBeside adds one of all that is made beside a Job. Sidecars get different names,
-// as their Services need.
+// withBeside adds one of each auxiliary object. Sidecars get different names, as their Services require.
 func withBeside(mc *v1alpha2.MiniCluster) {
 	flux := &mc.Spec.Containers[0]
 	flux.RunFlux = true
@@ -35,7 +34,7 @@ func prepareBeside(f *fixture, name string) {
 	f.settledBeside(name)
 }
 
-// settledBeside waits until all that a MiniCluster has is there, also beside its Job.
+// settledBeside waits until all objects of a MiniCluster exist, including the auxiliary ones.
 func (f *fixture) settledBeside(name string) *v1alpha2.MiniCluster {
 	f.Helper()
 	mc := f.settled(name, 2, v1alpha2.ReasonWithinBounds)
@@ -56,11 +55,11 @@ func (f *fixture) settledBeside(name string) *v1alpha2.MiniCluster {
 	return mc
 }
 
-// onceBeside checks that there was only ever one of each.
+// onceBeside checks that each auxiliary object was created only once.
 func (f *fixture) onceBeside(mc *v1alpha2.MiniCluster, why string) {
 	f.Helper()
 	for kind, n := range map[string]int{"Job": 1, "Secret": 1, "ConfigMap": 1, "Service": 2, "Pod": 1, "PersistentVolumeClaim": 1, "PersistentVolume": 1} {
-		assert.Len(f, f.uids(kind, mc.UID), n, "%ss ever made for %s (%s)", kind, mc.Name, why)
+		assert.Len(f, f.uids(kind, mc.UID), n, "%ss created for %s (%s)", kind, mc.Name, why)
 	}
 }
 
@@ -90,15 +89,15 @@ func checkRetired(f *fixture, name string, _ int) {
 			return describe(mc, nil)
 		}
 		if get[*corev1.Pod](f.world, "Pod", name+"-services") != nil {
-			return "the services pod is there"
+			return "the services pod exists"
 		}
 		return ""
 	})
 	f.onceBeside(mc, "finished")
 }
 
-// What lives beside a Job vanishes, too, when its MiniCluster is deleted, and is not made
-// again by a controller that hears of that first.
+// Auxiliary objects are deleted with their MiniCluster, and not created again by a controller that sees their
+// deletion first.
 func TestDeletedMiniClusterGetsNothingBesideItsJob(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -112,16 +111,16 @@ func TestDeletedMiniClusterGetsNothingBesideItsJob(t *testing.T) {
 	})
 	release := run.HoldWatches(faults.Resource("miniclusters"))
 	defer release()
-	// These two go first, while all else is there.
+	// These two are deleted first, while all other objects exist.
 	asked := run.Counts()["list miniclusters"]
 	f.delete("deleted")
 	err := f.Kube.CoreV1().Services(f.Namespace).Delete(t.Context(), sidecarOf("deleted"), metav1.DeleteOptions{})
-	if !apierrors.IsNotFound(err) { // the garbage collector may have been sooner
+	if !apierrors.IsNotFound(err) { // the garbage collector may have been faster
 		require.NoError(t, err)
 	}
 	f.gone(mc)
 	f.eventually("a question", func() bool { return run.Counts()["list miniclusters"] > asked })
 	for kind, n := range map[string]int{"Job": 1, "Secret": 1, "ConfigMap": 1, "Service": 2, "Pod": 1} {
-		assert.Len(f, f.uids(kind, mc.UID), n, "%ss ever made", kind)
+		assert.Len(f, f.uids(kind, mc.UID), n, "%ss created", kind)
 	}
 }

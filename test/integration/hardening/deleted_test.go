@@ -7,8 +7,8 @@ import (
 	"minicluster.internal/operator/test/framework/faults"
 )
 
-// The objects of a MiniCluster vanish when it is deleted. A controller that hears of
-// that before it hears of the deletion makes none of them again.
+// The objects of a deleted MiniCluster are deleted. A controller that sees this before the deletion of the
+// MiniCluster does not create them again.
 func TestDeletedMiniClusterIsNotMadeAgain(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -24,7 +24,7 @@ func TestDeletedMiniClusterIsNotMadeAgain(t *testing.T) {
 	defer release()
 	f.delete("deleted")
 	f.gone(mc)
-	// It has looked, and asked.
+	// It has synced, and sent a request.
 	f.eventually("a question", func() bool { return run.Counts()["list miniclusters"] >= 3 })
 	f.single(mc, "deleted")
 }

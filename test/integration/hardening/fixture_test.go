@@ -28,7 +28,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// fixture is a namespace of a test's own that is followed by watch.
+// fixture is the namespace of a test, which a watch follows.
 type fixture struct {
 	*user.Fixture
 	*world
@@ -37,7 +37,7 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	kube := suite.Cluster(t)
-	// The remaining objects cost nothing: the test's controllers see no other namespace.
+	// The remaining objects do not matter: the test's controllers watch no other namespace.
 	return fixtureIn(t, kube, clustertest.LastingNamespace(t, kube))
 }
 
@@ -52,19 +52,17 @@ func fixtureIn(t *testing.T, kube *cluster.Cluster, namespace string) *fixture {
 	return &fixture{Fixture: f, world: followWorld(t, f.Clients)}
 }
 
-// watches is how many kinds of objects a controller watches: MiniClusters, Jobs,
-// ConfigMaps, Services and pods.
+// watches is the number of resources that a controller watches: MiniClusters, Jobs, ConfigMaps, Services and pods.
 const watches = 5
 
-// controllerRun is one life of a controller that sees only the fixture's namespace,
-// with requests that can be broken.
+// controllerRun is one run of a controller that watches only the fixture's namespace, with faults in its requests.
 type controllerRun struct {
 	*faults.Injector
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// start starts a controller. It is stopped when the test ends, if not before.
+// start starts a controller. It is stopped at the latest when the test ends.
 func (f *fixture) start(workers int) *controllerRun {
 	f.Helper()
 	run := f.prepare()
@@ -72,7 +70,7 @@ func (f *fixture) start(workers int) *controllerRun {
 	return &run.controllerRun
 }
 
-// preparedRun is a controller whose informers run, as those of a standby do.
+// preparedRun returns a controller whose informers run, like those of a standby.
 type preparedRun struct {
 	controllerRun
 	f          *fixture
@@ -93,7 +91,7 @@ func (f *fixture) prepare() *preparedRun {
 	flux, err := clientset.NewForConfig(config)
 	require.NoError(f, err)
 
-	// Not the context of the test: it ends before the functions of Cleanup run.
+	// Not the context of the test, which ends before the functions of Cleanup run.
 	run.ctx, run.cancel = context.WithCancel(context.Background())
 	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
 	require.NoError(f, broadcaster.StartRecordingToSinkWithContext(run.ctx))
@@ -114,7 +112,7 @@ func (f *fixture) prepare() *preparedRun {
 	return run
 }
 
-// begin lets a prepared controller work.
+// begin starts the work of a prepared controller.
 func (r *preparedRun) begin(workers int) {
 	go func() {
 		defer close(r.done)
@@ -125,21 +123,19 @@ func (r *preparedRun) begin(workers int) {
 	r.f.Cleanup(r.stop)
 }
 
-// stop stops a controller in good order.
+// stop stops a controller regularly.
 func (r *controllerRun) stop() {
 	r.cancel()
 	<-r.done
 }
 
-// crash ends a controller as SIGKILL does: from one moment on none of its requests
-// gets through.
+// crash ends a controller like SIGKILL: from one moment on, none of its requests reaches the server.
 func (r *controllerRun) crash() {
 	r.Kill()
 	r.stop()
 }
 
-// supervisor runs one controller after the other: when one is killed by a fault, it
-// starts the next.
+// supervisor runs one controller after the other: when a fault kills one, it starts the next.
 type supervisor struct {
 	f       *fixture
 	run     *controllerRun
@@ -151,8 +147,8 @@ func (f *fixture) supervise() *supervisor {
 	return &supervisor{f: f, run: f.start(2)}
 }
 
-// arm breaks the k-th write from now on. The function that it returns disarms, waits
-// until a controller that was killed has a successor, and tells what was hit.
+// arm applies a fault to the k-th write from now on. The returned function removes the rule, waits until a killed
+// controller has a successor, and returns the request.
 func (s *supervisor) arm(m mode, k int) (disarm func() (hit string)) {
 	add := s.run.Add
 	if m.kill {
@@ -183,7 +179,7 @@ func (s *supervisor) arm(m mode, k int) (disarm func() (hit string)) {
 	}
 }
 
-// create makes a MiniCluster of the tutorial's shape.
+// create creates a MiniCluster like that of the tutorial.
 func (f *fixture) create(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	f.Helper()
 	return f.Create(name, size, mods...)
@@ -191,8 +187,7 @@ func (f *fixture) create(name string, size int32, mods ...func(*v1alpha2.MiniClu
 
 func maxSize(n int32) func(*v1alpha2.MiniCluster) { return user.MaxSize(n) }
 
-// setSize writes spec.size as a user's merge patch does, and returns once the world
-// has seen it.
+// setSize writes spec.size with a merge patch like a user, and returns once the world has seen it.
 func (f *fixture) setSize(name string, size int32) {
 	f.Helper()
 	mc := f.SetSize(name, size)
@@ -215,9 +210,8 @@ func (f *fixture) succeed(name string) {
 	require.NoError(f, f.Cluster.SucceedPod(f.Context(), f.Namespace, f.LeadPod(name)))
 }
 
-// settled waits until a MiniCluster, and all that is made for it, is exactly as a
-// size wants it: what a controller without any trouble makes of it. The reason is
-// that of ScalingLimited.
+// settled waits until a MiniCluster and all of its objects exactly match a size, as with a controller without faults.
+// The reason is that of ScalingLimited.
 func (f *fixture) settled(name string, size int32, reason string) *v1alpha2.MiniCluster {
 	f.Helper()
 	var mc *v1alpha2.MiniCluster
@@ -228,7 +222,7 @@ func (f *fixture) settled(name string, size int32, reason string) *v1alpha2.Mini
 	return mc
 }
 
-// unsettled says what is not yet as it should be; see settled.
+// unsettled returns what does not match yet; see settled.
 func (f *fixture) unsettled(mc *v1alpha2.MiniCluster, size int32, reason string) string {
 	if mc == nil {
 		return "no MiniCluster"
@@ -260,7 +254,7 @@ func is(s *v1alpha2.MiniClusterStatus, kind string, status metav1.ConditionStatu
 	return c != nil && c.Status == status && c.Reason == reason
 }
 
-// eventually waits for what is no change in the world.
+// eventually waits for a condition that is not a change of the world.
 func (f *fixture) eventually(what string, is func() bool) {
 	f.Helper()
 	require.Eventually(f, is, patience, 5*time.Millisecond, what)
@@ -275,15 +269,15 @@ func owned(o metav1.Object, mc *v1alpha2.MiniCluster) bool {
 	return o.GetLabels()[v1alpha2.LabelMiniClusterUID] == string(mc.UID)
 }
 
-// single checks that of all that belongs to a MiniCluster there was only ever one.
+// single checks that each object of a MiniCluster was created only once.
 func (f *fixture) single(mc *v1alpha2.MiniCluster, why string) {
 	f.Helper()
 	for _, kind := range []string{"Job", "Secret", "ConfigMap", "Service"} {
-		assert.Len(f, f.uids(kind, mc.UID), 1, "%ss ever made for %s (%s)", kind, mc.Name, why)
+		assert.Len(f, f.uids(kind, mc.UID), 1, "%ss created for %s (%s)", kind, mc.Name, why)
 	}
 }
 
-// gone waits until nothing is left that belonged to a MiniCluster.
+// gone waits until all objects of a MiniCluster are deleted.
 func (f *fixture) gone(mc *v1alpha2.MiniCluster) {
 	f.Helper()
 	f.wait(f.T, "all of MiniCluster "+mc.Name+" to be gone", func() string {

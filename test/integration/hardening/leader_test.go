@@ -23,15 +23,15 @@ import (
 	"minicluster.internal/operator/test/framework/faults"
 )
 
-// TestProcess has the whole process of the controller around it. Such a controller sees
-// all namespaces, so these tests have a cluster of their own, one after the other.
+// TestProcess runs the whole process of the controller. Such a controller watches all namespaces, so these tests have
+// a separate cluster, and run one after the other.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name string
 		run  func(*testing.T)
 	}{
-		{"lease is given back after the work", testLeaseIsGivenBackAfterTheWork},
+		{"lease is released after the work", testLeaseIsGivenBackAfterTheWork},
 		{"lost lease", testLostLease},
 		{"stolen lease", testStolenLease},
 		{"SIGTERM", testSIGTERM},
@@ -64,7 +64,7 @@ func holderNow(ctx context.Context, kube *cluster.Cluster) string {
 	return *l.Spec.HolderIdentity
 }
 
-// freeLease forgets what an earlier test did to the lease.
+// freeLease resets the lease after an earlier test.
 func freeLease(t *testing.T) {
 	t.Helper()
 	err := processes.Cluster(t).Client().CoordinationV1().Leases(leaseNamespace).Delete(t.Context(), lease, metav1.DeleteOptions{})
@@ -79,8 +79,7 @@ func otherThan(id string) func(string) bool {
 	return func(now string) bool { return now != "" && now != id }
 }
 
-// A leader that is stopped finishes what it is doing, and only then gives its
-// lease to a standby, which continues at once.
+// A leader that is stopped finishes its work, and only then releases its lease to a standby, which continues at once.
 func testLeaseIsGivenBackAfterTheWork(t *testing.T) {
 	f := newFixtureOn(t, processes.Cluster(t))
 	freeLease(t)
@@ -89,7 +88,7 @@ func testLeaseIsGivenBackAfterTheWork(t *testing.T) {
 	standby := runInProcess(t)
 	f.create("held", 2, maxSize(4))
 	f.settled("held", 2, v1alpha2.ReasonWithinBounds)
-	// It watches namespaces, too, since it works in all of them.
+	// It also watches namespaces, since it works in all of them.
 	f.eventually("the standby's watches", func() bool { return standby.OpenWatches(faults.Watches) == watches+1 })
 	warm := standby.Counts()
 
@@ -98,7 +97,7 @@ func testLeaseIsGivenBackAfterTheWork(t *testing.T) {
 	f.setSize("held", 4)
 	<-rule.Fired()
 	leader.cancel()
-	// A renewal later it still leads: its work has not ended.
+	// A renewal later it is still the leader: its work has not ended.
 	renewals := leader.Add(faults.Resource("leases"), faults.Every, faults.Delay(0))
 	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true,
 		func(context.Context) (bool, error) { return renewals.Seen() >= 3, nil }))
@@ -113,7 +112,7 @@ func testLeaseIsGivenBackAfterTheWork(t *testing.T) {
 	close(gate)
 	require.NoError(t, leader.ended(t))
 	ended := time.Now()
-	assert.Equal(t, 1, leader.Counts()["patch jobs"], "the work under way was finished")
+	assert.Equal(t, 1, leader.Counts()["patch jobs"], "the work in progress was finished")
 	holder(t, otherThan(first))
 	t.Logf("the standby took over %s after the leader had ended", time.Since(ended).Round(time.Millisecond))
 	mc := f.settled("held", 4, v1alpha2.ReasonWithinBounds)
@@ -128,8 +127,8 @@ func testLeaseIsGivenBackAfterTheWork(t *testing.T) {
 	require.NoError(t, standby.ended(t))
 }
 
-// A leader that can't renew its lease has ended before anybody else may lead, even
-// if its requests hang.
+// A leader that cannot renew its lease ends before another process may become the leader, even if its requests do not
+// return.
 func testLostLease(t *testing.T) {
 	freeLease(t)
 	leader := runInProcess(t)
@@ -141,7 +140,7 @@ func testLostLease(t *testing.T) {
 	began := time.Now()
 	err := leader.ended(t)
 	require.ErrorContains(t, err, "lease was lost")
-	assert.Equal(t, first, holderNow(t.Context(), processes.Cluster(t)), "it has ended while the lease was still its own")
+	assert.Equal(t, first, holderNow(t.Context(), processes.Cluster(t)), "it has ended while it still held the lease")
 	assert.Less(t, time.Since(began), leaseDuration, "the end of the leader")
 	t.Logf("the leader ended %s after its last renewal began to hang", time.Since(began).Round(time.Millisecond))
 	holder(t, otherThan(first))
@@ -150,7 +149,7 @@ func testLostLease(t *testing.T) {
 	require.NoError(t, standby.ended(t))
 }
 
-// A process whose lease somebody else took exits with an error.
+// A process whose lease another process took exits with an error.
 func testStolenLease(t *testing.T) {
 	freeLease(t)
 	p := startProcess(t)
@@ -167,7 +166,7 @@ func testStolenLease(t *testing.T) {
 	assert.Equal(t, "thief", holderNow(t.Context(), processes.Cluster(t)))
 }
 
-// SIGTERM ends the process well whatever it is doing.
+// SIGTERM ends the process regularly in any state.
 func testSIGTERM(t *testing.T) {
 	freeLease(t)
 	f := newFixtureOn(t, processes.Cluster(t))
@@ -184,11 +183,11 @@ func testSIGTERM(t *testing.T) {
 	} {
 		p := startProcess(t, tc.args...)
 		p.says(t, tc.moment)
-		assert.Zero(t, p.terminate(t), "after it said %s:\n%s", tc.moment, p.logged())
-		assert.Empty(t, holderNow(t.Context(), processes.Cluster(t)), "the lease is given back")
+		assert.Zero(t, p.terminate(t), "after it logged %s:\n%s", tc.moment, p.logged())
+		assert.Empty(t, holderNow(t.Context(), processes.Cluster(t)), "the lease is released")
 	}
 
-	// In the midst of work.
+	// During work.
 	p := startProcess(t)
 	p.says(t, `"Started"`)
 	const n = 6
@@ -200,12 +199,12 @@ func testSIGTERM(t *testing.T) {
 	p = startProcess(t)
 	for i := range n {
 		mc := f.settled(fmt.Sprintf("mid-%d", i), 1, v1alpha2.ReasonWithinBounds)
-		f.single(mc, "made by two processes")
+		f.single(mc, "created by two processes")
 	}
 	assert.Zero(t, p.terminate(t), p.logged())
 }
 
-// A process that is stopped before its caches are filled has nothing to finish.
+// A process that is stopped before its caches are synced has nothing to finish.
 func testStopBeforeTheCachesAreFilled(t *testing.T) {
 	freeLease(t)
 	p := runInProcess(t)
@@ -219,8 +218,7 @@ func testStopBeforeTheCachesAreFilled(t *testing.T) {
 	assert.Empty(t, holderNow(t.Context(), processes.Cluster(t)))
 }
 
-// Stopping takes no longer than the sync under way: what waits in the queue is left
-// to the next controller.
+// A stop takes no longer than the sync in progress: the next controller processes the queue.
 func TestStopLeavesTheQueue(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -242,10 +240,10 @@ func TestStopLeavesTheQueue(t *testing.T) {
 			jobs += count
 		}
 	}
-	assert.LessOrEqual(t, jobs, 1, "syncs after the one under way")
+	assert.LessOrEqual(t, jobs, 1, "syncs after the one in progress")
 }
 
-// The leader is killed in the midst of many resizes; the standby ends them all.
+// The leader is killed during many resizes; the standby completes them all.
 func testLeaderIsKilled(t *testing.T) {
 	f := newFixtureOn(t, processes.Cluster(t))
 	freeLease(t)
@@ -303,9 +301,8 @@ func testLeaderIsKilled(t *testing.T) {
 	all := time.Since(killed)
 	t.Logf("killed after %d of %d resizes; the standby led after %s and had resized all %s later", done, n,
 		tookOver.Round(time.Millisecond), (all - tookOver).Round(time.Millisecond))
-	// It looks at the lease at intervals of up to 2.2 retry periods, both to see that it
-	// was renewed and that it has run out. Both spans have room for a machine that is busy:
-	// a quiet one needs less than a lease for the resizes.
+	// It checks the lease at intervals of up to 2.2 retry periods, both to see that it was renewed and that it has
+	// expired. Both times allow for a busy machine: an idle one needs less than a lease duration for the resizes.
 	assert.Less(t, tookOver, 3*leaseDuration+5*retryPeriod)
 	assert.Less(t, all-tookOver, 10*leaseDuration, "from the takeover to the last resize")
 	for i := range n {

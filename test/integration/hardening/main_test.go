@@ -16,18 +16,17 @@ import (
 )
 
 var (
-	// suite is for controllers that see only the namespace of their test.
+	// suite is for controllers that watch only the namespace of their test.
 	suite = clustertest.New(cluster.Options{}, user.Manifests)
-	// processes is for those that see all namespaces.
+	// processes is for controllers that watch all namespaces.
 	processes = clustertest.New(cluster.Options{}, user.Manifests)
 )
 
-// asController makes the test binary be the controller, so that a test can kill a
-// real process of it.
+// asController makes the test binary run as the controller, so that a test can kill a real process of it.
 const asController = "HARDENING_RUN_CONTROLLER"
 
-// All tests run at once, so that the long ones begin early; the many short ones take
-// turns: they mostly wait for Kubernetes.
+// All tests start at once, so that the long ones begin early; the many short ones take turns, since they mostly wait
+// for Kubernetes.
 const parallel = "200"
 
 var turns = make(chan struct{}, 10)

@@ -15,7 +15,7 @@ import (
 	"minicluster.internal/operator/test/framework/faults"
 )
 
-// withProgram gives a MiniCluster a program, which must not run twice.
+// withProgram adds a program to a MiniCluster, which must not run twice.
 func withProgram(mc *v1alpha2.MiniCluster) {
 	mc.Spec.Interactive = false
 	mc.Spec.Containers[0].Command = "charge"
@@ -45,8 +45,8 @@ func (f *fixture) jobGone(name string) {
 	})
 }
 
-// ended waits until a MiniCluster has ended with a reason, and checks that it had one Job only, also after another size
-// was requested.
+// ended waits until a MiniCluster has ended with a reason, and checks that it had only one Job, also after another
+// size was requested.
 func (f *fixture) ended(name, condition, reason string) {
 	f.Helper()
 	waitForEnd := func() *v1alpha2.MiniCluster {
@@ -63,7 +63,7 @@ func (f *fixture) ended(name, condition, reason string) {
 	waitForEnd()
 	f.setSize(name, 1)
 	mc := waitForEnd()
-	assert.Len(f, f.uids("Job", mc.UID), 1, "Jobs ever made")
+	assert.Len(f, f.uids("Job", mc.UID), 1, "Jobs created")
 }
 
 // TestProgramRunsOnce deletes Jobs before their end is recorded: a program that may have run does not run again.

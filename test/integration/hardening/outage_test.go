@@ -20,19 +20,18 @@ import (
 )
 
 const (
-	// outageTime is how long the API server is away.
+	// outageTime is how long the API server is unavailable.
 	outageTime = time.Minute
-	// soon is how long Jobs may take to be right once somebody works on them. Clients
-	// that grow impatient take up to a minute to notice that the server is back.
+	// soon is the timeout for Jobs to be correct once a controller works. Clients with a long back-off take up to a
+	// minute to notice that the server is back.
 	soon = 20 * time.Second
-	// tryRate is how often a controller may try to reach a server that is away, a
-	// second; it has four watches.
+	// tryRate is the maximal number of attempts per second of a controller to reach an unavailable server; it has four
+	// watches.
 	tryRate = 5
 )
 
-// newOutage makes a cluster for one of the tests in which the API server goes away for a
-// minute, with wishes that are pending, and starts again. They are no subtests, so that
-// they begin with the first tests: they take longest.
+// newOutage creates a cluster for a test in which the API server is unavailable for a minute, with pending changes,
+// and starts again. These tests are not subtests, so that they begin with the first tests: they take longest.
 func newOutage(t *testing.T) *outage {
 	t.Helper()
 	return &outage{fixture: newFixtureOn(t, clustertest.Own(t, cluster.Options{Audit: true}, user.Manifests))}
@@ -48,7 +47,7 @@ type outage struct {
 	doomedJobs []types.UID
 }
 
-// A controller that needs no lease continues.
+// A controller without a lease continues.
 func TestOutageOfOne(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t)
@@ -58,8 +57,8 @@ func TestOutageOfOne(t *testing.T) {
 	o.end(soon, one)
 }
 
-// A leader can't renew its lease and ends: for all that it knows, somebody else leads. Its
-// Deployment starts it again, and one of the two that wait then takes over.
+// A leader that cannot renew its lease ends, since another process may be the leader. Its Deployment restarts it, and
+// one of the two standbys then takes over.
 func TestOutageOfLeader(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t)
@@ -69,16 +68,16 @@ func TestOutageOfLeader(t *testing.T) {
 	standby := runInProcessOn(t, o.Cluster, defaults)
 	o.begin(leader)
 	require.ErrorContains(t, leader.ended(t), "lease was lost")
-	leader.Kill() // a real process would be gone
+	leader.Kill() // a real process would have ended
 	l := app.NewOptions().LeaderElection
-	assert.Less(t, time.Since(o.began), l.LeaseDuration.Duration, "it has ended before the lease has")
+	assert.Less(t, time.Since(o.began), l.LeaseDuration.Duration, "it has ended before the lease expires")
 	again := runInProcessOn(t, o.Cluster, defaults)
 	o.last(standby, again)
-	// The lease may have been renewed unseen just before the outage.
+	// The lease may have been renewed unnoticed just before the outage.
 	o.end(l.LeaseDuration.Duration+3*l.RetryPeriod.Duration+soon, standby, again)
 }
 
-// begin lets wishes be pending and stops the API server.
+// begin makes changes that stay pending, and stops the API server.
 func (o *outage) begin(working *inProcess) {
 	o.Helper()
 	o.create("outage", 2, maxSize(4))
@@ -101,8 +100,7 @@ func (o *outage) begin(working *inProcess) {
 	require.NoError(o, err)
 }
 
-// last waits for the end of the outage. Nobody may give up, and nobody may try too
-// often.
+// last waits for the end of the outage. No controller may end, and none may retry too often.
 func (o *outage) last(alive ...*inProcess) {
 	o.Helper()
 	over := time.NewTimer(time.Until(o.began.Add(outageTime)))
@@ -123,11 +121,11 @@ func (o *outage) last(alive ...*inProcess) {
 	}
 	tries, took := requests(alive)-before, time.Since(began)
 	o.Logf("%d tries of %d controllers in %s", tries, len(alive), took.Round(time.Second))
-	assert.Less(o, float64(tries), tryRate*took.Seconds()*float64(len(alive)), "tries to reach a server that is away")
+	assert.Less(o, float64(tries), tryRate*took.Seconds()*float64(len(alive)), "attempts to reach an unavailable server")
 }
 
-// end brings the API server back. All wishes come true within a time, those from before
-// and new ones, and no request is made in vain.
+// end starts the API server again. All changes are applied within a time, those from before and new ones, and no
+// unnecessary request is sent.
 func (o *outage) end(within time.Duration, alive ...*inProcess) {
 	o.Helper()
 	ctx, cancel := context.WithTimeout(o.Context(), 2*patience)
@@ -135,7 +133,7 @@ func (o *outage) end(within time.Duration, alive ...*inProcess) {
 	require.NoError(o, o.Cluster.StartControlPlane(ctx))
 	back := time.Now()
 	require.NoError(o, o.Cluster.StartNodes())
-	// A new server does not know how to go on with the old one's watches.
+	// A new server cannot continue the watches of the old one.
 	o.world = followWorld(o.T, o.Clients)
 	o.create("late", 1, maxSize(4))
 	for name, size := range map[string]int32{"outage": 4, "fresh": 1, "late": 1} {
@@ -151,7 +149,7 @@ func (o *outage) end(within time.Duration, alive ...*inProcess) {
 	o.single(o.mc, "through an outage")
 	o.single(fresh, "asked for before an outage")
 	o.single(late, "asked for after an outage")
-	assert.Subset(o, o.doomedJobs, o.uids("Job", o.doomed.UID), "nothing is made for what was deleted")
+	assert.Subset(o, o.doomedJobs, o.uids("Job", o.doomed.UID), "no object is created for a deleted MiniCluster")
 	o.checkRequests(len(alive))
 	for _, p := range alive {
 		p.cancel()
@@ -159,7 +157,7 @@ func (o *outage) end(within time.Duration, alive ...*inProcess) {
 	}
 }
 
-// checkRequests checks what the controllers have asked the server for since it is back.
+// checkRequests checks the requests of the controllers since the server is back.
 func (o *outage) checkRequests(controllers int) {
 	o.Helper()
 	asked, err := o.audit.Requests(user.Controller)
@@ -168,7 +166,7 @@ func (o *outage) checkRequests(controllers int) {
 	total := 0
 	for _, r := range asked {
 		all[r.Key()]++
-		// A server that has just started may answer that it knows of no rights yet.
+		// A server that has just started may not have loaded any rights yet.
 		if r.Code < http.StatusBadRequest {
 			done[r.Key()]++
 		}
@@ -185,7 +183,7 @@ func (o *outage) checkRequests(controllers int) {
 	assert.Less(o, total, 40+20*controllers, "requests: %v", all)
 }
 
-// jobLacks says what a Job lacks to be of a size.
+// jobLacks returns why a Job does not have a size.
 func (o *outage) jobLacks(name string, size int32) string {
 	job := get[*batchv1.Job](o.world, "Job", name)
 	if job == nil || *job.Spec.Parallelism != size {
@@ -194,7 +192,7 @@ func (o *outage) jobLacks(name string, size int32) string {
 	return ""
 }
 
-// requests counts what controllers have asked for, or tried to.
+// requests counts requests of controllers, including attempts.
 func requests(of []*inProcess) int {
 	n := 0
 	for _, p := range of {
@@ -205,7 +203,7 @@ func requests(of []*inProcess) int {
 	return n
 }
 
-// The API server stops and starts again at once; what is changed right then is not lost.
+// The API server stops and starts again at once; concurrent changes are not lost.
 func testAPIServerIsRestarted(t *testing.T) {
 	f := newFixtureOn(t, processes.Cluster(t))
 	run := f.start(4)
@@ -219,7 +217,7 @@ func testAPIServerIsRestarted(t *testing.T) {
 	defer cancel()
 	require.NoError(t, f.Cluster.StartControlPlane(ctx))
 	back := time.Now()
-	// A new server does not know how to go on with the old one's watches.
+	// A new server cannot continue the watches of the old one.
 	f.world = followWorld(t, f.Clients)
 	f.setSize("outage", 4)
 	f.delete("doomed")

@@ -25,24 +25,24 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// Lease times of these tests: short, so that a lost leader is missed soon, and long enough for a busy machine to renew
-// one in time.
+// Lease durations of these tests: short, so that a standby takes over soon, and long enough for a busy machine to
+// renew one in time.
 const (
 	leaseDuration = 10 * time.Second
 	renewDeadline = 5 * time.Second
 	retryPeriod   = 300 * time.Millisecond
 )
 
-// The one lease that the rights of the controller are for.
+// The only lease that the rights of the controller permit.
 const (
 	leaseNamespace = user.SystemNamespace
 	lease          = "minicluster-controller"
 )
 
-// mostVerbose makes a process log all that it can.
+// mostVerbose makes a process log everything.
 const mostVerbose = "-v=10"
 
-// process is a real process that is the controller.
+// process is a real process of the controller.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -53,7 +53,7 @@ type process struct {
 	news chan struct{}
 }
 
-// startProcess starts this test binary as the controller, which sees all namespaces.
+// startProcess starts this test binary as the controller, which watches all namespaces.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
 	kubeconfig, err := processes.Cluster(t).KubeconfigFor(user.Controller, user.SystemGroups...)
@@ -66,7 +66,7 @@ func startProcess(t *testing.T, args ...string) *process {
 		"--leader-elect-lease-duration=" + leaseDuration.String(),
 		"--leader-elect-renew-deadline=" + renewDeadline.String(), "--leader-elect-retry-period=" + retryPeriod.String(),
 	}, args...)
-	// Not the context of the test: it would be killed before functions of Cleanup.
+	// Not the context of the test, which would kill it before functions of Cleanup.
 	p := &process{cmd: exec.CommandContext(context.Background(), binary, args...), done: make(chan struct{}), news: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asController+"=1", "GORACE=exitcode="+strconv.Itoa(raceExit(args))+" halt_on_error=0")
 	p.cmd.Stdout, p.cmd.Stderr = p, p
@@ -82,9 +82,8 @@ func startProcess(t *testing.T, args ...string) *process {
 	return p
 }
 
-// raceExit is the exit code of a process in which the race detector found something. At
-// the highest verbosity that counts for nothing: the transport with which client-go
-// traces connections then races with itself.
+// raceExit is the exit code of a process in which the race detector reported a race. It is ignored at the highest
+// verbosity, where the transport that client-go uses to trace connections has a race with itself.
 func raceExit(args []string) int {
 	if slices.Contains(args, mostVerbose) {
 		return 0
@@ -92,7 +91,7 @@ func raceExit(args []string) int {
 	return 66
 }
 
-// Write takes what the process logs.
+// Write stores the log of the process.
 func (p *process) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,7 +108,7 @@ func (p *process) logged() string {
 	return p.log.String()
 }
 
-// says waits until the process has logged something.
+// says waits for a text in the log of the process.
 func (p *process) says(t *testing.T, what string) {
 	t.Helper()
 	timeout := time.NewTimer(patience)
@@ -160,8 +159,8 @@ func (p *process) terminate(t *testing.T) int {
 	return p.ended(t)
 }
 
-// inProcess is a controller with all of its process around it, in this process, so
-// that its requests can be broken. It sees all namespaces.
+// inProcess is the whole process of a controller within this process, so that faults can be injected into its
+// requests. It watches all namespaces.
 type inProcess struct {
 	*faults.Injector
 	cancel context.CancelFunc

@@ -19,13 +19,13 @@ import (
 )
 
 var (
-	randomSchedules = flag.Int("random-schedules", 6, "random schedules that TestRandomSchedules plays")
+	randomSchedules = flag.Int("random-schedules", 6, "random schedules that TestRandomSchedules runs")
 	scheduleSeed    = flag.Uint64("schedule-seed", 1, "seed of TestRandomSchedules")
 )
 
-// TestRandomSchedules creates, resizes and deletes a MiniCluster while requests,
-// watches and the controller itself break at random, and checks that all ends as if
-// nothing had happened. The schedules are always the same ones; what hits what is not.
+// TestRandomSchedules creates, resizes and deletes a MiniCluster with random faults in requests, watches and the
+// controller itself, and checks that the result is the same as without faults. The schedules are always the same
+// ones, but their timing is not.
 func TestRandomSchedules(t *testing.T) {
 	t.Parallel()
 	for i := range *randomSchedules {
@@ -51,8 +51,8 @@ func TestRandomSchedules(t *testing.T) {
 const (
 	scheduled    = "chance"
 	scheduledMax = 4
-	// silence is how long nothing has changed when nothing will: more than anything is
-	// put off for, by us or by the Job controller.
+	// silence is how long no change must happen until everything has settled: longer than any delay of the controller or
+	// the Job controller.
 	silence = 2500 * time.Millisecond
 )
 
@@ -66,8 +66,7 @@ type schedule struct {
 	steps  []string
 }
 
-// step lets the user do something, and something break, and sometimes waits for what
-// comes of it.
+// step performs an action of the user and a fault, and sometimes waits for the result.
 func (s *schedule) step() {
 	m, k := modes[s.random.IntN(len(modes))], 1+s.random.IntN(5)
 	disarm := s.arm(m, k)
@@ -110,7 +109,7 @@ func (s *schedule) begin(size int32) {
 	s.exists = true
 }
 
-// rest waits until the controller has answered.
+// rest waits until the controller has reacted.
 func (s *schedule) rest() {
 	if !s.exists {
 		s.gone(s.lives[len(s.lives)-1])
@@ -125,7 +124,7 @@ func (s *schedule) rest() {
 	})
 }
 
-// converge ends all faults and checks that everything is, and was, as it should be.
+// converge ends all faults and checks the final state and the history.
 func (s *schedule) converge() {
 	if !s.exists {
 		s.begin(1)
@@ -149,7 +148,7 @@ func (s *schedule) converge() {
 	s.checkFresh(mc)
 }
 
-// certificates are the different certificates that a MiniCluster ever had.
+// certificates returns the different certificates of a MiniCluster over time.
 func (s *schedule) certificates(owner types.UID) map[string]bool {
 	out := map[string]bool{}
 	for _, c := range s.history() {
@@ -160,12 +159,11 @@ func (s *schedule) certificates(owner types.UID) map[string]bool {
 	return out
 }
 
-// checkFresh checks that a controller that knows nothing finds nothing to do: neither
-// to make, nor to report. With one worker it has looked at what is there before it
-// makes anything for a MiniCluster that comes later.
+// checkFresh checks that a new controller finds nothing to do, neither to create nor to report. With one worker it
+// has synced the existing MiniClusters before it creates objects for a later one.
 func (s *schedule) checkFresh(mc *v1alpha2.MiniCluster) {
-	// The Job controller may be behind: what was told of a size that was asked for twice
-	// may have been told of the first time.
+	// The Job controller may lag behind: an event about a size that was requested twice may have been about the first
+	// request.
 	s.eventually("silence", func() bool { return s.silent() > silence })
 	s.run.stop()
 	before := s.versions(mc)
@@ -177,9 +175,8 @@ func (s *schedule) checkFresh(mc *v1alpha2.MiniCluster) {
 	assert.Equal(s, before, s.versions(mc), "what a fresh controller wrote")
 }
 
-// versions are the versions of a MiniCluster and of what belongs to it, as the API server
-// has them now. Of the Job it is the generation, and the annotations: others write its
-// status.
+// versions returns the versions of a MiniCluster and its objects in the API server. For the Job it is the generation,
+// and the annotations, because other clients write its status.
 func (s *schedule) versions(mc *v1alpha2.MiniCluster) map[string]string {
 	s.Helper()
 	ctx, o := s.Context(), metav1.GetOptions{}

@@ -22,7 +22,7 @@ import (
 // quotedKey finds the secret key in a CURVE certificate.
 var quotedKey = regexp.MustCompile(`secret-key = "([^"]+)"`)
 
-// Whatever the verbosity and the format, no key and no password is ever logged.
+// No key and no password is ever logged, at any verbosity and in any format.
 func testNothingSecretIsLogged(t *testing.T) {
 	freeLease(t)
 	for _, format := range []string{"text", "json"} {
@@ -37,7 +37,7 @@ func testNothingSecretIsLogged(t *testing.T) {
 				mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCert: string(given.Text())}
 				mc.Spec.Users = []v1alpha2.MiniClusterUser{{Name: "fluxuser", Password: password}}
 			})
-			// One that is refused, with a message that must not quote it either.
+			// A rejected one, with a message that must not contain it either.
 			f.create("refused", 2, maxSize(4), func(mc *v1alpha2.MiniCluster) {
 				mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCert: "metadata\ncurve\n    secret-key = \"" + secretKey(t, string(given.Text())) + "\"\n"}
 			})
@@ -87,9 +87,8 @@ func secretKey(t *testing.T, certificate string) string {
 	return match[1]
 }
 
-// traces are what a log would hold that held a secret, or the greater part of it:
-// raw, as base64 or as hexadecimal digits, also in a dump of bytes, which breaks
-// lines. Each trace is long enough to be no accident.
+// traces returns texts that a log with a secret, or the greater part of it, would contain: raw, as base64 or as
+// hexadecimal digits, also in a dump of bytes, which breaks lines. Each text is long enough to exclude coincidences.
 func traces(secret string) map[string][]string {
 	const piece = 8
 	out := map[string][]string{}
@@ -101,7 +100,7 @@ func traces(secret string) map[string][]string {
 	windows("raw", secret, piece, 1)
 	windows("hex", hex.EncodeToString([]byte(secret)), 2*piece, 2)
 	windows("a dump", fmt.Sprintf("% x", secret), 3*piece-1, 3)
-	// Base64 depends on how many bytes stand before; its ends on its neighbours.
+	// Base64 depends on the number of bytes before it; its ends depend on its neighbors.
 	for shift := range 3 {
 		text := base64.StdEncoding.EncodeToString(append(make([]byte, shift), secret...))
 		if len(text) > 8+12 {

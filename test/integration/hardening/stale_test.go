@@ -15,8 +15,7 @@ import (
 	"minicluster.internal/operator/test/framework/faults"
 )
 
-// life takes a MiniCluster through all that can happen to its size, and checks each
-// step and what was seen in between.
+// life applies all possible changes of size to a MiniCluster, and checks each step and its history.
 func (f *fixture) life(name string, between func()) {
 	f.Helper()
 	f.create(name, 2, maxSize(4))
@@ -51,7 +50,7 @@ func checkEnded(f *fixture, mc *v1alpha2.MiniCluster) {
 	})
 }
 
-// sizesReported are the sizes in the status ever, each change once.
+// sizesReported returns the sizes in the status over time, each change once.
 func (f *fixture) sizesReported(name string) []int32 {
 	var out []int32
 	for _, c := range f.history() {
@@ -64,7 +63,7 @@ func (f *fixture) sizesReported(name string) []int32 {
 	return out
 }
 
-// Whichever cache is behind, nothing is done twice and no old size is reported.
+// Whichever cache is stale, nothing is done twice and no old size is reported.
 func TestLateWatches(t *testing.T) {
 	t.Parallel()
 	for name, match := range map[string]faults.Match{
@@ -90,7 +89,7 @@ func TestLateWatches(t *testing.T) {
 	}
 }
 
-// Watches that end, or that can't go on from where they were, lose nothing.
+// Watches that end, or that cannot be resumed, lose nothing.
 func TestBrokenWatches(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]faults.Fault{
@@ -114,8 +113,7 @@ func TestBrokenWatches(t *testing.T) {
 	}
 }
 
-// A new leader whose cache of MiniClusters is behind that of Jobs does not bring an
-// old size back.
+// A new leader whose cache of MiniClusters is older than that of Jobs does not restore an old size.
 func TestNewLeaderWithAnOldCache(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -137,8 +135,8 @@ func TestNewLeaderWithAnOldCache(t *testing.T) {
 	assert.Equal(t, []int32{2, 4, 3}, f.sizes("old"))
 }
 
-// What happens to a name while no watch works is put right when they work again: the
-// MiniCluster that they see then is another one.
+// When a MiniCluster is replaced by another one of the same name while watches are broken, the controller repairs the
+// objects afterwards.
 func TestReplacedWhileWatchesAreDown(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -159,7 +157,7 @@ func TestReplacedWhileWatchesAreDown(t *testing.T) {
 	assert.Equal(t, []int32{2, 3}, f.sizes("again"))
 }
 
-// Objects that vanish while no watch works are missed all the same.
+// Objects that are deleted while watches are broken are created again.
 func TestChildrenDeletedWhileWatchesAreDown(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -178,14 +176,13 @@ func TestChildrenDeletedWhileWatchesAreDown(t *testing.T) {
 	})
 	down.Remove()
 	f.settled("orphan", 2, v1alpha2.ReasonWithinBounds)
-	assert.Len(t, f.uids("Secret", mc.UID), 1, "the certificate stays")
+	assert.Len(t, f.uids("Secret", mc.UID), 1, "the certificate does not change")
 	assert.Len(t, f.uids("Job", mc.UID), 2)
 	assert.Len(t, f.uids("Service", mc.UID), 2)
 }
 
-// A persistent error is retried at growing intervals, also when it reads differently
-// each time. Events of objects that were just made, and the status that is written a
-// second later, bring the first tries closer together.
+// A persistent error is retried at growing intervals, even if its text varies. Events of new objects, and the status
+// that is written a second later, shorten the first intervals.
 func TestErrorsBackOff(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -27,9 +27,8 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// patience is how long a test waits for something that should happen soon. It is
-// long because the machine may be busy, and because the garbage collector looks
-// for new kinds only every 30 s; it is no measure of speed.
+// patience is the timeout of waits for something that should happen soon. It is long because the machine may be busy,
+// and because the garbage collector discovers new kinds only every 30 s; it is not a measure of speed.
 const patience = 3 * time.Minute
 
 // change is one event of a watch.
@@ -41,10 +40,10 @@ type change struct {
 	at      time.Time
 }
 
-// world follows everything that is made in a namespace, by watch, so that nothing
-// that existed for a moment escapes it.
+// world records every object in a namespace with watches, so that it also sees objects that existed only for a
+// moment.
 type world struct {
-	// mayBreak: the API server is about to go away.
+	// mayBreak: the API server is about to stop.
 	mayBreak atomic.Bool
 
 	mu      sync.Mutex
@@ -53,7 +52,7 @@ type world struct {
 	news    chan struct{}                       // closed at the next change
 }
 
-// followWorld begins to follow a namespace that is empty yet.
+// followWorld starts to record a namespace that is still empty.
 func followWorld(t *testing.T, u user.Clients) *world {
 	t.Helper()
 	kube, namespace := u.Kube, u.Namespace
@@ -122,7 +121,7 @@ func followWorld(t *testing.T, u user.Clients) *world {
 		}
 		listMeta, err := meta.ListAccessor(list)
 		require.NoError(t, err)
-		// It continues where it was when the API server stops and starts again.
+		// It continues when the API server is restarted.
 		events, err := watchtools.NewRetryWatcherWithContext(t.Context(), listMeta.GetResourceVersion(), source)
 		require.NoError(t, err)
 		go func() {
@@ -134,7 +133,7 @@ func followWorld(t *testing.T, u user.Clients) *world {
 	return w
 }
 
-// managed narrows a list to what the controller has labelled.
+// managed restricts a list to objects with the controller's label.
 func managed(o metav1.ListOptions) metav1.ListOptions {
 	o.LabelSelector = v1alpha2.LabelManagedBy + "=" + v1alpha2.ManagedBy
 	return o
@@ -166,8 +165,7 @@ func (w *world) add(t *testing.T, kind string, e watch.Event) {
 	w.news = make(chan struct{})
 }
 
-// wait waits until a check of what there is now returns "", and fails with the last
-// answer.
+// wait waits until a check of the current state returns "", and fails with the last text.
 func (w *world) wait(t *testing.T, what string, check func() string) {
 	t.Helper()
 	timeout := time.NewTimer(patience)
@@ -196,7 +194,7 @@ func get[T any](w *world, kind, name string) T {
 	return o
 }
 
-// Those that follow look at the history.
+// The following methods use the history.
 
 func (w *world) history() []change {
 	w.mu.Lock()
@@ -204,15 +202,15 @@ func (w *world) history() []change {
 	return slices.Clone(w.changes)
 }
 
-// silent is how long nothing has changed.
+// silent returns how long nothing has changed.
 func (w *world) silent() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Since(w.changes[len(w.changes)-1].at)
 }
 
-// uids are the UIDs, in the order of their appearance, of all objects of a kind ever
-// made that a MiniCluster of a UID owns, or that have its UID as a label.
+// uids returns the UIDs, in the order of their creation, of all objects of a kind that a MiniCluster of a UID owned,
+// or that had its UID as a label.
 func (w *world) uids(kind string, owner types.UID) []types.UID {
 	var out []types.UID
 	for _, c := range w.history() {
@@ -225,8 +223,8 @@ func (w *world) uids(kind string, owner types.UID) []types.UID {
 	return out
 }
 
-// sizes are the sizes that the Jobs of a name ever had, each change once.
-// A Job whose parallelism and completions differ counts as size -1.
+// sizes returns the sizes of the Jobs of a name over time, each change once. A Job whose parallelism and completions
+// differ counts as size -1.
 func (w *world) sizes(name string) []int32 {
 	var out []int32
 	for _, c := range w.history() {
@@ -245,7 +243,7 @@ func (w *world) sizes(name string) []int32 {
 	return out
 }
 
-// firstVersion is the resource version at which a change was first seen, 0 if never.
+// firstVersion returns the resource version at which a change was first seen, 0 if never.
 func (w *world) firstVersion(is func(metav1.Object) bool) int64 {
 	for _, c := range w.history() {
 		if is(c.object) {
@@ -255,7 +253,7 @@ func (w *world) firstVersion(is func(metav1.Object) bool) int64 {
 	return 0
 }
 
-// describe says what a MiniCluster's status and Job look like.
+// describe describes a MiniCluster's status and Job.
 func describe(mc *v1alpha2.MiniCluster, job *batchv1.Job) string {
 	var b strings.Builder
 	if mc == nil {

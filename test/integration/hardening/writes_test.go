@@ -20,13 +20,13 @@ import (
 	"minicluster.internal/operator/test/framework/faults"
 )
 
-// mode is a way in which a write goes wrong.
+// mode is a way in which a write fails.
 type mode struct {
 	name  string
 	fault faults.Fault
-	// kill: the controller dies at this write, and another one is started.
+	// kill: the controller is killed at this write, and another one is started.
 	kill bool
-	// brief leaves out the stages that show nothing more for this mode.
+	// brief omits the stages that add nothing for this mode.
 	brief bool
 }
 
@@ -42,23 +42,22 @@ var modes = []mode{
 	{name: "unavailable", fault: faults.Answer(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "injected fault"), brief: true},
 }
 
-// maxWrites is far above what any of the things done here takes: a loop that gets
-// there would never end.
+// maxWrites is far above the number of writes of any stage: it detects endless loops.
 const maxWrites = 30
 
 // stage is a part of a MiniCluster's life.
 type stage struct {
 	name string
-	// shared: one MiniCluster does for all k; otherwise each k gets a new one.
+	// shared: one MiniCluster is used for all k; otherwise each k gets a new one.
 	shared bool
-	// brief stages are those of all modes.
+	// brief stages are part of all modes.
 	brief bool
-	// prepare comes before the writes that are counted.
+	// prepare runs before the counted writes.
 	prepare func(f *fixture, name string)
-	// act begins what is tested, check waits for its end.
+	// act starts the tested action, check waits for its end.
 	act   func(f *fixture, name string, k int)
 	check func(f *fixture, name string, k int)
-	// few is the least number of writes that this takes.
+	// few is the minimal number of writes of this stage.
 	few int
 }
 
@@ -77,8 +76,8 @@ var stages = []stage{
 	{name: "share", prepare: prepareShared, act: createSharing, check: checkShared, few: 5},
 }
 
-// Each single write of a MiniCluster's life goes wrong once, in each of the modes,
-// and in the end everything is as if nothing had happened.
+// Each write in a MiniCluster's life fails once, in each of the modes, and the final state is the same as without a
+// fault.
 func TestEveryWrite(t *testing.T) {
 	t.Parallel()
 	broken := &brokenWrites{kinds: map[string]bool{}}
@@ -110,15 +109,15 @@ func (b *brokenWrites) add(kind string) {
 	b.kinds[kind] = true
 }
 
-// neverDone are rights that the API server asks for when an object gets an owner.
+// neverDone are rights that the API server requires when an object gets an owner.
 var neverDone = []string{"delete configmaps", "delete services", "update miniclusters/finalizers"}
 
 // elsewhere are writes that no stage makes: "delete jobs" is for namespaces that are being deleted, and "patch pods"
 // resets the failure counts of ranks that recovered.
 var elsewhere = []string{"delete jobs", "patch pods"}
 
-// assertComplete checks that each kind of write that the roles of the controller allow was broken. It does nothing
-// where only some stages were run.
+// assertComplete checks that each kind of write that the roles of the controller permit was part of the test. It does
+// nothing if only some stages ran.
 func (b *brokenWrites) assertComplete(t *testing.T) {
 	t.Helper()
 	if strings.Contains(flag.Lookup("test.run").Value.String(), "/") || t.Failed() {
@@ -191,7 +190,7 @@ func prepareSize(size int32) func(*fixture, string) {
 	}
 }
 
-// resize goes to and fro between 2 and 4.
+// resize alternates between 2 and 4.
 func resize(f *fixture, name string, k int) { f.setSize(name, resized(k)) }
 
 func resized(k int) int32 {
@@ -269,7 +268,7 @@ func checkGone(f *fixture, name string, _ int) {
 	assert.Equal(f, []int32{2}, f.sizes(name))
 }
 
-// firstOf is the first MiniCluster of a name.
+// firstOf returns the first MiniCluster of a name.
 func (f *fixture) firstOf(name string) *v1alpha2.MiniCluster {
 	f.Helper()
 	for _, c := range f.history() {
@@ -281,7 +280,7 @@ func (f *fixture) firstOf(name string) *v1alpha2.MiniCluster {
 	return nil
 }
 
-// replace deletes a MiniCluster and makes another of its name at once.
+// replace deletes a MiniCluster and creates another one of the same name at once.
 func replace(f *fixture, name string, _ int) {
 	f.delete(name)
 	f.create(name, 3, maxSize(4))
@@ -298,7 +297,7 @@ func checkReplaced(f *fixture, name string, _ int) {
 	assert.NotEqual(f, f.certificate(before), f.certificate(after))
 }
 
-// certificate is the certificate that was made for a MiniCluster.
+// certificate returns the certificate of a MiniCluster.
 func (f *fixture) certificate(mc *v1alpha2.MiniCluster) string {
 	f.Helper()
 	for _, c := range f.history() {
@@ -326,7 +325,7 @@ func checkShared(f *fixture, name string, _ int) {
 	f.WaitFor(name, f.Ready(1))
 }
 
-// waitForOwners waits until a Service belongs to as many MiniClusters.
+// waitForOwners waits until a Service has a number of owners.
 func (f *fixture) waitForOwners(service string, owners int) {
 	f.Helper()
 	f.wait(f.T, "the owners of Service "+service, func() string {

@@ -16,8 +16,8 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// An autoscaler whose bounds are wider than the cluster's: what it asks for beyond them is rejected, and the Job
-// never sees it. Above, the cluster gets the maximum; below, it stays as it is.
+// The bounds of the autoscaler are wider than the cluster's: requests beyond the cluster's bounds are rejected, and
+// never reach the Job. Above the maximum, the cluster gets the maximum; below the minimum, it keeps its size.
 func TestAutoscalerBeyondTheBounds(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -37,11 +37,11 @@ func TestAutoscalerBeyondTheBounds(t *testing.T) {
 
 	f.load(user.Selector("wide"), "1m")
 	f.waitForRejection("wide", v1alpha2.ReasonBelowMinimum, "size 1", "minimum is 2")
-	f.waitForSize("wide", 4) // reset to what it was, so it does not shrink either
-	assert.EqualValues(t, 4, follow(), "the largest size that the Job was given")
+	f.waitForSize("wide", 4) // reset to the previous size, so it does not shrink either
+	assert.EqualValues(t, 4, follow(), "the largest size of the Job")
 }
 
-// waitForRejection waits until a MiniCluster says that a size was rejected, and why.
+// waitForRejection waits until a MiniCluster reports that a size was rejected, and why.
 func (f *fixture) waitForRejection(name, reason string, parts ...string) {
 	f.Helper()
 	f.eventually("rejection "+reason, func(ctx context.Context) (string, error) {
@@ -60,8 +60,8 @@ func (f *fixture) waitForRejection(name, reason string, parts ...string) {
 	})
 }
 
-// Pods that are being stopped count for nothing: not in the size, and not in what the autoscaler measures, however busy
-// they are. Asked for again, their indexes come back when they have ended.
+// Terminating pods do not count, neither in the size nor in the measurement of the autoscaler, however busy they are.
+// If requested again, their indexes are recreated when they have ended.
 func TestPodsThatAreBeingStopped(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -73,9 +73,10 @@ func TestPodsThatAreBeingStopped(t *testing.T) {
 	f.waitForSize("slow", 1)
 	stopping, err := f.Kube.CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: user.Selector("slow")})
 	require.NoError(t, err)
-	require.Len(t, stopping.Items, 2, "one pod is being stopped, and does not count")
+	require.Len(t, stopping.Items, 2, "one pod is terminating, and does not count")
 
-	// The pod that stays gets busy, and the other three indexes are asked for while one is still held.
+	// The remaining pod gets busy, and the autoscaler requests the other three indexes while one of their pods still
+	// terminates.
 	f.load(user.Selector("slow"), "500m")
 	f.eventually("growth", func(ctx context.Context) (string, error) {
 		mc, err := f.MiniClusters().Get(ctx, "slow", metav1.GetOptions{})

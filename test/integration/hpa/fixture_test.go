@@ -23,13 +23,13 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// interval is how often a test looks. Many look at the same time, for long.
+// interval is the time between two checks. Many tests check at the same time, for long.
 const interval = 200 * time.Millisecond
 
-// fixture is a namespace of a test's own, and what the pods in it use.
+// fixture is the namespace of a test, and the resource usage of the pods in it.
 type fixture struct {
 	*user.Fixture
-	// loads are the annotations of the pods that a selector finds: those that are there, and those that come.
+	// loads are the annotations of the current and future pods of a selector.
 	loads map[string]map[string]string
 }
 
@@ -44,7 +44,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// load has the pods that a selector finds use so much CPU, from now on.
+// load sets the CPU usage of the pods of a selector, from now on.
 func (f *fixture) load(selector, cpu string) {
 	f.Helper()
 	f.loads[selector] = map[string]string{cluster.AnnotationCPU: cpu}
@@ -61,7 +61,7 @@ func (f *fixture) keepLoads(ctx context.Context) error {
 			if pod.DeletionTimestamp != nil || pod.Annotations[cluster.AnnotationCPU] == annotations[cluster.AnnotationCPU] {
 				continue
 			}
-			// Pods go while one looks at them.
+			// Pods may be deleted concurrently.
 			if err := f.Cluster.AnnotatePod(ctx, f.Namespace, pod.Name, annotations); err != nil {
 				f.Logf("%v", err)
 			}
@@ -81,7 +81,7 @@ func (f *fixture) eventually(what string, check func(context.Context) (string, e
 	})
 }
 
-// apply applies a document as a user does, in the test's own namespace instead of the one that it names.
+// apply applies a document like a user, in the test's namespace instead of its own.
 func (f *fixture) apply(document string) string {
 	f.Helper()
 	document = strings.ReplaceAll(document, "  namespace: flux-operator\n", "")
@@ -98,20 +98,21 @@ func example(t *testing.T, name string) string {
 	return string(content)
 }
 
-// create makes a MiniCluster of two pods of at most four, which request 100m of CPU each, and waits until it is there.
+// create creates a MiniCluster of two pods and at most four, which request 100m of CPU each, and waits until it is
+// ready.
 func (f *fixture) create(name string, mods ...func(*v1alpha2.MiniCluster)) {
 	f.Helper()
 	shape := func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.MaxSize = 4
 		mc.Spec.Containers[0].Resources = requests("100m")
-		// Simulated pods have no agent that could drain.
+		// Simulated pods have no agent that could drain ranks.
 		mc.Spec.ScaleDown = &v1alpha2.ScaleDown{DrainTimeoutSeconds: new(int32(0))}
 	}
 	f.Create(name, 2, append([]func(*v1alpha2.MiniCluster){shape}, mods...)...)
 	f.waitForSize(name, 2)
 }
 
-// waitForSize waits until a MiniCluster has been given a size and its pods are ready.
+// waitForSize waits until a MiniCluster has a size and its pods are ready.
 func (f *fixture) waitForSize(name string, size int32) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("size %d of %s", size, name), func(ctx context.Context) (string, error) {
@@ -119,7 +120,7 @@ func (f *fixture) waitForSize(name string, size int32) {
 	})
 }
 
-// autoscale makes an autoscaler of a target on a metric, between two sizes. It shrinks without waiting.
+// autoscale creates an autoscaler of a target on a metric, between two sizes. It shrinks without delay.
 func (f *fixture) autoscale(target autoscalingv2.CrossVersionObjectReference, least, most int32, metric autoscalingv2.MetricSpec) {
 	f.Helper()
 	_, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Create(f.Context(), &autoscalingv2.HorizontalPodAutoscaler{
@@ -149,7 +150,7 @@ func half() autoscalingv2.MetricSpec {
 	}
 }
 
-// waitForHPA waits until an autoscaler has nothing that a check finds lacking.
+// waitForHPA waits until an autoscaler passes a check.
 func (f *fixture) waitForHPA(name, what string, check func(*autoscalingv2.HorizontalPodAutoscaler) string) {
 	f.Helper()
 	f.eventually("autoscaler "+name+" "+what, func(ctx context.Context) (string, error) {
@@ -161,7 +162,7 @@ func (f *fixture) waitForHPA(name, what string, check func(*autoscalingv2.Horizo
 	})
 }
 
-// utilization is what an autoscaler has measured last, in percent of the request; -1 if it has not.
+// utilization returns the last measurement of an autoscaler, in percent of the request; -1 if there is none.
 func utilization(hpa *autoscalingv2.HorizontalPodAutoscaler) int32 {
 	for _, metric := range hpa.Status.CurrentMetrics {
 		switch {
@@ -174,7 +175,7 @@ func utilization(hpa *autoscalingv2.HorizontalPodAutoscaler) int32 {
 	return -1
 }
 
-// measures is a check for what an autoscaler has measured, both ends included.
+// measures returns a check of the measurement of an autoscaler, with both ends included.
 func measures(from, to int32) func(*autoscalingv2.HorizontalPodAutoscaler) string {
 	return func(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
 		if got := utilization(hpa); got < from || got > to {
@@ -184,7 +185,7 @@ func measures(from, to int32) func(*autoscalingv2.HorizontalPodAutoscaler) strin
 	}
 }
 
-// lacks says what an autoscaler's condition is if it is not as it should be.
+// lacks describes the condition of an autoscaler if it is not the expected one.
 func lacks(hpa *autoscalingv2.HorizontalPodAutoscaler, kind autoscalingv2.HorizontalPodAutoscalerConditionType, status corev1.ConditionStatus, reason string) string {
 	for _, c := range hpa.Status.Conditions {
 		if c.Type == kind && c.Status == status && c.Reason == reason {
@@ -194,8 +195,8 @@ func lacks(hpa *autoscalingv2.HorizontalPodAutoscaler, kind autoscalingv2.Horizo
 	return fmt.Sprintf("conditions are %+v", hpa.Status.Conditions)
 }
 
-// follow watches a Job and the pods of its MiniCluster. The function that it returns stops that and tells the largest
-// size that the Job was ever given.
+// follow watches a Job and the pods of its MiniCluster. The returned function stops the watch and returns the largest
+// size of the Job.
 func (f *fixture) follow(name string) func() int32 {
 	f.Helper()
 	w, err := f.Kube.BatchV1().Jobs(f.Namespace).Watch(f.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})

@@ -16,8 +16,7 @@ import (
 
 var suite = clustertest.New(cluster.Options{MetricsServer: true}, user.Manifests, programs.Controller())
 
-// together is how many tests run at the same time. They wait for clocks most of the time, so that there may be more of
-// them than the machine has processors.
+// together is the number of concurrent tests. They mostly wait, so it may exceed the number of processors.
 const together = "16"
 
 func TestMain(m *testing.M) {

@@ -13,7 +13,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster"
 )
 
-// withHelper gives a MiniCluster a sidecar and a services pod, each with a name that tells what it is.
+// withHelper adds a sidecar and a services pod to a MiniCluster.
 func withHelper(cpu string) func(*v1alpha2.MiniCluster) {
 	return func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Containers[0].RunFlux = true
@@ -33,8 +33,8 @@ func onlyFlux(container string) autoscalingv2.MetricSpec {
 	}
 }
 
-// TestWhatCounts shows whose CPU an autoscaler goes by: all containers of the cluster's pods or the one that is named,
-// and never the pod of services.
+// TestWhatCounts checks which CPU usage an autoscaler measures: all containers of the cluster's pods, or the selected
+// one, and never that of the services pod.
 func TestWhatCounts(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -44,12 +44,12 @@ func TestWhatCounts(t *testing.T) {
 	for _, name := range []string{"all", "one", "lacking"} {
 		f.busyHelper(name)
 	}
-	// There is no load for Flux itself. The least size keeps the autoscalers from changing any.
+	// Flux itself has no load. The minimal size prevents the autoscalers from resizing.
 	f.autoscale(miniCluster("all"), 2, 4, half())
 	f.autoscale(miniCluster("one"), 2, 4, onlyFlux("one"))
 	f.autoscale(miniCluster("lacking"), 2, 4, half())
 
-	// The helper uses 91 % of what it requests, which is as much as the other container requests.
+	// The helper uses 91 % of its request, which equals the request of the other container.
 	f.waitForHPA("all", "to count every container", measures(40, 52))
 	f.waitForHPA("one", "to count one container", measures(1, 2))
 	f.waitForHPA("lacking", "to complain", func(hpa *autoscalingv2.HorizontalPodAutoscaler) string {
@@ -60,8 +60,8 @@ func TestWhatCounts(t *testing.T) {
 	}
 }
 
-// busyHelper checks that the selector of the status finds the cluster's pods and no others, and has the sidecar in each
-// of them use 91m, and the pod of services as much as a node has.
+// busyHelper checks that the selector of the status selects exactly the cluster's pods, and makes the sidecar in each
+// of them use 91m, and the services pod as much as a node has.
 func (f *fixture) busyHelper(name string) {
 	f.Helper()
 	mc, err := f.MiniClusters().Get(f.Context(), name, metav1.GetOptions{})

@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// syncPeriod is how often an autoscaler looks: each at a moment of its own. See localkube.
+	// syncPeriod is the interval of an autoscaler, whose phase is random. See localkube.
 	syncPeriod = 5 * time.Second
-	// slack is for a measurement that one autoscaler has seen and the other has just missed, on a busy machine.
+	// slack allows for a measurement that only one of the autoscalers has seen, on a busy machine.
 	slack = 20 * time.Second
 )
 
-// TestAsFastAsADeployment gives a MiniCluster and a Deployment the same load at the same moment, and the same
-// autoscaler, and compares when the Job and the ReplicaSet have their new sizes.
+// TestAsFastAsADeployment applies the same load at the same time to a MiniCluster and a Deployment with equal
+// autoscalers, and compares when the Job and the ReplicaSet have their new sizes.
 func TestAsFastAsADeployment(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -52,7 +52,7 @@ func TestAsFastAsADeployment(t *testing.T) {
 	}
 }
 
-// race waits until the Job and the ReplicaSet have a size, and returns how long after the start that was.
+// race waits until the Job and the ReplicaSet have a size, and returns the time since the start of each.
 func (f *fixture) race(start time.Time, size int32) (flux, web time.Duration) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("both sizes to be %d", size), func(ctx context.Context) (string, error) {
@@ -78,7 +78,7 @@ func (f *fixture) race(start time.Time, size int32) (flux, web time.Duration) {
 	return flux, web
 }
 
-// deploy makes a Deployment of two pods that request as much as those of create.
+// deploy creates a Deployment of two pods with the same requests as those of create.
 func (f *fixture) deploy(name string) {
 	f.Helper()
 	labels := map[string]string{"app": name}

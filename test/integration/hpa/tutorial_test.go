@@ -17,7 +17,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// Documents as users have them from the tutorials, before 2026 and since. Their target is so low that anything is load.
+// Documents of users from the tutorials before 2026 and since. Their target is so low that any usage exceeds it.
 const (
 	launcher = `
 apiVersion: flux-framework.org/v1alpha1
@@ -84,13 +84,13 @@ spec:
 `
 )
 
-// TestTutorial follows the console of the tutorials, with our examples and with documents that users have: what is
-// applied, what kubectl shows, and how the cluster follows the load.
+// TestTutorial follows the console of the tutorials, with the project's examples and with documents of users: the
+// applied objects, the output of kubectl, and the size of the cluster.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
 	for name, docs := range map[string]struct {
 		miniCluster, hpa string
-		// target is how the autoscaler's target is shown.
+		// target is how kubectl shows the autoscaler's target.
 		target string
 	}{
 		"example v1":           {example(t, "v1/minicluster.yaml"), example(t, "v1/hpa-v1.yaml"), "50%"},
@@ -121,13 +121,13 @@ func TestTutorial(t *testing.T) {
 			f.load(user.Selector("flux-sample"), "1m")
 			f.waitForSize("flux-sample", 2)
 			f.assertHPA(`\d%`, docs.target, 2)
-			assert.EqualValues(t, 4, follow(), "the largest size that the Job was given")
+			assert.EqualValues(t, 4, follow(), "the largest size of the Job")
 		})
 	}
 }
 
-// TestMadeAgain deletes a MiniCluster and makes another one of the same name. The autoscaler stays, since it goes by
-// the name, and serves either.
+// TestMadeAgain deletes a MiniCluster and creates another one of the same name. The autoscaler refers to the name,
+// and works with both.
 func TestMadeAgain(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -150,7 +150,7 @@ func TestMadeAgain(t *testing.T) {
 	f.waitForSize("flux-sample", 4)
 }
 
-// assertPods checks what "kubectl get pods" shows.
+// assertPods checks the output of "kubectl get pods".
 func (f *fixture) assertPods(number int) {
 	f.Helper()
 	var want strings.Builder
@@ -160,7 +160,7 @@ func (f *fixture) assertPods(number int) {
 	assert.Regexp(f, "^"+want.String()+"$", f.Kubectl("get", "pods", "--no-headers"))
 }
 
-// assertScale checks what the scale subresource shows, through the version of the tutorial.
+// assertScale checks the scale subresource, through the version of the tutorial.
 func (f *fixture) assertScale(size int32) {
 	f.Helper()
 	text, err := f.Cluster.Kubectl(f.Context(), "get", "--raw", "/apis/flux-framework.org/v1alpha1/namespaces/"+f.Namespace+"/miniclusters/flux-sample/scale")
@@ -173,7 +173,7 @@ func (f *fixture) assertScale(size int32) {
 	assert.Equal(f, autoscalingv1.ScaleStatus{Replicas: size, Selector: "hpa-selector=flux-sample"}, scale.Status)
 }
 
-// assertHPA waits until "kubectl get hpa" shows what it should.
+// assertHPA waits until "kubectl get hpa" has the expected output.
 func (f *fixture) assertHPA(used, target string, size int) {
 	f.Helper()
 	want := regexp.MustCompile(fmt.Sprintf(`^flux-sample-hpa +MiniCluster/flux-sample +cpu: %s/%s +2 +4 +%d +\S+\n$`, used, target, size))

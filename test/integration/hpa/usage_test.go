@@ -20,11 +20,11 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// patience is long because a metrics-server looks every 10 s, needs two looks for a rate, and the autoscaler has a
-// clock of its own; and because the machine may be busy. It is no measure of speed.
+// patience is long because a metrics-server measures every 10 s and needs two measurements for a rate, because the
+// autoscaler has its own interval, and because the machine may be busy. It is not a measure of speed.
 const patience = 2 * time.Minute
 
-// What simulated pods are said to use is what the metrics-server measures, for each container.
+// The metrics-server reports the usage in the annotations of simulated pods, for each container.
 func TestUsageIsMeasured(t *testing.T) {
 	t.Parallel()
 	kube := suite.Cluster(t)
@@ -61,7 +61,7 @@ func TestUsageIsMeasured(t *testing.T) {
 		{"half", "second", 90, "1Mi"},
 	} {
 		got := used[want.pod][want.container]
-		// A rate is rounded up, and the clock that it is measured with is not the one that it was made with.
+		// A rate is rounded up, and its clock is not the one that it was generated with.
 		assert.InDelta(t, want.cpu, got.Cpu().MilliValue(), 1+want.cpu/10, "CPU of %s in %s", want.container, want.pod)
 		assert.True(t, resource.MustParse(want.memory).Equal(got[corev1.ResourceMemory]), "memory of %s in %s is %v", want.container, want.pod, got.Memory())
 	}
@@ -77,10 +77,10 @@ func TestUsageIsMeasured(t *testing.T) {
 	})
 }
 
-// podUsage is what each container of a pod uses.
+// podUsage is the usage of each container of a pod.
 type podUsage map[string]corev1.ResourceList
 
-// usage asks the metrics-server what the pods of a namespace use.
+// usage queries the metrics-server for the usage of the pods of a namespace.
 func usage(ctx context.Context, kube *cluster.Cluster, namespace string) (map[string]podUsage, error) {
 	text, err := kube.Client().CoreV1().RESTClient().Get().AbsPath("/apis/metrics.k8s.io/v1beta1/namespaces", namespace, "pods").DoRaw(ctx)
 	if err != nil {

@@ -27,7 +27,7 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 
-// asksAgents has a metrics API server ask the simulated agents, and soon.
+// asksAgents makes a metrics API server query the simulated agents, at short intervals.
 func asksAgents(o *app.Options) {
 	o.CollectInterval /= 10
 	o.Address = agents.Address

@@ -37,7 +37,7 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) agent(name string) *user.Exposition { return agents.Of(f.Namespace + "/" + name) }
 
-// raw asks through the API server of Kubernetes, as kubectl get --raw does.
+// raw sends a request through the API server of Kubernetes, like kubectl get --raw.
 func raw(ctx context.Context, client kubernetes.Interface, path string) (string, error) {
 	result := client.Discovery().RESTClient().Get().RequestURI(path).Do(ctx)
 	if err := result.Error(); err != nil {
@@ -51,7 +51,7 @@ func (f *fixture) custom(version, path string) string {
 	return "/apis/custom.metrics.k8s.io/" + version + "/namespaces/" + f.Namespace + "/" + path
 }
 
-// complaint is what an error says, "" for none.
+// complaint returns the text of an error, "" for none.
 func complaint(err error) string {
 	if err == nil {
 		return ""
@@ -59,7 +59,7 @@ func complaint(err error) string {
 	return err.Error()
 }
 
-// value waits until a metric has a value, as written in the answer.
+// value waits until a metric has a value, as written in the response.
 func (f *fixture) value(path, want string) string {
 	f.Helper()
 	var answer string
@@ -145,7 +145,7 @@ func TestServed(t *testing.T) {
 	assert.NotContains(t, f.value(f.custom("v1beta2", "miniclusters.flux-framework.org/*/node_up_count"), `"name":"two"`), `"name":"one"`)
 }
 
-// TestRefused: with real tokens, through the API server and past it, of each kind of metric.
+// TestRefused checks real tokens, through the API server and directly, for each kind of metric.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -202,15 +202,15 @@ func TestRefused(t *testing.T) {
 			elsewhere := strings.Replace(path, f.Namespace, "kube-system", 1)
 			for who, tc := range map[string]struct {
 				token, path string
-				known       bool // who it is
+				known       bool // the identity
 			}{
-				"a made up token":              {"nonsense", path, false},
-				"a token for somebody else":    {token("viewer", "somebody-else"), path, false},
-				"an account that was deleted":  {former, path, false},
-				"an account without rights":    {token("stranger"), path, true},
-				"a viewer of one namespace":    {viewer, elsewhere, true},
-				"a viewer who asks for all":    {viewer, strings.Replace(path, f.Namespace, "*", 1), true},
-				"a viewer who goes up the way": {viewer, strings.Replace(path, f.Namespace, f.Namespace+"/../kube-system", 1), true},
+				"a made up token":                   {"nonsense", path, false},
+				"a token for somebody else":         {token("viewer", "somebody-else"), path, false},
+				"an account that was deleted":       {former, path, false},
+				"an account without rights":         {token("stranger"), path, true},
+				"a viewer of one namespace":         {viewer, elsewhere, true},
+				"a viewer who asks for all":         {viewer, strings.Replace(path, f.Namespace, "*", 1), true},
+				"a viewer with a path that goes up": {viewer, strings.Replace(path, f.Namespace, f.Namespace+"/../kube-system", 1), true},
 			} {
 				err := ask(tc.token, tc.path)
 				if tc.known {
@@ -225,7 +225,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestOwnMetrics: the secure port serves /metrics to users with the role minicluster-metrics-reader only.
+// TestOwnMetrics checks that the secure port serves /metrics only to users with the role minicluster-metrics-reader.
 func TestOwnMetrics(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -264,7 +264,7 @@ func TestOwnMetrics(t *testing.T) {
 	assert.True(t, apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err), "%v", err)
 }
 
-// TestConflict: another instance, behind another Service, does not change APIServices of the first one.
+// TestConflict checks that another instance, behind another Service, does not change APIServices of the first one.
 func TestConflict(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -316,7 +316,7 @@ func (f *fixture) size(name string, want int32) {
 	})
 }
 
-// TestAutoscaler plays the example: the size follows demand exactly.
+// TestAutoscaler runs the example: the size follows the demand exactly.
 func TestAutoscaler(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -337,17 +337,17 @@ func TestAutoscaler(t *testing.T) {
 	f.size("flux-sample", 1)
 	events, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ScaleRejected"})
 	require.NoError(t, err)
-	assert.Empty(t, events.Items, "nobody asked for more than there may be")
+	assert.Empty(t, events.Items, "no request exceeded the maximum")
 }
 
-// quicker lets the autoscaler of the example shrink at once.
+// quicker makes the autoscaler of the example shrink at once.
 func (f *fixture) quicker() error {
 	_, err := f.Cluster.Kubectl(f.Context(), "patch", "hpa", "flux-sample", "--namespace", f.Namespace, "--type=merge",
 		"--patch", `{"spec":{"behavior":{"scaleDown":{"stabilizationWindowSeconds":0}}}}`)
 	return err
 }
 
-// TestTutorial: the autoscaler of the tutorial finds its metric, and stays where it is.
+// TestTutorial checks that the autoscaler of the tutorial finds its metric, and does not resize.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -21,7 +21,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// TestAccess: real tokens, through the API server and past it.
+// TestAccess checks real tokens, through the API server and directly.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	f, other := newFixture(t), newFixture(t)
@@ -55,17 +55,17 @@ func TestAccess(t *testing.T) {
 		assert.Contains(t, page, `<option>`+other.Namespace)
 
 		page = f.page(config, viewer, mine, row(f, "mine"), `data-metric="cpu_remaining"`)
-		assert.NotContains(t, page, other.Namespace, "%s: nothing of a neighbour", way)
+		assert.NotContains(t, page, other.Namespace, "%s: nothing of another namespace", way)
 		assert.NotContains(t, page, "All namespaces", way)
 		assert.Contains(t, f.page(config, everybody, mine, row(f, "mine")), `<a href="../../miniclusters">All namespaces</a>`, way)
 
 		page = f.page(config, some, all, row(f, "mine"))
-		assert.NotContains(t, page, other.Namespace, "%s: nothing of a neighbour", way)
+		assert.NotContains(t, page, other.Namespace, "%s: nothing of another namespace", way)
 		assert.NotContains(t, page, "data-metric=\"cpu_remaining\"", "%s: nothing of the cluster", way)
 
 		for path, want := range map[string]int{all: http.StatusForbidden, mine: http.StatusForbidden} {
 			assert.Equal(t, want, status(stranger, path), "%s: a stranger at %s", way, path)
-			assert.Equal(t, http.StatusUnauthorized, status("nonsense", path), "%s: a token that is none at %s", way, path)
+			assert.Equal(t, http.StatusUnauthorized, status("nonsense", path), "%s: an invalid token at %s", way, path)
 			assert.Contains(t, []int{http.StatusForbidden, http.StatusUnauthorized}, status("", path), "%s: nobody at %s", way, path)
 		}
 		assert.Equal(t, http.StatusForbidden, status(viewer, all), way)
@@ -75,7 +75,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestReadOnly: nothing can be written, and who wants no page gets none.
+// TestReadOnly checks that the page cannot be written, and that other media types are rejected.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -88,7 +88,7 @@ func TestReadOnly(t *testing.T) {
 	err := client.Get().AbsPath(root+"miniclusters").SetHeader("Accept", "application/json").Do(t.Context()).Error()
 	assert.True(t, apierrors.IsNotAcceptable(err), "%v", err)
 
-	// Discovery works, and has nothing to list.
+	// Discovery works, and lists nothing.
 	resources, err := f.Kube.Discovery().ServerResourcesForGroupVersion("page.flux-framework.org/v1alpha1")
 	require.NoError(t, err)
 	assert.Empty(t, resources.APIResources)
@@ -100,7 +100,7 @@ func TestReadOnly(t *testing.T) {
 	assert.Empty(t, out)
 }
 
-// TestStream: what changes arrives at once, by way of the API server.
+// TestStream checks that changes arrive at once, through the API server.
 func TestStream(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -124,7 +124,7 @@ func TestStream(t *testing.T) {
 	t.Logf("a new size is on the page after %s", time.Since(began).Round(time.Millisecond))
 }
 
-// stream opens a stream; the function returns the next event, and whether there is one.
+// stream opens a stream; the returned function returns the next event, and whether there is one.
 func (f *fixture) stream(way *rest.Config, token, path string) func() (string, bool) {
 	f.Helper()
 	way = rest.CopyConfig(way)
@@ -156,13 +156,13 @@ func (f *fixture) stream(way *rest.Config, token, path string) func() (string, b
 	}
 }
 
-// TestShutdown: another replica, with a reader, ends at once when it is stopped.
+// TestShutdown checks that another replica with a reader ends at once when it is stopped.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.page(f.Cluster.Config(), "", root+"miniclusters")
 	o, err := programs.MetricsOptions(t.Context(), f.Cluster, func(o *app.Options) {
-		o.ServicePort = running.ServicePort // the APIServices lead to the other one, and stay as they are
+		o.ServicePort = running.ServicePort // the APIServices refer to the other one, and do not change
 	})
 	require.NoError(t, err)
 	replica := programs.Start(t.Context(), "a replica", func(ctx context.Context) error { return app.Run(ctx, o) })
@@ -176,6 +176,6 @@ func TestShutdown(t *testing.T) {
 	require.True(t, more)
 	require.NoError(t, replica.Stop())
 	for more {
-		_, more = event() // it has ended as it should, not in the middle
+		_, more = event() // it ended regularly
 	}
 }

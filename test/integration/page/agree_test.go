@@ -21,13 +21,13 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// figures are numbers by what they are about and what they are called.
+// figures are numbers by object and name.
 type figures map[string]float64
 
-// TestAgree: every number on the page is that of the metrics API and, where it is there,
-// that of /metrics; and all figures of the cluster and of MiniClusters are the same in both.
+// TestAgree checks that every number on the page equals that of the metrics API and, if it exists there, that of
+// /metrics; and that both have all figures of the cluster and of MiniClusters.
 func TestAgree(t *testing.T) {
-	// Not beside other tests, whose pods would change the cluster all the time.
+	// Not in parallel with other tests, whose pods would change the cluster all the time.
 	f := newFixture(t)
 	cores := func(n string) func(*v1alpha2.MiniCluster) {
 		return func(mc *v1alpha2.MiniCluster) {
@@ -72,7 +72,7 @@ func TestAgree(t *testing.T) {
 		}
 		return "", nil
 	})
-	// Nothing was equal for being absent.
+	// Check that the comparison was not empty.
 	of := f.Namespace + "/"
 	for name, want := range map[string]float64{
 		"cluster/nodes": 6, "cluster/cpu_capacity": 384, of + "first/size_demanded": 7, of + "second/size_demanded": 9,
@@ -94,8 +94,7 @@ func TestAgree(t *testing.T) {
 	t.Logf("%d numbers of the page and %d of /metrics are those of the API, which has %d", len(page), len(prometheus), len(api))
 }
 
-// api has what the metrics API says of the cluster and of the namespace's MiniClusters, and
-// what their objects say.
+// api returns the figures of the cluster and of the namespace's MiniClusters in the metrics API and in their objects.
 func (f *fixture) api(ctx context.Context) (figures, error) {
 	list, err := f.Kube.Discovery().ServerResourcesForGroupVersion("custom.metrics.k8s.io/v1beta2")
 	if err != nil {
@@ -106,7 +105,7 @@ func (f *fixture) api(ctx context.Context) (figures, error) {
 		path := "/apis/custom.metrics.k8s.io/v1beta2/namespaces/" + f.Namespace + "/" + object + "/" + metric
 		raw, err := f.Kube.Discovery().RESTClient().Get().AbsPath(path).DoRaw(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // there is no such number: the page must not have it either
+			return nil //nolint:nilerr // the number does not exist, so the page must not have it either
 		}
 		var values struct {
 			Items []struct {
@@ -149,7 +148,7 @@ func (f *fixture) api(ctx context.Context) (figures, error) {
 	return out, nil
 }
 
-// shown has what the page says, in its tables and beside its charts.
+// shown returns the figures in the tables and beside the charts of the page.
 func (f *fixture) shown(ctx context.Context) (figures, error) {
 	status, body, err := f.get(ctx, f.Cluster.Config(), "", root+"namespaces/"+f.Namespace+"/miniclusters")
 	if err != nil {
@@ -209,13 +208,13 @@ func (f *fixture) shown(ctx context.Context) (figures, error) {
 	return out, walk(document, "", "")
 }
 
-// exposed has what /metrics says of the same, by the names of the API.
+// exposed returns the figures at /metrics, by the names of the API.
 func (f *fixture) exposed(ctx context.Context) (figures, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+running.MetricsAddress+"/metrics", http.NoBody)
 	require.NoError(f, err)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("asking for /metrics: %w", err)
+		return nil, fmt.Errorf("requesting /metrics: %w", err)
 	}
 	defer response.Body.Close()
 	parser := expfmt.NewTextParser(model.LegacyValidation)

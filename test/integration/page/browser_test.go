@@ -15,7 +15,7 @@ import (
 	"minicluster.internal/operator/test/framework/browser"
 )
 
-// contrast is WCAG's, of all texts of the page with what is behind them: the worst ones.
+// contrast computes the contrast of WCAG for all texts of the page with their background, and returns the worst ones.
 const contrast = `
 const light = (c) => {
   const [r, g, b] = c.match(/[\d.]+/g).slice(0, 3).map((v) => v / 255).map((v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
@@ -40,14 +40,14 @@ for (let n = walker.nextNode(); n; n = walker.nextNode()) {
 }
 return bad;`
 
-// focused describes what has the focus, and whether that can be seen.
+// focused describes the focused element, and whether its focus is visible.
 const focused = `
 const e = document.activeElement;
 const name = e.getAttribute('aria-labelledby') ? document.getElementById(e.getAttribute('aria-labelledby')).textContent : e.textContent;
 const text = e.nodeName === 'SELECT' || e.nodeName === 'INPUT' ? e.name : name.trim().replace(/\s+/g, ' ').slice(0, 40);
 return [e.nodeName + ' ' + text, getComputedStyle(e).outlineStyle];`
 
-// TestBrowser: the page in a real browser, by way of kubectl proxy, as docs/page.md says.
+// TestBrowser opens the page in a real browser, through kubectl proxy, as docs/page.md describes.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -71,7 +71,7 @@ func TestBrowser(t *testing.T) {
 	assert.Equal(t, "5", cell(`[data-metric=size_demanded]`))
 	assert.Equal(t, "Ready", cell(`.state`))
 
-	// A script of somebody else, however it gets in, does not run.
+	// An injected script does not run, however it got into the page.
 	b.Eval(&secure, `
 		let ran = false;
 		window.tripped = () => { ran = true; };
@@ -83,9 +83,9 @@ func TestBrowser(t *testing.T) {
 		s.remove();
 		return refused === 2 && !ran;`)
 	assert.True(t, secure, "the policy keeps scripts out")
-	b.Complaints() // of what was just refused
+	b.Complaints() // about the rejected script
 
-	// With the keyboard alone, in the order of the page.
+	// With the keyboard only, in the order of the page.
 	var stops []string
 	for range 11 {
 		b.Press(browser.Tab)
@@ -104,7 +104,7 @@ func TestBrowser(t *testing.T) {
 	b.Eval(nil, "document.querySelector('#capacity summary').focus()")
 	b.Press(browser.Enter)
 
-	// What changes arrives by itself; what is open, and where the focus is, stays.
+	// Changes arrive automatically; open parts and the focus do not change.
 	f.SetSize("seen", 3)
 	f.say(b, row+`[data-of=size]`, "3")
 	f.say(b, row+`[data-of=ready]`, "3")
@@ -118,12 +118,12 @@ func TestBrowser(t *testing.T) {
 	b.Eval(nil, "document.getElementById('pause').click()")
 	f.say(b, "#live", "Live")
 
-	// One of its own, by its name, and back.
+	// The chart of one MiniCluster, selected by its name, and back.
 	b.Eval(nil, fmt.Sprintf(`document.querySelector('tr[id="row/%s"] a').click()`, name))
 	f.say(b, "#sizes figure h3", name)
 	assert.Contains(t, b.Text("#sizes"), "Show the first MiniClusters")
 
-	// Light and dark, with enough contrast; and narrow.
+	// Light and dark with sufficient contrast, and a narrow window.
 	var brightness []float64
 	for _, scheme := range []string{"light", "dark"} {
 		b.Prefer("prefers-color-scheme", scheme)
@@ -140,13 +140,13 @@ func TestBrowser(t *testing.T) {
 	assert.False(t, wide, "only tables scroll sideways")
 	assert.Empty(t, b.Complaints(), "the console is quiet")
 
-	// Without scripts it is the same page.
+	// Without scripts, the page shows the same.
 	b.Command("Emulation.setScriptExecutionDisabled", map[string]any{"value": true})
 	b.Open(address + at)
 	assert.Equal(t, "3", cell(`[data-of=size]`))
 	assert.Contains(t, b.Text("header"), "The page reloads every 15 seconds.")
 
-	// With nobody there any more, it does not call itself live.
+	// Without a server, the page says that it is not updated.
 	b.Command("Emulation.setScriptExecutionDisabled", map[string]any{"value": false})
 	b.Open(address + at)
 	f.say(b, "#live", "Live")
@@ -165,7 +165,7 @@ func (f *fixture) say(b *browser.Browser, selector, want string) {
 	})
 }
 
-// brightness of a picture, from 0 to 1.
+// brightness returns the brightness of a picture, from 0 to 1.
 func (f *fixture) brightness(picture []byte) float64 {
 	f.Helper()
 	decoded, err := png.Decode(bytes.NewReader(picture))

@@ -25,15 +25,15 @@ import (
 )
 
 var (
-	cost     = flag.Int("cost", 0, "measure what the page costs with so many MiniClusters, on 100 nodes; takes minutes")
-	measured = flag.String("measured", "", "used by the test itself: be the program, with that kubeconfig")
-	agent    = flag.String("measured-agent", "", "where all agents are")
+	cost     = flag.Int("cost", 0, "measure the cost of the page with this number of MiniClusters, on 100 nodes; takes minutes")
+	measured = flag.String("measured", "", "used by the test itself: run as the program, with this kubeconfig")
+	agent    = flag.String("measured-agent", "", "address of all agents")
 	withPage = flag.Bool("measured-page", true, "whether there is a page")
-	// The APIServices lead to the program that the tests share, and stay as they are.
-	servicePort = flag.Int("measured-service-port", 0, "where the APIServices lead")
+	// The APIServices refer to the program that the tests share, and do not change.
+	servicePort = flag.Int("measured-service-port", 0, "port of the Service in the APIServices")
 )
 
-// beMeasured is the program, in a process of its own, whose agents are the test's.
+// beMeasured is the program in a separate process, with the agents of the test.
 func beMeasured() {
 	o := app.NewOptions()
 	o.Kubeconfig, o.Page, o.MetricsAddress = *measured, *withPage, ""
@@ -115,9 +115,9 @@ func (f *fixture) measure(name, kubeconfig, agents, token string, readers int) {
 					continue
 				}
 				events := strings.SplitAfter(all, "\n\n")
-				if len(events) > 2 { // the first one says when to come again, the next one has all
+				if len(events) > 2 { // the first one has the retry interval, the next one has all parts
 					first.Store(int64(len(events[1])))
-					updates.Add(int64(len(events) - 3)) // there is nothing behind the last one
+					updates.Add(int64(len(events) - 3)) // nothing follows the last one
 					size.Add(int64(len(all) - len(events[0]) - len(events[1])))
 				}
 			}
@@ -135,12 +135,12 @@ func (f *fixture) measure(name, kubeconfig, agents, token string, readers int) {
 	_, rss, _ := strings.Cut(string(status), "VmRSS:")
 	rss, _, _ = strings.Cut(strings.TrimSpace(rss), "\n")
 	if n := updates.Load(); n > 0 {
-		f.Logf("%s: all that changes has %d KiB, an update %.1f KiB on the average of %d", name, first.Load()>>10, float64(size.Load())/float64(n)/1024, n)
+		f.Logf("%s: the changing parts have %d KiB, an update %.1f KiB on average of %d", name, first.Load()>>10, float64(size.Load())/float64(n)/1024, n)
 	}
 	f.Logf("%s: RSS %s, CPU %s in %s (%.2f%% of a core)", name, rss, used, over, 100*used.Seconds()/over.Seconds())
 }
 
-// cpuTime is what a process has used; /proc counts in hundredths of a second.
+// cpuTime returns the CPU time of a process; /proc counts in hundredths of a second.
 func cpuTime(t *fixture, pid int) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -67,7 +67,7 @@ func startMetrics(ctx context.Context, kube *cluster.Cluster) error {
 	})(ctx, kube)
 }
 
-// simulated answers for the agents of all MiniClusters.
+// simulated simulates the agents of all MiniClusters.
 type simulated struct{ user.Expositions }
 
 func (s *simulated) say(cluster string, demanded, run, sched int) {
@@ -81,7 +81,7 @@ func newFixture(t *testing.T) *fixture {
 	return &fixture{user.NewFixture(t, suite.Cluster(t))}
 }
 
-// token makes a service account, with some roles, and a token of it.
+// token creates a service account with some roles, and returns a token of it.
 func (f *fixture) token(name string, bind ...func(rbacv1.Subject)) string {
 	f.Helper()
 	accounts := f.Kube.CoreV1().ServiceAccounts(f.Namespace)
@@ -95,7 +95,7 @@ func (f *fixture) token(name string, bind ...func(rbacv1.Subject)) string {
 	return made.Status.Token
 }
 
-// in binds a cluster role in a namespace, everywhere in all.
+// in binds a cluster role in a namespace, or everywhere.
 func (f *fixture) in(namespace, role string) func(rbacv1.Subject) {
 	return func(who rbacv1.Subject) {
 		_, err := f.Kube.RbacV1().RoleBindings(namespace).Create(f.Context(), &rbacv1.RoleBinding{
@@ -120,13 +120,13 @@ func (f *fixture) everywhere(role string) func(rbacv1.Subject) {
 	}
 }
 
-// through asks the API server of Kubernetes, past asks the program itself.
+// through sends requests through the API server of Kubernetes, past directly to the program.
 func (f *fixture) through() *rest.Config { return rest.AnonymousClientConfig(f.Cluster.Config()) }
 func (f *fixture) past() *rest.Config {
 	return &rest.Config{Host: "https://" + running.Listener.Addr().String(), TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
 }
 
-// get asks with a token, "" for none, and returns the status of the answer and its body.
+// get sends a request with a token, "" for none, and returns the status and the body of the response.
 func (f *fixture) get(ctx context.Context, way *rest.Config, token, path string) (status int, body string, err error) {
 	f.Helper()
 	config := rest.CopyConfig(way)
@@ -138,7 +138,7 @@ func (f *fixture) get(ctx context.Context, way *rest.Config, token, path string)
 	request.Header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
 	response, err := client.Do(request)
 	if err != nil {
-		return 0, "", fmt.Errorf("asking for the page: %w", err)
+		return 0, "", fmt.Errorf("requesting the page: %w", err)
 	}
 	defer response.Body.Close()
 	all, err := io.ReadAll(response.Body)
@@ -148,7 +148,7 @@ func (f *fixture) get(ctx context.Context, way *rest.Config, token, path string)
 	return response.StatusCode, string(all), nil
 }
 
-// page waits until a page has something, and returns it.
+// page waits until a page contains something, and returns it.
 func (f *fixture) page(way *rest.Config, token, path string, has ...string) string {
 	f.Helper()
 	var page string
@@ -171,7 +171,8 @@ func (f *fixture) page(way *rest.Config, token, path string, has ...string) stri
 	return page
 }
 
-// proxy is where kubectl proxy is, of the administrator or of whoever has a token; and what stops it.
+// proxy returns the address of kubectl proxy, with the rights of the administrator or of a token, and a function that
+// stops it.
 func (f *fixture) proxy(token string) (address string, stop func()) {
 	f.Helper()
 	free, err := process.FreePort(f.Context())
@@ -196,7 +197,7 @@ func (f *fixture) proxy(token string) (address string, stop func()) {
 	return "http://127.0.0.1:" + port, stop
 }
 
-// ready makes a MiniCluster and waits until all of its pods are ready.
+// ready creates a MiniCluster and waits until all of its pods are ready.
 func (f *fixture) ready(name string, size int32, mods ...func(*v1alpha2.MiniCluster)) {
 	f.Helper()
 	f.Create(name, size, mods...)

@@ -19,10 +19,10 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
-var picture = flag.String("picture", "", "file for a picture of the page, such as docs/images/page.png; takes six minutes")
+var picture = flag.String("picture", "", "file for a screenshot of the page, such as docs/images/page.png; takes six minutes")
 
-// TestPicture takes the picture in docs/page.md: the scenario of the tutorial, on its nodes
-// with 184 cores, of which paying load takes more and more, and then gives it back.
+// TestPicture takes the screenshot in docs/page.md: the scenario of the tutorial, on its nodes with 184 cores, with a
+// paying load that grows and then shrinks.
 func TestPicture(t *testing.T) {
 	if *picture == "" {
 		t.Skip("it takes six minutes: ask for it with -args -picture=FILE")
@@ -105,7 +105,7 @@ func TestPicture(t *testing.T) {
 	require.Empty(t, b.Complaints())
 	png := b.Picture()
 	require.NoError(t, os.WriteFile(*picture, png, 0o644))
-	require.Less(t, len(png), 150<<10, "it is in the repository")
+	require.Less(t, len(png), 150<<10, "part of the repository")
 }
 
 func (f *fixture) payer(ctx context.Context, i int) {

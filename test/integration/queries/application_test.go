@@ -36,20 +36,20 @@ type instance struct {
 	process *process.Process
 }
 
-// application runs the program of the example beside simulated pods, one for each that is
-// ready, and tells Prometheus of them: the part that a kubelet and service discovery have.
+// application runs the program of the example for each simulated pod that is ready, and writes the targets for
+// Prometheus: the work of a kubelet and of service discovery.
 type application struct {
 	kube      kubernetes.Interface
 	namespace string
 	// dir has the program, its logs, and targets.json.
 	dir string
-	// pause is from one request to the next, all pods together; 0 for no load.
+	// pause is the time between two requests to all pods together; 0 for no load.
 	load chan time.Duration
 
 	instances map[string]instance
 }
 
-// startApplication keeps up with the pods until the test ends. It sends no requests yet.
+// startApplication follows the pods until the test ends. It sends no requests yet.
 func startApplication(t *testing.T, kube kubernetes.Interface, namespace, root string) *application {
 	t.Helper()
 	a := &application{kube: kube, namespace: namespace, dir: t.TempDir(), load: make(chan time.Duration), instances: map[string]instance{}}
@@ -72,7 +72,7 @@ func startApplication(t *testing.T, kube kubernetes.Interface, namespace, root s
 	return a
 }
 
-// run is the only one who looks at the instances.
+// run is the only function that uses the instances.
 func (a *application) run(ctx context.Context) error {
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
@@ -100,7 +100,7 @@ func (a *application) run(ctx context.Context) error {
 	}
 }
 
-// request asks one after the other.
+// request sends requests to one instance after the other.
 func (a *application) request(ctx context.Context, number int) error {
 	var addresses []string
 	for _, i := range a.instances {
@@ -116,12 +116,12 @@ func (a *application) request(ctx context.Context, number int) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking the application: %w", err)
+		return fmt.Errorf("sending a request to the application: %w", err)
 	}
 	return response.Body.Close()
 }
 
-// follow starts and stops instances as pods come and go.
+// follow starts and stops instances with their pods.
 func (a *application) follow(ctx context.Context) error {
 	pods, err := a.kube.CoreV1().Pods(a.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=sample-metrics-app"})
 	if err != nil {
@@ -158,7 +158,7 @@ func (a *application) follow(ctx context.Context) error {
 	return nil
 }
 
-// start returns when the application of a pod answers.
+// start returns when the application of a pod responds.
 func (a *application) start(ctx context.Context, pod string) (instance, error) {
 	port, err := process.FreePort(ctx)
 	if err != nil {
@@ -179,8 +179,7 @@ func (a *application) start(ctx context.Context, pod string) (instance, error) {
 	})
 }
 
-// tell writes where Prometheus finds the instances, with the labels that it would give to
-// pods behind a Service.
+// tell writes the targets for Prometheus, with the labels of pods behind a Service.
 func (a *application) tell() error {
 	type group struct {
 		Targets []string          `json:"targets"`
@@ -194,9 +193,9 @@ func (a *application) tell() error {
 	if err != nil {
 		return err
 	}
-	// At once: Prometheus may read it at any time.
+	// Atomically: Prometheus may read it at any time.
 	if err := os.WriteFile(filepath.Join(a.dir, "targets.tmp"), text, 0o600); err != nil {
-		return fmt.Errorf("telling Prometheus of pods: %w", err)
+		return fmt.Errorf("writing the targets for Prometheus: %w", err)
 	}
 	return os.Rename(filepath.Join(a.dir, "targets.tmp"), filepath.Join(a.dir, "targets.json"))
 }

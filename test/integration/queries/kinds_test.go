@@ -30,7 +30,7 @@ import (
 // queriesName is the ConfigMap of queries.
 const queriesName = "minicluster-metrics-queries"
 
-// exporter is scraped: what MiniCluster crew wants, and how long two queues are.
+// exporter serves metrics: the demand of MiniCluster crew, and the length of two queues.
 type exporter struct {
 	namespace string
 
@@ -71,7 +71,7 @@ func (f *fixture) unwrite(ctx context.Context) {
 	}
 }
 
-// autoscale makes an autoscaler of a MiniCluster.
+// autoscale creates an autoscaler of a MiniCluster.
 func (f *fixture) autoscale(name string, metric autoscalingv2.MetricSpec) {
 	f.Helper()
 	_, err := f.Kube.AutoscalingV2().HorizontalPodAutoscalers(f.Namespace).Create(f.Context(), &autoscalingv2.HorizontalPodAutoscaler{
@@ -99,8 +99,7 @@ func (f *fixture) have(sizes map[string]int32) {
 	}
 }
 
-// active waits until an autoscaler has its metric, or says why it has none, which leaves the
-// size as it is.
+// active waits until an autoscaler has its metric, or reports why not; in that case the size does not change.
 func (f *fixture) active(name string, is corev1.ConditionStatus, message string) {
 	f.Helper()
 	f.Eventually(name+" says "+message, func(ctx context.Context) (string, error) {
@@ -117,9 +116,8 @@ func (f *fixture) active(name string, is corev1.ConditionStatus, message string)
 	})
 }
 
-// TestMiniClustersAndExternal has two autoscalers follow queries: one a number of its
-// MiniCluster, the other one that is nobody's. Then what the queries are is changed, is wrong,
-// is gone, and may not be read.
+// TestMiniClustersAndExternal checks two autoscalers on queries: one on a value of its MiniCluster, the other on an
+// external one. Then the ConfigMap of queries changes, becomes invalid, is deleted, and becomes unreadable.
 func TestMiniClustersAndExternal(t *testing.T) {
 	promserver.Need(t)
 	kube := suite.Cluster(t)
@@ -158,7 +156,7 @@ func TestMiniClustersAndExternal(t *testing.T) {
 	f.have(map[string]int32{"crew": 2, "pickers": 1})
 
 	const of = " of ConfigMap minicluster-system/minicluster-metrics-queries: "
-	t.Log("an entry is wrong: it says so, and the other one works")
+	t.Log("an entry is invalid: it is reported, and the other one works")
 	wrong := right()
 	wrong["crew_wanted"] = "{query: ["
 	f.write(wrong)
@@ -172,7 +170,7 @@ func TestMiniClustersAndExternal(t *testing.T) {
 	f.write(right())
 	f.have(map[string]int32{"crew": 7, "pickers": 5})
 
-	t.Log("the ConfigMap is gone: so are the metrics, and sizes stay")
+	t.Log("without the ConfigMap there are no metrics, and sizes do not change")
 	f.unwrite(t.Context())
 	f.active("crew", corev1.ConditionFalse, "could not find the metric crew_wanted for miniclusters.flux-framework.org")
 	f.active("pickers", corev1.ConditionFalse, `"queue_length" not found`)
@@ -182,7 +180,7 @@ func TestMiniClustersAndExternal(t *testing.T) {
 	f.write(right())
 	f.have(map[string]int32{"crew": 3, "pickers": 2})
 
-	t.Log("it may not be read any more: what it said remains in effect, and what it says is not known")
+	t.Log("it is no longer readable: the known queries stay in effect")
 	f.mayRead(false)
 	t.Cleanup(func() { f.mayRead(true) })
 	gate.way.cut()
@@ -202,17 +200,17 @@ func TestMiniClustersAndExternal(t *testing.T) {
 	f.active("pickers", corev1.ConditionFalse, "query queue_length"+of)
 }
 
-// another starts another replica. What it returns asks whether that one is ready.
+// another starts another replica. The returned function reports whether it is ready.
 func (f *fixture) another() func(status int) func(context.Context) (string, error) {
 	f.Helper()
 	o, err := programs.MetricsOptions(f.Context(), f.Cluster, func(o *app.Options) {
-		// The APIServices lead to the other one, and stay as they are.
+		// The APIServices refer to the other one, and do not change.
 		o.ServicePort, o.Prometheus.URL = gate.servicePort, gate.url()
 	})
 	require.NoError(f, err)
 	replica := programs.Start(f.Context(), "a replica", func(ctx context.Context) error { return app.Run(ctx, o) })
 	f.Cleanup(func() { assert.NoError(f, replica.Stop()) })
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // it is ours
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // it belongs to this test
 	f.Cleanup(client.CloseIdleConnections)
 	return func(status int) func(context.Context) (string, error) {
 		return func(ctx context.Context) (string, error) {
@@ -234,7 +232,7 @@ func (f *fixture) another() func(status int) func(context.Context) (string, erro
 	}
 }
 
-// mayRead gives the metrics API server the right to read the queries, or takes it away.
+// mayRead grants the metrics API server the right to read the queries, or revokes it.
 func (f *fixture) mayRead(may bool) {
 	f.Helper()
 	ctx := context.WithoutCancel(f.Context())

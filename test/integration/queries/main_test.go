@@ -19,11 +19,11 @@ import (
 )
 
 var (
-	// gate is where the metrics API server believes Prometheus to be.
+	// gate is the address of Prometheus for the metrics API server.
 	gate  = &gatekeeper{}
 	suite = clustertest.New(cluster.Options{
 		Nodes: 2,
-		// Sizes are exact without the 10% that autoscalers let pass.
+		// Sizes are exact without the tolerance of 10% of autoscalers.
 		ControllerManagerArgs: []string{
 			"--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-downscale-stabilization=0s",
 			"--horizontal-pod-autoscaler-tolerance=0",
@@ -37,13 +37,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// gatekeeper passes requests on to a Prometheus, or does not: the servers are started before
-// it, and it can be down.
+// gatekeeper forwards requests to a Prometheus, or fails them: it exists before the Prometheus servers, and can
+// simulate an outage.
 type gatekeeper struct {
 	server *http.Server
-	// way is that of the metrics API server to the API server of Kubernetes.
+	// way is the relay between the metrics API server and the API server of Kubernetes.
 	way *relay
-	// address is where it listens, servicePort where the APIServices lead.
+	// address is its listen address, servicePort the port in the APIServices.
 	address     string
 	servicePort int32
 
@@ -51,11 +51,11 @@ type gatekeeper struct {
 	to http.Handler
 }
 
-// ask has a metrics API server ask here, and often.
+// ask makes a metrics API server send queries here, at short intervals.
 func (g *gatekeeper) ask(o *app.Options) {
 	listener, err := listen()
 	if err != nil {
-		return // what waits for metrics fails
+		return // tests that wait for metrics fail
 	}
 	if g.way, err = redirect(o.Kubeconfig); err != nil {
 		return
@@ -76,7 +76,7 @@ func (g *gatekeeper) close() {
 	}
 }
 
-// open leads to a Prometheus; "" has it down.
+// open forwards to a Prometheus; "" simulates an outage.
 func (g *gatekeeper) open(to string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

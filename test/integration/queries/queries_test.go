@@ -21,7 +21,7 @@ import (
 
 const (
 	example = "examples/elasticity/horizontal-autoscaler/prometheus"
-	// pause between requests makes 3.75 a second, which is 7.5 times the 500m of a pod.
+	// pause between requests results in 3.75 a second, which is 7.5 times the 500m of a pod.
 	pause = time.Second * 4 / 15
 )
 
@@ -46,7 +46,7 @@ func (f *fixture) raw(ctx context.Context, path string) (string, error) {
 	return string(answer), err
 }
 
-// says waits until a metric's answer, or the error that it is, has some text.
+// says waits until the response about a metric, or its error, contains some text.
 func (f *fixture) says(path, want string) {
 	f.Helper()
 	f.Eventually(path, func(ctx context.Context) (string, error) {
@@ -61,8 +61,8 @@ func (f *fixture) says(path, want string) {
 	})
 }
 
-// sizes waits until the Deployment and the MiniCluster have these sizes and all of their
-// pods, and the autoscaler of the Deployment, with the average over all of them, wants no other.
+// sizes waits until the Deployment and the MiniCluster have these sizes and all of their pods, and until the
+// autoscaler of the Deployment, with the average over all of them, requests no other size.
 func (f *fixture) sizes(deployment, miniCluster int32) {
 	f.Helper()
 	f.Eventually(fmt.Sprintf("sizes %d and %d", deployment, miniCluster), func(ctx context.Context) (string, error) {
@@ -93,7 +93,7 @@ func (f *fixture) sizes(deployment, miniCluster int32) {
 	})
 }
 
-// scaling waits until the autoscaler says something about its metric.
+// scaling waits for a text in the autoscaler's condition about its metric.
 func (f *fixture) scaling(want string) {
 	f.Helper()
 	f.Eventually(want, func(ctx context.Context) (string, error) {
@@ -108,9 +108,8 @@ func (f *fixture) scaling(want string) {
 	})
 }
 
-// TestHTTPRequests plays the example: at 3.75 requests a second and 500m for each pod there
-// are 8, of the application by the average over its pods, and of a MiniCluster by the rate of
-// its Service. Then the load ends.
+// TestHTTPRequests runs the example: at 3.75 requests a second and 500m for each pod there are 8 pods, of the
+// application by the average over its pods, and of a MiniCluster by the rate of its Service. Then the load ends.
 func TestHTTPRequests(t *testing.T) {
 	promserver.Need(t)
 	kube := suite.Cluster(t)
@@ -128,7 +127,7 @@ scrape_configs:
 	gate.open(server.URL())
 	t.Cleanup(func() { gate.open("") })
 
-	// The ConfigMap of the example, but for the window.
+	// The ConfigMap of the example with another window.
 	text, err := os.ReadFile(filepath.Join(root, example, "queries.yaml"))
 	require.NoError(t, err)
 	quick := strings.ReplaceAll(string(text), "[1m]", "[10s]")
@@ -146,9 +145,9 @@ scrape_configs:
 	begin := time.Now()
 	application.load <- pause
 	f.sizes(8, 8)
-	t.Logf("8 pods of each are ready, and wanted, %.1f s after the load began", time.Since(begin).Seconds())
+	t.Logf("8 pods of each are ready, and requested, %.1f s after the load began", time.Since(begin).Seconds())
 
-	// A query that is wrong says so, and touches no other.
+	// An invalid query reports its error, and does not affect others.
 	patch := `{"data":{"broken":"{query: sum(, object: pods}","twice":"{query: http_requests_total or up, object: services}","strange":"sum(up)"}}`
 	_, err = f.Kube.CoreV1().ConfigMaps(user.SystemNamespace).Patch(t.Context(), "minicluster-metrics-queries", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	require.NoError(t, err)
@@ -157,7 +156,7 @@ scrape_configs:
 	f.says("services/sample-metrics-app/twice", "query twice"+of+"an object must have one series")
 	f.says("services/sample-metrics-app/strange", "query strange"+of+"must be a YAML document")
 
-	// Without Prometheus autoscalers leave things as they are, and say why.
+	// Without Prometheus, autoscalers do not resize, and report why.
 	gate.open("")
 	f.scaling("query http_requests" + of + "the Prometheus server returned an error: server_error: server error: 502: it is down")
 	gate.open(server.URL())
@@ -167,7 +166,7 @@ scrape_configs:
 	ended := time.Now()
 	application.load <- 0
 	f.sizes(2, 1)
-	t.Logf("2 and 1 are left %.1f s after the load ended", time.Since(ended).Seconds())
+	t.Logf("2 and 1 remain %.1f s after the load ended", time.Since(ended).Seconds())
 	rejected, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ScaleRejected"})
 	require.NoError(t, err)
 	assert.Empty(t, rejected.Items)

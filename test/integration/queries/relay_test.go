@@ -10,8 +10,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// relay passes connections on to an API server, and can end them all: watches too, which otherwise
-// last for half an hour and more whatever rights are taken away meanwhile.
+// relay forwards connections to an API server, and can end them all, including watches, which otherwise last for half
+// an hour and more even if their rights are revoked.
 type relay struct {
 	to       string
 	listener net.Listener
@@ -20,7 +20,7 @@ type relay struct {
 	conns map[net.Conn]struct{}
 }
 
-// redirect has a kubeconfig, which may be written over, lead through a relay.
+// redirect makes a kubeconfig, which may be overwritten, use a relay.
 func redirect(kubeconfig string) (*relay, error) {
 	config, err := clientcmd.LoadFromFile(kubeconfig)
 	if err != nil {
@@ -50,7 +50,7 @@ func (r *relay) serve() {
 		if err != nil {
 			return
 		}
-		to, err := net.Dial("tcp", r.to) //nolint:noctx // for as long as the other one
+		to, err := net.Dial("tcp", r.to) //nolint:noctx // until the other one ends
 		if err != nil {
 			_ = from.Close()
 			continue

@@ -18,14 +18,13 @@ import (
 )
 
 const (
-	// statusInterval is the least time between writes of a status that change nothing but readiness.
+	// statusInterval is the minimal time between two writes of a status that change only the readiness.
 	statusInterval = time.Second
-	// silence is how long nothing may be asked for before what was asked for is
-	// counted: more than anything is put off for.
+	// silence is the time without requests before the requests are counted: longer than any delay of the controller.
 	silence = 2500 * time.Millisecond
 )
 
-// counts are requests by what they were, see cluster.Request.Key.
+// counts are numbers of requests by cluster.Request.Key.
 type counts map[string]int
 
 const (
@@ -40,8 +39,8 @@ func newFixture(t *testing.T) *fixture {
 	return &fixture{user.NewFixture(t, suite.Cluster(t))}
 }
 
-// create makes a MiniCluster. Its pods run but don't become ready by themselves: when they
-// do is chance, and each change of it may be reported.
+// create creates a MiniCluster. Its pods run but do not become ready by themselves, because the times would be
+// random, and each change may be reported.
 func (f *fixture) create(name string, size, maximum int32, mods ...func(*v1alpha2.MiniCluster)) {
 	f.Helper()
 	mods = append([]func(*v1alpha2.MiniCluster){user.MaxSize(maximum), func(mc *v1alpha2.MiniCluster) {
@@ -50,9 +49,8 @@ func (f *fixture) create(name string, size, maximum int32, mods ...func(*v1alpha
 	f.Create(name, size, mods...)
 }
 
-// settle waits until a MiniCluster's status has a size, its pods run, since ranks
-// that never ran are not drained, and then until the controller has been silent about
-// it for a while.
+// settle waits until a MiniCluster's status has a size and its pods run (ranks that never ran are not drained), and
+// then until the controller has sent no request about it for a while.
 func (f *fixture) settle(name string, size, ready int32) {
 	f.Helper()
 	f.WaitFor(name, user.Sizes(size, ready))
@@ -62,8 +60,7 @@ func (f *fixture) settle(name string, size, ready int32) {
 	f.awaitSilence()
 }
 
-// awaitSilence waits until the controller has asked for nothing in the test's
-// namespace for a while.
+// awaitSilence waits until the controller has sent no request in the test's namespace for a while.
 func (f *fixture) awaitSilence() {
 	f.Helper()
 	log := f.Audit()
@@ -79,9 +76,8 @@ func (f *fixture) awaitSilence() {
 	})
 }
 
-// asked returns what the controller has asked for in the test's namespace. What it
-// asked for elsewhere must be leases, watches and, once, the version of the server,
-// whichever test is to blame.
+// asked returns the controller's requests in the test's namespace. Its other requests must be leases, watches and,
+// once, the version of the server, whichever test causes them.
 func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 	f.Helper()
 	all, err := log.Requests(user.Controller)
@@ -94,7 +90,7 @@ func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 		case "":
 			switch {
 			case r.Resource == "persistentvolumes" && r.Verb != "watch":
-				// Of the one test that has volumes, which no other is beside.
+				// From the only test that has volumes, which runs alone.
 				here = append(here, r)
 			case r.Path != "/version":
 				assert.Equal(f, "watch", r.Verb, "%+v", r)
@@ -104,7 +100,7 @@ func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 	return here
 }
 
-// counted returns what the controller has asked for, by what it is.
+// counted returns the controller's requests by kind.
 func (f *fixture) counted(log *cluster.AuditLog) counts {
 	f.Helper()
 	result := counts{}
@@ -115,8 +111,8 @@ func (f *fixture) counted(log *cluster.AuditLog) counts {
 	return result
 }
 
-// assertPaced checks, for each MiniCluster, that its status was written at most
-// once in an interval, the first writes aside that report something urgent.
+// assertPaced checks for each MiniCluster that its status was written at most once in an interval, except for the
+// first writes that report something urgent.
 func (f *fixture) assertPaced(log *cluster.AuditLog, urgent int) {
 	f.Helper()
 	writes := map[string][]time.Time{}
@@ -132,7 +128,7 @@ func (f *fixture) assertPaced(log *cluster.AuditLog, urgent int) {
 	}
 }
 
-// reads are the requests that a full cache should save.
+// reads are the requests that the cache should make unnecessary.
 func (c counts) reads() []string {
 	var reads []string
 	for key := range c {

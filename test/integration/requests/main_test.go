@@ -13,13 +13,13 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// agents answer for those of simulated pods.
+// agents simulate the agents of simulated pods.
 var agents user.Agents
 
 var suite = clustertest.New(cluster.Options{Audit: true},
 	user.Manifests,
 	programs.Controller(programs.WithAgents(&agents), func(o *app.Options) {
-		// Pods are never ready here by themselves: what that costs is counted elsewhere.
+		// Pods never become ready by themselves here: another test counts the cost of readiness.
 		o.PodDiagnosisDelay = 0
 	}),
 )

@@ -34,7 +34,7 @@ func TestOneMiniCluster(t *testing.T) {
 		{"the same size again", func() { f.SetSize("one", 4) }, 4, counts{}},
 		{"above the maximum", func() { f.SetSize("one", 5) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
 		{"below the minimum", func() { f.SetSize("one", 0) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
-		{"something of no interest", func() { f.label("one") }, 4, counts{}},
+		{"a label", func() { f.label("one") }, 4, counts{}},
 	} {
 		log := f.Audit()
 		step.do()
@@ -55,10 +55,9 @@ func TestOneMiniCluster(t *testing.T) {
 	assert.Empty(t, f.counted(log), "delete")
 }
 
-// What a MiniCluster has beside its Job costs what it takes to make it, and then
-// nothing.
+// Auxiliary objects of a MiniCluster cost only their creation.
 func TestBeside(t *testing.T) {
-	// Not parallel: volumes lie in no namespace.
+	// Not parallel: volumes are cluster-scoped.
 	f := newFixture(t)
 	log := f.Audit()
 	f.create("beside", 2, 4, func(mc *v1alpha2.MiniCluster) {
@@ -102,8 +101,7 @@ func (f *fixture) label(name string) {
 	require.NoError(f, err)
 }
 
-// A shrink below the quorum costs one more write, and pods that take long to end
-// cost none.
+// A shrink below the quorum costs one more write, and pods that terminate slowly cost none.
 func TestShrink(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -117,7 +115,7 @@ func TestShrink(t *testing.T) {
 		size int32
 		want counts
 	}{
-		// Pods are looked at, and the agent is met once.
+		// Pods are listed, and the agent is contacted once.
 		{3, counts{"list pods": 1, "get secrets": 1, "patch jobs": 1, eventWrite: 2}},
 		{2, counts{"list pods": 1, "patch jobs": 1, eventWrite: 2}},
 	} {
@@ -142,8 +140,8 @@ func TestShrinkBelowTheQuorum(t *testing.T) {
 	f.assertWithStatus(log, counts{"list pods": 1, "get secrets": 1, "patch configmaps": 1, "patch jobs": 1, eventWrite: 2})
 }
 
-// Ranks that were drained are given back before they come back: that takes the agent,
-// and no further request. A shrink that does not wait asks for nothing.
+// Drained ranks are undrained before they are added again: that takes the agent, and no further request. A shrink
+// that does not wait sends no request to the agent.
 func TestShrinkAndGrow(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -167,7 +165,8 @@ func TestShrinkAndGrow(t *testing.T) {
 		step.do()
 		f.settle("elastic", step.size, 0)
 		got := f.counted(log)
-		// Four, as far as it depends on us. The Job controller reports pods that come and end in one step or in some.
+		// Four, as far as it depends on the controller. The Job controller reports pods that are created and end in one
+		// step or in several.
 		assert.LessOrEqual(t, got[statusWrite], 8, step.name)
 		delete(got, statusWrite)
 		assert.Equal(t, step.want, got, step.name)
@@ -175,9 +174,8 @@ func TestShrinkAndGrow(t *testing.T) {
 	assert.Equal(t, []int{2, 4}, agents.Of("elastic").Sizes())
 }
 
-// assertWithStatus compares requests, where how often the status was written
-// depends on when pods end: once when ranks are drained, once for the decision, the rest
-// paced.
+// assertWithStatus compares requests, except that the number of writes of the status depends on when pods end: one
+// when ranks are drained, one for the decision, and the others paced.
 func (f *fixture) assertWithStatus(log *cluster.AuditLog, want counts) {
 	f.Helper()
 	got := f.counted(log)
@@ -187,8 +185,7 @@ func (f *fixture) assertWithStatus(log *cluster.AuditLog, want counts) {
 	assert.Equal(f, want, got)
 }
 
-// Pods that become ready and unready cost at most one write a second for each
-// MiniCluster, whatever their number.
+// Pods that become ready and unready cost at most one write a second for each MiniCluster, whatever their number.
 func TestReadinessIsBatched(t *testing.T) {
 	t.Parallel()
 	const fleet, size = 5, 6
@@ -219,7 +216,7 @@ func TestReadinessIsBatched(t *testing.T) {
 	assert.GreaterOrEqual(t, got[statusWrite], fleet)
 }
 
-// A fleet is made without a read, and then costs nothing at all.
+// Many MiniClusters are created without a read, and then cost nothing.
 func TestFleet(t *testing.T) {
 	// Not parallel: other tests' MiniClusters would pass through the queue.
 	const fleet = 200
@@ -247,7 +244,7 @@ func TestFleet(t *testing.T) {
 		statusWrite: made[statusWrite], eventWrite: fleet,
 	}
 	assert.Equal(t, want, made)
-	// Two for each: that its objects are there, and its pod. On a busy machine the Job controller may tell that in two
+	// Two for each: that its objects exist, and its pod. On a busy machine the Job controller may report that in two
 	// steps.
 	assert.LessOrEqual(t, made[statusWrite], 2*fleet+fleet/10)
 
@@ -263,13 +260,12 @@ func TestFleet(t *testing.T) {
 		return key == "get leases" || key == "update leases" || key == "watch miniclusters" ||
 			key == "watch jobs" || key == "watch configmaps" || key == "watch services" || key == "watch pods"
 	})
-	assert.Empty(t, all, "what %d idle MiniClusters cost in %s", fleet, window)
-	assert.Equal(t, before, workqueue(t), "work in a time without any")
+	assert.Empty(t, all, "the cost of %d idle MiniClusters in %s", fleet, window)
+	assert.Equal(t, before, workqueue(t), "work while idle")
 	assert.Zero(t, before["workqueue_depth"], "work left")
 }
 
-// awaitIdleQueue waits until nothing has been put into the controller's queue for
-// longer than anything that asks for nothing is put off for.
+// awaitIdleQueue waits until nothing has been added to the controller's queue for longer than any delay.
 func (f *fixture) awaitIdleQueue() map[string]float64 {
 	f.Helper()
 	const lull = 15 * time.Second
@@ -287,8 +283,7 @@ func (f *fixture) awaitIdleQueue() map[string]float64 {
 	return now
 }
 
-// workqueue reads what the controller's queue says of itself: how much is in it and
-// how much has ever been.
+// workqueue returns the metrics of the controller's queue: its depth and the total of added keys.
 func workqueue(t *testing.T) map[string]float64 {
 	t.Helper()
 	families, err := legacyregistry.DefaultGatherer.Gather()

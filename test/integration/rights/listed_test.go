@@ -16,7 +16,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// TestListedRights: what kubectl lists as the rights of the controller is what the documentation shows.
+// TestListedRights checks that the documentation shows the rights of the controller as kubectl lists them.
 func TestListedRights(t *testing.T) {
 	kube := suite.Cluster(t)
 	root, err := kubebin.Root(".")
@@ -50,7 +50,7 @@ func TestListedRights(t *testing.T) {
 	}
 }
 
-// listRights are the lines that kubectl prints, with single spaces.
+// listRights returns the lines that kubectl prints, with single spaces.
 func listRights(t *testing.T, kube *cluster.Cluster, namespace, who string) []string {
 	t.Helper()
 	out, err := kube.Kubectl(t.Context(), "auth", "can-i", "--list", "--namespace", namespace, "--as", who)

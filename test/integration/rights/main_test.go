@@ -1,10 +1,10 @@
 // Package rights_test shows, at a real API server, that the controller has the rights that it needs and no others. The
 // server checks owner references (OwnerReferencesPermissionEnforcement), as some distributions do.
 //
-// Two tests do it. In the first one a controller with the rights of manifests/rbac plays every part of parts_test.go,
-// and what it asked for is exactly what it is granted, but for rights that only an admission plugin asks for. In the
-// second one, for each right, a controller without that one plays a part and fails; when it gets the right back, the
-// part succeeds. There each controller works in a namespace of its own, so that some of them can work at a time.
+// In the first of two tests, a controller with the rights of manifests/rbac runs every part of parts_test.go, and
+// uses exactly the rights that it has, except for rights that only an admission plugin checks. In the second one, for
+// each right, a controller without that right runs a part and fails; when it gets the right again, the part succeeds.
+// There, each controller works in a separate namespace, so that several of them can run concurrently.
 package rights_test
 
 import (
@@ -24,7 +24,7 @@ var suite = clustertest.New(
 )
 
 func TestMain(m *testing.M) {
-	// The tests wait for others most of the time.
+	// The tests mostly wait for other programs.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -22,7 +22,7 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// installIn applies manifests/namespaced for a namespace, by a kustomization as a user writes one.
+// installIn applies manifests/namespaced for a namespace, with a kustomization like that of a user.
 func installIn(t *testing.T, kube *cluster.Cluster, namespace string) {
 	t.Helper()
 	root, err := kubebin.Root(".")
@@ -36,8 +36,8 @@ func installIn(t *testing.T, kube *cluster.Cluster, namespace string) {
 	require.NoError(t, kube.Apply(t.Context(), dir))
 }
 
-// TestNamespaced: with a Role and no other right, a controller looks after the namespaces that it was given, and asks
-// for nothing outside of them.
+// TestNamespaced checks that a controller with a Role and no other right manages its namespaces, and sends no
+// requests about others.
 func TestNamespaced(t *testing.T) {
 	kube := suite.Cluster(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -96,7 +96,7 @@ func TestNamespaced(t *testing.T) {
 	require.NoError(t, volumesStay(ctx, own))
 }
 
-// volumesStay deletes a MiniCluster that a controller with more rights has made volumes for.
+// volumesStay deletes a MiniCluster for which a controller with more rights has created volumes.
 func volumesStay(ctx context.Context, s *scene) error {
 	patch := func(finalizers string) error {
 		_, err := s.miniclusters().Patch(ctx, "stored", types.MergePatchType, []byte(`{"metadata":{"finalizers":`+finalizers+`}}`), metav1.PatchOptions{})
@@ -117,7 +117,7 @@ func volumesStay(ctx context.Context, s *scene) error {
 	return s.miniClusterGone(ctx, "stored")
 }
 
-// assertWorksInItsOwn checks the command line that is given to the controller's pods.
+// assertWorksInItsOwn checks the command line of the controller's pods.
 func assertWorksInItsOwn(t *testing.T, deployment *appsv1.Deployment) {
 	t.Helper()
 	container := deployment.Spec.Template.Spec.Containers[0]

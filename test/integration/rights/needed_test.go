@@ -18,15 +18,15 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// proof is how the lack of a right shows.
+// proof describes how the lack of a right is visible.
 type proof struct {
 	// part fails without the right.
 	part string
-	// shows waits until the user sees that something is wrong; nil where it shows in the condition Progressing.
+	// shows waits until the user sees the problem; nil if the condition Progressing shows it.
 	shows func(ctx context.Context, s *scene) error
 }
 
-// proofs has one for each right that is granted.
+// proofs has one entry for each granted right.
 var proofs = map[string]proof{
 	"list miniclusters.flux-framework.org":              {"resized", unseen},
 	"watch miniclusters.flux-framework.org":             {part: "resized"},
@@ -95,12 +95,12 @@ func unseen(ctx context.Context, s *scene) error {
 	})
 }
 
-// complete: it has ended, and nothing follows from that.
+// complete: it has ended, but no further step follows.
 func complete(ctx context.Context, s *scene) error {
 	return s.has(ctx, "work", v1alpha2.ConditionComplete, v1alpha2.ReasonComplete)
 }
 
-// goes: it is being deleted, and stays.
+// goes: it is being deleted, and remains.
 func goes(ctx context.Context, s *scene) error {
 	return s.is(ctx, "work", "going", func(mc *v1alpha2.MiniCluster) string {
 		if mc.DeletionTimestamp == nil {
@@ -110,10 +110,10 @@ func goes(ctx context.Context, s *scene) error {
 	})
 }
 
-// anything: nothing shows but that what the part waits for is missing.
+// anything: only the missing result of the part is visible.
 func anything(context.Context, *scene) error { return nil }
 
-// retrying: a condition says that a request is forbidden.
+// retrying: a condition reports that a request is forbidden.
 func retrying(ctx context.Context, s *scene) error {
 	return until(ctx, "a MiniCluster that says what is forbidden", func(ctx context.Context) (string, error) {
 		list, err := s.miniclusters().List(ctx, metav1.ListOptions{})
@@ -133,7 +133,7 @@ func retrying(ctx context.Context, s *scene) error {
 	})
 }
 
-// TestEveryRightIsNeeded takes away one right at a time.
+// TestEveryRightIsNeeded removes one right at a time.
 func TestEveryRightIsNeeded(t *testing.T) {
 	kube := suite.Cluster(t)
 	all := granted(t, kube)
@@ -156,7 +156,7 @@ func TestEveryRightIsNeeded(t *testing.T) {
 			})
 		}
 	})
-	// Their controllers work in all namespaces, and so not beside others.
+	// Their controllers work in all namespaces, so they run alone.
 	for _, g := range all {
 		if proof := proofs[g.String()]; parts[proof.part].volumes {
 			t.Run(g.String(), func(t *testing.T) { withoutRight(t, kube, all, g, proof) })
@@ -194,7 +194,7 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	played := make(chan error, 1)
 	go func() { played <- part.play(playing, s) }()
 	require.NoError(t, until(ctx, missing.String()+" to be missed", func(context.Context) (string, error) { return missed(log, name, missing) }))
-	// Without a watch the controller looks repeatedly, which takes longer and longer: see missed.
+	// Without a watch, the controller lists repeatedly, at growing intervals: see missed.
 	if missing.verb != "watch" {
 		shows := proof.shows
 		if shows == nil {
@@ -229,8 +229,8 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	}
 }
 
-// missed says what is still to be seen of the lack of a right: a request that was refused, and without a watch, that
-// the same is listed time and again. For rights that a plugin asks for it is the request that it refused.
+// missed returns the expected evidence of a missing right that has not been seen yet: a rejected request and, without
+// a watch, repeated lists. For rights that a plugin checks, it is the request that the plugin rejected.
 func missed(log *cluster.AuditLog, name string, missing grant) (string, error) {
 	requests, err := log.Requests(name)
 	if err != nil {
@@ -251,14 +251,15 @@ func missed(log *cluster.AuditLog, name string, missing grant) (string, error) {
 	return "", nil
 }
 
-// askedByPlugin are rights that no request takes: the plugin OwnerReferencesPermissionEnforcement asks for them.
+// askedByPlugin are rights that no request needs: the plugin OwnerReferencesPermissionEnforcement checks them.
 var askedByPlugin = []string{
 	"update miniclusters/finalizers.flux-framework.org",
 	"delete configmaps",
 	"delete services",
 }
 
-// TestUsedRights: what the controller asks for is what it is granted. Nothing is refused, and nothing is left over.
+// TestUsedRights checks that the controller uses exactly the rights that it has. No request is rejected, and no right
+// is unused.
 func TestUsedRights(t *testing.T) {
 	kube := suite.Cluster(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -303,7 +304,7 @@ func TestUsedRights(t *testing.T) {
 		}
 	}
 	for _, r := range requests {
-		// Nothing can be created in a namespace that is being deleted, as those of other tests are.
+		// No object can be created in a namespace that is being deleted, as those of other tests are.
 		assert.False(t, isForbidden(r) && slices.Contains(ours, r.Namespace), "%+v", r)
 		if r.Resource != "" {
 			used[asked(r).String()] = true
@@ -311,9 +312,9 @@ func TestUsedRights(t *testing.T) {
 	}
 	for _, g := range granted(t, kube) {
 		if !slices.Contains(askedByPlugin, g.String()) {
-			assert.True(t, used[g.String()], "%s is granted and was never asked for", g)
+			assert.True(t, used[g.String()], "%s is granted and was never used", g)
 		}
 		delete(used, g.String())
 	}
-	assert.Empty(t, used, "what else was asked for")
+	assert.Empty(t, used, "other rights that were needed")
 }

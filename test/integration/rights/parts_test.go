@@ -23,19 +23,19 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// part is something that a user sees the controller do.
+// part is an action of the controller that a user sees.
 type part struct {
-	// prepare is done before a controller starts.
+	// prepare runs before a controller starts.
 	prepare func(ctx context.Context, s *scene) error
-	// play ends when the user has seen it done, or when the context ends. It can be played again.
+	// play returns when the user has seen the result, or when the context ends. It can be repeated.
 	play func(ctx context.Context, s *scene) error
-	// volumes tells that it needs a controller for all namespaces.
+	// volumes: the part needs a controller for all namespaces.
 	volumes bool
-	// alone tells that it is not for a controller that plays others, too.
+	// alone: the part needs a controller that runs no other parts.
 	alone bool
 }
 
-// parts are all that the controller does which takes a right.
+// parts are all actions of the controller that need rights.
 var parts = map[string]part{
 	"resized":             {play: resized},
 	"rejected":            {play: rejected},
@@ -58,7 +58,7 @@ var parts = map[string]part{
 	"rank replaced":       {play: rankReplaced},
 }
 
-// resized: a cluster comes up, grows, and reports it.
+// resized: a cluster starts, grows, and reports it.
 func resized(ctx context.Context, s *scene) error {
 	if _, err := s.make(ctx, user.New("work", 2, user.MaxSize(4))); err != nil {
 		return err
@@ -109,7 +109,7 @@ func rejected(ctx context.Context, s *scene) error {
 	return s.event(ctx, "work", "ScaleRejected")
 }
 
-// cleanedUp: a finished MiniCluster is deleted if it asks for it.
+// cleanedUp: a finished MiniCluster is deleted if its spec says so.
 func cleanedUp(ctx context.Context, s *scene) error {
 	tidy := user.New("work", 1)
 	tidy.Spec.Cleanup = true
@@ -128,7 +128,7 @@ func cleanedUp(ctx context.Context, s *scene) error {
 	return s.miniClusterGone(ctx, "work")
 }
 
-// madeAgain: a Job that was deleted is made again, once its pods have gone.
+// madeAgain: a deleted Job is created again, once its pods are gone.
 func madeAgain(ctx context.Context, s *scene) error {
 	if err := s.makeReady(ctx, user.New("work", 2)); err != nil {
 		return err
@@ -173,7 +173,7 @@ func sharedService(ctx context.Context, s *scene) error {
 	return nil
 }
 
-// ownerRestored: a ConfigMap that has lost its reference to the Secret gets it back.
+// ownerRestored: a ConfigMap that has lost its reference to the Secret gets it again.
 func ownerRestored(ctx context.Context, s *scene) error {
 	if err := s.makeReady(ctx, user.New("work", 1)); err != nil {
 		return err
@@ -204,7 +204,7 @@ func withRegistry(mc *v1alpha2.MiniCluster) {
 	mc.Spec.Services = []v1alpha2.MiniClusterContainer{{Name: "registry", Image: "registry:test", Ports: []int32{5000}}}
 }
 
-// servicesPod: the pod of spec.services is made with the cluster, and ends with it.
+// servicesPod: the pod of spec.services is created with the cluster, and ends with it.
 func servicesPod(ctx context.Context, s *scene) error {
 	mc, err := s.make(ctx, user.New("work", 1, withRegistry))
 	if err != nil {
@@ -232,7 +232,7 @@ func servicesPod(ctx context.Context, s *scene) error {
 	})
 }
 
-// keptApart: pods that run and don't find each other because of a policy report that.
+// keptApart: pods that run and cannot connect because of a policy report that.
 func keptApart(ctx context.Context, s *scene) error {
 	_, err := s.kube.NetworkingV1().NetworkPolicies(s.namespace).Create(ctx, &networkingv1.NetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "deny-all"},
@@ -246,7 +246,7 @@ func keptApart(ctx context.Context, s *scene) error {
 	if _, err := s.make(ctx, mc); err != nil {
 		return err
 	}
-	return s.is(ctx, "work", "told of the policy", func(mc *v1alpha2.MiniCluster) string {
+	return s.is(ctx, "work", "a report of the policy", func(mc *v1alpha2.MiniCluster) string {
 		c := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionProgressing)
 		if c == nil || !strings.Contains(c.Message, "deny-all") {
 			return fmt.Sprint(c)
@@ -262,7 +262,7 @@ func withVolume(mc *v1alpha2.MiniCluster) {
 	mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"data": {Path: "/data"}}
 }
 
-// volume: a volume is made with the cluster, and goes with it.
+// volume: a volume is created and deleted with the cluster.
 func volume(ctx context.Context, s *scene) error {
 	mc, err := s.make(ctx, user.New("work", 1, withVolume))
 	if err != nil {
@@ -289,7 +289,7 @@ func volumeName(mc *v1alpha2.MiniCluster) string {
 	return fmt.Sprintf("%s.%s.data.%s", mc.Namespace, mc.Name, mc.UID[:8])
 }
 
-// held: a name that something else has is waited for, and the MiniCluster says whose it is.
+// held: the controller waits for a name that another object has, and the MiniCluster names its owner.
 func held(kind string) func(context.Context, *scene) error {
 	return func(ctx context.Context, s *scene) error {
 		mod := func(*v1alpha2.MiniCluster) {}
@@ -382,7 +382,7 @@ func holdVolume(ctx context.Context, s *scene) error {
 	return err
 }
 
-// leaveLease leaves a lease behind that has run out.
+// leaveLease creates an expired lease.
 func leaveLease(ctx context.Context, s *scene) error {
 	long := metav1.NewMicroTime(time.Now().Add(-time.Hour))
 	_, err := s.kube.CoordinationV1().Leases(s.namespace).Create(ctx, &coordinationv1.Lease{
@@ -394,7 +394,7 @@ func leaveLease(ctx context.Context, s *scene) error {
 	return err
 }
 
-// namespaceDeleted: a namespace with a cluster that runs is deleted, and goes.
+// namespaceDeleted: a namespace with a running cluster can be deleted.
 func namespaceDeleted(ctx context.Context, s *scene) error {
 	namespaces := s.kube.CoreV1().Namespaces()
 	namespace, err := namespaces.Get(ctx, s.namespace, metav1.GetOptions{})
@@ -418,7 +418,7 @@ func namespaceDeleted(ctx context.Context, s *scene) error {
 	})
 }
 
-// rankReplaced: a pod is deleted, and the failure count of the one that replaces it is reset.
+// rankReplaced: a pod is deleted, and the failure count of its successor is reset.
 func rankReplaced(ctx context.Context, s *scene) error {
 	if err := s.makeReady(ctx, user.New("work", 2)); err != nil {
 		return err

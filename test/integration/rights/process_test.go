@@ -47,7 +47,7 @@ func run(t *testing.T, o *app.Options, config *rest.Config) *process {
 	t.Helper()
 	p := &process{done: make(chan error, 1), log: &lockedBuffer{}}
 	logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(p.log)))
-	// Not the context of the test: it ends before the functions of Cleanup run.
+	// Not the context of the test, which ends before the functions of Cleanup run.
 	ctx, stop := context.WithCancel(klog.NewContext(context.Background(), logger))
 	p.stop = stop
 	go func() { p.done <- app.RunWith(ctx, o, config) }()
@@ -60,17 +60,17 @@ func run(t *testing.T, o *app.Options, config *rest.Config) *process {
 	return p
 }
 
-// halt stops the controller and waits until it has.
+// halt stops the controller and waits for its end.
 func (p *process) halt() {
 	p.stop()
 	if p.done != nil {
-		<-p.done //nolint:errcheck // one that lost its lease ends with an error
+		<-p.done //nolint:errcheck // a controller that lost its lease ends with an error
 		p.done = nil
 	}
 }
 
-// listing answers as API servers before 1.32 do, that can't stream a list: the client lists, then. Where they can, it
-// needs no right to list for that.
+// listing answers like API servers before 1.32, which cannot stream a list, so that the client lists. With streaming,
+// it would not need the right to list.
 type listing struct{ next http.RoundTripper }
 
 func (l listing) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -85,7 +85,7 @@ func (l listing) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// lockedBuffer keeps a log that is read while it is written.
+// lockedBuffer stores a log that is read while it is written.
 type lockedBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer

@@ -22,12 +22,12 @@ type right struct {
 
 func (r right) String() string { return r.verb + " " + strings.TrimSuffix(r.resource+"."+r.group, ".") }
 
-// grant is a right as it is given.
+// grant is a right with its scope.
 type grant struct {
 	right
-	// names are the only objects that it is about; all where there are none.
+	// names are the only objects that it applies to; all if empty.
 	names []string
-	// namespace is where it is given; everywhere where empty.
+	// namespace is where it applies; everywhere if empty.
 	namespace string
 }
 
@@ -35,7 +35,7 @@ func (g grant) rule() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{g.group}, Resources: []string{g.resource}, Verbs: []string{g.verb}, ResourceNames: g.names}
 }
 
-// granted are the rights of the controller's service account.
+// granted returns the rights of the controller's service account.
 func granted(t *testing.T, kube *cluster.Cluster) []grant {
 	t.Helper()
 	rbac := kube.Client().RbacV1()
@@ -81,7 +81,7 @@ func grantsOf(namespace string, rules []rbacv1.PolicyRule) []grant {
 	return grants
 }
 
-// asked is the right that a request takes.
+// asked returns the right that a request needs.
 func asked(r cluster.Request) right {
 	resource := r.Resource
 	if r.Subresource != "" {
@@ -90,10 +90,10 @@ func asked(r cluster.Request) right {
 	return right{r.Verb, resource, r.Group}
 }
 
-// isForbidden reports whether a request was refused because a right is missing.
+// isForbidden reports whether a request was rejected because a right is missing.
 func isForbidden(r cluster.Request) bool { return r.Code == http.StatusForbidden }
 
-// allow gives a user rights: in a namespace, or everywhere where it is empty.
+// allow grants rights to a user in a namespace, or everywhere if it is empty.
 func allow(ctx context.Context, kube *cluster.Cluster, name, namespace string, rules []rbacv1.PolicyRule) error {
 	rbac := kube.Client().RbacV1()
 	meta := metav1.ObjectMeta{GenerateName: name + "-"}

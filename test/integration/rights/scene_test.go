@@ -22,10 +22,10 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// patience is how long anything may take on a busy machine; it is no measure of speed.
+// patience is the timeout of any wait on a busy machine; it is not a measure of speed.
 const patience = 3 * time.Minute
 
-// scene is the namespace in which a part is played, and what its user does there.
+// scene is the namespace of a part, and the actions of its user.
 type scene struct {
 	cluster   *cluster.Cluster
 	kube      kubernetes.Interface
@@ -41,7 +41,7 @@ func newScene(t *testing.T, kube *cluster.Cluster) *scene {
 
 func (s *scene) miniclusters() client.MiniClusterInterface { return s.user.MiniClusters() }
 
-// make makes a MiniCluster unless it exists.
+// make creates a MiniCluster unless it exists.
 func (s *scene) make(ctx context.Context, mc *v1alpha2.MiniCluster) (*v1alpha2.MiniCluster, error) {
 	made, err := s.miniclusters().Create(ctx, mc, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
@@ -63,7 +63,7 @@ func (s *scene) resize(ctx context.Context, name string, size int) error {
 	return err
 }
 
-// until waits until a check returns "". It ends with the last answer when the context does.
+// until waits until a check returns "". It returns the last text when the context ends.
 func until(ctx context.Context, what string, check func(context.Context) (string, error)) error {
 	var last string
 	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
@@ -105,8 +105,8 @@ func (s *scene) ready(ctx context.Context, name string, size int32) error {
 	})
 }
 
-// readyOrComplete is for a part that is played again: its program may have ended when the controller that saw it
-// was stopped, and the next one tells.
+// readyOrComplete is for a part that is repeated: its program may have ended when the controller that saw it was
+// stopped, and the next one reports it.
 func (s *scene) readyOrComplete(ctx context.Context, name string, size int32) error {
 	return s.is(ctx, name, fmt.Sprintf("ready with %d pods, or complete", size), func(mc *v1alpha2.MiniCluster) string {
 		if meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionComplete) {
@@ -124,7 +124,7 @@ func whyNotReady(mc *v1alpha2.MiniCluster, size int32) string {
 	return fmt.Sprintf("%+v", mc.Status)
 }
 
-// has waits until a MiniCluster has a condition for a reason, with words in its message.
+// has waits until a MiniCluster has a condition with a reason, and with words in its message.
 func (s *scene) has(ctx context.Context, name, condition, reason string, words ...string) error {
 	return s.is(ctx, name, condition+" "+reason, func(mc *v1alpha2.MiniCluster) string {
 		c := meta.FindStatusCondition(mc.Status.Conditions, condition)
@@ -140,7 +140,7 @@ func (s *scene) has(ctx context.Context, name, condition, reason string, words .
 	})
 }
 
-// gone waits until something is not found any more.
+// gone waits until an object does not exist.
 func gone(ctx context.Context, what string, get func(context.Context) error) error {
 	return until(ctx, what+" to go", func(ctx context.Context) (string, error) {
 		err := get(ctx)
@@ -158,7 +158,7 @@ func (s *scene) miniClusterGone(ctx context.Context, name string) error {
 	})
 }
 
-// finish has the program of a MiniCluster end well, unless it has.
+// finish makes the program of a MiniCluster succeed, unless it has.
 func (s *scene) finish(ctx context.Context, name string) error {
 	pods, err := s.kube.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: fmt.Sprintf("hpa-selector=%s,%s=0", name, batchv1.JobCompletionIndexAnnotation),

@@ -1,5 +1,5 @@
-// Package upgrade_test shows what becomes of the MiniClusters of flux-operator when its
-// custom resource definition is replaced by ours.
+// Package upgrade_test checks that MiniClusters of flux-operator keep working when this project's custom resource
+// definition replaces its definition.
 package upgrade_test
 
 import (
@@ -31,7 +31,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 )
 
-// Each test installs the definition that it begins with: they are not parallel.
+// Each test installs the definition that it begins with, so they are not parallel.
 var suite = clustertest.New(cluster.Options{Nodes: -1})
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
@@ -42,7 +42,7 @@ const definition = "customresourcedefinition/miniclusters.flux-framework.org"
 type incumbent struct {
 	crd     string
 	version string
-	// objects are specs by the names of MiniClusters, and the layouts that they meant.
+	// objects are specs by the names of MiniClusters, with their intended layouts.
 	objects map[string]string
 	layouts map[string]fluxconfig.Layout
 }
@@ -54,7 +54,7 @@ var incumbents = map[string]incumbent{
 			"bare": "containers: [{command: hostname}]",
 			"full": `{size: 2, maxSize: 4, flux: {logLevel: 7}, logging: {quiet: true}, volumes: {data: {path: /data}}, containers: [{image: app,
 				launcher: true, cores: 2, fluxUser: {}, volumes: {data: {path: /data}}, existingVolumes: {certs: {path: /etc/certs, secretName: certs}}}]}`,
-			// Names and sizes that we do not let anybody create.
+			// Names and sizes that can no longer be created.
 			"1-name.with.dots": "{size: 5, maxSize: 3, containers: [{command: hostname}]}",
 		},
 		layouts: map[string]fluxconfig.Layout{"bare": fluxconfig.LayoutSystem, "full": fluxconfig.LayoutSystem},
@@ -120,7 +120,7 @@ func (u *upgrade) miniclusters(version string) dynamic.ResourceInterface {
 	return u.dynamic.Resource(schema.GroupVersionResource{Group: v1alpha2.GroupName, Version: version, Resource: "miniclusters"}).Namespace(u.namespace)
 }
 
-// awaitVersions waits until all versions, and no others, are served.
+// awaitVersions waits until exactly these versions are served.
 func (u *upgrade) awaitVersions(served ...string) {
 	u.Helper()
 	err := wait.PollUntilContextTimeout(u.Context(), 20*time.Millisecond, 3*time.Minute, true, func(ctx context.Context) (bool, error) {
@@ -135,7 +135,7 @@ func (u *upgrade) awaitVersions(served ...string) {
 	require.NoError(u, err, "versions served: %v", served)
 }
 
-// create makes a MiniCluster, and gives it a status, as flux-operator does.
+// create creates a MiniCluster with a status, as flux-operator does.
 func (u *upgrade) create(name, spec string) *unstructured.Unstructured {
 	u.Helper()
 	data, err := yaml.YAMLToJSON([]byte(spec))
@@ -161,7 +161,7 @@ func (u *upgrade) create(name, spec string) *unstructured.Unstructured {
 	return created
 }
 
-// check compares a MiniCluster with what it was before, and uses it.
+// check compares a MiniCluster with its previous state, and uses it.
 func (u *upgrade) check(before *unstructured.Unstructured, layout fluxconfig.Layout) {
 	u.Helper()
 	name := before.GetName()
@@ -180,7 +180,7 @@ func (u *upgrade) check(before *unstructured.Unstructured, layout fluxconfig.Lay
 		assert.Equal(u, layout, fluxconfig.LayoutOf(&typed.Spec), name)
 	}
 
-	// Rules about what may be created do not keep it from being used.
+	// Rules about creation do not prevent its use.
 	scale, err := u.flux.FluxFrameworkV1alpha2().MiniClusters(u.namespace).GetScale(u.Context(), name, metav1.GetOptions{})
 	require.NoError(u, err)
 	scale.Spec.Replicas++
@@ -191,7 +191,7 @@ func (u *upgrade) check(before *unstructured.Unstructured, layout fluxconfig.Lay
 	assert.Equal(u, before.GetUID(), patched.GetUID())
 }
 
-// kept checks that everything that was there is there; what is new are defaults.
+// kept checks that all previous fields are kept; only defaults are new.
 func kept(t *testing.T, where string, before, after any) {
 	t.Helper()
 	switch was := before.(type) {
