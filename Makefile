@@ -60,6 +60,10 @@ node-build: ## Build what a real node needs besides into bin/.
 image: ## Build the container image, dist/minicluster-image.tar (PLATFORMS=linux/amd64,linux/arm64).
 	@$(GO) run ./hack/image --version '$(VERSION)' --ldflags '$(LDFLAGS)' $(if $(PLATFORMS),--platforms $(PLATFORMS))
 
+.PHONY: release
+release: kube-build ## Write a release to dist/release (VERSION=v1.2.3): image, plugin, manifests, SBOM, checksums.
+	@IMAGE='$(if $(filter command environment,$(origin IMAGE)),$(IMAGE))' hack/release.sh '$(VERSION)'
+
 .PHONY: clean
 clean: ## Remove what was built.
 	rm -rf bin dist

@@ -23,6 +23,7 @@ fetch test/kube ./... tool
 fetch test/monitoring ./...
 fetch hack/tools ./... tool
 fetch hack/tools/lint tool
+fetch hack/tools/release tool
 # Tidying looks at more than is built. Whether all is tidy is another question.
 for module in . test/monitoring; do
 	go -C "$module" mod tidy -diff >/dev/null 2>&1 || go -C "$module" mod tidy -diff >/dev/null 2>&1 || true

@@ -27,6 +27,9 @@ go mod tidy -diff
 step "generated files are fresh"
 hack/verify-codegen.sh
 
+step "workflows"
+go tool -modfile="$PWD/hack/tools/release/go.mod" actionlint
+
 step "documentation agrees with the code"
 CGO_ENABLED=0 go test -count=1 -vet=off ./test/documentation
 
