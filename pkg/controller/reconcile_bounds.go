@@ -9,14 +9,17 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// enforceBounds resets a spec.size that is outside the bounds, before anything is created
-// from it.
+// enforceBounds resets a spec.size that is outside the bounds, or that would make a queue
+// delete all pods, before anything is created from it.
 func (c *Controller) enforceBounds(ctx context.Context, s *syncState) error {
 	var parallelism int32
 	if s.job != nil && s.job.Spec.Parallelism != nil {
 		parallelism = *s.job.Spec.Parallelism
 	}
 	rejection := resources.CheckSize(s.mc, s.fixed.Maximum, parallelism)
+	if rejection == nil {
+		rejection = resources.CheckQueue(s.mc, s.job, s.fixed.Maximum)
+	}
 	if rejection == nil {
 		return nil
 	}

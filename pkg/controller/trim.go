@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // trim drops from an object what the controller does not read, before a cache keeps it. A
@@ -80,7 +81,11 @@ func trimJob(job *batchv1.Job) {
 			to.Volumes = append(to.Volumes, *v)
 		}
 	}
-	job.Spec.Template = corev1.PodTemplateSpec{Spec: to}
+	labels := map[string]string{}
+	if value := job.Spec.Template.Labels[resources.LabelKueuePodSet]; value != "" {
+		labels[resources.LabelKueuePodSet] = value
+	}
+	job.Spec.Template = corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: to}
 	if u := job.Status.UncountedTerminatedPods; u != nil {
 		// Only whether there are any matters.
 		job.Status.UncountedTerminatedPods = &batchv1.UncountedTerminatedPods{

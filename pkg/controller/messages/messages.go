@@ -195,6 +195,12 @@ func BelowMinimum(requested, minimum, granted int32) string {
 	return fmt.Sprintf("size %d was rejected: the minimum is %d; size is now %d (to end the cluster, delete the MiniCluster)", requested, minimum, granted)
 }
 
+// NotElastic is the message of a size that Kueue would admit only after it has deleted all pods.
+func NotElastic(requested, granted int32) string {
+	return fmt.Sprintf("size %d was rejected: Kueue has admitted the Job with size %d, and would delete all its pods to admit another size; "+
+		"size is now %d (create the MiniCluster with kueue.x-k8s.io/elastic-job: \"true\" in spec.jobAnnotations to resize it while it runs)", requested, granted, granted)
+}
+
 // Events about Jobs and volumes.
 const (
 	// JobCreated takes the name, the size and the maximum.

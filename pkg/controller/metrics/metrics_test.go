@@ -27,6 +27,7 @@ func TestMetricsBeginAtZero(t *testing.T) {
 	assert.Equal(t, map[string]float64{
 		"minicluster_drains_total idle": 0, "minicluster_drains_total timed_out": 0, "minicluster_drains_total skipped": 0,
 		"minicluster_scale_requests_total accepted": 0, "minicluster_scale_requests_total above_maximum": 0, "minicluster_scale_requests_total below_minimum": 0,
+		"minicluster_scale_requests_total not_elastic": 0,
 	}, counted())
 
 	m.Drained(DrainTimedOut)

@@ -23,14 +23,17 @@ type SizeRejection struct {
 	Granted int32 `json:"granted"`
 	// Bound is the maximum or minimum that was violated.
 	Bound int32 `json:"bound"`
-	// Reason is ReasonAboveMaximum or ReasonBelowMinimum.
+	// Reason is ReasonAboveMaximum, ReasonBelowMinimum or ReasonNotElastic.
 	Reason string `json:"reason"`
 }
 
 // Message says which size was rejected and which bound it violates.
 func (d *SizeRejection) Message() string {
-	if d.Reason == v1alpha2.ReasonAboveMaximum {
+	switch d.Reason {
+	case v1alpha2.ReasonAboveMaximum:
 		return messages.AboveMaximum(d.Requested, d.Bound, d.Granted)
+	case v1alpha2.ReasonNotElastic:
+		return messages.NotElastic(d.Requested, d.Granted)
 	}
 	return messages.BelowMinimum(d.Requested, d.Bound, d.Granted)
 }

@@ -92,5 +92,5 @@ func hasReason(status v1alpha2.MiniClusterStatus, kind, reason string) bool {
 }
 
 func isRejection(c *metav1.Condition) bool {
-	return c.Reason == v1alpha2.ReasonAboveMaximum || c.Reason == v1alpha2.ReasonBelowMinimum
+	return c.Reason == v1alpha2.ReasonAboveMaximum || c.Reason == v1alpha2.ReasonBelowMinimum || c.Reason == v1alpha2.ReasonNotElastic
 }

@@ -246,3 +246,41 @@ func TestJobResizedElsewhere(t *testing.T) {
 	f.setSize("queued", 3)
 	f.waitFor("queued", f.ready(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
 }
+
+// TestResizeOfAdmittedJob: Kueue would delete all pods of a Job that it has admitted and that changes its size.
+func TestResizeOfAdmittedJob(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.create("queued", 2, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.MaxSize = 8
+		mc.Spec.JobLabels = map[string]string{"kueue.x-k8s.io/queue-name": "user-queue"}
+	})
+	f.waitFor("queued", f.ready(2))
+	patch := func(text string, subresources ...string) {
+		_, err := f.kube.BatchV1().Jobs(f.namespace).Patch(t.Context(), "queued", types.MergePatchType, []byte(text), metav1.PatchOptions{}, subresources...)
+		require.NoError(t, err)
+	}
+	// What Kueue does: it suspends the Job, changes the pod template, and resumes the Job.
+	patch(`{"spec":{"suspend":true}}`)
+	f.waitFor("queued", has(v1alpha2.ConditionSuspended, metav1.ConditionTrue, v1alpha2.ReasonSuspended))
+	f.setSize("queued", 3)
+	f.eventually("a suspended Job to change its size", func(context.Context) (string, error) {
+		if n := *f.job("queued").Spec.Parallelism; n != 3 {
+			return "it does not", nil
+		}
+		return "", nil
+	})
+	patch(`{"status":{"startTime":null}}`, "status")
+	patch(`{"spec":{"template":{"metadata":{"labels":{"kueue.x-k8s.io/podset":"main"}}}}}`)
+	patch(`{"spec":{"suspend":false}}`)
+	f.waitFor("queued", f.ready(3))
+
+	for _, size := range []int32{4, 2} {
+		f.setSize("queued", size)
+		f.waitFor("queued", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonNotElastic, "kueue.x-k8s.io/elastic-job"))
+	}
+	assert.Equal(t, int32(3), *f.job("queued").Spec.Parallelism)
+	patch(`{"metadata":{"annotations":{"kueue.x-k8s.io/elastic-job":"true"}}}`)
+	f.setSize("queued", 4)
+	f.waitFor("queued", f.ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
+}

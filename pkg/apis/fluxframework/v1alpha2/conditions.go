@@ -102,6 +102,8 @@ const (
 	ReasonAboveMaximum = "AboveMaximum"
 	// ReasonBelowMinimum: a size below 1 or minSize was rejected.
 	ReasonBelowMinimum = "BelowMinimum"
+	// ReasonNotElastic reports a size that was rejected because Kueue would delete all pods of the Job to admit it.
+	ReasonNotElastic = "NotElastic"
 	// ReasonJobResizedExternally: another client changed the Job's size.
 	ReasonJobResizedExternally = "JobResizedExternally"
 
