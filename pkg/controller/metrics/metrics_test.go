@@ -35,6 +35,7 @@ func TestMetricsBeginAtZero(t *testing.T) {
 	m.Drained(DrainIdle)
 	m.Scaled(v1alpha2.ReasonAboveMaximum)
 	m.Scaled(v1alpha2.ReasonBelowMinimum)
+	m.Scaled(v1alpha2.ReasonNotElastic)
 	m.Scaled(v1alpha2.ReasonWithinBounds)
 	for name, value := range counted() {
 		assert.InDelta(t, 1, value, 0, name)
