@@ -5,8 +5,9 @@ import (
 	"os"
 
 	"minicluster.internal/operator/pkg/agent"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 )
 
 func main() {
-	os.Exit(agent.Run(os.Args))
+	shutdown.Exit(agent.Run(os.Args))
 }

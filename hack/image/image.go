@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"minicluster.internal/operator/hack/ociimage"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 )
 
 const (
@@ -27,13 +28,20 @@ func build(ctx context.Context, dir string, platform ocispec.Platform, ldflags s
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making a folder for the programs: %w", err)
 	}
-	var complaints bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w "+ldflags,
-		"-o", dir+string(filepath.Separator), "./cmd/minicluster-agent", "./cmd/minicluster-controller", "./cmd/minicluster-metrics")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+platform.OS, "GOARCH="+platform.Architecture)
-	cmd.Stderr = &complaints
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("building for %s/%s: %w\n%s", platform.OS, platform.Architecture, err, complaints.String())
+	// The agent, which is the first process of containers, has another entry.
+	for _, target := range []struct{ ldflags, program string }{
+		{ldflags, "./cmd/minicluster-controller"},
+		{ldflags, "./cmd/minicluster-metrics"},
+		{ldflags + " -E=" + shutdown.EntrySymbol, "./cmd/minicluster-agent"},
+	} {
+		var complaints bytes.Buffer
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w "+target.ldflags,
+			"-o", dir+string(filepath.Separator), target.program)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+platform.OS, "GOARCH="+platform.Architecture)
+		cmd.Stderr = &complaints
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("building for %s/%s: %w\n%s", platform.OS, platform.Architecture, err, complaints.String())
+		}
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -39,7 +39,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envMain) != "" {
 		os.Exit(Run(os.Args))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if removeAtEnd != "" {
+		os.RemoveAll(removeAtEnd)
+	}
+	os.Exit(code)
 }
 
 // patience is the timeout of conditions that must become true, also on a busy machine.
@@ -167,23 +171,30 @@ func (p *testPod) start(args ...string) {
 
 // killAll kills the remaining processes of this pod, as the end of a container does.
 func (p *testPod) killAll() {
-	own := []byte("FAKE_LOG=" + p.path("flux.log") + "\x00")
 	for range 10 {
-		dirs, err := filepath.Glob("/proc/[0-9]*")
-		require.NoError(p.t, err)
-		found := false
-		for _, dir := range dirs {
-			environ, _ := os.ReadFile(dir + "/environ") // no environment: a process of another user, or one that has ended
-			pid, err := strconv.Atoi(filepath.Base(dir))
-			if err == nil && bytes.Contains(environ, own) {
-				found = true
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
+		found := p.processes()
+		for _, pid := range found {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-		if !found {
+		if len(found) == 0 {
 			return
 		}
 	}
+}
+
+// processes returns the processes of this pod.
+func (p *testPod) processes() []int {
+	own := []byte("FAKE_LOG=" + p.path("flux.log") + "\x00")
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(p.t, err)
+	var found []int
+	for _, dir := range dirs {
+		environ, _ := os.ReadFile(dir + "/environ") // no environment: a process of another user, or one that has ended
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && bytes.Contains(environ, own) {
+			found = append(found, pid)
+		}
+	}
+	return found
 }
 
 func (p *testPod) output(name string) *output { return &output{file: p.path(name)} }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,14 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/reaper"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // randomSignals is the number of pods of TestRandomSignals.
 var randomSignals = flag.Int("random-signals", 16, "number of pods that get a signal at a random moment")
 
-// envFirst makes the test binary the first process of new namespaces, before it becomes the agent.
+// envFirst makes the test binary the first process of new namespaces, before it becomes this program: the agent.
 const envFirst = "AGENT_TEST_FIRST"
 
 // envSmall is a directory to mount a small file system on.
@@ -47,7 +50,72 @@ func becomeFirst() error {
 			environ = append(environ, entry)
 		}
 	}
-	return syscall.Exec(os.Args[0], os.Args, environ)
+	program := os.Getenv(envFirst)
+	return syscall.Exec(program, append([]string{program}, os.Args[1:]...), environ)
+}
+
+// imageProgram builds the agent like that of the image, which the linker gives another entry.
+var imageProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "minicluster-agent-")
+	if err != nil {
+		return "", err
+	}
+	removeAtEnd = dir
+	program := filepath.Join(dir, "minicluster-agent")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-E="+shutdown.EntrySymbol, "-o", program, "../../cmd/minicluster-agent")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the agent: %w\n%s", err, output)
+	}
+	return program, nil
+})
+
+// removeAtEnd is the directory of imageProgram.
+var removeAtEnd string
+
+// asFirst makes the agent the first process of new namespaces, with the program of the image.
+func (p *testPod) asFirst() {
+	p.t.Helper()
+	program, err := imageProgram()
+	require.NoError(p.t, err)
+	p.env = append(p.env, envFirst+"="+program)
+	p.sys = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+}
+
+// TestExitCodeOfTheRuntime: the Go runtime ends with exit code 2, which is that of an application that is used wrongly.
+func TestExitCodeOfTheRuntime(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for namespaces")
+	}
+	t.Run("fatal", func(t *testing.T) {
+		t.Parallel()
+		p := newPod(t)
+		p.asFirst()
+		p.start("run")
+		p.eventually("the broker runs", func() bool { return p.brokers() > 0 })
+		require.NoError(t, p.cmd.Process.Signal(syscall.SIGABRT)) // like a panic of a goroutine
+		assert.Equal(t, plan.ExitBroker, p.wait())
+		assert.Contains(t, p.stderr.String(), "SIGABRT", "the runtime says why")
+	})
+	t.Run("of the application", func(t *testing.T) {
+		t.Parallel()
+		p := newPod(t)
+		p.asFirst()
+		p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "exit 2"
+		assert.Equal(t, 2, p.run("run"))
+	})
+	t.Run("agent is killed", func(t *testing.T) {
+		t.Parallel()
+		p := newPod(t)
+		p.asFirst()
+		p.start("run")
+		p.eventually("the broker runs", func() bool { return p.brokers() > 0 })
+		for _, child := range reaper.Children(p.cmd.Process.Pid) {
+			require.NoError(t, syscall.Kill(child, syscall.SIGKILL))
+		}
+		assert.Equal(t, 137, p.wait())
+	})
 }
 
 // TestRandomSignals sends one signal to the first process of a pod at a random moment of its life. The exit code must
@@ -100,30 +168,70 @@ func TestRandomSignals(t *testing.T) {
 func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) int {
 	t := p.t
 	t.Helper()
-	p.env = append(p.env, envFirst+"=1")
-	p.sys = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+	p.asFirst()
 	p.start("run")
 	// The agent runs once the environment of the process has changed.
 	p.eventually("the agent", func() bool {
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.cmd.Process.Pid))
 		return err != nil || (len(environ) > 0 && !strings.Contains(string(environ), envFirst+"="))
 	})
-	p.awaitHandlers()
 	<-time.After(after)
 	_ = p.cmd.Process.Signal(sig) // the agent may have ended
 	forwarded := sig == syscall.SIGUSR1 || sig == syscall.SIGUSR2 || sig == syscall.SIGWINCH
 	if forwarded && !lead {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	}
+	zombies := p.watchZombies()
 	code := p.wait()
-	require.NotEqual(t, 2, code, "the runtime ended the agent")
+	assert.Empty(t, zombies(), "processes that nobody reaps")
+	assert.Empty(t, p.processes(), "processes remain")
 	return code
 }
 
-// awaitHandlers waits until the program has its signal handlers: before that, a signal ends a Go program that is the
-// first process of a container with exit code 2. That takes about a millisecond.
-func (p *testPod) awaitHandlers() {
-	p.eventually("handlers", func() bool { return pod.Exists(p.path(plan.MarkerDir, "flux-container")) })
+// zombiePatience is how long an ended process may stay a zombie, on a busy machine.
+const zombiePatience = 3 * time.Second
+
+// watchZombies watches for ended descendants of the agent that are not reaped until it ends. The returned function
+// returns them.
+func (p *testPod) watchZombies() func() []string {
+	var found []string
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		since := map[int]time.Time{}
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-p.ended:
+				return
+			case <-ticker.C:
+			}
+			for _, pid := range zombiesBelow(p.cmd.Process.Pid) {
+				if since[pid].IsZero() {
+					since[pid] = time.Now()
+				}
+				if time.Since(since[pid]) > zombiePatience {
+					found = append(found, fmt.Sprint(pid))
+				}
+			}
+		}
+	})
+	return func() []string {
+		wg.Wait()
+		return found
+	}
+}
+
+// zombiesBelow returns the ended descendants of a process.
+func zombiesBelow(root int) []int {
+	var zombies []int
+	for _, pid := range reaper.Children(root) {
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
+			zombies = append(zombies, pid)
+		}
+		zombies = append(zombies, zombiesBelow(pid)...)
+	}
+	return zombies
 }
 
 // TestFullVolume checks that the end of the program is recorded although the volume is full.
@@ -134,8 +242,8 @@ func TestFullVolume(t *testing.T) {
 	}
 	p := newPod(t)
 	require.NoError(t, os.MkdirAll(p.path("run"), 0o755))
-	p.env = append(p.env, envFirst+"=1", envSmall+"="+p.path("run"))
-	p.sys = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
+	p.asFirst()
+	p.env = append(p.env, envSmall+"="+p.path("run"))
 	p.plan.Lead.Mode = plan.ModeLauncher
 	p.plan.Lead.Command = "! dd if=/dev/zero of=$FAKE_ROOT/run/fill bs=4k 2>$FAKE_ROOT/dd || exit 4; exit 3"
 	assert.Equal(t, 3, p.run("run"))

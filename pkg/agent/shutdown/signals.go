@@ -24,13 +24,15 @@ func forwardedSignals() []os.Signal {
 	return []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
 }
 
-// received contains signals from the initialization of this package on. That is before main: a signal without a
-// receiver ends a Go program that is the first process of a container with exit code 2, which a Job would take for
-// that of the application. The package imports little, so that it is initialized early.
+// received contains signals from the initialization of this package on. That is before main, see entry for earlier
+// ones. The package imports little, so that it is initialized early.
 var received = notify()
 
 func notify() <-chan os.Signal {
 	c := make(chan os.Signal, 64)
 	signal.Notify(c, append(stopSignals(), forwardedSignals()...)...)
+	if shared != nil {
+		shared.listening.Store(1)
+	}
 	return c
 }

@@ -1,0 +1,18 @@
+//go:build linux && (amd64 || arm64)
+
+package shutdown
+
+// entry is where the program in the image of the agent starts. If the process is the first one of its namespace, entry
+// forks: the child becomes the agent, and the first process forwards signals to it, reaps orphans, and exits with the
+// code of the agent, except that
+//   - the end of the agent by a signal becomes 137 for SIGKILL, else 143: before package initialization, a signal ends
+//     the agent;
+//   - exit code 2 becomes 211 unless the agent called Exit: a panic or a fatal error of the runtime has that code.
+//
+// A Job takes other codes for those of the application. The first process never runs the Go runtime, which could not
+// handle signals in time either, and needs little memory. Before the agent listens, signals of the application are
+// lost, and SIGQUIT becomes SIGTERM, because the runtime would print its goroutines.
+func entry()
+
+// shared points to memory of both processes, nil without entry. The assembly code knows its layout.
+var shared *sharedState
