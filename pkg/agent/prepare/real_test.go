@@ -170,7 +170,7 @@ func realWorld(t *testing.T, test realCase) {
 		require.NoError(t, unix.Mount("o", dir, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dir, upper, work)))
 	}
 	// As the init containers leave them: owned by another user, writable by all.
-	dirs := []string{"/run/mnt/flux", "/home/flux-operator"}
+	dirs := []string{"/run/mnt/flux", "/home/flux-operator", plan.CurveDir}
 	if test.System {
 		for _, m := range plan.SystemMounts() {
 			dirs = append(dirs, m.Path)
