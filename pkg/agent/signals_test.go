@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,7 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agent/shutdown"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
@@ -111,7 +111,7 @@ func TestExitCodeOfTheRuntime(t *testing.T) {
 		p.asFirst()
 		p.start("run")
 		p.eventually("the broker runs", func() bool { return p.brokers() > 0 })
-		for _, child := range reaper.Children(p.cmd.Process.Pid) {
+		for _, child := range childrenOf(p.cmd.Process.Pid) {
 			require.NoError(t, syscall.Kill(child, syscall.SIGKILL))
 		}
 		assert.Equal(t, 137, p.wait())
@@ -222,10 +222,25 @@ func (p *testPod) watchZombies() func() []string {
 	}
 }
 
+// childrenOf returns the children of all threads of a process.
+func childrenOf(pid int) []int {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	var children []int
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // the process may have ended
+		for word := range strings.FieldsSeq(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				children = append(children, child)
+			}
+		}
+	}
+	return children
+}
+
 // zombiesBelow returns the ended descendants of a process.
 func zombiesBelow(root int) []int {
 	var zombies []int
-	for _, pid := range reaper.Children(root) {
+	for _, pid := range childrenOf(root) {
 		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
 			zombies = append(zombies, pid)
 		}
