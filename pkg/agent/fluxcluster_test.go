@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/fluxconfig"
@@ -177,9 +181,36 @@ func (c *fluxCluster) flux(index int, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	// The agent is the only child of the process that entered the namespaces: that process itself.
-	words := append([]string{"--target", strconv.Itoa(c.pods[index].Process.Pid), "--mount", "--uts", "--pid", "env", envMain + "=1", "SHARED=" + c.dir, filepath.Join(c.dir, "agent"), "flux", "--"}, args...)
-	out, err := exec.CommandContext(ctx, "nsenter", words...).CombinedOutput()
+	words := append([]string{"env", envMain + "=1", "SHARED=" + c.dir, filepath.Join(c.dir, "agent"), "flux", "--"}, args...)
+	out, err := c.inPod(ctx, index, words...).CombinedOutput()
 	return string(out), err
+}
+
+// inPod returns a command in a pod.
+func (c *fluxCluster) inPod(ctx context.Context, index int, words ...string) *exec.Cmd {
+	args := append([]string{"--target", strconv.Itoa(c.pods[index].Process.Pid), "--mount", "--uts", "--pid"}, words...)
+	return exec.CommandContext(ctx, "nsenter", args...)
+}
+
+// enter runs a command in a pod.
+func (c *fluxCluster) enter(index int, words ...string) {
+	c.t.Helper()
+	out, err := c.inPod(c.t.Context(), index, words...).CombinedOutput()
+	require.NoError(c.t, err, "%s", out)
+}
+
+// ready returns what the lead's readiness probe is answered, "" if there is no answer.
+func (c *fluxCluster) ready() string {
+	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", c.plan.HTTPPort)
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, url, nil)
+	require.NoError(c.t, err)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return string(text)
 }
 
 // enterFluxPod creates the file system of a pod and becomes its agent. It does not return.
@@ -238,5 +269,20 @@ func mountFluxPod(about fluxPod) error {
 			return err
 		}
 	}
+	if err := mountCredentials(about.Dir); err != nil {
+		return err
+	}
 	return os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost flux-sample-0."+about.Domain+"\n"), 0o444)
+}
+
+// mountCredentials copies the certificates of the control endpoint, if there are any.
+func mountCredentials(dir string) error {
+	credentials, err := control.ReadServerCredentials(dir)
+	if errors.Is(err, control.ErrNoCredentials) {
+		return nil
+	}
+	for name, text := range credentials {
+		err = errors.Join(err, os.WriteFile(filepath.Join(plan.CertificateDir, name), text, 0o444))
+	}
+	return err
 }

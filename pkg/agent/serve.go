@@ -43,7 +43,7 @@ func (r *runner) serve(ctx context.Context) {
 func (r *runner) serveOptions(ctx context.Context) serve.Options {
 	o := serve.Options{
 		Addr: httpAddress(r.Plan), Listener: r.listener, Socket: r.Path(r.instance.Files.Socket), User: -1,
-		Lead: r.instance.Lead, Ended: r.broker.LastEnd,
+		Lead: r.instance.Lead, Ended: r.broker.LastEnd, Ranks: r.Plan.Ranks,
 	}
 	if r.instance.Credential != nil {
 		o.User = int(r.instance.Credential.Uid)
@@ -51,6 +51,7 @@ func (r *runner) serveOptions(ctx context.Context) serve.Options {
 	if !o.Lead {
 		return o
 	}
+	o.LowerQuorum = r.broker.LowerQuorum
 	credentials, err := control.ReadServerCredentials(r.Path(plan.CertificateDir))
 	switch {
 	case err == nil:

@@ -120,6 +120,9 @@ func (a simAgent) Resize(_ context.Context, ip string, _, size int) (control.Sta
 	return state, nil
 }
 
+// LowerQuorum implements agents.Agent. These brokers never wait.
+func (a simAgent) LowerQuorum(context.Context, string, int, int) error { return nil }
+
 // reviewShrink checks that a Job does not shrink while jobs run on the removed ranks and the agent is reachable.
 func (p *play) reviewShrink(before, after *batchv1.Job) {
 	b, size := p.brokers, resources.Parallelism(after)

@@ -57,7 +57,10 @@ func (w *world) runPods(stop bool) {
 		pod := o.(*corev1.Pod)
 		switch {
 		case pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending:
-			edit(w, podObjects, pod.Name, func(p *corev1.Pod) { p.Status.Phase, p.Status.PodIP = corev1.PodRunning, "10.0.0.1" })
+			edit(w, podObjects, pod.Name, func(p *corev1.Pod) {
+				p.Status.Phase, p.Status.PodIP = corev1.PodRunning, "10.0.0.1"
+				p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			})
 		case pod.DeletionTimestamp != nil && stop:
 			w.remove(podObjects, pod.Name)
 		}

@@ -178,23 +178,26 @@ func (p *play) start() {
 		configmaps:   informers[0].Kube.Core().V1().ConfigMaps().Informer().GetStore(),
 		services:     informers[0].Kube.Core().V1().Services().Informer().GetStore(),
 		pods:         informers[0].Kube.Core().V1().Pods().Informer().GetStore(),
+		leads:        informers[0].Leads.Core().V1().Pods().Informer().GetStore(),
 	}
 	p.handlers = map[cachedResource]cache.ResourceEventHandler{
 		miniclusters: c.miniClusterHandler(), jobs: c.jobHandler(), configmaps: c.dependentHandler(), services: c.dependentHandler(), pods: c.dependentHandler(),
+		leads: c.leadHandler(),
 	}
 	for _, r := range cachedResources {
 		p.list(r)
 	}
 }
 
-// cachedResources are the resources of the informers; committed sequences refer to them by number. Pods are delivered
-// together with Services.
+// cachedResources are the resources of the informers; committed sequences refer to them by number. Pods, and
+// those of leads, are delivered together with Services.
 var cachedResources = []cachedResource{miniclusters, jobs, configmaps, services}
 
 func (p *play) see(r cachedResource, n int) {
 	p.deliver(r, n, p.stores[r], p.handlers[r])
 	if r == services {
 		p.deliver(pods, n, p.stores[pods], p.handlers[pods])
+		p.deliver(leads, n, p.stores[leads], p.handlers[leads])
 	}
 }
 
@@ -202,13 +205,14 @@ func (p *play) list(r cachedResource) {
 	p.relist(r, p.stores[r], p.handlers[r])
 	if r == services {
 		p.relist(pods, p.stores[pods], p.handlers[pods])
+		p.relist(leads, p.stores[leads], p.handlers[leads])
 	}
 }
 
 // seeAll delivers all events, and a bookmark.
 func (p *play) seeAll() {
 	for _, r := range cachedResources {
-		p.see(r, max(len(p.pending[r]), len(p.pending[pods])))
+		p.see(r, max(len(p.pending[r]), len(p.pending[pods]), len(p.pending[leads])))
 		p.stores[r].Bookmark(strconv.FormatInt(p.version, 10))
 	}
 	p.stores[pods].Bookmark(strconv.FormatInt(p.version, 10))

@@ -31,8 +31,11 @@ import (
 	fluxfake "minicluster.internal/operator/pkg/generated/clientset/versioned/fake"
 )
 
-// podObjects are all pods; the controller only caches those of spec.services.
+// podObjects are all pods; the controller only caches those of spec.services, and leads.
 const podObjects = pods
+
+// leads are those of the pods that run lead brokers, which the controller caches on their own.
+const leads cachedResource = "leads"
 
 // object is any object of the API.
 type apiObject interface {
@@ -263,14 +266,28 @@ func (w *world) store(r cachedResource, old, obj apiObject) {
 	} else {
 		delete(w.objects[r], old.GetName())
 	}
-	e := watchEvent{version: w.version, old: w.watched(r, old), object: w.watched(r, obj)}
-	if e.old != nil || e.object != nil {
-		w.pending[r] = append(w.pending[r], e)
+	watches := []cachedResource{r}
+	if r == podObjects {
+		watches = append(watches, leads)
+	}
+	for _, r := range watches {
+		e := watchEvent{version: w.version, old: w.watched(r, old), object: w.watched(r, obj)}
+		if e.old != nil || e.object != nil {
+			w.pending[r] = append(w.pending[r], e)
+		}
 	}
 }
 
 // watched returns a copy of an object if the informers select it, otherwise nil.
 func (w *world) watched(r cachedResource, obj apiObject) apiObject {
+	if pod, ok := obj.(*corev1.Pod); ok && r == leads {
+		index, ok := resources.PodIndex(pod)
+		if !ok || index != 0 || pod.Labels[v1alpha2.LabelHPASelector] == "" {
+			return nil
+		}
+		kept, _ := leadOnly(pod.DeepCopy())
+		return kept.(apiObject)
+	}
 	if obj == nil || r != miniclusters && obj.GetLabels()[v1alpha2.LabelManagedBy] != v1alpha2.ManagedBy {
 		return nil
 	}
@@ -486,7 +503,11 @@ func (w *world) relist(r cachedResource, store cache.Store, handler cache.Resour
 	}
 	var now []any
 	var tell []func()
-	for _, o := range w.all(r) {
+	stored := r
+	if r == leads {
+		stored = podObjects
+	}
+	for _, o := range w.all(stored) {
 		obj := w.watched(r, o)
 		if obj == nil {
 			continue

@@ -32,6 +32,8 @@ type caches struct {
 	waiting cache.Indexer
 	// namespaces is nil if the controller works in some namespaces only.
 	namespaces corelisters.NamespaceLister
+	// leads are the pods of lead brokers.
+	leads cache.Indexer
 
 	stores map[cachedResource]versionedStore
 }
@@ -46,6 +48,10 @@ func (c *Controller) watch(i Informers) error {
 	if err := mcs.Informer().AddIndexers(cache.Indexers{nameConflictIndex: nameConflictNamespace}); err != nil {
 		return fmt.Errorf("adding an index of MiniClusters: %w", err)
 	}
+	lead := i.Leads.Core().V1().Pods().Informer()
+	if err := lead.AddIndexers(leadIndexers()); err != nil {
+		return fmt.Errorf("indexing the pods of lead brokers: %w", err)
+	}
 	c.caches[i.Namespace] = &caches{
 		miniclusters: mcs.Lister(),
 		jobs:         job.Lister(),
@@ -53,6 +59,7 @@ func (c *Controller) watch(i Informers) error {
 		services:     service.Lister(),
 		pods:         pod.Lister(),
 		waiting:      mcs.Informer().GetIndexer(),
+		leads:        lead.GetIndexer(),
 		stores: map[cachedResource]versionedStore{
 			miniclusters: mcs.Informer().GetStore(),
 			jobs:         job.Informer().GetStore(),
@@ -71,6 +78,7 @@ func (c *Controller) watch(i Informers) error {
 		{config.Informer(), c.dependentHandler()},
 		{service.Informer(), c.dependentHandler()},
 		{pod.Informer(), c.dependentHandler()},
+		{lead, c.leadHandler()},
 	}
 	if i.Namespaces != nil {
 		namespace := i.Namespaces.Core().V1().Namespaces()
@@ -102,6 +110,8 @@ type Informers struct {
 	Namespace string
 	// Kube watches the Jobs, ConfigMaps, Services and the pods of spec.services of this controller.
 	Kube informers.SharedInformerFactory
+	// Leads watches the pods of lead brokers.
+	Leads informers.SharedInformerFactory
 	// Flux watches MiniClusters.
 	Flux fluxinformers.SharedInformerFactory
 	// Namespaces watches namespaces; nil if Namespace is set.
@@ -119,6 +129,7 @@ func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespace
 		i := Informers{
 			Namespace: namespace,
 			Kube:      newKubeInformers(kube, namespace),
+			Leads:     newLeadInformers(kube, namespace),
 			Flux: fluxinformers.NewSharedInformerFactoryWithOptions(flux, 0,
 				fluxinformers.WithNamespace(namespace), fluxinformers.WithTransform(trim)),
 		}
@@ -145,9 +156,17 @@ func newKubeInformers(kube kubernetes.Interface, namespace string) informers.Sha
 	return factory
 }
 
+// newLeadInformers returns an informer of the pods of lead brokers in a namespace.
+func newLeadInformers(kube kubernetes.Interface, namespace string) informers.SharedInformerFactory {
+	factory := informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithNamespace(namespace), informers.WithTransform(leadOnly))
+	factory.InformerFor(&corev1.Pod{}, kubeInformer(kube.CoreV1().Pods(namespace), &corev1.Pod{}, leadSelector))
+	return factory
+}
+
 // Start starts the informers; they stop when the context ends.
 func (i Informers) Start(ctx context.Context) {
 	i.Kube.StartWithContext(ctx)
+	i.Leads.StartWithContext(ctx)
 	i.Flux.StartWithContext(ctx)
 	if i.Namespaces != nil {
 		i.Namespaces.StartWithContext(ctx)
@@ -157,6 +176,7 @@ func (i Informers) Start(ctx context.Context) {
 // Shutdown waits until the informers have stopped.
 func (i Informers) Shutdown() {
 	i.Kube.Shutdown()
+	i.Leads.Shutdown()
 	i.Flux.Shutdown()
 	if i.Namespaces != nil {
 		i.Namespaces.Shutdown()

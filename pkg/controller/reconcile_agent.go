@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,10 +14,6 @@ import (
 	"minicluster.internal/operator/pkg/controller/drain"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
-
-// minorIndexLabel is the first minor version of Kubernetes whose pods carry their index as
-// a label.
-const minorIndexLabel = 28
 
 // pollAgent sends a size to the agent of the lead broker and returns its answer, nil if there is none yet. In that
 // case, the MiniCluster is synced again when the answer arrives or when the next request is due. The error is one of
@@ -87,14 +82,16 @@ func (c *Controller) makeAgentClient(ctx context.Context, s *syncState) error {
 	return err
 }
 
-// leadAddress lists the pod of the lead broker and returns its address, "" when it is not
-// running.
+// leadAddress returns the address of the pod of the lead broker, "" if it does not run. Without the cache of leads, it
+// lists the pods.
 func (c *Controller) leadAddress(ctx context.Context, s *syncState) (string, error) {
-	selector := resources.PodSelector(s.mc)
 	if c.environment.AtLeast(minorIndexLabel) {
-		selector += "," + batchv1.JobCompletionIndexAnnotation + "=0"
+		if s.lead == nil {
+			return "", nil
+		}
+		return resources.LeadAddress(s.lead), nil
 	}
 	address := ""
-	err := c.eachPod(ctx, s.mc, selector, func(pod *corev1.Pod) { address = cmp.Or(address, resources.LeadAddress(pod)) })
+	err := c.eachPod(ctx, s.mc, resources.PodSelector(s.mc), func(pod *corev1.Pod) { address = cmp.Or(address, resources.LeadAddress(pod)) })
 	return address, err
 }

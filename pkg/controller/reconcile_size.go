@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -13,7 +12,6 @@ import (
 	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/metrics"
 	"minicluster.internal/operator/pkg/controller/resources"
-	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
 // size resizes the Job to the requested size, if it is not applied yet.
@@ -28,7 +26,10 @@ func (c *Controller) size(ctx context.Context, s *syncState) error {
 				return err
 			}
 		}
-		return c.undrain(ctx, s)
+		if err := c.undrain(ctx, s); err != nil {
+			return err
+		}
+		return c.sendQuorum(ctx, s)
 	}
 	if target > resources.Parallelism(s.job) && s.observed.CertificateLost {
 		s.observed.GrowthRejected = true
@@ -72,26 +73,6 @@ func (s *syncState) target() int32 {
 	}
 	s.observed.ResizedExternally = messages.JobResizedExternally(parallelism, completions, wanted)
 	return 0
-}
-
-// lowerQuorum makes sure that a replaced lead broker does not wait for ranks that are removed now, or that another
-// client removed.
-func (c *Controller) lowerQuorum(ctx context.Context, s *syncState, target int32) error {
-	if s.configMap == nil {
-		return nil
-	}
-	recorded, err := strconv.ParseInt(s.configMap.Data[resources.KeyQuorum], 10, 32)
-	if err != nil {
-		return nil //nolint:nilerr // an unreadable quorum cannot be lowered
-	}
-	quorum := fluxconfig.ShrunkQuorum(int32(recorded), target)
-	if quorum == int32(recorded) {
-		return nil
-	}
-	return c.patchConfigMap(ctx, s, map[string]any{
-		"metadata": map[string]any{"uid": s.configMap.UID},
-		"data":     map[string]string{resources.KeyQuorum: resources.FormatSize(quorum)},
-	})
 }
 
 // resize changes parallelism and completions in one write: Kubernetes allows a change of

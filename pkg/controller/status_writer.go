@@ -14,7 +14,7 @@ import (
 func (c *Controller) statusInput(s *syncState, err error) status.Input {
 	return status.Input{
 		MiniCluster: s.mc, Fixed: s.fixed, Environment: c.environment,
-		Job: s.job, ConfigMap: s.configMap, Outcome: classify(err).report(), Observed: s.observed,
+		Job: s.job, ConfigMap: s.configMap, LeadReady: c.leadReady(s), Outcome: classify(err).report(), Observed: s.observed,
 	}
 }
 

@@ -64,6 +64,8 @@ type syncState struct {
 	foreignConfigMap *corev1.ConfigMap
 	// servicesPod has the name of the pod of spec.services. It may belong to something else.
 	servicesPod *corev1.Pod
+	// lead is the pod of the lead broker; nil if none runs or is to run, or if the server is too old for its cache.
+	lead *corev1.Pod
 	// missingAuxiliaries: an object that the step sidecars creates does not exist.
 	missingAuxiliaries bool
 	// hasHistory: objects were created for mc before this sync.
@@ -148,6 +150,9 @@ func (c *Controller) loadFrom(ctx context.Context, read reader, key cache.Object
 	s.setMiniCluster(mc)
 	s.observed.Drain = s.mc.Status.Drain.DeepCopy()
 	if err := c.loadOwned(ctx, s); err != nil {
+		return nil, err
+	}
+	if err := c.loadLead(s); err != nil {
 		return nil, err
 	}
 	return s, c.loadAuxiliaries(ctx, s)

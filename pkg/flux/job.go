@@ -82,6 +82,8 @@ type Job struct {
 	Ranks IDSet `json:"ranks,omitzero"`
 	// Submitted is the time of submission, in seconds since 1970.
 	Submitted float64 `json:"t_submit"`
+	// Expiration is when the time limit ends the job, in seconds since 1970; 0 if it has none.
+	Expiration float64 `json:"expiration,omitempty"`
 }
 
 // Held reports whether the job runs only after somebody raises its urgency.

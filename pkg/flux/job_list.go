@@ -4,7 +4,7 @@ import "context"
 
 // jobAttrs are the requested attributes; Flux 0.49 knows all of them.
 var jobAttrs = [...]string{
-	"state", "name", "queue", "userid", "urgency", "priority", "nnodes", "ncores", "ntasks", "ranks", "t_submit",
+	"state", "name", "queue", "userid", "urgency", "priority", "nnodes", "ncores", "ntasks", "ranks", "t_submit", "expiration",
 }
 
 // anyResult is the set of the four results of a job.

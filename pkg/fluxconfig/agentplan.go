@@ -52,6 +52,7 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 		out.Archive = plan.Archive{Path: a.Path, PeriodSeconds: a.PeriodSeconds}
 	}
 	if flux := mc.Spec.Flux; flux != nil {
+		out.Ranks = ownRanks(hosts, flux.Bursting, p)
 		out.Child = flux.Bursting != nil && flux.Bursting.LeadBroker != nil
 		out.CompleteWorkers = flux.CompleteWorkers
 		if flux.State != nil {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -110,6 +111,21 @@ func checkHosts(hosts Hostlist, field string, bursting v1alpha2.Bursting, p Para
 		return fieldErrorf(field, "the first host must be the lead broker elsewhere, and is %s", own)
 	}
 	return nil
+}
+
+// ownRanks maps the pods of a cluster to ranks, nil where no host of another
+// cluster is in the list. A host that is not in the list has no rank.
+func ownRanks(hosts Hostlist, bursting *v1alpha2.Bursting, p Params) plan.RankMap {
+	if bursting == nil {
+		return nil
+	}
+	var ranks plan.RankMap
+	for index := range p.MaximumSize {
+		if rank, ok := hosts.Index(fmt.Sprintf("%s-%d", p.Name, index)); ok {
+			ranks = ranks.Add(index, int32(rank))
+		}
+	}
+	return ranks
 }
 
 // hostEntries returns the entries of [bootstrap] hosts for a list. Only the lead of another cluster needs more than

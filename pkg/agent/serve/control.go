@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"time"
 
@@ -16,14 +17,27 @@ import (
 const maxRequest = 4 << 10
 
 // controlHandler serves the controller, which has authenticated itself with its certificate.
-func controlHandler(broker *conn) http.Handler {
+func controlHandler(broker *conn, o Options) http.Handler {
 	turn := make(chan struct{}, 1) // one request at a time
 	var ages drainAges             // used by the request that has the turn
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+control.PathQuorum, func(w http.ResponseWriter, r *http.Request) {
+		var in control.Quorum
+		if !decode(w, r, &in) {
+			return
+		}
+		if in.Quorum < 1 || in.Quorum > math.MaxInt32 {
+			answer(w, http.StatusBadRequest, "quorum must be at least 1")
+			return
+		}
+		if o.LowerQuorum != nil {
+			o.LowerQuorum(int32(in.Quorum))
+		}
+		respond(w, r, struct{}{})
+	})
 	mux.HandleFunc("POST "+control.PathResize, func(w http.ResponseWriter, r *http.Request) {
 		var in control.Resize
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&in); err != nil {
-			answer(w, http.StatusBadRequest, "the request is not valid JSON: "+err.Error())
+		if !decode(w, r, &in) {
 			return
 		}
 		if in.Size < 1 {
@@ -37,23 +51,35 @@ func controlHandler(broker *conn) http.Handler {
 			if err != nil {
 				return control.State{}, err
 			}
-			return resize(ctx, client, &ages, in.Size, time.Now())
+			return resize(ctx, client, &ages, o.Ranks, in.Size, time.Now())
 		})
 		if err != nil {
 			answer(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
-		log := klog.FromContext(ctx)
 		if !state.Drained.Empty() || !state.Returned.Empty() {
-			log.Info("Drained ranks for a change of size", "size", in.Size, "drained", state.Drained.String(),
+			klog.FromContext(ctx).Info("Drained ranks for a change of size", "size", in.Size, "drained", state.Drained.String(),
 				"returned", state.Returned.String(), "busy", state.Busy.String())
 		}
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(state); err != nil {
-			log.V(1).Info("The controller closed the connection", "reason", err.Error())
-		}
+		respond(w, r, state)
 	})
 	return mux
+}
+
+// decode reads a request. It answers one that is malformed, and returns false.
+func decode(w http.ResponseWriter, r *http.Request, in any) bool {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(in)
+	if err != nil {
+		answer(w, http.StatusBadRequest, "the request is not valid JSON: "+err.Error())
+	}
+	return err == nil
+}
+
+func respond(w http.ResponseWriter, r *http.Request, out any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(out); err != nil {
+		klog.FromContext(r.Context()).V(1).Info("The controller closed the connection", "reason", err.Error())
+	}
 }
 
 func takeTurn(ctx context.Context, turn chan struct{}, f func() (control.State, error)) (control.State, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/flux"
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
@@ -18,14 +19,22 @@ import (
 // controlled serves the control endpoint of an instance, and returns a function that sends requests.
 func controlled(t *testing.T, socket string) func(size int) (control.State, error) {
 	t.Helper()
-	data, err := control.NewCredentials("flux-sample-0", time.Now())
-	require.NoError(t, err)
-	_, addr := startBoth(t, Options{Socket: socket, User: -1, Lead: true, Credentials: data})
-	client, err := control.NewClient(data, "flux-sample-0")
-	require.NoError(t, err)
+	client, addr := controlledWith(t, Options{Socket: socket})
 	return func(size int) (control.State, error) {
 		return client.Resize(t.Context(), addr.IP.String(), addr.Port, size)
 	}
+}
+
+// controlledWith serves the control endpoint of a lead, and returns its client and its address.
+func controlledWith(t *testing.T, o Options) (*control.Client, *net.TCPAddr) {
+	t.Helper()
+	data, err := control.NewCredentials("flux-sample-0", time.Now())
+	require.NoError(t, err)
+	o.User, o.Lead, o.Credentials = -1, true, data
+	_, addr := startBoth(t, o)
+	client, err := control.NewClient(data, "flux-sample-0")
+	require.NoError(t, err)
+	return client, addr
 }
 
 // drains returns the drained ranks, as "RANKS REASON; ...".
@@ -53,7 +62,9 @@ func TestShrinkInOrder(t *testing.T) {
 	for _, drained := range []string{"2-3", ""} { // idempotent
 		state, err := ask(2)
 		require.NoError(t, err)
-		assert.Equal(t, control.State{Leaving: set(t, "2-3"), Drained: set(t, drained), Busy: set(t, "2-3"), Jobs: 1}, state)
+		assert.Equal(t, control.State{
+			Leaving: set(t, "2-3"), Drained: set(t, drained), Busy: set(t, "2-3"), Jobs: 1, LastJobs: []control.Job{{ID: "ƒ2"}},
+		}, state)
 		assert.Equal(t, "2-3 scale-down", drains(i), "missing ranks are not drained")
 	}
 	job.State = flux.JobInactive
@@ -75,6 +86,61 @@ func TestShrinkInOrder(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, control.State{Idle: true, Returned: set(t, "2-3")}, state)
 	assert.Empty(t, drains(i), "the ranks are back")
+}
+
+// The hosts of other clusters in the instance of a lead with bursting are neither drained nor counted.
+func TestShrinkWithBursting(t *testing.T) {
+	for name, test := range map[string]struct {
+		own           plan.RankMap
+		size          int
+		leaving, busy string
+	}{
+		"own hosts first":    {plan.RankMap{{Rank: 0, Count: 4}}, 2, "2-3", "3"},
+		"own hosts apart":    {plan.RankMap{{Rank: 0, Count: 2}, {Index: 2, Rank: 6, Count: 2}}, 3, "7", "7"},
+		"a host not in list": {plan.RankMap{{Rank: 0, Count: 1}, {Index: 2, Rank: 1, Count: 1}}, 2, "1", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := instance(t, fluxtest.Config{Size: 8, Cores: 2})
+			i.SetJobs(flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "3-7")})
+			client, addr := controlledWith(t, Options{Socket: i.URI(), Ranks: test.own})
+			state, err := client.Resize(t.Context(), addr.IP.String(), addr.Port, test.size)
+			require.NoError(t, err)
+			assert.Equal(t, test.leaving, state.Leaving.String())
+			assert.Equal(t, test.leaving+" scale-down", drains(i))
+			assert.Equal(t, test.busy, state.Busy.String())
+			// Growth returns them.
+			state, err = client.Resize(t.Context(), addr.IP.String(), addr.Port, 4)
+			require.NoError(t, err)
+			assert.Equal(t, test.leaving, state.Returned.String())
+			assert.Empty(t, drains(i))
+		})
+	}
+}
+
+// The response names the jobs that end last, with the end of their time limits, and at most a few.
+func TestLastJobs(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 4, Cores: 64})
+	var jobs []flux.Job
+	for n := range 20 {
+		jobs = append(jobs, flux.Job{ID: flux.JobID(n), State: flux.JobRun, Ranks: set(t, "3"), Expiration: float64(1000 + n)})
+	}
+	jobs[3].Expiration, jobs[19].Ranks = 0, set(t, "1")
+	i.SetJobs(jobs...)
+	state, err := controlled(t, i.URI())(2)
+	require.NoError(t, err)
+	assert.Equal(t, 19, state.Jobs)
+	require.Len(t, state.LastJobs, control.MaxJobs)
+	assert.Equal(t, []control.Job{{ID: "ƒ4"}, {ID: "ƒK", Expiration: 1018}, {ID: "ƒJ", Expiration: 1017}}, state.LastJobs[:3])
+}
+
+// A lowered quorum reaches the supervisor of the broker.
+func TestLowerQuorum(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 4})
+	var got []int32
+	client, addr := controlledWith(t, Options{Socket: i.URI(), LowerQuorum: func(n int32) { got = append(got, n) }})
+	require.NoError(t, client.LowerQuorum(t.Context(), addr.IP.String(), addr.Port, 3))
+	assert.ErrorContains(t, client.LowerQuorum(t.Context(), addr.IP.String(), addr.Port, 0), "400: quorum must be at least 1")
+	assert.Equal(t, []int32{3}, got)
 }
 
 func TestChangeOfMind(t *testing.T) {
@@ -123,7 +189,7 @@ func TestIdleOnlyAfterAMoment(t *testing.T) {
 	defer client.Close()
 	var ages drainAges
 	idleAt := func(now time.Time) bool {
-		state, err := resize(t.Context(), client, &ages, 1, now)
+		state, err := resize(t.Context(), client, &ages, nil, 1, now)
 		require.NoError(t, err)
 		return state.Idle
 	}
@@ -147,7 +213,7 @@ func TestIdleAfterAStepOfTheClock(t *testing.T) {
 	var ages drainAges
 	now := time.Now()
 	for after, idle := range []bool{false, true} {
-		state, err := resize(t.Context(), client, &ages, 1, now.Add(time.Duration(after)*settleTime))
+		state, err := resize(t.Context(), client, &ages, nil, 1, now.Add(time.Duration(after)*settleTime))
 		require.NoError(t, err)
 		assert.Equal(t, idle, state.Idle)
 	}

@@ -27,6 +27,8 @@ const (
 // do.
 type joinDiagnosis struct {
 	broker *conn
+	// lead: the broker has rank 0.
+	lead bool
 	// ended describes how the broker ended last, "" if it never did.
 	ended func() string
 
@@ -59,7 +61,7 @@ func (c *joinDiagnosis) cause(ctx context.Context) plan.Cause {
 }
 
 func (c *joinDiagnosis) find(ctx context.Context) plan.Cause {
-	offline := online(ctx, c.broker)
+	offline := ready(ctx, c.broker, c.lead)
 	if offline == nil {
 		return plan.Cause{Kind: plan.CauseNone}
 	}

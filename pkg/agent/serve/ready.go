@@ -19,6 +19,8 @@ const (
 // readiness answers the readiness probe.
 type readiness struct {
 	broker *conn
+	// lead: the broker has rank 0.
+	lead bool
 	// wasOnline: the broker has been online.
 	wasOnline atomic.Bool
 }
@@ -29,7 +31,7 @@ func (r *readiness) check(ctx context.Context) error {
 	wait := startInterval
 	var last error
 	for {
-		err := online(ctx, r.broker)
+		err := ready(ctx, r.broker, r.lead)
 		switch {
 		case err == nil:
 			r.wasOnline.Store(true)
@@ -48,25 +50,42 @@ func (r *readiness) check(ctx context.Context) error {
 	}
 }
 
-// online returns why the broker of this pod is not online, nil if it is: it has joined the instance, and runs or
-// waits for the quorum. In a cluster without quorum, the readiness of the pods shows which brokers are online.
+// ready returns why the broker of this pod is not ready, nil if it is. A follower is ready when it has joined the
+// instance: it runs, or waits with the lead for the quorum. So the pods of a cluster without its quorum show which of
+// them are present. The lead is ready when it has its quorum and runs: only then does the cluster work.
 //
 // Only the pod's own broker is queried. It leaves these states by itself when it loses its parent, and probes of
 // every pod would be a load for the lead.
-func online(ctx context.Context, broker *conn) error {
+func ready(ctx context.Context, broker *conn, lead bool) error {
 	client, err := broker.client(ctx)
 	if err != nil {
 		return fmt.Errorf("no connection to the broker: %w", err)
 	}
 	state, err := client.State(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("the broker does not respond")
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("reading the state of the broker: %w", err)
-	}
-	if state != flux.StateRun && state != flux.StateQuorum {
+	case state == flux.StateRun, state == flux.StateQuorum && !lead:
+		return nil
+	case state == flux.StateQuorum:
+		return errQuorum(ctx, client)
+	default:
 		return fmt.Errorf("the broker is in state %s", state)
 	}
-	return nil
+}
+
+// errQuorum describes a lead that waits for its quorum.
+func errQuorum(ctx context.Context, client *flux.Client) error {
+	const waits = "the lead broker waits for its quorum"
+	quorum, err := client.Attr(ctx, "broker.quorum")
+	if err != nil {
+		return errors.New(waits)
+	}
+	online, err := client.Group(ctx, flux.GroupOnline)
+	if err != nil {
+		return fmt.Errorf("%s of %s brokers", waits, quorum)
+	}
+	return fmt.Errorf("%s: %d of %s brokers are online", waits, online.Count(), quorum)
 }

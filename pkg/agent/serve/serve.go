@@ -45,6 +45,10 @@ type Options struct {
 	ControlAddr string
 	// Credentials are the certificates for ControlAddr, as in the Secret of the cluster.
 	Credentials map[string][]byte
+	// Ranks maps the completion indexes of the cluster's pods to ranks; see [plan.Plan].
+	Ranks plan.RankMap
+	// LowerQuorum is called with a quorum that the controller lowered; nil for a follower.
+	LowerQuorum func(int32)
 }
 
 // Run serves until ctx ends. It returns an error if it cannot serve health and metrics. If it cannot serve the
@@ -90,7 +94,7 @@ func run(ctx context.Context, o Options, listener, forController net.Listener) e
 			notServed(ctx, err)
 		} else {
 			servers.Go(func() {
-				if err := serve(ctx, tls.NewListener(forController, config), controlHandler(broker)); err != nil {
+				if err := serve(ctx, tls.NewListener(forController, config), controlHandler(broker, o)); err != nil {
 					notServed(ctx, err)
 				}
 			})
@@ -142,9 +146,9 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 
 func handler(broker, metrics *conn, o Options) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+plan.PathCause, &joinDiagnosis{broker: broker, ended: o.Ended})
+	mux.Handle("GET "+plan.PathCause, &joinDiagnosis{broker: broker, lead: o.Lead, ended: o.Ended})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
-	ready := &readiness{broker: broker}
+	ready := &readiness{broker: broker, lead: o.Lead}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 		defer cancel()

@@ -161,6 +161,24 @@ func TestListenerBeforeRun(t *testing.T) {
 	assert.NoError(t, <-ended)
 }
 
+// The lead is ready when it has its quorum: before that, no program runs.
+func TestLeadIsReadyWithItsQuorum(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 4})
+	i.SetOnline(set(t, "0-2"))
+	i.Update(func() { i.State.Attrs["broker.quorum"] = "4" })
+	url := start(t, Options{Socket: i.URI(), User: -1, Lead: true})
+	i.SetState(flux.StateQuorum)
+	const waits = "the lead broker waits for its quorum: 3 of 4 brokers are online"
+	code, text := get(t, url+"/readyz")
+	assert.Equal(t, 503, code)
+	assert.Equal(t, waits+"\n", text)
+	_, text = get(t, url+"/cause")
+	assert.Contains(t, text, waits)
+	i.SetState(flux.StateRun)
+	code, text = get(t, url+"/readyz")
+	assert.Equal(t, 200, code, text)
+}
+
 // Brokers start late, restart and reject connections.
 func TestReadyFollowsTheBroker(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "local")

@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -41,7 +39,11 @@ func (v *Supervisor) lead(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, pod.Exit(plan.ExitBroker, err)
 		}
-		outcome := v.awaitLead(ctx, p)
+		outcome, restart := v.awaitLead(ctx, p)
+		if restart && (outcome == nil || outcome.Stopped) {
+			v.stopOrphans(ctx)
+			continue
+		}
 		if code, done := v.leadCode(ctx, p.Status(), outcome); done {
 			return code, nil
 		}
@@ -73,9 +75,10 @@ func (v *Supervisor) startLead() (*reaper.Process, error) {
 func (v *Supervisor) leadRun() (prepare.BrokerRun, error) {
 	run := prepare.BrokerRun{CleanupTimeout: v.fluxTimeout(), ShutdownTimeout: v.fluxTimeout()}
 	var err error
-	if run.Quorum, err = v.quorum(); err != nil {
+	if run.Quorum, err = v.currentQuorum(); err != nil {
 		return run, err
 	}
+	v.quorum.started = run.Quorum
 	if run.Restore, err = v.archiveToRestore(); err != nil {
 		return run, err
 	}
@@ -119,36 +122,26 @@ func clusterID(certificate []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// quorum returns the number of brokers for which the lead waits. A shrink lowers it while the cluster runs, so it is
-// read before each start.
-func (v *Supervisor) quorum() (int32, error) {
-	text, err := os.ReadFile(v.Path(plan.ConfigDir, plan.FileQuorum))
-	if err != nil {
-		return 0, fmt.Errorf("reading the quorum: %w", err)
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 32)
-	if err != nil || n < 1 {
-		return 0, fmt.Errorf("reading the quorum: %q: must be a number of at least 1", text)
-	}
-	return int32(n), nil
-}
-
 // awaitLead waits for the end of the lead broker. It stops the broker when the pod is asked to stop, or when the
 // program has ended and the broker does not end by itself. It returns the outcome of the program as it was known before
-// the request to stop.
-func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) *pod.Outcome {
+// the request to stop, and whether it stopped the broker for a restart with a lower quorum.
+func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) (outcome *pod.Outcome, restart bool) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	var programEnd time.Time
 	for {
 		select {
 		case <-p.Done():
-			return v.readOutcome()
+			return v.readOutcome(), false
 		case <-v.shutdown.Done():
 			before := v.readOutcome()
 			v.stopLead(ctx, p)
-			return before
+			return before, false
+		case <-v.quorum.changed:
 		case <-ticker.C:
+		}
+		if v.restartForQuorum(ctx, p) {
+			return v.readOutcome(), true
 		}
 		if out := v.readOutcome(); out == nil || out.Saving {
 			continue
@@ -159,7 +152,7 @@ func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) *pod.Outc
 		if time.Since(programEnd) > v.shutdown.Grace() {
 			klog.FromContext(ctx).Info("Stopping the broker, which does not end after its program")
 			p.Stop(ctx, brokerReserve(v.shutdown.Grace()))
-			return v.readOutcome()
+			return v.readOutcome(), false
 		}
 	}
 }

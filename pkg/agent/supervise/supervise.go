@@ -31,11 +31,13 @@ type Supervisor struct {
 	stderr *brokerlog.Stream
 	// ended describes how the last broker ended; nil if none has.
 	ended atomic.Pointer[string]
+	// quorum is that of a lead.
+	quorum quorum
 }
 
 // New returns a Supervisor for a prepared pod.
 func New(p *pod.Pod, table *reaper.Table, s *shutdown.Shutdown, instance *prepare.Instance) *Supervisor {
-	return &Supervisor{Pod: p, table: table, shutdown: s, instance: instance}
+	return &Supervisor{Pod: p, table: table, shutdown: s, instance: instance, quorum: quorum{changed: make(chan struct{}, 1)}}
 }
 
 // Run runs the broker until the work of the pod is done, and returns the exit code of the pod.

@@ -98,7 +98,7 @@ func TestResizeFails(t *testing.T) {
 		"no JSON": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, false, "the response of the agent is malformed"},
 		"too long": {
 			func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat(" ", 1<<20), "{}") },
-			false, "the response of the agent is malformed",
+			false, "the response of the agent is larger than 65536 bytes",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,8 +2,9 @@
 // size: its messages, the certificates of both sides, and the client of the controller. The server is in package
 // serve.
 //
-// There is one request. It contains the new size of the cluster, and may be repeated: the agent drains the ranks to
-// remove, undrains those that stay, and reports which of the former are still busy.
+// There are two requests. The first contains the new size of the cluster, and may be repeated: the agent drains the
+// ranks to remove, undrains those that stay, and reports which of the former are still busy. The second contains a
+// quorum that was lowered while the lead broker may still wait for it.
 //
 // Both sides have certificates of an authority that exists for one MiniCluster and whose key is discarded after
 // signing them. A certificate cannot contain the address of a pod, so the controller connects to the address and
@@ -21,6 +22,10 @@ const (
 	Reason = "scale-down"
 	// PathResize is the path of a request.
 	PathResize = "/v1/resize"
+	// PathQuorum is the path of the request about the quorum. Agents of earlier releases do not have it.
+	PathQuorum = "/v1/quorum"
+	// MaxJobs is the largest number of jobs in a response.
+	MaxJobs = 8
 	// Timeout is the longest time that the agent takes to respond.
 	Timeout = 5 * time.Second
 )
@@ -34,6 +39,20 @@ type Resize struct {
 	Size int `json:"size"`
 }
 
+// Quorum is a request with a quorum that was lowered.
+type Quorum struct {
+	// Quorum is the number of brokers for which the lead broker waits.
+	Quorum int `json:"quorum"`
+}
+
+// Job is a job that runs on a rank to remove.
+type Job struct {
+	// ID is the ID as commands print it.
+	ID string `json:"id"`
+	// Expiration is when its time limit ends the job, in seconds since 1970; 0: it has no time limit.
+	Expiration float64 `json:"expiration,omitempty"`
+}
+
 // State is the response: the progress of the agent.
 type State struct {
 	// Leaving are the ranks to remove whose broker is online. The controller need not wait for others.
@@ -42,6 +61,9 @@ type State struct {
 	Busy flux.IDSet `json:"busy"`
 	// Jobs is the number of jobs there.
 	Jobs int `json:"jobs"`
+	// LastJobs are those of them that end last by their time limits, at most [MaxJobs], the last one first. Agents of
+	// earlier releases do not send them.
+	LastJobs []Job `json:"lastJobs,omitempty"`
 	// Drained and Returned are the ranks that this request drained and undrained.
 	Drained  flux.IDSet `json:"drained"`
 	Returned flux.IDSet `json:"returned"`

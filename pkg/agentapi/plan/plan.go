@@ -25,6 +25,8 @@ type Plan struct {
 	Hosts string `json:"hosts"`
 	// HostCount is the number of hosts in it.
 	HostCount int `json:"hostCount"`
+	// Ranks maps the completion indexes of the pods to ranks; empty if all hosts of the instance are pods.
+	Ranks RankMap `json:"ranks,omitempty"`
 	// Size is the number of pods at creation; commands are submitted for this number of nodes.
 	Size int32 `json:"size"`
 	// Child: the lead broker is in another cluster (spec.flux.bursting.leadBroker), and all pods of this one are

@@ -71,6 +71,11 @@ const (
 // PodsReady is the message of a Job, by the number of its pods that are ready.
 func PodsReady(ready, size int32) string { return fmt.Sprintf("%d of %d pods are ready", ready, size) }
 
+// LeadNotReady is the message of a Job whose lead broker is not ready, after the number of pods that are.
+func LeadNotReady(pods string) string {
+	return pods + "; the lead broker has no quorum yet, or does not run"
+}
+
 // Resizing is the message of a Job that has not reached its size.
 func Resizing(active, size, terminating int32) string {
 	text := fmt.Sprintf("%d of %d pods exist", active, size)

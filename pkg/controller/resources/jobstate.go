@@ -135,3 +135,13 @@ func CreatedByController(job *batchv1.Job) bool {
 func LacksPodObjects(job *batchv1.Job) bool {
 	return job.Status.Active+Terminating(job)+job.Status.Succeeded < Parallelism(job)
 }
+
+// AllReady reports whether all pods of a Job are ready.
+func AllReady(job *batchv1.Job) bool {
+	return ptr.Deref(job.Status.Ready, 0) >= Parallelism(job)
+}
+
+// LeadElsewhere reports whether the lead broker of a MiniCluster is in another cluster.
+func LeadElsewhere(mc *v1alpha2.MiniCluster) bool {
+	return mc.Spec.Flux != nil && mc.Spec.Flux.Bursting != nil && mc.Spec.Flux.Bursting.LeadBroker != nil
+}

@@ -75,10 +75,12 @@ func (in *Input) ready(status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 		return not(v1alpha2.ReasonNotReady, messages.JobMissing)
 	case resources.Suspended(in.Job):
 		return not(v1alpha2.ReasonSuspended, messages.Suspended)
-	case status.ReadySize >= in.quorum():
+	case in.works(status):
 		return condition(v1alpha2.ConditionReady, true, v1alpha2.ReasonReady, in.podsReady(status))
 	case in.Problem != nil:
 		return not(in.Problem.Reason, in.podsReady(status)+"; "+in.Problem.Message)
+	case in.LeadReady != nil:
+		return not(v1alpha2.ReasonNotReady, messages.LeadNotReady(in.podsReady(status)))
 	default:
 		return not(v1alpha2.ReasonNotReady, in.podsReady(status))
 	}
@@ -87,6 +89,15 @@ func (in *Input) ready(status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 // restart says how the user starts the brokers again.
 func (in *Input) restart() string {
 	return messages.Restart(resources.JobName(in.MiniCluster), !fluxconfig.RunsProgram(in.MiniCluster))
+}
+
+// works reports whether the brokers work: the lead is ready, which it is when it has its quorum. As long as it runs,
+// the number of ready pods does not matter. If the state of the lead is unknown, the number of ready pods decides.
+func (in *Input) works(status *v1alpha2.MiniClusterStatus) bool {
+	if in.LeadReady != nil {
+		return *in.LeadReady
+	}
+	return status.ReadySize >= in.quorum()
 }
 
 // quorum returns the number of brokers that the cluster needs: the lead waits for them before it starts its program.

@@ -19,6 +19,8 @@ type Input struct {
 	// Job and ConfigMap belong to the MiniCluster; nil if they do not exist.
 	Job       *batchv1.Job
 	ConfigMap *corev1.ConfigMap
+	// LeadReady reports whether the lead broker has its quorum and runs; nil if that is unknown.
+	LeadReady *bool
 	// Outcome is how the sync ended.
 	Outcome Outcome
 	Observed

@@ -28,7 +28,9 @@ type Agent struct {
 	busy   uint32
 	refuse string
 	sizes  []int
-	from   uint32 // the lowest rank that is drained
+	// quorums are those that were sent.
+	quorums []int
+	from    uint32 // the lowest rank that is drained
 }
 
 // drainedNone is larger than any rank.
@@ -68,6 +70,13 @@ func (a *Agent) Sizes() []int {
 	return append([]int(nil), a.sizes...)
 }
 
+// Quorums are the quorums that were sent.
+func (a *Agent) Quorums() []int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]int(nil), a.quorums...)
+}
+
 // Connect implements the option Connect of the controller.
 func (a *Agents) Connect(data map[string][]byte, host string) (agents.Agent, error) {
 	client, err := control.NewClient(data, host)
@@ -95,27 +104,49 @@ type elsewhere struct {
 }
 
 // Resize implements agents.Agent.
-func (e *elsewhere) Resize(ctx context.Context, _ string, _, size int) (control.State, error) {
+func (e *elsewhere) Resize(ctx context.Context, _ string, _, size int) (state control.State, err error) {
+	err = e.listen(func(ip string, port int) error {
+		state, err = e.client.Resize(ctx, ip, port, size)
+		return err
+	})
+	return state, err
+}
+
+// LowerQuorum implements agents.Agent.
+func (e *elsewhere) LowerQuorum(ctx context.Context, _ string, _, quorum int) error {
+	return e.listen(func(ip string, port int) error { return e.client.LowerQuorum(ctx, ip, port, quorum) })
+}
+
+// listen serves the agent during a request.
+func (e *elsewhere) listen(request func(ip string, port int) error) error {
 	listener, err := e.serve()
 	if err != nil {
-		return control.State{}, err
+		return err
 	}
 	defer listener.Close()
 	address := listener.Addr().(*net.TCPAddr)
-	return e.client.Resize(ctx, address.IP.String(), address.Port, size)
+	return request(address.IP.String(), address.Port)
 }
 
 // ServeHTTP implements http.Handler.
 func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var in control.Resize
+	var in struct {
+		control.Resize
+		control.Quorum
+	}
 	switch err := json.NewDecoder(r.Body).Decode(&in); {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	case a.refuse != "":
 		http.Error(w, a.refuse, http.StatusServiceUnavailable)
+		return
+	}
+	if r.URL.Path == control.PathQuorum {
+		a.quorums = append(a.quorums, in.Quorum.Quorum)
+		_, _ = w.Write([]byte("{}"))
 		return
 	}
 	if n := len(a.sizes); n == 0 || a.sizes[n-1] != in.Size {

@@ -20,6 +20,8 @@ import (
 type Agent interface {
 	// Resize sends the new size of the cluster to the agent.
 	Resize(ctx context.Context, ip string, port, size int) (control.State, error)
+	// LowerQuorum tells the agent a quorum that was lowered.
+	LowerQuorum(ctx context.Context, ip string, port, quorum int) error
 }
 
 // Connect returns an Agent for the data of a cluster's Secret and the host name of the lead.
@@ -62,6 +64,9 @@ type agentConn struct {
 	// failing is since when the agent has been unreachable, failures the number of attempts.
 	failing  time.Time
 	failures int
+
+	// quorum is a lowered quorum that the agent does not know yet.
+	quorum quorumRequest
 }
 
 // NewClient returns a Client. It calls run to run a request in the background, and wake when there is an answer for a
