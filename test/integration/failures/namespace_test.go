@@ -56,6 +56,17 @@ func TestNamespaceDeletion(t *testing.T) {
 			require.NoError(f, err)
 			f.WaitFor("work", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonSuspended))
 		},
+		"with volumes": func(f *fixture) {
+			ready(f, func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Volumes = map[string]v1alpha2.MiniClusterVolume{
+					"data": {Path: "/data", StorageClass: "buckets", Driver: "bucket.csi.example", Secret: "keys"},
+				}
+				mc.Spec.Containers[0].Volumes = map[string]v1alpha2.ContainerVolume{"data": {Path: "/data"}}
+			})
+			mc, err := f.MiniClusters().Get(f.Context(), "work", metav1.GetOptions{})
+			require.NoError(f, err)
+			require.Contains(f, mc.Finalizers, v1alpha2.FinalizerVolumes)
+		},
 		"shrunk": func(f *fixture) {
 			ready(f)
 			f.SetSize("work", 1)

@@ -32,6 +32,9 @@ import (
 type fixture struct {
 	*user.Fixture
 	*world
+
+	// podDiagnosisDelay is the option of the controllers; 0 disables the inspection of pods.
+	podDiagnosisDelay time.Duration
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -100,6 +103,8 @@ func (f *fixture) prepare() *preparedRun {
 		Kube: kube, Flux: flux, Informers: informers,
 		Events:  broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics: controllermetrics.NewMetrics(metrics.NewKubeRegistry()),
+
+		PodDiagnosisDelay: f.podDiagnosisDelay,
 	})
 	require.NoError(f, err)
 	run.cached = informers[0].Flux.FluxFramework().V1alpha2().MiniClusters().Lister().MiniClusters(f.Namespace)
@@ -150,11 +155,17 @@ func (f *fixture) supervise() *supervisor {
 // arm applies a fault to the k-th write from now on. The returned function removes the rule, waits until a killed
 // controller has a successor, and returns the request.
 func (s *supervisor) arm(m mode, k int) (disarm func() (hit string)) {
+	_, disarm = s.armFor(faults.Writes, m, k)
+	return disarm
+}
+
+// armFor is arm for some of the requests. It also returns the rule.
+func (s *supervisor) armFor(match faults.Match, m mode, k int) (rule *faults.Rule, disarm func() (hit string)) {
 	add := s.run.Add
 	if m.kill {
 		add = s.run.KillAt
 	}
-	rule := add(faults.Writes, k, m.fault)
+	rule = add(match, k, m.fault)
 	stopped := make(chan struct{})
 	if m.kill {
 		s.crashes.Go(func() {
@@ -166,7 +177,7 @@ func (s *supervisor) arm(m mode, k int) (disarm func() (hit string)) {
 			}
 		})
 	}
-	return func() string {
+	return rule, func() string {
 		fired := rule.Remove()
 		if !fired {
 			close(stopped)
