@@ -159,7 +159,7 @@ func (p *play) start() {
 	c, err := newController(Options{
 		Kube: p.kube, Flux: p.flux, Informers: informers,
 		Events: recorder{p}, Metrics: testMetrics, Clock: p.clock, Random: sample.Zeroes{},
-		Environment:             resources.Environment{AllowHostPathVolumes: true},
+		Environment:             resources.Environment{AllowHostPathVolumes: true, PersistentVolumeDrivers: []string{"*"}},
 		AgentUnreachableTimeout: p.brokers.patience,
 		Connect:                 p.newAgent,
 	}, inline{})

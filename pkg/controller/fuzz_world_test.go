@@ -135,6 +135,9 @@ func (w *world) serve(action clienttesting.Action) (runtime.Object, error) {
 	r := cachedResource(action.GetResource().Resource)
 	switch a := action.(type) {
 	case clienttesting.CreateActionImpl:
+		if len(a.CreateOptions.DryRun) > 0 {
+			return a.GetObject(), nil
+		}
 		return w.review("create", r, nil, func() (apiObject, error) { return w.create(r, a.GetObject().(apiObject)) })
 	case clienttesting.UpdateActionImpl:
 		obj := a.GetObject().(apiObject)

@@ -43,6 +43,9 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 	if key := resources.HostPathVolume(mc); key != "" && !c.environment.AllowHostPathVolumes {
 		return invalid(v1alpha2.ReasonHostPathNotAllowed, fmt.Sprintf(messages.HostPathNotAllowed, key, resources.StorageHostPath))
 	}
+	if key := resources.ForbiddenDriverVolume(mc, c.environment); key != "" {
+		return invalid(v1alpha2.ReasonVolumesNotAllowed, messages.DriverNotAllowed(key, mc.Spec.Volumes[key].Driver))
+	}
 	if key := resources.ForeignSecretVolume(mc, c.environment); key != "" {
 		return invalid(v1alpha2.ReasonVolumesNotAllowed,
 			fmt.Sprintf(messages.SecretNamespaceNotAllowed, key, mc.Spec.Volumes[key].SecretNamespace, mc.Namespace))

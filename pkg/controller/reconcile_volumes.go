@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,11 +20,21 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
+// forbiddenGrace is how long a MiniCluster that is being deleted waits for the permission
+// to delete its PersistentVolumes. After that it leaves them behind: an administrator took
+// the permission away, and namespaces must not wait for it forever.
+const forbiddenGrace = 30 * time.Second
+
 // volumes creates the PersistentVolumes and claims of spec.volumes before the Job. An existing Job proves that they
 // were created, and Kubernetes keeps volumes that pods use, so the controller does not have to watch them.
 func (c *Controller) volumes(ctx context.Context, s *syncState) error {
 	if s.job != nil || len(s.mc.Spec.Volumes) == 0 {
 		return nil
+	}
+	if !hasFinalizer(s.mc) {
+		if err := c.mayCreateVolumes(ctx, s); err != nil {
+			return err
+		}
 	}
 	if err := c.addFinalizer(ctx, s); err != nil {
 		return err
@@ -35,6 +46,24 @@ func (c *Controller) volumes(ctx context.Context, s *syncState) error {
 		if err := c.volumeClaim(ctx, s, key); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// mayCreateVolumes returns an error if the controller has no permission to create
+// PersistentVolumes: a MiniCluster without any can be deleted at once, and so can its
+// namespace. Any other problem is reported when they are created.
+func (c *Controller) mayCreateVolumes(ctx context.Context, s *syncState) error {
+	key := slices.Min(slices.Collect(maps.Keys(s.mc.Spec.Volumes)))
+	wanted, err := resources.BuildPersistentVolume(s.mc, key)
+	if err != nil {
+		return err
+	}
+	_, err = c.kube.CoreV1().PersistentVolumes().Create(ctx, wanted, metav1.CreateOptions{
+		FieldManager: fieldManager, DryRun: []string{metav1.DryRunAll},
+	})
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("creating PersistentVolume %q: %w", wanted.Name, err)
 	}
 	return nil
 }
@@ -97,12 +126,32 @@ func (c *Controller) finalize(ctx context.Context, mc *v1alpha2.MiniCluster) err
 	if !hasFinalizer(mc) {
 		return nil
 	}
+	if err := c.deleteVolumes(ctx, mc); err != nil {
+		if !apierrors.IsForbidden(err) {
+			return err
+		}
+		if left := forbiddenGrace - c.clock.Since(mc.DeletionTimestamp.Time); left > 0 {
+			c.enqueueAfter(cache.MetaObjectToName(mc), left)
+			return err
+		}
+		c.events.Eventf(mc, nil, corev1.EventTypeWarning, "VolumesNotDeleted", "Finalize", messages.VolumesNotDeleted,
+			v1alpha2.LabelMiniClusterUID, mc.UID, err)
+		klog.FromContext(ctx).Info("Left the PersistentVolumes of a deleted MiniCluster behind", "uid", mc.UID, "reason", err.Error())
+	}
+	others := slices.DeleteFunc(slices.Clone(mc.Finalizers), func(f string) bool { return f == v1alpha2.FinalizerVolumes })
+	if _, err := c.patchFinalizers(ctx, mc, others); err != nil {
+		return fmt.Errorf("removing the finalizer: %w", err)
+	}
+	return nil
+}
+
+// deleteVolumes deletes the PersistentVolumes of a MiniCluster that are not to be kept.
+func (c *Controller) deleteVolumes(ctx context.Context, mc *v1alpha2.MiniCluster) error {
 	client := c.kube.CoreV1().PersistentVolumes()
 	list, err := client.List(ctx, metav1.ListOptions{
 		LabelSelector: labels.Set{v1alpha2.LabelMiniClusterUID: string(mc.UID)}.String(),
 	})
 	if err != nil {
-		c.reportForbidden(mc, err)
 		return fmt.Errorf("listing the PersistentVolumes of a MiniCluster that is being deleted: %w", err)
 	}
 	for i := range list.Items {
@@ -112,25 +161,11 @@ func (c *Controller) finalize(ctx context.Context, mc *v1alpha2.MiniCluster) err
 		}
 		err := client.Delete(ctx, pv.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pv.UID}})
 		if ignoreNotFound(err) != nil {
-			c.reportForbidden(mc, err)
 			return fmt.Errorf("deleting PersistentVolume %q: %w", pv.Name, err)
 		}
 		klog.FromContext(ctx).Info("Deleted a PersistentVolume with its MiniCluster", "persistentVolume", pv.Name)
 	}
-	others := slices.DeleteFunc(slices.Clone(mc.Finalizers), func(f string) bool { return f == v1alpha2.FinalizerVolumes })
-	if _, err := c.patchFinalizers(ctx, mc, others); err != nil {
-		return fmt.Errorf("removing the finalizer: %w", err)
-	}
 	return nil
-}
-
-// reportForbidden reports why a MiniCluster is not deleted if the controller lacks a permission.
-func (c *Controller) reportForbidden(mc *v1alpha2.MiniCluster, err error) {
-	if !apierrors.IsForbidden(err) {
-		return
-	}
-	c.events.Eventf(mc, nil, corev1.EventTypeWarning, "VolumesNotDeleted", "Finalize", messages.VolumesNotDeleted,
-		v1alpha2.LabelMiniClusterUID, mc.UID, v1alpha2.FinalizerVolumes, err)
 }
 
 func (c *Controller) patchFinalizers(ctx context.Context, mc *v1alpha2.MiniCluster, finalizers []string) (*v1alpha2.MiniCluster, error) {

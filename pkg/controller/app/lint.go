@@ -72,10 +72,11 @@ func lint(out io.Writer, documents []document, environment resources.Environment
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(d.mc.Spec.Volumes)) {
+			flag := "a PersistentVolume, which only a controller with --persistent-volumes accepts for the driver " + d.mc.Spec.Volumes[name].Driver
 			if d.mc.Spec.Volumes[name].StorageClass == hostPath {
-				fmt.Fprintf(out, "%s: warning: spec.volumes[%s]: a directory of the nodes, which only a controller with --allow-hostpath-volumes accepts\n",
-					d.where, name)
+				flag = "a directory of the nodes, which only a controller with --allow-hostpath-volumes accepts"
 			}
+			fmt.Fprintf(out, "%s: warning: spec.volumes[%s]: %s\n", d.where, name, flag)
 		}
 		for _, line := range resources.Warnings(d.mc, resources.NewFixed(d.mc)) {
 			fmt.Fprintf(out, "%s: warning: %s\n", d.where, line)

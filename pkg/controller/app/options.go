@@ -48,6 +48,9 @@ type Options struct {
 	ImageVolumes bool
 	// AllowHostPathVolumes permits directories of the nodes in spec.volumes.
 	AllowHostPathVolumes bool
+	// PersistentVolumes are the CSI drivers for whose volumes spec.volumes may describe
+	// PersistentVolumes.
+	PersistentVolumes []string
 	// VolumeSecretNamespaces are namespaces whose Secrets spec.volumes may name.
 	VolumeSecretNamespaces []string
 	// SecretGroup is the group of the files of Secrets in pods; 0 lets the platform choose.
@@ -118,6 +121,8 @@ func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 		"Group (fsGroup) that can read the files of Secrets in pods whose user is not known to be root and that name no group. 0: the platform assigns one, as OpenShift does.")
 	fs.BoolVar(&o.AllowHostPathVolumes, "allow-hostpath-volumes", o.AllowHostPathVolumes,
 		"Create PersistentVolumes for directories of the nodes (spec.volumes with the storage class hostpath). They bypass Pod Security.")
+	fs.StringSliceVar(&o.PersistentVolumes, "persistent-volumes", o.PersistentVolumes,
+		"CSI drivers for which the controller creates the PersistentVolumes of spec.volumes; * permits all. Unset: none. Whoever may create a MiniCluster reaches all volumes that these drivers can reach.")
 	fs.StringSliceVar(&o.VolumeSecretNamespaces, "volume-secret-namespaces", o.VolumeSecretNamespaces,
 		"Namespaces whose Secrets CSI volumes of spec.volumes may use, in addition to the namespace of the MiniCluster; * permits all.")
 }
@@ -133,10 +138,11 @@ func (o *Options) environment() resources.Environment {
 		},
 		ImageVolumes: o.ImageVolumes,
 
-		AllowHostPathVolumes:   o.AllowHostPathVolumes,
-		VolumeSecretNamespaces: o.VolumeSecretNamespaces,
-		SecretGroup:            o.SecretGroup,
-		NoClusterVolumes:       len(o.Namespaces) > 0,
+		AllowHostPathVolumes:    o.AllowHostPathVolumes,
+		PersistentVolumeDrivers: o.PersistentVolumes,
+		VolumeSecretNamespaces:  o.VolumeSecretNamespaces,
+		SecretGroup:             o.SecretGroup,
+		NoClusterVolumes:        len(o.Namespaces) > 0,
 	}
 }
 
@@ -153,6 +159,11 @@ func (o *Options) Validate() error {
 	}
 	if o.AgentUnreachableTimeout < 0 {
 		add("agent-unreachable-timeout", "%s: must not be negative", o.AgentUnreachableTimeout)
+	}
+	for _, driver := range o.PersistentVolumes {
+		if problems := validation.IsDNS1123Subdomain(strings.ToLower(driver)); driver != "*" && len(problems) > 0 {
+			add("persistent-volumes", "%q: must be the name of a CSI driver, or *: %s", driver, problems[0])
+		}
 	}
 	if o.SecretGroup < 0 || o.SecretGroup > math.MaxInt32 {
 		add("secret-group", "%d: must be from 0 to %d", o.SecretGroup, math.MaxInt32)

@@ -18,10 +18,17 @@ const (
 		"or ask the administrator to add the namespace to the flag --volume-secret-namespaces of the controller"
 	// HostPathNotAllowed takes a key of spec.volumes and the name of the storage class.
 	HostPathNotAllowed = "spec.volumes[%s]: volumes in a directory of a node (storage class %s) are not allowed because they bypass Pod Security; " +
-		"use a CSI driver and its storage class, mount an existing claim, or ask the administrator to start the controller with --allow-hostpath-volumes"
+		"mount an existing claim (claimName in volumes of the container) instead, or ask the administrator to start the controller with --allow-hostpath-volumes"
 	VolumesNotAllowed = "spec.volumes: the controller works in some namespaces only (--namespaces) and has no permission for PersistentVolumes, " +
-		"which are cluster-scoped; ask for a volume and a claim, and mount the claim with existingVolumes"
+		"which are cluster-scoped; ask for a volume and a claim, and mount the claim (claimName in volumes of the container, or existingVolumes)"
 )
+
+// DriverNotAllowed is the message of a volume of a CSI driver that the controller may not
+// create PersistentVolumes for.
+func DriverNotAllowed(key, driver string) string {
+	return fmt.Sprintf("spec.volumes[%s]: PersistentVolumes of CSI driver %q are not allowed: mount an existing claim (claimName in volumes "+
+		"of the container, or existingVolumes), or ask the administrator to add the driver to the flag --persistent-volumes of the controller", key, driver)
+}
 
 // IneffectiveFields is the message of a valid spec with fields that have no effect.
 func IneffectiveFields(lines []string) string {
@@ -212,9 +219,9 @@ const (
 	JobCreated = "Created Job %s of size %d, maximum %d"
 	// JobResized takes both sizes.
 	JobResized = "Resized from %d to %d"
-	// VolumesNotDeleted takes a label, its value, the finalizer and the error.
-	VolumesNotDeleted = "The MiniCluster is deleted once its PersistentVolumes are, and the controller has no permission to delete them: " +
-		"grant it, or delete the PersistentVolumes with the label %s=%s and remove the finalizer %s. %v"
+	// VolumesNotDeleted takes a label, its value and the error.
+	VolumesNotDeleted = "The MiniCluster was deleted without its PersistentVolumes, because the controller has no permission to delete them: " +
+		"delete the PersistentVolumes with the label %s=%s. %v"
 )
 
 // Draining.

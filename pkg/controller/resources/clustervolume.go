@@ -120,6 +120,18 @@ func HostPathVolume(mc *v1alpha2.MiniCluster) string {
 	return ""
 }
 
+// ForbiddenDriverVolume returns the name of a volume of spec.volumes of a CSI driver that the environment does not
+// permit, "" if there is none.
+func ForbiddenDriverVolume(mc *v1alpha2.MiniCluster, env Environment) string {
+	for _, key := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
+		v := mc.Spec.Volumes[key]
+		if !isHostPath(&v) && !slices.Contains(env.PersistentVolumeDrivers, v.Driver) && !slices.Contains(env.PersistentVolumeDrivers, "*") {
+			return key
+		}
+	}
+	return ""
+}
+
 // ForeignSecretVolume returns the name of a volume of spec.volumes with a Secret of a namespace that the environment
 // does not permit, "" if there is none. A Secret of another namespace would give users access that they do not have
 // in their own namespace.

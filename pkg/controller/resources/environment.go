@@ -19,6 +19,9 @@ type Environment struct {
 	// AllowHostPathVolumes permits directories of the nodes in spec.volumes. The PersistentVolumes for them bypass Pod
 	// Security: whoever may create a MiniCluster may then read and write the files of the nodes.
 	AllowHostPathVolumes bool
+	// PersistentVolumeDrivers are the CSI drivers for whose volumes spec.volumes may describe PersistentVolumes; "*"
+	// stands for all of them. Any user of a driver reaches all volumes that the driver can reach.
+	PersistentVolumeDrivers []string
 	// VolumeSecretNamespaces are the namespaces whose Secrets spec.volumes may name, in addition to the MiniCluster's
 	// own namespace; "*" stands for all.
 	VolumeSecretNamespaces []string

@@ -9,11 +9,15 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
+// CSIDriver is the driver for which these controllers create PersistentVolumes.
+const CSIDriver = "bucket.csi.example"
+
 // ControllerOptions returns the options of a controller on simulated nodes, whose pods have no agents to drain ranks.
 func ControllerOptions(changes ...func(*app.Options)) *app.Options {
 	o := app.NewOptions()
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
 	o.AgentUnreachableTimeout = 0
+	o.PersistentVolumes = []string{CSIDriver}
 	o.LeaderElection.ResourceNamespace = user.SystemNamespace
 	for _, change := range changes {
 		change(o)

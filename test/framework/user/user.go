@@ -32,7 +32,7 @@ var (
 	Controller   = cluster.ServiceAccountUser(SystemNamespace, "minicluster-controller")
 	Metrics      = cluster.ServiceAccountUser(SystemNamespace, "minicluster-metrics")
 	SystemGroups = []string{"system:serviceaccounts", "system:serviceaccounts:" + SystemNamespace}
-	Manifests    = clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac")
+	Manifests    = clustertest.Apply("manifests/namespace", "manifests/crd", "manifests/rbac", "manifests/persistent-volumes")
 )
 
 // Clients are the clients of a user in a namespace.

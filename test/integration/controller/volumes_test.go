@@ -169,6 +169,55 @@ func TestHostPathVolumesNeedAFlag(t *testing.T) {
 	f.volumeGoes(pv.Name)
 }
 
+// PersistentVolumes need a flag of the controller that names the driver.
+func TestVolumesOfOtherDrivers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	other := bucket()
+	other.Driver = "nfs.csi.example"
+	f.create("work", 1, mounts("data", other))
+	refused := f.waitFor("work",
+		has(v1alpha2.ConditionAccepted, metav1.ConditionFalse, v1alpha2.ReasonVolumesNotAllowed, "spec.volumes[data]", "nfs.csi.example",
+			"--persistent-volumes", "claimName"),
+		has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonVolumesNotAllowed))
+	assert.Empty(t, refused.Finalizers)
+	require.NoError(t, f.miniclusters().Delete(t.Context(), "work", metav1.DeleteOptions{}))
+	f.goes("work")
+}
+
+// Without the permission no finalizer is set, and what has one is deleted all the same,
+// with its namespace.
+func TestVolumesWithoutPermission(t *testing.T) {
+	// Not parallel: it takes the permission away.
+	f, with := newFixture(t), newFixture(t)
+	pv := with.bound(with.createReady("work", 1, mounts("data", bucket())), "data")
+	bindings := f.cluster.Client().RbacV1().ClusterRoleBindings()
+	binding, err := bindings.Get(t.Context(), "minicluster-controller-volumes", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NoError(t, bindings.Delete(t.Context(), binding.Name, metav1.DeleteOptions{}))
+	t.Cleanup(func() {
+		binding.ResourceVersion, binding.UID = "", ""
+		_, err := bindings.Create(context.Background(), binding, metav1.CreateOptions{})
+		require.NoError(t, err)
+	})
+
+	f.create("work", 1, mounts("data", bucket()))
+	mc := f.waitFor("work", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonRetrying, "persistentvolumes", "forbidden"))
+	assert.Empty(t, mc.Finalizers)
+	require.NoError(t, f.miniclusters().Delete(t.Context(), "work", metav1.DeleteOptions{}))
+	f.goes("work")
+
+	namespaces := f.cluster.Client().CoreV1().Namespaces()
+	require.NoError(t, namespaces.Delete(t.Context(), with.namespace, metav1.DeleteOptions{}))
+	with.eventually("the namespace to go", func(ctx context.Context) (string, error) {
+		if _, err := namespaces.Get(ctx, with.namespace, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return "it is still there", err
+		}
+		return "", nil
+	})
+	require.NoError(t, f.kube.CoreV1().PersistentVolumes().Delete(t.Context(), pv.Name, metav1.DeleteOptions{}), "it is left behind")
+}
+
 // An existing claim with the required name is never used: its volume may belong to another user.
 func TestForeignClaim(t *testing.T) {
 	t.Parallel()

@@ -71,7 +71,8 @@ func TestBeside(t *testing.T) {
 	f.settle("beside", 2, 0)
 	assert.Equal(t, counts{
 		"create services": 2, "create secrets": 1, "create configmaps": 1, "create jobs": 1, "create pods": 1,
-		"patch miniclusters": 1, "create persistentvolumes": 1, "create persistentvolumeclaims": 1, statusWrite: 2, eventWrite: 1,
+		// The first volume is also created as a trial, before the finalizer is set.
+		"patch miniclusters": 1, "create persistentvolumes": 2, "create persistentvolumeclaims": 1, statusWrite: 2, eventWrite: 1,
 	}, f.counted(log))
 
 	log = f.Audit()

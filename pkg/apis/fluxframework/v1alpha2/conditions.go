@@ -31,8 +31,7 @@ const (
 	ReasonInvalid = "Invalid"
 	// ReasonHostPathNotAllowed: the spec has volumes in directories of nodes, which the controller does not permit.
 	ReasonHostPathNotAllowed = "HostPathNotAllowed"
-	// ReasonVolumesNotAllowed: the spec has volumes, which are cluster-scoped, and the controller works in some
-	// namespaces only.
+	// ReasonVolumesNotAllowed: the spec describes PersistentVolumes that the controller may not create.
 	ReasonVolumesNotAllowed = "VolumesNotAllowed"
 	// ReasonImmutableFields: fields that are fixed at creation were edited.
 	ReasonImmutableFields = "ImmutableFields"
