@@ -8,3 +8,4 @@ lint() { (cd "$1" && shift && go tool -modfile="$linter" golangci-lint run ./...
 lint . "$@"
 lint hack/tools "$@"
 lint test/monitoring "$@"
+lint test/gitops "$@"

@@ -40,7 +40,9 @@ func patch[T metav1.Object](ctx context.Context, c *Controller, key cache.Object
 	if err != nil {
 		return none, fmt.Errorf("patching %s %q: %w", r.kind(), name, err)
 	}
-	c.consistency.WroteAt(key, r, obj.GetResourceVersion())
+	if r == miniclusters || resources.HasManagedLabel(obj) { // the cache contains no others
+		c.consistency.WroteAt(key, r, obj.GetResourceVersion())
+	}
 	return obj, nil
 }
 
@@ -56,9 +58,9 @@ type ownership[T metav1.Object] struct {
 	owned func(T) bool
 	// conflict returns the error about an object that does not belong to the MiniCluster; nil accepts it.
 	conflict func(T) error
-	// labelLost returns the error, or nil, about an object of the MiniCluster without the label that the cache selects
-	// by. If it is nil, the cache is stale.
-	labelLost func(T) error
+	// labelLost returns an object of the MiniCluster that lacks the label by which the cache selects objects, with the
+	// label if that is possible. If it is nil, the cache is stale.
+	labelLost func(T) (T, error)
 }
 
 // createOwned creates an object of a MiniCluster. If the object already exists, it returns that object, or an error
@@ -82,15 +84,19 @@ func createOwned[T metav1.Object](ctx context.Context, c *Controller, s *syncSta
 	if err != nil {
 		return none, false, fmt.Errorf("getting %s %q, which already exists: %w", r.kind(), name, err)
 	}
-	return obj, false, own.check(s.mc, r, obj)
+	err = own.check(s.mc, r, obj)
+	if err == nil && r.cached() && own.labelLost != nil && !resources.HasManagedLabel(obj) && own.belongs(s.mc, obj) {
+		obj, err = own.labelLost(obj)
+		if err == nil && resources.HasManagedLabel(obj) {
+			err = stale(r)
+		}
+	}
+	return obj, false, err
 }
 
 // check returns an error if an existing object cannot be used.
 func (own ownership[T]) check(mc *v1alpha2.MiniCluster, r cachedResource, obj T) error {
-	owned := metav1.IsControlledBy(obj, mc)
-	if own.owned != nil {
-		owned = own.owned(obj)
-	}
+	owned := own.belongs(mc, obj)
 	switch {
 	case !owned && own.conflict != nil:
 		return own.conflict(obj)
@@ -103,19 +109,19 @@ func (own ownership[T]) check(mc *v1alpha2.MiniCluster, r cachedResource, obj T)
 	case resources.HasManagedLabel(obj) || own.labelLost == nil:
 		return stale(r)
 	default:
-		return own.labelLost(obj)
+		return nil
 	}
+}
+
+// belongs reports whether an object is one of a MiniCluster.
+func (own ownership[T]) belongs(mc *v1alpha2.MiniCluster, obj T) bool {
+	if own.owned != nil {
+		return own.owned(obj)
+	}
+	return metav1.IsControlledBy(obj, mc)
 }
 
 // foreign returns the conflict with an object that has a name of the MiniCluster.
 func foreign(kind string, obj metav1.Object) error {
 	return nameConflict(kind, obj.GetName(), resources.DescribeController(obj), "")
-}
-
-// restoreLabel restores the label of an object of the MiniCluster. Without it, the cache does not contain the object.
-func restoreLabel[T metav1.Object](ctx context.Context, c *Controller, s *syncState, client patcher[T], r cachedResource, obj T) error {
-	if _, err := patch(ctx, c, s.key, client, r, obj.GetName(), types.MergePatchType, map[string]any{"metadata": resources.RelabelPatch(obj)}); err != nil {
-		return err
-	}
-	return stale(r)
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/test/framework/sample"
 )
@@ -23,7 +24,9 @@ type fakeServices struct {
 	createErr error
 	getErr    error
 	patchErr  error
-	patches   int
+	// strips: a policy removes the label from what is patched.
+	strips  bool
+	patches int
 }
 
 func (f *fakeServices) Create(_ context.Context, service *corev1.Service, _ metav1.CreateOptions) (*corev1.Service, error) {
@@ -41,7 +44,11 @@ func (f *fakeServices) Get(context.Context, string, metav1.GetOptions) (*corev1.
 
 func (f *fakeServices) Patch(context.Context, string, types.PatchType, []byte, metav1.PatchOptions, ...string) (*corev1.Service, error) {
 	f.patches++
-	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "200"}}, f.patchErr
+	patched := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "nginx", ResourceVersion: "200"}}
+	if !f.strips {
+		patched.Labels = map[string]string{v1alpha2.LabelController: v1alpha2.ManagedBy}
+	}
+	return patched, f.patchErr
 }
 
 // TestCreateOwned creates objects that already exist: owned by the MiniCluster, owned by another object, or owned by
@@ -62,12 +69,18 @@ func TestCreateOwned(t *testing.T) {
 		created bool
 		outcome outcome
 		patches int
+		// unlabeled is what the status reports.
+		unlabeled []string
 	}{
 		{name: "created", created: true, outcome: outcomeDone},
 		{name: "request failed", client: fakeServices{createErr: request}, outcome: outcomeFailed},
 		{name: "stale cache", client: fakeServices{createErr: exists, existing: owned}, outcome: outcomeStale},
 		{name: "foreign object", client: fakeServices{createErr: exists, existing: foreign}, outcome: outcomeNameConflict},
 		{name: "label lost", client: fakeServices{createErr: exists, existing: unlabelled}, outcome: outcomeStale, patches: 1},
+		{
+			name: "label lost, and a policy removes it again", client: fakeServices{createErr: exists, existing: unlabelled, strips: true},
+			outcome: outcomeDone, patches: 1, unlabeled: []string{`Service "nginx"`},
+		},
 		{
 			name:   "label lost, and the object was deleted since",
 			client: fakeServices{createErr: exists, existing: unlabelled, patchErr: apierrors.NewNotFound(gr(services), "nginx")}, outcome: outcomeStale, patches: 1,
@@ -80,17 +93,55 @@ func TestCreateOwned(t *testing.T) {
 			s := &syncState{mc: mc}
 			client := &tc.client
 			service, created, err := createOwned(t.Context(), c, s, client, services, owned, ownership[*corev1.Service]{
-				labelLost: func(service *corev1.Service) error { return restoreLabel(t.Context(), c, s, client, services, service) },
+				labelLost: func(found *corev1.Service) (*corev1.Service, error) {
+					return restoreLabel(t.Context(), c, s, client, services, found, nil)
+				},
 			})
 			assert.Equal(t, tc.created, created)
 			assert.Equal(t, tc.outcome, classify(err).outcome, err)
 			assert.Equal(t, tc.patches, client.patches)
+			assert.Equal(t, tc.unlabeled, s.observed.Unlabeled)
 			if created {
 				assert.Equal(t, "nginx", service.Name)
 				assert.Equal(t, "100", c.consistency.writes[s.key][services], "the next sync waits for it")
 			}
 		})
 	}
+}
+
+// TestLabelIsRestoredOnce: something that removes the label again decides about it. The
+// object is used as it was read.
+func TestLabelIsRestoredOnce(t *testing.T) {
+	mc := sample.MiniCluster()
+	wanted := resources.BuildSidecarService(mc, resources.Sidecar{Name: "nginx", Ports: []int32{80}})
+	unlabeled := wanted.DeepCopy()
+	delete(unlabeled.Labels, v1alpha2.LabelController)
+	client := &fakeServices{createErr: apierrors.NewAlreadyExists(gr(services), "nginx"), existing: unlabeled}
+	c := &Controller{consistency: newConsistency(nil)}
+	var s *syncState
+	create := func() (*corev1.Service, error) {
+		s = &syncState{mc: mc}
+		service, _, err := createOwned(t.Context(), c, s, client, services, wanted, ownership[*corev1.Service]{
+			labelLost: func(found *corev1.Service) (*corev1.Service, error) {
+				return restoreLabel(t.Context(), c, s, client, services, found, nil)
+			},
+		})
+		return service, err
+	}
+	_, err := create()
+	assert.Equal(t, outcomeStale, classify(err).outcome, "the cache shows it soon")
+	for range 3 {
+		service, err := create()
+		require.NoError(t, err)
+		assert.Equal(t, unlabeled, service)
+		assert.Equal(t, []string{`Service "nginx"`}, s.observed.Unlabeled)
+		assert.Equal(t, recheckUnlabeled, s.after)
+	}
+	assert.Equal(t, 1, client.patches)
+	c.relabeled.forget(s.key)
+	_, err = create()
+	assert.Equal(t, outcomeStale, classify(err).outcome)
+	assert.Equal(t, 2, client.patches, "of another MiniCluster of the name")
 }
 
 func TestPatch(t *testing.T) {

@@ -81,6 +81,7 @@ type Controller struct {
 	diagnosisBudget   flowcontrol.RateLimiter
 	podReads          chan struct{}
 	recovery          *recoveries
+	relabeled         relabeled
 	jobRecords        *jobRecords
 	steps             []step
 

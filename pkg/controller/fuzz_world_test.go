@@ -291,7 +291,7 @@ func (w *world) watched(r cachedResource, obj apiObject) apiObject {
 		kept, _ := leadOnly(pod.DeepCopy())
 		return kept.(apiObject)
 	}
-	if obj == nil || r != miniclusters && obj.GetLabels()[v1alpha2.LabelManagedBy] != v1alpha2.ManagedBy {
+	if obj == nil || r != miniclusters && obj.GetLabels()[v1alpha2.LabelController] != v1alpha2.ManagedBy {
 		return nil
 	}
 	seen, err := trim(obj.DeepCopyObject())

@@ -104,9 +104,7 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 		size = min(size, *s.job.Spec.Completions)
 	}
 	if s.job != nil && !c.sameConfig(s) {
-		// The running cluster can still shrink.
-		s.observed.ConfigLost = true
-		return nil
+		return c.findConfigMap(ctx, s)
 	}
 	wanted, err := resources.BuildConfigMap(s.mc, s.fixed, c.environment, size, secret)
 	if err != nil {
@@ -114,14 +112,35 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 	}
 	client := c.kube.CoreV1().ConfigMaps(s.mc.Namespace)
 	configMap, created, err := createOwned(ctx, c, s, client, configmaps, wanted, ownership[*corev1.ConfigMap]{
-		labelLost: func(configMap *corev1.ConfigMap) error { return restoreLabel(ctx, c, s, client, configmaps, configMap) },
+		labelLost: func(found *corev1.ConfigMap) (*corev1.ConfigMap, error) {
+			return restoreLabel(ctx, c, s, client, configmaps, found, nil)
+		},
 	})
-	if created {
+	if created || err == nil {
 		s.configMap = configMap
 	}
 	if s.job == nil && apierrors.IsInvalid(err) {
 		return invalidObject(fmt.Sprintf("ConfigMap %q that the spec describes", wanted.Name), err) // for example because it is too large
 	}
+	return err
+}
+
+// findConfigMap looks for a ConfigMap that another one cannot replace, since the spec has
+// changed: it may only lack the label of this controller. Without it, the running cluster
+// can still shrink.
+func (c *Controller) findConfigMap(ctx context.Context, s *syncState) error {
+	client := c.kube.CoreV1().ConfigMaps(s.mc.Namespace)
+	found, err := client.Get(ctx, resources.ConfigMapName(s.mc), metav1.GetOptions{})
+	switch {
+	case ignoreNotFound(err) != nil:
+		return fmt.Errorf("looking for the ConfigMap of this MiniCluster: %w", err)
+	case err != nil || !metav1.IsControlledBy(found, s.mc) || found.DeletionTimestamp != nil:
+		s.observed.ConfigLost = true
+		return nil
+	case resources.HasManagedLabel(found):
+		return stale(configmaps)
+	}
+	s.configMap, err = restoreLabel(ctx, c, s, client, configmaps, found, nil)
 	return err
 }
 

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -66,7 +65,7 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	case resources.HasManagedLabel(job):
 		return stale(jobs)
 	}
-	metadata := resources.RelabelPatch(job)
+	metadata := map[string]any{}
 	if !resources.CreatedByController(job) {
 		metadata["annotations"] = map[string]string{
 			v1alpha2.AnnotationAppliedSize: resources.FormatSize(resources.Parallelism(job)),
@@ -74,10 +73,6 @@ func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 			v1alpha2.AnnotationLayout:      string(resources.ForeignJobLayout(job)),
 		}
 	}
-	s.job, err = patch(ctx, c, s.key, client, jobs, job.Name, types.MergePatchType, map[string]any{"metadata": metadata})
-	if err != nil {
-		return err
-	}
-	klog.FromContext(ctx).Info("Adopted a Job of this MiniCluster that did not have the label of this controller")
-	return nil
+	s.job, err = restoreLabel(ctx, c, s, client, jobs, job, metadata)
+	return err
 }

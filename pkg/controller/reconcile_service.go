@@ -43,9 +43,11 @@ func (c *Controller) createService(ctx context.Context, s *syncState) error {
 			}
 			return headlessConflict(service)
 		},
-		labelLost: func(service *corev1.Service) error { return restoreLabel(ctx, c, s, client, services, service) },
+		labelLost: func(found *corev1.Service) (*corev1.Service, error) {
+			return restoreLabel(ctx, c, s, client, services, found, nil)
+		},
 	})
-	if created {
+	if created || err == nil {
 		s.service = service
 	}
 	return err

@@ -63,8 +63,9 @@ func wantsServicesPod(s *syncState) (bool, error) {
 }
 
 func (c *Controller) createServicesPod(ctx context.Context, s *syncState) error {
-	pod, created, err := createOwned(ctx, c, s, c.kube.CoreV1().Pods(s.mc.Namespace), pods, resources.BuildServicesPod(s.mc, s.fixed), ownership[*corev1.Pod]{
-		labelLost: func(*corev1.Pod) error { return nil }, // it still works
+	client := c.kube.CoreV1().Pods(s.mc.Namespace)
+	pod, created, err := createOwned(ctx, c, s, client, pods, resources.BuildServicesPod(s.mc, s.fixed), ownership[*corev1.Pod]{
+		labelLost: func(found *corev1.Pod) (*corev1.Pod, error) { return restoreLabel(ctx, c, s, client, pods, found, nil) },
 	})
 	switch {
 	case created:

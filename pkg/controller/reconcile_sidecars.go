@@ -63,8 +63,10 @@ func (c *Controller) sidecarService(ctx context.Context, s *syncState, sidecar r
 	case service == nil:
 		client := c.kube.CoreV1().Services(s.mc.Namespace)
 		_, _, err := createOwned(ctx, c, s, client, services, resources.BuildSidecarService(s.mc, sidecar), ownership[*corev1.Service]{
-			conflict:  sidecarConflict,
-			labelLost: func(service *corev1.Service) error { return restoreLabel(ctx, c, s, client, services, service) },
+			conflict: sidecarConflict,
+			labelLost: func(found *corev1.Service) (*corev1.Service, error) {
+				return restoreLabel(ctx, c, s, client, services, found, nil)
+			},
 		})
 		return err
 	case !metav1.IsControlledBy(service, s.mc):

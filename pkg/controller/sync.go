@@ -231,6 +231,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.agents.Forget(name)
 	c.limiters.forget(key)
 	c.recovery.forget(key)
+	c.relabeled.forget(key)
 	c.jobRecords.forget(key)
 }
 

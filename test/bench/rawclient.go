@@ -185,7 +185,7 @@ func bareJob(namespace, name string, size int32) (*batchv1.Job, error) {
 		return nil, err
 	}
 	job.OwnerReferences = nil
-	maps.DeleteFunc(job.Labels, func(key, _ string) bool { return key == v1alpha2.LabelManagedBy })
+	maps.DeleteFunc(job.Labels, func(key, _ string) bool { return key == v1alpha2.LabelController || key == v1alpha2.LabelManagedBy })
 	return job, nil
 }
 

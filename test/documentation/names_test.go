@@ -42,6 +42,7 @@ func TestFields(t *testing.T) {
 var othersFlags = map[string]bool{
 	"horizontal-pod-autoscaler-tolerance": true, // kube-controller-manager
 	"env":                                 true, // flux submit
+	"wait":                                true, // helm
 }
 
 // TestFlags checks that single flags, and those of command lines of the project's programs, exist.

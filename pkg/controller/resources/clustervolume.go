@@ -105,8 +105,7 @@ func BuildVolumeClaim(mc *v1alpha2.MiniCluster, key string) (*corev1.PersistentV
 func withLabels(users map[string]string, mc *v1alpha2.MiniCluster) map[string]string {
 	labels := map[string]string{}
 	maps.Copy(labels, users)
-	labels[v1alpha2.LabelManagedBy] = v1alpha2.ManagedBy
-	labels[v1alpha2.LabelName] = mc.Name
+	maps.Copy(labels, labelsOf(mc.Name))
 	return labels
 }
 

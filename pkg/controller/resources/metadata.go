@@ -14,19 +14,29 @@ func objectMeta(mc *v1alpha2.MiniCluster, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name:            name,
 		Namespace:       mc.Namespace,
-		Labels:          map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy, v1alpha2.LabelName: mc.Name},
+		Labels:          labelsOf(mc.Name),
 		OwnerReferences: []metav1.OwnerReference{*ControllerReference(mc)},
 	}
 }
 
+// labelsOf returns the labels of an object of a MiniCluster with a name; without the name
+// of one where it is empty.
+func labelsOf(name string) map[string]string {
+	labels := map[string]string{v1alpha2.LabelController: v1alpha2.ManagedBy, v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}
+	if name != "" {
+		labels[v1alpha2.LabelName] = name
+	}
+	return labels
+}
+
 // HasManagedLabel reports whether an object has the label of this controller, which the caches select by.
 func HasManagedLabel(o metav1.Object) bool {
-	return o.GetLabels()[v1alpha2.LabelManagedBy] == v1alpha2.ManagedBy
+	return o.GetLabels()[v1alpha2.LabelController] == v1alpha2.ManagedBy
 }
 
 // RelabelPatch returns a patch of the metadata of an object that has lost the label of this controller.
 func RelabelPatch(o metav1.Object) map[string]any {
-	return map[string]any{"uid": o.GetUID(), "labels": map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}}
+	return map[string]any{"uid": o.GetUID(), "labels": map[string]string{v1alpha2.LabelController: v1alpha2.ManagedBy}}
 }
 
 // ControllerReference returns an owner reference that makes a MiniCluster the controller of an object.

@@ -22,7 +22,7 @@ func BuildHeadlessService(mc *v1alpha2.MiniCluster, f Fixed) *corev1.Service {
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            f.Headless,
 			Namespace:       mc.Namespace,
-			Labels:          map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy},
+			Labels:          labelsOf(""),
 			OwnerReferences: []metav1.OwnerReference{SharedOwnerReference(mc)},
 		},
 		Spec: corev1.ServiceSpec{

@@ -61,8 +61,7 @@ func servicesPodLabels(mc *v1alpha2.MiniCluster, f Fixed) map[string]string {
 		maps.Copy(labels, mc.Spec.Pod.Labels)
 	}
 	delete(labels, v1alpha2.LabelHPASelector)
-	labels[v1alpha2.LabelManagedBy] = v1alpha2.ManagedBy
-	labels[v1alpha2.LabelName] = ServicesPodName(mc)
+	maps.Copy(labels, labelsOf(ServicesPodName(mc)))
 	labels[v1alpha2.LabelHeadlessService] = f.Headless
 	return labels
 }

@@ -55,13 +55,15 @@ func (in *Input) setConditions(status *v1alpha2.MiniClusterStatus) {
 	set(in.progressing(status))
 	set(in.scalingLimited(status))
 	set(in.suspended())
+	setGenericConditions(status, in.MiniCluster.Generation)
 }
 
 // isForeign reports whether a condition comes from another controller.
 func isForeign(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha2.ConditionAccepted, v1alpha2.ConditionReady, v1alpha2.ConditionProgressing, v1alpha2.ConditionScalingLimited,
-		v1alpha2.ConditionSuspended, v1alpha2.ConditionComplete, v1alpha2.ConditionFailed:
+		v1alpha2.ConditionSuspended, v1alpha2.ConditionComplete, v1alpha2.ConditionFailed,
+		v1alpha2.ConditionStalled, v1alpha2.ConditionReconciling:
 		return false
 	default:
 		return true
@@ -105,5 +107,6 @@ func withoutReadiness(status v1alpha2.MiniClusterStatus) v1alpha2.MiniClusterSta
 	status.Size, status.ReadySize = 0, 0
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionReady)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionProgressing)
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionReconciling)
 	return status
 }

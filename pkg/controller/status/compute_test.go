@@ -72,7 +72,7 @@ func TestCompute(t *testing.T) {
 		},
 		{
 			name: "complete", job: []func(*batchv1.Job){sample.EndedJob(batchv1.JobComplete, "SuccessPolicy", "")},
-			want: conditions{"Complete": "True/Complete", "Ready": "False/Complete", "Progressing": "False/Finished", "ScalingLimited": "False/WithinBounds"},
+			want: conditions{"Complete": "True/Complete", "Ready": "True/Complete", "Progressing": "False/Finished", "ScalingLimited": "False/WithinBounds"},
 		},
 		{
 			name: "failed", job: []func(*batchv1.Job){sample.EndedJob(batchv1.JobFailed, "PodFailurePolicy", "exit code 3")},
@@ -81,7 +81,7 @@ func TestCompute(t *testing.T) {
 		{
 			name:    "complete, also without the Job",
 			prepare: func(s *Input) { s.Job = nil; end(s, v1alpha2.ConditionComplete) },
-			want:    conditions{"Complete": "True/Complete", "Ready": "False/Complete"},
+			want:    conditions{"Complete": "True/Complete", "Ready": "True/Complete"},
 		},
 		{
 			name:    "a size after the end",

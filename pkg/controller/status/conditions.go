@@ -59,7 +59,8 @@ func (in *Input) ready(status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 	}
 	switch {
 	case meta.IsStatusConditionTrue(status.Conditions, v1alpha2.ConditionComplete):
-		return not(v1alpha2.ReasonComplete, messages.WorkComplete)
+		// Tools wait until a condition Ready is true, and nothing else will happen.
+		return condition(v1alpha2.ConditionReady, true, v1alpha2.ReasonComplete, messages.WorkComplete)
 	case status.Finished():
 		return not(v1alpha2.ReasonFailed, messages.WorkFailed)
 	case outcome == Invalid:
@@ -150,6 +151,8 @@ func (in *Input) progressing(status *v1alpha2.MiniClusterStatus) *metav1.Conditi
 		return is(true, v1alpha2.ReasonResizing, messages.Resizing(status.Size, size, terminating))
 	case status.ReadySize < size:
 		return is(true, v1alpha2.ReasonNotReady, in.podsReady(status))
+	case len(in.Unlabeled) > 0:
+		return is(false, v1alpha2.ReasonLabelRemoved, messages.Unlabeled(in.Unlabeled, v1alpha2.LabelController))
 	default:
 		return is(false, v1alpha2.ReasonStable, in.podsReady(status))
 	}

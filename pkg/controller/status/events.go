@@ -48,6 +48,9 @@ func (in *Input) events(after v1alpha2.MiniClusterStatus) []Event {
 		!hasReason(before, v1alpha2.ConditionProgressing, p.Reason) {
 		add(corev1.EventTypeWarning, p.Reason, "Diagnose", meta.FindStatusCondition(after.Conditions, v1alpha2.ConditionProgressing))
 	}
+	if c := progressing; c != nil && c.Reason == v1alpha2.ReasonLabelRemoved {
+		add(corev1.EventTypeWarning, c.Reason, "Sync", c)
+	}
 	if progressing != nil && drainBegins(before, after, progressing) {
 		add(corev1.EventTypeNormal, progressing.Reason, "Resize", progressing)
 	}

@@ -54,6 +54,8 @@ type Observed struct {
 	DeletedJobEnd *batchv1.JobCondition
 	// Lead is how the lead ended, as far as its pod shows it.
 	Lead LeadEnd
+	// Unlabeled are objects without the label of this controller, which something removes.
+	Unlabeled []string
 	// Problem is why pods do not become ready; nil if unknown.
 	Problem *Problem
 	// FailureCause is why the Job failed, in addition to its own message.

@@ -70,7 +70,7 @@ func (r *rig) add(t *testing.T, name, cpu, left string) {
 		return
 	}
 	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "ns", Name: name, Labels: map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy},
+		Namespace: "ns", Name: name, Labels: map[string]string{v1alpha2.LabelController: v1alpha2.ManagedBy},
 		OwnerReferences: []metav1.OwnerReference{{Kind: "MiniCluster", Name: name, UID: mc.UID, Controller: new(true)}},
 	}}
 	job.Spec.Template.Spec.Containers = []corev1.Container{container("c", "cpu", cpu)}

@@ -75,7 +75,7 @@ func newInformers(client kubernetes.Interface, podLabels bool) (nodes, pods, job
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)),
 	).String()
-	managed := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
+	managed := labels.Set{v1alpha2.LabelController: v1alpha2.ManagedBy}.AsSelector().String()
 	ofPods := cache.Indexers{}
 	if podLabels {
 		ofPods[cache.NamespaceIndex] = cache.MetaNamespaceIndexFunc

@@ -122,7 +122,7 @@ func (s *Source) serviceValues(q metrics.Query) ([]metrics.Value, error) {
 // allServiceValues returns the values of all headless Services that represent exactly one MiniCluster.
 func (s *Source) allServiceValues(q metrics.Query) ([]metrics.Value, error) {
 	// These are the labels of the Services that the controller creates.
-	if !q.Selector.Matches(labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}) {
+	if !q.Selector.Matches(labels.Set{v1alpha2.LabelController: v1alpha2.ManagedBy, v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}) {
 		return nil, nil
 	}
 	clusters, err := s.clusters.MiniClusters(q.Namespace).List(labels.Everything())

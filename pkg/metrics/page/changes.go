@@ -68,7 +68,7 @@ func notable(was, is *metav1.Condition) (warning, ok bool) {
 	on := is.Status == metav1.ConditionTrue
 	switch is.Type {
 	case v1alpha2.ConditionReady:
-		return false, on && was.Status != is.Status
+		return false, on && is.Reason == v1alpha2.ReasonReady && was.Status != is.Status
 	case v1alpha2.ConditionProgressing:
 		// Sizes and the condition Ready already show that it starts, grows and is stable.
 		ordinary := slices.Contains([]string{

@@ -87,7 +87,7 @@ func TestSidecarService(t *testing.T) {
 	_, err := f.kube.CoreV1().Services(f.namespace).Patch(t.Context(), "nginx", types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	f.eventually("the label", func(context.Context) (string, error) {
-		if f.service("nginx").Labels[v1alpha2.LabelManagedBy] == "" {
+		if f.service("nginx").Labels[v1alpha2.LabelController] == "" {
 			return "it is gone", nil
 		}
 		return "", nil

@@ -21,7 +21,7 @@ func TestComplete(t *testing.T) {
 	f.waitFor("done", f.ready(4))
 	require.NoError(t, f.cluster.SucceedPod(t.Context(), f.namespace, f.leadPod("done")))
 	f.waitFor("done", has(v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete),
-		has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonComplete))
+		has(v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonComplete))
 	f.waitForEvent("done", v1alpha2.ReasonComplete)
 	f.eventually("followers to go", func(ctx context.Context) (string, error) {
 		indexes, err := f.podIndexes(ctx, "done")

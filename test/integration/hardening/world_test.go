@@ -135,7 +135,7 @@ func followWorld(t *testing.T, u user.Clients) *world {
 
 // managed restricts a list to objects with the controller's label.
 func managed(o metav1.ListOptions) metav1.ListOptions {
-	o.LabelSelector = v1alpha2.LabelManagedBy + "=" + v1alpha2.ManagedBy
+	o.LabelSelector = v1alpha2.LabelController + "=" + v1alpha2.ManagedBy
 	return o
 }
 

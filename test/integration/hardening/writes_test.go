@@ -251,7 +251,7 @@ func checkFinished(f *fixture, name string, _ int) {
 		mc = get[*v1alpha2.MiniCluster](f.world, "MiniCluster", name)
 		s := &mc.Status
 		if is(s, v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete) &&
-			is(s, v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonComplete) &&
+			is(s, v1alpha2.ConditionReady, metav1.ConditionTrue, v1alpha2.ReasonComplete) &&
 			s.Size == 0 && s.ReadySize == 0 && s.ObservedGeneration == mc.Generation {
 			return ""
 		}

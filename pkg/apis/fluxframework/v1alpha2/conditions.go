@@ -8,6 +8,7 @@ const (
 	// fields that were edited and fields without effect.
 	ConditionAccepted = "Accepted"
 	// ConditionReady is true when enough pods are ready for the cluster to work: its quorum of brokers is online.
+	// It is also true, with the reason Complete, once the work has completed.
 	ConditionReady = "Ready"
 	// ConditionProgressing is true while the cluster changes: it is being created or resized, or waits for something
 	// that its message names.
@@ -20,6 +21,13 @@ const (
 	ConditionComplete = "Complete"
 	// ConditionFailed is permanently true once the work has failed.
 	ConditionFailed = "Failed"
+	// ConditionStalled is true while the cluster needs the user: the spec is not valid, the
+	// work has failed, or what running brokers depend on is lost. Tools that know no
+	// MiniClusters read it; it does not exist otherwise.
+	ConditionStalled = "Stalled"
+	// ConditionReconciling is true while the cluster is not ready and the controller works
+	// on that. Tools that know no MiniClusters read it; it does not exist otherwise.
+	ConditionReconciling = "Reconciling"
 )
 
 // Reasons of conditions and of events. Kubernetes shows the reason of Ready in
@@ -59,6 +67,9 @@ const (
 	ReasonWaiting = "Waiting"
 	// ReasonStable: nothing changes.
 	ReasonStable = "Stable"
+	// ReasonLabelRemoved: nothing changes, and something removes the label by which the
+	// controller finds its objects.
+	ReasonLabelRemoved = "LabelRemoved"
 	// ReasonFinished: the work has ended, so nothing changes any more.
 	ReasonFinished = "Finished"
 	// ReasonSuspended: the Job is suspended.

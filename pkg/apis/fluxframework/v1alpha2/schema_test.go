@@ -293,6 +293,7 @@ func TestSetDefaults(t *testing.T) {
 		got.Namespace, want.Namespace = "team", "team"
 		v1alpha2.SetDefaults(&got)
 		want.Spec.Size = new(int32(1))
+		want.Status.ObservedGeneration = 0 // of objects that the API server stores
 		for _, containers := range [][]v1alpha2.MiniClusterContainer{want.Spec.Containers, want.Spec.Services} {
 			for i := range containers {
 				containers[i].Image = v1alpha2.DefaultImage

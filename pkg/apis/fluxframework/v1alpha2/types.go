@@ -41,6 +41,7 @@ type MiniCluster struct {
 
 	// Observed state of the cluster, written by the controller.
 	// +optional
+	// +kubebuilder:default={observedGeneration:-1}
 	Status MiniClusterStatus `json:"status,omitzero"`
 }
 

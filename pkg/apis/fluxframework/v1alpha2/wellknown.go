@@ -7,7 +7,11 @@ const (
 	LabelHPASelector = "hpa-selector"
 	// LabelName has the name of the MiniCluster, on pods and on every object that is created for it.
 	LabelName = "app.kubernetes.io/name"
-	// LabelManagedBy has the value ManagedBy on every object that the controller creates; its informers select by it.
+	// LabelController has the value ManagedBy on every object that the controller creates, except the pods of the Job;
+	// its informers select by it.
+	LabelController = "flux-framework.org/controller"
+	// LabelManagedBy has the value ManagedBy on the same objects, for people and for tools. The controller does not read
+	// it: policies and tools may own it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// LabelHeadlessService has the name of the headless Service, on the pods that it gives host names to.
 	LabelHeadlessService = "flux-framework.org/headless-service"
