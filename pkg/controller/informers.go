@@ -146,7 +146,7 @@ func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespace
 
 // newKubeInformers returns informers of what the controller creates in a namespace.
 func newKubeInformers(kube kubernetes.Interface, namespace string) informers.SharedInformerFactory {
-	selector := labels.Set{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}.AsSelector().String()
+	selector := labels.Set{v1alpha2.LabelController: v1alpha2.ManagedBy}.AsSelector().String()
 	core := kube.CoreV1()
 	factory := informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithNamespace(namespace), informers.WithTransform(trim))
 	factory.InformerFor(&batchv1.Job{}, kubeInformer(kube.BatchV1().Jobs(namespace), &batchv1.Job{}, selector))

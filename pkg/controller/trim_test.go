@@ -134,7 +134,7 @@ func (p *configMapPages) List(_ context.Context, options metav1.ListOptions) (*c
 	list := &corev1.ConfigMapList{ListMeta: metav1.ListMeta{ResourceVersion: "7"}}
 	for i := first; i < min(p.number, first+int(options.Limit)); i++ {
 		list.Items = append(list.Items, corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i), Labels: map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}},
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i), Labels: map[string]string{v1alpha2.LabelController: v1alpha2.ManagedBy}},
 			Data:       map[string]string{"k": strings.Repeat("x", p.size)},
 		})
 	}
