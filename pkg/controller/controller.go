@@ -80,6 +80,7 @@ type Controller struct {
 	diagnosisQueue    workqueue.TypedDelayingInterface[cache.ObjectName]
 	diagnosisBudget   flowcontrol.RateLimiter
 	podReads          chan struct{}
+	maxOwners         int
 	recovery          *recoveries
 	relabeled         relabeled
 	jobRecords        *jobRecords
@@ -118,6 +119,7 @@ func newController(o Options, bg background) (*Controller, error) {
 			workqueue.TypedDelayingQueueConfig[cache.ObjectName]{Name: "minicluster-diagnosis", Clock: o.Clock}),
 		diagnosisBudget: flowcontrol.NewTokenBucketRateLimiter(diagnosisRate, diagnosisBurst),
 		podReads:        make(chan struct{}, 1),
+		maxOwners:       maxOwners,
 		recovery:        newRecoveries(o.Clock),
 		jobRecords:      newJobRecords(),
 

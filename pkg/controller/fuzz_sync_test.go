@@ -171,6 +171,7 @@ func (p *play) start() {
 	p.queue = newSimQueue(p.clock)
 	c.queue = p.queue
 	c.leading.Store(true)
+	c.maxOwners = 2
 	p.controller = c
 	p.stores = map[cachedResource]cache.Store{
 		miniclusters: informers[0].Flux.FluxFramework().V1alpha2().MiniClusters().Informer().GetStore(),

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -37,6 +38,9 @@ func (c *Controller) dependentHandler() cache.ResourceEventHandler {
 				return
 			}
 			if came, went, only := onlyOwnersDiffer(before, after); only {
+				if left := len(after.(*corev1.Service).OwnerReferences); len(went.OwnerReferences) > 0 && left <= c.maxOwners/2 {
+					c.wakeSharers(after.(*corev1.Service), c.maxOwners-left, 0)
+				}
 				before, after = went, came
 			}
 			// Removed owners have to restore their reference.
@@ -48,6 +52,9 @@ func (c *Controller) dependentHandler() cache.ResourceEventHandler {
 			// a request that checks whether the owner still exists.
 			c.wakeOwners(obj, staleRetry)
 			c.wakeHeld(obj)
+			if service, ok := object(obj).(*corev1.Service); ok {
+				c.wakeSharers(service, math.MaxInt, staleRetry)
+			}
 		},
 	}
 }

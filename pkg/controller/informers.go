@@ -30,6 +30,8 @@ type caches struct {
 	pods         corelisters.PodLister
 	// waiting has nameConflictIndex.
 	waiting cache.Indexer
+	// jobIndexer has headlessIndex.
+	jobIndexer cache.Indexer
 	// namespaces is nil if the controller works in some namespaces only.
 	namespaces corelisters.NamespaceLister
 	// leads are the pods of lead brokers.
@@ -52,6 +54,9 @@ func (c *Controller) watch(i Informers) error {
 	if err := lead.AddIndexers(leadIndexers()); err != nil {
 		return fmt.Errorf("indexing the pods of lead brokers: %w", err)
 	}
+	if err := job.Informer().AddIndexers(cache.Indexers{headlessIndex: headlessOf}); err != nil {
+		return fmt.Errorf("adding an index of Jobs: %w", err)
+	}
 	c.caches[i.Namespace] = &caches{
 		miniclusters: mcs.Lister(),
 		jobs:         job.Lister(),
@@ -60,6 +65,7 @@ func (c *Controller) watch(i Informers) error {
 		pods:         pod.Lister(),
 		waiting:      mcs.Informer().GetIndexer(),
 		leads:        lead.GetIndexer(),
+		jobIndexer:   job.Informer().GetIndexer(),
 		stores: map[cachedResource]versionedStore{
 			miniclusters: mcs.Informer().GetStore(),
 			jobs:         job.Informer().GetStore(),

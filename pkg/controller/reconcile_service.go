@@ -2,11 +2,16 @@ package controller
 
 import (
 	"context"
+	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/tools/cache"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
@@ -20,7 +25,7 @@ func (c *Controller) service(ctx context.Context, s *syncState) error {
 	switch {
 	case s.service == nil:
 		return c.createService(ctx, s)
-	case s.service.DeletionTimestamp != nil && s.job != nil && resources.IsOwner(s.mc, s.service):
+	case s.service.DeletionTimestamp != nil && s.job != nil && (resources.IsOwner(s.mc, s.service) || c.isFull(s.service)):
 		return nil // it works until its deletion, which an event reports
 	case s.service.DeletionTimestamp != nil:
 		return waitFor(messages.WaitForDeletion(services.kind(), s.service.Name))
@@ -28,9 +33,55 @@ func (c *Controller) service(ctx context.Context, s *syncState) error {
 		return nil
 	case !resources.IsShareable(s.mc, s.service):
 		return headlessConflict(s.service)
+	case c.isFull(s.service):
+		return nil // it is used without being owned, see wakeSharers
 	default:
 		return c.shareService(ctx, s)
 	}
+}
+
+// maxOwners is the number of MiniClusters that own a Service that they share. Each one adds 184 bytes to the object,
+// which every one that comes or goes writes again.
+const maxOwners = 100
+
+// isFull reports whether a Service has enough owners.
+func (c *Controller) isFull(service *corev1.Service) bool {
+	return len(service.OwnerReferences) >= c.maxOwners
+}
+
+// wakeSharers wakes up to a number of MiniClusters that use a Service and are not its owners: it is deleted with its
+// last owner, and must be created again if others still use it.
+func (c *Controller) wakeSharers(service *corev1.Service, number int, after time.Duration) {
+	sharers, err := c.cached(service.Namespace).jobIndexer.ByIndex(headlessIndex, service.Namespace+"/"+service.Name)
+	if err != nil {
+		return // the index exists
+	}
+	owners := sets.New[types.UID]()
+	for _, owner := range service.OwnerReferences {
+		owners.Insert(owner.UID)
+	}
+	for _, job := range sharers {
+		owner := metav1.GetControllerOf(object(job))
+		if owner == nil || owner.Kind != v1alpha2.MiniClusterKind.Kind || owners.Has(owner.UID) {
+			continue
+		}
+		if number--; number < 0 {
+			return
+		}
+		c.enqueueAfter(cache.NewObjectName(service.Namespace, owner.Name), after)
+	}
+}
+
+// headlessIndex is the index of Jobs by the Service that gives their pods host names.
+const headlessIndex = "headless"
+
+// headlessOf is the index function of headlessIndex.
+func headlessOf(obj any) ([]string, error) {
+	job, ok := obj.(*batchv1.Job)
+	if !ok || job.Spec.Template.Spec.Subdomain == "" {
+		return nil, nil
+	}
+	return []string{job.Namespace + "/" + job.Spec.Template.Spec.Subdomain}, nil
 }
 
 func (c *Controller) createService(ctx context.Context, s *syncState) error {

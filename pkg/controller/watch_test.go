@@ -91,6 +91,7 @@ func TestDeletedWhileTheWatchHangs(t *testing.T) {
 // MiniClusters that share a Service are not synced when another one is added or removed.
 func TestSharedServiceWakesFew(t *testing.T) {
 	p := newPlay(t, nil)
+	p.controller.maxOwners = maxOwners
 	p.remove(miniclusters, "a")
 	syncs := func(during func()) int {
 		p.calm()
@@ -135,4 +136,41 @@ func TestQuorumOfAJobResizedElsewhere(t *testing.T) {
 	require.Equal(t, v1alpha2.ReasonJobResizedExternally, p.condition("a", v1alpha2.ConditionScalingLimited).Reason)
 	assert.Equal(t, "2", p.objects[configmaps]["a-config"].(*corev1.ConfigMap).Data[resources.KeyQuorum])
 	assert.Zero(t, p.minute(), "requests afterwards")
+}
+
+// A Service that many MiniClusters share has few owners. The others keep it when the owners are deleted.
+func TestSharedServiceHasFewOwners(t *testing.T) {
+	p := newPlay(t, nil)
+	p.controller.maxOwners = 4
+	p.remove(miniclusters, "a")
+	owners := func() int { return len(p.objects[services]["shared"].GetOwnerReferences()) }
+	for i := range 12 {
+		_, err := p.create(miniclusters, newMiniCluster(fmt.Sprintf("mc-%d", i), 32))
+		require.NoError(t, err)
+		p.calm()
+		assert.Equal(t, min(i+1, 4), owners())
+		assert.Equal(t, v1alpha2.ReasonReady, p.condition(fmt.Sprintf("mc-%d", i), v1alpha2.ConditionReady).Reason)
+	}
+	for i := range 11 {
+		p.remove(miniclusters, fmt.Sprintf("mc-%d", i))
+		p.calm()
+		require.NotNil(t, p.objects[services]["shared"])
+		assert.GreaterOrEqual(t, owners(), min(2, 11-i), "owners after %d deletions", i+1)
+	}
+	p.remove(miniclusters, "mc-11")
+	p.calm()
+	assert.Nil(t, p.objects[services]["shared"], "nobody uses it")
+
+	// All owners are deleted at once.
+	for i := range 6 {
+		_, err := p.create(miniclusters, newMiniCluster(fmt.Sprintf("mc-%d", i), 32))
+		require.NoError(t, err)
+		p.calm()
+	}
+	for _, owner := range p.objects[services]["shared"].GetOwnerReferences() {
+		p.remove(miniclusters, owner.Name)
+	}
+	p.calm()
+	require.NotNil(t, p.objects[services]["shared"], "it is created again")
+	assert.Equal(t, 2, owners())
 }

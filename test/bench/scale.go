@@ -220,21 +220,23 @@ func (s *scaleLab) tenant(ctx context.Context) (string, *world, func(), error) {
 
 // setSize patches the size of a MiniCluster.
 func (s *scaleLab) setSize(ctx context.Context, namespace, name string, size int32) error {
-	patch := fmt.Appendf(nil, `{"spec":{"size":%d}}`, size)
+	patch, begin := fmt.Appendf(nil, `{"spec":{"size":%d}}`, size), time.Now()
 	if _, err := s.users.Namespace(namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		return fmt.Errorf("resizing MiniCluster %s: %w", name, err)
 	}
+	s.results.Patches = append(s.results.Patches, time.Since(begin).Seconds())
 	return nil
 }
 
 // deleteIn deletes the MiniClusters of a namespace.
 func (s *scaleLab) deleteIn(ctx context.Context, namespace string) error {
-	background := metav1.DeletePropagationBackground
-	err := s.users.Namespace(namespace).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: &background}, metav1.ListOptions{})
+	list, err := s.users.Namespace(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return fmt.Errorf("deleting the MiniClusters of namespace %s: %w", namespace, err)
+		return fmt.Errorf("listing the MiniClusters of namespace %s: %w", namespace, err)
 	}
-	return nil
+	return s.all(ctx, len(list.Items), func(ctx context.Context, i int) error {
+		return s.deleteMiniCluster(ctx, namespace, list.Items[i].GetName())
+	})
 }
 
 // ready reports whether the status of all MiniClusters of a namespace says that they are ready.

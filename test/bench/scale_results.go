@@ -32,6 +32,8 @@ type scaleResults struct {
 	// Resizes and RawResizes are the seconds until a watch shows the new size of a Job.
 	Resizes    []float64 `json:"resizes"`
 	RawResizes []float64 `json:"rawResizes"`
+	// Patches are the seconds that the users' own requests take, of all resizes.
+	Patches []float64 `json:"patches"`
 	// ResizesUnderLoad is the number of resizes that began while the other tenant waited.
 	ResizesUnderLoad int `json:"resizesUnderLoad"`
 	// Tenants are the seconds until all Jobs of a tenant exist.
@@ -190,6 +192,7 @@ func (r *scaleResults) printTimes(w io.Writer) {
 		operator, raw := quantile(r.Resizes, q.share), quantile(r.RawResizes, q.share)
 		fmt.Fprintf(w, "resize of another tenant meanwhile, %s\t%.0f ms\t%.0f ms\t%s\t\n", q.name, 1000*operator, 1000*raw, ratio(operator, raw))
 	}
+	fmt.Fprintf(w, "of it the patch of the user, median\t%.0f ms\t\t\t\n", 1000*quantile(r.Patches, 0.5))
 	fmt.Fprintf(w, "of %d resizes, before all Jobs existed\t%d\t\t\t\n", len(r.Resizes), r.ResizesUnderLoad)
 	slowest, fastest := quantile(r.Tenants, 1), quantile(r.Tenants, 0)
 	fmt.Fprintf(w, "two tenants create half each: slower, faster\t%.2f s\t%.2f s\t%s\t\n", slowest, fastest, ratio(slowest, fastest))
