@@ -140,7 +140,7 @@ func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespace
 				fluxinformers.WithNamespace(namespace), fluxinformers.WithTransform(trim)),
 		}
 		i.Flux.InformerFor(&v1alpha2.MiniCluster{}, func(flux clientset.Interface, _ time.Duration) cache.SharedIndexInformer {
-			return newInformer(flux, flux.FluxFrameworkV1alpha2().MiniClusters(namespace), &v1alpha2.MiniCluster{}, "")
+			return newInformer(flux, flux.FluxFrameworkV1alpha2().MiniClusters(namespace), &v1alpha2.MiniCluster{}, "", trim)
 		})
 		if namespace == metav1.NamespaceAll {
 			i.Namespaces = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(trim))
@@ -155,17 +155,17 @@ func newKubeInformers(kube kubernetes.Interface, namespace string) informers.Sha
 	selector := labels.Set{v1alpha2.LabelController: v1alpha2.ManagedBy}.AsSelector().String()
 	core := kube.CoreV1()
 	factory := informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithNamespace(namespace), informers.WithTransform(trim))
-	factory.InformerFor(&batchv1.Job{}, kubeInformer(kube.BatchV1().Jobs(namespace), &batchv1.Job{}, selector))
-	factory.InformerFor(&corev1.ConfigMap{}, kubeInformer(core.ConfigMaps(namespace), &corev1.ConfigMap{}, selector))
-	factory.InformerFor(&corev1.Service{}, kubeInformer(core.Services(namespace), &corev1.Service{}, selector))
-	factory.InformerFor(&corev1.Pod{}, kubeInformer(core.Pods(namespace), &corev1.Pod{}, selector))
+	factory.InformerFor(&batchv1.Job{}, kubeInformer(kube.BatchV1().Jobs(namespace), &batchv1.Job{}, selector, trim))
+	factory.InformerFor(&corev1.ConfigMap{}, kubeInformer(core.ConfigMaps(namespace), &corev1.ConfigMap{}, selector, trim))
+	factory.InformerFor(&corev1.Service{}, kubeInformer(core.Services(namespace), &corev1.Service{}, selector, trim))
+	factory.InformerFor(&corev1.Pod{}, kubeInformer(core.Pods(namespace), &corev1.Pod{}, selector, trim))
 	return factory
 }
 
 // newLeadInformers returns an informer of the pods of lead brokers in a namespace.
 func newLeadInformers(kube kubernetes.Interface, namespace string) informers.SharedInformerFactory {
 	factory := informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithNamespace(namespace), informers.WithTransform(leadOnly))
-	factory.InformerFor(&corev1.Pod{}, kubeInformer(kube.CoreV1().Pods(namespace), &corev1.Pod{}, leadSelector))
+	factory.InformerFor(&corev1.Pod{}, kubeInformer(kube.CoreV1().Pods(namespace), &corev1.Pod{}, leadSelector, leadOnly))
 	return factory
 }
 

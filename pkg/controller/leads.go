@@ -68,7 +68,7 @@ func readyOnly(conditions []corev1.PodCondition) []corev1.PodCondition {
 func (c *Controller) leadHandler() cache.ResourceEventHandler {
 	wake := func(obj any) {
 		if key := leadKey(obj); key.Name != "" {
-			c.queue.Add(key)
+			c.enqueue(key)
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{

@@ -29,10 +29,12 @@ type listWatcher[L runtime.Object] interface {
 
 // newInformer returns an informer of the objects that a selector selects. client is the one that the client of the
 // objects belongs to.
-func newInformer[L runtime.Object](client any, objects listWatcher[L], example runtime.Object, selector string) cache.SharedIndexInformer {
+func newInformer[L runtime.Object](client any, objects listWatcher[L], example runtime.Object, selector string,
+	transform cache.TransformFunc,
+) cache.SharedIndexInformer {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, _ metav1.ListOptions) (runtime.Object, error) {
-			return listTrimmed(ctx, objects, selector)
+			return listTrimmed(ctx, objects, selector, transform)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.LabelSelector = selector
@@ -44,16 +46,20 @@ func newInformer[L runtime.Object](client any, objects listWatcher[L], example r
 }
 
 // kubeInformer returns the constructor of an informer for a factory.
-func kubeInformer[L runtime.Object](objects listWatcher[L], example runtime.Object, selector string) func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
+func kubeInformer[L runtime.Object](objects listWatcher[L], example runtime.Object, selector string,
+	transform cache.TransformFunc,
+) func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
 	return func(client kubernetes.Interface, _ time.Duration) cache.SharedIndexInformer {
-		return newInformer(client, objects, example, selector)
+		return newInformer(client, objects, example, selector, transform)
 	}
 }
 
-// listTrimmed lists objects page by page and trims each page before it reads the next one:
+// listTrimmed lists objects page by page and transforms each page before it reads the next one:
 // a whole list, before it is trimmed, takes many times the memory of the cache. The pages
 // are those of one resource version. That of the cache of the API server has no pages.
-func listTrimmed[L runtime.Object](ctx context.Context, objects listWatcher[L], selector string) (runtime.Object, error) {
+func listTrimmed[L runtime.Object](ctx context.Context, objects listWatcher[L], selector string,
+	transform cache.TransformFunc,
+) (runtime.Object, error) {
 	all := &metav1.List{}
 	options := metav1.ListOptions{LabelSelector: selector, Limit: listPageFirst}
 	for {
@@ -71,8 +77,10 @@ func listTrimmed[L runtime.Object](ctx context.Context, objects listWatcher[L], 
 			if sized, ok := item.(interface{ Size() int }); ok {
 				size += sized.Size()
 			}
-			_, err := trim(item)
-			all.Items = append(all.Items, runtime.RawExtension{Object: item})
+			trimmed, err := transform(item)
+			if kept, ok := trimmed.(runtime.Object); ok {
+				all.Items = append(all.Items, runtime.RawExtension{Object: kept})
+			}
 			return err
 		})
 		if err != nil {

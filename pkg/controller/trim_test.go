@@ -162,7 +162,7 @@ func TestListTrimmed(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			server := &configMapPages{number: tc.number, size: tc.size}
-			list, err := listTrimmed(t.Context(), server, "")
+			list, err := listTrimmed(t.Context(), server, "", trim)
 			require.NoError(t, err)
 			items, err := meta.ExtractList(list)
 			require.NoError(t, err)
@@ -175,7 +175,7 @@ func TestListTrimmed(t *testing.T) {
 			assert.Equal(t, tc.limits, server.limits)
 		})
 	}
-	_, err := listTrimmed(t.Context(), &configMapPages{number: 9, fail: true}, "")
+	_, err := listTrimmed(t.Context(), &configMapPages{number: 9, fail: true}, "", trim)
 	require.ErrorContains(t, err, "expired")
 }
 
@@ -190,7 +190,7 @@ func TestForeignObjectsCostLittle(t *testing.T) {
 		return stats.HeapAlloc
 	}
 	before := inUse()
-	list, err := listTrimmed(t.Context(), &configMapPages{number: number, size: size}, "")
+	list, err := listTrimmed(t.Context(), &configMapPages{number: number, size: size}, "", trim)
 	require.NoError(t, err)
 	after := inUse()
 	runtime.KeepAlive(list)
