@@ -40,7 +40,7 @@ func patch[T metav1.Object](ctx context.Context, c *Controller, key cache.Object
 	if err != nil {
 		return none, fmt.Errorf("patching %s %q: %w", r.kind(), name, err)
 	}
-	if r == miniclusters || resources.HasManagedLabel(obj) { // the cache contains no others
+	if r == miniclusters || r.cached() && resources.HasManagedLabel(obj) { // the cache contains no others
 		c.consistency.WroteAt(key, r, obj.GetResourceVersion())
 	}
 	return obj, nil

@@ -27,11 +27,12 @@ const (
 	secrets                cachedResource = "secrets"
 	persistentVolumes      cachedResource = "persistentvolumes"
 	persistentVolumeClaims cachedResource = "persistentvolumeclaims"
+	autoscalers            cachedResource = "horizontalpodautoscalers"
 )
 
 // cached reports whether informers cache the objects.
 func (r cachedResource) cached() bool {
-	return r != secrets && r != persistentVolumes && r != persistentVolumeClaims
+	return r != secrets && r != persistentVolumes && r != persistentVolumeClaims && r != autoscalers
 }
 
 // kind returns the kind of the objects, for messages.
@@ -39,6 +40,7 @@ func (r cachedResource) kind() string {
 	return map[cachedResource]string{
 		miniclusters: "MiniCluster", jobs: "Job", configmaps: "ConfigMap", services: "Service", pods: "Pod",
 		secrets: "Secret", persistentVolumes: "PersistentVolume", persistentVolumeClaims: "PersistentVolumeClaim",
+		autoscalers: "HorizontalPodAutoscaler",
 	}[r]
 }
 

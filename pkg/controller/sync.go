@@ -89,6 +89,9 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) (time.Durat
 	} else {
 		err = c.run(ctx, s)
 	}
+	if !skipsStatus(err) {
+		err = errors.Join(err, c.autoscaling(ctx, s))
+	}
 	if skipsStatus(err) {
 		return s.after, err
 	}

@@ -2,7 +2,7 @@
 // as custom.metrics.k8s.io and external.metrics.k8s.io.
 //
 // A custom metric describes an object in the cluster; an external metric does not. The packages
-// below this one implement the sources (fluxsource, capacity, promsource), the web page (page), the
+// below this one implement the sources (fluxsource, capacity, recommended, promsource), the web page (page), the
 // registration with the API server (serving) and the process (app).
 //
 // Imports point in one direction: app imports page and serving, these import the sources, and the

@@ -55,6 +55,13 @@ func (in *Input) setConditions(status *v1alpha2.MiniClusterStatus) {
 	set(in.progressing(status))
 	set(in.scalingLimited(status))
 	set(in.suspended())
+	switch a := in.Autoscaling; {
+	case a == nil:
+	case a.Removed:
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionAutoscaling)
+	default:
+		set(condition(v1alpha2.ConditionAutoscaling, a.Active, a.Reason, a.Message))
+	}
 	setGenericConditions(status, in.MiniCluster.Generation)
 }
 
@@ -62,7 +69,7 @@ func (in *Input) setConditions(status *v1alpha2.MiniClusterStatus) {
 func isForeign(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha2.ConditionAccepted, v1alpha2.ConditionReady, v1alpha2.ConditionProgressing, v1alpha2.ConditionScalingLimited,
-		v1alpha2.ConditionSuspended, v1alpha2.ConditionComplete, v1alpha2.ConditionFailed,
+		v1alpha2.ConditionAutoscaling, v1alpha2.ConditionSuspended, v1alpha2.ConditionComplete, v1alpha2.ConditionFailed,
 		v1alpha2.ConditionStalled, v1alpha2.ConditionReconciling:
 		return false
 	default:

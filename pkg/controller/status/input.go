@@ -56,6 +56,8 @@ type Observed struct {
 	Lead LeadEnd
 	// Unlabeled are objects without the label of this controller, which something removes.
 	Unlabeled []string
+	// Autoscaling is the state of the autoscaler; nil if it was not read.
+	Autoscaling *Autoscaling
 	// Problem is why pods do not become ready; nil if unknown.
 	Problem *Problem
 	// FailureCause is why the Job failed, in addition to its own message.
@@ -72,6 +74,16 @@ type LeadEnd struct {
 	Sidecars []string
 	// KeptBy says which containers keep the pod of the lead running; "" if none do.
 	KeptBy string
+}
+
+// Autoscaling is the state of the autoscaler of a MiniCluster.
+type Autoscaling struct {
+	// Removed: there is none any more.
+	Removed bool
+	// Active: it sets the size.
+	Active bool
+	// Reason and Message are those of the condition.
+	Reason, Message string
 }
 
 // Problem is the reason why pods do not become ready.

@@ -1,4 +1,5 @@
-// Package allocation divides the free capacity of a Kubernetes cluster between opportunistic MiniClusters. It is pure: a function of one snapshot, without clock, randomness and API objects.
+// Package allocation divides the free capacity of a Kubernetes cluster between opportunistic MiniClusters. It is pure:
+// a function of one snapshot, without clock, randomness and API objects.
 //
 // Everything that is not opportunistic is paying: pods of other workloads, ordinary MiniClusters, and the ranks of an
 // opportunistic MiniCluster (a filler) below its minimum. The computation has two parts.

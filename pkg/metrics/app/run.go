@@ -24,6 +24,7 @@ import (
 	"minicluster.internal/operator/pkg/metrics/capacity"
 	"minicluster.internal/operator/pkg/metrics/fluxsource"
 	"minicluster.internal/operator/pkg/metrics/page"
+	"minicluster.internal/operator/pkg/metrics/recommended"
 	"minicluster.internal/operator/pkg/metrics/serving"
 
 	_ "k8s.io/component-base/metrics/prometheus/restclient" // requests to the API server
@@ -118,7 +119,11 @@ func newSources(ctx context.Context, o *Options, config *rest.Config, kube kuber
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	sources := []metrics.Source{flux, free}
+	sources := []metrics.Source{flux, free, recommended.New(recommended.Options{
+		MiniClusters: miniClusters.Lister(), Demand: flux, Fitting: free, Interval: o.CollectInterval,
+		DemandMetric: fluxsource.MetricSizeDemanded, FittingMetric: capacity.MetricSizeFitting,
+		Synced: func() bool { return flux.Synced() && free.Synced() },
+	})}
 	if o.Prometheus.URL != "" {
 		queries, err := o.newQueries(ctx, kube, registry, miniClusters.Lister(), free, sources)
 		if err != nil {

@@ -24,7 +24,7 @@ type workload struct {
 	// Reserve is the capacity that the workload leaves free, ReserveText its source.
 	Reserve     reserve.Reserve
 	ReserveText string
-	// Opportunistic is set if the workload uses only what others leave free.
+	// Opportunistic is set if the workload is an opportunistic MiniCluster.
 	Opportunistic bool
 	// Suspended is set if the Job has no pods because it is suspended.
 	Suspended bool

@@ -71,6 +71,12 @@ var proofs = map[string]proof{
 
 	"list networkpolicies.networking.k8s.io": {"kept apart", anything},
 
+	"get horizontalpodautoscalers.autoscaling":    {part: "autoscaled"},
+	"list horizontalpodautoscalers.autoscaling":   {part: "autoscaled"},
+	"create horizontalpodautoscalers.autoscaling": {part: "autoscaled"},
+	"patch horizontalpodautoscalers.autoscaling":  {part: "autoscaled"},
+	"delete horizontalpodautoscalers.autoscaling": {part: "autoscaled"},
+
 	"create events.events.k8s.io": {"resized", anything},
 
 	"get persistentvolumes":         {part: "volume held"},

@@ -2,6 +2,8 @@ package rights_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -45,6 +48,7 @@ var parts = map[string]part{
 	"owner restored":      {play: ownerRestored},
 	"services pod":        {play: servicesPod},
 	"kept apart":          {play: keptApart},
+	"autoscaled":          {play: autoscaled},
 	"volume":              {play: volume, volumes: true},
 	"Job held":            {prepare: holdJob, play: held("Job")},
 	"ConfigMap held":      {prepare: holdConfigMap, play: held("ConfigMap")},
@@ -447,4 +451,39 @@ func rankReplaced(ctx context.Context, s *scene) error {
 		}
 		return fmt.Sprintf("there are %d others", len(list.Items)), nil
 	})
+}
+
+// autoscaled: an autoscaler is created, follows an edit, and is deleted.
+func autoscaled(ctx context.Context, s *scene) error {
+	mc := user.New("work", 1)
+	mc.Spec.MaxSize, mc.Spec.Autoscaling = 4, &v1alpha2.Autoscaling{Metric: v1alpha2.AutoscalingDemand}
+	if err := s.makeReady(ctx, mc); err != nil {
+		return err
+	}
+	scaled := func(what string, autoscaling any, bound int32) error {
+		patch, err := json.Marshal(map[string]any{"spec": map[string]any{"autoscaling": autoscaling}})
+		if err != nil {
+			return err
+		}
+		if _, err := s.miniclusters().Patch(ctx, "work", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			return err
+		}
+		return until(ctx, what, func(ctx context.Context) (string, error) {
+			hpa, err := s.kube.AutoscalingV2().HorizontalPodAutoscalers(s.namespace).Get(ctx, "work", metav1.GetOptions{})
+			switch {
+			case apierrors.IsNotFound(err) && bound == 0:
+				return "", nil
+			case err != nil && !apierrors.IsNotFound(err):
+				return "", err
+			case err != nil || bound == 0 || hpa.Spec.MaxReplicas != bound:
+				return fmt.Sprintf("maximum %d", hpa.Spec.MaxReplicas), nil
+			}
+			return "", nil
+		})
+	}
+	return errors.Join(
+		scaled("an autoscaler", map[string]any{"maxSize": 4}, 4),
+		scaled("an edit of the autoscaler", map[string]any{"maxSize": 3}, 3),
+		scaled("no autoscaler", nil, 0),
+	)
 }

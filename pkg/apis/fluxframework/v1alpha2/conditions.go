@@ -15,6 +15,9 @@ const (
 	ConditionProgressing = "Progressing"
 	// ConditionScalingLimited is true when the last requested size was not granted. Its message names both sizes.
 	ConditionScalingLimited = "ScalingLimited"
+	// ConditionAutoscaling is true while the HorizontalPodAutoscaler that spec.autoscaling describes scales the cluster.
+	// Its message says what it follows, or why it does not scale. It exists with spec.autoscaling only.
+	ConditionAutoscaling = "Autoscaling"
 	// ConditionSuspended is true while the Job is suspended, for example by a queue.
 	ConditionSuspended = "Suspended"
 	// ConditionComplete is permanently true once the work has succeeded.
@@ -105,6 +108,15 @@ const (
 	ReasonLeadUnreachable = "LeadUnreachable"
 	// ReasonBrokerOffline: a pod runs, but its broker is not online.
 	ReasonBrokerOffline = "BrokerOffline"
+
+	// ReasonAutoscalerActive: the autoscaler sets the size.
+	ReasonAutoscalerActive = "AutoscalerActive"
+	// ReasonAutoscalerPending: the autoscaler has not been processed yet.
+	ReasonAutoscalerPending = "AutoscalerPending"
+	// ReasonMetricUnavailable: the autoscaler does not get its metric, or cannot scale for another reason.
+	ReasonMetricUnavailable = "MetricUnavailable"
+	// ReasonOtherAutoscaler: a HorizontalPodAutoscaler of a user scales the cluster, so the controller creates none.
+	ReasonOtherAutoscaler = "OtherAutoscaler"
 
 	// ReasonWithinBounds: the requested size is granted.
 	ReasonWithinBounds = "WithinBounds"
