@@ -1,8 +1,12 @@
 package agent
 
 import (
+	"encoding/json"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -171,6 +175,37 @@ func TestFollowerOutlivesItsBroker(t *testing.T) {
 			assert.Equal(t, plan.ExitStopped, p.terminate())
 		})
 	}
+}
+
+// TestVersionMismatchIsNamed: a follower whose Flux differs from that of the lead reports both versions, and what to do.
+func TestVersionMismatchIsNamed(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address, ok := listener.Addr().(*net.TCPAddr)
+	require.True(t, ok)
+	require.NoError(t, listener.Close())
+	p := newPod(t)
+	p.follower()
+	p.plan.HTTPPort = int32(address.Port)
+	p.env = append(p.env, "FAKE_BROKER="+p.path("broker.sh"))
+	p.write("broker.sh", "echo 'broker.err[1]: overlay.hello: client (0.88.0) version mismatched with server (0.87.0)' >&2; exit 1")
+	p.start("run")
+	var cause plan.Cause
+	p.eventually("the broker has ended", func() bool {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address.String()+plan.PathCause, http.NoBody)
+		require.NoError(t, err)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false // not yet
+		}
+		defer response.Body.Close()
+		return json.NewDecoder(response.Body).Decode(&cause) == nil && strings.Contains(cause.Message, "mismatched")
+	})
+	assert.Equal(t, plan.CauseBroker, cause.Kind)
+	assert.Contains(t, cause.Message, "client (0.88.0) version mismatched with server (0.87.0) (Flux 0.88.0)")
+	assert.Contains(t, cause.Message, "recreate the MiniCluster")
+	assert.Equal(t, plan.ExitStopped, p.terminate())
 }
 
 func TestCompleteWorkers(t *testing.T) {

@@ -71,6 +71,9 @@ func (i *Instance) homeDirectory(sys system) error {
 	return nil
 }
 
+// rootSquashAdvice is what to do about a directory of another user, even as root.
+const rootSquashAdvice = "a volume whose server maps root to nobody (root_squash) needs a container that runs as the owner of the directory"
+
 // ownDirectory returns a directory that belongs to the broker's user: dir, or a directory below it.
 func (i *Instance) ownDirectory(sys system, dir string, mode fs.FileMode) (string, error) {
 	o := i.owner()
@@ -84,8 +87,9 @@ func (i *Instance) ownDirectory(sys system, dir string, mode fs.FileMode) (strin
 		err = sys.mkdir(dir, o, mode)
 	}
 	if err == nil && !sys.owns(dir, o) {
-		err = errors.New("it belongs to another user, and this container may not change that; " +
-			"a volume whose server maps root to nobody (root_squash) needs a container that runs as the owner of the directory")
+		err = errors.New("it belongs to another user, and this container may not change that; " + rootSquashAdvice)
+	} else if foreign && errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w; %s", err, rootSquashAdvice)
 	}
 	if err != nil {
 		return "", fmt.Errorf("making the directory %s of user %d: %w", dir, o.uid, err)
@@ -170,11 +174,26 @@ func (i *Instance) outputDirectory(ctx context.Context, sys system) error {
 	case err == nil:
 		return nil
 	case i.plan.Lead.Mode == plan.ModeBatch:
-		return fmt.Errorf("making the directory %s for the output of jobs: %w", dir, err)
+		err = fmt.Errorf("making the directory %s for the output of jobs: %w", dir, err)
+		if isPermanent(err) {
+			return &SpecError{fmt.Errorf("%w; set logs to a directory of a volume", err)}
+		}
+		return err
 	default:
 		klog.FromContext(ctx).V(1).Info("Failed to make the directory for the output of jobs", "directory", dir, "reason", err.Error())
 		return nil
 	}
+}
+
+// isPermanent reports whether a directory can't be made in any pod of the MiniCluster, in contrast to errors of a file
+// server.
+func isPermanent(err error) bool {
+	for _, permanent := range []error{syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.ENOTDIR, syscall.EEXIST} {
+		if errors.Is(err, permanent) {
+			return true
+		}
+	}
+	return false
 }
 
 // defaultOutputDir is the directory that flux-operator uses.

@@ -6,12 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
@@ -93,11 +95,38 @@ func TestReadOnlyImage(t *testing.T) {
 	assert.Contains(t, i.Env, "HOME=/mnt/flux/config/run/flux/home")
 	_, err = Prepare(t.Context(), viewPlan(func(p *plan.Plan) { p.Lead = plan.Program{Logs: "/logs/a", Mode: plan.ModeBatch} }), options(root))
 	require.ErrorContains(t, err, "making the directory /logs/a for the output of jobs")
+	var spec *SpecError
+	require.ErrorAs(t, err, &spec, "each pod would fail in the same way")
+	assert.False(t, isPermanent(&os.PathError{Op: "mkdir", Path: "/logs", Err: syscall.ESTALE}), "a file server may recover")
 	if os.Geteuid() == 0 {
 		require.NoError(t, os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("flux:x:50:60::/home/flux:/bin/sh\n"), 0o644))
 		i, err = Prepare(t.Context(), systemPlan(), options(root))
 		require.NoError(t, err)
 		assert.Equal(t, "/run/flux/home", i.Home)
+	}
+}
+
+// TestRootSquash: a file server that maps root to nobody refuses what root may do elsewhere, as Linux does for threads
+// whose file system user is another one.
+func TestRootSquash(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be somebody else")
+	}
+	for name, mode := range map[string]os.FileMode{"closed": 0o755, "open": 0o777} {
+		t.Run(name, func(t *testing.T) {
+			root := image(t, map[string]string{"/state/": ""})
+			require.NoError(t, os.Chmod(root, 0o755))
+			require.NoError(t, os.Chown(filepath.Join(root, "state"), 1234, 1234))
+			require.NoError(t, os.Chmod(filepath.Join(root, "state"), mode))
+			i := &Instance{}
+			runtime.LockOSThread()
+			require.NoError(t, unix.Setfsuid(65534))
+			_, err := i.ownDirectory(newSystem(root), "/state", 0o700)
+			require.NoError(t, unix.Setfsuid(0))
+			runtime.UnlockOSThread()
+			require.ErrorContains(t, err, "making the directory /state")
+			assert.ErrorContains(t, err, "root_squash")
+		})
 	}
 }
 

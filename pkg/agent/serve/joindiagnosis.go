@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +23,14 @@ const (
 	// causeAge is how long a cause is cached, because any client may request it.
 	causeAge = time.Second
 )
+
+// versionMismatch is what Flux says when a broker has another version than the broker that it wants to join. Its message
+// has both versions.
+const versionMismatch = "version mismatched with server"
+
+// versionAdvice follows it.
+const versionAdvice = "pods of the MiniCluster have different versions of Flux, for example because the tag of an image was moved " +
+	"between their starts: use a digest or an immutable tag, and recreate the MiniCluster"
 
 // joinDiagnosis finds out why the broker is not online. It uses the resolver and the network, which a probe must not
 // do.
@@ -69,6 +78,9 @@ func (c *joinDiagnosis) find(ctx context.Context) plan.Cause {
 	if c.ended != nil {
 		if ended := c.ended(); ended != "" {
 			cause.Message += "; " + ended
+			if strings.Contains(ended, versionMismatch) {
+				cause.Message += "; " + versionAdvice
+			}
 		}
 	}
 	client, err := c.broker.client(ctx)
@@ -107,7 +119,7 @@ func reach(ctx context.Context, host, port string) plan.Cause {
 	}
 	conn.Close()
 	return plan.Cause{Kind: plan.CauseLead, Message: fmt.Sprintf(
-		"the broker to join, %s (%s), is reachable, but does not accept this broker: it is starting, or has another certificate or host list; see the log of its pod", host, address)}
+		"the broker to join, %s (%s), is reachable, but does not accept this broker: it is starting, or has another certificate, host list or version of Flux; see the log of its pod", host, address)}
 }
 
 // nameError removes the addresses of resolvers and other text that changes between attempts.

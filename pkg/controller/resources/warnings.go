@@ -43,6 +43,10 @@ func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 		}
 	}
 	warnBrokerConfig(mc, f, add)
+	warnLabels(mc, f, add)
+	if flux >= 0 {
+		warnLogs(mc, &mc.Spec.Containers[flux], field.NewPath("spec", "containers").Index(flux), add)
+	}
 	return lines
 }
 
@@ -65,6 +69,45 @@ func requestsAny(mc *v1alpha2.MiniCluster) bool {
 }
 
 type warn func(path *field.Path, format string, args ...any)
+
+// warnLabels adds labels of pods that have another value than in the spec.
+func warnLabels(mc *v1alpha2.MiniCluster, f Fixed, add warn) {
+	if mc.Spec.Pod == nil {
+		return
+	}
+	labels := podLabels(mc, f)
+	for _, name := range slices.Sorted(maps.Keys(mc.Spec.Pod.Labels)) {
+		if labels[name] != mc.Spec.Pod.Labels[name] {
+			add(field.NewPath("spec", "pod", "labels").Key(name),
+				"pods have the value %q: selectors of autoscalers, Services and disruption budgets depend on it; use a label of your own", labels[name])
+		}
+	}
+}
+
+// warnLogs adds a directory for the output of batch jobs that the user of the container may not be able to make.
+func warnLogs(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, path *field.Path, add warn) {
+	if !c.Batch || c.Logs == "" || !neverRoot(mc, c) || strings.HasPrefix(c.Logs, "/tmp/") {
+		return
+	}
+	for _, mount := range userMounts(c) {
+		if c.Logs == mount.MountPath || strings.HasPrefix(c.Logs, strings.TrimSuffix(mount.MountPath, "/")+"/") {
+			return
+		}
+	}
+	add(path.Child("logs"), "the container does not run as root: the cluster fails unless the image has the directory, writable for its user; use a directory of a volume")
+}
+
+// neverRoot reports whether the spec says that a container does not run as root.
+func neverRoot(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) bool {
+	if nonRoot(mc) {
+		return true
+	}
+	if s := c.SecurityContext; s != nil && s.RunAsUser != nil {
+		return *s.RunAsUser != 0
+	}
+	pod := mc.Spec.Pod
+	return pod != nil && pod.SecurityContext != nil && pod.SecurityContext.RunAsUser != nil && *pod.SecurityContext.RunAsUser != 0
+}
 
 // warnTasks compares the tasks with the cores of all pods, where the spec states both.
 func warnTasks(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, add warn) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/sample"
@@ -26,6 +27,26 @@ func TestWarnings(t *testing.T) {
 		want []string // the beginnings
 	}{
 		"nothing": {},
+		"labels that selectors depend on": {
+			mods: []func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Pod = &v1alpha2.PodSpec{Labels: map[string]string{"hpa-selector": "mine", "app.kubernetes.io/name": mc.Name, "team": "hpc"}}
+			}},
+			want: []string{`spec.pod.labels[hpa-selector]: pods have the value "flux-sample"`},
+		},
+		"logs that nobody can write": {
+			mods: []func(*v1alpha2.MiniCluster){first(func(c *v1alpha2.MiniClusterContainer) {
+				c.Batch, c.Logs = true, "/logs"
+				c.SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsUser: new(int64(1000))}}
+			})},
+			want: []string{"spec.containers[0].logs: the container does not run as root"},
+		},
+		"logs on a volume": {
+			mods: []func(*v1alpha2.MiniCluster){first(func(c *v1alpha2.MiniClusterContainer) {
+				c.Batch, c.Logs = true, "/data/logs"
+				c.Volumes = map[string]v1alpha2.ContainerVolume{"data": {Path: "/data", ClaimName: "data"}}
+				c.SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsUser: new(int64(1000))}}
+			})},
+		},
 		"opportunistic without requests": {
 			mods: []func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) { mc.Spec.Opportunistic = &v1alpha2.Opportunistic{} }},
 			want: []string{"spec.opportunistic: the pods request neither CPU nor memory"},
