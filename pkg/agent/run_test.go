@@ -177,7 +177,8 @@ func TestFollowerOutlivesItsBroker(t *testing.T) {
 	}
 }
 
-// TestVersionMismatchIsNamed: a follower whose Flux differs from that of the lead reports both versions, and what to do.
+// TestVersionMismatchIsNamed: a follower whose Flux differs from that of the lead reports both versions, and what to
+// do.
 func TestVersionMismatchIsNamed(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -24,8 +24,8 @@ const (
 	causeAge = time.Second
 )
 
-// versionMismatch is what Flux says when a broker has another version than the broker that it wants to join. Its message
-// has both versions.
+// versionMismatch is what Flux says when a broker has another version than the broker that it wants to join. Its
+// message has both versions.
 const versionMismatch = "version mismatched with server"
 
 // versionAdvice follows it.
