@@ -143,6 +143,6 @@ update: ## Say which dependencies have a newer version; change nothing.
 	@hack/update.sh
 
 .PHONY: golden
-golden: ## Write the golden files of the tests again; look at the diff.
+golden: ## Update the golden files of the tests; read the diff.
 	@$(GO) test $$(git grep -lE 'framework/golden|sample[.]GoldenYAML|Bool\("update"' -- 'pkg/*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') -update >/dev/null \
 		&& git diff --stat -- '*testdata*'

@@ -1,4 +1,4 @@
-# Sourced by the scripts: one way to compile, so that Go's cache has each package once, whoever asks for it. Only the
+# Sourced by the scripts: one way to compile, so that Go's cache has each package once for all of them. Only the
 # race detector (hack/test.sh) compiles differently.
 export CGO_ENABLED=0
 case " ${GOFLAGS:-} " in

@@ -25,7 +25,7 @@ fetch test/gitops ./...
 fetch hack/tools ./... tool
 fetch hack/tools/lint tool
 fetch hack/tools/release tool
-# Tidying looks at more than is built. Whether all is tidy is another question.
+# go mod tidy considers more packages than are built, so it is not checked here.
 for module in . test/monitoring test/gitops; do
 	go -C "$module" mod tidy -diff >/dev/null 2>&1 || go -C "$module" mod tidy -diff >/dev/null 2>&1 || true
 done

@@ -46,7 +46,7 @@ openapi() {
 openapi "$generated/openapi"
 
 # Apply configurations need the definitions of the Kubernetes types too. Those
-# would be 19,000 lines in this repository, so they take the place of ours only
+# would be 19,000 lines in this repository, so they replace the project's only
 # while models-schema runs.
 foreign=(
   k8s.io/api/core/v1

@@ -29,9 +29,9 @@ type blob struct {
 	file       string
 }
 
-// Write writes an archive with one image, which has a variant for each platform and any number of names. The archive is
-// an OCI image layout; it also has the older manifest of Docker, for engines that know only that. There the variants
-// have names of their own, with the architecture at their end, unless there is only one.
+// Write writes an archive with one image, which has a variant for each platform and any number of names. The archive
+// is an OCI image layout; it also has the older manifest of Docker, for engines that know only that. There the
+// variants have separate names, with the architecture at their end, unless there is only one.
 //
 // The digest is that of the image's index.
 func Write(to io.Writer, names []string, images ...Image) (digest.Digest, error) {

@@ -19,7 +19,7 @@ import (
 type Image struct {
 	Platform ocispec.Platform
 	Config   ocispec.ImageConfig
-	// Files may come in any order. Folders that files lie in are added where they are missing.
+	// Files may come in any order. Missing folders of files are added.
 	Files []File
 	// Compress makes the layer smaller, which takes time.
 	Compress bool
@@ -27,7 +27,7 @@ type Image struct {
 
 // File is a regular file, a folder or a symbolic link of an image.
 type File struct {
-	// Path is where it lies in the image, absolute.
+	// Path is its absolute path in the image.
 	Path string
 	// Mode has the permissions (also setuid, setgid, sticky) and the type: a regular file, fs.ModeDir or
 	// fs.ModeSymlink.
@@ -44,7 +44,7 @@ type File struct {
 // Dir is a folder that belongs to root.
 func Dir(path string, mode fs.FileMode) File { return File{Path: path, Mode: fs.ModeDir | mode} }
 
-// Text is a regular file that belongs to root and may be read by everybody.
+// Text is a regular file that belongs to root and may be read by every user.
 func Text(path, content string) File { return File{Path: path, Mode: 0o644, Content: []byte(content)} }
 
 // Program is an executable file that belongs to root, copied from this machine.
@@ -96,7 +96,7 @@ func (i Image) sorted() ([]File, error) {
 	byPath := map[string]File{}
 	for _, file := range i.Files {
 		if !path.IsAbs(file.Path) || path.Clean(file.Path) != file.Path || file.Path == "/" {
-			return nil, fmt.Errorf("%q is no path in an image: it has to be absolute and in its shortest form", file.Path)
+			return nil, fmt.Errorf("%q is not a path in an image: it has to be absolute and in its shortest form", file.Path)
 		}
 		if _, there := byPath[file.Path]; there {
 			return nil, fmt.Errorf("%s is there twice", file.Path)
@@ -108,7 +108,7 @@ func (i Image) sorted() ([]File, error) {
 			if above, there := byPath[dir]; !there {
 				byPath[dir] = Dir(dir, 0o755)
 			} else if !above.Mode.IsDir() {
-				return nil, fmt.Errorf("%s lies in %s, which is no folder", file.Path, dir)
+				return nil, fmt.Errorf("%s is in %s, which is not a folder", file.Path, dir)
 			}
 		}
 	}

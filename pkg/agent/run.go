@@ -129,7 +129,7 @@ func (r *runner) prepare(ctx context.Context, index int) error {
 	return nil
 }
 
-// runHooks runs hooks one after the other. The failure of a follower has an exit code of its own, because it does not
+// runHooks runs hooks one after the other. The failure of a follower has a separate exit code, because it does not
 // say anything about the work.
 func (r *runner) runHooks(ctx context.Context, lead bool, list ...hooks.Hook) error {
 	for _, h := range list {

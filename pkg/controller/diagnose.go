@@ -17,8 +17,8 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// Inspections of pods have workers and a budget of their own, for the whole process: many
-// clusters that start, or that hang, must delay nobody's change.
+// Inspections of pods have their own workers and budget, for the whole process: many clusters that start, or that
+// hang, must not delay any change.
 const (
 	diagnosisWorkers = 2
 	// diagnosisRate and diagnosisBurst limit the requests of inspections, per second.

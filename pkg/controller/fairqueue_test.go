@@ -116,8 +116,8 @@ func TestFairQueueOrder(t *testing.T) {
 	}
 }
 
-// While a tenant resizes all the time, a creation of its own waits for at most maxOvertake,
-// and one of another tenant for a turn.
+// While a tenant resizes all the time, its own creation waits for at most maxOvertake, and one of another tenant for
+// a turn.
 func TestFairQueueBoundsWaits(t *testing.T) {
 	t.Parallel()
 	q := newQueueTest()

@@ -93,7 +93,7 @@ func (c *Controller) findHistory(ctx context.Context, s *syncState) error {
 		return err
 	}
 	if s.job != nil {
-		return stale(jobs) // decisions made without it are made again
+		return stale(jobs) // decisions made without it are repeated
 	}
 	return c.waitForOldPods(ctx, s)
 }

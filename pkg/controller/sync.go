@@ -129,8 +129,7 @@ func (c *Controller) load(ctx context.Context, key cache.ObjectName) (*syncState
 	return c.loadFrom(ctx, cacheReader{c}, key, staleErr)
 }
 
-// loadFrom reads the objects of a MiniCluster. A cache that is behind is no obstacle to its
-// deletion.
+// loadFrom reads the objects of a MiniCluster. A stale cache does not delay its deletion.
 func (c *Controller) loadFrom(ctx context.Context, read reader, key cache.ObjectName, staleErr error) (*syncState, error) {
 	mc, err := read.miniCluster(ctx, key)
 	if err != nil {

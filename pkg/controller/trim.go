@@ -14,9 +14,9 @@ import (
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
-// trim drops from an object what the controller does not read, before a cache keeps it. A
-// step that reads more of a cached object has to keep it here. The label of this controller
-// is no proof: anybody can set it on large objects, of which only the metadata is kept.
+// trim drops from an object what the controller does not read, before a cache keeps it. A step that reads more of a
+// cached object has to keep it here. The label of this controller is not a proof: every user can set it on large
+// objects, of which only the metadata is kept.
 //
 // It changes the object itself, so that nothing else refers to what it drops.
 func trim(obj any) (any, error) {
@@ -47,7 +47,7 @@ const (
 	// maxForeignData is the size of the data of a ConfigMap without owner that is kept. It
 	// may be one of a MiniCluster that lost its owners.
 	maxForeignData = 32 << 10
-	// maxForeignAnnotation is the size of an annotation of somebody else that is kept.
+	// maxForeignAnnotation is the size of a kept annotation of another owner.
 	maxForeignAnnotation = 1 << 10
 	// annotationPrefix is that of the annotations of this API group.
 	annotationPrefix = v1alpha2.GroupName + "/"

@@ -86,7 +86,7 @@ type Job struct {
 	Expiration float64 `json:"expiration,omitempty"`
 }
 
-// Held reports whether the job runs only after somebody raises its urgency.
+// Held reports whether the job runs only after a user raises its urgency.
 func (j Job) Held() bool {
 	return (j.Urgency != nil && *j.Urgency == 0) || (j.Priority != nil && *j.Priority == 0)
 }

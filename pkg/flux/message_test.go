@@ -68,19 +68,19 @@ func TestDecodeRefuses(t *testing.T) {
 	header := "\x14\x8e\x01\x01"
 	rest := strings.Repeat("\x00", 16)
 	for name, data := range map[string]string{
-		"nothing":            "",
-		"no header":          "\x03abc",
-		"wrong magic":        "\x14\x8f\x01\x01\x00" + rest,
-		"wrong version":      "\x14\x8e\x02\x01\x00" + rest,
-		"no such type":       "\x14\x8e\x01\x03\x00" + rest,
-		"short frame":        "\x05abc",
-		"short length":       "\xff\x00\x00",
-		"huge frame":         "\xff\xff\xff\xff\xff" + header,
-		"no end of routes":   "\x01a" + header + "\x08" + rest,
-		"no topic":           header + "\x01" + rest,
-		"no payload":         "\x01t" + header + "\x03" + rest,
-		"too many frames":    strings.Repeat("\x01r", 1000) + "\x00" + header + "\x08" + rest,
-		"frames nobody asks": "\x01x\x01y" + header + "\x01" + rest,
+		"nothing":           "",
+		"no header":         "\x03abc",
+		"wrong magic":       "\x14\x8f\x01\x01\x00" + rest,
+		"wrong version":     "\x14\x8e\x02\x01\x00" + rest,
+		"no such type":      "\x14\x8e\x01\x03\x00" + rest,
+		"short frame":       "\x05abc",
+		"short length":      "\xff\x00\x00",
+		"huge frame":        "\xff\xff\xff\xff\xff" + header,
+		"no end of routes":  "\x01a" + header + "\x08" + rest,
+		"no topic":          header + "\x01" + rest,
+		"no payload":        "\x01t" + header + "\x03" + rest,
+		"too many frames":   strings.Repeat("\x01r", 1000) + "\x00" + header + "\x08" + rest,
+		"unexpected frames": "\x01x\x01y" + header + "\x01" + rest,
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := flux.DecodeMessage([]byte(data))

@@ -64,10 +64,10 @@ func TestResourcesOfOneRankTwice(t *testing.T) {
 
 func TestResourcesRefused(t *testing.T) {
 	for name, text := range map[string]string{
-		"too many nodes":   `{"version":1,"execution":{"R_lite":[{"rank":"0-2147483647","children":{"core":"0"}}]}}`,
-		"other version":    `{"version":2}`,
-		"rank is no idset": `{"version":1,"execution":{"R_lite":[{"rank":"x"}]}}`,
-		"no JSON":          `{`,
+		"too many nodes":       `{"version":1,"execution":{"R_lite":[{"rank":"0-2147483647","children":{"core":"0"}}]}}`,
+		"other version":        `{"version":2}`,
+		"rank is not an idset": `{"version":1,"execution":{"R_lite":[{"rank":"x"}]}}`,
+		"no JSON":              `{`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r flux.Resources

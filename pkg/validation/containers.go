@@ -116,7 +116,7 @@ func validateServices(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.Er
 		c, at := &spec.Services[i], path.Index(i)
 		errs = append(errs, validateContainerName(c, names, at.Child("name"))...)
 		errs = append(errs, validateServiceCommands(c, at)...)
-		// The services pod has no claims of its own.
+		// The services pod has no claims.
 		errs = append(errs, validateContainer(c, nil, at)...)
 	}
 	return append(errs, validateVolumes(spec.Services, -1, nil, spec, path)...)

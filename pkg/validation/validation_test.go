@@ -211,7 +211,7 @@ func TestValidateContainers(t *testing.T) {
 		}), fields: []string{"spec.containers"}, says: "set runFlux to true in one of them"},
 		{name: "two containers run Flux", edit: sidecar(v1alpha2.MiniClusterContainer{Name: "b", RunFlux: true}), fields: []string{"spec.containers[1].runFlux"}},
 		{name: "sidecar without a name", edit: sidecar(v1alpha2.MiniClusterContainer{}), fields: []string{"spec.containers[1].name"}},
-		{name: "sidecar's name is no label", edit: sidecar(v1alpha2.MiniClusterContainer{Name: "a_b"}), fields: []string{"spec.containers[1].name"}},
+		{name: "sidecar's name is not a label", edit: sidecar(v1alpha2.MiniClusterContainer{Name: "a_b"}), fields: []string{"spec.containers[1].name"}},
 		{name: "sidecar has the cluster's name", edit: sidecar(v1alpha2.MiniClusterContainer{Name: "flux-sample"}),
 			fields: []string{"spec.containers[1].name"}, says: "named after the MiniCluster"},
 		{name: "sidecar has the view's name", edit: sidecar(v1alpha2.MiniClusterContainer{Name: "flux-view"}),

@@ -19,7 +19,7 @@ func TestValidateClusterVolumes(t *testing.T) {
 		{name: "no path", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{}), fields: []string{"spec.volumes[data].path"}},
 		{name: "path with ..", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/a/../b"}), fields: []string{"spec.volumes[data].path"}},
 		{name: "name", edit: clusterVolume("my_data", v1alpha2.MiniClusterVolume{Path: "/a"}), fields: []string{"spec.volumes[my_data]"}},
-		{name: "capacity is no quantity", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/a", Capacity: "5 GB"}), fields: []string{"spec.volumes[data].capacity"}, says: "for example 5Gi"},
+		{name: "capacity is not a quantity", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/a", Capacity: "5 GB"}), fields: []string{"spec.volumes[data].capacity"}, says: "for example 5Gi"},
 		{name: "capacity of nothing", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{Path: "/a", Capacity: "0"}), fields: []string{"spec.volumes[data].capacity"}},
 		{name: "labels and annotations", edit: clusterVolume("data", v1alpha2.MiniClusterVolume{
 			Path: "/a", Labels: map[string]string{"a b": ""}, Annotations: map[string]string{"a b": ""}, ClaimAnnotations: map[string]string{"a b": ""},

@@ -24,7 +24,7 @@ const (
 	largeName        = "large"
 )
 
-// createSized makes a MiniCluster of a size.
+// createSized creates a MiniCluster of a size.
 func (s *scaleLab) createSized(ctx context.Context, namespace, name string, size, maximum int32) (*unstructured.Unstructured, error) {
 	spec := specOf(size)
 	spec["maxSize"] = int64(maximum)
@@ -38,7 +38,7 @@ func (s *scaleLab) createSized(ctx context.Context, namespace, name string, size
 	return mc, nil
 }
 
-// createForeign waits for the operator, and makes ConfigMaps of somebody else.
+// createForeign waits for the operator, and creates ConfigMaps of another owner.
 func (s *scaleLab) createForeign(ctx context.Context) error {
 	namespace, world, stop, err := s.tenant(ctx)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *scaleLab) createBesideResizes(ctx context.Context) error {
 	return s.ready(ctx, busy, s.options.N)
 }
 
-// createPair makes a MiniCluster and a bare Job of the same size, and waits for both.
+// createPair creates a MiniCluster and a bare Job of the same size, and waits for both.
 func (s *scaleLab) createPair(ctx context.Context, namespace string, world *world) error {
 	run := world.expect(podsRun(2 * sizeAtFirst))
 	if _, err := s.createSized(ctx, namespace, "resized", sizeAtFirst, sizeThird); err != nil {
@@ -165,7 +165,7 @@ func (s *scaleLab) createTwice(ctx context.Context) error {
 	return <-errs
 }
 
-// growLarge makes a MiniCluster of size 1 and grows it.
+// growLarge creates a MiniCluster of size 1 and grows it.
 func (s *scaleLab) growLarge(ctx context.Context) error {
 	namespace, world, _, err := s.tenant(ctx) //nolint:contextcheck // watched until the end
 	if err != nil {

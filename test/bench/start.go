@@ -60,7 +60,7 @@ func parseStart(args []string) (*startOptions, error) {
 // kind is what is started: a Job without the operator, or a MiniCluster of one of two controllers.
 type kind struct {
 	name string
-	// namespace has a controller of its own with these arguments; nil: none.
+	// namespace has a separate controller with these arguments; nil: none.
 	namespace string
 	args      []string
 	document  string

@@ -19,7 +19,7 @@ const maximumLine = 120
 var idioms = []struct{ phrase, instead string }{
 	{`tells? whether`, `"reports whether"`},
 	{`tells? of`, `"reports", "describes"`},
-	{`(?:is|are) told`, `name who passes or reports what`},
+	{`(?:is|are|was|were) told`, `name who passes or reports what`},
 	{`goes on`, `"continues"`},
 	{`that which`, `"what", or name the thing`},
 	{`what is (?:denied|known|asked|left)`, `name the thing: "rejected sizes", "the remaining nodes"`},
@@ -37,6 +37,24 @@ var idioms = []struct{ phrase, instead string }{
 	{`for lack of`, `name the missing resource; "out of memory"`},
 	{`web hook`, `"webhook"`},
 	{`sits? an? .* out`, `"retries until"`},
+	{`ours`, `name the owner: "of the controller"`},
+	{`somebody(?: else)?|someone else`, `"a user", "another client"`},
+	{`anybody|everybody|whoever`, `"anyone who", "every user"`},
+	{`nobody (?:else|can|may|has|reads?|needs?|waits?|knows|asks?|listens?|follows?|touches)`, `"no user", "no other process"`},
+	{`an? (?:\w+ ){1,3}of (?:its|their|one's) own`, `"its own", "separate"`},
+	{`for good`, `"permanently"`},
+	{`look(?:s|ed)? at`, `"inspects", "examines"`},
+	{`in vain`, `name the failure`},
+	{`(?:puts?|gives?|gave|given|brings?|brought|hands?|handed) (?:it |them )?back`, `"returns", "resets", "undrains"`},
+	{`left over|left behind`, `"remaining", "orphaned"`},
+	{`made again|ever made`, `"recreated", "created"`},
+	{`(?:that|which) (?:is|are) none`, `"invalid"`},
+	{`there is no such`, `"does not exist"`},
+	{`(?:is|are|was|were) said to be`, `"is reported as"`},
+	{`at work`, `"running"`},
+	{`(?:is|are) no (?:error|failure|measure|proof|label|obstacle|path|folder|archive|bound|port)`, `"is not an error"`},
+	{`lies in|lie in|lives beside|live beside`, `"is in", "runs beside"`},
+	{`under way`, `"in progress"`},
 }
 
 // generated are files that tools write.

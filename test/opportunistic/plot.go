@@ -55,7 +55,7 @@ func draw(samples []sample) drawing {
 	verdicts := judge(samples)
 	d := drawing{
 		Left: panelLeft, Right: panelLeft + panelWidth, TargetPercent: fmt.Sprintf("%.1f%%", 100*target),
-		Description: fmt.Sprintf("The load changes %d times. The size that the tutorial's autoscaler gives changes %d times, between %d and %d. That of ours changes %d times, and is what fits soon after each change of the load.",
+		Description: fmt.Sprintf("The load changes %d times. The size that the tutorial's autoscaler gives changes %d times, between %d and %d. The MiniCluster's changes %d times, and is what fits soon after each change of the load.",
 			verdicts[average].loads, verdicts[value].sizes, verdicts[value].smallest, verdicts[value].largest, verdicts[average].sizes),
 		Last: samples[len(samples)-1].second,
 	}

@@ -36,7 +36,7 @@ func setDefault(schema *apiextensionsv1.JSONSchemaProps, value string, path ...s
 		}
 	} else {
 		if property.Default != nil {
-			return fmt.Errorf("%s: v1alpha2 has a default of its own, %s", name, property.Default.Raw)
+			return fmt.Errorf("%s: v1alpha2 has another default, %s", name, property.Default.Raw)
 		}
 		property.Default = &apiextensionsv1.JSON{Raw: []byte(value)}
 	}

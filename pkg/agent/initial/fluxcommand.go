@@ -18,8 +18,8 @@ const (
 	commandTimeout = 2 * time.Minute
 	// dumpTimeout limits the writing of an archive: a file system may hang.
 	dumpTimeout = 15 * time.Minute
-	// killTimeout is how long a killed command may take to end. One that waits for a file system that does not respond is
-	// left behind.
+	// killTimeout is how long a killed command may take to end. One that waits for a file system that does not respond
+	// is not waited for any longer.
 	killTimeout = time.Second
 )
 

@@ -38,7 +38,7 @@ func (r *runner) programWords(ctx context.Context) ([]string, error) {
 	return words, nil
 }
 
-// commandWords returns the words of the user's command. A script is a program of its own.
+// commandWords returns the words of the user's command. A script is itself a program.
 func (r *runner) commandWords() []string {
 	if r.Plan.Lead.Script != "" {
 		return []string{r.File(pod.FileScript)}

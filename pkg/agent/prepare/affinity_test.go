@@ -28,7 +28,7 @@ func TestAffinity(t *testing.T) {
 		"more threads than cores":                 {6, 6000, "Cpus_allowed_list:\t0-7\n", "0-7\n", true},
 		"no request":                              {0, 0, "Cpus_allowed_list:\t0-1\n", "0-7\n", false},
 		"an invalid list":                         {2, 2000, "Cpus_allowed_list:\tx\n", "0-7\n", false},
-		"not told":                                {2, 2000, "Name:\tx\n", "0-7\n", false},
+		"unknown":                                 {2, 2000, "Name:\tx\n", "0-7\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := image(t, map[string]string{"/proc/self/status": test.allowed, "/sys/devices/system/cpu/online": test.online})

@@ -138,7 +138,7 @@ func TestStop(t *testing.T) {
 
 	gone := sh(t, table, "exit 0")
 	<-gone.Done()
-	gone.Signal(syscall.SIGKILL) // to nobody
+	gone.Signal(syscall.SIGKILL) // without effect
 	assert.Equal(t, 0, gone.Stop(t.Context(), time.Minute).Code())
 }
 

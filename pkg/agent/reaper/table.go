@@ -33,7 +33,7 @@ type Command struct {
 	Dir string
 	// Credential is its user; nil: that of the agent.
 	Credential *syscall.Credential
-	// Group: it leads a process group of its own, which gets the signals sent to it. A shell does not forward signals to
+	// Group: it leads a separate process group, which gets the signals sent to it. A shell does not forward signals to
 	// its children.
 	Group bool
 	// Stdin, Stdout and Stderr are its standard streams; nil is /dev/null.
@@ -161,7 +161,7 @@ func (t *Table) SignalAdopted(pid int, sig syscall.Signal) bool {
 	}
 	err := syscall.Kill(pid, sig)
 	if errors.Is(err, syscall.EPERM) {
-		klog.Background().Error(err, "Failed to signal a process that a broker left behind", "pid", pid, "signal", sig.String())
+		klog.Background().Error(err, "Failed to signal an orphaned process of a broker", "pid", pid, "signal", sig.String())
 	}
 	return err == nil
 }

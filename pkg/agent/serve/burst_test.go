@@ -49,14 +49,14 @@ func TestBurstOfRealFlux(t *testing.T) {
 	}
 	burst("the first") // the broker creates its files
 	for range 2 {
-		burst("nobody follows")
+		burst("without a reader")
 		func() {
 			c, err := flux.Dial(t.Context(), r.URI())
 			require.NoError(t, err)
 			defer c.Close()
 			collector, err := newCollector(t.Context(), c, true)
 			require.NoError(t, err)
-			burst("somebody follows")
+			burst("with a reader")
 			s, err := collector.collect(t.Context())
 			require.NoError(t, err)
 			assert.Zero(t, s.demand)

@@ -13,7 +13,7 @@ import (
 )
 
 // maxWaiting limits the number of jobs in the demand if jobs have to be listed: such a list takes the broker about 50
-// ms. The number of further jobs is a metric of its own.
+// ms. The number of further jobs is a separate metric.
 const maxWaiting = 10_000
 
 // requestAttrs are the attributes that are needed of a pending job, and no more: the cost of a list is mostly its

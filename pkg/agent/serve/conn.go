@@ -10,7 +10,8 @@ import (
 type conn struct {
 	socket string
 	user   int
-	// turn holds the client, nil if there is none. Whoever takes the client uses it exclusively, and returns one.
+	// turn holds the client, nil if there is none. A function that takes the client uses it exclusively, and puts one
+	// into the channel afterwards.
 	turn chan *flux.Client
 }
 

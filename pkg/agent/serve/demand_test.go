@@ -66,7 +66,7 @@ func TestDemand(t *testing.T) {
 		{name: "cores are combined", waiting: jobs{onCores(3), onCores(3), onCores(3)}, want: demand{3, 9, 0, 3}},
 		{name: "one core", waiting: jobs{onCores(1)}, want: demand{1, 1, 0, 1}},
 		{name: "tasks without a number of cores", waiting: jobs{{State: flux.JobSched, Tasks: 5}}, want: demand{2, 5, 0, 2}},
-		{name: "nothing told", waiting: jobs{{State: flux.JobSched}}, want: demand{1, 1, 0, 1}},
+		{name: "unknown request", waiting: jobs{{State: flux.JobSched}}, want: demand{1, 1, 0, 1}},
 		{name: "cores in nodes in use", busy: nodes(t, "0-1", 1), waiting: jobs{onCores(6)}, want: demand{2, 6, 0, 2}},
 		{name: "more cores than remain there", busy: nodes(t, "0-1", 1), waiting: jobs{onCores(7)}, want: demand{2, 7, 0, 3}},
 		{name: "no room on a drained node", busy: nodes(t, "0-1", 1), drained: "1", waiting: jobs{onCores(6)}, want: demand{2, 6, 0, 3}},

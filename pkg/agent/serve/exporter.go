@@ -36,9 +36,10 @@ type exporter struct {
 	broker *conn
 	// interval is how long a snapshot is valid.
 	interval time.Duration
-	// turn holds the last snapshot, nil for none. Whoever takes it collects exclusively, and returns one.
+	// turn holds the last snapshot, nil for none. A function that takes it collects exclusively, and puts one into the
+	// channel afterwards.
 	turn chan *snapshot
-	// collector is the last one, nil for none. Whoever has the turn may use it.
+	// collector is the last one, nil for none. Only the function that has the turn may use it.
 	collector *collector
 	// listing is when jobs were listed because an entry of the journal was too long, zero if it can be read.
 	listing time.Time

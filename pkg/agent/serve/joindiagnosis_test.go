@@ -40,7 +40,7 @@ func TestCause(t *testing.T) {
 		"online":                        {state: flux.StateRun},
 		"its scripts run":               {state: "init", kind: plan.CauseBroker, part: "in state init"},
 		"no such host":                  {state: flux.StateJoin, parent: "tcp://lead.invalid:8050", kind: plan.CauseName, part: "lead.invalid"},
-		"nobody listens":                {state: flux.StateJoin, parent: "tcp://" + closed, kind: plan.CauseNetwork, part: "no broker listens"},
+		"no listener":                   {state: flux.StateJoin, parent: "tcp://" + closed, kind: plan.CauseNetwork, part: "no broker listens"},
 		"the parent does not accept it": {state: flux.StateJoin, parent: "tcp://localhost:" + port, kind: plan.CauseLead, part: "certificate"},
 		"no network at all":             {state: flux.StateJoin, parent: "ipc:///x", kind: plan.CauseBroker, part: "in state join"},
 		"the broker does not report it": {state: flux.StateJoin, kind: plan.CauseBroker, part: "in state join"},

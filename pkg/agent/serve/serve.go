@@ -100,7 +100,7 @@ func run(ctx context.Context, o Options, listener, forController net.Listener) e
 			})
 		}
 	}
-	// The journal of jobs has a connection of its own, so that probes do not wait for it.
+	// The journal of jobs has a separate connection, so that probes do not wait for it.
 	metrics := newConn(o.Socket, o.User)
 	defer metrics.close()
 	return serve(ctx, listener, handler(broker, metrics, o))

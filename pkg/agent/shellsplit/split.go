@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// shellBuiltins are the words with a meaning of their own at the start of a shell command: reserved words, and built-in
+// shellBuiltins are the words with a special meaning at the start of a shell command: reserved words, and built-in
 // commands for which images have no program.
 var shellBuiltins = []string{
 	"!", "{", "}", "case", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in", "then", "until", "while", "[[", "time",

@@ -114,7 +114,7 @@ func (r *runner) program(ctx context.Context, words []string, ended <-chan struc
 	}
 	p, err := r.table.Start(reaper.Command{
 		Path: file, Args: words[1:], Env: r.Environ, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
-		Group: !pod.IsTerminal(r.Stdin), // a process group of its own could not read from a terminal
+		Group: !pod.IsTerminal(r.Stdin), // a separate process group could not read from a terminal
 	})
 	if err != nil {
 		return 0, pod.Exit(hooks.ExitNotStarted(err), err)

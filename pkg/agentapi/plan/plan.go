@@ -180,7 +180,7 @@ type Program struct {
 	Logs string `json:"logs,omitempty"`
 }
 
-// Hooks are shell commands around Flux, each run in a shell of its own.
+// Hooks are shell commands around Flux, each run in a separate shell.
 type Hooks struct {
 	// Init runs first, in every pod.
 	Init string `json:"init,omitempty"`

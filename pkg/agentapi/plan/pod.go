@@ -88,7 +88,7 @@ type Mount struct {
 
 // SystemMounts returns the mounts of a system instance in the Flux container of the system layout. They provide
 // writable directories in any image and for any user, while /etc/flux itself stays that of the image.
-// `minicluster-agent install` makes the directories, and MarkerDir, in both layouts, writable by everybody (mode
+// `minicluster-agent install` makes the directories, and MarkerDir, in both layouts, writable by all users (mode
 // 0777), because the containers of a pod may run as different users. A user other than root does not own them, but
 // Flux requires to own its run and state directories: in that case these are directories inside.
 func SystemMounts() []Mount {

@@ -22,7 +22,7 @@ func jobOf(size, ready int32) *batchv1.Job {
 }
 
 // TestScheduleOfSlowCluster checks that an inspection is postponed while more pods become ready, up to a limit. Pods
-// that become ready again are no progress.
+// that become ready again are not progress.
 func TestScheduleOfSlowCluster(t *testing.T) {
 	clock := testclock.NewFakeClock(examined)
 	schedule := NewSchedule(clock, 10*time.Second)

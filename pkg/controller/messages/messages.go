@@ -262,9 +262,9 @@ func DrainSkipped(size int32, ranks, reason string) string {
 // Diagnosis of pods. The comments list the arguments of each format; the name of the pod precedes each message.
 const (
 	// PodTerminatingLate takes the node.
-	PodTerminatingLate = "has not terminated in time; make node %[1]q reachable or, if it is gone for good, run `kubectl delete node %[1]s`: then Kubernetes replaces the pod"
+	PodTerminatingLate = "has not terminated in time; make node %[1]q reachable or, if it is permanently lost, run `kubectl delete node %[1]s`: then Kubernetes replaces the pod"
 	// NodeUnreachable takes the node.
-	NodeUnreachable = "is on node %[1]q, which does not respond; make it reachable or, if it is gone for good, run `kubectl delete node %[1]s`: then Kubernetes replaces the pod"
+	NodeUnreachable = "is on node %[1]q, which does not respond; make it reachable or, if it is permanently lost, run `kubectl delete node %[1]s`: then Kubernetes replaces the pod"
 	// KubeletIdle takes the node.
 	KubeletIdle = "is bound to node %q, which has not started it; check that its kubelet runs"
 	// NodeStartsPod takes the node.

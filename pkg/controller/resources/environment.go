@@ -17,7 +17,7 @@ type Environment struct {
 	// containers that copy them, where the server can.
 	ImageVolumes bool
 	// AllowHostPathVolumes permits directories of the nodes in spec.volumes. The PersistentVolumes for them bypass Pod
-	// Security: whoever may create a MiniCluster may then read and write the files of the nodes.
+	// Security: anyone who may create a MiniCluster may then read and write the files of the nodes.
 	AllowHostPathVolumes bool
 	// PersistentVolumeDrivers are the CSI drivers for whose volumes spec.volumes may describe PersistentVolumes; "*"
 	// stands for all of them. Any user of a driver reaches all volumes that the driver can reach.

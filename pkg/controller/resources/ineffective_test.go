@@ -77,7 +77,7 @@ func TestFieldsWithoutEffect(t *testing.T) {
 				"spec.containers[2].commands.pre", "spec.containers[2].commands.workerPre",
 			},
 		},
-		"an entrypoint of its own": {
+		"the entrypoint of the image": {
 			mods: []func(*v1alpha2.MiniCluster){sidecar(func(c *v1alpha2.MiniClusterContainer) {
 				c.NoWrapEntrypoint, c.Command, c.Commands = true, "x", &v1alpha2.Commands{Post: "y"}
 			})},

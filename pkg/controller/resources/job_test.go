@@ -208,7 +208,7 @@ func TestWhatPodsSeeOfSecrets(t *testing.T) {
 			mc.Spec.Pod = &v1alpha2.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsUser: new(int64(0))}}
 			mc.Spec.Containers[0].SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsUser: new(int64(7))}}
 		}}, map[string]map[string]int32{ours: all(0o440, "curve.cert")}},
-		"a certificate of one's own": {[]func(*v1alpha2.MiniCluster){withSecret}, map[string]map[string]int32{"mine": {"curve.cert": 0o440}, ours: all(0o440)}},
+		"a certificate of the user": {[]func(*v1alpha2.MiniCluster){withSecret}, map[string]map[string]int32{"mine": {"curve.cert": 0o440}, ours: all(0o440)}},
 		"both": {[]func(*v1alpha2.MiniCluster){withSecret, withUsers}, map[string]map[string]int32{
 			"mine": {"curve.cert": 0o400}, ours: all(0o400, "passwords.json"),
 		}},

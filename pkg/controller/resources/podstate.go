@@ -20,7 +20,7 @@ func LeadAddress(pod *corev1.Pod) string {
 	return ""
 }
 
-// PodEnded reports whether all containers of a pod have ended for good.
+// PodEnded reports whether all containers of a pod have ended permanently.
 func PodEnded(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }

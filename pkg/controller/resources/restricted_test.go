@@ -84,7 +84,7 @@ func assertRestricted(t *testing.T, pod corev1.PodSpec) {
 	}
 }
 
-// TestUserOfTheAgent: the agent's init container has a user of its own only where that of the pod is root.
+// TestUserOfTheAgent checks that the agent's init container has another user only if that of the pod is root.
 func TestUserOfTheAgent(t *testing.T) {
 	for name, tc := range map[string]struct {
 		pod  *corev1.PodSecurityContext

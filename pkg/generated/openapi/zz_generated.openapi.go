@@ -172,7 +172,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_Commands(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Commands are shell commands that run before and after Flux. Each runs in a shell of its own.",
+				Description: "Commands are shell commands that run before and after Flux. Each runs in a separate shell.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"init": {

@@ -33,7 +33,7 @@ func newAdmission(c *Cluster) *admission {
 	}
 	for i := range c.Fillers {
 		f := &c.Fillers[i]
-		a.cuts[i], a.top[i] = Unlimited, len(f.Ranks)
+		a.cuts[i], a.top[i] = unlimited, len(f.Ranks)
 		for k := len(f.Ranks) - 1; k >= 0 && f.Ranks[k].Index >= f.Minimum; k-- {
 			r := &f.Ranks[k]
 			to := a.held

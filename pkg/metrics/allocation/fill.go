@@ -15,7 +15,7 @@ type fill struct {
 	sets    []nodeSet
 	// placed has the pods that were placed on each node.
 	placed [][]tally
-	// moves is how many nodes may still be looked at to move pods: a limit that depends on the snapshot only.
+	// moves is how many nodes may still be examined to move pods: a limit that depends on the snapshot only.
 	moves int
 }
 

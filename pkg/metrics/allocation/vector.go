@@ -50,8 +50,8 @@ func (all Needs) covers(other Needs) bool {
 	return true
 }
 
-// Unlimited is the number of pods that fit if they request nothing.
-const Unlimited int64 = math.MaxInt64
+// unlimited is the number of pods that fit if they request nothing.
+const unlimited int64 = math.MaxInt64
 
 // Plus adds another vector.
 func (v Vector) Plus(o Vector) {
@@ -79,7 +79,7 @@ func (v Vector) Minus(all Needs, times int64) {
 // TimesFit returns how often needs fit into an amount, which is never less than 0. Other resources do not matter, even
 // if they are overcommitted.
 func (v Vector) TimesFit(all Needs) int64 {
-	fit := Unlimited
+	fit := unlimited
 	for _, n := range all {
 		if n.Index < 0 {
 			return 0

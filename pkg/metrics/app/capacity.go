@@ -22,7 +22,7 @@ func (o *Options) addCapacityFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.CapacityReserve, flagReserve, o.CapacityReserve,
 		"Resources to keep free by MiniClusters that set no reserve, such as 30 (cores), 15% or cpu=30,memory=10%.")
 	fs.StringArrayVar(&o.CapacityNodePools, flagNodePools, o.CapacityNodePools,
-		"Node pool with capacity metrics of its own at /metrics: NAME=SELECTOR, with a label selector. Can be repeated.")
+		"Node pool with separate capacity metrics at /metrics: NAME=SELECTOR, with a label selector. Can be repeated.")
 }
 
 // capacity parses the flags of the capacity metrics.

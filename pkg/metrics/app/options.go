@@ -50,7 +50,7 @@ type Options struct {
 	MaxAge             time.Duration
 	// CapacityReserve applies to MiniClusters that set no reserve.
 	CapacityReserve string
-	// CapacityNodePools are node pools with metrics of their own: NAME=SELECTOR.
+	// CapacityNodePools are node pools with separate metrics: NAME=SELECTOR.
 	CapacityNodePools []string
 	// Page enables the web page.
 	Page bool

@@ -35,7 +35,7 @@ type history struct {
 	waiting   float64
 }
 
-// podID identifies a pod for good: a name may be used again.
+// podID identifies a pod permanently: a name may be reused.
 type podID struct {
 	types.NamespacedName
 	uid types.UID

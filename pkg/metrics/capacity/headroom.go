@@ -53,7 +53,7 @@ type headroom struct {
 	Names []corev1.ResourceName
 }
 
-// headroomKey identifies a workload. Each version of its Job has a placement of its own.
+// headroomKey identifies a workload. Each version of its Job has its own placement.
 type headroomKey struct {
 	job           types.NamespacedName
 	placement     *placement

@@ -159,8 +159,8 @@ func TestEventsDoNotWait(t *testing.T) {
 	assert.Less(t, held, 20*time.Millisecond)
 }
 
-// BenchmarkStart starts a source against an API server that does not stream lists, in processes of their own, and
-// reports the peak of its memory.
+// BenchmarkStart starts a source against an API server that does not stream lists, in separate processes, and reports
+// the peak of its memory.
 func BenchmarkStart(b *testing.B) {
 	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(b, err)

@@ -37,7 +37,7 @@ type Options struct {
 	Interval time.Duration
 	// Reserve applies to MiniClusters without a reserve.
 	Reserve reserve.Reserve
-	// Pools are node pools with Prometheus metrics of their own, by name.
+	// Pools are node pools with separate Prometheus metrics, by name.
 	Pools map[string]labels.Selector
 	// PodLabels enables PodNames.
 	PodLabels bool

@@ -75,8 +75,8 @@ func stripPod(obj any) (any, error) {
 	return kept, nil
 }
 
-// leadPod returns the pod of a MiniCluster that runs its lead broker. Anybody who may create pods can
-// set the label, so the pod must also belong to the Job that the controller recorded.
+// leadPod returns the pod of a MiniCluster that runs its lead broker. Anyone who may create pods can set the label,
+// so the pod must also belong to the Job that the controller recorded.
 func leadPod(index cache.Indexer, mc *v1alpha2.MiniCluster) (*corev1.Pod, error) {
 	found, err := index.ByIndex(byCluster, mc.Namespace+"/"+mc.Name)
 	if err != nil {

@@ -46,8 +46,8 @@ type Options struct {
 	Replica string
 }
 
-// idleInterval is the interval between two records while nobody reads the page, and idleAfter the time after which that
-// applies. The history is then coarser, and the first reader gets a new record.
+// idleInterval is the interval between two records while the page has no readers, and idleAfter the time after which
+// that applies. The history is then coarser, and the first reader gets a new record.
 const (
 	idleInterval = time.Minute
 	idleAfter    = 2 * time.Minute

@@ -1,6 +1,6 @@
 // Package cluster starts a real Kubernetes on this machine for tests, the demo and the benchmark: the control plane
-// in one process, and nodes that only pretend to run their pods (kwok). Every cluster has a directory and a port of
-// its own, so any number can run side by side; all of it listens on the loopback interface only and needs no root.
+// in one process, and nodes that only pretend to run their pods (kwok). Every cluster has its own directory and port,
+// so any number can run concurrently; all of it listens on the loopback interface only and needs no root.
 //
 // What a simulated pod does is controlled by annotations, see SucceedPod and the Annotation constants.
 package cluster

@@ -74,8 +74,8 @@ func discovered(from any) ([]string, error) {
 
 var notInLabels = regexp.MustCompile(`[^a-zA-Z0-9_]`)
 
-// podTargets are the targets that Prometheus makes of a pod, one for each port, with the labels that its documentation
-// has for the role pod.
+// podTargets returns the targets that Prometheus derives from a pod, one for each port, with the labels that its
+// documentation has for the role pod.
 func podTargets(pod *corev1.Pod) []any {
 	if pod.Status.PodIP == "" {
 		return nil

@@ -21,9 +21,8 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// patience is how long a test waits for something that should happen soon. It is
-// long because the machine may be busy, and because the garbage collector looks
-// for new kinds only every 30 s; it is no measure of speed.
+// patience is how long a test waits for something that should happen soon. It is long because the machine may be
+// busy, and because the garbage collector looks for new kinds only every 30 s; it is not a measure of speed.
 const patience = 3 * time.Minute
 
 // fixture is a namespace of a test's own, and the clients of its user.

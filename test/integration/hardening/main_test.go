@@ -1,5 +1,5 @@
 // Package hardening_test breaks the controller's requests, watches, process and API server, and checks that no object
-// is lost, duplicated or left behind. Most tests run their own controller for the namespace of the test.
+// is lost, duplicated or orphaned. Most tests run their own controller for the namespace of the test.
 package hardening_test
 
 import (

@@ -125,7 +125,7 @@ func (p *process) says(t *testing.T, what string) {
 		case <-p.done:
 			require.Failf(t, "the process ended", "before it said %q: %v\n%s", what, p.err, p.logged())
 		case <-timeout.C:
-			require.Failf(t, "waited in vain", "for %q in\n%s", what, p.logged())
+			require.Failf(t, "timed out", "waiting for %q in\n%s", what, p.logged())
 		}
 	}
 }

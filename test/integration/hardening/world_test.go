@@ -180,7 +180,7 @@ func (w *world) wait(t *testing.T, what string, check func() string) {
 		select {
 		case <-news:
 		case <-timeout.C:
-			require.Failf(t, "waited in vain", "%s: %s", what, lack)
+			require.Failf(t, "timed out", "%s: %s", what, lack)
 		case <-t.Context().Done():
 			require.NoError(t, t.Context().Err())
 		}

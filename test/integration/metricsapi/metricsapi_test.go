@@ -205,7 +205,7 @@ func TestRefused(t *testing.T) {
 				known       bool // the identity
 			}{
 				"a made up token":                   {"nonsense", path, false},
-				"a token for somebody else":         {token("viewer", "somebody-else"), path, false},
+				"a token for another audience":      {token("viewer", "another-audience"), path, false},
 				"an account that was deleted":       {former, path, false},
 				"an account without rights":         {token("stranger"), path, true},
 				"a viewer of one namespace":         {viewer, elsewhere, true},
@@ -220,7 +220,7 @@ func TestRefused(t *testing.T) {
 				}
 			}
 			err := ask("", path)
-			assert.True(t, apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err), "%s: nobody: %s: %v", way, path, err)
+			assert.True(t, apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err), "%s: no token: %s: %v", way, path, err)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func TestAccess(t *testing.T) {
 	})
 	stranger := f.token("stranger")
 	viewer := f.token("viewer", f.in(f.Namespace, "view"))
-	everybody := f.token("everybody", f.everywhere("view"))
+	everybody := f.token("all-viewer", f.everywhere("view"))
 	// They may open the page of all namespaces, and see one of them, or none.
 	opener := f.token("opener", f.everywhere(f.Namespace+"-open"))
 	some := f.token("some", f.everywhere(f.Namespace+"-open"), f.in(f.Namespace, "view"))
@@ -66,7 +66,7 @@ func TestAccess(t *testing.T) {
 		for path, want := range map[string]int{all: http.StatusForbidden, mine: http.StatusForbidden} {
 			assert.Equal(t, want, status(stranger, path), "%s: a stranger at %s", way, path)
 			assert.Equal(t, http.StatusUnauthorized, status("nonsense", path), "%s: an invalid token at %s", way, path)
-			assert.Contains(t, []int{http.StatusForbidden, http.StatusUnauthorized}, status("", path), "%s: nobody at %s", way, path)
+			assert.Contains(t, []int{http.StatusForbidden, http.StatusUnauthorized}, status("", path), "%s: no token at %s", way, path)
 		}
 		assert.Equal(t, http.StatusForbidden, status(viewer, all), way)
 		assert.Equal(t, http.StatusForbidden, status(viewer, root+"namespaces/"+other.Namespace+"/miniclusters"), way)

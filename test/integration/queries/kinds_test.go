@@ -49,7 +49,7 @@ func (e *exporter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	fmt.Fprintf(w, "crew_wanted{namespace=%q,minicluster=\"crew\"} %d\n", e.namespace, e.wanted)
-	fmt.Fprintf(w, "queue_messages{queue=\"ours\"} %d\nqueue_messages{queue=\"theirs\"} %d\n", e.long, e.many)
+	fmt.Fprintf(w, "queue_messages{queue=\"first\"} %d\nqueue_messages{queue=\"second\"} %d\n", e.long, e.many)
 }
 
 // write replaces the ConfigMap of queries.
@@ -148,7 +148,7 @@ func TestMiniClustersAndExternal(t *testing.T) {
 		Target:          autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &one},
 	}})
 	f.autoscale("pickers", autoscalingv2.MetricSpec{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
-		Metric: autoscalingv2.MetricIdentifier{Name: "queue_length", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"queue": "ours"}}},
+		Metric: autoscalingv2.MetricIdentifier{Name: "queue_length", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"queue": "first"}}},
 		Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: &four},
 	}})
 	f.have(map[string]int32{"crew": 5, "pickers": 3})

@@ -43,7 +43,7 @@ var parts = map[string]part{
 	"resized":             {play: resized},
 	"rejected":            {play: rejected},
 	"cleaned up":          {play: cleanedUp},
-	"made again":          {play: madeAgain},
+	"recreated":           {play: madeAgain},
 	"shared Service":      {play: sharedService},
 	"owner restored":      {play: ownerRestored},
 	"services pod":        {play: servicesPod},

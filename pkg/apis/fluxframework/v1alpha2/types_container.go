@@ -128,8 +128,7 @@ type MiniClusterContainer struct {
 	PreCommand string `json:"preCommand,omitempty"`
 }
 
-// Commands are shell commands that run before and after Flux. Each runs in a
-// shell of its own.
+// Commands are shell commands that run before and after Flux. Each runs in a separate shell.
 type Commands struct {
 	// Runs first, in every pod.
 	// +optional

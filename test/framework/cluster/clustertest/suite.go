@@ -10,7 +10,7 @@
 //		...
 //	}
 //
-// All tests of a package share a cluster; a test that stops its control plane gets one of its own, see [Own]. The
+// All tests of a package share a cluster; a test that stops its control plane gets a separate one, see [Own]. The
 // package knows nothing of MiniClusters; package user does.
 package clustertest
 

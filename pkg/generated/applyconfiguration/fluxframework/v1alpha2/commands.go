@@ -5,8 +5,7 @@ package v1alpha2
 // CommandsApplyConfiguration represents a declarative configuration of the Commands type for use
 // with apply.
 //
-// Commands are shell commands that run before and after Flux. Each runs in a
-// shell of its own.
+// Commands are shell commands that run before and after Flux. Each runs in a separate shell.
 type CommandsApplyConfiguration struct {
 	// Runs first, in every pod.
 	Init *string `json:"init,omitempty"`
