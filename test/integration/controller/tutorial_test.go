@@ -18,6 +18,7 @@ import (
 
 	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // terminal runs the commands of the scaling tutorials, with the namespace that they name.
@@ -33,7 +34,7 @@ func newTerminal(t *testing.T, folder string) *terminal {
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
 	c := &terminal{
-		fixture: &fixture{T: t, cluster: kube, kube: kube.Client(), namespace: "flux-operator"},
+		fixture: fixtureOf(user.FixtureIn(t, kube, "flux-operator")),
 		example: filepath.Join(root, "examples", filepath.FromSlash(folder), "minicluster.yaml"),
 	}
 	_, err = c.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}}, metav1.CreateOptions{})
