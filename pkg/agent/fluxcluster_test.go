@@ -199,6 +199,26 @@ func (c *fluxCluster) enter(index int, words ...string) {
 	require.NoError(c.t, err, "%s", out)
 }
 
+// startControlled starts the first pods of a cluster whose lead serves the controller, and returns the controller's
+// client. The pods share a network, and only the agent of the lead, which starts first, can have the ports.
+func (c *fluxCluster) startControlled(pods int) *control.Client {
+	c.t.Helper()
+	c.plan.HTTPPort = 9560
+	credentials, err := control.NewCredentials("flux-sample-0", time.Now())
+	require.NoError(c.t, err)
+	for name, text := range credentials {
+		require.NoError(c.t, os.WriteFile(filepath.Join(c.dir, name), text, 0o444))
+	}
+	client, err := control.NewClient(credentials, "flux-sample-0")
+	require.NoError(c.t, err)
+	c.start(0)
+	c.eventually("the lead's agent", func() bool { return c.ready() != "" })
+	for index := 1; index < pods; index++ {
+		c.start(index)
+	}
+	return client
+}
+
 // ready returns what the lead's readiness probe is answered, "" if there is no answer.
 func (c *fluxCluster) ready() string {
 	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", c.plan.HTTPPort)

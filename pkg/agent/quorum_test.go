@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/flux"
 	"minicluster.internal/operator/pkg/flux/fluxtest"
@@ -68,19 +66,8 @@ func TestLoweredQuorumRealFlux(t *testing.T) {
 		for _, way := range []string{"controller", "file"} {
 			t.Run(way, func(t *testing.T) {
 				c := newFluxCluster(t, 4, 30)
-				c.plan.HTTPPort = 9560
 				c.plan.Lead = plan.Program{Mode: plan.ModeLauncher, Tasks: 1, Command: "sh -c 'echo once >>$SHARED/program; flux resource list -no {nnodes} -s up'"}
-				credentials, err := control.NewCredentials("flux-sample-0", time.Now())
-				require.NoError(t, err)
-				for name, text := range credentials {
-					require.NoError(t, os.WriteFile(filepath.Join(c.dir, name), text, 0o444))
-				}
-				client, err := control.NewClient(credentials, "flux-sample-0")
-				require.NoError(t, err)
-				c.start(0) // first: the pods share a network, and only one agent can have the port
-				c.eventually("the lead's agent", func() bool { return c.ready() != "" })
-				c.start(1)
-				c.start(2)
+				client := c.startControlled(3)
 				c.eventually("three brokers", func() bool {
 					return strings.Contains(c.ready(), "the lead broker waits for its quorum: 3 of 4 brokers are online")
 				})

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"minicluster.internal/operator/pkg/controller/diagnosis"
+	"minicluster.internal/operator/pkg/controller/drain"
 	"minicluster.internal/operator/pkg/controller/drain/agents"
 	"minicluster.internal/operator/pkg/controller/metrics"
 	"minicluster.internal/operator/pkg/controller/resources"
@@ -88,6 +89,7 @@ type Controller struct {
 
 	joins                   *agents.JoinClient
 	agents                  *agents.Client
+	drainTimers             *drain.Timers
 	agentUnreachableTimeout time.Duration
 	background              background
 }
@@ -124,6 +126,7 @@ func newController(o Options, bg background) (*Controller, error) {
 		jobRecords:      newJobRecords(),
 
 		joins:                   agents.NewJoinClient(),
+		drainTimers:             drain.NewTimers(o.Clock),
 		agentUnreachableTimeout: o.AgentUnreachableTimeout,
 		background:              bg,
 	}

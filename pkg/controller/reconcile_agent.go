@@ -9,9 +9,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/controller/diagnosis"
 	"minicluster.internal/operator/pkg/controller/drain"
+	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
 
@@ -94,4 +97,20 @@ func (c *Controller) leadAddress(ctx context.Context, s *syncState) (string, err
 	address := ""
 	err := c.eachPod(ctx, s.mc, resources.PodSelector(s.mc), func(pod *corev1.Pod) { address = cmp.Or(address, resources.LeadAddress(pod)) })
 	return address, err
+}
+
+// agentBlocked returns what may block connections to the agent of a lead whose pod is ready, "" if an error of a
+// request does not hint at that.
+func (c *Controller) agentBlocked(ctx context.Context, s *syncState, err error) string {
+	if !control.Unconnected(err) || s.lead == nil || !resources.PodReady(s.lead) {
+		return ""
+	}
+	port := resources.ControlPort(s.job)
+	policies, err := c.kube.NetworkingV1().NetworkPolicies(s.mc.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		klog.FromContext(ctx).V(2).Info("Failed to list network policies", "reason", err.Error())
+		return messages.AgentBlocked(port, "", false)
+	}
+	names, certain := diagnosis.OutsideIngress(policies.Items, s.lead, port)
+	return messages.AgentBlocked(port, names, certain)
 }

@@ -25,7 +25,7 @@ const drainStart = 20 * time.Millisecond
 // prepareBrokers prepares the brokers for another size: it drains ranks that are removed and undrains ranks that are
 // added again. It reports whether the Job may be resized.
 func (c *Controller) prepareBrokers(ctx context.Context, s *syncState, target int32) (bool, error) {
-	if c.agentUnreachableTimeout == 0 || !hasBrokers(s) {
+	if !c.drains(s) || !hasBrokers(s) {
 		return true, nil
 	}
 	if target < resources.Parallelism(s.job) {
@@ -37,6 +37,11 @@ func (c *Controller) prepareBrokers(ctx context.Context, s *syncState, target in
 	// Growth does not wait for an unreachable agent: the request is repeated later.
 	answer, err := c.pollAgent(ctx, s, target)
 	return answer != nil, err
+}
+
+// drains reports whether agents are asked to drain ranks.
+func (c *Controller) drains(s *syncState) bool {
+	return c.agentUnreachableTimeout > 0 || drain.Waits(s.mc)
 }
 
 // hasBrokers reports whether brokers may be running.
@@ -68,9 +73,10 @@ func (c *Controller) drain(ctx context.Context, s *syncState, target int32) (boo
 		return false, nil
 	}
 	in := drain.Input{
-		Now: c.clock.Now(), From: from, To: target, Since: s.observed.Drain.Since.Time, Timeout: timeout,
-		AgentTimeout: c.agentUnreachableTimeout, LastMessage: lastDrainMessage(s.mc),
+		Now: c.clock.Now(), From: from, To: target, Elapsed: c.drainTimers.Elapsed(s.name(), s.observed.Drain), Timeout: timeout,
+		AgentTimeout: c.agentUnreachableTimeout, Wait: drain.Waits(s.mc), LastMessage: lastDrainMessage(s.mc),
 	}
+	drain.Record(s.observed.Drain, in.Elapsed)
 	decision := drain.Decide(in)
 	if decision.Ask {
 		answer, err := c.pollAgent(ctx, s, target)
@@ -79,6 +85,7 @@ func (c *Controller) drain(ctx context.Context, s *syncState, target int32) (boo
 		}
 		if answer != nil && answer.Err != nil {
 			klog.FromContext(ctx).V(1).Info("The agent failed to drain ranks", "reason", resources.Quote(answer.Err.Error()))
+			answer.Blocked = c.agentBlocked(ctx, s, answer.Err)
 		}
 		in.Asked, in.Answer = true, answer
 		decision = drain.Decide(in)
@@ -142,7 +149,7 @@ func (c *Controller) undrain(ctx context.Context, s *syncState) error {
 	if !s.mayHaveDrainedRanks(size) {
 		return nil
 	}
-	if c.agentUnreachableTimeout == 0 {
+	if !c.drains(s) {
 		s.observed.Drain = nil
 		return nil
 	}

@@ -231,6 +231,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.throttle.Forget(name)
 	c.diagnosisSchedule.Forget(name)
 	c.agents.Forget(name)
+	c.drainTimers.Forget(name)
 	c.limiters.forget(key)
 	c.recovery.forget(key)
 	c.relabeled.forget(key)

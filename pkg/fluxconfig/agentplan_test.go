@@ -89,6 +89,20 @@ func TestAgentPlanOfAnOwnBrokerConfig(t *testing.T) {
 	assert.Nil(t, planOf(t, nil).Broker.Attributes, "the generated broker.toml contains them")
 }
 
+// The pods of a lead with bursting are some of the hosts of its instance.
+func TestAgentPlanRanks(t *testing.T) {
+	bursting := func(b v1alpha2.Bursting) func(*v1alpha2.MiniCluster) {
+		return func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{Bursting: &b} }
+	}
+	assert.Empty(t, planOf(t, nil).Ranks, "all hosts")
+	assert.Equal(t, plan.RankMap{{Count: 4}}, planOf(t, bursting(v1alpha2.Bursting{Clusters: []v1alpha2.BurstedCluster{{Size: 8}}})).Ranks)
+	assert.Equal(t, plan.RankMap{{Count: 2}, {Index: 2, Rank: 5, Count: 2}},
+		planOf(t, bursting(v1alpha2.Bursting{Hostlist: "flux-sample-[0-1],other-[0-2],flux-sample-[2-3]"})).Ranks)
+	assert.Equal(t, plan.RankMap{{Rank: 2, Count: 4}}, planOf(t, bursting(v1alpha2.Bursting{
+		LeadBroker: &v1alpha2.LeadBroker{Name: "lead", Address: "10.0.0.1", Size: 2}, Clusters: []v1alpha2.BurstedCluster{{Name: "flux-sample", Size: 4}},
+	})).Ranks)
+}
+
 func TestAgentPlanOfSidecars(t *testing.T) {
 	p := planOf(t, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Containers[0].RunFlux = true

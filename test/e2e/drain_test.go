@@ -55,7 +55,7 @@ func TestShrinkInOrder(t *testing.T) {
 	t.Run("a change of mind", func(t *testing.T) {
 		job := occupy()
 		scale(t, kube, namespace, name, 2)
-		draining(t, kube, namespace, name, "1 job on ranks 2-3")
+		draining(t, kube, namespace, name, "ranks 2-3 busy, job ƒ")
 		assert.Contains(t, flux(t, kube, lead, "resource", "drain"), "scale-down")
 		scale(t, kube, namespace, name, 4)
 		assert.Eventually(t, func() bool { return !strings.Contains(flux(t, kube, lead, "resource", "drain"), "scale-down") },
@@ -67,7 +67,7 @@ func TestShrinkInOrder(t *testing.T) {
 	t.Run("the controller is replaced meanwhile", func(t *testing.T) {
 		job := occupy()
 		scale(t, kube, namespace, name, 2)
-		draining(t, kube, namespace, name, "1 job on ranks 2-3")
+		draining(t, kube, namespace, name, "ranks 2-3 busy, job ƒ")
 		_, err := kube.Kubectl(t.Context(), "rollout", "restart", "deployment/"+controllerName, "--namespace="+systemNamespace)
 		require.NoError(t, err)
 		_, err = kube.Kubectl(t.Context(), "rollout", "status", "deployment/"+controllerName, "--namespace="+systemNamespace, "--timeout=90s")

@@ -55,6 +55,37 @@ func blockedConnections(policies []networkingv1.NetworkPolicy, pod *corev1.Pod) 
 	return messages.NetworkPolicies(policyNames(append(in, out...)), lacks, v1alpha2.LabelName, pod.Labels[v1alpha2.LabelName])
 }
 
+// OutsideIngress names the NetworkPolicies that isolate a pod from connections to a port, "" if none does, and reports
+// whether it is certain that none of them allows a connection from another namespace.
+func OutsideIngress(policies []networkingv1.NetworkPolicy, pod *corev1.Pod, port int32) (names string, certain bool) {
+	var isolating []networkingv1.NetworkPolicy
+	certain = true
+	for _, policy := range policies {
+		selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
+		if err != nil || !selector.Matches(labels.Set(pod.Labels)) || !isolates(policy, networkingv1.PolicyTypeIngress) {
+			continue
+		}
+		isolating = append(isolating, policy)
+		for _, rule := range policy.Spec.Ingress {
+			if !includesPort(rule.Ports, corev1.ProtocolTCP, port) {
+				continue
+			}
+			if len(rule.From) == 0 {
+				return "", false // it allows all connections
+			}
+			certain = certain && !mayIncludeOutside(rule.From)
+		}
+	}
+	return policyNames(isolating), certain && len(isolating) > 0
+}
+
+// mayIncludeOutside reports whether peers may include pods of another namespace.
+func mayIncludeOutside(peers []networkingv1.NetworkPolicyPeer) bool {
+	return slices.ContainsFunc(peers, func(peer networkingv1.NetworkPolicyPeer) bool {
+		return peer.NamespaceSelector != nil || peer.IPBlock != nil
+	})
+}
+
 func policyNames(policies []networkingv1.NetworkPolicy) string {
 	var names []string
 	for i := range policies {

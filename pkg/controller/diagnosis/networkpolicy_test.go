@@ -47,15 +47,8 @@ func TestPolicyProblem(t *testing.T) {
 		"only UDP": {policies: []string{`{podSelector: {}, ingress: [{ports: [{protocol: UDP, port: 8050}]}]}`}, want: []string{broker}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var policies []networkingv1.NetworkPolicy
-			for i, text := range tc.policies {
-				policy := networkingv1.NetworkPolicy{}
-				policy.Name = "p" + string(rune('0'+i))
-				require.NoError(t, yaml.UnmarshalStrict([]byte(text), &policy.Spec))
-				policies = append(policies, policy)
-			}
 			pod := aPod(1)
-			got := blockedConnections(policies, &pod)
+			got := blockedConnections(parsePolicies(t, tc.policies), &pod)
 			if len(tc.want) == 0 {
 				assert.Empty(t, got)
 			}
@@ -65,6 +58,47 @@ func TestPolicyProblem(t *testing.T) {
 			if tc.not != "" {
 				assert.NotContains(t, got, tc.not)
 			}
+		})
+	}
+}
+
+// parsePolicies returns policies p0, p1, and so on, from their specs.
+func parsePolicies(t *testing.T, texts []string) []networkingv1.NetworkPolicy {
+	t.Helper()
+	var policies []networkingv1.NetworkPolicy
+	for i, text := range texts {
+		policy := networkingv1.NetworkPolicy{}
+		policy.Name = "p" + string(rune('0'+i))
+		require.NoError(t, yaml.UnmarshalStrict([]byte(text), &policy.Spec))
+		policies = append(policies, policy)
+	}
+	return policies
+}
+
+// TestOutsideIngress: policies that may keep the controller from the agent of a lead.
+func TestOutsideIngress(t *testing.T) {
+	const outside = `{podSelector: {}, ingress: [{from: [{namespaceSelector: {}}], ports: [{port: 9561}]}]}`
+	for name, tc := range map[string]struct {
+		policies []string
+		names    string
+		certain  bool
+	}{
+		"none":                      {},
+		"it selects others":         {policies: []string{`{podSelector: {matchLabels: {app: web}}}`}},
+		"egress only":               {policies: []string{`{podSelector: {}, policyTypes: [Egress]}`}},
+		"deny all":                  {policies: []string{`{podSelector: {}}`}, names: `"p0"`, certain: true},
+		"the namespace only":        {policies: []string{`{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}`}, names: `"p0"`, certain: true},
+		"another port":              {policies: []string{`{podSelector: {}, ingress: [{ports: [{port: 8050}]}]}`}, names: `"p0"`, certain: true},
+		"other namespaces":          {policies: []string{outside}, names: `"p0"`},
+		"all peers":                 {policies: []string{`{podSelector: {}, ingress: [{}]}`}},
+		"addresses":                 {policies: []string{`{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}`}, names: `"p0"`},
+		"one of two may include it": {policies: []string{`{podSelector: {}}`, outside}, names: `"p0", "p1"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := aPod(0)
+			names, certain := OutsideIngress(parsePolicies(t, tc.policies), &pod, 9561)
+			assert.Equal(t, tc.names, names)
+			assert.Equal(t, tc.certain, certain)
 		})
 	}
 }

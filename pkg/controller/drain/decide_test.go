@@ -2,6 +2,7 @@ package drain
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,13 +34,13 @@ func TestDecide(t *testing.T) {
 		{
 			"busy",
 			func(in *Input) { in.Answer = &Answer{State: control.State{Busy: flux.IDs(3), Jobs: 1}} },
-			Decision{Message: "waiting for 1 job on ranks 3 to end before the Job shrinks from 4 to 2", AskAfter: pollInterval, RequeueAfter: pollInterval},
+			Decision{Message: "waiting for 1 job on rank 3 to end before the Job shrinks from 4 to 2", AskAfter: pollInterval, RequeueAfter: pollInterval},
 		},
 		{
 			"busy, with a timeout that ends before the next poll",
 			func(in *Input) {
 				in.Answer = &Answer{State: control.State{Busy: flux.IDs(2, 3), Jobs: 2}}
-				in.Timeout, in.Since = &minute, now.Add(-minute+time.Millisecond)
+				in.Timeout, in.Elapsed = &minute, minute-time.Millisecond
 			},
 			Decision{
 				Message:  "waiting for 2 jobs on ranks 2-3 to end before the Job shrinks from 4 to 2, for at most 1m0s",
@@ -48,7 +49,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			"timed out: the agent is not asked",
-			func(in *Input) { in.Asked, in.Timeout, in.Since = false, &minute, now.Add(-minute) },
+			func(in *Input) { in.Asked, in.Timeout, in.Elapsed = false, &minute, minute },
 			Decision{Shrink: true, Event: &Event{ReasonTimedOut, "size 2: ranks 2-3 still busy after 1m0s, stopped"}},
 		},
 		{
@@ -71,9 +72,99 @@ func TestDecide(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			in := Input{Now: now, From: 4, To: 2, Since: now, AgentTimeout: 10 * time.Second, Asked: true}
+			in := Input{Now: now, From: 4, To: 2, AgentTimeout: 10 * time.Second, Asked: true}
 			tc.edit(&in)
 			assert.Equal(t, tc.want, Decide(in))
+		})
+	}
+}
+
+// TestDecideWait: with onUnreachable: Wait, ranks that could not be drained are never removed.
+func TestDecideWait(t *testing.T) {
+	minute := time.Minute
+	unreachable := errors.New("connection refused")
+	const keeps = "draining to 2: ranks 2-3 can't be drained: connection refused; the Job keeps size 4 until they can, because spec.scaleDown.onUnreachable is Wait"
+	for _, tc := range []struct {
+		name   string
+		answer *Answer
+		edit   func(*Input)
+		want   Decision
+	}{
+		{"unreachable for a moment", &Answer{Err: unreachable, Failures: 1}, nil, Decision{Message: keeps, AskAfter: time.Second, RequeueAfter: time.Second}},
+		{
+			"unreachable for hours", &Answer{Err: unreachable, Failing: time.Hour, Failures: 200}, nil,
+			Decision{Message: keeps, AskAfter: 15 * time.Second, RequeueAfter: 15 * time.Second},
+		},
+		{
+			"unreachable, and the timeout is over", &Answer{Err: unreachable, Failing: time.Hour, Failures: 200},
+			func(in *Input) { in.Timeout, in.Elapsed = &minute, time.Hour },
+			Decision{Message: keeps, AskAfter: 15 * time.Second, RequeueAfter: 15 * time.Second},
+		},
+		{"no agent", &Answer{Err: unreachable, Permanent: true}, nil, Decision{Message: keeps, AskAfter: time.Minute, RequeueAfter: time.Minute}},
+		{
+			"busy, and the timeout is over", &Answer{State: control.State{Busy: flux.IDs(3), Jobs: 1}},
+			func(in *Input) { in.Timeout, in.Elapsed = &minute, minute },
+			Decision{Shrink: true, Event: &Event{ReasonTimedOut, "size 2: ranks 2-3 still busy after 1m0s, stopped"}},
+		},
+		{
+			"not asked, and the timeout is over", nil, func(in *Input) { in.Asked, in.Timeout, in.Elapsed = false, &minute, minute },
+			Decision{Ask: true},
+		},
+		{"idle", &Answer{State: control.State{Idle: true}}, nil, Decision{Shrink: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			in := Input{From: 4, To: 2, AgentTimeout: 10 * time.Second, Asked: true, Wait: true, Answer: tc.answer}
+			if tc.edit != nil {
+				tc.edit(&in)
+			}
+			assert.Equal(t, tc.want, Decide(in))
+		})
+	}
+}
+
+// TestBusyMessage: the message says which jobs a drain waits for, and until when.
+func TestBusyMessage(t *testing.T) {
+	now := time.Date(2026, 11, 29, 13, 0, 0, 0, time.UTC)
+	at := func(hours, minutes, seconds int) float64 {
+		return float64(time.Date(2026, 11, 29, hours, minutes, seconds, 0, time.UTC).Unix()) + 0.25
+	}
+	hour := time.Hour
+	for name, test := range map[string]struct {
+		state   control.State
+		timeout *time.Duration
+		want    string
+	}{
+		"a time limit": {
+			control.State{Busy: flux.IDs(7), Jobs: 1, LastJobs: []control.Job{{ID: "ƒAbc", Expiration: at(14, 19, 30)}}}, nil,
+			"draining to 4: rank 7 busy, job ƒAbc ends by its time limit at 14:20 UTC",
+		},
+		"no time limit": {
+			control.State{Busy: flux.IDs(5, 7), Jobs: 1, LastJobs: []control.Job{{ID: "ƒAbc"}}}, &hour,
+			"draining to 4: ranks 5,7 busy, job ƒAbc has no time limit, for at most 1h0m0s",
+		},
+		"another day": {
+			control.State{Busy: flux.IDs(7), Jobs: 1, LastJobs: []control.Job{{ID: "ƒAbc", Expiration: at(37, 0, -1)}}}, nil,
+			"draining to 4: rank 7 busy, job ƒAbc ends by its time limit at 2026-11-30 13:00 UTC",
+		},
+		"many jobs": {
+			control.State{Busy: flux.IDs(6, 7), Jobs: 20, LastJobs: []control.Job{
+				{ID: "ƒA"}, {ID: "ƒB", Expiration: at(14, 0, 0)}, {ID: "ƒC", Expiration: at(13, 30, 0)}, {ID: "ƒD", Expiration: at(13, 20, 0)},
+			}}, nil,
+			"draining to 4: ranks 6-7 busy, job ƒA has no time limit, job ƒB ends by its time limit at 14:00 UTC, " +
+				"job ƒC ends by its time limit at 13:30 UTC, and 17 other jobs",
+		},
+		"an allocation without a job": {control.State{Busy: flux.IDs(7)}, nil, "draining to 4: rank 7 busy"},
+		"an agent of an earlier release": {
+			control.State{Busy: flux.IDs(7), Jobs: 2}, nil, "waiting for 2 jobs on rank 7 to end before the Job shrinks from 8 to 4",
+		},
+		"nonsense": {
+			control.State{Busy: flux.IDs(7), Jobs: 1, LastJobs: []control.Job{{ID: strings.Repeat("a\n", 1000), Expiration: 1e300}}}, nil,
+			"draining to 4: rank 7 busy, job a a a a a a a a a a a... has no time limit",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := Decide(Input{Now: now, From: 8, To: 4, Timeout: test.timeout, Asked: true, Answer: &Answer{State: test.state}})
+			assert.Equal(t, test.want, d.Message)
 		})
 	}
 }

@@ -9,7 +9,14 @@ import (
 // to read, and would change the status every second.
 const maxRankText = 256
 
-func idsText(ranks flux.IDSet) string { return resources.Shorten(ranks.String(), maxRankText) }
+// idsText names a set of ranks.
+func idsText(ranks flux.IDSet) string {
+	noun := "ranks "
+	if ranks.Count() == 1 {
+		noun = "rank "
+	}
+	return noun + resources.Shorten(ranks.String(), maxRankText)
+}
 
 // Ranks returns the text for a range of ranks, without the last one.
 func Ranks(from, end int32) string {

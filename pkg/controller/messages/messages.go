@@ -226,29 +226,6 @@ const (
 
 // Draining.
 
-// DrainStarted is the message of a drain that begins, or that has no news.
-func DrainStarted(ranks string, from, to int32) string {
-	return fmt.Sprintf("draining %s before the Job shrinks from %d to %d", ranks, from, to)
-}
-
-// DrainBusy is the message of a drain that waits for jobs.
-func DrainBusy(jobs int, ranks string, from, to int32, timeout *time.Duration) string {
-	text := fmt.Sprintf("waiting for %s on ranks %s to end before the Job shrinks from %d to %d", count(jobs, "job"), ranks, from, to)
-	if timeout != nil {
-		text += fmt.Sprintf(", for at most %s", *timeout)
-	}
-	return text
-}
-
-// DrainUnanswered is the message of an agent that does not drain.
-func DrainUnanswered(reached bool, timeout time.Duration, from, to int32) string {
-	what := "can't be reached"
-	if reached {
-		what = "can't drain ranks"
-	}
-	return fmt.Sprintf("the agent of the lead broker's pod %s; after %s, the Job shrinks from %d to %d without draining", what, timeout, from, to)
-}
-
 // DrainTimedOut is the event of a drain that took too long.
 func DrainTimedOut(size int32, ranks string, timeout time.Duration) string {
 	return fmt.Sprintf("size %d: %s still busy after %s, stopped", size, ranks, timeout)

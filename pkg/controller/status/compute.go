@@ -112,6 +112,9 @@ func stillNotReady(before, after v1alpha2.MiniClusterStatus) bool {
 func withoutReadiness(status v1alpha2.MiniClusterStatus) v1alpha2.MiniClusterStatus {
 	status = *status.DeepCopy()
 	status.Size, status.ReadySize = 0, 0
+	if status.Drain != nil {
+		status.Drain.ElapsedSeconds = 0
+	}
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionReady)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionProgressing)
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionReconciling)

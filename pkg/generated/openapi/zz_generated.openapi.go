@@ -374,8 +374,15 @@ func schema_pkg_apis_fluxframework_v1alpha2_DrainStatus(ref common.ReferenceCall
 					},
 					"since": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Time at which the drain began; drainTimeoutSeconds counts from it.",
+							Description: "Time at which the drain began, by the clock of the controller.",
 							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.MicroTime"),
+						},
+					},
+					"elapsedSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Seconds since the drain began, recorded every few seconds. Another controller continues from here; drainTimeoutSeconds is compared with it.",
+							Type:        []string{"integer"},
+							Format:      "int32",
 						},
 					},
 				},

@@ -27,7 +27,9 @@ type Agent struct {
 	// busy is the first rank with running jobs; refuse is the error of all answers.
 	busy   uint32
 	refuse string
-	sizes  []int
+	// jobs are named in responses while ranks are busy.
+	jobs  []control.Job
+	sizes []int
 	// quorums are those that were sent.
 	quorums []int
 	from    uint32 // the lowest rank that is drained
@@ -61,6 +63,13 @@ func (a *Agent) Refuse(why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refuse = why
+}
+
+// Jobs sets the jobs that responses name while ranks are busy.
+func (a *Agent) Jobs(jobs ...control.Job) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.jobs = jobs
 }
 
 // Sizes returns the requested sizes, without repetitions.
@@ -156,7 +165,8 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	state := control.State{Leaving: flux.IDs(size), Idle: a.from <= size}
 	a.from = size
 	if a.busy > 0 {
-		state.Busy, state.Jobs, state.Idle = flux.IDs(max(size, a.busy)), 1, false
+		state.Busy, state.Jobs, state.Idle = flux.IDs(max(size, a.busy)), max(1, len(a.jobs)), false
+		state.LastJobs = a.jobs
 	}
 	_ = json.NewEncoder(w).Encode(state)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -138,4 +139,45 @@ func TestRestartWhileDraining(t *testing.T) {
 	running.start(t)
 	f.waitFor("resumed", f.ready(4), notDraining)
 	f.asked("resumed", 4)
+}
+
+// TestDrainMessage: the condition says which jobs a drain waits for, and until when.
+func TestDrainMessage(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agent := agents.Of("named")
+	end := time.Now().Add(time.Hour).Truncate(time.Minute)
+	agent.Jobs(control.Job{ID: "ƒAbc", Expiration: float64(end.Unix())})
+	agent.Busy(2)
+	f.createReady("named", 3)
+	f.setSize("named", 2)
+	f.waitFor("named", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining,
+		"draining to 2: rank 2 busy, job ƒAbc ends by its time limit at ", end.UTC().Format("15:04 UTC")))
+	agent.Busy(0)
+	f.waitFor("named", f.ready(2), notDraining)
+}
+
+// TestDrainWaits: with onUnreachable: Wait, ranks that can't be drained stay, whatever the timeout is.
+func TestDrainWaits(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agent := agents.Of("kept")
+	agent.Refuse("there is no broker")
+	f.createReady("kept", 3)
+	sizes := f.jobSizes("kept")
+	f.patch("kept", map[string]any{"spec": map[string]any{"size": 2, "scaleDown": map[string]any{"onUnreachable": "Wait", "drainTimeoutSeconds": 2}}})
+	const keeps = "rank 2 can't be drained: the agent responded with 503: there is no broker; the Job keeps size 3"
+	f.waitFor("kept", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining, keeps))
+	// It is asked again and again, longer than an agent is retried otherwise, and the elapsed time is recorded.
+	f.waitFor("kept", func(mc *v1alpha2.MiniCluster) string {
+		if d := mc.Status.Drain; d == nil || d.ElapsedSeconds < 12 {
+			return "less than 12 s are recorded"
+		}
+		return has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining, keeps)(mc)
+	})
+	for _, n := range sizes() {
+		assert.EqualValues(t, 3, n, "a size that the Job saw")
+	}
+	agent.Refuse("")
+	f.waitFor("kept", f.ready(2), notDraining)
 }

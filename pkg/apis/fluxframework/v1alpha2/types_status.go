@@ -49,6 +49,11 @@ type DrainStatus struct {
 	// size from which on ranks are undrained.
 	Size int32 `json:"size"`
 
-	// Time at which the drain began; drainTimeoutSeconds counts from it.
+	// Time at which the drain began, by the clock of the controller.
 	Since metav1.MicroTime `json:"since"`
+
+	// Seconds since the drain began, recorded every few seconds. Another
+	// controller continues from here; drainTimeoutSeconds is compared with it.
+	// +optional
+	ElapsedSeconds int32 `json:"elapsedSeconds,omitempty"`
 }

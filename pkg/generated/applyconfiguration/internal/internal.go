@@ -141,6 +141,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.DrainStatus
   map:
     fields:
+    - name: elapsedSeconds
+      type:
+        scalar: numeric
     - name: since
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime

@@ -14,8 +14,11 @@ type DrainStatusApplyConfiguration struct {
 	// Size that the cluster shrinks to. Once the cluster no longer shrinks: the
 	// size from which on ranks are undrained.
 	Size *int32 `json:"size,omitempty"`
-	// Time at which the drain began; drainTimeoutSeconds counts from it.
+	// Time at which the drain began, by the clock of the controller.
 	Since *v1.MicroTime `json:"since,omitempty"`
+	// Seconds since the drain began, recorded every few seconds. Another
+	// controller continues from here; drainTimeoutSeconds is compared with it.
+	ElapsedSeconds *int32 `json:"elapsedSeconds,omitempty"`
 }
 
 // DrainStatusApplyConfiguration constructs a declarative configuration of the DrainStatus type for use with
@@ -37,5 +40,13 @@ func (b *DrainStatusApplyConfiguration) WithSize(value int32) *DrainStatusApplyC
 // If called multiple times, the Since field is set to the value of the last call.
 func (b *DrainStatusApplyConfiguration) WithSince(value v1.MicroTime) *DrainStatusApplyConfiguration {
 	b.Since = &value
+	return b
+}
+
+// WithElapsedSeconds sets the ElapsedSeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ElapsedSeconds field is set to the value of the last call.
+func (b *DrainStatusApplyConfiguration) WithElapsedSeconds(value int32) *DrainStatusApplyConfiguration {
+	b.ElapsedSeconds = &value
 	return b
 }
