@@ -57,7 +57,7 @@ func (t *Timers) Elapsed(key types.NamespacedName, drain *v1alpha2.DrainStatus) 
 	return current.before + now.Sub(current.began)
 }
 
-// Forget drops what is known about a MiniCluster.
+// Forget drops the timer of a MiniCluster.
 func (t *Timers) Forget(key types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -168,7 +168,7 @@ func TestDrainWaits(t *testing.T) {
 	f.patch("kept", map[string]any{"spec": map[string]any{"size": 2, "scaleDown": map[string]any{"onUnreachable": "Wait", "drainTimeoutSeconds": 2}}})
 	const keeps = "rank 2 can't be drained: the agent responded with 503: there is no broker; the Job keeps size 3"
 	f.waitFor("kept", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining, keeps))
-	// It is asked again and again, longer than an agent is retried otherwise, and the elapsed time is recorded.
+	// The agent is asked repeatedly, for longer than the timeout of the flag, and the elapsed time is recorded.
 	f.waitFor("kept", func(mc *v1alpha2.MiniCluster) string {
 		if d := mc.Status.Drain; d == nil || d.ElapsedSeconds < 12 {
 			return "less than 12 s are recorded"

@@ -72,7 +72,7 @@ func TestReadyFollowsTheLead(t *testing.T) {
 	f.waitFor("lead", readySize(3), has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNotReady))
 }
 
-// A lead that waits for its quorum is told when the quorum is lowered, and one that runs is not.
+// The controller sends a lowered quorum to a lead that waits for it, and not to one that runs.
 func TestLoweredQuorumReachesTheLead(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
