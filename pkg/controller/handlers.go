@@ -25,7 +25,12 @@ func (c *Controller) miniClusterHandler() cache.ResourceEventHandler {
 				c.wake(after)
 			}
 		},
-		DeleteFunc: func(obj any) { c.wake(obj) },
+		DeleteFunc: func(obj any) {
+			if mc := object(obj); mc != nil {
+				c.jobRecords.forgetOf(cache.MetaObjectToName(mc), mc.GetUID())
+			}
+			c.wake(obj)
+		},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -69,8 +70,26 @@ func (c *Controller) jobHandler() cache.ResourceEventHandler {
 		},
 		DeleteFunc: func(obj any) {
 			c.jobRecords.observe(obj)
+			c.dropJobRecord(obj)
 			wake.OnDelete(obj)
 		},
+	}
+}
+
+// dropJobRecord drops the record of a Job that was deleted with its MiniCluster. Also a standby, which syncs nothing,
+// must not collect them.
+func (c *Controller) dropJobRecord(obj any) {
+	job := object(obj)
+	if job == nil {
+		return
+	}
+	owner := metav1.GetControllerOf(job)
+	if owner == nil {
+		return
+	}
+	mc, err := c.cached(job.GetNamespace()).miniclusters.MiniClusters(job.GetNamespace()).Get(owner.Name)
+	if apierrors.IsNotFound(err) || err == nil && mc.UID != owner.UID {
+		c.jobRecords.forgetOf(cache.NewObjectName(job.GetNamespace(), owner.Name), owner.UID)
 	}
 }
 
@@ -144,6 +163,15 @@ func (r *jobRecords) forget(key cache.ObjectName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.of, key)
+}
+
+// forgetOf drops the record of a Job of a MiniCluster of a UID.
+func (r *jobRecords) forgetOf(key cache.ObjectName, owner types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.of[key]; known != nil && known.owner == owner {
+		delete(r.of, key)
+	}
 }
 
 // observeActive notices that pods have ended. A failed pod whose index has a limit is only counted as failed when it is

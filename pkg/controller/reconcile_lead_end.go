@@ -6,6 +6,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
@@ -60,11 +61,19 @@ func (c *Controller) endOfCompleteJob(ctx context.Context, s *syncState) {
 // of 10 s, and run the program again.
 func (c *Controller) checkLead(ctx context.Context, s *syncState) error {
 	losses, due := c.jobRecords.leadIsDue(s.key, s.job.UID)
-	if !due {
-		return nil
+	if !due || s.lead != nil && resources.PodReady(s.lead) {
+		return nil // a follower has ended, or the cache will show the end of the lead
 	}
-	ends := c.ends(s)
-	if err := c.eachPodOfJob(ctx, s.mc, s.job, ends.Add); err != nil {
+	selector, ends := resources.PodSelector(s.mc), c.ends(s)
+	if c.environment.AtLeast(minorIndexLabel) {
+		selector += "," + leadSelector
+	}
+	err := c.eachPod(ctx, s.mc, selector, func(pod *corev1.Pod) {
+		if metav1.IsControlledBy(pod, s.job) {
+			ends.Add(pod)
+		}
+	})
+	if err != nil {
 		return err
 	}
 	if ends.LeadFailed() || ends.LeadIsKept() {

@@ -68,11 +68,12 @@ func trimMetadata(o metav1.Object) {
 	}
 }
 
-// trimJob keeps of the pod template what identifies ports, sidecars and Secrets.
+// trimJob keeps of the pod template what identifies ports, sidecars and Secrets, and the restart policy.
 func trimJob(job *batchv1.Job) {
 	from := &job.Spec.Template.Spec
 	to := corev1.PodSpec{
 		Subdomain:      from.Subdomain,
+		RestartPolicy:  from.RestartPolicy,
 		InitContainers: trimContainers(from.InitContainers),
 		Containers:     trimContainers(from.Containers),
 	}

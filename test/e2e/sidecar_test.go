@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
+	"minicluster.internal/operator/test/framework/user"
+)
+
+// TestFailedSidecar: the work is complete, and the exit code of the sidecar is reported.
+func TestFailedSidecar(t *testing.T) {
+	t.Parallel()
+	kube := suite.Node(t)
+	namespace := clustertest.Namespace(t, kube.Cluster)
+	apply(t, kube, namespace, fmt.Sprintf(`
+apiVersion: flux-framework.org/v1alpha1
+kind: MiniCluster
+metadata: {name: car}
+spec:
+  size: 2
+  containers:
+    - image: %s
+      command: echo done
+      runFlux: true
+    - name: uploader
+      image: %[1]s
+      command: exit 3
+`, fluxImage))
+	eventuallyCondition(t, kube, namespace, "car", v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete)
+	f := fixtureIn(t, kube, namespace)
+	f.WaitFor("car", user.HasReason(v1alpha2.ConditionComplete, v1alpha2.ReasonComplete, "sidecar uploader of pod car-0-", "exit code 3"))
+	job := f.Job("car")
+	assert.Zero(t, job.Status.Failed)
+}
