@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,6 +20,20 @@ import (
 
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
+
+// groupOf returns the group of a user of the image, with which Flux starts the jobs of that user; the number of the
+// user where it is unknown.
+func groupOf(uid uint32) uint32 {
+	known, err := user.LookupId(strconv.Itoa(int(uid)))
+	if err != nil {
+		return uid
+	}
+	gid, err := strconv.ParseUint(known.Gid, 10, 32)
+	if err != nil {
+		return uid
+	}
+	return uint32(gid)
+}
 
 // launch starts the tasks of a job, all of them on the host of the lead. It must be called within Wait.
 func (b *broker) launch(j *job) {
@@ -46,7 +61,7 @@ func (b *broker) launch(j *job) {
 		c.Env = append(c.Env, nested...)
 		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 		if os.Getuid() == 0 && j.UserID != 0 {
-			c.SysProcAttr.Credential = &syscall.Credential{Uid: j.UserID, Gid: j.UserID}
+			c.SysProcAttr.Credential = &syscall.Credential{Uid: j.UserID, Gid: groupOf(j.UserID)}
 		}
 		stdout, err1 := c.StdoutPipe()
 		stderr, err2 := c.StderrPipe()
