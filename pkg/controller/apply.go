@@ -46,8 +46,9 @@ func patch[T metav1.Object](ctx context.Context, c *Controller, key cache.Object
 	return obj, nil
 }
 
-// creator is the part of a typed client with Create and Get.
+// creator is the part of a typed client with Create, Get and Patch.
 type creator[T metav1.Object] interface {
+	patcher[T]
 	Create(ctx context.Context, obj T, opts metav1.CreateOptions) (T, error)
 	Get(ctx context.Context, name string, opts metav1.GetOptions) (T, error)
 }
@@ -83,6 +84,11 @@ func createOwned[T metav1.Object](ctx context.Context, c *Controller, s *syncSta
 	obj, err = client.Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return none, false, fmt.Errorf("getting %s %q, which already exists: %w", r.kind(), name, err)
+	}
+	if own.owned == nil && resources.IsOrphan(s.mc, obj) {
+		if obj, err = adoptOrphan(ctx, c, s, client, r, obj, nil); err != nil {
+			return none, false, err
+		}
 	}
 	err = own.check(s.mc, r, obj)
 	if err == nil && r.cached() && own.labelLost != nil && !resources.HasManagedLabel(obj) && own.belongs(s.mc, obj) {

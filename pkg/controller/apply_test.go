@@ -59,7 +59,7 @@ func TestCreateOwned(t *testing.T) {
 	unlabelled := owned.DeepCopy()
 	unlabelled.Labels = nil
 	foreign := owned.DeepCopy()
-	foreign.OwnerReferences = nil
+	foreign.OwnerReferences[0].UID = "another"
 	exists := apierrors.NewAlreadyExists(gr(services), "nginx")
 	request := errors.New("connection refused")
 

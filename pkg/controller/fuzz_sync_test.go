@@ -503,7 +503,9 @@ func (p *play) reviewWrite(verb string, r cachedResource, before, after apiObjec
 	case *batchv1.Job:
 		p.reviewJob(verb, before, after)
 	case *corev1.Secret:
-		p.reviewSecret(after)
+		if verb == "create" {
+			p.reviewSecret(after)
+		}
 	case *corev1.ConfigMap:
 		p.reviewConfig(verb, after)
 	case *v1alpha2.MiniCluster:
@@ -804,7 +806,7 @@ func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note s
 		if !ok || job.UID != told.UID || resources.Parallelism(job) != resources.Parallelism(told) {
 			p.violated("event %s before its write: %s", reason, message)
 		}
-	case "CacheOutdated", "Restored":
+	case "CacheOutdated", "Restored", "Adopted", "OrphanPodsDeleted":
 	case "VolumesNotDeleted":
 		if !hasFinalizer(mc) || mc.DeletionTimestamp == nil {
 			p.violated("event %s about a MiniCluster that does not wait for it: %s", reason, message)

@@ -419,6 +419,10 @@ func emptyOf(o apiObject) apiObject {
 		return &batchv1.Job{}
 	case *corev1.ConfigMap:
 		return &corev1.ConfigMap{}
+	case *corev1.Secret:
+		return &corev1.Secret{}
+	case *corev1.Pod:
+		return &corev1.Pod{}
 	default:
 		return &corev1.Service{}
 	}

@@ -69,7 +69,7 @@ func (c *Controller) makeAgentClient(ctx context.Context, s *syncState) error {
 	if resources.ControlPort(s.job) == 0 {
 		return fmt.Errorf("%w: the pods have no agent", control.ErrNoCredentials)
 	}
-	secret, err := c.kube.CoreV1().Secrets(s.mc.Namespace).Get(ctx, resources.SecretName(s.mc), metav1.GetOptions{})
+	secret, err := c.kube.CoreV1().Secrets(s.mc.Namespace).Get(ctx, resources.JobSecretName(s.mc, s.job), metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%w: their Secret does not exist", control.ErrNoCredentials)

@@ -39,7 +39,7 @@ func (c *Controller) config(ctx context.Context, s *syncState) error {
 // needed. A certificate that is lost while the Job exists is not replaced: the running brokers have the old one and
 // reject pods with another one.
 func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.OwnerReference, error) {
-	name := resources.SecretName(s.mc)
+	name := resources.JobSecretName(s.mc, s.job)
 	if s.job == nil {
 		return c.createSecret(ctx, s)
 	}
@@ -56,6 +56,10 @@ func (c *Controller) certificate(ctx context.Context, s *syncState) (*metav1.Own
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading the Secret with the certificate: %w", err)
+	case resources.IsOrphan(s.mc, secret):
+		if secret, err = adoptOrphan(ctx, c, s, c.kube.CoreV1().Secrets(s.mc.Namespace), secrets, secret, nil); err != nil {
+			return nil, err
+		}
 	case !metav1.IsControlledBy(secret, s.mc):
 		return nil, foreign(secrets.kind(), secret)
 	case secret.DeletionTimestamp != nil:

@@ -3,10 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"slices"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
@@ -23,23 +19,34 @@ func (c *Controller) ensureExists(ctx context.Context, s *syncState) error {
 	if !s.hasHistory && !c.consistency.hasStarted(s.key, s.mc.UID) {
 		return nil
 	}
-	// A list needs no additional right.
-	list, err := c.flux.FluxFrameworkV1alpha2().MiniClusters(s.mc.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, s.mc.Name).String(),
-	})
+	mc, err := c.currentMiniCluster(ctx, s)
 	if err != nil {
-		return fmt.Errorf("checking that the MiniCluster still exists: %w", err)
-	}
-	index := slices.IndexFunc(list.Items, func(mc v1alpha2.MiniCluster) bool { return mc.UID == s.mc.UID && mc.DeletionTimestamp == nil })
-	if index < 0 {
-		return stale(miniclusters)
+		return err
 	}
 	// An earlier leader may have recorded a Job, or the end, that this cache does not show yet.
-	current := list.Items[index].Status
-	if s.job == nil && (current.Finished() || current.JobID != "" && current.JobID != s.mc.Status.JobID) {
+	if current := mc.Status; s.job == nil && (current.Finished() || current.JobID != "" && current.JobID != s.mc.Status.JobID) {
 		return stale(miniclusters)
 	}
 	return nil
+}
+
+// checkExists returns an error if the MiniCluster does not exist any more, or is being deleted.
+func (c *Controller) checkExists(ctx context.Context, s *syncState) error {
+	_, err := c.currentMiniCluster(ctx, s)
+	return err
+}
+
+// currentMiniCluster reads the MiniCluster from the API server. If it does not exist any more, or is being deleted, the
+// cache is stale.
+func (c *Controller) currentMiniCluster(ctx context.Context, s *syncState) (*v1alpha2.MiniCluster, error) {
+	mc, err := serverReader{c}.miniCluster(ctx, s.key)
+	if err != nil {
+		return nil, fmt.Errorf("checking that the MiniCluster still exists: %w", err)
+	}
+	if mc == nil || mc.UID != s.mc.UID || mc.DeletionTimestamp != nil {
+		return nil, stale(miniclusters)
+	}
+	return mc, nil
 }
 
 // incomplete reports whether an object that this controller creates is missing. An object that has lost its owner

@@ -25,12 +25,20 @@ func (c *Controller) waitForOldPods(ctx context.Context, s *syncState) error {
 		return nil
 	}
 	var names []string
+	var orphans []podRef
 	err := c.eachPod(ctx, s.mc, resources.PodSelector(s.mc), func(pod *corev1.Pod) {
-		if !resources.PodEnded(pod) {
-			names = append(names, pod.Name)
+		if resources.PodEnded(pod) {
+			return
+		}
+		names = append(names, pod.Name)
+		if isOrphanPod(pod, "") {
+			orphans = append(orphans, podRef{pod.Name, pod.UID})
 		}
 	})
 	if err != nil || len(names) == 0 {
+		return err
+	}
+	if err := c.deleteOrphanPods(ctx, s, orphans); err != nil {
 		return err
 	}
 	return waitFor(messages.WaitForOldPods(names))

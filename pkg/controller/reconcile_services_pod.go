@@ -30,6 +30,13 @@ func (c *Controller) keepServicesPod(ctx context.Context, s *syncState) error {
 		}
 		return c.createServicesPod(ctx, s)
 	}
+	if resources.IsOrphan(s.mc, pod) {
+		var err error
+		if pod, err = adoptOrphan(ctx, c, s, c.kube.CoreV1().Pods(s.mc.Namespace), pods, pod, nil); err != nil {
+			return err
+		}
+		s.servicesPod = pod
+	}
 	switch {
 	case !metav1.IsControlledBy(pod, s.mc):
 		return foreign(pods.kind(), pod)

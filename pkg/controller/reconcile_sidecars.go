@@ -69,6 +69,9 @@ func (c *Controller) sidecarService(ctx context.Context, s *syncState, sidecar r
 			},
 		})
 		return err
+	case resources.IsOrphan(s.mc, service):
+		_, err := adoptOrphan(ctx, c, s, c.kube.CoreV1().Services(s.mc.Namespace), services, service, nil)
+		return err
 	case !metav1.IsControlledBy(service, s.mc):
 		return sidecarConflict(service)
 	}

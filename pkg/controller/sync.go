@@ -172,12 +172,15 @@ func (c *Controller) loadOwned(ctx context.Context, s *syncState) error {
 	}
 	s.job, s.foreignJob = partitionOwned(s.mc, job)
 	s.configMap, s.foreignConfigMap = partitionOwned(s.mc, configMap)
+	if err := c.adoptOrphans(ctx, s); err != nil {
+		return err
+	}
 	if jobAhead(s.mc, s.job) {
 		if err := c.resetGeneration(ctx, s); err != nil {
 			return err
 		}
 	}
-	s.hasHistory = s.configMap != nil || s.mc.Status.MaximumSize > 0 || hasFinalizer(s.mc)
+	s.hasHistory = s.configMap != nil || s.mc.Status.MaximumSize > 0 || hasFinalizer(s.mc) || isRestored(s.mc)
 	if err := c.adopt(ctx, s); err != nil {
 		return err
 	}
@@ -194,6 +197,7 @@ func (c *Controller) loadAuxiliaries(ctx context.Context, s *syncState) error {
 	if s.servicesPod, err = s.read.pod(ctx, s.key.Namespace, resources.ServicesPodName(s.mc)); err != nil {
 		return err
 	}
+	s.hasHistory = s.hasHistory || s.service != nil && len(s.service.OwnerReferences) == 0
 	s.missingAuxiliaries, err = c.lacksAuxiliaries(ctx, s)
 	return err
 }

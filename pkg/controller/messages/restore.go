@@ -4,6 +4,13 @@ package messages
 const (
 	// CacheOutdated takes the time that the controller waited.
 	CacheOutdated = "A cache of the controller has not been up to date for %s: it read the API server directly and continues with what it returned"
+	// Adopted takes the kind and the name of an object.
+	Adopted = "Adopted %s %s, which has the labels of this MiniCluster and had no owner"
 	// GenerationRestored takes the generation that the Job records and the current one.
 	GenerationRestored = "The Job was sized for generation %s of this MiniCluster, which has generation %d: one of them was restored from a backup. The current spec applies"
 )
+
+// OrphanPodsDeleted is the message of pods of an earlier Job that had no owner.
+func OrphanPodsDeleted(names []string) string {
+	return "Deleted " + podList(names) + " of an earlier Job, because nothing controlled them and a rank must not have two brokers"
+}

@@ -70,12 +70,44 @@ func Terminating(job *batchv1.Job) int32 {
 // MountsSecret reports whether the pods of a Job mount the controller's Secret. Jobs of earlier releases with a
 // certificate of the user do not.
 func MountsSecret(job *batchv1.Job, name string) bool {
-	return slices.ContainsFunc(job.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool {
-		if v.Projected == nil {
-			return v.Secret != nil && v.Secret.SecretName == name
+	return slices.ContainsFunc(job.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool { return slices.Contains(secretsOf(&v), name) })
+}
+
+// JobSecretName returns the name of the Secret that was created for the pods of a Job. A Job that was restored with
+// another MiniCluster of the same name keeps the Secret of its time. Without a Job it is SecretName.
+func JobSecretName(mc *v1alpha2.MiniCluster, job *batchv1.Job) string {
+	name := SecretName(mc)
+	if job == nil || MountsSecret(job, name) {
+		return name
+	}
+	for i := range job.Spec.Template.Spec.Volumes {
+		volume := &job.Spec.Template.Spec.Volumes[i]
+		if volume.Name != curveVolume {
+			continue
 		}
-		return slices.ContainsFunc(v.Projected.Sources, func(p corev1.VolumeProjection) bool { return p.Secret != nil && p.Secret.Name == name })
-	})
+		for _, mounted := range secretsOf(volume) {
+			if strings.HasPrefix(mounted, secretPrefix(mc)) {
+				return mounted
+			}
+		}
+	}
+	return name
+}
+
+// secretsOf returns the names of the Secrets that a volume contains.
+func secretsOf(v *corev1.Volume) []string {
+	var names []string
+	if v.Secret != nil {
+		names = append(names, v.Secret.SecretName)
+	}
+	if v.Projected != nil {
+		for _, source := range v.Projected.Sources {
+			if source.Secret != nil {
+				names = append(names, source.Secret.Name)
+			}
+		}
+	}
+	return names
 }
 
 // ForeignJobLayout returns the layout of a Job that flux-operator created: in the view layout, an init container

@@ -34,6 +34,13 @@ func HasManagedLabel(o metav1.Object) bool {
 	return o.GetLabels()[v1alpha2.LabelController] == v1alpha2.ManagedBy
 }
 
+// IsOrphan reports whether an object has the labels of a MiniCluster and no owner at all. It may be adopted.
+func IsOrphan(mc *v1alpha2.MiniCluster, o metav1.Object) bool {
+	name := o.GetLabels()[v1alpha2.LabelName]
+	return HasManagedLabel(o) && len(o.GetOwnerReferences()) == 0 && o.GetDeletionTimestamp() == nil &&
+		(name == mc.Name || name == ServicesPodName(mc) && o.GetName() == name)
+}
+
 // RelabelPatch returns a patch of the metadata of an object that has lost the label of this controller.
 func RelabelPatch(o metav1.Object) map[string]any {
 	return map[string]any{"uid": o.GetUID(), "labels": map[string]string{v1alpha2.LabelController: v1alpha2.ManagedBy}}

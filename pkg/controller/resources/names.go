@@ -22,8 +22,11 @@ func ConfigMapName(mc *v1alpha2.MiniCluster) string { return mc.Name + "-config"
 // MiniCluster that is deleted and created again could start with two certificates and never become ready.
 func SecretName(mc *v1alpha2.MiniCluster) string {
 	uid := string(mc.UID)
-	return fmt.Sprintf("%s-curve-%s", mc.Name, uid[:min(8, len(uid))])
+	return secretPrefix(mc) + uid[:min(8, len(uid))]
 }
+
+// secretPrefix returns the part of SecretName that MiniClusters of the same name have in common.
+func secretPrefix(mc *v1alpha2.MiniCluster) string { return mc.Name + "-curve-" }
 
 // VolumeClaimName returns the name of the claim of a volume of spec.volumes with a key. Names of MiniClusters and
 // keys contain no dots, so no two volumes of a namespace get the same name.

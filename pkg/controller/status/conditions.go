@@ -68,7 +68,7 @@ func (in *Input) ready(status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 	case outcome == NameConflict:
 		return not(v1alpha2.ReasonNameConflict, in.Outcome.Message)
 	case in.CertificateLost:
-		return not(v1alpha2.ReasonCertificateLost, messages.CertificateLost(resources.SecretName(in.MiniCluster), in.restart()))
+		return not(v1alpha2.ReasonCertificateLost, messages.CertificateLost(resources.JobSecretName(in.MiniCluster, in.Job), in.restart()))
 	case in.ConfigLost:
 		return not(v1alpha2.ReasonConfigLost,
 			messages.ConfigLost(resources.ConfigMapName(in.MiniCluster), in.restart(), in.Edited))

@@ -68,6 +68,8 @@ var proofs = map[string]proof{
 
 	"get secrets":    {part: "Secret held"},
 	"create secrets": {part: "resized"},
+	"patch secrets":  {part: "Secret adopted"},
+	"delete secrets": {part: "Secret adopted"},
 
 	"list networkpolicies.networking.k8s.io": {"kept apart", anything},
 
@@ -78,6 +80,7 @@ var proofs = map[string]proof{
 	"delete horizontalpodautoscalers.autoscaling": {part: "autoscaled"},
 
 	"create events.events.k8s.io": {"resized", anything},
+	"patch events.events.k8s.io":  {"Secret adopted", anything},
 
 	"get persistentvolumes":         {part: "volume held"},
 	"create persistentvolumes":      {part: "volume"},
@@ -262,6 +265,7 @@ var askedByPlugin = []string{
 	"update miniclusters/finalizers.flux-framework.org",
 	"delete configmaps",
 	"delete services",
+	"delete secrets",
 }
 
 // TestUsedRights checks that the controller uses exactly the rights that it has. No request is rejected, and no right

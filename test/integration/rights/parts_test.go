@@ -46,6 +46,7 @@ var parts = map[string]part{
 	"recreated":           {play: madeAgain},
 	"shared Service":      {play: sharedService},
 	"owner restored":      {play: ownerRestored},
+	"Secret adopted":      {play: secretAdopted},
 	"services pod":        {play: servicesPod},
 	"kept apart":          {play: keptApart},
 	"autoscaled":          {play: autoscaled},
@@ -182,8 +183,23 @@ func ownerRestored(ctx context.Context, s *scene) error {
 	if err := s.makeReady(ctx, user.New("work", 1)); err != nil {
 		return err
 	}
+	if err := s.removeSecretOwner(ctx); err != nil {
+		return err
+	}
 	configs := s.kube.CoreV1().ConfigMaps(s.namespace)
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	return until(ctx, "the reference to the Secret", func(ctx context.Context) (string, error) {
+		config, err := configs.Get(ctx, "work-config", metav1.GetOptions{})
+		if err == nil && len(config.OwnerReferences) != 2 {
+			return fmt.Sprint(config.OwnerReferences), nil
+		}
+		return "", err
+	})
+}
+
+// removeSecretOwner takes the Secret away from the owners of the ConfigMap.
+func (s *scene) removeSecretOwner(ctx context.Context) error {
+	configs := s.kube.CoreV1().ConfigMaps(s.namespace)
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		config, err := configs.Get(ctx, "work-config", metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -192,13 +208,53 @@ func ownerRestored(ctx context.Context, s *scene) error {
 		_, err = configs.Update(ctx, config, metav1.UpdateOptions{})
 		return err
 	})
+}
+
+// secretAdopted: a Secret that has lost its owner, as after a restore, gets it back,
+// repeatedly. A later event counts up the first one.
+func secretAdopted(ctx context.Context, s *scene) error {
+	if err := s.makeReady(ctx, user.New("work", 1)); err != nil {
+		return err
+	}
+	mc, err := s.miniclusters().Get(ctx, "work", metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	return until(ctx, "the reference to the Secret", func(ctx context.Context) (string, error) {
-		config, err := configs.Get(ctx, "work-config", metav1.GetOptions{})
-		if err == nil && len(config.OwnerReferences) != 2 {
-			return fmt.Sprint(config.OwnerReferences), nil
+	// An event about a MiniCluster whose status has changed since is another one.
+	return until(ctx, "an event that repeats", func(ctx context.Context) (string, error) {
+		if err := s.orphanSecret(ctx, "work-curve-"+string(mc.UID[:8])); err != nil {
+			return "", err
+		}
+		list, err := s.kube.EventsV1().Events(s.namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		var seen []string
+		for _, e := range list.Items {
+			if e.Reason == "Adopted" && e.Series != nil && e.Series.Count > 1 {
+				return "", nil
+			}
+			seen = append(seen, fmt.Sprintf("%s %v", e.Reason, e.Series))
+		}
+		return strings.Join(seen, "; "), nil
+	})
+}
+
+// orphanSecret takes the owner of a Secret away, and waits until it has one again.
+func (s *scene) orphanSecret(ctx context.Context, name string) error {
+	secrets := s.kube.CoreV1().Secrets(s.namespace)
+	none := []byte(`{"metadata":{"ownerReferences":null}}`)
+	if _, err := secrets.Patch(ctx, name, types.MergePatchType, none, metav1.PatchOptions{}); err != nil {
+		return err
+	}
+	// The ConfigMap shows that something happened to the Secret.
+	if err := s.removeSecretOwner(ctx); err != nil {
+		return err
+	}
+	return until(ctx, "the Secret to be adopted", func(ctx context.Context) (string, error) {
+		secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
+		if err == nil && len(secret.OwnerReferences) == 0 {
+			return "it has no owner", nil
 		}
 		return "", err
 	})
