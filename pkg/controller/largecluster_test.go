@@ -85,7 +85,7 @@ func TestLargeClusterIsInspectedInPages(t *testing.T) {
 	assert.NotNil(t, worst.Pod, "that of the lead is kept")
 }
 
-// Only one page of pods is read at a time, and nobody waits for it longer than its context.
+// Only one page of pods is read at a time, and no caller waits for it longer than its context.
 func TestPodPagesAreReadOneAtATime(t *testing.T) {
 	t.Parallel()
 	pages := 0

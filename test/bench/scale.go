@@ -92,20 +92,25 @@ func measureScale(ctx context.Context, o *scaleOptions) (r *scaleResults, err er
 		name string
 		do   func(context.Context) error
 	}{
-		{"start, foreign ConfigMaps", s.createForeign},
-		{"create, another tenant resizes", s.createBesideResizes},
-		{"two tenants create", s.createTwice},
-		{"idle", func(ctx context.Context) error { return sleep(ctx, o.Idle) }},
-		{"large: grow", s.growLarge},
+		{"start, foreign ConfigMaps", s.withOperator(s.createForeign)},
+		{"create, another tenant resizes", s.withOperator(s.createBesideResizes)},
+		{"two tenants create", s.withOperator(s.createTwice)},
+		{"idle", s.withOperator(func(ctx context.Context) error { return sleep(ctx, o.Idle) })},
+		{"large: grow", s.withOperator(s.growLarge)},
 		{"large: restart", s.restart},
-		{"large: shrink", s.shrinkLarge},
-		{"delete all", s.deleteAll},
+		{"large: shrink", s.withOperator(s.shrinkLarge)},
+		{"delete all", s.withOperator(s.deleteAll)},
 	} {
 		if err := s.phase(ctx, phase.name, phase.do); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
+}
+
+// withOperator returns a function that fails if the operator ends before it does.
+func (s *scaleLab) withOperator(do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error { return s.operator.During(ctx, do) }
 }
 
 // phase measures what a part of the measurement costs.

@@ -167,11 +167,12 @@ func (s *scaleLab) createTwice(ctx context.Context) error {
 
 // growLarge creates a MiniCluster of size 1 and grows it.
 func (s *scaleLab) growLarge(ctx context.Context) error {
-	namespace, world, _, err := s.tenant(ctx) //nolint:contextcheck // watched until the end
+	namespace, world, stop, err := s.tenant(ctx)
 	if err != nil {
 		return err
 	}
-	s.results.large, s.results.largeWorld = namespace, world
+	defer stop()
+	s.results.large = namespace
 	run := world.expect(podsRun(1))
 	if _, err := s.createSized(ctx, namespace, largeName, 1, int32(s.options.Large)); err != nil {
 		return err
@@ -194,7 +195,13 @@ func (s *scaleLab) growLarge(ctx context.Context) error {
 
 // shrinkLarge shrinks the large MiniCluster to its lead.
 func (s *scaleLab) shrinkLarge(ctx context.Context) error {
-	all := s.results.largeWorld.expect(jobSettled(largeName, 1))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	world, err := observe(ctx, s.kube, s.results.large)
+	if err != nil {
+		return err
+	}
+	all := world.expect(jobSettled(largeName, 1))
 	if err := s.setSize(ctx, s.results.large, largeName, 1); err != nil {
 		return err
 	}

@@ -45,8 +45,8 @@ type scaleResults struct {
 	Phases  []scalePhase   `json:"phases"`
 	Samples []sample       `json:"samples"`
 
-	large      string
-	largeWorld *world
+	// large is the namespace of the large MiniCluster.
+	large string
 }
 
 // scalePhase is what a part of the measurement costs.
