@@ -13,7 +13,7 @@ import (
 // scalePeriod is the period of the scale-up policy, the default period of the autoscaler.
 const scalePeriod = 15
 
-// toleranceMinor is the minor version of Kubernetes from which on an autoscaler has a tolerance of its own.
+// toleranceMinor is the minor version of Kubernetes from which on an autoscaler can have a tolerance.
 const toleranceMinor = 35
 
 // AutoscalerName returns the name of the HorizontalPodAutoscaler of a MiniCluster.

@@ -18,8 +18,8 @@ import (
 	"minicluster.internal/operator/pkg/metrics"
 )
 
-// MetricSizeRecommended is the size that a MiniCluster should have.
-const MetricSizeRecommended = "size_recommended"
+// metricSizeRecommended is the size that a MiniCluster should have.
+const metricSizeRecommended = "size_recommended"
 
 // Options configure a Source.
 type Options struct {
@@ -36,7 +36,7 @@ type Options struct {
 	Clock clock.WithTicker
 }
 
-// Source provides MetricSizeRecommended: the smaller one of the demand and the size that fits. If spec.autoscaling has
+// Source provides metricSizeRecommended: the smaller one of the demand and the size that fits. If spec.autoscaling has
 // the metric Recommended, the demand is the largest one of the last idleSeconds, so that a cluster does not shrink in a
 // short pause between jobs, but shrinks at once when there is less room.
 type Source struct {
@@ -58,7 +58,7 @@ func New(o Options) *Source {
 		o.Clock = clock.RealClock{}
 	}
 	return &Source{
-		options: o, infos: []metrics.Info{{Resource: v1alpha2.Resource("miniclusters"), Metric: MetricSizeRecommended}},
+		options: o, infos: []metrics.Info{{Resource: v1alpha2.Resource("miniclusters"), Metric: metricSizeRecommended}},
 		windows: map[types.NamespacedName]*window{},
 	}
 }
@@ -172,7 +172,7 @@ func (s *Source) ExternalValues(context.Context, metrics.ExternalQuery) ([]metri
 
 // CustomValues returns the sizes of MiniClusters.
 func (s *Source) CustomValues(ctx context.Context, q metrics.Query) ([]metrics.Value, error) {
-	if q.Metric != MetricSizeRecommended {
+	if q.Metric != metricSizeRecommended {
 		return nil, nil
 	}
 	demands, err := values(ctx, s.options.Demand, s.options.DemandMetric, q)

@@ -47,7 +47,7 @@ func TestRecommended(t *testing.T) {
 		DemandMetric: "size_demanded", FittingMetric: "size_fitting", Interval: time.Second, Synced: func() bool { return true },
 	})
 	query := metrics.Query{
-		Info: metrics.Info{Resource: v1alpha2.Resource("miniclusters"), Metric: MetricSizeRecommended}, Namespace: "ns", Name: "a", Selector: labels.Everything(),
+		Info: metrics.Info{Resource: v1alpha2.Resource("miniclusters"), Metric: metricSizeRecommended}, Namespace: "ns", Name: "a", Selector: labels.Everything(),
 	}
 	size := func() int64 {
 		t.Helper()
