@@ -83,6 +83,7 @@ type Controller struct {
 	podReads          chan struct{}
 	maxOwners         int
 	recovery          *recoveries
+	repairs           *repairs
 	relabeled         relabeled
 	jobRecords        *jobRecords
 	steps             []step
@@ -123,6 +124,7 @@ func newController(o Options, bg background) (*Controller, error) {
 		podReads:        make(chan struct{}, 1),
 		maxOwners:       maxOwners,
 		recovery:        newRecoveries(o.Clock),
+		repairs:         &repairs{clock: o.Clock},
 		jobRecords:      newJobRecords(),
 
 		joins:                   agents.NewJoinClient(),

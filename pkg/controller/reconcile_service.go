@@ -30,7 +30,7 @@ func (c *Controller) service(ctx context.Context, s *syncState) error {
 	case s.service.DeletionTimestamp != nil:
 		return waitFor(messages.WaitForDeletion(services.kind(), s.service.Name))
 	case resources.IsOwner(s.mc, s.service):
-		return nil
+		return c.repairService(ctx, s, s.service, resources.BuildHeadlessService(s.mc, s.fixed))
 	case !resources.IsShareable(s.mc, s.service):
 		return headlessConflict(s.service)
 	case c.isFull(s.service):

@@ -74,8 +74,9 @@ func (c *Controller) sidecarService(ctx context.Context, s *syncState, sidecar r
 		return err
 	case !metav1.IsControlledBy(service, s.mc):
 		return sidecarConflict(service)
+	default:
+		return c.repairService(ctx, s, service, resources.BuildSidecarService(s.mc, sidecar))
 	}
-	return nil
 }
 
 // sidecarConflict returns the conflict with a Service that has the name of a sidecar.

@@ -92,7 +92,9 @@ func (c *Controller) volumeClaim(ctx context.Context, s *syncState, key string) 
 	client := c.kube.CoreV1().PersistentVolumeClaims(s.mc.Namespace)
 	_, _, err = createOwned(ctx, c, s, client, persistentVolumeClaims, wanted, ownership[*corev1.PersistentVolumeClaim]{
 		// A claim that was restored without owner is used, and stays: its data are worth more than the MiniCluster.
-		owned: func(claim *corev1.PersistentVolumeClaim) bool { return metav1.IsControlledBy(claim, s.mc) || resources.IsOrphan(s.mc, claim) },
+		owned: func(claim *corev1.PersistentVolumeClaim) bool {
+			return metav1.IsControlledBy(claim, s.mc) || resources.IsOrphan(s.mc, claim)
+		},
 	})
 	return volumeError(persistentVolumeClaims, wanted.Name, err)
 }

@@ -238,6 +238,7 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.drainTimers.Forget(name)
 	c.limiters.forget(key)
 	c.recovery.forget(key)
+	c.repairs.forget(key)
 	c.relabeled.forget(key)
 	c.jobRecords.forget(key)
 }

@@ -6,6 +6,8 @@ const (
 	CacheOutdated = "A cache of the controller has not been up to date for %s: it read the API server directly and continues with what it returned"
 	// Adopted takes the kind and the name of an object.
 	Adopted = "Adopted %s %s, which has the labels of this MiniCluster and had no owner"
+	// EditReverted takes the kind and the name of an object, and its fields.
+	EditReverted = "%s %s was edited, and the pods depend on it: restored %s"
 	// GenerationRestored takes the generation that the Job records and the current one.
 	GenerationRestored = "The Job was sized for generation %s of this MiniCluster, which has generation %d: one of them was restored from a backup. The current spec applies"
 )

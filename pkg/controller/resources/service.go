@@ -2,6 +2,7 @@ package resources
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -118,4 +119,33 @@ func IsShareable(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {
 // IsOwner reports whether a MiniCluster is an owner of a Service.
 func IsOwner(mc *v1alpha2.MiniCluster, service *corev1.Service) bool {
 	return slices.ContainsFunc(service.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == mc.UID })
+}
+
+// ServiceEdits returns the fields of a Service that differ from the wanted one, and a merge patch of the spec that
+// restores them. Further ports of a headless Service do no harm. A Service with an address can't become a headless one.
+func ServiceEdits(service, wanted *corev1.Service) (fields []string, spec map[string]any) {
+	spec = map[string]any{}
+	if (service.Spec.ClusterIP == corev1.ClusterIPNone) != (wanted.Spec.ClusterIP == corev1.ClusterIPNone) {
+		return nil, nil
+	}
+	if !maps.Equal(service.Spec.Selector, wanted.Spec.Selector) {
+		selector := map[string]any{}
+		for key := range service.Spec.Selector {
+			selector[key] = nil
+		}
+		for key, value := range wanted.Spec.Selector {
+			selector[key] = value
+		}
+		fields, spec["selector"] = append(fields, "spec.selector"), selector
+	}
+	if service.Spec.PublishNotReadyAddresses != wanted.Spec.PublishNotReadyAddresses {
+		fields, spec["publishNotReadyAddresses"] = append(fields, "spec.publishNotReadyAddresses"), wanted.Spec.PublishNotReadyAddresses
+	}
+	same := func(a, b corev1.ServicePort) bool {
+		return a.Name == b.Name && a.Protocol == b.Protocol && a.Port == b.Port && a.TargetPort == b.TargetPort
+	}
+	if len(wanted.Spec.Ports) > 0 && !slices.EqualFunc(service.Spec.Ports, wanted.Spec.Ports, same) {
+		fields, spec["ports"] = append(fields, "spec.ports"), wanted.Spec.Ports
+	}
+	return fields, spec
 }
