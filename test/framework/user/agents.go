@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ type Agent struct {
 	// busy is the first rank with running jobs; refuse is the error of all answers.
 	busy   uint32
 	refuse string
+	// unreachable: connections time out.
+	unreachable bool
 	// jobs are named in responses while ranks are busy.
 	jobs  []control.Job
 	sizes []int
@@ -65,6 +68,23 @@ func (a *Agent) Refuse(why string) {
 	a.refuse = why
 }
 
+// Unreachable decides whether connections time out.
+func (a *Agent) Unreachable(unreachable bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unreachable = unreachable
+}
+
+// errUnreachable returns the error of a connection that times out, nil if the agent is reachable.
+func (a *Agent) errUnreachable() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.unreachable {
+		return nil
+	}
+	return &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+}
+
 // Jobs sets the jobs that responses name while ranks are busy.
 func (a *Agent) Jobs(jobs ...control.Job) {
 	a.mu.Lock()
@@ -96,8 +116,12 @@ func (a *Agents) Connect(data map[string][]byte, host string) (agents.Agent, err
 	if err != nil {
 		return nil, err
 	}
+	agent := a.Of(strings.TrimSuffix(host, "-0"))
 	return &elsewhere{client: client, serve: func() (net.Listener, error) {
-		server := &http.Server{Handler: a.Of(strings.TrimSuffix(host, "-0")), TLSConfig: config, ReadHeaderTimeout: time.Minute}
+		if err := agent.errUnreachable(); err != nil {
+			return nil, err
+		}
+		server := &http.Server{Handler: agent, TLSConfig: config, ReadHeaderTimeout: time.Minute}
 		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err == nil {
 			go func() { _ = server.ServeTLS(listener, "", "") }()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
@@ -180,4 +182,24 @@ func TestDrainWaits(t *testing.T) {
 	}
 	agent.Refuse("")
 	f.waitFor("kept", f.ready(2), notDraining)
+}
+
+// TestDrainBlocked: a network policy that blocks the port of the agent is named.
+func TestDrainBlocked(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agent := agents.Of("blocked")
+	agent.Unreachable(true)
+	f.createReady("blocked", 3)
+	wait := map[string]any{"scaleDown": map[string]any{"onUnreachable": "Wait"}, "size": 2}
+	f.patch("blocked", map[string]any{"spec": wait})
+	f.waitFor("blocked", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining,
+		"the pod is ready: a NetworkPolicy or a firewall may block TCP port 9561 from the controller"))
+	policies := f.kube.NetworkingV1().NetworkPolicies(f.namespace)
+	_, err := policies.Create(t.Context(), &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "closed"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	f.waitFor("blocked", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining,
+		`the pod is ready, and NetworkPolicy "closed" blocks TCP port 9561 from the controller`))
+	agent.Unreachable(false)
+	f.waitFor("blocked", f.ready(2), notDraining)
 }
