@@ -23,7 +23,7 @@ const recheckUnlabeled = 30 * time.Second
 // restoreLabel adds the label of this controller to an object of the MiniCluster that
 // lacks it, because an earlier release created it or something removed the label. Without
 // the label the cache does not contain the object. It is added once: if it is removed
-// again, or a policy does not let it through, then somebody else decides about it. The
+// again, or a policy does not let it through, then another client decides about it. The
 // controller reports that, and works with the object that it read. metadata is patched
 // with the label.
 func restoreLabel[T metav1.Object](ctx context.Context, c *Controller, s *syncState, client patcher[T], r cachedResource,

@@ -10,8 +10,8 @@ import (
 )
 
 // TestUsersOfTheSite: files that two users with the numbers of their site write through jobs belong to these numbers.
-// No user but root can read the keys of the cluster. The broker is root: the Flux of the tests has no flux-imp, with which
-// another broker starts the jobs of other users.
+// No user but root can read the keys of the cluster. The broker is root: the Flux of the tests has no flux-imp, with
+// which another broker starts the jobs of other users.
 func TestUsersOfTheSite(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)

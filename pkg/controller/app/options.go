@@ -122,7 +122,7 @@ func (o *Options) addSiteFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.AllowHostPathVolumes, "allow-hostpath-volumes", o.AllowHostPathVolumes,
 		"Create PersistentVolumes for directories of the nodes (spec.volumes with the storage class hostpath). They bypass Pod Security.")
 	fs.StringSliceVar(&o.PersistentVolumes, "persistent-volumes", o.PersistentVolumes,
-		"CSI drivers for which the controller creates the PersistentVolumes of spec.volumes; * permits all. Unset: none. Whoever may create a MiniCluster reaches all volumes that these drivers can reach.")
+		"CSI drivers for which the controller creates the PersistentVolumes of spec.volumes; * permits all. Unset: none. Every user who may create a MiniCluster reaches all volumes that these drivers can reach.")
 	fs.StringSliceVar(&o.VolumeSecretNamespaces, "volume-secret-namespaces", o.VolumeSecretNamespaces,
 		"Namespaces whose Secrets CSI volumes of spec.volumes may use, in addition to the namespace of the MiniCluster; * permits all.")
 }

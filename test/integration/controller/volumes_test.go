@@ -215,7 +215,7 @@ func TestVolumesWithoutPermission(t *testing.T) {
 		}
 		return "", nil
 	})
-	require.NoError(t, f.kube.CoreV1().PersistentVolumes().Delete(t.Context(), pv.Name, metav1.DeleteOptions{}), "it is left behind")
+	require.NoError(t, f.kube.CoreV1().PersistentVolumes().Delete(t.Context(), pv.Name, metav1.DeleteOptions{}), "it remains")
 }
 
 // An existing claim with the required name is never used: its volume may belong to another user.
