@@ -1,4 +1,6 @@
 // Package archive saves the content of a Flux instance to a file, and decides when a lead starts from that file.
+// There must be a complete archive at any time once the first one exists, and a restore must not remove content that
+// it did not write.
 package archive
 
 import (

@@ -1,5 +1,6 @@
-// Package hooks runs the user's shell commands around Flux: one shell for each, as if one shell ran all of them. What a
-// hook exports, and the directory to which it changes, reach the next hook and everything that runs after it.
+// Package hooks runs the user's shell commands around Flux: one shell for each, as if one shell ran all of them. What
+// a hook exports, and the directory to which it changes, reach the next hook and everything that runs after it. The
+// text of a hook must reach the shell unchanged: do not paste it into a script.
 package hooks
 
 import (

@@ -1,8 +1,9 @@
 // Package initial is the initial program of the lead broker: it prepares the instance for the user's program, runs that
 // program, records how it ended, and saves the instance.
 //
-// The broker asks it to stop with SIGHUP, and waits for it before Flux stops any service: until then jobs can be listed
-// and saved.
+// The broker asks it to stop with SIGHUP, and waits for it before Flux stops any service: until then jobs can be
+// listed and saved. A new mode of the program belongs in submit.go. Do not stop or restart a broker here: package
+// supervise does.
 package initial
 
 import (

@@ -1,5 +1,7 @@
 // Package pod is what every agent of a pod knows: the plan, its environment and files, and how it reports its end to
-// Kubernetes. The agents of the containers of a pod exchange their state through files in plan.MarkerDir.
+// Kubernetes. The agents of the containers of a pod exchange their state through files in plan.MarkerDir. Add such a
+// file here. Other users of the pod can write to that directory, so do not trust the content of a file there without
+// a check of its owner.
 package pod
 
 import (

@@ -2,7 +2,7 @@
 // to.
 //
 // A Table reaps with wait4(2) for any child. Therefore everything in the agent that starts a process while the table
-// reaps starts it through the table. Code that uses os/exec runs under Hold.
+// reaps starts it through the table. Code that uses os/exec must run under Hold.
 package reaper
 
 import (

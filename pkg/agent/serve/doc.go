@@ -6,5 +6,6 @@
 // request waits longer than a fixed time for a broker that does not respond.
 //
 // The package writes the text format of Prometheus itself: a library would cost the agent, which runs in every pod,
-// more memory than everything else in it.
+// more memory than everything else in it. Add a metric in exposition.go. A value that the broker did not return must
+// not be served.
 package serve

@@ -122,32 +122,28 @@ func (e *elector) lead(ctx context.Context, work func(context.Context) error) er
 	}
 	resign()
 	<-lost // stops renewing
-	if err := e.giveBack(context.WithoutCancel(ctx)); err != nil {
+	if err := e.release(context.WithoutCancel(ctx)); err != nil {
 		logger.Error(err, "Failed to release the lease, it expires instead")
 	}
 	return result
 }
 
-// giveBack lets another process lead at once, if this one does.
-func (e *elector) giveBack(ctx context.Context) error {
+// release lets another process lead at once, if this one does.
+func (e *elector) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.settings.LeaderElection.RenewDeadline.Duration)
 	defer cancel()
 	// A concurrent renewal may conflict with this update.
 	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		record, _, err := e.lock.Get(ctx)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
 		if err != nil || record.HolderIdentity != e.lock.Identity() {
-			return ignoreNotFound(err)
+			return err
 		}
 		now := metav1.Now()
 		return e.lock.Update(ctx, resourcelock.LeaderElectionRecord{
 			LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now,
 		})
 	})
-}
-
-func ignoreNotFound(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }
