@@ -41,7 +41,7 @@ var idioms = []struct{ phrase, instead string }{
 	{`somebody(?: else)?|someone else`, `"a user", "another client"`},
 	{`anybody|everybody|whoever`, `"anyone who", "every user"`},
 	{`nobody (?:else|can|may|has|reads?|needs?|waits?|knows|asks?|listens?|follows?|touches)`, `"no user", "no other process"`},
-	{`an? (?:\w+ ){1,3}of (?:its|their|one's) own`, `"its own", "separate"`},
+	{`an? (?:\w+ ){1,2}of (?:its|their|one's) own`, `"its own", "separate"`},
 	{`for good`, `"permanently"`},
 	{`look(?:s|ed)? at`, `"inspects", "examines"`},
 	{`in vain`, `name the failure`},
