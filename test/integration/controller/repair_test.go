@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -234,4 +235,26 @@ func TestRestart(t *testing.T) {
 		_, err := f.kube.CoreV1().Services(f.namespace).Get(ctx, "b", metav1.GetOptions{})
 		return "", err
 	})
+}
+
+// Edits of the Services that pods depend on are reverted and reported.
+func TestEditedServices(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.createReady("edited", 2, sidecar("nginx", 80))
+	for name, edit := range map[string]string{
+		"edited": `{"spec":{"selector":{"x":"y"},"publishNotReadyAddresses":false}}`,
+		"nginx":  `{"spec":{"selector":{"x":"y"},"ports":[{"name":"tcp-81","port":81}]}}`,
+	} {
+		before := f.service(name).Spec
+		_, err := f.kube.CoreV1().Services(f.namespace).Patch(t.Context(), name, types.MergePatchType, []byte(edit), metav1.PatchOptions{})
+		require.NoError(t, err)
+		f.eventually("Service "+name+" as it was", func(context.Context) (string, error) {
+			if now := f.service(name).Spec; !assert.ObjectsAreEqual(before, now) {
+				return fmt.Sprint(now), nil
+			}
+			return "", nil
+		})
+		f.waitForEvent("edited", "EditReverted", name, "spec.selector")
+	}
 }
