@@ -8,4 +8,5 @@ lint() { (cd "$1" && shift && go tool -modfile="$linter" golangci-lint run ./...
 lint . "$@"
 lint hack/tools "$@"
 lint test/monitoring "$@"
+lint test/chart "$@"
 lint test/gitops "$@"

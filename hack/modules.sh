@@ -21,11 +21,12 @@ fetch() { # FOLDER PATTERN...
 fetch . ./...
 fetch test/kube ./... tool
 fetch test/monitoring ./...
+fetch test/chart ./... tool
 fetch test/gitops ./...
 fetch hack/tools ./... tool
 fetch hack/tools/lint tool
 fetch hack/tools/release tool
 # go mod tidy considers more packages than are built, so it is not checked here.
-for module in . test/monitoring test/gitops; do
+for module in . test/chart test/monitoring test/gitops; do
 	go -C "$module" mod tidy -diff >/dev/null 2>&1 || go -C "$module" mod tidy -diff >/dev/null 2>&1 || true
 done

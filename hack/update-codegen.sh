@@ -100,3 +100,6 @@ mv "$temporary/crd.yaml" "$crd"
 echo "Generating the field reference"
 go -C hack/tools run ./apidoc <"$crd" >"$temporary/api.md"
 mv "$temporary/api.md" "$reference"
+
+echo "Generating the templates of the Helm chart"
+hack/update-chart.sh

@@ -19,11 +19,13 @@ go vet ./...
 (cd test/kube && go vet ./pki)
 (cd hack/tools && go vet ./...)
 (cd test/monitoring && go vet ./...)
+(cd test/chart && go vet ./...)
 (cd test/gitops && go vet ./...)
 
 step "modules are tidy"
 go mod tidy -diff
 (cd test/monitoring && go mod tidy -diff)
+(cd test/chart && go mod tidy -diff)
 (cd test/gitops && go mod tidy -diff)
 
 step "generated files are fresh"

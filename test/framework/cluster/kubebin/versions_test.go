@@ -26,6 +26,7 @@ func TestModulesShareTheVersionsOfTheProduct(t *testing.T) {
 		{moduleDir, append(clusterSet().packages, nodeSet().packages...), 1000},
 		{"test/monitoring", []string{"./..."}, 100},
 		{"test/gitops", []string{"./..."}, 50},
+		{"test/chart", []string{"./...", "tool"}, 100},
 		{"hack/tools", []string{"./...", "tool"}, 100},
 	} {
 		common := 0
