@@ -12,7 +12,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// TestDrainRealFlux: the agent of a lead drains only ranks of its cluster, and says which jobs it waits for.
+// TestDrainRealFlux: the agent of a lead drains only ranks of this cluster, and reports which jobs it waits for.
 func TestDrainRealFlux(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
 		c := newFluxCluster(t, 4, 30)

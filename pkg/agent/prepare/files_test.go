@@ -110,7 +110,7 @@ func TestReadOnlyImage(t *testing.T) {
 // whose file system user is another one.
 func TestRootSquash(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to switch to another user")
+		t.Skip("needs root to become another user")
 	}
 	for name, mode := range map[string]os.FileMode{"closed": 0o755, "open": 0o777} {
 		t.Run(name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func TestWarnings(t *testing.T) {
 			}},
 			want: []string{`spec.pod.labels[hpa-selector]: pods have the value "flux-sample"`},
 		},
-		"logs that are not writable": {
+		"logs that no user can write": {
 			mods: []func(*v1alpha2.MiniCluster){first(func(c *v1alpha2.MiniClusterContainer) {
 				c.Batch, c.Logs = true, "/logs"
 				c.SecurityContext = &v1alpha2.SecurityContext{SecurityContext: corev1.SecurityContext{RunAsUser: new(int64(1000))}}
