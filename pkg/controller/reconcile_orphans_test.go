@@ -167,12 +167,12 @@ func TestObjectsOfOthersAreNotAdopted(t *testing.T) {
 	ours.OwnerReferences = nil
 	require.True(t, resources.IsOrphan(mc, ours))
 	for name, change := range map[string]func(*corev1.Service){
-		"another owner":       func(s *corev1.Service) { s.OwnerReferences = []metav1.OwnerReference{{Kind: "Deployment", UID: "2"}} },
-		"an earlier owner":    func(s *corev1.Service) { s.OwnerReferences = []metav1.OwnerReference{{Kind: "MiniCluster", UID: "0"}} },
-		"another MiniCluster": func(s *corev1.Service) { s.Labels[v1alpha2.LabelName] = "b" },
-		"no label of the controller":    func(s *corev1.Service) { delete(s.Labels, v1alpha2.LabelController) },
-		"another manager":     func(s *corev1.Service) { s.Labels[v1alpha2.LabelController] = "helm" },
-		"being deleted":       func(s *corev1.Service) { s.DeletionTimestamp = &metav1.Time{} },
+		"another owner":              func(s *corev1.Service) { s.OwnerReferences = []metav1.OwnerReference{{Kind: "Deployment", UID: "2"}} },
+		"an earlier owner":           func(s *corev1.Service) { s.OwnerReferences = []metav1.OwnerReference{{Kind: "MiniCluster", UID: "0"}} },
+		"another MiniCluster":        func(s *corev1.Service) { s.Labels[v1alpha2.LabelName] = "b" },
+		"no label of the controller": func(s *corev1.Service) { delete(s.Labels, v1alpha2.LabelController) },
+		"another manager":            func(s *corev1.Service) { s.Labels[v1alpha2.LabelController] = "helm" },
+		"being deleted":              func(s *corev1.Service) { s.DeletionTimestamp = &metav1.Time{} },
 	} {
 		other := ours.DeepCopy()
 		change(other)
