@@ -140,7 +140,7 @@ func (c *Controller) findConfigMap(ctx context.Context, s *syncState) error {
 		return fmt.Errorf("looking for the ConfigMap of this MiniCluster: %w", err)
 	case err != nil || !metav1.IsControlledBy(found, s.mc) || found.DeletionTimestamp != nil:
 		s.observed.ConfigLost = true
-		return nil
+		return nil //nolint:nilerr // it does not exist
 	case resources.HasManagedLabel(found):
 		return stale(configmaps)
 	}

@@ -11,10 +11,10 @@ import (
 
 	"golang.org/x/term"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
@@ -45,6 +45,7 @@ type podExecutor struct {
 	client rest.Interface
 }
 
+// Execute runs a command through the API server.
 func (p *podExecutor) Execute(ctx context.Context, e execution) error {
 	url := p.client.Post().Resource("pods").Namespace(e.pod.Namespace).Name(e.pod.Name).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -71,7 +72,7 @@ func (s *session) report(ctx context.Context, name string) (*report, error) {
 	case r.leadErr != nil:
 		r.flux.err = r.leadErr
 	case mc.Status.Finished():
-		r.flux.err = fmt.Errorf("Flux has ended")
+		r.flux.err = errors.New("its program has ended, and Flux with it")
 	default:
 		r.flux = s.fluxState(ctx, r.lead, mc.Name)
 	}

@@ -141,7 +141,7 @@ func (s *scaleLab) measureFloor(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.say("raw client")
-	namespace, err := s.lab.namespace(ctx)
+	namespace, err := s.namespace(ctx)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (s *scaleLab) restart(ctx context.Context) error {
 // tenant makes a namespace that is watched.
 func (s *scaleLab) tenant(ctx context.Context) (string, *world, func(), error) {
 	ctx, cancel := context.WithCancel(ctx)
-	namespace, err := s.lab.namespace(ctx)
+	namespace, err := s.namespace(ctx)
 	if err != nil {
 		cancel()
 		return "", nil, nil, err

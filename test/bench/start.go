@@ -126,7 +126,7 @@ func measureStart(ctx context.Context, o *startOptions) (r *startResults, err er
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, l.close()) }()
+	defer func() { err = errors.Join(err, l.close()) }() //nolint:contextcheck // the node is removed after the context has ended, too
 	for i := range o.Rounds + 1 {
 		for _, k := range kinds(o) {
 			round, err := l.round(ctx, k)
@@ -156,7 +156,7 @@ func openStartLab(ctx context.Context, o *startOptions) (*startLab, error) {
 		l.log = os.Stderr
 	}
 	if err := l.prepare(ctx); err != nil {
-		return nil, errors.Join(err, l.close())
+		return nil, errors.Join(err, l.close()) //nolint:contextcheck // as above
 	}
 	return l, nil
 }

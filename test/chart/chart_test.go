@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -84,7 +83,7 @@ func TestEqualsManifests(t *testing.T) {
 
 	kustomize := map[string]*unstructured.Unstructured{}
 	for _, folder := range []string{"manifests/default", "manifests/metrics"} {
-		built, err := run(t, nil, filepath.Join("bin", "kubectl"), "kustomize", folder)
+		built, err := run(t, nil, suite.Cluster(t).KubectlPath(), "kustomize", folder)
 		require.NoError(t, err)
 		for name, object := range objects(t, built) {
 			kustomize[name] = object
@@ -107,7 +106,7 @@ func TestPersistentVolumes(t *testing.T) {
 		"--set=controller.persistentVolumes={nfs.csi.k8s.io,efs.csi.aws.com}", "--set=controller.extraArgs={--workers=5}", "--set=imagePullSecrets={a,b}", "--set=priorityClassName=")
 	require.NoError(t, err)
 	chart := objects(t, rendered)
-	component, err := run(t, nil, filepath.Join("bin", "kubectl"), "kustomize", "manifests/persistent-volumes")
+	component, err := run(t, nil, suite.Cluster(t).KubectlPath(), "kustomize", "manifests/persistent-volumes")
 	require.NoError(t, err)
 	for name, object := range objects(t, component) {
 		require.Contains(t, chart, name)

@@ -21,5 +21,5 @@ func Exit(code int) {
 	if shared != nil {
 		shared.intended.Store(1)
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // this is the exit of main
 }

@@ -193,7 +193,7 @@ func TestAddedContainerKeepsPod(t *testing.T) {
 		jobEnds()
 		f.WaitFor("mesh", user.HasReason(v1alpha2.ConditionComplete, v1alpha2.ReasonComplete))
 	})
-	t.Run("after a failure", func(t *testing.T) {
+	t.Run("after a failure", func(*testing.T) {
 		pod := kept("broken", 143)
 		f.WaitFor("broken", user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonPodsFailing,
 			"pod "+pod.Name, "container proxy, which something else added", "native sidecars"))

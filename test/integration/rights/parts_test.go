@@ -532,7 +532,7 @@ func autoscaled(ctx context.Context, s *scene) error {
 			case err != nil && !apierrors.IsNotFound(err):
 				return "", err
 			case err != nil || bound == 0 || hpa.Spec.MaxReplicas != bound:
-				return fmt.Sprintf("maximum %d", hpa.Spec.MaxReplicas), nil
+				return fmt.Sprintf("maximum %d", hpa.Spec.MaxReplicas), nil //nolint:nilerr // another size, or none yet
 			}
 			return "", nil
 		})
