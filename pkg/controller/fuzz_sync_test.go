@@ -806,7 +806,7 @@ func (r recorder) Eventf(regarding, related runtime.Object, _, reason, _, note s
 		if !ok || job.UID != told.UID || resources.Parallelism(job) != resources.Parallelism(told) {
 			p.violated("event %s before its write: %s", reason, message)
 		}
-	case "CacheOutdated", "Restored", "Adopted", "OrphanPodsDeleted", "EditReverted":
+	case "CacheOutdated", "Restored", "Adopted", "OrphanPodsDeleted", "EditReverted", "Edited":
 	case "VolumesNotDeleted":
 		if !hasFinalizer(mc) || mc.DeletionTimestamp == nil {
 			p.violated("event %s about a MiniCluster that does not wait for it: %s", reason, message)

@@ -178,10 +178,13 @@ func (c *Controller) updateConfigMap(ctx context.Context, s *syncState, secret *
 			metadata["annotations"] = wanted.Annotations
 		}
 	}
-	if len(metadata) == 1 && len(change) == 1 {
-		return nil
+	if len(metadata) > 1 || len(change) > 1 {
+		return c.patchConfigMap(ctx, s, change)
 	}
-	return c.patchConfigMap(ctx, s, change)
+	if s.job != nil && resources.IsEdited(s.configMap) {
+		return c.repairConfigMap(ctx, s)
+	}
+	return nil
 }
 
 // containsAll reports whether a map has all entries of another one.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
@@ -45,6 +46,48 @@ func (c *Controller) repairService(ctx context.Context, s *syncState, service, w
 	klog.FromContext(ctx).Info("Restored fields of a Service that were edited", "service", service.Name, "fields", fields)
 	c.events.Eventf(s.mc, related(services, service), corev1.EventTypeWarning, "EditReverted", "Repair", messages.EditReverted,
 		services.kind(), service.Name, fields)
+	return nil
+}
+
+// repairConfigMap restores the configuration of the brokers, if it was edited: pods that are replaced would read it. It
+// reports an edit that it cannot restore, because the spec has changed since the Job was created.
+func (c *Controller) repairConfigMap(ctx context.Context, s *syncState) error {
+	if wait := c.repairs.next(s.key, s.configMap.UID); wait > 0 {
+		s.requeueAfter(wait)
+		return nil
+	}
+	if !c.sameConfig(s) {
+		c.events.Eventf(s.mc, related(configmaps, s.configMap), corev1.EventTypeWarning, "Edited", "Repair", messages.ConfigMapEdited,
+			s.configMap.Name, strings.Join(s.observed.Edited, ", "))
+		return nil
+	}
+	size := min(s.mc.RequestedSize(), resources.Completions(s.job))
+	wanted, err := resources.BuildConfigMap(s.mc, s.fixed, c.environment, size, nil)
+	if err != nil {
+		return err
+	}
+	edited := resources.DataEdits(s.configMap, wanted.Data)
+	data := map[string]any{}
+	for _, key := range edited {
+		data[key] = nil // removes a key that the wanted data lack
+		if value, ok := wanted.Data[key]; ok {
+			data[key] = value
+		}
+	}
+	err = c.patchConfigMap(ctx, s, map[string]any{
+		"metadata": map[string]any{
+			"uid": s.configMap.UID, "resourceVersion": s.configMap.ResourceVersion,
+			"annotations": map[string]string{v1alpha2.AnnotationDataHash: resources.DataHash(wanted.Data)},
+		},
+		"data": data,
+	})
+	if err != nil {
+		return err
+	}
+	keys := strings.Join(edited, ", ")
+	klog.FromContext(ctx).Info("Restored the data of a ConfigMap that were edited", "configMap", s.configMap.Name, "keys", keys)
+	c.events.Eventf(s.mc, related(configmaps, s.configMap), corev1.EventTypeWarning, "EditReverted", "Repair", messages.EditReverted,
+		configmaps.kind(), s.configMap.Name, keys)
 	return nil
 }
 

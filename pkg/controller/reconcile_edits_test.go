@@ -7,6 +7,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 )
 
 // Edits of a Service that pods depend on are reverted, and not in a hot loop.
@@ -40,4 +43,41 @@ func TestEditedServices(t *testing.T) {
 			assert.Positive(t, reverted)
 		})
 	}
+}
+
+// Edits of the brokers' configuration are reverted; one that the spec no longer describes is reported.
+func TestEditedConfigMap(t *testing.T) {
+	p := startPlay(t, nil, variant{})
+	p.calm()
+	config := func() *corev1.ConfigMap { return p.objects[configmaps][configMapOf(p)].(*corev1.ConfigMap) }
+	before := config().DeepCopy()
+	for _, change := range []func(*corev1.ConfigMap){
+		func(m *corev1.ConfigMap) { m.Data[resources.KeyQuorum] = "99" },
+		func(m *corev1.ConfigMap) { m.Data[resources.KeyBrokerConfig], m.Data["extra"] = "", "x" },
+		func(m *corev1.ConfigMap) { m.Data = nil },
+	} {
+		edit(p.world, configmaps, configMapOf(p), change)
+		p.clock.Step(10 * time.Minute)
+		p.calm()
+		require.Equal(t, before.Data, config().Data)
+		require.Equal(t, before.Annotations, config().Annotations)
+	}
+	assert.Equal(t, 3, p.events["EditReverted"])
+	// An earlier release recorded no hash.
+	edit(p.world, configmaps, configMapOf(p), func(m *corev1.ConfigMap) {
+		delete(m.Annotations, v1alpha2.AnnotationDataHash)
+		m.Data[resources.KeyBrokerConfig] += "# another format"
+	})
+	p.clock.Step(10 * time.Minute)
+	p.calm()
+	assert.Contains(t, config().Data[resources.KeyBrokerConfig], "# another format")
+	assert.Equal(t, 3, p.events["EditReverted"])
+}
+
+// configMapOf returns the name of the ConfigMap of a play.
+func configMapOf(p *play) string {
+	for name := range p.objects[configmaps] {
+		return name
+	}
+	return ""
 }

@@ -3,9 +3,11 @@ package controller
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
@@ -24,9 +26,15 @@ func (c *Controller) lowerQuorum(ctx context.Context, s *syncState, target int32
 	if quorum == int32(recorded) {
 		return nil
 	}
+	data := maps.Clone(s.configMap.Data)
+	data[resources.KeyQuorum] = resources.FormatSize(quorum)
+	metadata := map[string]any{"uid": s.configMap.UID}
+	if !resources.IsEdited(s.configMap) { // an edit stays visible until it is reverted
+		metadata["annotations"] = map[string]string{v1alpha2.AnnotationDataHash: resources.DataHash(data)}
+	}
 	err = c.patchConfigMap(ctx, s, map[string]any{
-		"metadata": map[string]any{"uid": s.configMap.UID},
-		"data":     map[string]string{resources.KeyQuorum: resources.FormatSize(quorum)},
+		"metadata": metadata,
+		"data":     map[string]string{resources.KeyQuorum: data[resources.KeyQuorum]},
 	})
 	if err == nil {
 		c.agents.QuorumLowered(s.name(), s.mc.UID, quorum)

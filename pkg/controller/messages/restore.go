@@ -8,6 +8,8 @@ const (
 	Adopted = "Adopted %s %s, which has the labels of this MiniCluster and had no owner"
 	// EditReverted takes the kind and the name of an object, and its fields.
 	EditReverted = "%s %s was edited, and the pods depend on it: restored %s"
+	// ConfigMapEdited takes the name of a ConfigMap and the fields of the spec that were edited.
+	ConfigMapEdited = "ConfigMap %s was edited, and pods that are replaced read it; it can't be restored, because the spec describes another configuration: restore %s"
 	// GenerationRestored takes the generation that the Job records and the current one.
 	GenerationRestored = "The Job was sized for generation %s of this MiniCluster, which has generation %d: one of them was restored from a backup. The current spec applies"
 )

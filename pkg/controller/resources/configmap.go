@@ -3,6 +3,7 @@ package resources
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -50,14 +51,45 @@ func BuildConfigMap(mc *v1alpha2.MiniCluster, f Fixed, env Environment, size int
 	if secret != nil {
 		meta.OwnerReferences = append(meta.OwnerReferences, *secret)
 	}
-	return &corev1.ConfigMap{
-		ObjectMeta: meta,
-		Data: map[string]string{
-			KeyBrokerConfig: toml,
-			KeyQuorum:       FormatSize(fluxconfig.Quorum(size, mc.Spec.MinSize)),
-			keyPlan:         text,
-		},
-	}, nil
+	data := map[string]string{
+		KeyBrokerConfig: toml,
+		KeyQuorum:       FormatSize(fluxconfig.Quorum(size, mc.Spec.MinSize)),
+		keyPlan:         text,
+	}
+	meta.Annotations[v1alpha2.AnnotationDataHash] = DataHash(data)
+	return &corev1.ConfigMap{ObjectMeta: meta, Data: data}, nil
+}
+
+// DataHash returns the value of AnnotationDataHash for the data of a ConfigMap.
+func DataHash(data map[string]string) string {
+	var text []byte
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		text = fmt.Appendf(text, "%q=%q\n", key, data[key])
+	}
+	return hash(text)
+}
+
+// DataEdits returns the keys of a ConfigMap whose values differ from those that it should have.
+func DataEdits(configMap *corev1.ConfigMap, wanted map[string]string) []string {
+	var edited []string
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		if configMap.Data[key] != wanted[key] {
+			edited = append(edited, key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(configMap.Data)) {
+		if _, ok := wanted[key]; !ok {
+			edited = append(edited, key)
+		}
+	}
+	return edited
+}
+
+// IsEdited reports whether something else than the controller has written the data of a ConfigMap. A ConfigMap of an
+// earlier release has no record, and does not count as edited.
+func IsEdited(configMap *corev1.ConfigMap) bool {
+	recorded := configMap.Annotations[v1alpha2.AnnotationDataHash]
+	return recorded != "" && recorded != DataHash(configMap.Data)
 }
 
 func fluxParams(mc *v1alpha2.MiniCluster, f Fixed, env Environment) fluxconfig.Params {

@@ -44,6 +44,8 @@ const (
 	// AnnotationConfigHash on a Job is a hash of the configuration of its brokers, so that a lost ConfigMap is only
 	// created again if its content would be the same.
 	AnnotationConfigHash = "flux-framework.org/config-hash"
+	// AnnotationDataHash on a ConfigMap is a hash of its data, as the controller wrote them, so that an edit is found.
+	AnnotationDataHash = "flux-framework.org/data-hash"
 	// AnnotationRejectedSize on a MiniCluster records the last size that was not granted. The write that resets the size
 	// sets it.
 	AnnotationRejectedSize = "flux-framework.org/rejected-size"
