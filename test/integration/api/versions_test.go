@@ -112,7 +112,8 @@ func TestStatus(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
 	n.create("v1alpha2", minimal+"\nstatus: {size: 7}")
-	assert.Nil(t, field(t, n.get("v1alpha2", "flux"), "status"), "creating sets no status")
+	// The default of the schema shows clients that no controller has seen the spec.
+	assert.Equal(t, map[string]any{"observedGeneration": int64(-1)}, field(t, n.get("v1alpha2", "flux"), "status"), "creating sets no status")
 
 	n.patch("v1alpha1", "flux", `
 spec: {size: 9}
