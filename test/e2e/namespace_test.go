@@ -41,7 +41,7 @@ spec:
 `, t.TempDir(), fluxImage))
 	pods, err := user.ListPods(t.Context(), kube.Client(), namespace, user.Selector("work"))
 	require.NoError(t, err)
-	require.EqualValues(t, gracePeriod.Seconds(), *pods[0].Spec.TerminationGracePeriodSeconds)
+	require.Equal(t, int64(gracePeriod/time.Second), *pods[0].Spec.TerminationGracePeriodSeconds)
 
 	begin := time.Now()
 	namespaces := kube.Client().CoreV1().Namespaces()

@@ -19,12 +19,14 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller"
 	controllermetrics "minicluster.internal/operator/pkg/controller/metrics"
+	"minicluster.internal/operator/pkg/controller/resources"
 	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	fluxscheme "minicluster.internal/operator/pkg/generated/clientset/versioned/scheme"
 	listers "minicluster.internal/operator/pkg/generated/listers/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/faults"
+	"minicluster.internal/operator/test/framework/programs"
 	"minicluster.internal/operator/test/framework/user"
 )
 
@@ -55,8 +57,8 @@ func fixtureIn(t *testing.T, kube *cluster.Cluster, namespace string) *fixture {
 	return &fixture{Fixture: f, world: followWorld(t, f.Clients)}
 }
 
-// watches is the number of resources that a controller watches: MiniClusters, Jobs, ConfigMaps, Services and pods.
-const watches = 5
+// watches is the number of watches of a controller: MiniClusters, Jobs, ConfigMaps, Services, pods and lead pods.
+const watches = 6
 
 // controllerRun is one run of a controller that watches only the fixture's namespace, with faults in its requests.
 type controllerRun struct {
@@ -104,6 +106,7 @@ func (f *fixture) prepare() *preparedRun {
 		Events:  broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics: controllermetrics.NewMetrics(metrics.NewKubeRegistry()),
 
+		Environment:       resources.Environment{PersistentVolumeDrivers: []string{programs.CSIDriver}},
 		PodDiagnosisDelay: f.podDiagnosisDelay,
 	})
 	require.NoError(f, err)
