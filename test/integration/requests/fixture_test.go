@@ -92,7 +92,8 @@ func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 			case r.Resource == "persistentvolumes" && r.Verb != "watch":
 				// From the only test that has volumes, which runs alone.
 				here = append(here, r)
-			case r.Path != "/version":
+			case r.Path != "/version" && !strings.HasSuffix(r.Path, "?limit=1"):
+				// The API server interrupts a watch that is slow. The client then asks for the current version.
 				assert.Equal(f, "watch", r.Verb, "%+v", r)
 			}
 		}
