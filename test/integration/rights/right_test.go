@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -93,8 +94,32 @@ func asked(r cluster.Request) right {
 // isForbidden reports whether a request was rejected because a right is missing.
 func isForbidden(r cluster.Request) bool { return r.Code == http.StatusForbidden }
 
-// allow grants rights to a user in a namespace, or everywhere if it is empty.
+// allow grants rights to a user in a namespace, or everywhere if it is empty, and waits until the API server knows them.
 func allow(ctx context.Context, kube *cluster.Cluster, name, namespace string, rules []rbacv1.PolicyRule) error {
+	if err := bind(ctx, kube, name, namespace, rules); err != nil || len(rules) == 0 {
+		return err
+	}
+	last := rules[len(rules)-1]
+	resource, subresource, _ := strings.Cut(last.Resources[0], "/")
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: name, ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Verb: last.Verbs[0], Group: last.APIGroups[0], Resource: resource, Subresource: subresource,
+		},
+	}}
+	if len(last.ResourceNames) > 0 {
+		review.Spec.ResourceAttributes.Name = last.ResourceNames[0]
+	}
+	return until(ctx, "the rights of "+name, func(ctx context.Context) (string, error) {
+		answer, err := kube.Client().AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err != nil || answer.Status.Allowed {
+			return "", err
+		}
+		return "not known yet: " + answer.Status.Reason, nil
+	})
+}
+
+// bind creates a role with rights and binds it to a user.
+func bind(ctx context.Context, kube *cluster.Cluster, name, namespace string, rules []rbacv1.PolicyRule) error {
 	rbac := kube.Client().RbacV1()
 	meta := metav1.ObjectMeta{GenerateName: name + "-"}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}}
