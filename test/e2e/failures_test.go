@@ -308,7 +308,7 @@ func TestFollowerWithoutLead(t *testing.T) {
 	}{
 		{"lost", "tcp://nowhere.invalid:8050", v1alpha2.ReasonNameNotResolved, []string{"nowhere.invalid, does not resolve"}},
 		{"deaf", "tcp://%h.flux-service:8051", v1alpha2.ReasonLeadUnreachable, []string{"deaf-0.flux-service", "no broker listens there yet"}},
-		{"barred", "tcp://%h.flux-service:9560", v1alpha2.ReasonBrokerOffline, []string{"barred-0.flux-service", "does not accept this one"}},
+		{"barred", "tcp://%h.flux-service:9560", v1alpha2.ReasonBrokerOffline, []string{"barred-0.flux-service", "does not accept this broker"}},
 	}
 	begin := time.Now()
 	for _, tc := range cases {

@@ -107,9 +107,8 @@ func TestLife(t *testing.T) {
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	pods := start(t, kube, namespace, "flux-sample", 4, interactive("flux-sample", 4))
-	mc := eventuallyCondition(t, kube, namespace, "flux-sample", v1alpha2.ConditionReady, metav1.ConditionTrue, "Ready")
-	assert.EqualValues(t, 4, mc.Status.Size)
-	assert.EqualValues(t, 4, mc.Status.ReadySize)
+	f := fixtureIn(t, kube, namespace)
+	f.WaitFor("flux-sample", f.Ready(4))
 	lead := pods[0]
 
 	t.Run("names", func(t *testing.T) {
