@@ -25,9 +25,9 @@ const (
 	// soon is the timeout for Jobs to be correct once a controller works. Clients with a long back-off take up to a
 	// minute to notice that the server is back.
 	soon = 20 * time.Second
-	// tryRate is the maximal number of attempts per second of a controller to reach an unavailable server; it has four
-	// watches.
-	tryRate = 5
+	// tryRate is the maximal number of attempts per second of a controller to reach an unavailable server: about one for
+	// each of its seven watches.
+	tryRate = 8
 )
 
 // newOutage creates a cluster for a test in which the API server is unavailable for a minute, with pending changes,
