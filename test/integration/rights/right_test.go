@@ -94,7 +94,7 @@ func asked(r cluster.Request) right {
 // isForbidden reports whether a request was rejected because a right is missing.
 func isForbidden(r cluster.Request) bool { return r.Code == http.StatusForbidden }
 
-// allow grants rights to a user in a namespace, or everywhere if it is empty, and waits until the API server knows them.
+// allow grants rights to a user in a namespace, or everywhere if it is empty. It waits until the API server knows them.
 func allow(ctx context.Context, kube *cluster.Cluster, name, namespace string, rules []rbacv1.PolicyRule) error {
 	if err := bind(ctx, kube, name, namespace, rules); err != nil || len(rules) == 0 {
 		return err
