@@ -25,11 +25,15 @@ spec:
   size: 2
   containers:
     - image: %s
-      command: echo done
+      # The kubelet may start the sidecar after Flux has ended.
+      command: sh -c "until test -e /data/ended; do sleep 0.1; done"
+      launcher: true
       runFlux: true
+      volumes: {data: {path: /data, emptyDir: true}}
     - name: uploader
       image: %[1]s
-      command: exit 3
+      command: touch /data/ended; exit 3
+      volumes: {data: {path: /data, emptyDir: true}}
 `, fluxImage))
 	eventuallyCondition(t, kube, namespace, "car", v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete)
 	f := fixtureIn(t, kube, namespace)
