@@ -38,7 +38,7 @@ func run(args []string) error {
 			return err
 		}
 		results, err := measureScale(ctx, o)
-		return errors.Join(err, results.print(os.Stdout), results.writeJSON(o.JSON))
+		return errors.Join(err, results.print(os.Stdout), writeJSON(o.JSON, results))
 	}
 	if len(args) > 0 && args[0] == metricsCommand {
 		o, err := parseMetrics(args[1:])
@@ -62,5 +62,5 @@ func run(args []string) error {
 	}
 	results, err := measure(ctx, o)
 	// Results from before an error are still useful.
-	return errors.Join(err, results.print(os.Stdout), results.writeJSON(o.JSON))
+	return errors.Join(err, results.print(os.Stdout), writeJSON(o.JSON, results))
 }

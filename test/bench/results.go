@@ -128,11 +128,12 @@ func quantile(values []float64, share float64) float64 {
 	return values[low] + (at-float64(low))*(values[low+1]-values[low])
 }
 
-func (r *results) writeJSON(path string) error {
+// writeJSON writes the results of a measurement to a file, if one is named.
+func writeJSON(path string, results any) error {
 	if path == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
+	text, err := json.MarshalIndent(results, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding the results: %w", err)
 	}

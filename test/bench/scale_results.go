@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -149,20 +148,6 @@ func (s *sampler) stop() []sample {
 // diagnosisRequests are the requests of pod diagnosis. Some of the lists have other reasons.
 func diagnosisRequests() []string {
 	return []string{"list pods", "create pods", "list networkpolicies"}
-}
-
-func (r *scaleResults) writeJSON(path string) error {
-	if path == "" {
-		return nil
-	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding the results: %w", err)
-	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing the results: %w", err)
-	}
-	return nil
 }
 
 // print writes the results as tables.
