@@ -135,6 +135,10 @@ func (c *Client) send(ctx context.Context, m *Message) error {
 		return c.err
 	}
 	defer func() { <-c.writing }()
+	// A select with several ready cases takes any of them, and the deadline of an ended context is set asynchronously.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 
 	stop := interruptible(ctx, c.conn.SetWriteDeadline)
 	n, err := c.conn.Write(data)

@@ -203,7 +203,9 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	assert.ErrorIs(t, c.Call(ended, "fast", 0, nil, nil), context.Canceled)
+	for range 100 {
+		assert.ErrorIs(t, c.Call(ended, "fast", 0, nil, nil), context.Canceled)
+	}
 	assert.NoError(t, c.Call(t.Context(), "fast", 0, nil, nil), "the connection still works")
 }
 
