@@ -59,6 +59,9 @@ type Plan struct {
 	Logging Logging `json:"logging,omitzero"`
 	// Archive configures where the content of the instance is saved and restored from.
 	Archive Archive `json:"archive,omitzero"`
+	// Incarnation is the UID of the Job that the last hibernation deleted, empty if there was none. So each Job of a
+	// MiniCluster has another one.
+	Incarnation string `json:"incarnation,omitempty"`
 	// StateVolume is the directory of the volume with the state of the lead; empty: the state has the lifetime of the
 	// pod.
 	StateVolume string `json:"stateVolume,omitempty"`
@@ -214,6 +217,9 @@ type Archive struct {
 	Path string `json:"path,omitempty"`
 	// PeriodSeconds between two archives; 0: only when the cluster stops.
 	PeriodSeconds int32 `json:"periodSeconds,omitempty"`
+	// RestoreFrom is the archive of another MiniCluster. The lead starts from it if there is no archive at Path yet, and
+	// never writes it.
+	RestoreFrom string `json:"restoreFrom,omitempty"`
 }
 
 // Sidecar is a container beside Flux that the agent runs.
