@@ -25,8 +25,11 @@ const MaxHibernatedJobs = 20
 // control-ca.crt of its time, and one of them differs then.
 type Hibernate struct {
 	// Deadline is when running jobs are cancelled, an absolute time: neither a failover of the controller nor a restart
-	// of the lead changes it. A repeated request may contain an earlier one.
-	Deadline time.Time `json:"deadline"`
+	// of the lead changes it. A repeated request may contain an earlier one. If it is zero, jobs are never cancelled: the
+	// controller sends a request with Cancel if it does not want to wait.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// Query: nothing changes. The response says what runs, and for how long nothing has been running or pending.
+	Query bool `json:"query,omitempty"`
 	// Discard: nothing is saved. The phase is Saved as soon as no job runs.
 	Discard bool `json:"discard,omitempty"`
 	// Cancel: the cluster does not hibernate. The queues that the agent stopped start again, and the marker is removed.
@@ -39,7 +42,7 @@ type HibernatePhase string
 
 // Phases of a hibernation.
 const (
-	// PhaseRunning: the cluster does not hibernate, as a request with Cancel wants it.
+	// PhaseRunning: the cluster does not hibernate: the response to Query, and to Cancel.
 	PhaseRunning HibernatePhase = "Running"
 	// PhaseDraining: the queues are stopped, and jobs still run.
 	PhaseDraining HibernatePhase = "Draining"
@@ -63,6 +66,8 @@ type HibernateState struct {
 	// Pending and Held are the numbers of jobs that wait for resources, and of those that are held (urgency 0).
 	Pending int `json:"pending,omitempty"`
 	Held    int `json:"held,omitempty"`
+	// IdleSeconds is for how long no job has been running or pending, 0 if one is. Held jobs do not count as pending.
+	IdleSeconds int64 `json:"idleSeconds,omitempty"`
 	// Demand is the size that the pending jobs need, as the metric size_demanded counts; 0 if there are none.
 	Demand int `json:"demand,omitempty"`
 	// Bytes is the size of what was saved, Location its file or directory, and Checksum the SHA-256 of a file, in hex.
