@@ -65,11 +65,20 @@ int main(int argc, char **argv) {
 }
 `
 
-// Programs of both MPIs of Debian connect through Flux, in two pods.
+// Programs of both MPIs of Debian connect through Flux, in two pods. With the plugin of flux-pmix, Open MPI does so through
+// PMIx too. (Debian builds MPICH without PMIx.)
 func TestRealMPI(t *testing.T) {
 	needRealFlux(t)
-	for _, mpi := range []string{"mpich", "openmpi"} {
-		t.Run(mpi, func(t *testing.T) {
+	for name, test := range map[string]struct{ mpi, options string }{
+		"mpich":        {mpi: "mpich"},
+		"openmpi":      {mpi: "openmpi"},
+		"openmpi pmix": {mpi: "openmpi", options: "\nflux: {optionFlags: -o pmi=pmix}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mpi := test.mpi
+			if strings.Contains(test.options, "pmix") && !hasPMIx(t) {
+				t.Skip("needs the shell plugin of flux-pmix")
+			}
 			compiler, err := exec.LookPath("mpicc." + mpi)
 			if err != nil {
 				t.Skip("needs mpicc." + mpi)
@@ -79,13 +88,23 @@ func TestRealMPI(t *testing.T) {
 			require.NoError(t, os.WriteFile(source, []byte(mpiProgram), 0o644))
 			out, err := exec.CommandContext(t.Context(), compiler, "-o", program, source).CombinedOutput()
 			require.NoError(t, err, "%s", out)
-			r := realCluster{Document: document("v1alpha2", "size: 2\ntasks: 4\nlogging: {quiet: true}", "cores: 2\ncommand: "+program)}.run(t)
+			r := realCluster{Document: document("v1alpha2", "size: 2\ntasks: 4\nlogging: {quiet: true}"+test.options, "cores: 2\ncommand: "+program)}.run(t)
 			assert.Zero(t, r.Code)
 			assert.ElementsMatch(t, []string{
 				"0 of 4 on flux-sample-0, sum 6", "1 of 4 on flux-sample-0, sum 6", "2 of 4 on flux-sample-1, sum 6", "3 of 4 on flux-sample-1, sum 6",
 			}, strings.Split(strings.TrimSpace(r.Stdout), "\n"))
 		})
 	}
+}
+
+// hasPMIx reports whether the installed Flux has the shell plugin of flux-pmix.
+func hasPMIx(t *testing.T) bool {
+	t.Helper()
+	program, err := exec.LookPath("flux")
+	require.NoError(t, err)
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(program), "../lib*/flux/shell/plugins/pmix.so"))
+	require.NoError(t, err)
+	return len(found) > 0
 }
 
 // Broker and jobs have the groups of the pod, in either layout.
