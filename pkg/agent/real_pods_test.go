@@ -65,9 +65,9 @@ int main(int argc, char **argv) {
 }
 `
 
-// Programs of both MPIs of Debian connect through Flux, in two pods. With the plugin of flux-pmix, Open MPI does so through
-// PMIx too. (Debian builds MPICH without PMIx.)
-// These pods share /dev/shm, which no pods of Kubernetes do: shared memory is off, because UCX sometimes waits in it for ever.
+// Programs of both MPIs of Debian connect through Flux, in two pods. With the plugin of flux-pmix, Open MPI does so
+// through PMIx too. (Debian builds MPICH without PMIx.) UCX must not use shared memory, where it sometimes hangs: these
+// pods share /dev/shm, unlike pods of Kubernetes.
 func TestRealMPI(t *testing.T) {
 	needRealFlux(t)
 	for name, test := range map[string]struct{ mpi, options string }{
