@@ -20,7 +20,7 @@ passed=$(grep -cE '^--- PASS' "$log" || true)
 failed=$(grep -cE '^--- FAIL' "$log" || true)
 skipped=$(grep -cE '^--- SKIP' "$log" || true)
 printf '\ne2e: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-# What a failed test said is above in pieces, where others ran beside it: here it is in one.
+# The output of a failed test is above in pieces, between that of other tests. Print it again in one piece.
 awk '
 	/^=== (RUN|CONT|NAME|PAUSE) / { test = $3; next }
 	/^ *--- (PASS|SKIP): /         { next }

@@ -141,7 +141,7 @@ func ownersWithout(o, other metav1.Object) []metav1.OwnerReference {
 	return slices.DeleteFunc(slices.Clone(o.GetOwnerReferences()), func(owner metav1.OwnerReference) bool { return theirs.Has(owner.UID) })
 }
 
-// object returns the metadata of the object of an event, also if its deletion was missed.
+// object returns the metadata of the object of an event, even if its deletion was missed.
 func object(obj any) metav1.Object {
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = gone.Obj

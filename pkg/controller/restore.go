@@ -15,7 +15,7 @@ import (
 )
 
 // loadFromServer reads the objects of a MiniCluster from the API server, because a cache
-// has not shown for some time what it should. What the server returns counts, also if it is
+// has not shown for some time what it should. What the server returns counts, even if it is
 // older than what the controller knew: then it was restored from a backup.
 func (c *Controller) loadFromServer(ctx context.Context, key cache.ObjectName, waited time.Duration) (*syncState, error) {
 	logger := klog.FromContext(ctx)

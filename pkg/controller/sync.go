@@ -78,7 +78,7 @@ type syncState struct {
 }
 
 // sync moves a MiniCluster towards its spec, one step after the other, and reports the result. It writes the status
-// also after a failure, unless a cache was stale. It returns the time until another sync is due, 0 for none.
+// even after a failure, unless a cache was stale. It returns the time until another sync is due, 0 for none.
 func (c *Controller) sync(ctx context.Context, key cache.ObjectName) (time.Duration, error) {
 	s, err := c.load(ctx, key)
 	if err != nil || s == nil {

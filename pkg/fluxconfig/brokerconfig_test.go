@@ -267,7 +267,7 @@ func TestDerivedResources(t *testing.T) {
 		edit func(*v1alpha2.MiniCluster)
 		want bool
 	}{
-		"nothing said": {func(*v1alpha2.MiniCluster) {}, false},
+		"unset":        {func(*v1alpha2.MiniCluster) {}, false},
 		"cpu limit":    {withLimit(corev1.ResourceCPU, "500m"), true},
 		"device":       {withLimit("nvidia.com/gpu", "1"), true},
 		"memory limit": {withLimit(corev1.ResourceMemory, "1Gi"), false},

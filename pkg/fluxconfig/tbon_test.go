@@ -17,7 +17,7 @@ func TestTBONSettings(t *testing.T) {
 		spec v1alpha2.MiniClusterSpec
 		want *TBON
 	}{
-		"nothing said": {v1alpha2.MiniClusterSpec{}, &TBON{ConnectTimeout: "5s"}},
+		"unset":        {v1alpha2.MiniClusterSpec{}, &TBON{ConnectTimeout: "5s"}},
 		"switched off": {v1alpha2.MiniClusterSpec{Flux: &v1alpha2.FluxSpec{}, Logging: quiet}, nil},
 		"debug":        {v1alpha2.MiniClusterSpec{Flux: &v1alpha2.FluxSpec{}, Logging: debug}, &TBON{ZMQDebug: 1}},
 		"topology":     {v1alpha2.MiniClusterSpec{Flux: &v1alpha2.FluxSpec{Topology: "kary:2"}}, &TBON{Topo: "kary:2"}},

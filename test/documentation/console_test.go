@@ -20,7 +20,7 @@ var replayed = map[string]string{
 	"examples/elasticity/horizontal-autoscaler/v1/README.md":         "TestTutorial",
 	"examples/elasticity/horizontal-autoscaler/v2/README.md":         "TestTutorial",
 	"examples/elasticity/horizontal-autoscaler/prometheus/README.md": "TestHTTPRequests",
-	"examples/opportunistic/README.md":                               "TestGivingWay",
+	"examples/opportunistic/README.md":                               "TestPreemption",
 }
 
 // TestReplayed checks that a test runs the commands of each page of the README and the tutorials that shows an

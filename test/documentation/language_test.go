@@ -55,6 +55,15 @@ var idioms = []struct{ phrase, instead string }{
 	{`(?:is|are) no (?:error|failure|measure|proof|label|obstacle|path|folder|archive|bound|port)`, `"is not an error"`},
 	{`lies in|lie in|lives beside|live beside`, `"is in", "runs beside"`},
 	{`under way`, `"in progress"`},
+	{`also (?:if|when|where|while|after)`, `"even if"`},
+	{`the (?:smaller|larger|older|younger) one of`, `"the smaller of"`},
+	{`plays? (?:this|it)`, `"runs this scenario"`},
+	{`anew|afresh`, `"again"`},
+	{`(?:less and less|more and more)`, `name the interval or the growth`},
+	{`of (?:your|my) own`, `"your own", "another"`},
+	{`all the same`, `delete, or "nevertheless"`},
+	{`(?:is|are|was|were|nothing) said`, `name who reports what`},
+	{`looked again`, `"at its next run"`},
 }
 
 // generated are files that tools write.

@@ -50,7 +50,7 @@ func hpaExample(t *testing.T) (miniCluster, autoscaler string) {
 }
 
 // TestAutoscaleOnCPU follows the tutorial of autoscaling: a real metrics-server measures a real load, and the real
-// autoscaler resizes the cluster, also after it is recreated.
+// autoscaler resizes the cluster, even after it is recreated.
 func TestAutoscaleOnCPU(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)

@@ -71,9 +71,9 @@ func waited(t *testing.T, pods []corev1.Pod) time.Duration {
 	return longest
 }
 
-// TestGivingWay checks that a MiniCluster uses the capacity that paying pods leave free, except for the reserve, and
+// TestPreemption checks that a MiniCluster uses the capacity that paying pods leave free, except for the reserve, and
 // releases it: with drains, or at once by preemption.
-func TestGivingWay(t *testing.T) {
+func TestPreemption(t *testing.T) {
 	t.Parallel()
 	kube := suite.Node(t)
 	namespace := clustertest.Namespace(t, kube.Cluster)
@@ -98,7 +98,7 @@ func TestGivingWay(t *testing.T) {
 	stays := strings.TrimSpace(flux(t, kube, lead, "submit", "-N1", "--requires=rank:2", "sh", "-c", "while [ ! -e /tmp/end ]; do sleep 1; done"))
 
 	// Four pods, one of which fits into the reserve.
-	paying := slotted(t, "giving-way/paying.yaml", "replicas: 2", "replicas: 0")
+	paying := slotted(t, "preemption/paying.yaml", "replicas: 2", "replicas: 0")
 	const class = "      priorityClassName: paying\n"
 	require.Contains(t, paying, class)
 	apply(t, kube, namespace, strings.Replace(paying, class, "", 1))
@@ -118,7 +118,7 @@ func TestGivingWay(t *testing.T) {
 	// only preempt rank 1.
 	apply(t, kube, namespace, paying)
 	apply(t, kube, namespace, strings.NewReplacer("minAvailable: 1", "minAvailable: 6", `operator: In, values: ["0"]`, `operator: NotIn, values: ["1"]`).
-		Replace(slotted(t, "giving-way/lead.yaml")))
+		Replace(slotted(t, "preemption/lead.yaml")))
 	require.Eventually(t, func() bool {
 		budget, err := kube.Client().PolicyV1().PodDisruptionBudgets(namespace).Get(t.Context(), "filler-lead", metav1.GetOptions{})
 		return err == nil && budget.Status.CurrentHealthy == 6 && budget.Status.DisruptionsAllowed == 0
@@ -151,7 +151,7 @@ func TestGivingWay(t *testing.T) {
 	// Any pod preempts pods with a lower class.
 	_, err := kube.Kubectl(t.Context(), "delete", "hpa/filler", "minicluster/filler", "deployment/paying", "--namespace="+namespace)
 	require.NoError(t, err)
-	below := slotted(t, "giving-way/below-others.yaml")
+	below := slotted(t, "preemption/below-others.yaml")
 	apply(t, kube, namespace, below)
 	t.Cleanup(func() { deleteDocuments(t, kube, below) })
 	start(t, kube, namespace, "lowest", slots, slotted(t, "minicluster.yaml", "name: filler", "name: lowest",

@@ -149,7 +149,7 @@ func ExitNotStarted(err error) int {
 	return 126
 }
 
-// RunPost runs the hook after Flux, also while the pod stops, for at most the rest of the grace period. Its failure is
+// RunPost runs the hook after Flux, even while the pod stops, for at most the rest of the grace period. Its failure is
 // only logged: the result of the work does not change.
 func (r *Runner) RunPost(ctx context.Context, h Hook) {
 	if h.Command == "" {

@@ -35,10 +35,11 @@ func IneffectiveFields(lines []string) string {
 	return "the spec is valid; without effect: " + strings.Join(lines, "; ")
 }
 
-// ImmutableFields is the message of a spec whose immutable fields were edited.
-func ImmutableFields(fields []string) string {
-	return fmt.Sprintf("ignored: %s changed after creation; only size, minSize, scaleDown and cleanup may change; "+
-		"delete and recreate the MiniCluster to apply the new values", strings.Join(fields, ", "))
+// ImmutableFields is the message of a spec whose immutable fields were edited. mutable are at least two others.
+func ImmutableFields(fields, mutable []string) string {
+	last := len(mutable) - 1
+	return fmt.Sprintf("ignored: %s changed after creation; only %s and %s may change; "+
+		"delete and recreate the MiniCluster to apply the new values", strings.Join(fields, ", "), strings.Join(mutable[:last], ", "), mutable[last])
 }
 
 // ObjectInvalid is the message of an object that the API server rejects as invalid.

@@ -84,7 +84,7 @@ func TestServicesPodIsNoPodOfTheCluster(t *testing.T) {
 	assert.Equal(t, headless.Name, pod.Spec.Subdomain)
 }
 
-// The sidecars of a Job are those that it was created with, also where Kubernetes runs them as init containers.
+// The sidecars of a Job are those that it was created with, even where Kubernetes runs them as init containers.
 func TestSidecarsOfAJob(t *testing.T) {
 	mc := sample.MiniCluster(besideEverything)
 	f := ResolveFixed(mc, nil, nil)

@@ -12,8 +12,10 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// mutableFields are the fields of the spec that may change after creation.
-var mutableFields = []string{"size", "minSize", "autoscaling", "scaleDown", "opportunistic", "cleanup"}
+// MutableFields returns the fields of the spec that may change after creation.
+func MutableFields() []string {
+	return []string{"size", "minSize", "autoscaling", "scaleDown", "opportunistic", "cleanup"}
+}
 
 // fieldHashes maps each field of the spec that is fixed at creation to a hash of its value. Fields of objects (flux,
 // pod, ...) have separate hashes. The Job keeps them so that the controller can name a field that is edited later.
@@ -29,7 +31,7 @@ func fieldHashes(mc *v1alpha2.MiniCluster, normalize func(*v1alpha2.MiniCluster)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range mutableFields {
+	for _, name := range MutableFields() {
 		delete(fields, name)
 	}
 	hashes := map[string]string{}

@@ -12,7 +12,7 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
-// view returns spec.flux.container with its defaults, also if it is not set.
+// view returns spec.flux.container with its defaults, even if it is not set.
 func view(mc *v1alpha2.MiniCluster) v1alpha2.FluxContainer {
 	var v v1alpha2.FluxContainer
 	if mc.Spec.Flux != nil && mc.Spec.Flux.Container != nil {

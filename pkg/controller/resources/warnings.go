@@ -79,7 +79,7 @@ func warnLabels(mc *v1alpha2.MiniCluster, f Fixed, add warn) {
 	for _, name := range slices.Sorted(maps.Keys(mc.Spec.Pod.Labels)) {
 		if labels[name] != mc.Spec.Pod.Labels[name] {
 			add(field.NewPath("spec", "pod", "labels").Key(name),
-				"pods have the value %q: selectors of autoscalers, Services and disruption budgets depend on it; use a label of your own", labels[name])
+				"pods have the value %q: selectors of autoscalers, Services and disruption budgets depend on it; use another label", labels[name])
 		}
 	}
 }

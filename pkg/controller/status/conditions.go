@@ -41,7 +41,7 @@ func (in *Input) accepted() *metav1.Condition {
 	case in.Invalid != "":
 		return is(false, v1alpha2.ReasonInvalid, in.Invalid)
 	case len(in.Edited) > 0:
-		return is(true, v1alpha2.ReasonImmutableFields, messages.ImmutableFields(in.Edited))
+		return is(true, v1alpha2.ReasonImmutableFields, messages.ImmutableFields(in.Edited, resources.MutableFields()))
 	}
 	if lines := resources.IneffectiveFields(in.MiniCluster, in.Fixed, in.Environment); len(lines) > 0 {
 		return is(true, v1alpha2.ReasonFieldsWithoutEffect, messages.IneffectiveFields(lines))

@@ -42,7 +42,7 @@ type Filler struct {
 	// Weight is its share in relation to others, at least 1.
 	Weight int64
 	// Minimum and Maximum are the bounds of its size. Ranks below Minimum are paying: those that are not bound to a node
-	// count as pending pods, also if they do not exist at the moment.
+	// count as pending pods, even if they do not exist at the moment.
 	Minimum, Maximum int64
 	// Size is the size that it is asked to have. Higher ranks are about to be removed.
 	Size int64

@@ -36,7 +36,7 @@ type Options struct {
 	Clock clock.WithTicker
 }
 
-// Source provides metricSizeRecommended: the smaller one of the demand and the size that fits. If spec.autoscaling has
+// Source provides metricSizeRecommended: the smaller of the demand and the size that fits. If spec.autoscaling has
 // the metric Recommended, the demand is the largest one of the last idleSeconds, so that a cluster does not shrink in a
 // short pause between jobs, but shrinks at once when there is less room.
 type Source struct {

@@ -185,7 +185,7 @@ func TestVolumesOfOtherDrivers(t *testing.T) {
 	f.goes("work")
 }
 
-// Without the permission no finalizer is set, and what has one is deleted all the same,
+// Without the permission no finalizer is set, and a MiniCluster that has one is deleted nevertheless,
 // with its namespace.
 func TestVolumesWithoutPermission(t *testing.T) {
 	// Not parallel: it takes the permission away.

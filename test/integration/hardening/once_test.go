@@ -45,7 +45,7 @@ func (f *fixture) jobGone(name string) {
 	})
 }
 
-// ended waits until a MiniCluster has ended with a reason, and checks that it had only one Job, also after another
+// ended waits until a MiniCluster has ended with a reason, and checks that it had only one Job, even after another
 // size was requested.
 func (f *fixture) ended(name, condition, reason string) {
 	f.Helper()
