@@ -132,7 +132,8 @@ func (s *Shutdown) Sleep(d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		// A select with several ready cases takes any of them.
+		return !s.Requested()
 	case <-s.done:
 		return false
 	}

@@ -50,6 +50,20 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// The request to stop counts if it arrives at the end of the wait.
+func TestSleepUntilTheRequest(t *testing.T) {
+	for range 50 { // a select takes any of its ready cases
+		synctest.Test(t, func(t *testing.T) {
+			signals := make(chan os.Signal, 1)
+			defer close(signals)
+			s := listen(signals)
+			signals <- syscall.SIGTERM
+			<-s.Done()
+			assert.False(t, s.Sleep(0))
+		})
+	}
+}
+
 func TestRemaining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal, 2)

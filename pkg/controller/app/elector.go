@@ -93,6 +93,11 @@ func (e *elector) lead(ctx context.Context, work func(context.Context) error) er
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) {
 				close(started)
+				// The lease may be acquired after the end of the context, and is then released without waiting for work.
+				if ctx.Err() != nil {
+					done <- nil
+					return
+				}
 				done <- work(ctx)
 			},
 			OnStoppedLeading: func() { close(lost) },
