@@ -50,8 +50,8 @@ func TestScheduleOfSlowCluster(t *testing.T) {
 	assert.Equal(t, 11*checkBase, schedule.Checked(large, nil))
 }
 
-// TestSchedule checks that the first inspection happens after a delay, the next ones soon, and later ones less and
-// less often while nothing changes.
+// TestSchedule checks that the first inspection happens after a delay, the next ones soon, and later ones at
+// increasing intervals while nothing changes.
 func TestSchedule(t *testing.T) {
 	clock := testclock.NewFakeClock(examined)
 	schedule := NewSchedule(clock, 10*time.Second)
