@@ -87,3 +87,13 @@ func AgentBlocked(port int32, policies string, certain bool) string {
 		return fmt.Sprintf("the pod is ready: NetworkPolicy %s may block TCP port %d from the controller", policies, port)
 	}
 }
+
+// DrainTimedOut is the event of a drain that took too long.
+func DrainTimedOut(size int32, ranks string, timeout time.Duration) string {
+	return fmt.Sprintf("size %d: %s still busy after %s, stopped", size, ranks, timeout)
+}
+
+// DrainSkipped is the event of a Job that shrinks without draining.
+func DrainSkipped(size int32, ranks, reason string) string {
+	return fmt.Sprintf("size %d: %s not drained: %s", size, ranks, reason)
+}

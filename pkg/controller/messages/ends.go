@@ -49,3 +49,19 @@ func KeptBy(containers []string, pod string) string {
 		"to use native sidecars (init containers with restartPolicy Always), or exclude the pods with spec.pod.labels or spec.pod.annotations",
 		noun, strings.Join(containers, ", "), pod)
 }
+
+// Conditions Complete and Failed, and what Ready says about them.
+const (
+	WorkComplete = "the work completed successfully"
+	WorkFailed   = "the work failed"
+	WorkFinished = "the work has finished"
+)
+
+// Failed is the message of a Job that failed, with the cause where it is known.
+func Failed(cause, reason, message string) string {
+	text := strings.TrimSuffix(fmt.Sprintf("the Job failed (%s): %s", reason, message), ": ")
+	if cause != "" {
+		return cause + "; " + text
+	}
+	return text
+}

@@ -13,6 +13,47 @@ import (
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
 
+// setConditions sets all conditions in the order in which they depend on each other: Complete and Failed decide first.
+func (in *Input) setConditions(status *v1alpha2.MiniClusterStatus) {
+	set := func(c *metav1.Condition) {
+		if c == nil {
+			return
+		}
+		c.ObservedGeneration = in.MiniCluster.Generation
+		meta.SetStatusCondition(&status.Conditions, *c)
+	}
+	if !status.Finished() {
+		set(in.endCondition())
+	}
+	if !status.Finished() {
+		set(in.accepted())
+	}
+	set(in.ready(status))
+	set(in.progressing(status))
+	set(in.scalingLimited(status))
+	set(in.suspended())
+	switch a := in.Autoscaling; {
+	case a == nil:
+	case a.Removed:
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionAutoscaling)
+	default:
+		set(condition(v1alpha2.ConditionAutoscaling, a.Active, a.Reason, a.Message))
+	}
+	setGenericConditions(status, in.MiniCluster.Generation)
+}
+
+// isForeign reports whether a condition comes from another controller.
+func isForeign(c metav1.Condition) bool {
+	switch c.Type {
+	case v1alpha2.ConditionAccepted, v1alpha2.ConditionReady, v1alpha2.ConditionProgressing, v1alpha2.ConditionScalingLimited,
+		v1alpha2.ConditionAutoscaling, v1alpha2.ConditionSuspended, v1alpha2.ConditionComplete, v1alpha2.ConditionFailed,
+		v1alpha2.ConditionStalled, v1alpha2.ConditionReconciling:
+		return false
+	default:
+		return true
+	}
+}
+
 // endCondition returns the condition Complete or Failed of a finished Job, nil before.
 func (in *Input) endCondition() *metav1.Condition {
 	end := in.DeletedJobEnd
