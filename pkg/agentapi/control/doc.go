@@ -1,6 +1,6 @@
 // Package control is the protocol with which the controller asks the agent of a lead's pod to prepare a change of
-// size or a hibernation: its messages, the certificates of both sides, and the client of the controller. The server is in package
-// serve.
+// size or a hibernation: its messages, the certificates of both sides, and the client of the controller. The server is
+// in package serve.
 //
 // There are three requests. The first contains the new size of the cluster, and may be repeated: the agent drains the
 // ranks to remove, undrains those that stay, and reports which of the former are still busy. The second contains a
