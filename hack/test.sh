@@ -14,6 +14,8 @@ command -v prometheus >/dev/null ||
 	echo "test.sh: no Prometheus, so tests that need it are skipped: install package prometheus" >&2
 command -v chromedriver >/dev/null ||
 	echo "test.sh: no browser, so tests that need it are skipped: install packages chromium and chromium-driver" >&2
+/usr/bin/python3 -c 'import kubernetes' 2>/dev/null || python3 -c 'import kubernetes' 2>/dev/null ||
+	echo "test.sh: no Python with Kubernetes' client, so tests that need it are skipped: install package python3-kubernetes" >&2
 
 packages=()
 for argument in "$@"; do

@@ -101,5 +101,9 @@ echo "Generating the field reference"
 go -C hack/tools run ./apidoc <"$crd" >"$temporary/api.md"
 mv "$temporary/api.md" "$reference"
 
+echo "Generating the dataclasses of the Python package"
+go -C hack/tools run ./pytypes <"$crd" >"$temporary/types.py"
+mv "$temporary/types.py" python/minicluster/types.py
+
 echo "Generating the templates of the Helm chart"
 hack/update-chart.sh

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 # What git tracks and what it would track; files that were removed are skipped.
-git ls-files -z --cached --others --exclude-standard -- go.mod go.sum hack pkg manifests charts docs/reference |
+git ls-files -z --cached --others --exclude-standard -- go.mod go.sum hack pkg manifests charts docs/reference python |
   while IFS= read -r -d '' file; do
     if [ -e "$file" ]; then printf '%s\0' "$file"; fi
   done | tar --create --null --files-from=- | tar --extract --directory="$copy"
@@ -19,7 +19,7 @@ git ls-files -z --cached --others --exclude-standard -- go.mod go.sum hack pkg m
 }
 
 stale=0
-for path in pkg/apis pkg/generated manifests/crd charts docs/reference; do
+for path in pkg/apis pkg/generated manifests/crd charts docs/reference python/minicluster/types.py; do
   diff --recursive --new-file --unified "$path" "$copy/$path" || stale=1
 done
 if [ "$stale" -ne 0 ]; then

@@ -17,6 +17,7 @@ var replayed = map[string]string{
 	"examples/scaling/basic/README.md":                               "TestReplay",
 	"examples/scaling/expand/README.md":                              "TestReplay",
 	"examples/elasticity/basic/README.md":                            "TestTutorialConsole",
+	"examples/elasticity/python/README.md":                           "TestPythonTutorial",
 	"examples/elasticity/horizontal-autoscaler/v1/README.md":         "TestTutorial",
 	"examples/elasticity/horizontal-autoscaler/v2/README.md":         "TestTutorial",
 	"examples/elasticity/horizontal-autoscaler/prometheus/README.md": "TestHTTPRequests",
