@@ -29,6 +29,7 @@ const usage = `minicluster-agent runs in the pods of a MiniCluster.
 For people, in the container that runs Flux:
   flux -- ARGS...            run a flux command against the broker of this pod, for example
                              kubectl exec POD -- /opt/minicluster/bin/minicluster-agent flux -- resource list
+  metric set NAME VALUE      set a metric of the application for autoscalers; metric unset NAME removes it
 
 For the pods themselves:
   install                    copy this program to the directory that the containers of the pod share
@@ -66,7 +67,7 @@ type options struct {
 
 // commands returns the subcommands of usage.
 func commands() []string {
-	return []string{"flux", "install", "view", "run", initial.Subcommand, "sidecar", hooks.SaveCommand, fluxClient}
+	return []string{"flux", "install", "view", "run", initial.Subcommand, "sidecar", hooks.SaveCommand, fluxClient, metricCommand}
 }
 
 // Run runs the agent with its name and arguments, and returns its exit code. Under the name flux it is that command,
@@ -170,6 +171,8 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 		return a.view(ctx, o.image)
 	case "flux", fluxClient:
 		return a.flux(ctx, args, name == fluxClient)
+	case metricCommand:
+		return a.metric(ctx, args)
 	default: // commands has no other
 		return exitUsage
 	}

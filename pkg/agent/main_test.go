@@ -25,7 +25,7 @@ func TestCommandLine(t *testing.T) {
 		{name: "no command", stderr: usage, code: exitUsage},
 		{
 			name: "unknown command", args: []string{"flx", "--", "jobs"}, code: exitUsage,
-			stderr: "minicluster-agent: unknown command \"flx\": use one of flux, install, view, run, initial, sidecar, save-state, flux-client\n",
+			stderr: "minicluster-agent: unknown command \"flx\": use one of flux, install, view, run, initial, sidecar, save-state, flux-client, metric\n",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

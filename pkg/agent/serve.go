@@ -7,6 +7,8 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/agent/appmetric"
+	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/serve"
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/agentapi/plan"
@@ -52,6 +54,15 @@ func (r *runner) serveOptions(ctx context.Context) serve.Options {
 		return o
 	}
 	o.LowerQuorum = r.broker.LowerQuorum
+	uid, gid := -1, -1
+	if c := r.instance.Credential; c != nil {
+		uid, gid = int(c.Uid), int(c.Gid)
+	}
+	if err := appmetric.Prepare(r.File(pod.DirMetrics), uid, gid); err != nil {
+		klog.FromContext(ctx).Error(err, "Failed to prepare metrics of the application, which cannot set any")
+	} else {
+		o.ApplicationMetrics = r.File(pod.DirMetrics)
+	}
 	credentials, err := control.ReadServerCredentials(r.Path(plan.CertificateDir))
 	switch {
 	case err == nil:

@@ -26,8 +26,12 @@ func TestServeOptions(t *testing.T) {
 			Lead: true, Files: plan.Files{Socket: "/run/flux/local"}, Credential: &syscall.Credential{Uid: 1234},
 		},
 	}
+	require.NoError(t, os.MkdirAll(filepath.Join(root, plan.MarkerDir), 0o755))
 	o := lead.serveOptions(t.Context())
 	assert.Equal(t, ":9562", o.Addr)
+	if os.Geteuid() == 0 {
+		assert.Equal(t, lead.File(pod.DirMetrics), o.ApplicationMetrics)
+	}
 	assert.Equal(t, filepath.Join(root, "/run/flux/local"), o.Socket)
 	assert.Equal(t, 1234, o.User)
 	assert.Empty(t, o.ControlAddr, "a Secret without certificates")
@@ -48,4 +52,5 @@ func TestServeOptions(t *testing.T) {
 	assert.Equal(t, -1, o.User)
 	assert.Empty(t, o.ControlAddr)
 	assert.Nil(t, o.Credentials)
+	assert.Empty(t, o.ApplicationMetrics)
 }

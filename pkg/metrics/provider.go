@@ -107,12 +107,30 @@ func (p *Provider) customValues(ctx context.Context, q Query) ([]Value, error) {
 		})...)
 	}
 	if !known {
-		return nil, provider.NewMetricNotFoundError(q.Resource, q.Metric)
+		return p.unlistedValues(ctx, q)
 	}
 	if len(values) == 0 {
 		return nil, status(errs)
 	}
 	return values, nil
+}
+
+// unlistedValues returns the values of a metric that no source lists.
+func (p *Provider) unlistedValues(ctx context.Context, q Query) ([]Value, error) {
+	for _, s := range p.sources {
+		u, ok := s.(Unlisted)
+		if !ok {
+			continue
+		}
+		values, err := u.UnlistedValues(ctx, q)
+		if err != nil {
+			return nil, status([]error{err})
+		}
+		if len(values) > 0 {
+			return values, nil
+		}
+	}
+	return nil, provider.NewMetricNotFoundError(q.Resource, q.Metric)
 }
 
 // GetExternalMetric returns the values of an external metric.

@@ -83,6 +83,13 @@ type Source interface {
 	ExternalValues(ctx context.Context, q ExternalQuery) ([]Value, error)
 }
 
+// Unlisted is a source of metrics whose names are not known in advance, because applications choose them. Custom does
+// not list them, and a metric that any source lists takes precedence.
+type Unlisted interface {
+	// UnlistedValues returns values of such a metric, as CustomValues does.
+	UnlistedValues(ctx context.Context, q Query) ([]Value, error)
+}
+
 // Runner is a source that works in the background.
 type Runner interface {
 	// Run runs until the context ends, which is not an error.

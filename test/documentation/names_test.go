@@ -43,6 +43,7 @@ var othersFlags = map[string]bool{
 	"horizontal-pod-autoscaler-tolerance": true, // kube-controller-manager
 	"env":                                 true, // flux submit
 	"wait":                                true, // helm
+	"expires":                             true, // minicluster-agent metric
 }
 
 // TestFlags checks that single flags, and those of command lines of the project's programs, exist.

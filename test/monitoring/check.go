@@ -24,6 +24,8 @@ func newChecker(metrics map[string]shippedqueries.Metric) *checker {
 	c := &checker{metrics: maps.Clone(metrics)}
 	// A metric of Prometheus itself.
 	c.metrics["up"] = shippedqueries.Metric{Type: "gauge"}
+	// A metric of the API server of Kubernetes.
+	c.metrics["aggregator_unavailable_apiservice"] = shippedqueries.Metric{Type: "gauge", Labels: []string{"name"}}
 	return c
 }
 

@@ -125,7 +125,7 @@ func TestRules(t *testing.T) {
 			assert.NotEmpty(t, rule.Annotations["description"], rule.Alert)
 		}
 	}
-	assert.Equal(t, 19, alerts)
+	assert.Equal(t, 22, alerts)
 }
 
 // TestAlerts evaluates the rules with promtool and the values in testdata.

@@ -21,6 +21,8 @@ const (
 	FileFinished = "finished"
 	// FileScript is the user's script, commands.script.
 	FileScript = "script"
+	// DirMetrics has the metrics of the application. It exists in the pod of the lead broker.
+	DirMetrics = "metrics"
 )
 
 // File returns the path of a pod file.

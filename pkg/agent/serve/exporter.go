@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/agent/appmetric"
 	"minicluster.internal/operator/pkg/flux"
 )
 
@@ -34,6 +35,8 @@ type snapshot struct {
 type exporter struct {
 	// broker is used by the exporter only.
 	broker *conn
+	// application is the directory with the metrics of the application, "" for none.
+	application string
 	// interval is how long a snapshot is valid.
 	interval time.Duration
 	// turn holds the last snapshot, nil for none. A function that takes it collects exclusively, and puts one into the
@@ -45,8 +48,8 @@ type exporter struct {
 	listing time.Time
 }
 
-func newExporter(broker *conn) *exporter {
-	e := &exporter{broker: broker, interval: minInterval, turn: make(chan *snapshot, 1)}
+func newExporter(broker *conn, application string) *exporter {
+	e := &exporter{broker: broker, application: application, interval: minInterval, turn: make(chan *snapshot, 1)}
 	e.turn <- nil
 	return e
 }
@@ -62,7 +65,7 @@ func (e *exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	// A client that has disconnected needs no response.
-	_, _ = w.Write(exposition(s))
+	_, _ = w.Write(exposition(s, appmetric.Read(e.application, time.Now())))
 }
 
 // snapshot returns the last snapshot if it is recent, or collects a new one.

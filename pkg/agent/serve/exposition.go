@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"minicluster.internal/operator/pkg/agent/appmetric"
 	"minicluster.internal/operator/pkg/flux"
 )
 
@@ -52,8 +53,8 @@ func oneOf(is string, states ...string) []labelled {
 	return out
 }
 
-// exposition writes a snapshot; nil if the broker did not respond.
-func exposition(s *snapshot) []byte {
+// exposition writes a snapshot, nil if the broker did not respond, and the metrics of the application.
+func exposition(s *snapshot, application []appmetric.Value) []byte {
 	var t text
 	up := 0
 	if s != nil {
@@ -77,6 +78,12 @@ func exposition(s *snapshot) []byte {
 	t.gauge("flux_gpus_pending", "GPUs requested by pending jobs that could run if there were enough.", s.demand.pendingGPUs)
 	t.gauge("flux_jobs_uncounted", fmt.Sprintf("Pending jobs after the first %d, which the pending and demanded resources do not include.", maxWaiting), s.uncounted)
 	t.gauge("flux_nodes_demanded", "Pods that suffice for all running jobs and all pending jobs that could run.", s.demand.nodes)
+	if len(application) > 0 {
+		t.family("flux_application_metric", "Metrics that the application has set.")
+	}
+	for _, v := range application {
+		fmt.Fprintf(&t, "flux_application_metric{name=%q} %s\n", v.Name, strconv.FormatFloat(v.Value, 'f', -1, 64))
+	}
 	return t.Bytes()
 }
 

@@ -58,7 +58,7 @@ func newExporterOf(t *testing.T, i *fluxtest.Instance) *exporter {
 	t.Helper()
 	broker := newConn(i.URI(), -1)
 	t.Cleanup(broker.close)
-	return newExporter(broker)
+	return newExporter(broker, "")
 }
 
 // TestBrokerThatBegins checks that the journal is read once a starting broker has a job manager.
@@ -198,7 +198,7 @@ func TestLongEntriesOfTheJournal(t *testing.T) {
 	})
 	broker := newConn(i.URI(), -1)
 	defer broker.close()
-	e := newExporter(broker)
+	e := newExporter(broker, "")
 	s, err := again(t, e)
 	require.NoError(t, err)
 	assert.Equal(t, flux.StateRun, s.state)

@@ -83,7 +83,7 @@ func TestMetricsOfRealFlux(t *testing.T) {
 			begin := time.Now()
 			s, err := c.collect(t.Context())
 			require.NoError(t, err)
-			exposition(s)
+			exposition(s, nil)
 			took[i] = time.Since(begin)
 		}
 		slices.Sort(took[:])

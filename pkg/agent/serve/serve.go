@@ -47,6 +47,8 @@ type Options struct {
 	Credentials map[string][]byte
 	// Ranks maps the completion indexes of the cluster's pods to ranks; see [plan.Plan].
 	Ranks plan.RankMap
+	// ApplicationMetrics is the directory with the metrics of the application; "" for none.
+	ApplicationMetrics string
 	// LowerQuorum is called with a quorum that the controller lowered; nil for a follower.
 	LowerQuorum func(int32)
 }
@@ -159,7 +161,7 @@ func handler(broker, metrics *conn, o Options) http.Handler {
 		answer(w, http.StatusOK, "ok")
 	})
 	if o.Lead {
-		mux.Handle("GET /metrics", newExporter(metrics))
+		mux.Handle("GET /metrics", newExporter(metrics, o.ApplicationMetrics))
 	} else {
 		mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, http.StatusNotFound, "the pod of the lead broker, index 0, has the metrics")

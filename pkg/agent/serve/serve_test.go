@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agent/appmetric"
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/flux"
 	"minicluster.internal/operator/pkg/flux/fluxtest"
@@ -250,7 +251,14 @@ func TestMetrics(t *testing.T) {
 		flux.Job{ID: 6, State: flux.JobInactive, Queue: "batch"},
 		flux.Job{ID: 7, State: flux.JobNew, Queue: "batch", Nodes: 8},
 	)
-	url := start(t, Options{Socket: i.URI(), User: -1, Lead: true})
+	dir := filepath.Join(t.TempDir(), "metrics")
+	require.NoError(t, appmetric.Prepare(dir, -1, -1))
+	for name, value := range map[string]string{"wanted": "12", "progress": "0.25"} {
+		v, err := appmetric.Parse(name, value, time.Hour, time.Now())
+		require.NoError(t, err)
+		require.NoError(t, appmetric.Set(dir, v, time.Now()))
+	}
+	url := start(t, Options{Socket: i.URI(), User: -1, Lead: true, ApplicationMetrics: dir})
 	var text string
 	// The broker may be too slow to answer in time.
 	require.Eventually(t, func() bool {
@@ -279,7 +287,7 @@ func TestMetricsOfVeryManyJobs(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, max(0, more), s.uncounted)
 		assert.Equal(t, min(maxWaiting, maxWaiting+more), s.demand.pendingCores)
-		assert.Contains(t, string(exposition(s)), fmt.Sprintf("\nflux_jobs_uncounted %d\n", max(0, more)))
+		assert.Contains(t, string(exposition(s, nil)), fmt.Sprintf("\nflux_jobs_uncounted %d\n", max(0, more)))
 	}
 }
 
@@ -318,7 +326,7 @@ func TestMetricsWithoutJournal(t *testing.T) {
 	} {
 		i.Handle("job-manager.events-journal", answer)
 		broker := newConn(i.URI(), -1)
-		e := newExporter(broker)
+		e := newExporter(broker, "")
 		s, err := e.snapshot(t.Context())
 		require.NoError(t, err, name)
 		assert.Equal(t, 3, s.demand.nodes, name)
@@ -336,7 +344,7 @@ func TestMetricsAfterTheJournalHasEnded(t *testing.T) {
 	})
 	broker := newConn(i.URI(), -1)
 	defer broker.close()
-	e := newExporter(broker)
+	e := newExporter(broker, "")
 	for n := range 3 {
 		s, err := e.snapshot(t.Context())
 		require.NoError(t, err)
@@ -369,7 +377,7 @@ func TestMetricsAreFresh(t *testing.T) {
 	})
 	broker := newConn(i.URI(), -1)
 	defer broker.close()
-	e := newExporter(broker)
+	e := newExporter(broker, "")
 	e.interval = time.Hour // without a timeout
 	var wg sync.WaitGroup
 	for range 10 {

@@ -59,6 +59,8 @@ type Options struct {
 
 	// Address returns the address of the agent of a lead pod; nil selects the default.
 	Address func(*corev1.Pod) (string, error)
+	// RegistrationInterval is the interval at which the APIServices are checked; 0 selects the default.
+	RegistrationInterval time.Duration
 	// Listener, if set, is used instead of BindAddress and SecurePort.
 	Listener net.Listener
 }

@@ -178,7 +178,7 @@ func newKeeper(o *Options, config *rest.Config, kube kubernetes.Interface, regis
 	return serving.NewKeeper(serving.Options{
 		Kube: kube, Dynamic: client, Secret: o.SecretName, Owner: o.APIServiceOwner, Versions: versions, Obsolete: obsolete, Registry: registry,
 		Backend:  serving.Backend{Namespace: o.Namespace, Name: o.ServiceName, Port: o.ServicePort},
-		CertFile: o.CertFile, KeyFile: o.KeyFile, CAFile: o.CAFile,
+		CertFile: o.CertFile, KeyFile: o.KeyFile, CAFile: o.CAFile, Interval: o.RegistrationInterval,
 	}), nil
 }
 

@@ -30,10 +30,10 @@ type target struct {
 // sample is the last result of querying an agent.
 type sample struct {
 	pod types.UID
-	// asked is the time of the query by the local clock; at is the time of the values.
-	asked, at time.Time
-	values    []float64
-	err       error
+	// asked is the time of the query by the local clock.
+	asked time.Time
+	numbers
+	err error
 }
 
 // collector queries agents in rounds, which do not overlap.
@@ -114,7 +114,7 @@ func (c *collector) failedLast(targets []target) {
 // query returns the values of an agent, or a sample with an error.
 func (c *collector) query(ctx context.Context, t target) sample {
 	s := sample{pod: t.pod, asked: time.Now()}
-	s.values, s.at, s.err = c.fetch(ctx, t.address)
+	s.numbers, s.err = c.fetch(ctx, t.address)
 	// Clocks of nodes differ, and staleness is measured by the local one. The values of an agent
 	// are at most a second old.
 	if s.at.IsZero() || s.at.After(s.asked) {
@@ -123,29 +123,29 @@ func (c *collector) query(ctx context.Context, t target) sample {
 	return s
 }
 
-func (c *collector) fetch(ctx context.Context, address string) ([]float64, time.Time, error) {
+func (c *collector) fetch(ctx context.Context, address string) (numbers, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", http.NoBody)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("querying its agent: %w", err)
+		return numbers{}, fmt.Errorf("querying its agent: %w", err)
 	}
 	response, err := c.client.Do(request)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("failed to reach its agent: %w", err)
+		return numbers{}, fmt.Errorf("failed to reach its agent: %w", err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxExposition+1))
 	if response.StatusCode != http.StatusOK {
-		return nil, time.Time{}, fmt.Errorf("its agent returned status %s", response.Status)
+		return numbers{}, fmt.Errorf("its agent returned status %s", response.Status)
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil, time.Time{}, fmt.Errorf("its agent did not respond in time: %w", err)
+		return numbers{}, fmt.Errorf("its agent did not respond in time: %w", err)
 	case err != nil:
-		return nil, time.Time{}, fmt.Errorf("reading the metrics of its agent: %w", err)
+		return numbers{}, fmt.Errorf("reading the metrics of its agent: %w", err)
 	case len(body) > maxExposition:
-		return nil, time.Time{}, fmt.Errorf("parsing the metrics of its agent: they are larger than %d KiB", maxExposition>>10)
+		return numbers{}, fmt.Errorf("parsing the metrics of its agent: they are larger than %d KiB", maxExposition>>10)
 	}
 	return c.parser.parse(body)
 }
@@ -182,4 +182,16 @@ func (c *collector) latest(cluster types.NamespacedName, pod types.UID, maxAge t
 		return sample{}, fmt.Errorf("its values are %s old", age.Round(time.Second))
 	}
 	return s, nil
+}
+
+// hasApplicationMetric reports whether the application of a MiniCluster in a namespace has set a metric.
+func (c *collector) hasApplicationMetric(namespace, name string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for cluster, s := range c.samples {
+		if _, set := s.application[name]; set && cluster.Namespace == namespace {
+			return true
+		}
+	}
+	return false
 }

@@ -18,6 +18,24 @@ const (
 	familyUpdated = "flux_last_update_timestamp_seconds"
 )
 
+// familyApplication has the metrics that the application has set, by name. Their number and their values are limited
+// here too, because the image of the pod belongs to a user.
+const (
+	familyApplication   = "flux_application_metric"
+	maxApplication      = 16
+	maxApplicationValue = 1e9
+)
+
+// numbers are the values of an agent.
+type numbers struct {
+	// values are those of the metrics of the table, NaN if the agent does not provide one.
+	values []float64
+	// application has the metrics of the application, nil for none.
+	application map[string]float64
+	// at is the time at which they were collected.
+	at time.Time
+}
+
 // parser extracts values from the metrics that an agent serves in the text format of Prometheus. It supports only what
 // agents use: metrics without labels or with one label, and no timestamps. A general parser takes ten times as long,
 // which would be most of the CPU time of this process.
@@ -38,11 +56,11 @@ func newParser(metrics []metric) *parser {
 	return p
 }
 
-// parse returns the values of all metrics in their order, and the time at which they were collected.
-func (p *parser) parse(text []byte) (values []float64, at time.Time, err error) {
-	values = make([]float64, p.size)
-	for i := range values {
-		values[i] = math.NaN() // the agent may have another version
+// parse returns the values of all metrics in their order.
+func (p *parser) parse(text []byte) (numbers, error) {
+	out := numbers{values: make([]float64, p.size)}
+	for i := range out.values {
+		out.values[i] = math.NaN() // the agent may have another version
 	}
 	up, number := math.NaN(), 0
 	for line := range bytes.Lines(text) {
@@ -53,26 +71,38 @@ func (p *parser) parse(text []byte) (values []float64, at time.Time, err error) 
 		}
 		family, label, value, err := parseLine(line)
 		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("parsing the metrics of its agent: line %d: %w", number, err)
+			return numbers{}, fmt.Errorf("parsing the metrics of its agent: line %d: %w", number, err)
 		}
 		switch {
 		case string(family) == familyUp && len(label) == 0:
 			up = value
 		case string(family) == familyUpdated && len(label) == 0:
-			at = time.UnixMilli(int64(value * 1000))
+			out.at = time.UnixMilli(int64(value * 1000))
+		case string(family) == familyApplication:
+			out.addApplication(string(label), value)
 		default:
 			if i, known := p.index[string(family)][string(label)]; known {
-				values[i] = value
+				out.values[i] = value
 			}
 		}
 	}
 	switch {
 	case math.IsNaN(up):
-		return nil, time.Time{}, errors.New("the response is not from an agent of a lead broker: metric flux_up is missing")
+		return numbers{}, errors.New("the response is not from an agent of a lead broker: metric flux_up is missing")
 	case up != 1:
-		return nil, time.Time{}, errBrokerSilent
+		return numbers{}, errBrokerSilent
 	}
-	return values, at, nil
+	return out, nil
+}
+
+func (n *numbers) addApplication(name string, value float64) {
+	if !(value >= 0 && value <= maxApplicationValue) || len(n.application) == maxApplication { // also true for NaN
+		return
+	}
+	if n.application == nil {
+		n.application = map[string]float64{}
+	}
+	n.application[name] = value
 }
 
 // parseLine splits a line into the name of the metric, the value of its label, and its value. Metrics with several

@@ -2,6 +2,7 @@ package fluxsource
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"os"
 	"testing"
@@ -17,15 +18,16 @@ import (
 func TestParse(t *testing.T) {
 	text, err := os.ReadFile("../../agent/serve/testdata/metrics.txt")
 	require.NoError(t, err)
-	values, at, err := newParser(table()).parse(text)
+	parsed, err := newParser(table()).parse(text)
 	require.NoError(t, err)
-	assert.False(t, at.IsZero())
+	assert.False(t, parsed.at.IsZero())
+	assert.Equal(t, map[string]float64{"progress": .25, "wanted": 12}, parsed.application)
 	general := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := general.TextToMetricFamilies(bytes.NewReader(text))
 	require.NoError(t, err)
 	for i, m := range table() {
-		assert.False(t, math.IsNaN(values[i]), "%s: the agent has no %s %s", m.name, m.family, m.state)
-		assert.InDelta(t, gauge(families[m.family], m.state), values[i], 0, m.name)
+		assert.False(t, math.IsNaN(parsed.values[i]), "%s: the agent has no %s %s", m.name, m.family, m.state)
+		assert.InDelta(t, gauge(families[m.family], m.state), parsed.values[i], 0, m.name)
 	}
 }
 
@@ -45,7 +47,7 @@ func BenchmarkParse(b *testing.B) {
 	require.NoError(b, err)
 	p := newParser(table())
 	for b.Loop() {
-		if _, _, err := p.parse(text); err != nil {
+		if _, err := p.parse(text); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -59,23 +61,38 @@ func TestParseRefuses(t *testing.T) {
 		"hello, this is not an exposition\n": "parsing the metrics of its agent",
 		"flux_up 1\nflux_nodes_up{":          "parsing the metrics of its agent",
 	} {
-		_, _, err := newParser(table()).parse([]byte(text))
+		_, err := newParser(table()).parse([]byte(text))
 		assert.ErrorContains(t, err, want, "%q", text)
 	}
-	values, at, err := newParser(table()).parse([]byte("flux_up 1\nflux_nodes_up 3\n"))
+	parsed, err := newParser(table()).parse([]byte("flux_up 1\nflux_nodes_up 3\n"))
 	require.NoError(t, err)
-	assert.True(t, at.IsZero())
-	assert.InDelta(t, 3, values[0], 0)
-	assert.True(t, math.IsNaN(values[1]), "an older agent does not have it")
+	assert.True(t, parsed.at.IsZero())
+	assert.Nil(t, parsed.application)
+	assert.InDelta(t, 3, parsed.values[0], 0)
+	assert.True(t, math.IsNaN(parsed.values[1]), "an older agent does not have it")
+}
+
+// TestParseLimitsApplications checks that an agent cannot provide any number of metrics, or invalid values.
+func TestParseLimitsApplications(t *testing.T) {
+	text := "flux_up 1\nflux_application_metric{name=\"a\"} NaN\nflux_application_metric{name=\"b\"} -1\nflux_application_metric{name=\"c\"} 1e10\n"
+	for i := range 40 {
+		text += fmt.Sprintf("flux_application_metric{name=\"m%d\"} %d\n", i, i)
+	}
+	parsed, err := newParser(table()).parse([]byte(text))
+	require.NoError(t, err)
+	assert.Len(t, parsed.application, maxApplication)
+	for _, name := range []string{"a", "b", "c"} {
+		assert.NotContains(t, parsed.application, name)
+	}
 }
 
 func FuzzParse(f *testing.F) {
 	f.Add("flux_up 1\nflux_jobs{state=\"run\"} 2\nflux_last_update_timestamp_seconds 17e8\n")
 	f.Add("# TYPE flux_up counter\nflux_up 1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		values, _, err := newParser(table()).parse([]byte(text))
-		if err == nil && len(values) != len(table()) {
-			t.Fatalf("%d values", len(values))
+		parsed, err := newParser(table()).parse([]byte(text))
+		if err == nil && (len(parsed.values) != len(table()) || len(parsed.application) > maxApplication) {
+			t.Fatalf("%+v", parsed)
 		}
 	})
 }

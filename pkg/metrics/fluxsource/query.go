@@ -44,6 +44,14 @@ func (s *Source) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Val
 	return s.values(clusters, q.Metric, q.MetricSelector)
 }
 
+// UnlistedValues returns values of a metric that the application of a MiniCluster has set.
+func (s *Source) UnlistedValues(ctx context.Context, q metrics.Query) ([]metrics.Value, error) {
+	if q.Resource != miniclusters && q.Resource != services || !s.collector.hasApplicationMetric(q.Namespace, q.Metric) {
+		return nil, nil
+	}
+	return s.CustomValues(ctx, q)
+}
+
 // ExternalValues returns values of a metric of the MiniClusters in a namespace. It omits finished ones,
 // which have no demand.
 func (s *Source) ExternalValues(_ context.Context, q metrics.ExternalQuery) ([]metrics.Value, error) {

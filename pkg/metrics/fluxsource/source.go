@@ -2,6 +2,7 @@ package fluxsource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -57,8 +58,9 @@ type Source struct {
 }
 
 var (
-	_ metrics.Source = (*Source)(nil)
-	_ metrics.Runner = (*Source)(nil)
+	_ metrics.Source   = (*Source)(nil)
+	_ metrics.Unlisted = (*Source)(nil)
+	_ metrics.Runner   = (*Source)(nil)
 )
 
 // New returns a source. It collects metrics while Run runs.
@@ -159,7 +161,14 @@ func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, e
 	if err != nil {
 		return metrics.Value{}, err
 	}
-	i := s.byName[name]
+	i, builtIn := s.byName[name]
+	if !builtIn {
+		number, set := last.application[name]
+		if !set {
+			return metrics.Value{}, errors.New("its application has not set it, or the value has expired")
+		}
+		return valueOf(mc, last.at, number), nil
+	}
 	number := last.values[i]
 	if math.IsNaN(number) {
 		return metrics.Value{}, fmt.Errorf("its agent does not provide %s", s.metrics[i].family)
@@ -174,11 +183,15 @@ func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, e
 	if more := last.values[s.byName[metricUncounted]]; s.metrics[i].demand && more > 0 && (!s.metrics[i].size || number < float64(mc.Status.Size)) {
 		return metrics.Value{}, fmt.Errorf("%.0f pending jobs are not included in the demand", more)
 	}
+	return valueOf(mc, last.at, number), nil
+}
+
+func valueOf(mc *v1alpha2.MiniCluster, at time.Time, number float64) metrics.Value {
 	return metrics.Value{
-		Kind: v1alpha2.MiniClusterKind, Namespace: mc.Namespace, Name: mc.Name, At: last.at,
+		Kind: v1alpha2.MiniClusterKind, Namespace: mc.Namespace, Name: mc.Name, At: at,
 		Labels:   labels.Merge(mc.Labels, labels.Set{labelMiniCluster: mc.Name}),
 		Quantity: *resource.NewMilliQuantity(int64(math.Round(number*1000)), resource.DecimalSI),
-	}, nil
+	}
 }
 
 var (

@@ -14,12 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
 	componentmetrics "k8s.io/component-base/metrics"
+	"sigs.k8s.io/custom-metrics-apiserver/pkg/provider"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	fluxfake "minicluster.internal/operator/pkg/generated/clientset/versioned/fake"
@@ -129,6 +132,39 @@ func TestValuesOfOne(t *testing.T) {
 
 // If there are very many jobs, the agent does not include all of them. The demand is then a lower bound: an
 // autoscaler may grow because of it, but not shrink.
+// TestApplicationMetrics checks metrics that applications have set, next to those of Flux.
+func TestApplicationMetrics(t *testing.T) {
+	w := newWorld(t)
+	w.add(t, "a", "svc", says("flux_nodes_up 3\nflux_application_metric{name=\"wanted\"} 12\nflux_application_metric{name=\"node_up_count\"} 9"))
+	w.add(t, "b", "other", says("flux_nodes_up 3"))
+	w.collector.round(t.Context())
+	p := metrics.NewProvider(w)
+	get := func(resource schema.GroupResource, name, metric string) (string, error) {
+		v, err := p.GetMetricByName(t.Context(), types.NamespacedName{Namespace: "ns", Name: name}, provider.CustomMetricInfo{GroupResource: resource, Metric: metric}, nil)
+		if err != nil {
+			return "", err //nolint:wrapcheck // a test
+		}
+		return v.Value.String(), nil
+	}
+	for resource, name := range map[schema.GroupResource]string{miniclusters: "a", services: "svc"} {
+		value, err := get(resource, name, "wanted")
+		require.NoError(t, err)
+		assert.Equal(t, "12", value)
+	}
+	value, err := get(miniclusters, "a", "node_up_count")
+	require.NoError(t, err)
+	assert.Equal(t, "3", value, "a metric of Flux takes precedence")
+	_, err = get(miniclusters, "b", "wanted")
+	require.ErrorContains(t, err, "no wanted of MiniCluster ns/b: its application has not set it, or the value has expired")
+	_, err = get(miniclusters, "a", "unwanted")
+	assert.True(t, apierrors.IsNotFound(err), "%v", err)
+	list, err := p.GetMetricBySelector(t.Context(), "ns", labels.Everything(), provider.CustomMetricInfo{GroupResource: miniclusters, Metric: "wanted"}, nil)
+	require.NoError(t, err)
+	assert.Len(t, list.Items, 1)
+	_, err = p.GetMetricBySelector(t.Context(), "elsewhere", labels.Everything(), provider.CustomMetricInfo{GroupResource: miniclusters, Metric: "wanted"}, nil)
+	assert.True(t, apierrors.IsNotFound(err), "%v", err)
+}
+
 func TestUncountedJobs(t *testing.T) {
 	const demand = "flux_nodes_demanded 5\nflux_nodes_pending 4\nflux_cores_pending 16\nflux_nodes_up 1\nflux_jobs_uncounted %d"
 	w := newWorld(t)

@@ -16,7 +16,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// period is the interval at which the certificate and the APIServices are checked. It is short
+// period is the default interval at which the certificate and the APIServices are checked. It is short
 // compared with the time for which both the previous and the new authority are trusted.
 const period = time.Minute
 
@@ -35,6 +35,8 @@ type Options struct {
 	Versions []schema.GroupVersion
 	// Obsolete are the API versions whose APIServices are deleted if they belong to this server.
 	Obsolete []schema.GroupVersion
+	// Interval at which the certificate and the APIServices are checked; 0 selects a minute.
+	Interval time.Duration
 	// Registry for the metric of registered APIs, or nil.
 	Registry metrics.KubeRegistry
 }
@@ -57,6 +59,9 @@ var _ dynamiccertificates.CertKeyContentProvider = (*Keeper)(nil)
 
 // NewKeeper returns a Keeper.
 func NewKeeper(o Options) *Keeper {
+	if o.Interval == 0 {
+		o.Interval = period
+	}
 	return &Keeper{
 		options: o,
 		secret: secret{
@@ -86,13 +91,13 @@ func (k *Keeper) Prepare(ctx context.Context) error {
 // ends. It retries after errors. An API that another server takes over is lost until its APIService is
 // deleted; the other APIs are not affected.
 func (k *Keeper) Run(ctx context.Context) error {
-	ticker := time.NewTicker(period)
+	ticker := time.NewTicker(k.options.Interval)
 	defer ticker.Stop()
 	for {
 		pause := ticker.C
 		if err := k.Once(ctx); err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Failed to update the serving certificate or the APIServices, retrying")
-			pause = time.After(period / 12)
+			pause = time.After(k.options.Interval / 12)
 		}
 		select {
 		case <-ctx.Done():

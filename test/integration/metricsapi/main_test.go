@@ -5,6 +5,7 @@ package metricsapi_test
 import (
 	"os"
 	"testing"
+	"time"
 
 	"minicluster.internal/operator/pkg/metrics/app"
 	"minicluster.internal/operator/test/framework/cluster"
@@ -30,5 +31,6 @@ func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 // asksAgents makes a metrics API server query the simulated agents, at short intervals.
 func asksAgents(o *app.Options) {
 	o.CollectInterval /= 10
+	o.RegistrationInterval = time.Second
 	o.Address = agents.Address
 }
