@@ -36,7 +36,8 @@ commands in them. It needs no rights but those of the user.`,
 	cmd.AddCommand(
 		newGetCommand(f), newStatusCommand(f), newTopCommand(f), newCreateCommand(f), newScaleCommand(f),
 		newConnectCommand(f), newRunCommand(f), newSubmitCommand(f), newJobsCommand(f), newLogsCommand(f),
-		newDrainCommand(f), newUndrainCommand(f), newDoctorCommand(f), newVersionCommand(f),
+		newDrainCommand(f), newUndrainCommand(f), newDoctorCommand(f),
+		newLintCommand(f), newRenderCommand(f), newVersionCommand(f),
 	)
 	return cmd
 }

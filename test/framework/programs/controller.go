@@ -17,7 +17,7 @@ func ControllerOptions(changes ...func(*app.Options)) *app.Options {
 	o := app.NewOptions()
 	o.HealthAddress, o.MetricsAddress = "127.0.0.1:0", "127.0.0.1:0"
 	o.AgentUnreachableTimeout = 0
-	o.PersistentVolumes = []string{CSIDriver}
+	o.Site.PersistentVolumes = []string{CSIDriver}
 	o.LeaderElection.ResourceNamespace = user.SystemNamespace
 	for _, change := range changes {
 		change(o)

@@ -56,7 +56,7 @@ func (p *controllerProcess) launch(ctx context.Context) error {
 	}
 	p.metrics = fmt.Sprintf("127.0.0.1:%d", port)
 	p.Program, err = programs.StartController(ctx, p.kube, programs.WithAgents(&agents), func(o *app.Options) {
-		o.AllowHostPathVolumes = p.allowHostPath
+		o.Site.AllowHostPathVolumes = p.allowHostPath
 		o.MetricsAddress = p.metrics
 	})
 	return err

@@ -16,7 +16,7 @@ import (
 
 // suite runs a controller with the default flags, and with the rights to create PersistentVolumes.
 var suite = clustertest.New(cluster.Options{Audit: true}, user.Manifests, programs.Controller(func(o *app.Options) {
-	o.PersistentVolumes = nil
+	o.Site.PersistentVolumes = nil
 	o.PodDiagnosisDelay = time.Second
 }))
 

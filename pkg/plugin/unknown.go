@@ -1,4 +1,4 @@
-package app
+package plugin
 
 import (
 	"fmt"
@@ -9,9 +9,6 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
-
-// unknownField matches the decoder's message for a field that no type has.
-var unknownField = regexp.MustCompile(`^unknown field "(.+)"$`)
 
 // removedFields are fields of documents older than May 2023, or of branches, whose successor has another name.
 var removedFields = []struct {
@@ -29,14 +26,9 @@ var removedFields = []struct {
 // indexes matches indexes of lists and keys of maps in a path of the decoder.
 var indexes = regexp.MustCompile(`\[\d+\]`)
 
-// explainUnknown returns the problem for a message of the decoder. For a field that does not exist, it suggests a
-// field with a similar name, if there is one.
-func explainUnknown(message string) string {
-	match := unknownField.FindStringSubmatch(message)
-	if match == nil {
-		return message
-	}
-	path := match[1]
+// explainUnknown returns the problem of a field that does not exist. It suggests a field with a similar name, if there
+// is one.
+func explainUnknown(path string) string {
 	text := path + ": field does not exist"
 	for _, old := range removedFields {
 		if old.path.MatchString(path) {

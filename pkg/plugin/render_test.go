@@ -1,4 +1,4 @@
-package app
+package plugin
 
 import (
 	"bytes"
@@ -75,19 +75,12 @@ func TestRenderRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "--agent-image-pull-policy")
 }
 
-// TestErrorsAreForPeople checks that neither command configures the log, which would wrap errors.
-func TestErrorsAreForPeople(t *testing.T) {
-	for _, cmd := range NewCommand().Commands() {
-		assert.NotNil(t, cmd.PersistentPreRun, cmd.Name())
-	}
-}
-
 // TestRenderCorpus compares the objects of ten documents by users of flux-operator, without the ConfigMap, with
 // golden files. The documents are not part of the repository; a clone without them skips the test.
 func TestRenderCorpus(t *testing.T) {
 	dir := os.Getenv("MINICLUSTER_CORPUS")
 	if dir == "" {
-		dir = filepath.FromSlash("../../../../shared/corpus")
+		dir = filepath.FromSlash("../../../shared/corpus")
 	}
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("no documents in %s; set MINICLUSTER_CORPUS to a folder that has them", dir)

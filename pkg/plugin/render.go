@@ -1,4 +1,4 @@
-package app
+package plugin
 
 import (
 	"crypto/rand"
@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,45 +19,28 @@ import (
 )
 
 // newRenderCommand returns the command that prints the objects of MiniClusters.
-func newRenderCommand() *cobra.Command {
-	options := NewOptions()
-	cmd := &cobra.Command{
-		Use:   "render -f FILE",
-		Short: "Prints the objects that the controller creates for MiniClusters, without a cluster",
-		Long: `render reads MiniClusters of both API versions and prints the objects that the
-controller would make of them. It needs no Kubernetes cluster. Keys and passwords are
-replaced by a note. A document that is not valid is reported, the others are
-printed, and the command ends with an error.`,
-	}
-	(&fileFlags{}).complete(cmd, options, func(documents []document, environment resources.Environment) error {
-		return render(cmd.OutOrStdout(), cmd.ErrOrStderr(), documents, environment)
+func newRenderCommand(f *factory) *cobra.Command {
+	o := &fileOptions{}
+	return o.addTo(f, &cobra.Command{
+		Use:   "render {-f FILE | FILE...}",
+		Short: "Print the objects of MiniClusters without a cluster",
+		Long: `Print the objects that the controller would create for the MiniClusters in files,
+without a cluster. Keys and passwords are replaced by a note. A document that is not
+valid is reported, the others are printed, and the exit code is 1.`,
+		Example: `  kubectl minicluster render minicluster.yaml
+  kubectl minicluster render -f - --agent-image=IMAGE`,
+	}, func(documents []document, environment resources.Environment) error {
+		return render(f.streams.Out, f.streams.ErrOut, documents, environment)
 	})
-	options.addSiteFlags(cmd.Flags())
-	return cmd
-}
-
-// environment returns the environment that the objects are built for.
-func (o *fileFlags) environment(options *Options) (resources.Environment, error) {
-	if err := options.Validate(); err != nil {
-		return resources.Environment{}, err
-	}
-	environment := options.environment()
-	if o.server == "" {
-		return environment, nil
-	}
-	text, ok := strings.CutPrefix(strings.TrimPrefix(o.server, "v"), "1.")
-	text, _, _ = strings.Cut(text, ".")
-	minor, err := strconv.Atoi(text)
-	if !ok || err != nil || minor < 1 {
-		return environment, fmt.Errorf("--kubernetes-version: %q: must be like 1.29", o.server)
-	}
-	environment.ServerMinor = minor
-	return environment, nil
 }
 
 func render(out, problems io.Writer, documents []document, environment resources.Environment) error {
+	if len(documents) == 0 {
+		return errors.New("the files contain no MiniCluster")
+	}
 	var failed []error
-	for _, d := range documents {
+	for i := range documents {
+		d := &documents[i]
 		if len(d.problems) > 0 {
 			for _, problem := range d.problems {
 				fmt.Fprintf(problems, "%s: error: %s\n", d.where, problem)

@@ -1,4 +1,4 @@
-package app
+package plugin
 
 import (
 	"os"
@@ -76,7 +76,7 @@ func TestSecretFiles(t *testing.T) {
 func TestSecretFilesOfTheCorpus(t *testing.T) {
 	dir := os.Getenv("MINICLUSTER_CORPUS")
 	if dir == "" {
-		dir = filepath.FromSlash("../../../../shared/corpus")
+		dir = filepath.FromSlash("../../../shared/corpus")
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*.yaml"))
 	require.NoError(t, err)
