@@ -88,6 +88,16 @@ node-up: node-build ## Start a local Kubernetes with a real node (root) and prin
 node-down: ## Stop it, its containers too, and remove its state.
 	@$(GO) run ./test/framework/node/nodeup down
 
+##@ Any Kubernetes
+
+.PHONY: install
+install: ## Install the operator in the cluster of the current context (IMAGE=minicluster:latest, METRICS=1).
+	@IMAGE='$(IMAGE)' METRICS='$(METRICS)' hack/install.sh install
+
+.PHONY: uninstall
+uninstall: ## Remove the operator, its API and the metrics API server from it.
+	@hack/install.sh uninstall
+
 ##@ Check
 
 .PHONY: unit
@@ -122,6 +132,10 @@ scale: kube-build ## What the operator costs with many MiniClusters, a large one
 .PHONY: bench-start
 bench-start: node-build ## How fast pods start and end on a real node (root), beside those of a bare Job (ROUNDS=10).
 	@$(GO) run ./test/bench start --rounds $(or $(ROUNDS),10) $(BENCHFLAGS)
+
+.PHONY: versions
+versions: kube-build ## Build other releases of Kubernetes, test on each and write the table in README.md (KUBERNETES=1.33,1.34).
+	@$(GO) run ./test/versions --kubernetes '$(KUBERNETES)'
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a while (FUZZTIME=20s; FUZZ=pkg/flux: those of some packages).

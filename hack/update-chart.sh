@@ -33,9 +33,7 @@ substitute() {
 		-e 's~minicluster-system~{{ .Release.Namespace }}~g' \
 		-e "s~^( *)replicas: 2\$~\1replicas: {{ .Values.$component.replicas }}~" \
 		-e "s~^( *)image: minicluster:latest\$~\1image: $image~" \
-		-e "s~\{name: AGENT_IMAGE, value: \"minicluster:latest\"\}~{name: AGENT_IMAGE, value: $image}~" \
 		-e 's~^( *)imagePullPolicy: IfNotPresent$~\1imagePullPolicy: {{ .Values.image.pullPolicy }}~' \
-		-e 's~--agent-image-pull-policy=IfNotPresent~--agent-image-pull-policy={{ .Values.image.pullPolicy }}~' \
 		-e "s~^( *)requests: \{.*\}\$~\1requests: {{ toJson .Values.$component.resources.requests }}~" \
 		-e "s~^( *)limits: \{.*\}\$~\1limits: {{ toJson .Values.$component.resources.limits }}~" \
 		-e "s~^( *)args: \[(.*)\]\$~\1args: [\2{{ include \"minicluster.$component.args\" . }}]~" \

@@ -42,6 +42,9 @@ type Options struct {
 	// Environment is the cluster that the controller works in. An empty ClusterDomain stands for cluster.local; the
 	// controller reads the version of the server itself.
 	Environment resources.Environment
+	// Pod is the pod that this process runs in, if any. If Environment.Agent has no image, the agent has the image and
+	// the pull policy of the controller's container in it.
+	Pod types.NamespacedName
 	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
 	// them; 0 or less disables the inspection.
 	PodDiagnosisDelay time.Duration
@@ -66,6 +69,7 @@ type Controller struct {
 	random  io.Reader
 
 	environment resources.Environment
+	pod         types.NamespacedName
 
 	// caches has the caches of each namespace, or of all namespaces under the name "".
 	caches map[string]*caches
@@ -113,7 +117,7 @@ func newController(o Options, bg background) (*Controller, error) {
 	}
 	c := &Controller{
 		kube: o.Kube, flux: o.Flux, events: shortNotes{o.Events}, metrics: o.Metrics,
-		clock: o.Clock, random: o.Random, environment: o.Environment,
+		clock: o.Clock, random: o.Random, environment: o.Environment, pod: o.Pod,
 		caches:            map[string]*caches{},
 		limiters:          newLimiters(),
 		throttle:          status.NewThrottle(o.Clock),
@@ -165,7 +169,10 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 		return nil
 	}
 	c.environment.ServerMinor = minor
-	logger.Info("Started", "workers", workers, "serverMinorVersion", minor)
+	if c.environment.Agent, err = c.findAgentImage(ctx); err != nil {
+		return err
+	}
+	logger.Info("Started", "workers", workers, "serverMinorVersion", minor, "agentImage", c.environment.Agent.Image)
 	// Requests to agents may take long. They are canceled with the context; the next leader sends them again.
 	wg.Go(func() { c.background.Run(ctx) })
 	wg.Go(func() { c.runDiagnosis(ctx) })

@@ -120,7 +120,7 @@ func TestPersistentVolumes(t *testing.T) {
 	args, _, err := unstructured.NestedStringSlice(pod["containers"].([]any)[0].(map[string]any), "args") //nolint:forcetypeassert // a Deployment
 	require.NoError(t, err)
 	assert.Equal(t, []string{
-		"--leader-elect", "--logging-format=json", "--agent-image=$(AGENT_IMAGE)", "--agent-image-pull-policy=IfNotPresent",
+		"--leader-elect", "--logging-format=json",
 		"--agent-image-pull-secrets=a", "--agent-image-pull-secrets=b", "--persistent-volumes=nfs.csi.k8s.io,efs.csi.aws.com", "--workers=5",
 	}, args)
 }

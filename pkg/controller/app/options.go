@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	componentconfig "k8s.io/component-base/config"
 	leaderoptions "k8s.io/component-base/config/options"
@@ -41,6 +42,8 @@ type Options struct {
 	// AgentUnreachableTimeout is how long to retry an unreachable agent before shrinking without draining; 0 disables
 	// draining.
 	AgentUnreachableTimeout time.Duration
+	// Pod is the pod that this process runs in, if any. It is not a flag.
+	Pod types.NamespacedName
 	// Connect returns clients for agents; nil stands for clients over TLS. It is not a flag.
 	Connect agents.Connect
 	// LeaderElection lets one of several controllers work at a time.

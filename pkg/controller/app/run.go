@@ -61,6 +61,7 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 		Events:            broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics:           controllermetrics.NewMetrics(registry),
 		Environment:       o.environment(),
+		Pod:               o.Pod,
 		PodDiagnosisDelay: o.PodDiagnosisDelay,
 
 		AgentUnreachableTimeout: o.AgentUnreachableTimeout,

@@ -26,7 +26,7 @@ const (
 	// ImagePullFailed takes the image, the container, the error and advice.
 	ImagePullFailed = "can't pull image %q of container %s (%s); %s"
 	// AdviceAgentImage and AdviceImage are the advice of ImagePullFailed.
-	AdviceAgentImage = "the image is set by --agent-image of the controller, and nodes must be able to pull it"
+	AdviceAgentImage = "it is the image of the controller, unless its flag --agent-image names another; nodes must be able to pull it"
 	AdviceImage      = "check the name, the registry, and imagePullSecret of the container"
 	// CrashLoop takes the container, how it ended, the pod, its namespace and the container.
 	CrashLoop = "is not ready: container %s is crash-looping%s; see `kubectl logs %s -n %s -c %s --previous`"

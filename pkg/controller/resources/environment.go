@@ -4,7 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// DefaultAgentImage is the image of the agent in the manifests and the Makefile.
+// DefaultAgentImage is the image in the manifests and the Makefile.
 const DefaultAgentImage = "minicluster:latest"
 
 // Environment is what all MiniClusters of a controller share: the Kubernetes cluster and the flags.
@@ -37,7 +37,7 @@ type Environment struct {
 
 // AgentImage is the image of the agent, and how to pull it.
 type AgentImage struct {
-	// Image is the reference of the image; DefaultAgentImage if empty.
+	// Image is the reference of the image; DefaultAgentImage if empty. The controller replaces an empty one by its own.
 	Image string
 	// PullPolicy is the pull policy; Kubernetes' own default if empty.
 	PullPolicy corev1.PullPolicy

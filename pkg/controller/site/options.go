@@ -20,9 +20,10 @@ import (
 type Options struct {
 	// ClusterDomain is the DNS domain of the Kubernetes cluster.
 	ClusterDomain string
-	// AgentImage is the image that contains the agent.
+	// AgentImage is the image that contains the agent. "" is the image of the controller in its own pod.
 	AgentImage string
-	// AgentImagePullPolicy says when pods pull it; "" is Kubernetes' own default.
+	// AgentImagePullPolicy says when pods pull it. "" is the policy of the controller in its own pod, if AgentImage is
+	// "", or Kubernetes' own default.
 	AgentImagePullPolicy string
 	// AgentImagePullSecrets are names of Secrets in the namespace of each MiniCluster for pulling the image.
 	AgentImagePullSecrets []string
@@ -41,15 +42,16 @@ type Options struct {
 
 // NewOptions returns the defaults.
 func NewOptions() Options {
-	return Options{ClusterDomain: fluxconfig.DefaultClusterDomain, AgentImage: resources.DefaultAgentImage, SecretGroup: 65532}
+	return Options{ClusterDomain: fluxconfig.DefaultClusterDomain, SecretGroup: 65532}
 }
 
 // AddFlags binds the settings to flags.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ClusterDomain, "cluster-domain", o.ClusterDomain, "DNS domain of the Kubernetes cluster.")
-	fs.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "Image that contains the agent for the pods of MiniClusters.")
+	fs.StringVar(&o.AgentImage, "agent-image", o.AgentImage,
+		"Image that contains the agent for the pods of MiniClusters. Unset: the image of the controller's own container, or "+resources.DefaultAgentImage+" outside a pod.")
 	fs.StringVar(&o.AgentImagePullPolicy, "agent-image-pull-policy", o.AgentImagePullPolicy,
-		"Pull policy of that image: Always, IfNotPresent or Never. Unset: the default of Kubernetes.")
+		"Pull policy of that image: Always, IfNotPresent or Never. Unset: that of the controller's own container, or the default of Kubernetes if --agent-image is set.")
 	fs.StringSliceVar(&o.AgentImagePullSecrets, "agent-image-pull-secrets", o.AgentImagePullSecrets,
 		"Names of the Secrets for pulling that image. They must exist in the namespace of each MiniCluster.")
 	fs.BoolVar(&o.ImageVolumes, "image-volumes", o.ImageVolumes,
@@ -97,7 +99,7 @@ func (o *Options) Validate(errs *cmdutil.FlagErrors) {
 	if o.ClusterDomain == "" {
 		add("cluster-domain", "must not be empty; the usual domain is cluster.local")
 	}
-	if o.AgentImage == "" || strings.TrimSpace(o.AgentImage) != o.AgentImage {
+	if strings.TrimSpace(o.AgentImage) != o.AgentImage {
 		add("agent-image", "%q: must be the name of an image", o.AgentImage)
 	}
 	switch corev1.PullPolicy(o.AgentImagePullPolicy) {

@@ -31,7 +31,8 @@ func installIn(t *testing.T, kube *cluster.Cluster, namespace string) {
 	require.NoError(t, err)
 	manifests, err := filepath.Rel(dir, filepath.Join(root, "manifests", "namespaced"))
 	require.NoError(t, err)
-	text := fmt.Sprintf("resources: [%s]\nnamespace: %s\n", manifests, namespace)
+	text := fmt.Sprintf("resources: [%s]\nnamespace: %s\nimages: [{name: minicluster, newName: registry.example/minicluster, newTag: v1.2.3}]\n",
+		manifests, namespace)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
 	require.NoError(t, kube.Apply(t.Context(), dir))
 }
@@ -65,13 +66,17 @@ func TestNamespaced(t *testing.T) {
 
 	log, err := kube.Audit()
 	require.NoError(t, err)
-	startController(t, kube, own.namespace, name, nil, own.namespace, other.namespace)
+	startControllerIn(t, kube, ownPod(ctx, t, own), own.namespace, name, nil, own.namespace, other.namespace)
 	_, err = elsewhere.make(ctx, user.New("work", 1))
 	require.NoError(t, err)
 	for _, s := range []*scene{own, other} {
 		require.NoError(t, resized(ctx, s))
 		require.NoError(t, sharedService(ctx, s))
-		_, err := s.make(ctx, user.New("stored", 1, withVolume))
+		job, err := s.kube.BatchV1().Jobs(s.namespace).Get(ctx, "work", metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, "registry.example/minicluster:v1.2.3", job.Spec.Template.Spec.InitContainers[0].Image, "that of the Deployment")
+		assert.Equal(t, corev1.PullIfNotPresent, job.Spec.Template.Spec.InitContainers[0].ImagePullPolicy)
+		_, err = s.make(ctx, user.New("stored", 1, withVolume))
 		require.NoError(t, err)
 		for condition, words := range map[string]string{v1alpha2.ConditionAccepted: "existingVolumes", v1alpha2.ConditionReady: "--namespaces"} {
 			require.NoError(t, s.has(ctx, "stored", condition, v1alpha2.ReasonVolumesNotAllowed, words))
@@ -94,6 +99,21 @@ func TestNamespaced(t *testing.T) {
 		}
 	}
 	require.NoError(t, volumesStay(ctx, own))
+}
+
+// ownPod returns a pod of the Deployment of the controller.
+func ownPod(ctx context.Context, t *testing.T, s *scene) types.NamespacedName {
+	t.Helper()
+	var name string
+	require.NoError(t, until(ctx, "a pod of the Deployment", func(ctx context.Context) (string, error) {
+		pods, err := s.kube.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=minicluster-controller"})
+		if err != nil || len(pods.Items) == 0 {
+			return "there is none", err
+		}
+		name = pods.Items[0].Name
+		return "", nil
+	}))
+	return types.NamespacedName{Namespace: s.namespace, Name: name}
 }
 
 // volumesStay deletes a MiniCluster for which a controller with more rights has created volumes: they stay.

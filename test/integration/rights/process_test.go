@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
@@ -31,10 +32,17 @@ type process struct {
 // startController starts a controller that works as a user, in some namespaces or in all.
 func startController(t *testing.T, kube *cluster.Cluster, leases, name string, groups []string, namespaces ...string) *process {
 	t.Helper()
+	return startControllerIn(t, kube, types.NamespacedName{}, leases, name, groups, namespaces...)
+}
+
+// startControllerIn is startController for a controller whose own pod is known.
+func startControllerIn(t *testing.T, kube *cluster.Cluster, pod types.NamespacedName, leases, name string, groups []string, namespaces ...string) *process {
+	t.Helper()
 	config, err := kube.ConfigFor(name, groups...)
 	require.NoError(t, err)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return listing{next} })
 	o := programs.ControllerOptions()
+	o.Pod = pod
 	o.Namespaces = namespaces
 	o.LeaderElection.ResourceNamespace = leases
 	o.LeaderElection.LeaseDuration = metav1.Duration{Duration: 12 * time.Second}
