@@ -3,7 +3,6 @@ package fluxconfig
 import (
 	"maps"
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
@@ -156,15 +155,7 @@ func brokerPlan(mc *v1alpha2.MiniCluster) (plan.Broker, error) {
 	if err != nil || tbon == nil {
 		return out, err
 	}
-	out.Attributes = map[string]string{}
-	for name, value := range map[string]string{"tbon.topo": tbon.Topo, "tbon.connect_timeout": tbon.ConnectTimeout} {
-		if value != "" {
-			out.Attributes[name] = value
-		}
-	}
-	if tbon.ZMQDebug != 0 {
-		out.Attributes["tbon.zmqdebug"] = strconv.Itoa(tbon.ZMQDebug)
-	}
+	out.Attributes = tbon.attributes()
 	return out, nil
 }
 

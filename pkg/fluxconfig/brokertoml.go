@@ -54,14 +54,6 @@ type Host struct {
 	Parent  string `toml:"parent,omitempty"`
 }
 
-// TBON configures the brokers' network, flux-config-tbon(5). Unknown keys are harmless in the file, as opposed to the
-// command line.
-type TBON struct {
-	Topo           string `toml:"topo,omitempty"`
-	ConnectTimeout string `toml:"connect_timeout,omitempty"`
-	ZMQDebug       int    `toml:"zmqdebug,omitempty"`
-}
-
 // KVS configures the key value store, flux-config-kvs(5).
 type KVS struct {
 	CheckpointPeriod string `toml:"checkpoint-period,omitempty"`

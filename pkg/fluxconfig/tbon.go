@@ -9,6 +9,28 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
+// TBON configures the brokers' network, flux-config-tbon(5). Unknown keys are harmless in the file, as opposed to the
+// command line.
+type TBON struct {
+	Topo           string `toml:"topo,omitempty"`
+	ConnectTimeout string `toml:"connect_timeout,omitempty"`
+	ZMQDebug       int    `toml:"zmqdebug,omitempty"`
+}
+
+// attributes returns the settings as broker attributes.
+func (t *TBON) attributes() map[string]string {
+	all := map[string]string{}
+	for name, value := range map[string]string{"tbon.topo": t.Topo, "tbon.connect_timeout": t.ConnectTimeout} {
+		if value != "" {
+			all[name] = value
+		}
+	}
+	if t.ZMQDebug != 0 {
+		all["tbon.zmqdebug"] = strconv.Itoa(t.ZMQDebug)
+	}
+	return all
+}
+
 // TBONSettings returns the settings of the brokers' network in a spec, nil if there are none. With
 // spec.flux.brokerConfig, whose [tbon] table belongs to the user, they must be passed as broker attributes
 // (tbon.topo, ...).

@@ -75,8 +75,10 @@ func withoutReadiness(status v1alpha2.MiniClusterStatus) v1alpha2.MiniClusterSta
 	if status.Drain != nil {
 		status.Drain.ElapsedSeconds = 0
 	}
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionReady)
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionProgressing)
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha2.ConditionReconciling)
+	for _, k := range kinds() {
+		if k.readiness {
+			meta.RemoveStatusCondition(&status.Conditions, k.name)
+		}
+	}
 	return status
 }

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"slices"
 	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -42,16 +43,32 @@ func (in *Input) setConditions(status *v1alpha2.MiniClusterStatus) {
 	setGenericConditions(status, in.MiniCluster.Generation)
 }
 
+// kind describes conditions of one type.
+type kind struct {
+	name string
+	// readiness: the condition changes with the number of ready pods. Its changes are written later than others.
+	readiness bool
+}
+
+// kinds returns all conditions of the controller.
+func kinds() []kind {
+	return []kind{
+		{v1alpha2.ConditionAccepted, false},
+		{v1alpha2.ConditionReady, true},
+		{v1alpha2.ConditionProgressing, true},
+		{v1alpha2.ConditionScalingLimited, false},
+		{v1alpha2.ConditionAutoscaling, false},
+		{v1alpha2.ConditionSuspended, false},
+		{v1alpha2.ConditionComplete, false},
+		{v1alpha2.ConditionFailed, false},
+		{v1alpha2.ConditionStalled, false},
+		{v1alpha2.ConditionReconciling, true},
+	}
+}
+
 // isForeign reports whether a condition comes from another controller.
 func isForeign(c metav1.Condition) bool {
-	switch c.Type {
-	case v1alpha2.ConditionAccepted, v1alpha2.ConditionReady, v1alpha2.ConditionProgressing, v1alpha2.ConditionScalingLimited,
-		v1alpha2.ConditionAutoscaling, v1alpha2.ConditionSuspended, v1alpha2.ConditionComplete, v1alpha2.ConditionFailed,
-		v1alpha2.ConditionStalled, v1alpha2.ConditionReconciling:
-		return false
-	default:
-		return true
-	}
+	return !slices.ContainsFunc(kinds(), func(k kind) bool { return k.name == c.Type })
 }
 
 // endCondition returns the condition Complete or Failed of a finished Job, nil before.
