@@ -20,6 +20,22 @@ const maxWaiting = 10_000
 // encoding. A held job has priority 0, whatever its urgency was.
 var requestAttrs = [...]string{"queue", "priority", "nnodes", "ncores", "ntasks"}
 
+// snapshot is the content of the metrics at one moment.
+type snapshot struct {
+	at      time.Time
+	version string
+	state   string
+	health  string
+	status  flux.ResourceStatus
+	sched   flux.SchedStatus
+	stats   flux.JobStats
+	// fresh is the number of jobs that the broker has accepted and that are in no state of stats yet.
+	fresh int
+	// uncounted is the number of pending jobs that the demand does not include.
+	uncounted int
+	demand    demand
+}
+
 // collector collects the numbers over one connection.
 type collector struct {
 	client  *flux.Client

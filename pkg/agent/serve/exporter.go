@@ -15,22 +15,6 @@ import (
 // minInterval is how long numbers are valid, for several scrapers.
 const minInterval = time.Second
 
-// snapshot is the content of the metrics at one moment.
-type snapshot struct {
-	at      time.Time
-	version string
-	state   string
-	health  string
-	status  flux.ResourceStatus
-	sched   flux.SchedStatus
-	stats   flux.JobStats
-	// fresh is the number of jobs that the broker has accepted and that are in no state of stats yet.
-	fresh int
-	// uncounted is the number of pending jobs that the demand does not include.
-	uncounted int
-	demand    demand
-}
-
 // exporter serves the metrics.
 type exporter struct {
 	// broker is used by the exporter only.
