@@ -43,6 +43,7 @@ substitute() {
 template controller "" manifests/controller deployment.yaml disruption-budget.yaml metrics-service.yaml network-policy.yaml
 template rbac "" manifests/rbac service-account.yaml controller-role.yaml leader-election-role.yaml user-roles.yaml
 template persistent-volumes .Values.controller.persistentVolumes manifests/persistent-volumes role.yaml
+template nodes .Values.controller.watchNodes manifests/nodes role.yaml
 template priority-quota 'eq .Values.priorityClassName "system-cluster-critical"' manifests/namespace priority-quota.yaml
 template flow-control .Values.flowControl.enabled manifests/flow-control flow-schemas.yaml
 template metrics .Values.metrics.enabled manifests/metrics deployment.yaml disruption-budget.yaml network-policy.yaml service.yaml
@@ -56,6 +57,7 @@ cat >"$templates/_helpers.tpl" <<'EOF'
 {{- define "minicluster.controller.args" -}}
 {{- range .Values.imagePullSecrets -}}, --agent-image-pull-secrets={{ . }}{{- end -}}
 {{- with .Values.controller.persistentVolumes -}}, {{ printf "--persistent-volumes=%s" (join "," .) | toJson }}{{- end -}}
+{{- if .Values.controller.watchNodes -}}, --watch-nodes{{- end -}}
 {{- range .Values.controller.extraArgs -}}, {{ toJson . }}{{- end -}}
 {{- end }}
 {{- define "minicluster.metrics.args" -}}

@@ -45,6 +45,10 @@ type Options struct {
 	// Pod is the pod that this process runs in, if any. If Environment.Agent has no image, the agent has the image and
 	// the pull policy of the controller's container in it.
 	Pod types.NamespacedName
+	// Nodes watches nodes, see NewNodeInformer; nil to not drain the ranks of nodes that go away. DeletionTaints are the
+	// keys of taints that announce the deletion of a node.
+	Nodes          *NodeInformer
+	DeletionTaints []string
 	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
 	// them; 0 or less disables the inspection.
 	PodDiagnosisDelay time.Duration
@@ -97,6 +101,8 @@ type Controller struct {
 	drainTimers             *drain.Timers
 	agentUnreachableTimeout time.Duration
 	background              background
+	// nodes knows the nodes that go away; nil if nodes are not watched.
+	nodes *nodeWatch
 }
 
 // New returns a Controller and registers its handlers with the informers, which the caller starts.
@@ -147,6 +153,13 @@ func newController(o Options, bg background) (*Controller, error) {
 			return nil, err
 		}
 	}
+	if o.Nodes != nil {
+		nodes, synced, err := newNodeWatch(o.Nodes, o.DeletionTaints, o.Clock, c.enqueue)
+		if err != nil {
+			return nil, err
+		}
+		c.nodes, c.synced = nodes, append(c.synced, synced)
+	}
 	return c, nil
 }
 
@@ -176,6 +189,10 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 	// Requests to agents may take long. They are canceled with the context; the next leader sends them again.
 	wg.Go(func() { c.background.Run(ctx) })
 	wg.Go(func() { c.runDiagnosis(ctx) })
+	if c.nodes != nil {
+		defer c.nodes.queue.ShutDown()
+		wg.Go(func() { c.runNodes(ctx) })
+	}
 	c.lead()
 	// A sync that has started is finished, but no other one is started.
 	working := context.WithoutCancel(ctx)

@@ -123,6 +123,11 @@ func (a simAgent) Resize(_ context.Context, ip string, _, size int) (control.Sta
 // LowerQuorum implements agents.Agent. These brokers never wait.
 func (a simAgent) LowerQuorum(context.Context, string, int, int) error { return nil }
 
+// Drain implements agents.Agent. Nodes are not watched here.
+func (a simAgent) Drain(context.Context, string, int, control.Drain) (control.DrainState, error) {
+	return control.DrainState{}, nil
+}
+
 // reviewShrink checks that a Job does not shrink while jobs run on the removed ranks and the agent is reachable.
 func (p *play) reviewShrink(before, after *batchv1.Job) {
 	b, size := p.brokers, resources.Parallelism(after)

@@ -90,7 +90,7 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) (time.Durat
 		err = c.run(ctx, s)
 	}
 	if !skipsStatus(err) {
-		err = errors.Join(err, c.autoscaling(ctx, s))
+		err = errors.Join(err, c.autoscaling(ctx, s), c.nodeDrains(ctx, s))
 	}
 	if skipsStatus(err) {
 		return s.after, err

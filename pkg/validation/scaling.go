@@ -19,6 +19,9 @@ const (
 // controller and the metrics API server use them at any time, so they may change.
 func validateScaling(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorList {
 	errs := validateScaleDown(spec.ScaleDown, path.Child("scaleDown"))
+	if d := spec.Disruption; d != nil {
+		errs = append(errs, notNegativePointer(d.DrainTimeoutSeconds, path.Child("disruption", "drainTimeoutSeconds"))...)
+	}
 	errs = append(errs, validateOpportunistic(spec.Opportunistic, path.Child("opportunistic"))...)
 	return append(errs, validateAutoscaling(spec.Autoscaling, path.Child("autoscaling"))...)
 }

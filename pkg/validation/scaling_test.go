@@ -34,6 +34,19 @@ func TestValidateOpportunistic(t *testing.T) {
 	})
 }
 
+func TestValidateDisruption(t *testing.T) {
+	timeout := func(n int32) edit {
+		return spec(func(s *v1alpha2.MiniClusterSpec) { s.Disruption = &v1alpha2.Disruption{DrainTimeoutSeconds: &n} })
+	}
+	placed := func(p v1alpha2.Placement) edit { return spec(func(s *v1alpha2.MiniClusterSpec) { s.Placement = p }) }
+	run(t, []testCase{
+		{name: "at once", edit: timeout(0)},
+		{name: "a negative timeout", edit: timeout(-1), fields: []string{"spec.disruption.drainTimeoutSeconds"}},
+		{name: "packed", edit: placed(v1alpha2.PlacementPack)},
+		{name: "an unknown placement", edit: placed("Heap"), fields: []string{"spec.placement"}},
+	})
+}
+
 func TestValidateAutoscaling(t *testing.T) {
 	scaled := func(a v1alpha2.Autoscaling) edit {
 		return spec(func(s *v1alpha2.MiniClusterSpec) { s.Autoscaling = &a })

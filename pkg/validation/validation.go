@@ -30,6 +30,9 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	errs = append(errs, validateUserLabels(spec.JobLabels, path.Child("jobLabels"))...)
 	errs = append(errs, validateJobAnnotations(spec.JobAnnotations, path.Child("jobAnnotations"))...)
 	errs = append(errs, validatePod(spec, path.Child("pod"))...)
+	if spec.Placement != "" {
+		errs = append(errs, oneOf(&spec.Placement, path.Child("placement"), v1alpha2.PlacementSpread, v1alpha2.PlacementPack)...)
+	}
 	errs = append(errs, validateNetwork(spec.Network, path.Child("network"))...)
 	errs = append(errs, validateArchive(spec.Archive, path.Child("archive"))...)
 	errs = append(errs, validateUsers(mc, path.Child("users"))...)

@@ -125,6 +125,16 @@ func TestPersistentVolumes(t *testing.T) {
 	}, args)
 }
 
+// TestWatchNodes: the value adds the rights and the flag of the component.
+func TestWatchNodes(t *testing.T) {
+	rendered, err := helm(t, nil, "template", "minicluster", "charts/minicluster", "--namespace="+namespace, "--set=controller.watchNodes=true")
+	require.NoError(t, err)
+	chart := objects(t, rendered)
+	assert.Contains(t, chart, "ClusterRole /minicluster-controller-nodes")
+	assert.Contains(t, chart, "ClusterRoleBinding /minicluster-controller-nodes")
+	assert.Contains(t, string(rendered), "--watch-nodes]")
+}
+
 func TestLint(t *testing.T) {
 	_, err := helm(t, nil, "lint", "--strict", "charts/minicluster")
 	require.NoError(t, err)

@@ -227,7 +227,7 @@ func rights(t *testing.T, names ...string) map[string]bool {
 func TestRights(t *testing.T) {
 	t.Parallel()
 	same(t, "right", operations, documentedRights(t, operations, "## Rights"),
-		rights(t, "manifests/rbac/controller-role.yaml", "manifests/persistent-volumes/role.yaml"))
+		rights(t, "manifests/rbac/controller-role.yaml", "manifests/persistent-volumes/role.yaml", "manifests/nodes/role.yaml"))
 	same(t, "right", metricsAPI, documentedRights(t, metricsAPI, "## Rights of the metrics API server"),
 		rights(t, "manifests/metrics/rbac/role.yaml"))
 }

@@ -2,6 +2,7 @@
 {{- define "minicluster.controller.args" -}}
 {{- range .Values.imagePullSecrets -}}, --agent-image-pull-secrets={{ . }}{{- end -}}
 {{- with .Values.controller.persistentVolumes -}}, {{ printf "--persistent-volumes=%s" (join "," .) | toJson }}{{- end -}}
+{{- if .Values.controller.watchNodes -}}, --watch-nodes{{- end -}}
 {{- range .Values.controller.extraArgs -}}, {{ toJson . }}{{- end -}}
 {{- end }}
 {{- define "minicluster.metrics.args" -}}

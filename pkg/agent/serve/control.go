@@ -21,6 +21,7 @@ func controlHandler(broker *conn, o Options) http.Handler {
 	turn := make(chan struct{}, 1) // one request at a time
 	var ages drainAges             // used by the request that has the turn
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+control.PathDrain, nodeDrainHandler(broker, turn, &ages, o.Ranks))
 	mux.HandleFunc("POST "+control.PathQuorum, func(w http.ResponseWriter, r *http.Request) {
 		var in control.Quorum
 		if !decode(w, r, &in) {
@@ -68,7 +69,12 @@ func controlHandler(broker *conn, o Options) http.Handler {
 
 // decode reads a request. It answers one that is malformed, and returns false.
 func decode(w http.ResponseWriter, r *http.Request, in any) bool {
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(in)
+	return decodeUpTo(w, r, in, maxRequest)
+}
+
+// decodeUpTo is like decode, with another limit of the body.
+func decodeUpTo(w http.ResponseWriter, r *http.Request, in any, limit int64) bool {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit)).Decode(in)
 	if err != nil {
 		answer(w, http.StatusBadRequest, "the request is not valid JSON: "+err.Error())
 	}
@@ -82,12 +88,13 @@ func respond(w http.ResponseWriter, r *http.Request, out any) {
 	}
 }
 
-func takeTurn(ctx context.Context, turn chan struct{}, f func() (control.State, error)) (control.State, error) {
+func takeTurn[T any](ctx context.Context, turn chan struct{}, f func() (T, error)) (T, error) {
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()
 		return f()
 	case <-ctx.Done():
-		return control.State{}, errors.New("another request is in progress")
+		var none T
+		return none, errors.New("another request is in progress")
 	}
 }

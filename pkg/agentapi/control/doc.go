@@ -2,9 +2,10 @@
 // size or a hibernation: its messages, the certificates of both sides, and the client of the controller. The server is
 // in package serve.
 //
-// There are three requests. The first contains the new size of the cluster, and may be repeated: the agent drains the
+// There are four requests. The first contains the new size of the cluster, and may be repeated: the agent drains the
 // ranks to remove, undrains those that stay, and reports which of the former are still busy. The second contains a
 // quorum that was lowered while the lead broker may still wait for it. The third stops the work and saves its state.
+// The fourth contains the ranks on nodes that go away.
 //
 // Both sides have certificates of an authority that exists for one MiniCluster and whose key is discarded after
 // signing them. A certificate cannot contain the address of a pod, so the controller connects to the address and

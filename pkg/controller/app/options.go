@@ -44,6 +44,10 @@ type Options struct {
 	AgentUnreachableTimeout time.Duration
 	// Pod is the pod that this process runs in, if any. It is not a flag.
 	Pod types.NamespacedName
+	// WatchNodes drains the ranks of nodes that go away.
+	WatchNodes bool
+	// NodeDeletionTaints are the keys of taints that announce the deletion of a node.
+	NodeDeletionTaints []string
 	// Connect returns clients for agents; nil stands for clients over TLS. It is not a flag.
 	Connect agents.Connect
 	// LeaderElection lets one of several controllers work at a time.
@@ -60,6 +64,7 @@ func NewOptions() *Options {
 		Site:                    site.NewOptions(),
 		PodDiagnosisDelay:       10 * time.Second,
 		AgentUnreachableTimeout: drain.DefaultAgentTimeout,
+		NodeDeletionTaints:      drain.DefaultDeletionTaints(),
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
 			LeaderElect:   true,
 			LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
@@ -83,6 +88,10 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"How long pods may stay unready before the controller inspects them to report the reason; 0 disables the inspection.")
 	fs.DurationVar(&o.AgentUnreachableTimeout, "agent-unreachable-timeout", o.AgentUnreachableTimeout,
 		"How long to retry an unreachable agent before a MiniCluster shrinks without draining ranks. 0 disables draining: MiniClusters shrink at once.")
+	fs.BoolVar(&o.WatchNodes, "watch-nodes", o.WatchNodes,
+		"Watch nodes, and drain the ranks of those that are cordoned or will be deleted. Requires the permissions of manifests/nodes.")
+	fs.StringSliceVar(&o.NodeDeletionTaints, "node-deletion-taints", o.NodeDeletionTaints,
+		"Keys of taints that announce the deletion of a node, with --watch-nodes: pods there are evicted once their ranks are idle.")
 	o.Site.AddFlags(fs)
 	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
@@ -107,6 +116,11 @@ func (o *Options) Validate() error {
 	}
 	if o.AgentUnreachableTimeout < 0 {
 		add("agent-unreachable-timeout", "%s: must not be negative", o.AgentUnreachableTimeout)
+	}
+	for _, key := range o.NodeDeletionTaints {
+		if problems := validation.IsQualifiedName(key); len(problems) > 0 {
+			add("node-deletion-taints", "%q: must be the key of a taint: %s", key, problems[0])
+		}
 	}
 	o.Site.Validate(&errs)
 	errs.AddAddress("health-bind-address", o.HealthAddress)

@@ -52,12 +52,18 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 		return fmt.Errorf("starting to send events: %w", err)
 	}
 
-	informers := controller.NewInformers(kube, flux, o.Namespaces...)
-	registry.RawMustRegister(controllermetrics.NewClusterCollector(func() []*v1alpha2.MiniCluster { return controller.MiniClusters(informers) }))
+	watched := controller.NewInformers(kube, flux, o.Namespaces...)
+	registry.RawMustRegister(controllermetrics.NewClusterCollector(func() []*v1alpha2.MiniCluster { return controller.MiniClusters(watched) }))
+	var nodes *controller.NodeInformer
+	if o.WatchNodes {
+		nodes = controller.NewNodeInformer(kube)
+	}
 	c, err := controller.New(controller.Options{
 		Kube:              kube,
 		Flux:              flux,
-		Informers:         informers,
+		Informers:         watched,
+		Nodes:             nodes,
+		DeletionTaints:    o.NodeDeletionTaints,
 		Events:            broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics:           controllermetrics.NewMetrics(registry),
 		Environment:       o.environment(),
@@ -75,12 +81,30 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, o, c, informers, elector, registry)
+	return serve(ctx, o, c, allInformers(watched, nodes), elector, registry)
+}
+
+// starter is a group of informers.
+type starter interface {
+	Start(ctx context.Context)
+	Shutdown()
+}
+
+// allInformers returns the informers of all namespaces, and those of nodes if there are any.
+func allInformers(watched []controller.Informers, nodes *controller.NodeInformer) []starter {
+	var all []starter
+	for _, i := range watched {
+		all = append(all, i)
+	}
+	if nodes != nil {
+		all = append(all, nodes)
+	}
+	return all
 }
 
 // serve runs the controller, its informers and its HTTP servers until the context ends or
 // one of them fails.
-func serve(ctx context.Context, o *Options, c *controller.Controller, informers []controller.Informers, elector *elector, registry metrics.KubeRegistry) error {
+func serve(ctx context.Context, o *Options, c *controller.Controller, watched []starter, elector *elector, registry metrics.KubeRegistry) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return cmdutil.Serve(ctx, "health", o.HealthAddress, healthHandler(elector.check, c.Synced))
@@ -88,7 +112,7 @@ func serve(ctx context.Context, o *Options, c *controller.Controller, informers 
 	group.Go(func() error { return cmdutil.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
 	group.Go(func() error {
 		// A standby also fills its caches, so that it can take over at once.
-		for _, i := range informers {
+		for _, i := range watched {
 			i.Start(ctx)
 			defer i.Shutdown()
 		}

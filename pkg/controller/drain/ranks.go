@@ -18,6 +18,9 @@ func idsText(ranks flux.IDSet) string {
 	return noun + resources.Shorten(ranks.String(), maxRankText)
 }
 
+// RankSet names a set of ranks.
+func RankSet(ranks flux.IDSet) string { return idsText(ranks) }
+
 // Ranks returns the text for a range of ranks, without the last one.
 func Ranks(from, end int32) string {
 	if from+1 == end {

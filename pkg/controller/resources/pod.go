@@ -164,18 +164,24 @@ func pullSecretsOf(containers []v1alpha2.MiniClusterContainer, others ...string)
 	return refs
 }
 
-// affinity returns an affinity that prefers to spread the pods over nodes and to keep them in one zone, and that
-// requires the node labels of the spec.
+// affinity returns an affinity that prefers the placement of the spec within one zone, and that requires the node
+// labels of the spec.
 func affinity(mc *v1alpha2.MiniCluster) *corev1.Affinity {
 	var a corev1.Affinity
-	if mc.Spec.Network == nil || !mc.Spec.Network.DisableAffinity {
+	prefer := func(topology string) corev1.WeightedPodAffinityTerm {
 		same := &metav1.LabelSelector{MatchLabels: map[string]string{v1alpha2.LabelName: mc.Name}}
-		a.PodAffinity = &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
-			{Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: same, TopologyKey: corev1.LabelTopologyZone}},
-		}}
-		a.PodAntiAffinity = &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
-			{Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: same, TopologyKey: corev1.LabelHostname}},
-		}}
+		return corev1.WeightedPodAffinityTerm{Weight: 100, PodAffinityTerm: corev1.PodAffinityTerm{LabelSelector: same, TopologyKey: topology}}
+	}
+	placement := mc.Spec.Placement
+	if placement == "" && (mc.Spec.Network == nil || !mc.Spec.Network.DisableAffinity) {
+		placement = v1alpha2.PlacementSpread
+	}
+	switch zone, node := prefer(corev1.LabelTopologyZone), prefer(corev1.LabelHostname); placement {
+	case v1alpha2.PlacementSpread:
+		a.PodAffinity = &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{zone}}
+		a.PodAntiAffinity = &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{node}}
+	case v1alpha2.PlacementPack:
+		a.PodAffinity = &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{zone, node}}
 	}
 	if mc.Spec.Pod != nil && len(mc.Spec.Pod.NodeAffinity) > 0 {
 		var wanted []corev1.NodeSelectorRequirement

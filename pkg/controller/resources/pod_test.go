@@ -316,6 +316,43 @@ func TestNodeAffinityStays(t *testing.T) {
 	assert.NotNil(t, spec.Affinity.NodeAffinity)
 }
 
+func TestPlacement(t *testing.T) {
+	topologies := func(terms []corev1.WeightedPodAffinityTerm) (all []string) {
+		for _, term := range terms {
+			all = append(all, term.PodAffinityTerm.TopologyKey)
+		}
+		return all
+	}
+	zone, node := corev1.LabelTopologyZone, corev1.LabelHostname
+	for _, tc := range []struct {
+		placement   v1alpha2.Placement
+		disable     bool
+		near, apart []string
+	}{
+		{"", false, []string{zone}, []string{node}},
+		{"", true, nil, nil},
+		{v1alpha2.PlacementSpread, false, []string{zone}, []string{node}},
+		{v1alpha2.PlacementSpread, true, []string{zone}, []string{node}},
+		{v1alpha2.PlacementPack, false, []string{zone, node}, nil},
+		{v1alpha2.PlacementPack, true, []string{zone, node}, nil},
+	} {
+		spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
+			mc.Spec.Placement, mc.Spec.Network = tc.placement, &v1alpha2.Network{DisableAffinity: tc.disable}
+		})
+		var near, apart []string
+		if a := spec.Affinity; a != nil {
+			if a.PodAffinity != nil {
+				near = topologies(a.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+			}
+			if a.PodAntiAffinity != nil {
+				apart = topologies(a.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+			}
+		}
+		assert.Equal(t, tc.near, near, "%+v", tc)
+		assert.Equal(t, tc.apart, apart, "%+v", tc)
+	}
+}
+
 // TestPodNetwork checks pods in the network of the host: brokers find each other by the DNS of the cluster, and no
 // node runs two of them.
 func TestPodNetwork(t *testing.T) {

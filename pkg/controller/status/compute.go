@@ -30,9 +30,9 @@ func Compute(in Input) (v1alpha2.MiniClusterStatus, []Event) {
 		}
 	}
 	in.setConditions(&status)
-	status.Drain = in.Drain
+	status.Drain, status.NodeDrains = in.Drain, in.NodeDrains
 	if status.Finished() {
-		status.Drain = nil
+		status.Drain, status.NodeDrains = nil, nil
 	}
 	return status, in.events(status)
 }

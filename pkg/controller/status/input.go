@@ -42,6 +42,8 @@ type Observed struct {
 	// Drain is the wait before the Job shrinks, or one that is over but whose ranks are still drained. It becomes
 	// status.drain.
 	Drain *v1alpha2.DrainStatus
+	// NodeDrains are the ranks that are drained because of their nodes. They become status.nodeDrains.
+	NodeDrains []v1alpha2.NodeDrainStatus
 	// Draining says what the drain waits for; "" if none is in progress.
 	Draining string
 	// ResizedExternally says how another client resized the Job within the bounds; "" if none did.

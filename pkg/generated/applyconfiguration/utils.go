@@ -26,6 +26,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.CommandsApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("ContainerVolume"):
 		return &fluxframeworkv1alpha2.ContainerVolumeApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("Disruption"):
+		return &fluxframeworkv1alpha2.DisruptionApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("DrainStatus"):
 		return &fluxframeworkv1alpha2.DrainStatusApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("ExistingVolume"):
@@ -64,6 +66,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.MiniClusterVolumeApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("Network"):
 		return &fluxframeworkv1alpha2.NetworkApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("NodeDrainStatus"):
+		return &fluxframeworkv1alpha2.NodeDrainStatusApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("Opportunistic"):
 		return &fluxframeworkv1alpha2.OpportunisticApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("PodSpec"):

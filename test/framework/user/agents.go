@@ -33,6 +33,9 @@ type Agent struct {
 	// jobs are named in responses while ranks are busy.
 	jobs  []control.Job
 	sizes []int
+	// nodes are the nodes of the last request about them, and runs says which indexes run something.
+	nodes []control.NodeDrain
+	runs  flux.IDSet
 	// quorums are those that were sent.
 	quorums []int
 	from    uint32 // the lowest rank that is drained
@@ -99,6 +102,24 @@ func (a *Agent) Sizes() []int {
 	return append([]int(nil), a.sizes...)
 }
 
+// Run simulates jobs on the ranks of pods by their indexes, for requests about nodes.
+func (a *Agent) Run(indexes ...uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.runs = flux.IDs(indexes...)
+}
+
+// Nodes returns the nodes of the last request about them, as "INDEXES: NODE: REASON".
+func (a *Agent) Nodes() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	texts := []string{}
+	for _, n := range a.nodes {
+		texts = append(texts, n.Indexes.String()+": "+n.Text())
+	}
+	return texts
+}
+
 // Quorums are the quorums that were sent.
 func (a *Agent) Quorums() []int {
 	a.mu.Lock()
@@ -150,6 +171,15 @@ func (e *elsewhere) LowerQuorum(ctx context.Context, _ string, _, quorum int) er
 	return e.listen(func(ip string, port int) error { return e.client.LowerQuorum(ctx, ip, port, quorum) })
 }
 
+// Drain implements agents.Agent.
+func (e *elsewhere) Drain(ctx context.Context, _ string, _ int, request control.Drain) (state control.DrainState, err error) {
+	err = e.listen(func(ip string, port int) error {
+		state, err = e.client.Drain(ctx, ip, port, request)
+		return err
+	})
+	return state, err
+}
+
 // listen serves the agent during a request.
 func (e *elsewhere) listen(request func(ip string, port int) error) error {
 	listener, err := e.serve()
@@ -161,6 +191,20 @@ func (e *elsewhere) listen(request func(ip string, port int) error) error {
 	return request(address.IP.String(), address.Port)
 }
 
+// drain answers a request about nodes. The caller holds mu.
+func (a *Agent) drain(nodes []control.NodeDrain) control.DrainState {
+	indexes := func(nodes []control.NodeDrain) (all flux.IDSet) {
+		for _, n := range nodes {
+			all = all.Union(n.Indexes)
+		}
+		return all
+	}
+	before, now := indexes(a.nodes), indexes(nodes)
+	a.nodes = nodes
+	busy := now.Intersect(a.runs)
+	return control.DrainState{Busy: busy, Idle: now.Without(busy), Drained: now.Without(before), Returned: before.Without(now)}
+}
+
 // ServeHTTP implements http.Handler.
 func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
@@ -168,6 +212,7 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		control.Resize
 		control.Quorum
+		control.Drain
 	}
 	switch err := json.NewDecoder(r.Body).Decode(&in); {
 	case err != nil:
@@ -180,6 +225,10 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == control.PathQuorum {
 		a.quorums = append(a.quorums, in.Quorum.Quorum)
 		_, _ = w.Write([]byte("{}"))
+		return
+	}
+	if r.URL.Path == control.PathDrain {
+		_ = json.NewEncoder(w).Encode(a.drain(in.Drain.Nodes))
 		return
 	}
 	if n := len(a.sizes); n == 0 || a.sizes[n-1] != in.Size {

@@ -187,6 +187,17 @@ type MiniClusterSpec struct {
 	// +optional
 	Network *Network `json:"network,omitempty"`
 
+	// How the pods are distributed over the nodes: Spread prefers nodes without a
+	// pod of the cluster, Pack nodes that have one. Default: Spread, or none with
+	// network.disableAffinity.
+	// +optional
+	// +kubebuilder:validation:Enum=Spread;Pack
+	Placement Placement `json:"placement,omitempty"`
+
+	// What happens to ranks when their nodes go away.
+	// +optional
+	Disruption *Disruption `json:"disruption,omitempty"`
+
 	// File that the state of the Flux instance is saved to and restored from.
 	// +optional
 	Archive *FluxArchive `json:"archive,omitempty"`
@@ -272,6 +283,7 @@ type Network struct {
 	HeadlessName string `json:"headlessName,omitempty"`
 
 	// Omit the preferred affinity that spreads pods over the nodes of one zone.
+	// spec.placement replaces this field and takes precedence.
 	// +optional
 	DisableAffinity bool `json:"disableAffinity,omitempty"`
 }

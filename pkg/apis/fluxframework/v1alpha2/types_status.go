@@ -28,6 +28,11 @@ type MiniClusterStatus struct {
 	// +optional
 	Drain *DrainStatus `json:"drain,omitempty"`
 
+	// Ranks that are drained because their nodes go away.
+	// +optional
+	// +listType=atomic
+	NodeDrains []NodeDrainStatus `json:"nodeDrains,omitempty"`
+
 	// UID of the Job. Present for compatibility.
 	// +optional
 	JobID string `json:"jobid,omitempty"`

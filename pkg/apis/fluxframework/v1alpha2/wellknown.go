@@ -50,6 +50,18 @@ const (
 	// sets it.
 	AnnotationRejectedSize = "flux-framework.org/rejected-size"
 
+	// AnnotationDisruptionBudget on a Job is the name of the disruption budget that was created for its pods.
+	AnnotationDisruptionBudget = "flux-framework.org/disruption-budget"
+	// AnnotationDrain on a node drains the ranks of its pods. The value is the reason.
+	AnnotationDrain = "flux-framework.org/drain"
+	// LabelRankState on a pod whose node goes away is the state of its rank: RankDraining or RankDrained.
+	LabelRankState = "flux-framework.org/rank-state"
+	// RankDraining: the rank gets no more jobs, and runs some. RankDrained: it runs none.
+	RankDraining = "draining"
+	RankDrained  = "drained"
+	// PodConditionDrained on a pod whose node goes away reports whether its rank is drained and runs nothing.
+	PodConditionDrained = "flux-framework.org/Drained"
+
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "minicluster-controller"
 )

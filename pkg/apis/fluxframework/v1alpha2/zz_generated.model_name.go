@@ -31,6 +31,11 @@ func (in ContainerVolume) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Disruption) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Disruption"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in DrainStatus) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.DrainStatus"
 }
@@ -128,6 +133,11 @@ func (in MiniClusterVolume) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Network) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Network"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NodeDrainStatus) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.NodeDrainStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

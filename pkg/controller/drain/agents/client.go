@@ -22,6 +22,8 @@ type Agent interface {
 	Resize(ctx context.Context, ip string, port, size int) (control.State, error)
 	// LowerQuorum tells the agent a quorum that was lowered.
 	LowerQuorum(ctx context.Context, ip string, port, quorum int) error
+	// Drain sends the ranks on nodes that go away to the agent.
+	Drain(ctx context.Context, ip string, port int, request control.Drain) (control.DrainState, error)
 }
 
 // Connect returns an Agent for the data of a cluster's Secret and the host name of the lead.
@@ -67,6 +69,8 @@ type agentConn struct {
 
 	// quorum is a lowered quorum that the agent does not know yet.
 	quorum quorumRequest
+	// nodes is the exchange about nodes that go away.
+	nodes nodesRequest
 }
 
 // NewClient returns a Client. It calls run to run a request in the background, and wake when there is an answer for a

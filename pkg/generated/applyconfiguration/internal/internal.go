@@ -138,6 +138,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: secretName
       type:
         scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Disruption
+  map:
+    fields:
+    - name: drainTimeoutSeconds
+      type:
+        scalar: numeric
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.DrainStatus
   map:
     fields:
@@ -512,6 +518,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: deadlineSeconds
       type:
         scalar: numeric
+    - name: disruption
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Disruption
     - name: flux
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxSpec
@@ -546,6 +555,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: opportunistic
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Opportunistic
+    - name: placement
+      type:
+        scalar: string
     - name: pod
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.PodSpec
@@ -598,6 +610,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: maximumSize
       type:
         scalar: numeric
+    - name: nodeDrains
+      type:
+        list:
+          elementType:
+            namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.NodeDrainStatus
+          elementRelationship: atomic
     - name: observedGeneration
       type:
         scalar: numeric
@@ -691,6 +709,26 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: headlessName
       type:
         scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.NodeDrainStatus
+  map:
+    fields:
+    - name: busy
+      type:
+        scalar: string
+    - name: indexes
+      type:
+        scalar: string
+    - name: node
+      type:
+        scalar: string
+      default: ""
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Opportunistic
   map:
     fields:

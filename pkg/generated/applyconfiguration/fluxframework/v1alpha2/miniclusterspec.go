@@ -2,6 +2,10 @@
 
 package v1alpha2
 
+import (
+	fluxframeworkv1alpha2 "minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
 // MiniClusterSpecApplyConfiguration represents a declarative configuration of the MiniClusterSpec type for use
 // with apply.
 //
@@ -64,6 +68,12 @@ type MiniClusterSpecApplyConfiguration struct {
 	Pod *PodSpecApplyConfiguration `json:"pod,omitempty"`
 	// Network names and placement of the pods.
 	Network *NetworkApplyConfiguration `json:"network,omitempty"`
+	// How the pods are distributed over the nodes: Spread prefers nodes without a
+	// pod of the cluster, Pack nodes that have one. Default: Spread, or none with
+	// network.disableAffinity.
+	Placement *fluxframeworkv1alpha2.Placement `json:"placement,omitempty"`
+	// What happens to ranks when their nodes go away.
+	Disruption *DisruptionApplyConfiguration `json:"disruption,omitempty"`
 	// File that the state of the Flux instance is saved to and restored from.
 	Archive *FluxArchiveApplyConfiguration `json:"archive,omitempty"`
 	// Volumes that the controller creates (a PersistentVolume and a
@@ -261,6 +271,22 @@ func (b *MiniClusterSpecApplyConfiguration) WithPod(value *PodSpecApplyConfigura
 // If called multiple times, the Network field is set to the value of the last call.
 func (b *MiniClusterSpecApplyConfiguration) WithNetwork(value *NetworkApplyConfiguration) *MiniClusterSpecApplyConfiguration {
 	b.Network = value
+	return b
+}
+
+// WithPlacement sets the Placement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Placement field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithPlacement(value fluxframeworkv1alpha2.Placement) *MiniClusterSpecApplyConfiguration {
+	b.Placement = &value
+	return b
+}
+
+// WithDisruption sets the Disruption field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Disruption field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithDisruption(value *DisruptionApplyConfiguration) *MiniClusterSpecApplyConfiguration {
+	b.Disruption = value
 	return b
 }
 

@@ -12,6 +12,7 @@ type NetworkApplyConfiguration struct {
 	// layout. Several MiniClusters of a namespace may share one.
 	HeadlessName *string `json:"headlessName,omitempty"`
 	// Omit the preferred affinity that spreads pods over the nodes of one zone.
+	// spec.placement replaces this field and takes precedence.
 	DisableAffinity *bool `json:"disableAffinity,omitempty"`
 }
 

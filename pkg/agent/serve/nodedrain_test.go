@@ -1,0 +1,111 @@
+package serve
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/pkg/flux"
+	"minicluster.internal/operator/pkg/flux/fluxtest"
+)
+
+// nodeDrained serves the control endpoint of an instance, and returns a function that sends nodes and one that returns
+// the drained ranks with their reasons.
+func nodeDrained(t *testing.T, i *fluxtest.Instance, own plan.RankMap) func(nodes ...control.NodeDrain) control.DrainState {
+	t.Helper()
+	client, addr := controlledWith(t, Options{Socket: i.URI(), Ranks: own})
+	return func(nodes ...control.NodeDrain) control.DrainState {
+		t.Helper()
+		state, err := client.Drain(t.Context(), addr.IP.String(), addr.Port, control.Drain{Nodes: nodes})
+		require.NoError(t, err)
+		return state
+	}
+}
+
+func TestNodeDrain(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 6, Cores: 2})
+	i.Drain(set(t, "5"), "broken fan")
+	job := flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "2-3")}
+	i.SetJobs(job)
+	ask := nodeDrained(t, i, nil)
+	one := control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "3-5")}
+
+	assert.Equal(t, control.DrainState{Busy: set(t, "3"), Drained: set(t, "3-4")}, ask(one))
+	assert.Equal(t, map[uint32]string{3: "Kubernetes node one: cordoned", 4: "Kubernetes node one: cordoned", 5: "broken fan"}, i.Drained())
+	require.Eventually(t, func() bool { return ask(one).Idle.Equal(set(t, "4-5")) }, patience, 20*time.Millisecond,
+		"rank 4 is idle when its drain is old enough")
+	job.State = flux.JobInactive
+	i.SetJobs(job)
+	assert.Equal(t, control.DrainState{Idle: set(t, "3-5")}, ask(one))
+
+	two := control.NodeDrain{Node: "two", Reason: "rack 3 is moved", Indexes: set(t, "1")}
+	one.Indexes = set(t, "4-5")
+	state := ask(one, two)
+	assert.Equal(t, set(t, "3"), state.Returned, "its pod is on another node now")
+	assert.Equal(t, set(t, "1"), state.Drained)
+	assert.Equal(t, "Kubernetes node two: rack 3 is moved", i.Drained()[1])
+
+	assert.Equal(t, control.DrainState{Returned: set(t, "1,4")}, ask())
+	assert.Equal(t, map[uint32]string{5: "broken fan"}, i.Drained(), "the drain of an administrator remains")
+}
+
+// All jobs end with the lead, so it is busy while anything runs.
+func TestNodeDrainOfTheLead(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 3, Cores: 2})
+	i.SetJobs(flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "2")})
+	ask := nodeDrained(t, i, nil)
+	node := control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "0-1")}
+	assert.Equal(t, set(t, "0-1"), ask(node).Drained)
+	assert.Equal(t, set(t, "0"), ask(node).Busy)
+	i.SetJobs(flux.Job{ID: 1, State: flux.JobInactive})
+	require.Eventually(t, func() bool { return ask(node).Idle.Equal(set(t, "0-1")) }, patience, 20*time.Millisecond)
+}
+
+// A drain for a change of size and one for a node do not undo each other.
+func TestNodeDrainWhileShrinking(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 4, Cores: 2})
+	client, addr := controlledWith(t, Options{Socket: i.URI()})
+	resize := func(size int) {
+		_, err := client.Resize(t.Context(), addr.IP.String(), addr.Port, size)
+		require.NoError(t, err)
+	}
+	ask := func(nodes ...control.NodeDrain) {
+		_, err := client.Drain(t.Context(), addr.IP.String(), addr.Port, control.Drain{Nodes: nodes})
+		require.NoError(t, err)
+	}
+	ask(control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "2")})
+	resize(2)
+	assert.Equal(t, map[uint32]string{2: "Kubernetes node one: cordoned", 3: control.Reason}, i.Drained())
+	resize(4)
+	assert.Equal(t, map[uint32]string{2: "Kubernetes node one: cordoned"}, i.Drained())
+	resize(3)
+	ask()
+	assert.Equal(t, map[uint32]string{3: control.Reason}, i.Drained())
+}
+
+// In an instance with bursting, indexes are not ranks.
+func TestNodeDrainWithBursting(t *testing.T) {
+	i := instance(t, fluxtest.Config{Size: 8, Cores: 2})
+	i.SetJobs(flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "6")})
+	ask := nodeDrained(t, i, plan.RankMap{{Rank: 0, Count: 2}, {Index: 2, Rank: 6, Count: 2}})
+	state := ask(control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "1-3,7")})
+	assert.Equal(t, control.DrainState{Drained: set(t, "1-3"), Busy: set(t, "2")}, state)
+	assert.Equal(t, []uint32{1, 6, 7}, drainedRanks(i))
+	assert.Equal(t, set(t, "1-3"), ask().Returned)
+}
+
+func drainedRanks(i *fluxtest.Instance) []uint32 {
+	var ranks flux.IDSet
+	for rank := range i.Drained() {
+		ranks = ranks.Union(flux.IDs(rank))
+	}
+	var all []uint32
+	for rank := range ranks.All() {
+		all = append(all, rank)
+	}
+	return all
+}

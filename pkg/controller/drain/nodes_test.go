@@ -1,0 +1,129 @@
+package drain
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
+	"minicluster.internal/operator/pkg/flux"
+)
+
+func TestStateOfNode(t *testing.T) {
+	annotated := func(reason string) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha2.AnnotationDrain: reason}}}
+	}
+	tainted := func(keys ...string) *corev1.Node {
+		node := &corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}
+		for _, key := range keys {
+			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: key})
+		}
+		return node
+	}
+	for name, tc := range map[string]struct {
+		node *corev1.Node
+		want NodeState
+	}{
+		"usual":            {&corev1.Node{}, NodeState{}},
+		"cordoned":         {tainted("node.kubernetes.io/unschedulable"), NodeState{Reason: messages.NodeCordoned}},
+		"annotated":        {annotated(" moved to\nrack 3. "), NodeState{Reason: "moved to rack 3"}},
+		"without a reason": {annotated(""), NodeState{Reason: messages.NodeAnnotated}},
+		"a long reason":    {annotated(strings.Repeat("x", 500)), NodeState{Reason: strings.Repeat("x", maxNodeReason-3) + "..."}},
+		"Karpenter":        {tainted("a", "karpenter.sh/disrupted"), NodeState{"the node has the taint karpenter.sh/disrupted", true}},
+		"deleted": {
+			&corev1.Node{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{}}}, NodeState{messages.NodeDeleted, true},
+		},
+	} {
+		assert.Equal(t, tc.want, StateOfNode(tc.node, DefaultDeletionTaints()), name)
+	}
+	assert.Equal(t, NodeState{Reason: messages.NodeCordoned}, StateOfNode(tainted("karpenter.sh/disrupted"), nil), "another list of taints")
+}
+
+func TestDecidePod(t *testing.T) {
+	cordoned, deleted := NodeState{Reason: "r"}, NodeState{"r", true}
+	idle := &control.DrainState{Idle: flux.IDs(0, 1)}
+	busy := &control.DrainState{Busy: flux.IDs(0, 1)}
+	follower, lead := NodePod{Index: 1}, NodePod{Index: 0}
+	for name, tc := range map[string]struct {
+		node        NodeState
+		pod         NodePod
+		state       *control.DrainState
+		interactive bool
+		timeout     *int32
+		want        PodDecision
+	}{
+		"cordoned, busy":           {cordoned, follower, busy, false, nil, PodDecision{State: v1alpha2.RankDraining}},
+		"cordoned, idle":           {cordoned, follower, idle, false, nil, PodDecision{State: v1alpha2.RankDrained}},
+		"cordoned has no deadline": {cordoned, follower, busy, false, new(int32(5)), PodDecision{State: v1alpha2.RankDraining}},
+		"deleted, unknown":         {deleted, follower, nil, false, nil, PodDecision{}},
+		"deleted, busy":            {deleted, follower, busy, false, nil, PodDecision{State: v1alpha2.RankDraining}},
+		"deleted, settling":        {deleted, follower, &control.DrainState{}, false, nil, PodDecision{State: v1alpha2.RankDraining}},
+		"deleted, idle":            {deleted, follower, idle, false, nil, PodDecision{State: v1alpha2.RankDrained, Evict: true}},
+		"before the deadline":      {deleted, follower, busy, false, new(int32(61)), PodDecision{State: v1alpha2.RankDraining}},
+		"at the deadline":          {deleted, follower, busy, false, new(int32(60)), PodDecision{State: v1alpha2.RankDrained, Evict: true, TimedOut: true}},
+		"without an answer":        {deleted, follower, nil, false, new(int32(60)), PodDecision{State: v1alpha2.RankDrained, Evict: true, TimedOut: true}},
+		"it leaves already":        {deleted, NodePod{Index: 1, Terminating: true}, idle, false, nil, PodDecision{}},
+		"lead with a program":      {deleted, lead, idle, false, nil, PodDecision{State: v1alpha2.RankDraining}},
+		"lead, interactive":        {deleted, lead, idle, true, nil, PodDecision{State: v1alpha2.RankDrained, Evict: true}},
+	} {
+		mc := &v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Interactive: tc.interactive}}
+		mc.Spec.Disruption = &v1alpha2.Disruption{DrainTimeoutSeconds: tc.timeout}
+		since := time.Unix(1_000_000, 0)
+		in := NodeInput{MiniCluster: mc, Now: since.Add(time.Minute), Since: since, State: tc.state}
+		assert.Equal(t, tc.want, DecidePod(in, tc.node, tc.pod), name)
+	}
+}
+
+func TestNodeTimeout(t *testing.T) {
+	mc := &v1alpha2.MiniCluster{}
+	since := time.Unix(1_000_000, 0)
+	in := NodeInput{MiniCluster: mc, Now: since.Add(time.Minute), Since: since}
+	deleted := NodeState{"r", true}
+	assert.Zero(t, NodeTimeout(in, deleted))
+	mc.Spec.Disruption = &v1alpha2.Disruption{DrainTimeoutSeconds: new(int32(90))}
+	assert.Equal(t, 30*time.Second, NodeTimeout(in, deleted))
+	assert.Zero(t, NodeTimeout(in, NodeState{Reason: "r"}))
+	mc.Spec.Disruption.DrainTimeoutSeconds = new(int32(10))
+	assert.Zero(t, NodeTimeout(in, deleted))
+}
+
+func TestNodeInterval(t *testing.T) {
+	cordoned := []Node{{Name: "a", NodeState: NodeState{Reason: "r"}, Pods: []NodePod{{Index: 2}, {Index: 1}}}}
+	deleted := []Node{{Name: "a", NodeState: NodeState{"r", true}, Pods: cordoned[0].Pods}}
+	request := NodeRequest(cordoned)
+	assert.Equal(t, control.Drain{Nodes: []control.NodeDrain{{Node: "a", Reason: "r", Indexes: flux.IDs(1, 2)}}}, request)
+	for name, tc := range map[string]struct {
+		nodes []Node
+		state control.DrainState
+		want  time.Duration
+	}{
+		"just drained":   {cordoned, control.DrainState{Drained: flux.IDs(1, 2)}, settleInterval},
+		"one busy":       {cordoned, control.DrainState{Busy: flux.IDs(1), Idle: flux.IDs(2)}, busyNodeInterval},
+		"idle":           {cordoned, control.DrainState{Idle: flux.IDs(1, 2)}, idleNodeInterval},
+		"idle, to leave": {deleted, control.DrainState{Idle: flux.IDs(1, 2)}, busyNodeInterval},
+	} {
+		assert.Equal(t, tc.want, NodeInterval(tc.nodes, request, tc.state), name)
+	}
+	assert.Equal(t, control.Drain{}, NodeRequest(nil))
+}
+
+func TestNodeStatus(t *testing.T) {
+	now := time.Unix(1_000_000, 5)
+	before := metav1.NewTime(time.Unix(900_000, 0))
+	nodes := []Node{
+		{Name: "a", NodeState: NodeState{Reason: "r"}, Pods: []NodePod{{Index: 2}, {Index: 1}}},
+		{Name: "b", NodeState: NodeState{Reason: "s"}, Pods: []NodePod{{Index: 4}}},
+		{Name: "c", NodeState: NodeState{Reason: "s"}},
+	}
+	assert.Equal(t, []v1alpha2.NodeDrainStatus{
+		{Node: "a", Reason: "r", Indexes: "1-2", Busy: "2", Since: before},
+		{Node: "b", Reason: "s", Indexes: "4", Since: metav1.NewTime(time.Unix(1_000_000, 0))},
+	}, NodeStatus(nodes, flux.IDs(2, 7), []v1alpha2.NodeDrainStatus{{Node: "a", Reason: "old", Since: before}}, now))
+	assert.Nil(t, NodeStatus(nil, flux.IDSet{}, nil, now))
+}

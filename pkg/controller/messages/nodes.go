@@ -1,0 +1,30 @@
+package messages
+
+import "fmt"
+
+// Reasons why the ranks of a node are drained.
+const (
+	NodeDeleted   = "the node is being deleted"
+	NodeAnnotated = "the node has the annotation flux-framework.org/drain"
+	NodeCordoned  = "the node is cordoned"
+)
+
+// NodeTainted is the reason of a taint that announces the deletion of a node.
+func NodeTainted(key string) string { return "the node has the taint " + key }
+
+// NodeDraining is the message about ranks that were drained because of their nodes.
+func NodeDraining(ranks, nodes string) string {
+	return fmt.Sprintf("drained %s: %s", ranks, nodes)
+}
+
+// NodeUndrained is the message about ranks that were undrained because their pods are on other nodes, or their nodes
+// take pods again.
+func NodeUndrained(ranks string) string { return "undrained " + ranks }
+
+// NodeEvicted is the message about a pod that leaves a node that will be deleted.
+func NodeEvicted(pod, node, reason string, idle bool) string {
+	if idle {
+		return fmt.Sprintf("evicted pod %s from node %s, its rank is idle: %s", pod, node, reason)
+	}
+	return fmt.Sprintf("evicted pod %s from node %s after spec.disruption.drainTimeoutSeconds, its rank is busy: %s", pod, node, reason)
+}

@@ -1,0 +1,337 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/drain"
+	"minicluster.internal/operator/pkg/controller/resources"
+)
+
+const (
+	// nodeBindTime is when the pods of a node are listed once more: one may have been bound while the node changed.
+	nodeBindTime = 5 * time.Second
+	// nodeListInterval is how often the pods of a node that drains are listed.
+	nodeListInterval = 10 * time.Second
+	// nodeListMin is the shortest time between two lists for the same node.
+	nodeListMin = time.Second
+)
+
+// NodeInformer caches nodes, reduced to what decides about their ranks.
+type NodeInformer struct {
+	factory informers.SharedInformerFactory
+}
+
+// Start starts the informer; it stops when the context ends.
+func (n *NodeInformer) Start(ctx context.Context) { n.factory.StartWithContext(ctx) }
+
+// Shutdown waits until the informer has stopped.
+func (n *NodeInformer) Shutdown() { n.factory.Shutdown() }
+
+// NewNodeInformer returns an informer of nodes, for Options.Nodes.
+func NewNodeInformer(kube kubernetes.Interface) *NodeInformer {
+	factory := informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(slimNode))
+	factory.InformerFor(&corev1.Node{}, kubeInformer(kube.CoreV1().Nodes(), &corev1.Node{}, "", slimNode))
+	return &NodeInformer{factory}
+}
+
+// slimNode keeps the parts of a node that decide about its ranks.
+func slimNode(obj any) (any, error) {
+	node, ok := obj.(*corev1.Node)
+	if !ok {
+		return obj, nil
+	}
+	slim := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, DeletionTimestamp: node.DeletionTimestamp},
+		Spec:       corev1.NodeSpec{Unschedulable: node.Spec.Unschedulable},
+	}
+	if reason, set := node.Annotations[v1alpha2.AnnotationDrain]; set {
+		slim.Annotations = map[string]string{v1alpha2.AnnotationDrain: reason}
+	}
+	for i := range node.Spec.Taints {
+		slim.Spec.Taints = append(slim.Spec.Taints, corev1.Taint{Key: node.Spec.Taints[i].Key})
+	}
+	return slim, nil
+}
+
+// nodeWatch knows the nodes whose ranks are drained, and which pods of MiniClusters run there. It lists the pods of a
+// node when the node changes: pods of Jobs are not cached. Nodes that take pods cost nothing.
+type nodeWatch struct {
+	store  cache.Store
+	taints []string
+	clock  clock.PassiveClock
+	queue  workqueue.TypedDelayingInterface[string]
+	// wake enqueues a MiniCluster.
+	wake func(cache.ObjectName)
+
+	mu    sync.Mutex
+	nodes map[string]*watchedNode
+}
+
+// watchedNode is a node with pods whose ranks are drained, or were until it took pods again.
+type watchedNode struct {
+	drain.NodeState
+	// listed is when its pods were listed; zero if they were not.
+	listed time.Time
+	pods   map[cache.ObjectName][]drain.NodePod
+}
+
+// newNodeWatch registers with an informer of nodes.
+func newNodeWatch(nodes *NodeInformer, taints []string, c clock.WithTicker, wake func(cache.ObjectName),
+) (*nodeWatch, cache.InformerSynced, error) {
+	informer := nodes.factory.Core().V1().Nodes().Informer()
+	w := &nodeWatch{
+		store: informer.GetStore(), taints: taints, clock: c, wake: wake, nodes: map[string]*watchedNode{},
+		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[string]{Name: "minicluster-nodes", Clock: c}),
+	}
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) {
+			if w.stateOf(obj).Drains() {
+				w.changed(obj)
+			}
+		},
+		UpdateFunc: func(before, after any) {
+			if w.stateOf(before) != w.stateOf(after) {
+				w.changed(after)
+			}
+		},
+		DeleteFunc: func(obj any) {
+			if w.knows(object(obj)) {
+				w.changed(obj)
+			}
+		},
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("registering with the informer of nodes: %w", err)
+	}
+	return w, registration.HasSynced, nil
+}
+
+func (w *nodeWatch) stateOf(obj any) drain.NodeState {
+	node, ok := obj.(*corev1.Node)
+	if !ok {
+		return drain.NodeState{}
+	}
+	return drain.StateOfNode(node, w.taints)
+}
+
+func (w *nodeWatch) changed(obj any) {
+	if o := object(obj); o != nil {
+		w.queue.Add(o.GetName())
+	}
+}
+
+func (w *nodeWatch) knows(o metav1.Object) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return o != nil && w.nodes[o.GetName()] != nil
+}
+
+// load lists the pods of a node if they were not listed before, and reports whether they were.
+func (w *nodeWatch) load(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.nodes[name]; n != nil {
+		return !n.listed.IsZero()
+	}
+	w.nodes[name] = &watchedNode{}
+	w.queue.Add(name)
+	return false
+}
+
+// refresh lists the pods of nodes again, if the last lists are old.
+func (w *nodeWatch) refresh(nodes []drain.Node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range nodes {
+		if n := w.nodes[nodes[i].Name]; n != nil {
+			w.queue.AddAfter(nodes[i].Name, max(0, nodeListMin-w.clock.Since(n.listed)))
+		}
+	}
+}
+
+// of returns the nodes with pods of a Job, in order: those that drain, and those that took pods again but have pods
+// whose state is not reset.
+func (w *nodeWatch) of(key cache.ObjectName, job types.UID) (drains, returned []drain.Node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, n := range w.nodes {
+		found := drain.Node{Name: name, NodeState: n.NodeState}
+		for _, pod := range n.pods[key] {
+			if pod.Job == job {
+				found.Pods = append(found.Pods, pod)
+			}
+		}
+		switch {
+		case len(found.Pods) == 0:
+		case n.Drains():
+			drains = append(drains, found)
+		default:
+			returned = append(returned, found)
+		}
+	}
+	byName := func(a, b drain.Node) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortFunc(drains, byName)
+	slices.SortFunc(returned, byName)
+	return drains, returned
+}
+
+// setState records the state that was written to a pod.
+func (w *nodeWatch) setState(node string, key cache.ObjectName, uid types.UID, state string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.nodes[node]
+	if n == nil {
+		return
+	}
+	for i := range n.pods[key] {
+		if n.pods[key][i].UID == uid {
+			n.pods[key][i].State = state
+		}
+	}
+}
+
+// update records the pods of a node, wakes the MiniClusters whose pods changed, and reports whether the node has to be
+// listed again.
+func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.ObjectName][]drain.NodePod) (again time.Duration) {
+	w.mu.Lock()
+	before := w.nodes[name]
+	if before == nil {
+		before = &watchedNode{}
+	}
+	if !state.Drains() {
+		for key, list := range pods { // only pods whose state has to be reset
+			pods[key] = slices.DeleteFunc(list, func(p drain.NodePod) bool { return p.State == "" })
+			if len(pods[key]) == 0 {
+				delete(pods, key)
+			}
+		}
+	}
+	w.nodes[name] = &watchedNode{NodeState: state, listed: w.clock.Now(), pods: pods}
+	switch {
+	case len(pods) > 0:
+		again = nodeListInterval
+	case state.Drains() && before.NodeState != state:
+		again = nodeBindTime
+	}
+	first := before.listed.IsZero()
+	w.mu.Unlock()
+	for key := range before.pods {
+		if first || before.NodeState != state || !slices.Equal(before.pods[key], pods[key]) {
+			w.wake(key)
+		}
+	}
+	for key := range pods {
+		if _, known := before.pods[key]; !known {
+			w.wake(key)
+		}
+	}
+	return again
+}
+
+// forget drops nodes that take pods and have none whose state has to be reset. The caller has dealt with them.
+func (w *nodeWatch) forget(names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range names {
+		n := w.nodes[name]
+		if n == nil || n.Drains() || n.listed.IsZero() {
+			continue
+		}
+		empty := true
+		for _, pods := range n.pods {
+			empty = empty && !slices.ContainsFunc(pods, func(p drain.NodePod) bool { return p.State != "" })
+		}
+		if empty {
+			delete(w.nodes, name)
+		}
+	}
+}
+
+// runNodes lists the pods of nodes that change until the context ends.
+func (c *Controller) runNodes(ctx context.Context) {
+	for {
+		name, shutdown := c.nodes.queue.Get()
+		if shutdown {
+			return
+		}
+		if ctx.Err() == nil {
+			c.listNode(ctx, name)
+		}
+		c.nodes.queue.Done(name)
+	}
+}
+
+func (c *Controller) listNode(ctx context.Context, name string) {
+	var state drain.NodeState
+	if obj, exists, err := c.nodes.store.GetByKey(name); err == nil && exists {
+		state = c.nodes.stateOf(obj)
+	}
+	pods, err := c.podsOnNode(ctx, name)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Failed to list the pods of a node that goes away", "node", name)
+		c.nodes.queue.AddAfter(name, nodeBindTime)
+		return
+	}
+	if again := c.nodes.update(name, state, pods); again > 0 {
+		c.nodes.queue.AddAfter(name, again)
+	}
+}
+
+// podsOnNode lists the pods of MiniClusters on a node, in the namespaces of this controller.
+func (c *Controller) podsOnNode(ctx context.Context, name string) (map[cache.ObjectName][]drain.NodePod, error) {
+	found := map[cache.ObjectName][]drain.NodePod{}
+	for namespace := range c.caches {
+		options := metav1.ListOptions{
+			LabelSelector: v1alpha2.LabelHPASelector, Limit: podPage,
+			FieldSelector: fields.OneTermEqualSelector("spec.nodeName", name).String(),
+		}
+		for {
+			next, err := c.visitPage(ctx, namespace, options, func(pod *corev1.Pod) {
+				if one, ok := nodePod(pod); ok {
+					key := cache.NewObjectName(pod.Namespace, pod.Labels[v1alpha2.LabelHPASelector])
+					found[key] = append(found[key], one)
+				}
+			})
+			if err != nil {
+				return nil, fmt.Errorf("listing the pods of node %q: %w", name, err)
+			}
+			if options.Continue = next; next == "" {
+				break
+			}
+		}
+	}
+	for _, pods := range found {
+		slices.SortFunc(pods, func(a, b drain.NodePod) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return found, nil
+}
+
+// nodePod returns the parts of a pod that decide about its rank; false if it is not one of a Job, or has ended.
+func nodePod(pod *corev1.Pod) (drain.NodePod, bool) {
+	index, indexed := resources.PodIndex(pod)
+	owner := metav1.GetControllerOf(pod)
+	if !indexed || owner == nil || resources.PodEnded(pod) {
+		return drain.NodePod{}, false
+	}
+	return drain.NodePod{
+		Name: pod.Name, UID: pod.UID, Index: index, Job: owner.UID, State: pod.Labels[v1alpha2.LabelRankState],
+		Terminating: pod.DeletionTimestamp != nil,
+	}, true
+}

@@ -1,0 +1,91 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
+	testclock "k8s.io/utils/clock/testing"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/drain"
+)
+
+func TestSlimNode(t *testing.T) {
+	node := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "a", UID: "1", ResourceVersion: "2", Labels: map[string]string{"c": "d"},
+			Annotations: map[string]string{v1alpha2.AnnotationDrain: "fan", "e": "f"},
+		},
+		Spec: corev1.NodeSpec{
+			Unschedulable: true, ProviderID: "g", Taints: []corev1.Taint{{Key: "karpenter.sh/disrupted", Effect: corev1.TaintEffectNoSchedule}},
+		},
+		Status: corev1.NodeStatus{Images: []corev1.ContainerImage{{Names: []string{"h"}}}},
+	}
+	slim, err := slimNode(node)
+	require.NoError(t, err)
+	assert.Equal(t, &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", ResourceVersion: "2", Annotations: map[string]string{v1alpha2.AnnotationDrain: "fan"}},
+		Spec:       corev1.NodeSpec{Unschedulable: true, Taints: []corev1.Taint{{Key: "karpenter.sh/disrupted"}}},
+	}, slim)
+	assert.Equal(t, drain.StateOfNode(node, drain.DefaultDeletionTaints()), drain.StateOfNode(slim.(*corev1.Node), drain.DefaultDeletionTaints()))
+}
+
+func TestNodeWatch(t *testing.T) {
+	key, other := cache.NewObjectName("default", "one"), cache.NewObjectName("default", "two")
+	var woken []cache.ObjectName
+	clock := testclock.NewFakeClock(time.Unix(1_000_000, 0))
+	w, _, err := newNodeWatch(NewNodeInformer(fake.NewClientset()), drain.DefaultDeletionTaints(), clock, func(key cache.ObjectName) {
+		woken = append(woken, key)
+	})
+	require.NoError(t, err)
+	t.Cleanup(w.queue.ShutDown)
+	wakes := func() []cache.ObjectName {
+		defer func() { woken = nil }()
+		return woken
+	}
+	cordoned := drain.NodeState{Reason: "cordoned"}
+	pods := func(key cache.ObjectName, pods ...drain.NodePod) map[cache.ObjectName][]drain.NodePod {
+		return map[cache.ObjectName][]drain.NodePod{key: pods}
+	}
+	pod := drain.NodePod{Name: "one-3", UID: "3", Index: 3, Job: "job"}
+
+	assert.False(t, w.load("a"), "its pods are listed first")
+	name, _ := w.queue.Get()
+	w.queue.Done(name)
+	assert.Equal(t, nodeListInterval, w.update("a", cordoned, pods(key, pod)))
+	assert.True(t, w.load("a"))
+	assert.Equal(t, []cache.ObjectName{key}, wakes())
+	drains, returned := w.of(key, "job")
+	assert.Equal(t, []drain.Node{{Name: "a", NodeState: cordoned, Pods: []drain.NodePod{pod}}}, drains)
+	assert.Empty(t, returned)
+	drains, _ = w.of(key, "earlier")
+	assert.Empty(t, drains, "pods of another Job")
+	drains, _ = w.of(other, "job")
+	assert.Empty(t, drains)
+
+	w.setState("a", key, "3", v1alpha2.RankDrained)
+	pod.State = v1alpha2.RankDrained
+	w.update("a", cordoned, pods(key, pod))
+	assert.Empty(t, wakes(), "nothing has changed")
+	assert.Equal(t, nodeListInterval, w.update("a", drain.NodeState{}, pods(key, pod, drain.NodePod{Name: "one-4", UID: "4", Index: 4, Job: "job"})))
+	assert.Equal(t, []cache.ObjectName{key}, wakes())
+	drains, returned = w.of(key, "job")
+	assert.Empty(t, drains)
+	assert.Equal(t, []drain.Node{{Name: "a", Pods: []drain.NodePod{pod}}}, returned, "pods with a state to reset")
+	w.forget([]string{"a"})
+	assert.True(t, w.load("a"), "it is not forgotten before that")
+	w.setState("a", key, "3", "")
+	w.forget([]string{"a", "b"})
+	assert.False(t, w.load("a"))
+
+	assert.Equal(t, nodeBindTime, w.update("b", cordoned, nil), "a pod may just be bound")
+	assert.Zero(t, w.update("b", cordoned, nil))
+	w.update("b", cordoned, pods(other, pod))
+	assert.Equal(t, []cache.ObjectName{other}, wakes())
+}

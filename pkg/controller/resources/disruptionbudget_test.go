@@ -1,0 +1,33 @@
+package resources
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/sample"
+)
+
+func TestDisruptionBudget(t *testing.T) {
+	mc := sample.MiniCluster()
+	budget := BuildDisruptionBudget(mc, Fixed{Maximum: 7})
+	assert.True(t, metav1.IsControlledBy(budget, mc))
+	assert.Equal(t, new(intstr.FromInt32(7)), budget.Spec.MinAvailable)
+	assert.Equal(t, new(policyv1.AlwaysAllow), budget.Spec.UnhealthyPodEvictionPolicy)
+	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
+	require.NoError(t, err)
+	for state, selected := range map[string]bool{"": true, v1alpha2.RankDraining: true, v1alpha2.RankDrained: false} {
+		pod := labels.Set{v1alpha2.LabelHPASelector: mc.Name}
+		if state != "" {
+			pod[v1alpha2.LabelRankState] = state
+		}
+		assert.Equal(t, selected, selector.Matches(pod), state)
+	}
+	assert.False(t, selector.Matches(labels.Set{v1alpha2.LabelHPASelector: "other"}))
+}

@@ -1,0 +1,270 @@
+package nodes_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/test/framework/user"
+)
+
+// fixture is a MiniCluster whose pods have nodes of their own.
+type fixture struct {
+	*user.Fixture
+	name  string
+	agent *user.Agent
+}
+
+// newFixture creates a MiniCluster of three pods. Tests are not parallel: each cordons nodes.
+func newFixture(t *testing.T, name string, mods ...func(*v1alpha2.MiniCluster)) *fixture {
+	t.Helper()
+	f := &fixture{Fixture: user.NewFixture(t, suite.Cluster(t)), name: name, agent: agents.Of(name)}
+	f.CreateReady(name, 3, append(mods, func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive = true })...)
+	t.Cleanup(f.restoreNodes)
+	return f
+}
+
+// restoreNodes makes all nodes take pods.
+func (f *fixture) restoreNodes() {
+	nodes := suite.Cluster(f.T).Client().CoreV1().Nodes()
+	list, err := nodes.List(context.Background(), metav1.ListOptions{})
+	require.NoError(f, err)
+	for i := range list.Items {
+		if n := &list.Items[i]; n.Spec.Unschedulable || len(n.Spec.Taints) > 0 || n.Annotations[v1alpha2.AnnotationDrain] != "" {
+			f.patchNode(n.Name, `{"spec":{"unschedulable":null,"taints":null},"metadata":{"annotations":{"flux-framework.org/drain":null}}}`)
+		}
+	}
+}
+
+func (f *fixture) patchNode(name, patch string) {
+	f.Helper()
+	_, err := suite.Cluster(f.T).Client().CoreV1().Nodes().Patch(context.Background(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	require.NoError(f, err)
+}
+
+// pod returns the pod of an index that neither terminates nor has ended, nil if there is none.
+func (f *fixture) pod(index int32) *corev1.Pod {
+	f.Helper()
+	pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(f.Context(), metav1.ListOptions{LabelSelector: user.Selector(f.name)})
+	require.NoError(f, err)
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if got, ok := resources.PodIndex(pod); ok && got == index && pod.DeletionTimestamp == nil && !resources.PodEnded(pod) {
+			return pod
+		}
+	}
+	return nil
+}
+
+// moved waits until another pod of an index is ready, and returns it.
+func (f *fixture) moved(index int32, before types.UID) *corev1.Pod {
+	f.Helper()
+	var pod *corev1.Pod
+	f.Eventually("another pod", func(context.Context) (string, error) {
+		if pod = f.pod(index); pod == nil || pod.UID == before || !resources.PodReady(pod) {
+			return "it is not ready", nil
+		}
+		return "", nil
+	})
+	return pod
+}
+
+// drained waits until the agent has exactly these drains, as "INDEXES: REASON".
+func (f *fixture) drained(want ...string) {
+	f.Helper()
+	f.Eventually("the drains of the agent", func(context.Context) (string, error) {
+		if got := f.agent.Nodes(); !slices.Equal(got, want) {
+			return fmt.Sprintf("%q", got), nil
+		}
+		return "", nil
+	})
+}
+
+// rankState waits until the pod of an index has a state, as its label and its condition.
+func (f *fixture) rankState(index int32, state string) {
+	f.Helper()
+	f.Eventually("the state of a rank", func(context.Context) (string, error) {
+		pod := f.pod(index)
+		if pod == nil {
+			return "there is no pod", nil
+		}
+		condition := ""
+		for _, c := range pod.Status.Conditions {
+			if c.Type == v1alpha2.PodConditionDrained {
+				condition = c.Reason
+			}
+		}
+		want := map[string]string{"": "", v1alpha2.RankDraining: "Busy", v1alpha2.RankDrained: "Idle"}[state]
+		if got := pod.Labels[v1alpha2.LabelRankState]; got != state || condition != want {
+			return fmt.Sprintf("label %q, condition %q", got, condition), nil
+		}
+		return "", nil
+	})
+}
+
+func (f *fixture) kubectl(args ...string) (string, error) {
+	return suite.Cluster(f.T).Kubectl(f.Context(), args...)
+}
+
+func noNodeDrains(mc *v1alpha2.MiniCluster) string {
+	if len(mc.Status.NodeDrains) > 0 {
+		return fmt.Sprintf("status.nodeDrains is %+v", mc.Status.NodeDrains)
+	}
+	return ""
+}
+
+// A cordon drains the rank, and nothing more. It is undrained when the node takes pods again.
+func TestCordon(t *testing.T) {
+	f := newFixture(t, "cordoned")
+	pod := f.pod(1)
+	node := pod.Spec.NodeName
+	f.patchNode(node, `{"spec":{"unschedulable":true}}`)
+	f.drained("1: Kubernetes node " + node + ": the node is cordoned")
+	f.rankState(1, v1alpha2.RankDrained)
+	mc := f.WaitFor(f.name, f.Ready(3))
+	require.Len(t, mc.Status.NodeDrains, 1)
+	assert.Equal(t, "1", mc.Status.NodeDrains[0].Indexes)
+	f.WaitForEvent(f.name, "NodeDraining", "rank 1", node)
+	f.patchNode(node, `{"spec":{"unschedulable":null}}`)
+	f.drained()
+	f.rankState(1, "")
+	f.WaitFor(f.name, f.Ready(3), noNodeDrains)
+	f.WaitForEvent(f.name, "NodeUndrained", "rank 1")
+	assert.Equal(t, pod.UID, f.pod(1).UID, "the pod has stayed")
+}
+
+// An annotation of an administrator drains a node with a reason.
+func TestAnnotatedNode(t *testing.T) {
+	f := newFixture(t, "annotated")
+	node := f.pod(2).Spec.NodeName
+	f.patchNode(node, `{"metadata":{"annotations":{"flux-framework.org/drain":"fan 3 is loud"}}}`)
+	f.drained("2: Kubernetes node " + node + ": fan 3 is loud")
+	f.patchNode(node, `{"metadata":{"annotations":{"flux-framework.org/drain":null}}}`)
+	f.drained()
+	f.WaitFor(f.name, noNodeDrains)
+}
+
+// A taint that announces a deletion drains the rank; its pod leaves once the rank is idle, and is undrained elsewhere.
+func TestDeletionTaint(t *testing.T) {
+	f := newFixture(t, "tainted")
+	f.agent.Run(1)
+	pod := f.pod(1)
+	node := pod.Spec.NodeName
+	f.patchNode(node, `{"spec":{"taints":[{"key":"karpenter.sh/disrupted","effect":"NoSchedule"}]}}`)
+	f.drained("1: Kubernetes node " + node + ": the node has the taint karpenter.sh/disrupted")
+	f.rankState(1, v1alpha2.RankDraining)
+	f.WaitFor(f.name, f.Ready(3), func(mc *v1alpha2.MiniCluster) string {
+		if d := mc.Status.NodeDrains; len(d) != 1 || d[0].Busy != "1" {
+			return fmt.Sprintf("status.nodeDrains is %+v", d)
+		}
+		return ""
+	})
+	assert.Equal(t, pod.UID, f.pod(1).UID)
+	f.agent.Run()
+	start := time.Now()
+	moved := f.moved(1, pod.UID)
+	f.drained()
+	f.WaitFor(f.name, f.Ready(3), noNodeDrains)
+	t.Logf("the rank was back %s after its job ended", time.Since(start).Round(100*time.Millisecond))
+	assert.NotEqual(t, node, moved.Spec.NodeName)
+	assert.Empty(t, moved.Labels[v1alpha2.LabelRankState])
+	f.WaitForEvent(f.name, "PodEvicted", pod.Name, node, "idle")
+}
+
+// The pod leaves at the deadline although its rank is busy.
+func TestDeadline(t *testing.T) {
+	f := newFixture(t, "deadline", func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Disruption = &v1alpha2.Disruption{DrainTimeoutSeconds: new(int32(4))}
+	})
+	f.agent.Run(2)
+	pod := f.pod(2)
+	f.patchNode(pod.Spec.NodeName, `{"spec":{"taints":[{"key":"ToBeDeletedByClusterAutoscaler","effect":"NoSchedule"}]}}`)
+	f.WaitForEvent(f.name, "PodEvicted", pod.Name, "drainTimeoutSeconds")
+	f.moved(2, pod.UID)
+	f.WaitFor(f.name, f.Ready(3), noNodeDrains)
+}
+
+// kubectl drain waits for the jobs on a rank, and ends by itself.
+func TestKubectlDrain(t *testing.T) {
+	f := newFixture(t, "drained")
+	f.agent.Run(1)
+	pod := f.pod(1)
+	type result struct {
+		output string
+		err    error
+		at     time.Time
+	}
+	done := make(chan result, 1)
+	go func() {
+		output, err := f.kubectl("drain", pod.Spec.NodeName, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=150s")
+		done <- result{output, err, time.Now()}
+	}()
+	f.rankState(1, v1alpha2.RankDraining)
+	select {
+	case r := <-done:
+		require.FailNow(t, "kubectl drain does not wait", "%s\n%v", r.output, r.err)
+	case <-time.After(7 * time.Second): // kubectl repeats a refused eviction after 5 s
+	}
+	assert.Equal(t, pod.UID, f.pod(1).UID)
+	f.agent.Run()
+	ended := time.Now()
+	r := <-done
+	require.NoError(t, r.err, r.output)
+	t.Logf("%s", r.output)
+	t.Logf("kubectl drain ended %s after the job", r.at.Sub(ended).Round(100*time.Millisecond))
+	assert.Less(t, r.at.Sub(ended), 15*time.Second)
+	f.moved(1, pod.UID)
+	f.WaitFor(f.name, f.Ready(3), noNodeDrains)
+	f.drained()
+}
+
+// A budget refuses to evict pods of nodes that nobody drains.
+func TestBudget(t *testing.T) {
+	f := newFixture(t, "budget")
+	f.Eventually("the budget", func(ctx context.Context) (string, error) {
+		budget, err := f.Kube.PolicyV1().PodDisruptionBudgets(f.Namespace).Get(ctx, f.name, metav1.GetOptions{})
+		if err != nil {
+			return err.Error(), nil
+		}
+		if s := budget.Status; s.CurrentHealthy != 3 || s.DisruptionsAllowed != 0 {
+			return fmt.Sprintf("%+v", s), nil
+		}
+		return "", nil
+	})
+}
+
+// No request is made for clusters on nodes that do not change.
+func TestRequestsOfUnaffectedClusters(t *testing.T) {
+	f := newFixture(t, "affected")
+	f.Create("unaffected", 1)
+	f.WaitFor("unaffected", f.Ready(1))
+	f.Eventually("the budget", func(context.Context) (string, error) {
+		if f.Job("unaffected").Annotations[v1alpha2.AnnotationDisruptionBudget] == "" {
+			return "the annotation is missing", nil
+		}
+		return "", nil
+	})
+	log, err := suite.Cluster(t).Audit()
+	require.NoError(t, err)
+	node := f.pod(1).Spec.NodeName
+	f.patchNode(node, `{"spec":{"unschedulable":true}}`)
+	f.rankState(1, v1alpha2.RankDrained)
+	f.patchNode(node, `{"spec":{"unschedulable":null}}`)
+	f.rankState(1, "")
+	requests, err := log.Requests(user.Controller)
+	require.NoError(t, err)
+	for _, r := range requests {
+		assert.False(t, r.Name == "unaffected" || strings.HasPrefix(r.Name, "unaffected-"), "%s %s", r.Key(), r.Path)
+	}
+}
