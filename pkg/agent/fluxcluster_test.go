@@ -65,7 +65,7 @@ func inFluxNet(t *testing.T, f func(t *testing.T)) {
 	if _, err := exec.LookPath("flux"); err != nil || os.Getuid() != 0 {
 		t.Skip("needs root and an installed Flux")
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", "-test.count=1")
 	cmd.Env = append(os.Environ(), envFluxNet+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()
@@ -88,23 +88,33 @@ func newFluxCluster(t *testing.T, size int, grace int64) *fluxCluster {
 	program, err := os.ReadFile(os.Args[0])
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "agent"), program, 0o755))
+	c := &fluxCluster{t: t, dir: dir}
+	c.layout(size, size, grace)
+	curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, plan.FileCertificate), curve.Text(), 0o444))
+	return c
+}
+
+// layout writes the configuration of a cluster of size pods, of at most maxSize. The pods must have ended.
+func (c *fluxCluster) layout(size, maxSize int, grace int64) {
+	c.t.Helper()
 	mc := &v1alpha2.MiniCluster{}
 	mc.Name, mc.Namespace = "flux-sample", "flux-operator"
-	mc.Spec.Size, mc.Spec.MaxSize = new(int32(size)), int32(size)
+	mc.Spec.Size, mc.Spec.MaxSize = new(int32(size)), int32(maxSize)
 	mc.Spec.Containers = []v1alpha2.MiniClusterContainer{{Image: "app", Command: "true"}}
 	mc.Spec.Flux = &v1alpha2.FluxSpec{Container: &v1alpha2.FluxContainer{MountPath: "/run/mnt/flux", Disable: true}}
 	v1alpha2.SetDefaults(mc)
 	p, err := fluxconfig.AgentPlan(mc, fluxconfig.Params{}, int32(size), grace)
-	require.NoError(t, err)
+	require.NoError(c.t, err)
 	p.HTTPPort, p.Broker.LogLevel = 0, 4
 	config, err := fluxconfig.BrokerTOML(mc, fluxconfig.Params{})
-	require.NoError(t, err)
-	curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
-	require.NoError(t, err)
-	for name, text := range map[string]string{plan.FileBrokerTOML: config, plan.FileCertificate: string(curve.Text()), plan.FileQuorum: strconv.Itoa(size)} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o444))
+	require.NoError(c.t, err)
+	for name, text := range map[string]string{plan.FileBrokerTOML: config, plan.FileQuorum: strconv.Itoa(size)} {
+		require.NoError(c.t, os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o444))
 	}
-	return &fluxCluster{t: t, dir: dir, plan: p, pods: make([]*exec.Cmd, size), ended: make([]chan struct{}, size)}
+	require.NoError(c.t, os.RemoveAll(filepath.Join(c.dir, plan.FilePlan)))
+	c.plan, c.pods, c.ended = p, make([]*exec.Cmd, maxSize), make([]chan struct{}, maxSize)
 }
 
 // start starts the agent of a pod.

@@ -43,6 +43,9 @@ func TestMain(m *testing.M) {
 	if removeAtEnd != "" {
 		os.RemoveAll(removeAtEnd)
 	}
+	if removeStandIn != "" {
+		os.RemoveAll(removeStandIn)
+	}
 	os.Exit(code)
 }
 

@@ -53,7 +53,7 @@ func (r *runner) serveOptions(ctx context.Context) serve.Options {
 	if !o.Lead {
 		return o
 	}
-	o.LowerQuorum = r.broker.LowerQuorum
+	o.LowerQuorum, o.Hibernation = r.broker.LowerQuorum, r.broker.Hibernation()
 	uid, gid := -1, -1
 	if c := r.instance.Credential; c != nil {
 		uid, gid = int(c.Uid), int(c.Gid)

@@ -18,6 +18,18 @@ func (c *Client) Attr(ctx context.Context, name string) (string, error) {
 	return out.Value, nil
 }
 
+// SetAttr sets an attribute of the connected broker that may change at run time: service attr.set, owner only.
+func (c *Client) SetAttr(ctx context.Context, name, value string) error {
+	in := struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	}{name, value}
+	if err := c.Call(ctx, "attr.set", AnyNode, in, nil); err != nil {
+		return fmt.Errorf("set attribute %s: %w", name, err)
+	}
+	return nil
+}
+
 // Rank returns the rank of the connected broker: its attribute rank.
 func (c *Client) Rank(ctx context.Context) (uint32, error) {
 	text, err := c.Attr(ctx, "rank")

@@ -73,6 +73,7 @@ func testContract(t *testing.T, uri string, submit func()) {
 	})
 	t.Run("broker", func(t *testing.T) { contractBroker(t, c) })
 	t.Run("resources", func(t *testing.T) { contractResources(t, c) })
+	t.Run("queues", func(t *testing.T) { contractQueues(t, c) })
 	t.Run("drain", func(t *testing.T) { contractDrain(t, c) })
 	t.Run("jobs", func(t *testing.T) { contractJobs(t, c, submit) })
 }
@@ -86,6 +87,11 @@ func contractBroker(t *testing.T, c *flux.Client) {
 	require.NoError(t, err)
 	assert.Regexp(t, `^0\.\d+\.\d+`, version)
 	t.Log("Flux", version)
+	require.NoError(t, c.SetAttr(ctx, "content.restore", "/nosuch.tgz")) // has no effect after the start
+	value, err := c.Attr(ctx, "content.restore")
+	require.NoError(t, err)
+	assert.Equal(t, "/nosuch.tgz", value)
+	assert.Error(t, c.SetAttr(ctx, "rank", "3"))
 	_, err = c.Attr(ctx, "no-such-attribute")
 	assert.ErrorIs(t, err, syscall.ENOENT)
 	assert.ErrorContains(t, err, "attribute no-such-attribute")
@@ -126,6 +132,21 @@ func contractResources(t *testing.T, c *flux.Client) {
 	queues, err := c.Queues(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, []flux.QueueStatus{{Enabled: true, Started: true}}, queues)
+}
+
+func contractQueues(t *testing.T, c *flux.Client) {
+	ctx := t.Context()
+	require.NoError(t, c.StopQueues(ctx, "a pause"))
+	require.NoError(t, c.StopQueues(ctx, "a pause"), "idempotent")
+	queues, err := c.Queues(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, []flux.QueueStatus{{Enabled: true, StopReason: "a pause"}}, queues)
+	require.NoError(t, c.RestoreQueue(ctx, flux.QueueStatus{Started: true}))
+	require.NoError(t, c.RestoreQueue(ctx, flux.QueueStatus{Started: true}), "idempotent")
+	queues, err = c.Queues(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, []flux.QueueStatus{{Enabled: true, Started: true}}, queues)
+	assert.ErrorIs(t, c.RestoreQueue(ctx, flux.QueueStatus{Name: "nosuch", Started: true}), syscall.EINVAL)
 }
 
 func contractDrain(t *testing.T, c *flux.Client) {
@@ -218,6 +239,11 @@ func contractJobs(t *testing.T, c *flux.Client, submit func()) {
 		return assert.NoError(t, err) && stats.States.Inactive == 2 && stats.States.Total == 2 &&
 			assert.Equal(t, []int{0, 0, 2, 0}, []int{stats.Successful, stats.Failed, stats.Canceled, stats.TimedOut})
 	})
+	ended, err := c.Jobs(ctx, flux.JobInactive, 0, "t_inactive")
+	require.NoError(t, err)
+	require.Len(t, ended, 2)
+	assert.GreaterOrEqual(t, ended[0].Inactive, ended[1].Inactive, "the latest first")
+	assert.InDelta(t, float64(time.Now().Unix()), ended[0].Inactive, 60)
 	known, err = c.KnownJobs(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, 2, known, "inactive jobs are known")

@@ -82,6 +82,8 @@ type Job struct {
 	Ranks IDSet `json:"ranks,omitzero"`
 	// Submitted is the time of submission, in seconds since 1970.
 	Submitted float64 `json:"t_submit"`
+	// Inactive is when it ended, in seconds since 1970. It is listed only if it is requested.
+	Inactive float64 `json:"t_inactive,omitempty"`
 	// Expiration is when the time limit ends the job, in seconds since 1970; 0 if it has none.
 	Expiration float64 `json:"expiration,omitempty"`
 }

@@ -47,3 +47,30 @@ func (c *Client) queueStatus(ctx context.Context, in any) (QueueStatus, error) {
 	err := c.Call(ctx, "job-manager.queue-status", Leader, in, &out)
 	return out, err
 }
+
+// StopQueues stops all queues: pending jobs do not run until they are started again. Service
+// job-manager.queue-start, owner only. A job may start shortly after the response, because the scheduler may have
+// decided already.
+func (c *Client) StopQueues(ctx context.Context, reason string) error {
+	return c.startQueue(ctx, queueRequest{All: true, Reason: reason})
+}
+
+// RestoreQueue starts or stops one queue, as its former status says: service job-manager.queue-start, owner only.
+func (c *Client) RestoreQueue(ctx context.Context, q QueueStatus) error {
+	in := queueRequest{Name: q.Name, Start: q.Started, All: q.Name == ""}
+	if !q.Started {
+		in.Reason = q.StopReason
+	}
+	return c.startQueue(ctx, in)
+}
+
+type queueRequest struct {
+	Name   string `json:"name,omitempty"`
+	Start  bool   `json:"start"`
+	All    bool   `json:"all"`
+	Reason string `json:"reason,omitempty"`
+}
+
+func (c *Client) startQueue(ctx context.Context, in queueRequest) error {
+	return c.Call(ctx, "job-manager.queue-start", Leader, in, nil)
+}

@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/shutdown"
 )
 
@@ -28,6 +29,9 @@ func partial(file, part string) string {
 	dir, name := filepath.Split(file)
 	return filepath.Join(dir, ".partial-"+part+"-"+name)
 }
+
+// Partial returns the name of an archive of a hibernation until it is verified.
+func Partial(file, part string) string { return partial(file, part) }
 
 // Saver saves the content of the instance.
 type Saver struct {
@@ -129,13 +133,41 @@ func (v *Saver) dump(ctx context.Context, part string) (string, error) {
 
 // publish gives a complete archive its final name. The current archive becomes the predecessor if keep is set. There is
 // an archive at any time.
-func (v *Saver) publish(file string, keep bool) error {
+func (v *Saver) publish(file string, keep bool) error { return publish(file, v.File, keep) }
+
+// VerifyAndPublish verifies the partial archive part, and gives it the name file; "" verifies what has that name, or its
+// predecessor.
+func VerifyAndPublish(ctx context.Context, file, part string) (Contents, error) {
+	if part == "" {
+		if !pod.Exists(file) {
+			file = previous(file)
+		}
+		return Verify(ctx, file)
+	}
+	if err := syncFile(part); err != nil {
+		return Contents{}, fmt.Errorf("writing the archive: %w", err)
+	}
+	contents, err := Verify(ctx, part)
+	if err != nil {
+		return Contents{}, err
+	}
+	if err := publish(part, file, true); err != nil {
+		return Contents{}, err
+	}
+	// The name must survive a crash of the machine, because the pods are deleted next.
+	if err := syncFile(filepath.Dir(file)); err != nil {
+		return Contents{}, fmt.Errorf("publishing the archive: %w", err)
+	}
+	return contents, nil
+}
+
+func publish(file, to string, keep bool) error {
 	if keep {
-		if err := v.keepCurrent(); err != nil {
+		if err := keepCurrent(to); err != nil {
 			return fmt.Errorf("keeping the previous archive: %w", err)
 		}
 	}
-	if err := os.Rename(file, v.File); err != nil {
+	if err := os.Rename(file, to); err != nil {
 		return fmt.Errorf("publishing the archive: %w", err)
 	}
 	return nil
@@ -143,19 +175,19 @@ func (v *Saver) publish(file string, keep bool) error {
 
 // keepCurrent makes the current archive the predecessor: with a second name, or, on file systems without hard links,
 // with another name.
-func (v *Saver) keepCurrent() error {
-	if _, err := os.Stat(v.File); err != nil {
+func keepCurrent(file string) error {
+	if _, err := os.Stat(file); err != nil {
 		return nil //nolint:nilerr // there is none
 	}
-	link := previous(v.File) + ".new"
+	link := previous(file) + ".new"
 	err := os.Remove(link)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = os.Link(v.File, link)
+		err = os.Link(file, link)
 	}
 	if err != nil {
-		return os.Rename(v.File, previous(v.File))
+		return os.Rename(file, previous(file))
 	}
-	return os.Rename(link, previous(v.File))
+	return os.Rename(link, previous(file))
 }
 
 // syncFile writes a file to disk: a network file system may report only then that it is full.

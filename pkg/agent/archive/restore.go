@@ -15,14 +15,10 @@ const fileRestoring = "minicluster.restoring"
 // ToRestore returns the archive from which the lead starts, "" for none. An archive is restored only into an empty
 // state directory: otherwise finished jobs would be pending again. An interrupted restore is repeated; what it left is
 // renamed and not removed. The files that it writes get the owner.
-func ToRestore(file, stateDir string, owner *atomicfile.Owner) (string, error) {
-	if !pod.Exists(file) {
-		// The agent may have ended after it renamed the old archive and before it renamed the new one.
-		file = previous(file)
-	}
-	if !pod.Exists(file) {
-		return "", nil
-	}
+//
+// from is the archive of another MiniCluster, "" for none, which is read if this one has no archive yet. It is an error
+// if it does not exist: an empty instance would look like one whose jobs are done.
+func ToRestore(file, from, stateDir string, owner *atomicfile.Owner) (string, error) {
 	found, err := contentFiles(stateDir)
 	if err != nil {
 		return "", err
@@ -31,6 +27,10 @@ func ToRestore(file, stateDir string, owner *atomicfile.Owner) (string, error) {
 	if len(found) > 0 && !pod.Exists(marker) {
 		return "", nil
 	}
+	file, err = choose(file, from)
+	if file == "" || err != nil {
+		return "", err
+	}
 	if err := setAside(found); err != nil {
 		return "", fmt.Errorf("renaming a partial restore: %w", err)
 	}
@@ -38,6 +38,25 @@ func ToRestore(file, stateDir string, owner *atomicfile.Owner) (string, error) {
 		return "", fmt.Errorf("recording the start of a restore: %w", err)
 	}
 	return file, nil
+}
+
+// choose returns the archive that a lead with an empty state directory restores, "" for none.
+func choose(file, from string) (string, error) {
+	for _, name := range []string{file, from} {
+		if name == "" {
+			continue
+		}
+		// The agent may have ended after it renamed the old archive and before it renamed the new one.
+		for _, name := range []string{name, previous(name)} {
+			if pod.Exists(name) {
+				return name, nil
+			}
+		}
+	}
+	if from != "" {
+		return "", fmt.Errorf("restoring from another MiniCluster: the archive %s does not exist", from)
+	}
+	return "", nil
 }
 
 // setAside renames the content of an interrupted restore. It may be more than that, if the end of the restore could not

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// stopFailure is what a broker logs if its stop script, which saves the content, has failed.
+var stopFailure = regexp.MustCompile(`\[0\]: rc3\.[0-9]+: .* \(rc=[1-9]`)
+
 // line is a line that a broker logs: a severity of syslog(3), and the text.
 var line = regexp.MustCompile(`^<([0-7])>([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\[[^\]]+\]: .*)$`)
 
@@ -40,6 +43,8 @@ type Log struct {
 
 	mu     sync.Mutex
 	errors []entry
+	// stopFailed: the stop script of Flux failed.
+	stopFailed bool
 }
 
 type entry struct {
@@ -94,6 +99,11 @@ func (l *Log) filter(text []byte) []byte {
 			text = nil
 		}
 	}
+	if severity <= severityError && stopFailure.MatchString(message) {
+		l.mu.Lock()
+		l.stopFailed = true
+		l.mu.Unlock()
+	}
 	// The message about a failed step of the start adds nothing to the step's own error.
 	if severity <= severityError && message != "" && !strings.Contains(message, " Exited (rc=") {
 		l.mu.Lock()
@@ -103,15 +113,28 @@ func (l *Log) filter(text []byte) []byte {
 	return text
 }
 
-// Errors returns the errors of the last seconds, "" if there are none: the first, which is the cause, and the last. The
-// broker must have ended.
-func (l *Log) Errors() string {
+// StopFailed reports whether the stop script of Flux failed: the content may be incomplete. The broker must have ended.
+func (l *Log) StopFailed() bool {
+	l.drain()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stopFailed
+}
+
+// drain waits for the rest of the output.
+func (l *Log) drain() {
 	timer := time.NewTimer(drainTimeout)
 	defer timer.Stop()
 	select {
 	case <-l.done:
 	case <-timer.C:
 	}
+}
+
+// Errors returns the errors of the last seconds, "" if there are none: the first, which is the cause, and the last. The
+// broker must have ended.
+func (l *Log) Errors() string {
+	l.drain()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var lines []string

@@ -66,3 +66,19 @@ func TestDiscard(t *testing.T) {
 	l.Started()
 	assert.Equal(t, "broker.err[0]: kept", l.Errors())
 }
+
+func TestStopFailed(t *testing.T) {
+	for text, want := range map[string]bool{
+		"<3>broker.err[0]: rc3.0: flux modprobe rc3 Exited (rc=1) 0.5s\n":                            true,
+		"<3>broker.err[0]: rc3.0: /etc/flux/rc3 Killed (rc=137) 0.5s\n":                              true,
+		"<6>broker.info[0]: rc3.0: flux modprobe rc3 Exited (rc=0) 0.5s\n":                           false,
+		"<3>broker.err[0]: cleanup.2: flux cancel --user=all --quiet --states RUN Hangup (rc=129)\n": false,
+	} {
+		l, err := New(nil, 6)
+		require.NoError(t, err)
+		_, err = l.File().WriteString(text)
+		require.NoError(t, err)
+		l.Started()
+		assert.Equal(t, want, l.StopFailed(), text)
+	}
+}

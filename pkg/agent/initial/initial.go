@@ -23,6 +23,7 @@ import (
 	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agent/shutdown"
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -43,6 +44,11 @@ type Options struct {
 	Restored bool
 	// Stderr is the name of the brokerlog.Stream with the standard error of the container.
 	Stderr string
+	// Hibernation is the file with the record of a hibernation, if there is one.
+	Hibernation string
+	// Queues is the file with the record that has the former state of the queues; "" to start all of a restored
+	// instance.
+	Queues string
 }
 
 // AddFlags adds the options to a set of flags.
@@ -52,6 +58,8 @@ func (o *Options) AddFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.Cluster, "cluster", "", "identifies the MiniCluster")
 	flags.BoolVar(&o.Fresh, "fresh", false, "the instance is new")
 	flags.StringVar(&o.Stderr, "stderr", "", "where to get the standard error of the container")
+	flags.StringVar(&o.Hibernation, "hibernation", "", "the file with the record of a hibernation")
+	flags.StringVar(&o.Queues, "queues", "", "the file with the former state of the queues")
 	flags.BoolVar(&o.Restored, "restored", false, "the instance was restored from an archive")
 }
 
@@ -63,6 +71,12 @@ func (o *Options) Args() []string {
 	}
 	if o.Restored {
 		args = append(args, "--restored")
+	}
+	if o.Hibernation != "" {
+		args = append(args, "--hibernation", o.Hibernation)
+	}
+	if o.Queues != "" {
+		args = append(args, "--queues", o.Queues)
 	}
 	return args
 }
@@ -84,16 +98,21 @@ func Run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, o Options) int {
 		klog.FromContext(ctx).Error(err, "Failed to receive the standard error of the container")
 	}
 	r := &runner{Pod: p, outcome: o.Outcome}
-	if err := r.prepareInstance(ctx, s, o); err != nil {
+	withheld := r.hibernation(ctx, o).Pending()
+	if err := r.prepareInstance(ctx, s, o, withheld); err != nil {
 		klog.FromContext(ctx).Error(err, "Failed to prepare the instance for the program")
 	}
 	r.ensureTemporaryDir(ctx)
 	saver := r.newSaver()
 	stopSaving := saver.Periodically(ctx)
-	out := r.runProgram(ctx, s)
+	out := r.runUnless(ctx, s, withheld)
 	stopSaving()
 	if r.brokerLost(ctx, s, out) {
 		return plan.ExitBroker
+	}
+	if h := r.hibernation(ctx, o); h != nil && h.State.Phase == control.PhaseSaving {
+		r.recordOutcome(ctx, out)
+		return 0 // the broker saves the instance, and its exit code is the result of that
 	}
 	out.Saving = p.Plan.Archive.Path != ""
 	r.recordOutcome(ctx, out)
@@ -110,9 +129,15 @@ func Run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, o Options) int {
 }
 
 // prepareInstance prepares the instance for the program, unless the pod is asked to stop in the meantime.
-func (r *runner) prepareInstance(ctx context.Context, s *shutdown.Shutdown, o Options) error {
+func (r *runner) prepareInstance(ctx context.Context, s *shutdown.Shutdown, o Options, withheld bool) error {
 	ctx, cancel := s.Context(ctx)
 	defer cancel()
+	if withheld {
+		if o.Restored {
+			return archive.Restored(o.State)
+		}
+		return nil
+	}
 	return r.readyInstance(ctx, o)
 }
 

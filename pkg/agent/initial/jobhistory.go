@@ -50,7 +50,10 @@ func (r *runner) readyInstance(ctx context.Context, o Options) error {
 	if submits(r.Plan.Lead.Mode) {
 		err = r.readyJobs(ctx, o)
 	}
-	if o.Restored {
+	switch {
+	case o.Queues != "":
+		err = errors.Join(err, r.wake(ctx, o))
+	case o.Restored:
 		// The archive may contain stopped queues. They start after the cancellation of jobs.
 		if errStart := r.fluxCommand(ctx, "queue", "start", "--all"); errStart != nil {
 			err = errors.Join(err, fmt.Errorf("starting queues: %w", errStart))

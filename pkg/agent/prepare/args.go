@@ -57,6 +57,9 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 	if run.Restore != "" {
 		set["content.restore"] = run.Restore
 	}
+	if run.StopQueues {
+		set["broker.rc1_path"] = stopQueues
+	}
 	if run.CleanupTimeout > 0 && i.Version.AtLeast(68) {
 		set["broker.cleanup-timeout"] = seconds(run.CleanupTimeout)
 	}
@@ -77,6 +80,9 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 	}
 	return set
 }
+
+// stopQueues replaces the start script of Flux: the broker runs it in a shell before any node is online.
+const stopQueues = "$(flux config builtin rc1_path) && flux queue stop --quiet --all --nocheckpoint"
 
 // logErrors is the severity of errors, syslog(3).
 const logErrors = 3

@@ -72,6 +72,8 @@ type BrokerRun struct {
 	StateDir string
 	// Interactive: there is no initial program; users submit work.
 	Interactive bool
+	// StopQueues: all queues are stopped before the broker can run jobs.
+	StopQueues bool
 	// Program is the initial program and its arguments.
 	Program []string
 	// CleanupTimeout and ShutdownTimeout limit how long a stopping Flux waits for the end of jobs and for followers;

@@ -129,6 +129,9 @@ func (s Status) Code() int {
 	return status.ExitStatus()
 }
 
+// Signaled reports whether a signal ended the process.
+func (s Status) Signaled() bool { return syscall.WaitStatus(s).Signaled() }
+
 // String describes how the process ended.
 func (s Status) String() string {
 	status := syscall.WaitStatus(s)

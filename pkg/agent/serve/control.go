@@ -64,6 +64,7 @@ func controlHandler(broker *conn, o Options) http.Handler {
 		}
 		respond(w, r, state)
 	})
+	mux.HandleFunc("POST "+control.PathHibernate, handleHibernate(broker, o, turn))
 	return mux
 }
 

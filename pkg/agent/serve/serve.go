@@ -51,6 +51,8 @@ type Options struct {
 	ApplicationMetrics string
 	// LowerQuorum is called with a quorum that the controller lowered; nil for a follower.
 	LowerQuorum func(int32)
+	// Hibernation is nil for a follower.
+	Hibernation Hibernation
 }
 
 // Run serves until ctx ends. It returns an error if it cannot serve health and metrics. If it cannot serve the

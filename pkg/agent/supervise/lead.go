@@ -32,14 +32,24 @@ func (v *Supervisor) lead(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer lock.Close()
+	if err := v.prepareHibernation(); err != nil {
+		return 0, pod.Exit(plan.ExitPrepare, err)
+	}
 	var wait backoff
-	for !v.shutdown.Requested() {
+	for first := true; !v.shutdown.Requested(); first = false {
+		if !v.hibernate(ctx, first) {
+			break
+		}
 		begin := time.Now()
 		p, err := v.startLead()
 		if err != nil {
 			return 0, pod.Exit(plan.ExitBroker, err)
 		}
 		outcome, restart := v.awaitLead(ctx, p)
+		if v.savedByBroker(ctx, p, outcome) {
+			v.stopOrphans(ctx)
+			continue
+		}
 		if restart && (outcome == nil || outcome.Stopped) {
 			v.stopOrphans(ctx)
 			continue
@@ -82,37 +92,55 @@ func (v *Supervisor) leadRun() (prepare.BrokerRun, error) {
 	if run.Restore, err = v.archiveToRestore(); err != nil {
 		return run, err
 	}
-	if v.interactive() {
+	v.hibernationRun(&run)
+	v.programless = v.interactive() && run.Restore == "" && v.hibernation.Record() == nil
+	if v.programless {
 		run.Interactive = true
 		return run, nil
 	}
-	run.Program, err = v.initialCommand(run.Restore != "")
+	run.Program, err = v.initialCommand(run.Restore)
 	return run, err
 }
 
 // archiveToRestore returns the archive from which the broker starts, "" for none.
 func (v *Supervisor) archiveToRestore() (string, error) {
-	if v.Plan.Archive.Path == "" {
+	a := v.Plan.Archive
+	if a.Path == "" && a.RestoreFrom == "" {
 		return "", nil
 	}
-	return archive.ToRestore(v.Path(v.Plan.Archive.Path), v.stateDir(), v.brokerOwner())
+	file, from := "", ""
+	if a.Path != "" {
+		file = v.Path(a.Path)
+	}
+	if a.RestoreFrom != "" {
+		from = v.Path(a.RestoreFrom)
+	}
+	return archive.ToRestore(file, from, v.stateDir(), v.brokerOwner())
 }
 
 // initialCommand returns the command line of the initial program.
-func (v *Supervisor) initialCommand(restored bool) ([]string, error) {
-	certificate, err := os.ReadFile(v.Path(plan.CertificateDir, plan.FileCertificate))
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificate: %w", err)
-	}
+func (v *Supervisor) initialCommand(restore string) ([]string, error) {
+	restored := restore != ""
 	content, err := archive.HasContent(v.stateDir())
 	if err != nil {
 		return nil, err
 	}
 	o := initial.Options{
-		State: v.stateDir(), Outcome: v.outcomeFile(), Cluster: clusterID(certificate), Fresh: !content && !restored, Restored: restored,
-		Stderr: v.stderr.Name(),
+		State: v.stateDir(), Outcome: v.outcomeFile(), Cluster: v.cluster, Fresh: !content && !restored, Restored: restored,
+		Stderr: v.stderr.Name(), Hibernation: v.hibernation.file,
 	}
+	o.Queues = v.queuesFile(restore)
 	return v.SelfCommand(append([]string{initial.Subcommand}, o.Args()...)...), nil
+}
+
+// prepareHibernation reads what identifies this lead, and the record of a hibernation that an earlier one left.
+func (v *Supervisor) prepareHibernation() error {
+	certificate, err := os.ReadFile(v.Path(plan.CertificateDir, plan.FileCertificate))
+	if err != nil {
+		return fmt.Errorf("reading the certificate: %w", err)
+	}
+	v.cluster = clusterID(certificate)
+	return v.hibernation.load()
 }
 
 // clusterID identifies the MiniCluster: all its pods have the same certificate, and no other MiniCluster has it. The ID
@@ -137,6 +165,10 @@ func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) (outcome 
 			before := v.readOutcome()
 			v.stopLead(ctx, p)
 			return before, false
+		case <-v.hibernation.changed:
+			if v.stopForHibernation(ctx, p) {
+				return v.readOutcome(), true
+			}
 		case <-v.quorum.changed:
 		case <-ticker.C:
 		}
@@ -160,7 +192,7 @@ func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) (outcome 
 // stopLead stops the lead broker. Its program is asked to stop at once, together with the tasks of jobs in this pod;
 // the initial program then waits for the end of jobs. Without an initial program the broker would cancel them at once.
 func (v *Supervisor) stopLead(ctx context.Context, p *reaper.Process) {
-	if v.interactive() {
+	if v.programless {
 		v.stopTasks(ctx, p, true)
 		v.stopBroker(ctx, p)
 		return
@@ -193,12 +225,18 @@ func (v *Supervisor) readOutcome() *pod.Outcome {
 }
 
 // Forward sends a signal to the initial program, which forwards it to the user's program. Flux brokers would end.
-func (v *Supervisor) Forward(sig syscall.Signal) {
+func (v *Supervisor) Forward(sig syscall.Signal) { v.signalInitial(sig) }
+
+// signalInitial sends a signal to the initial program, and reports whether there is one.
+func (v *Supervisor) signalInitial(sig syscall.Signal) bool {
+	found := false
 	for pid, p := range reaper.Processes() {
 		if broker := int(v.broker.Load()); broker != 0 && p.Parent == broker && isInitial(pid) {
+			found = true
 			_ = syscall.Kill(pid, sig) // it fails if the program has just ended
 		}
 	}
+	return found
 }
 
 // codeOfShutdown returns the exit code of the pod when a user has stopped the instance from inside (flux shutdown), and

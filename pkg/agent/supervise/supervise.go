@@ -33,11 +33,19 @@ type Supervisor struct {
 	ended atomic.Pointer[string]
 	// quorum is that of a lead.
 	quorum quorum
+	// cluster identifies the MiniCluster.
+	cluster string
+	// hibernation is that of a lead.
+	hibernation *hibernation
+	// programless: the running lead broker has no initial program.
+	programless bool
 }
 
 // New returns a Supervisor for a prepared pod.
 func New(p *pod.Pod, table *reaper.Table, s *shutdown.Shutdown, instance *prepare.Instance) *Supervisor {
-	return &Supervisor{Pod: p, table: table, shutdown: s, instance: instance, quorum: quorum{changed: make(chan struct{}, 1)}}
+	v := &Supervisor{Pod: p, table: table, shutdown: s, instance: instance, quorum: quorum{changed: make(chan struct{}, 1)}}
+	v.hibernation = &hibernation{v: v, changed: make(chan struct{}, 1)}
+	return v
 }
 
 // Run runs the broker until the work of the pod is done, and returns the exit code of the pod.

@@ -22,7 +22,7 @@ const MaxHibernatedJobs = 20
 // After the phase Saved, the controller writes its record and deletes the Job. A lead that restarts in between must not
 // start jobs: a marker beside the archive or in the state directory says so. A request with Cancel removes it, and so
 // does the lead of another Job or of another MiniCluster: the marker contains Plan.Incarnation and a hash of the
-// control-ca.crt of its time, and one of them differs then.
+// CURVE certificate of its time, and one of them differs then.
 type Hibernate struct {
 	// Deadline is when running jobs are cancelled, an absolute time: neither a failover of the controller nor a restart
 	// of the lead changes it. A repeated request may contain an earlier one. If it is zero, jobs are never cancelled: the

@@ -28,7 +28,7 @@ func (i *Instance) jobList(r *Request) (any, error) {
 		if a.State&flux.JobPending != 0 && b.State&flux.JobPending != 0 {
 			return cmp.Compare(a.Submitted, b.Submitted)
 		}
-		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(b.Started, a.Started))
+		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(b.Ended, a.Ended), cmp.Compare(b.Started, a.Started))
 	})
 	if in.Limit > 0 {
 		jobs = jobs[:min(in.Limit, len(jobs))]

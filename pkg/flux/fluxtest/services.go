@@ -2,6 +2,7 @@ package fluxtest
 
 import (
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ func (i *Instance) offer() {
 	}
 	i.Offer("job-manager.raise", true, i.changes(i.raise))
 	for topic, do := range map[string]Service{
+		"attr.set":                 i.attrSet,
 		"resource.drain":           i.drain,
 		"resource.undrain":         i.undrain,
 		"job-manager.raiseall":     i.raiseAll,
@@ -70,6 +72,18 @@ func (i *Instance) attrGet(r *Request) (any, error) {
 		return nil, Fail(syscall.ENOENT, "%s: no such attribute", in.Name)
 	}
 	return map[string]any{"value": value, "flags": 1}, nil
+}
+
+func (i *Instance) attrSet(r *Request) (any, error) {
+	in, err := Decode[struct{ Name, Value string }](r)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(in.Name, "content.") { // the others that can change do not matter here
+		return nil, Fail(syscall.EPERM, "%s cannot be changed", in.Name)
+	}
+	i.State.Attrs[in.Name] = in.Value
+	return nil, nil
 }
 
 func (i *Instance) stateGet(*Request) (any, error) {

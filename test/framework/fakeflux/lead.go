@@ -129,6 +129,9 @@ func (b *broker) lead() (int, error) {
 	go b.schedule(stop)
 
 	b.enter(stateInit)
+	if err := b.runStartScript(); err != nil {
+		return 1, err
+	}
 	b.enter(flux.StateQuorum)
 	code := 0
 	if b.awaitQuorum() {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +63,21 @@ func (b *broker) runProgram() int {
 			_ = syscall.Kill(-c.Process.Pid, syscall.SIGHUP) // it may have ended
 		}
 	}
+}
+
+// runStartScript runs broker.rc1_path, if it is set: the start script of Flux itself does nothing here.
+func (b *broker) runStartScript() error {
+	script := b.State.Attrs["broker.rc1_path"]
+	if script == "" {
+		return nil
+	}
+	c := exec.CommandContext(context.Background(), shell(), "-c", script)
+	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	c.Env = b.environment(os.Environ())
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("rc1: %w", err)
+	}
+	return nil
 }
 
 // closeOthers prevents the initial program from inheriting files other than the standard ones.

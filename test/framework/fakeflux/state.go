@@ -30,7 +30,7 @@ func (b *broker) stateFile() string {
 func (b *broker) restore() error {
 	name := cmp.Or(b.State.Attrs["content.restore"], b.stateFile())
 	defer func() { go b.checkpoints() }()
-	text, err := os.ReadFile(name)
+	text, err := readState(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist): // also for a missing archive
 		return nil
@@ -78,7 +78,7 @@ func (b *broker) checkpoints() {
 	}
 }
 
-// save writes a file that is complete at any time. The real flux dump includes the state of queues only at the end.
+// save writes a file; that in the state directory is complete at any time. The real flux dump includes the state of queues only at the end.
 func (b *broker) save(name string, queues bool) error {
 	var text []byte
 	var err error
@@ -92,10 +92,13 @@ func (b *broker) save(name string, queues bool) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(name+".new", text, 0o600); err != nil {
-		return err
+	if name == b.stateFile() {
+		if err := os.WriteFile(name+".new", append([]byte(sqliteHeader), text...), 0o600); err != nil {
+			return err
+		}
+		return os.Rename(name+".new", name)
 	}
-	return os.Rename(name+".new", name)
+	return writeArchive(name, text)
 }
 
 // cleanup cancels running jobs, and waits for their end.
