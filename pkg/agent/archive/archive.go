@@ -142,12 +142,12 @@ func VerifyAndPublish(ctx context.Context, file, part string) (Contents, error) 
 		if !pod.Exists(file) {
 			file = previous(file)
 		}
-		return Verify(ctx, file)
+		return verify(ctx, file)
 	}
 	if err := syncFile(part); err != nil {
 		return Contents{}, fmt.Errorf("writing the archive: %w", err)
 	}
-	contents, err := Verify(ctx, part)
+	contents, err := verify(ctx, part)
 	if err != nil {
 		return Contents{}, err
 	}

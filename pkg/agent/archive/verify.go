@@ -28,9 +28,9 @@ type Contents struct {
 // sqliteHeader begins the database of the content of an instance.
 const sqliteHeader = "SQLite format 3\x00"
 
-// Verify reads an archive back from the disk, completely. An archive that is truncated or damaged is an error: a gzip or
-// bzip2 stream has checksums, and a tar file has a checksum for each header, and an end.
-func Verify(ctx context.Context, file string) (Contents, error) {
+// verify reads an archive back from the disk, completely. An archive that is truncated or damaged is an error: a gzip
+// or bzip2 stream has checksums, and a tar file has a checksum for each header, and an end.
+func verify(ctx context.Context, file string) (Contents, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return Contents{}, fmt.Errorf("verify the archive: %w", err)

@@ -60,8 +60,8 @@ type Queue struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
-// File returns the path of the record of a cluster: beside the archive, or in the state directory on a volume. A cluster
-// with neither has it in a directory with the lifetime of the pod.
+// File returns the path of the record of a cluster: beside the archive, or in the state directory on a volume. A
+// cluster with neither has it in a directory with the lifetime of the pod.
 func File(p *pod.Pod, stateDir string) string {
 	switch {
 	case p.Plan.StateVolume != "":
@@ -140,8 +140,8 @@ func (r *Record) StoppedQueues() map[string]bool {
 	return stopped
 }
 
-// RestoreQueues starts the queues that the agent stopped. A queue that was stopped before stays stopped, and one that the
-// record does not know, because the configuration changed, is started.
+// RestoreQueues starts the queues that the agent stopped. A queue that was stopped before stays stopped, and one that
+// the record does not know, because the configuration changed, is started.
 func (r *Record) RestoreQueues(ctx context.Context, client *flux.Client) error {
 	queues, err := client.Queues(ctx)
 	if err != nil {

@@ -382,8 +382,8 @@ func (v *Supervisor) hibernationRun(run *prepare.BrokerRun) {
 	run.StopQueues = r.Pending() || r != nil && !r.Stopped && !r.Discard
 }
 
-// queuesFile returns the record with the former state of the queues that a restored or woken instance needs, "" if there
-// is none: that of this cluster, or that beside the archive of another one.
+// queuesFile returns the record with the former state of the queues that a restored or woken instance needs, "" if
+// there is none: that of this cluster, or that beside the archive of another one.
 func (v *Supervisor) queuesFile(restore string) string {
 	if v.hibernation.Record() != nil {
 		return v.hibernation.file

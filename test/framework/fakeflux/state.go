@@ -78,7 +78,8 @@ func (b *broker) checkpoints() {
 	}
 }
 
-// save writes a file; that in the state directory is complete at any time. The real flux dump includes the state of queues only at the end.
+// save writes a file; that in the state directory is complete at any time. The real flux dump includes the state of
+// queues only at the end.
 func (b *broker) save(name string, queues bool) error {
 	var text []byte
 	var err error
