@@ -1,6 +1,7 @@
 package documentation_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -21,6 +22,8 @@ var replayed = map[string]string{
 	"examples/elasticity/horizontal-autoscaler/v1/README.md":         "TestTutorial",
 	"examples/elasticity/horizontal-autoscaler/v2/README.md":         "TestTutorial",
 	"examples/elasticity/horizontal-autoscaler/prometheus/README.md": "TestHTTPRequests",
+	"examples/gallery/batch.md":                                      "TestRealGallery",
+	"examples/gallery/ensemble.md":                                   "TestRealGallery",
 	"examples/opportunistic/README.md":                               "TestPreemption",
 }
 
@@ -29,14 +32,18 @@ var replayed = map[string]string{
 func TestReplayed(t *testing.T) {
 	t.Parallel()
 	var source strings.Builder
-	for _, name := range listed(t, "test/*_test.go") {
+	for _, name := range listed(t, "test/*_test.go", "pkg/agent/*_test.go") {
 		source.WriteString(read(t, name))
 	}
 	tests := set(`(?m)^func (Test\w+)\(`, source.String())
 	for _, name := range listed(t, "README.md", "examples/*.md") {
 		for _, command := range console.Parse(read(t, name)) {
+			test := replayed[name]
+			if strings.HasPrefix(name, "examples/gallery/") {
+				test = cmp.Or(test, "TestGalleryPages")
+			}
 			if command.Output != "" {
-				assert.True(t, tests[replayed[name]], "%s:%d: no test runs this command", name, command.Number)
+				assert.True(t, tests[test], "%s:%d: no test runs this command", name, command.Number)
 			}
 		}
 	}

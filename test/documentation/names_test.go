@@ -1,7 +1,6 @@
 package documentation_test
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -204,6 +203,18 @@ func TestTests(t *testing.T) {
 	}
 }
 
+// textOf returns the pages of a folder.
+func textOf(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, name := range listed(t, dir+"/*.md") {
+		if filepath.Dir(name) == dir {
+			all.WriteString(read(t, name))
+		}
+	}
+	return all.String()
+}
+
 // TestExamples checks that a page in the same or a parent folder names each file of an example.
 func TestExamples(t *testing.T) {
 	t.Parallel()
@@ -213,8 +224,7 @@ func TestExamples(t *testing.T) {
 		}
 		named := false
 		for dir := filepath.Dir(name); dir != "."; dir = filepath.Dir(dir) {
-			text, err := os.ReadFile(filepath.Join(root, dir, "README.md"))
-			named = named || err == nil && strings.Contains(string(text), filepath.Base(name))
+			named = named || strings.Contains(textOf(t, dir), filepath.Base(name))
 		}
 		assert.True(t, named, "no page names %s", name)
 	}
