@@ -279,6 +279,15 @@ class MiniClusterContainer:
 
 
 @dataclass
+class Disruption:
+    """What happens to ranks when their nodes go away."""
+
+    #: Seconds that jobs may continue on a node after a taint has announced its deletion; then the
+    #: pods are evicted although their ranks are busy. Unset: no limit.
+    drain_timeout_seconds: Optional[int] = field("drainTimeoutSeconds")
+
+
+@dataclass
 class BurstedCluster:
     """BurstedCluster is another cluster that may join."""
 
@@ -501,7 +510,8 @@ class LoggingSpec:
 class Network:
     """Network names and placement of the pods."""
 
-    #: Omit the preferred affinity that spreads pods over the nodes of one zone.
+    #: Omit the preferred affinity that spreads pods over the nodes of one zone. spec.placement
+    #: replaces this field and takes precedence.
     disable_affinity: Optional[bool] = field("disableAffinity")
 
     #: Name of the headless Service, which is the subdomain of the pods. Default: flux-service in
@@ -722,6 +732,9 @@ class MiniClusterSpec:
     #: Seconds that the Job may be active (activeDeadlineSeconds); 0 sets no limit.
     deadline_seconds: Optional[int] = field("deadlineSeconds")
 
+    #: What happens to ranks when their nodes go away.
+    disruption: Optional[Disruption] = field("disruption")
+
     #: Settings of the Flux brokers.
     flux: Optional[FluxSpec] = field("flux")
 
@@ -756,6 +769,10 @@ class MiniClusterSpec:
     #: Use only the capacity that others leave free. Unset: the pods count as those of any other
     #: workload.
     opportunistic: Optional[Opportunistic] = field("opportunistic")
+
+    #: How the pods are distributed over the nodes: Spread prefers nodes without a pod of the
+    #: cluster, Pack nodes that have one. Default: Spread, or none with network.disableAffinity.
+    placement: Optional[Literal["Spread", "Pack"]] = field("placement")
 
     #: Settings of every pod.
     pod: Optional[PodSpec] = field("pod")
@@ -825,6 +842,27 @@ class DrainStatus:
 
 
 @dataclass
+class NodeDrainsStatus:
+    """NodeDrainStatus describes ranks that are drained because their node goes away."""
+
+    #: Those of the indexes whose ranks run jobs.
+    busy: Optional[str] = field("busy")
+
+    #: Indexes of the pods on the node, for example 3-4. Empty: they have left, and their ranks are
+    #: about to be undrained.
+    indexes: Optional[str] = field("indexes")
+
+    #: Name of the node.
+    node: Optional[str] = field("node")
+
+    #: Why the ranks are drained.
+    reason: Optional[str] = field("reason")
+
+    #: Time at which the drain began, by the clock of the controller.
+    since: Optional[str] = field("since")
+
+
+@dataclass
 class MiniClusterStatus:
     """Observed state of the cluster, written by the controller."""
 
@@ -839,6 +877,9 @@ class MiniClusterStatus:
 
     #: Largest size of the cluster, fixed at creation.
     maximum_size: Optional[int] = field("maximumSize")
+
+    #: Ranks that are drained because their nodes go away.
+    node_drains: Optional[List[NodeDrainsStatus]] = field("nodeDrains")
 
     #: Generation of the spec that this status describes.
     observed_generation: Optional[int] = field("observedGeneration")
