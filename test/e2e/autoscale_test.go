@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
 	"minicluster.internal/operator/test/framework/user"
@@ -52,9 +51,7 @@ func hpaExample(t *testing.T) (miniCluster, autoscaler string) {
 // TestAutoscaleOnCPU follows the tutorial of autoscaling: a real metrics-server measures a real load, and the real
 // autoscaler resizes the cluster, even after it is recreated.
 func TestAutoscaleOnCPU(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	miniCluster, autoscaler := hpaExample(t)
 	sizes := followSizes(t, kube, namespace, "flux-sample")
 

@@ -106,9 +106,7 @@ func TestShrinkInOrder(t *testing.T) {
 // TestShrinkWithoutAgent checks an agent that does not respond: its process is stopped, and the kernel accepts
 // connections.
 func TestShrinkWithoutAgent(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	const name = "hung"
 	pods := start(t, kube, namespace, name, 3, strings.Replace(interactive(name, 3), "  interactive: true\n",
 		"  interactive: true\n  shareProcessNamespace: true\n", 1))

@@ -96,9 +96,7 @@ curl --silent --output /dev/null --write-out '%{http_code}' --cacert $account/ca
 // TestRightsOfAnApplication checks what the account of the example may do from inside a pod, and what it may not:
 // above all, scale another MiniCluster.
 func TestRightsOfAnApplication(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	documents := strings.ReplaceAll(example(t, kube, "elasticity/basic"), "flux-operator", namespace)
 	documents = strings.ReplaceAll(documents, "size: 2\n", "size: 2\n  interactive: true\n")
 	apply(t, kube, namespace, documents)

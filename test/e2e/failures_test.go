@@ -92,9 +92,7 @@ func alive(pods []corev1.Pod) []corev1.Pod {
 
 // TestFalse checks that a failing command runs once, and that the status reports its exit code.
 func TestFalse(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	apply(t, kube, namespace, command("failing", `"false"`, ""))
 	took := awaitCondition(t, kube, namespace, "failing", v1alpha2.ConditionFailed)
 	t.Logf("Failed %.2f s after it was applied (7 s on an idle machine)", took.Seconds())
@@ -113,9 +111,7 @@ func TestFalse(t *testing.T) {
 
 // TestSidecarEnds checks that a server in a sidecar does not prevent the cluster from completing.
 func TestSidecarEnds(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	apply(t, kube, namespace, command("hi", "echo hi", "")+fmt.Sprintf(`
     - image: %s
       name: nginx
@@ -128,9 +124,7 @@ func TestSidecarEnds(t *testing.T) {
 
 // TestOutOfMemory checks that a program that exceeds its memory limit fails the cluster if the backoff limit is 0.
 func TestOutOfMemory(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	apply(t, kube, namespace, command("hungry", "tail /dev/zero", "  backoffLimit: 0")+`
       launcher: true
       resources:
@@ -143,9 +137,7 @@ func TestOutOfMemory(t *testing.T) {
 
 // TestEviction checks that a cluster whose pods are evicted is recreated, and that no limit counts evictions.
 func TestEviction(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	pods := start(t, kube, namespace, "flux-sample", 5, fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
 kind: MiniCluster
@@ -184,9 +176,7 @@ spec:
 
 // TestSlowStart checks that the status names the reason why pods do not start, and the remedy.
 func TestSlowStart(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	_, err := kube.KubectlInput(t.Context(), nil, "create", "quota", "small", "--hard=pods=6", "--namespace="+namespace)
 	require.NoError(t, err)
 	more := func(name, image, lines string) string {
@@ -240,9 +230,7 @@ spec:
 
 // TestSuspension checks a queue that suspends and resumes the Job.
 func TestSuspension(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	pods := start(t, kube, namespace, "flux-sample", 2, interactive("flux-sample", 2))
 	suspend := func(value bool) {
 		_, err := kube.Kubectl(t.Context(), "patch", "job", "flux-sample", "--namespace="+namespace, "--type=merge", fmt.Sprintf(`--patch={"spec":{"suspend":%t}}`, value))
@@ -299,9 +287,7 @@ spec:
 
 // TestFollowerWithoutLead checks that the status contains the agent's reason why a follower does not join.
 func TestFollowerWithoutLead(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	cases := []struct {
 		name, connect, reason string
 		parts                 []string

@@ -13,11 +13,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/node"
 	"minicluster.internal/operator/test/framework/user"
 )
 
 const pollInterval = 50 * time.Millisecond
+
+// shared returns the node, which the test uses beside others, and a namespace for the test.
+func shared(t *testing.T) (*node.Node, string) {
+	t.Helper()
+	t.Parallel()
+	kube := suite.Node(t)
+	return kube, clustertest.Namespace(t, kube.Cluster)
+}
 
 // apply applies documents like a user.
 func apply(t *testing.T, kube *node.Node, namespace, documents string) {

@@ -134,9 +134,7 @@ func TestScaleOnTheQueue(t *testing.T) {
 // TestHighestRank runs the last job of a queue on the highest rank: no rank below it is removed before the job has
 // ended.
 func TestHighestRank(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	sizes := followSizes(t, kube, namespace, "flux-sample")
 	lead := autoscaled(t, kube, namespace, 8)
 

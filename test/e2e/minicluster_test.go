@@ -166,9 +166,7 @@ func assertSamePods(t *testing.T, want, got []corev1.Pod) {
 
 // TestCommand checks that a command completes, and that the log contains its output.
 func TestCommand(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	const said = `it's "quoted", costs $5 & more`
 	quoted, err := json.Marshal(`echo 'it'\''s "quoted", costs $5 & more'`)
 	require.NoError(t, err)
@@ -194,9 +192,7 @@ spec:
 
 // TestFailure checks that the Job fails at once with the exit code of a failing command.
 func TestFailure(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	apply(t, kube, namespace, fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
 kind: MiniCluster
@@ -215,9 +211,7 @@ spec:
 
 // TestTwoMiniClusters runs two MiniClusters in one namespace, which share a headless Service.
 func TestTwoMiniClusters(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	apply(t, kube, namespace, interactive("one", 2)+"---"+interactive("two", 2))
 	clusters := map[string][]corev1.Pod{}
 	for _, name := range []string{"one", "two"} {

@@ -12,15 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
 // TestSidecarService connects to a sidecar by its name.
 func TestSidecarService(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	pods := start(t, kube, namespace, "flux-sample", 2, fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
 kind: MiniCluster
@@ -46,9 +42,7 @@ spec:
 
 // TestSecretVolume mounts a Secret at the path where an application reads its certificates.
 func TestSecretVolume(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	_, err := kube.Client().CoreV1().Secrets(namespace).Create(t.Context(), &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "certs"},
 		StringData: map[string]string{"tls.crt": "a certificate", "tls.key": "a key"},
@@ -75,9 +69,7 @@ spec:
 // TestVolume checks that a volume is created for a MiniCluster, used by its pods, and deleted with it, and that its
 // content is kept.
 func TestVolume(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	dir := t.TempDir()
 	pods := start(t, kube, namespace, "flux-sample", 2, fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
@@ -122,9 +114,7 @@ spec:
 
 // TestServicesPod runs containers in a separate pod beside the cluster.
 func TestServicesPod(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	pods := start(t, kube, namespace, "flux-sample", 1, fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
 kind: MiniCluster

@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
 	"minicluster.internal/operator/test/framework/node"
 	"minicluster.internal/operator/test/framework/user"
@@ -74,9 +73,7 @@ func waited(t *testing.T, pods []corev1.Pod) time.Duration {
 // TestPreemption checks that a MiniCluster uses the capacity that paying pods leave free, except for the reserve, and
 // releases it: with drains, or at once by preemption.
 func TestPreemption(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	giveSlots(t, kube)
 	sizes := followSizes(t, kube, namespace, "filler")
 	lead := start(t, kube, namespace, "filler", 1, slotted(t, "minicluster.yaml"))[0]

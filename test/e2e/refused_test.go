@@ -12,7 +12,6 @@ import (
 
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/agentapi/plan"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/node"
 	"minicluster.internal/operator/test/framework/user"
 )
@@ -29,9 +28,7 @@ func certificatesOf(t *testing.T, kube *node.Node, namespace, name string) map[s
 // TestOnlyTheControllerDrains checks that a lead's agent rejects requests from a user's pod in the same namespace,
 // with every credential that it could have, and with some that it could not.
 func TestOnlyTheControllerDrains(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	apply(t, kube, namespace, interactive("guarded", 2)+"---"+interactive("neighbour", 1))
 	pods := eventuallyPods(t, kube, namespace, user.Selector("guarded"), readyPatience, areReady(2))
 	user := eventuallyPods(t, kube, namespace, user.Selector("neighbour"), readyPatience, areReady(1))[0]

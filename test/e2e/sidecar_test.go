@@ -8,15 +8,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/user"
 )
 
 // TestFailedSidecar: the work is complete, and the exit code of the sidecar is reported.
 func TestFailedSidecar(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	apply(t, kube, namespace, fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
 kind: MiniCluster

@@ -8,8 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
 const plainJob = `
@@ -42,9 +40,7 @@ spec:
 
 // TestNode checks the node without any part of the product: a failure here is not caused by the product.
 func TestNode(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	apply(t, kube, namespace, plainJob)
 	pods := eventuallyPods(t, kube, namespace, "job-name=ring", readyPatience, areReady(4))
 

@@ -5,17 +5,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-
-	"minicluster.internal/operator/test/framework/cluster/clustertest"
 )
 
 // TestUsersOfTheSite: files that two users with the numbers of their site write through jobs belong to these numbers.
 // No user but root can read the keys of the cluster. The broker is root: the Flux of the tests has no flux-imp, with
 // which another broker starts the jobs of other users.
 func TestUsersOfTheSite(t *testing.T) {
-	t.Parallel()
-	kube := suite.Node(t)
-	namespace := clustertest.Namespace(t, kube.Cluster)
+	kube, namespace := shared(t)
 	lead := start(t, kube, namespace, "flux-sample", 1, fmt.Sprintf(`
 apiVersion: flux-framework.org/v1alpha1
 kind: MiniCluster

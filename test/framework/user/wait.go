@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -13,16 +14,31 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
+// Until waits until a check returns "". When the context ends, it returns an error with the last text.
+func Until(ctx context.Context, interval time.Duration, what string, check func(context.Context) (string, error)) error {
+	var last string
+	err := wait.PollUntilContextCancel(ctx, interval, true, repeated(check, &last))
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w: %s", what, err, last)
+	}
+	return nil
+}
+
+// repeated returns a condition that is met when a check returns "". It stores each text of the check in last.
+func repeated(check func(context.Context) (string, error), last *string) wait.ConditionWithContextFunc {
+	return func(ctx context.Context) (bool, error) {
+		text, err := check(ctx)
+		if err != nil {
+			text = err.Error()
+		}
+		*last = text
+		return text == "", nil
+	}
+}
+
 // poll waits until a check returns "", and returns its last text.
 func poll(ctx context.Context, interval, patience time.Duration, check func(context.Context) (string, error)) (last string) {
-	err := wait.PollUntilContextTimeout(ctx, interval, patience, true, func(ctx context.Context) (bool, error) {
-		answer, err := check(ctx)
-		if err != nil {
-			answer = err.Error()
-		}
-		last = answer
-		return answer == "", nil
-	})
+	err := wait.PollUntilContextTimeout(ctx, interval, patience, true, repeated(check, &last))
 	if err != nil && last == "" {
 		return err.Error()
 	}

@@ -177,7 +177,7 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	t.Helper()
 	part := parts[proof.part]
 	require.NotNil(t, part.play, proof.part)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), user.Patience)
 	defer cancel()
 	s := newScene(t, kube)
 	if part.prepare != nil {
@@ -272,7 +272,7 @@ var askedByPlugin = []string{
 // is unused.
 func TestUsedRights(t *testing.T) {
 	kube := suite.Cluster(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), user.Patience)
 	defer cancel()
 	scenes := map[string]*scene{}
 	for name, part := range parts {

@@ -3,7 +3,6 @@ package rights_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -21,9 +19,6 @@ import (
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/user"
 )
-
-// patience is the timeout of any wait on a busy machine; it is not a measure of speed.
-const patience = 3 * time.Minute
 
 // scene is the namespace of a part, and the actions of its user.
 type scene struct {
@@ -65,23 +60,11 @@ func (s *scene) resize(ctx context.Context, name string, size int) error {
 
 // until waits until a check returns "". It returns the last text when the context ends.
 func until(ctx context.Context, what string, check func(context.Context) (string, error)) error {
-	var last string
-	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		answer, err := check(ctx)
-		if err != nil {
-			answer = err.Error()
-		}
-		last = answer
-		return answer == "", nil
-	})
-	if err != nil {
-		return fmt.Errorf("waiting for %s: %w: %s", what, err, last)
-	}
-	return nil
+	return user.Until(ctx, 50*time.Millisecond, what, check)
 }
 
 // is waits until a MiniCluster passes a check.
-func (s *scene) is(ctx context.Context, name, what string, check func(*v1alpha2.MiniCluster) string) error {
+func (s *scene) is(ctx context.Context, name, what string, check user.Check) error {
 	return until(ctx, name+" to be "+what, func(ctx context.Context) (string, error) {
 		mc, err := s.miniclusters().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
@@ -126,18 +109,7 @@ func whyNotReady(mc *v1alpha2.MiniCluster, size int32) string {
 
 // has waits until a MiniCluster has a condition with a reason, and with words in its message.
 func (s *scene) has(ctx context.Context, name, condition, reason string, words ...string) error {
-	return s.is(ctx, name, condition+" "+reason, func(mc *v1alpha2.MiniCluster) string {
-		c := meta.FindStatusCondition(mc.Status.Conditions, condition)
-		if c == nil || c.Reason != reason {
-			return fmt.Sprintf("%+v", c)
-		}
-		for _, word := range words {
-			if !strings.Contains(c.Message, word) {
-				return c.Message
-			}
-		}
-		return ""
-	})
+	return s.is(ctx, name, condition+" "+reason, user.HasReason(condition, reason, words...))
 }
 
 // gone waits until an object does not exist.

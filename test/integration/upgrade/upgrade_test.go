@@ -5,12 +5,12 @@ package upgrade_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,16 +19,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/fluxconfig"
-	clientset "minicluster.internal/operator/pkg/generated/clientset/versioned"
 	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // Each test installs the definition that it begins with, so they are not parallel.
@@ -81,7 +80,7 @@ func TestDefinitionIsReplacedUnderItsObjects(t *testing.T) {
 			}
 			root, err := kubebin.Root(".")
 			require.NoError(t, err)
-			require.NoError(t, u.kube.Apply(t.Context(), filepath.Join(root, "manifests", "crd")))
+			require.NoError(t, u.Cluster.Apply(t.Context(), filepath.Join(root, "manifests", "crd")))
 			u.awaitVersions("v1alpha1", "v1alpha2")
 			for name := range old.objects {
 				u.check(before[name], old.layouts[name])
@@ -92,22 +91,17 @@ func TestDefinitionIsReplacedUnderItsObjects(t *testing.T) {
 
 // upgrade is a namespace on a server that has flux-operator's definition.
 type upgrade struct {
-	*testing.T
-	kube      *cluster.Cluster
-	dynamic   dynamic.Interface
-	flux      clientset.Interface
-	namespace string
-	version   string
+	*user.Fixture
+	dynamic dynamic.Interface
+	version string
 }
 
 func newUpgrade(t *testing.T, old incumbent) *upgrade {
 	t.Helper()
 	kube := suite.Cluster(t)
-	u := &upgrade{T: t, kube: kube, namespace: clustertest.Namespace(t, kube), version: old.version}
+	u := &upgrade{Fixture: user.NewFixture(t, kube), version: old.version}
 	var err error
 	u.dynamic, err = dynamic.NewForConfig(kube.Config())
-	require.NoError(t, err)
-	u.flux, err = clientset.NewForConfig(kube.Config())
 	require.NoError(t, err)
 	_, err = kube.Kubectl(t.Context(), "delete", "--ignore-not-found", definition)
 	require.NoError(t, err)
@@ -117,22 +111,21 @@ func newUpgrade(t *testing.T, old incumbent) *upgrade {
 }
 
 func (u *upgrade) miniclusters(version string) dynamic.ResourceInterface {
-	return u.dynamic.Resource(schema.GroupVersionResource{Group: v1alpha2.GroupName, Version: version, Resource: "miniclusters"}).Namespace(u.namespace)
+	return u.dynamic.Resource(schema.GroupVersionResource{Group: v1alpha2.GroupName, Version: version, Resource: "miniclusters"}).Namespace(u.Namespace)
 }
 
 // awaitVersions waits until exactly these versions are served.
 func (u *upgrade) awaitVersions(served ...string) {
 	u.Helper()
-	err := wait.PollUntilContextTimeout(u.Context(), 20*time.Millisecond, 3*time.Minute, true, func(ctx context.Context) (bool, error) {
+	u.Eventually(fmt.Sprintf("versions served: %v", served), func(ctx context.Context) (string, error) {
 		for _, version := range []string{"v1alpha1", "v1alpha2"} {
 			_, err := u.miniclusters(version).List(ctx, metav1.ListOptions{})
-			if wanted := strings.Contains(strings.Join(served, " "), version); wanted != (err == nil) || !wanted && !apierrors.IsNotFound(err) {
-				return false, nil
+			if wanted := slices.Contains(served, version); wanted != (err == nil) || !wanted && !apierrors.IsNotFound(err) {
+				return fmt.Sprintf("%s: %v", version, err), nil
 			}
 		}
-		return true, nil
+		return "", nil
 	})
-	require.NoError(u, err, "versions served: %v", served)
 }
 
 // create creates a MiniCluster with a status, as flux-operator does.
@@ -174,17 +167,17 @@ func (u *upgrade) check(before *unstructured.Unstructured, layout fluxconfig.Lay
 		kept(u.T, name+" through "+version, before.Object["spec"], after.Object["spec"])
 		kept(u.T, name+" through "+version, before.Object["status"], after.Object["status"])
 	}
-	typed, err := u.flux.FluxFrameworkV1alpha2().MiniClusters(u.namespace).Get(u.Context(), name, metav1.GetOptions{})
+	typed, err := u.MiniClusters().Get(u.Context(), name, metav1.GetOptions{})
 	require.NoError(u, err)
 	if layout != "" {
 		assert.Equal(u, layout, fluxconfig.LayoutOf(&typed.Spec), name)
 	}
 
 	// Rules about creation do not prevent its use.
-	scale, err := u.flux.FluxFrameworkV1alpha2().MiniClusters(u.namespace).GetScale(u.Context(), name, metav1.GetOptions{})
+	scale, err := u.MiniClusters().GetScale(u.Context(), name, metav1.GetOptions{})
 	require.NoError(u, err)
 	scale.Spec.Replicas++
-	_, err = u.flux.FluxFrameworkV1alpha2().MiniClusters(u.namespace).UpdateScale(u.Context(), name, scale, metav1.UpdateOptions{})
+	_, err = u.MiniClusters().UpdateScale(u.Context(), name, scale, metav1.UpdateOptions{})
 	require.NoError(u, err)
 	patched, err := u.miniclusters(u.version).Patch(u.Context(), name, types.MergePatchType, []byte(`{"metadata":{"labels":{"mine":"still"}},"spec":{"size":1}}`), metav1.PatchOptions{})
 	require.NoError(u, err)
