@@ -18,8 +18,9 @@ import (
 	"minicluster.internal/operator/test/framework/user"
 )
 
-// namespaceGone is the timeout for the deletion of a namespace with pods that end at once.
-const namespaceGone = 30 * time.Second
+// namespaceGone is the timeout for the deletion of a namespace with pods that end at once, which takes 5 to 15 s on an
+// idle machine.
+const namespaceGone = time.Minute
 
 // TestNamespaceDeletion deletes namespaces with MiniClusters in each possible state, and waits for the end of the
 // deletion.
@@ -136,7 +137,8 @@ func TestRankIsReplacedAgainAndAgain(t *testing.T) {
 		})
 	}
 	t.Logf("replaced after %s the last time", took.Round(100*time.Millisecond))
-	assert.Less(t, took, 20*time.Second)
+	// With the failures of before, the delay would be 80 s. The bound allows for a busy machine.
+	assert.Less(t, took, 40*time.Second)
 }
 
 // failuresOf returns the recorded failures of an existing pod of a rank; "" if there are none.

@@ -164,8 +164,10 @@ func (p *process) terminate(t *testing.T) int {
 type inProcess struct {
 	*faults.Injector
 	cancel context.CancelFunc
-	done   chan struct{}
-	err    error
+	// done is closed at the end, when err and end are set.
+	done chan struct{}
+	err  error
+	end  time.Time
 }
 
 // runInProcess starts one with short leases, on the cluster of processes.
@@ -190,6 +192,7 @@ func runInProcessOn(t *testing.T, kube *cluster.Cluster, change func(*app.Option
 	go func() {
 		defer close(p.done)
 		p.err = app.RunWith(ctx, o, config)
+		p.end = time.Now()
 	}()
 	t.Cleanup(func() {
 		p.Kill()
