@@ -135,8 +135,8 @@ func (v *Saver) dump(ctx context.Context, part string) (string, error) {
 // an archive at any time.
 func (v *Saver) publish(file string, keep bool) error { return publish(file, v.File, keep) }
 
-// VerifyAndPublish verifies the partial archive part, and gives it the name file; "" verifies what has that name, or its
-// predecessor.
+// VerifyAndPublish verifies the partial archive part, and gives it the name file; "" verifies what has that name, or
+// its predecessor.
 func VerifyAndPublish(ctx context.Context, file, part string) (Contents, error) {
 	if part == "" {
 		if !pod.Exists(file) {
