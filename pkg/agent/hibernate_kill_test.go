@@ -229,3 +229,64 @@ func TestHibernateFullVolume(t *testing.T) {
 		assert.Empty(t, s.ran())
 	})
 }
+
+// TestHibernateDiscard checks that a cluster that keeps nothing wakes without jobs, and that nothing is deleted.
+func TestHibernateDiscard(t *testing.T) {
+	for _, volume := range []bool{false, true} {
+		t.Run(fmt.Sprintf("volume=%v", volume), func(t *testing.T) {
+			withStandIn(t, func(t *testing.T) {
+				s := newSleeper(t, 1, 4, volume)
+				s.online()
+				s.run("queue", "stop")
+				s.submit(2)
+				state := s.until(control.PhaseSaved, control.Hibernate{Discard: true})
+				assert.Equal(t, []any{2, int64(0), ""}, []any{state.Pending, state.Bytes, state.Location})
+				s.remove()
+				s.again(1, 4, volume, "another Job")
+				s.online()
+				assert.Empty(t, s.run("jobs", "-ano", "{id}"))
+				s.eventually("the end of the hibernation", func() bool { return !s.marker() })
+				if volume {
+					assert.FileExists(t, filepath.Join(s.dir, "state", "discarded-content.sqlite"))
+				}
+			})
+		})
+	}
+}
+
+// TestRestoreFrom checks that a MiniCluster starts from the archive of another one, and writes nothing there.
+func TestRestoreFrom(t *testing.T) {
+	withStandIn(t, func(t *testing.T) {
+		s := newSleeper(t, 1, 1, false)
+		s.online()
+		s.hold(1)
+		ids := s.submit(2)
+		s.until(control.PhaseDraining, later())
+		s.finish()
+		s.until(control.PhaseSaved, later())
+		s.remove()
+		from := filepath.Join(s.dir, "from")
+		require.NoError(t, os.Mkdir(from, 0o755))
+		for _, name := range []string{"archive.tar.gz", "archive.tar.gz.hibernation"} {
+			require.NoError(t, os.Rename(filepath.Join(s.dir, name), filepath.Join(from, name)))
+		}
+		require.NoError(t, unix.Mount(from, from, "", unix.MS_BIND, ""))
+		require.NoError(t, unix.Mount("", from, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+
+		s.configure(2, 4, false, "")
+		s.plan.Archive.RestoreFrom = filepath.Join(from, "archive.tar.gz")
+		s.startPods(2)
+		s.eventually("all jobs", func() bool { return len(s.ran()) >= 2 })
+		assert.Equal(t, sorted(ids), s.ran())
+		s.until(control.PhaseSaved, later())
+		assert.FileExists(t, s.plan.Archive.Path, "its own archive")
+		s.remove()
+
+		s.configure(1, 1, false, "another Job")
+		s.plan.Archive.Path += "x"
+		s.plan.Archive.RestoreFrom = filepath.Join(from, "missing.tar.gz")
+		s.start(0)
+		assert.NotEqual(t, 0, s.wait(0), "a missing archive is not an empty one")
+		assert.Contains(t, s.read("log-0"), "missing.tar.gz does not exist")
+	})
+}

@@ -1,7 +1,9 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -73,6 +75,26 @@ func setAside(files []string) error {
 				return err
 			}
 			break
+		}
+	}
+	return nil
+}
+
+// Discard renames an archive, unless file is "", and the content of a state directory, so that the next instance starts
+// empty. Files that were discarded earlier are replaced.
+func Discard(file, stateDir string) error {
+	names, err := contentFiles(stateDir)
+	if err != nil {
+		return err
+	}
+	if file != "" {
+		names = append(names, file, previous(file))
+	}
+	for _, name := range names {
+		dir, base := filepath.Split(name)
+		err := os.Rename(name, filepath.Join(dir, "discarded-"+base))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("discarding the state of the instance: %w", err)
 		}
 	}
 	return nil

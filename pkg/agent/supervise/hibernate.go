@@ -62,9 +62,28 @@ func (h *hibernation) load() error {
 	}
 	if record != nil && (record.Cluster != h.v.cluster || record.Incarnation != h.v.Plan.Incarnation) {
 		record.State.Phase = hibernate.PhaseWaking // this is the lead of another Job
+		if err := h.discard(record); err != nil {
+			return err
+		}
 	}
 	h.record, h.loaded = record, true
 	return nil
+}
+
+// discard renames the state that the cluster does not continue with, once.
+func (h *hibernation) discard(r *hibernate.Record) error {
+	if !r.Discard {
+		return nil
+	}
+	file := ""
+	if h.v.Plan.Archive.Path != "" {
+		file = h.v.archiveFile()
+	}
+	if err := archive.Discard(file, h.v.stateDir()); err != nil {
+		return err
+	}
+	r.Discard = false
+	return r.Write(h.file, h.v.brokerOwner())
 }
 
 // Record returns a copy of the record.

@@ -55,6 +55,10 @@ func getattrCommand(c *flux.Client, o options) (int, error) {
 	return 0, err
 }
 
+func setattrCommand(c *flux.Client, o options) (int, error) {
+	return 0, c.SetAttr(context.Background(), o.Arg(0), o.Arg(1))
+}
+
 func dumpCommand(c *flux.Client, o options) (int, error) {
 	name, err := filepath.Abs(o.Arg(0))
 	if err != nil {

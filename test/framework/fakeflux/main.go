@@ -40,6 +40,7 @@ func commands() map[string]command {
 		"getattr":  {usage: "NAME", least: 1, online: getattrCommand},
 		"keygen":   {options: "name,n= meta=", offline: keygenCommand},
 		"proxy":    {options: "force,f nohup,n reconnect", first: true, usage: "URI [COMMAND]", least: 1, offline: proxyCommand},
+		"setattr":  {usage: "NAME VALUE", least: 2, online: setattrCommand},
 		"shutdown": {options: "background quiet verbose,v? dump= gc yes,y skip-gc", online: shutdownCommand},
 		"start":    {options: startOptions, first: true, offline: startCommand},
 		"version":  {offline: versionCommand},

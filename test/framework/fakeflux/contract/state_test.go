@@ -89,6 +89,51 @@ func TestArchive(t *testing.T) {
 	})
 }
 
+// A broker that is asked for an archive while it runs writes it when it ends: jobs keep their IDs, and queues stay
+// stopped until they are started.
+func TestHibernation(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, brokers := up(t, f, 2, 1, "")
+		i.out(t, "queue", "stop", "--all")
+		pending := i.out(t, "submit", "-n1", "echo", "awake")
+		held := i.out(t, "submit", "--urgency=0", "true")
+		archive := i.path("archive.tgz")
+		i.out(t, "setattr", "content.dump", archive)
+		brokers[0].signal(syscall.SIGTERM)
+		assert.Zero(t, brokers[0].exit())
+		require.FileExists(t, archive)
+
+		j := newInstance(t, f, 4, "")
+		lead := j.start(t, 0, append(quorum(1), "-Scontent.restore="+archive)...)
+		j.nodes(t, "up", hosts(1))
+		assert.Contains(t, j.out(t, "queue", "status"), "Scheduling is stopped")
+		assert.Equal(t, "SCHED", j.out(t, "jobs", "-no", "{state}", pending))
+		j.out(t, "queue", "start", "--all")
+		assert.Equal(t, "awake", j.out(t, "job", "attach", pending))
+		assert.Equal(t, "SCHED", j.out(t, "jobs", "-no", "{state}", held))
+		lead.signal(syscall.SIGTERM)
+		assert.Zero(t, lead.exit())
+	})
+}
+
+// The start script runs before the broker can run jobs.
+func TestStartScript(t *testing.T) {
+	each(t, func(t *testing.T, f flux) {
+		i, brokers := up(t, f, 1, 1, "")
+		i.out(t, "submit", "-n2", "sleep", "90")
+		pending := i.out(t, "submit", "true")
+		brokers[0].signal(syscall.SIGTERM)
+		assert.Zero(t, brokers[0].exit())
+		i.start(t, 0, append(quorum(1),
+			"-Sbroker.rc1_path=$(flux config builtin rc1_path) && flux queue stop --quiet --all --nocheckpoint")...)
+		i.nodes(t, "up", hosts(1))
+		assert.Contains(t, i.out(t, "queue", "status"), "Scheduling is stopped")
+		assert.Equal(t, "SCHED", i.out(t, "jobs", "-no", "{state}", pending))
+		i.out(t, "queue", "start")
+		i.eventually(t, "COMPLETED", "jobs", "-no", "{status}", pending)
+	})
+}
+
 // Users of a pod connect to the broker through a proxy, as in the tutorials.
 func TestProxy(t *testing.T) {
 	each(t, func(t *testing.T, f flux) {
