@@ -128,6 +128,18 @@ func (a simAgent) Drain(context.Context, string, int, control.Drain) (control.Dr
 	return control.DrainState{}, nil
 }
 
+// Hibernate implements agents.Agent. These brokers have no jobs to save.
+func (a simAgent) Hibernate(_ context.Context, ip string, _ int, request control.Hibernate) (control.HibernateState, error) {
+	lead := a.p.lead(a.job)
+	if lead == nil || lead.Status.PodIP != ip || !a.p.brokers.calm && a.p.brokers.random.IntN(3) == 0 {
+		return control.HibernateState{}, errors.New("connection refused")
+	}
+	if request.Query || request.Cancel {
+		return control.HibernateState{Phase: control.PhaseRunning}, nil
+	}
+	return control.HibernateState{Phase: control.PhaseSaved, Location: "/state/archive.tar"}, nil
+}
+
 // reviewShrink checks that a Job does not shrink while jobs run on the removed ranks and the agent is reachable.
 func (p *play) reviewShrink(before, after *batchv1.Job) {
 	b, size := p.brokers, resources.Parallelism(after)

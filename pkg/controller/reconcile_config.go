@@ -103,7 +103,7 @@ func (c *Controller) findHistory(ctx context.Context, s *syncState) error {
 }
 
 func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *metav1.OwnerReference) error {
-	size := s.mc.RequestedSize()
+	size := max(1, s.mc.RequestedSize())
 	if s.job != nil && s.job.Spec.Completions != nil {
 		size = min(size, *s.job.Spec.Completions)
 	}
@@ -112,6 +112,9 @@ func (c *Controller) createConfigMap(ctx context.Context, s *syncState, secret *
 	}
 	wanted, err := resources.BuildConfigMap(s.mc, s.fixed, c.environment, size, secret)
 	if err != nil {
+		return err
+	}
+	if err := s.recordWaking(wanted); err != nil {
 		return err
 	}
 	client := c.kube.CoreV1().ConfigMaps(s.mc.Namespace)
@@ -174,6 +177,9 @@ func (c *Controller) updateConfigMap(ctx context.Context, s *syncState, secret *
 		if !maps.Equal(wanted.Data, s.configMap.Data) {
 			change["data"] = wanted.Data
 		}
+		if err := s.recordWaking(wanted); err != nil {
+			return err
+		}
 		if !containsAll(s.configMap.Annotations, wanted.Annotations) {
 			metadata["annotations"] = wanted.Annotations
 		}
@@ -184,6 +190,21 @@ func (c *Controller) updateConfigMap(ctx context.Context, s *syncState, secret *
 	if s.job != nil && resources.IsEdited(s.configMap) {
 		return c.repairConfigMap(ctx, s)
 	}
+	return nil
+}
+
+// recordWaking adds to the ConfigMap of a cluster that wakes that its next Job is about to be created.
+func (s *syncState) recordWaking(wanted *corev1.ConfigMap) error {
+	if s.hibernated == nil {
+		return nil
+	}
+	record := *s.hibernated
+	record.Woken = true
+	text, err := record.Annotation()
+	if err != nil {
+		return err
+	}
+	wanted.Annotations[v1alpha2.AnnotationHibernation] = text
 	return nil
 }
 

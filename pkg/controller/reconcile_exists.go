@@ -24,7 +24,9 @@ func (c *Controller) ensureExists(ctx context.Context, s *syncState) error {
 		return err
 	}
 	// An earlier leader may have recorded a Job, or the end, that this cache does not show yet.
-	if current := mc.Status; s.job == nil && (current.Finished() || current.JobID != "" && current.JobID != s.mc.Status.JobID) {
+	current, known := mc.Status, s.mc.Status
+	if s.job == nil && (current.Finished() || current.JobID != "" && current.JobID != known.JobID ||
+		(current.Hibernation == nil) != (known.Hibernation == nil)) {
 		return stale(miniclusters)
 	}
 	return nil

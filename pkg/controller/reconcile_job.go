@@ -28,6 +28,7 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 	if wanted.Annotations[v1alpha2.AnnotationConfigHash], err = resources.ConfigHash(s.mc, s.fixed, c.environment); err != nil {
 		return err
 	}
+	resources.PauseDeadline(&wanted.Spec, s.hibernated)
 	// A Job without the label is adopted by the next sync.
 	job, created, err := createOwned(ctx, c, s, c.kube.BatchV1().Jobs(s.mc.Namespace), jobs, wanted, ownership[*batchv1.Job]{})
 	switch {
@@ -38,6 +39,7 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 	}
 	s.job = job
 	s.observed.Drain = nil // new brokers have drained no ranks
+	s.observed.Hibernation = nil
 	klog.FromContext(ctx).Info("Created the Job", "Size", size, "maximum", s.fixed.Maximum, "layout", s.fixed.Layout)
 	c.events.Eventf(s.mc, job, corev1.EventTypeNormal, "Created", "CreateJob", messages.JobCreated, job.Name, size, s.fixed.Maximum)
 	return nil
@@ -49,6 +51,9 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 func (c *Controller) adopt(ctx context.Context, s *syncState) error {
 	if s.job != nil || s.foreignJob != nil || !s.hasHistory || s.mc.Status.Finished() {
 		return nil
+	}
+	if s.hibernated != nil && resources.StopCause(s.mc, s.hibernated) != "" {
+		return nil // there is none
 	}
 	client := c.kube.BatchV1().Jobs(s.mc.Namespace)
 	job, err := client.Get(ctx, resources.JobName(s.mc), metav1.GetOptions{})

@@ -30,6 +30,9 @@ func (c *Controller) jobDeleted(ctx context.Context, s *syncState) error {
 		return nil
 	}
 	record := c.jobRecords.get(s.key, s.mc.UID)
+	if h := s.hibernated; h != nil && (!h.Woken || record == nil || record.job == h.Job) {
+		return nil // that Job was deleted on purpose
+	}
 	switch {
 	case record != nil && record.end != nil:
 		s.observed.DeletedJobEnd = record.end
@@ -45,14 +48,33 @@ func (c *Controller) jobDeleted(ctx context.Context, s *syncState) error {
 			return err
 		}
 	}
+	if s.mc.Status.Hibernation != nil {
+		if err := c.checkHibernation(ctx, s); err != nil {
+			return err
+		}
+	}
 	klog.FromContext(ctx).Info("The Job was deleted after its program may have started: it is not created again")
 	s.observed.JobDeleted = true
 	return c.cleanupFinished(ctx, s)
 }
 
+// checkHibernation returns an error if the cache of ConfigMaps lacks the record because of which a Job is missing: the
+// caches of another process may be filled at different times.
+func (c *Controller) checkHibernation(ctx context.Context, s *syncState) error {
+	config, err := serverReader{c}.configMap(ctx, s.key.Namespace, resources.ConfigMapName(s.mc))
+	if err != nil {
+		return err
+	}
+	if config != nil && metav1.IsControlledBy(config, s.mc) && resources.PendingHibernation(s.mc, nil, config) != nil {
+		return stale(configmaps)
+	}
+	return nil
+}
+
 // recordedReady reports whether the status that was written last has ready pods.
 func recordedReady(mc *v1alpha2.MiniCluster) bool {
-	return mc.Status.ReadySize > 0 || meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady)
+	ready := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionReady)
+	return mc.Status.ReadySize > 0 || ready != nil && ready.Status == metav1.ConditionTrue && ready.Reason == v1alpha2.ReasonReady
 }
 
 // jobHandler records what the watch reports of the Jobs of MiniClusters, and then wakes

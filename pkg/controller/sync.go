@@ -28,6 +28,7 @@ type step struct {
 // stepTable returns the steps of a sync, in order.
 func (c *Controller) stepTable() []step {
 	return []step{
+		{"stoppedCluster", c.stoppedCluster},
 		{"ensureExists", c.ensureExists},
 		{"jobDeleted", c.jobDeleted},
 		{"validate", c.validate},
@@ -35,8 +36,10 @@ func (c *Controller) stepTable() []step {
 		{"enforceBounds", c.enforceBounds},
 		{"waitForOldPods", c.waitForOldPods},
 		{"service", c.service},
+		{"restoreSource", c.restoreSource},
 		{"config", c.config},
 		{"volumes", c.volumes},
+		{"hibernate", c.hibernate},
 		{"job", c.job},
 		{"size", c.size},
 		{"sidecars", c.sidecars},
@@ -66,6 +69,10 @@ type syncState struct {
 	servicesPod *corev1.Pod
 	// lead is the pod of the lead broker; nil if none runs or is to run, or if the server is too old for its cache.
 	lead *corev1.Pod
+	// hibernated is the hibernation because of which there is no Job; nil if there is one, or none for another reason.
+	hibernated *resources.HibernationRecord
+	// stopped: later steps do not apply to a cluster that hibernates.
+	stopped bool
 	// missingAuxiliaries: an object that the step sidecars creates does not exist.
 	missingAuxiliaries bool
 	// hasHistory: objects were created for mc before this sync.
@@ -111,7 +118,7 @@ func (c *Controller) run(ctx context.Context, s *syncState) error {
 		if err := step.run(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
-		if s.observed.JobDeleted || s.observed.DeletedJobEnd != nil {
+		if s.observed.JobDeleted || s.observed.DeletedJobEnd != nil || s.stopped {
 			return nil // nothing is created any more
 		}
 	}
@@ -175,6 +182,7 @@ func (c *Controller) loadOwned(ctx context.Context, s *syncState) error {
 	if err := c.adoptOrphans(ctx, s); err != nil {
 		return err
 	}
+	s.hibernated = resources.PendingHibernation(s.mc, s.job, s.configMap)
 	if jobAhead(s.mc, s.job) {
 		if err := c.resetGeneration(ctx, s); err != nil {
 			return err

@@ -50,6 +50,7 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 	if a := mc.Spec.Archive; a != nil {
 		out.Archive = plan.Archive{Path: a.Path, PeriodSeconds: a.PeriodSeconds}
 	}
+	out.Incarnation, out.Archive.RestoreFrom = p.Incarnation, p.RestoreFrom
 	if flux := mc.Spec.Flux; flux != nil {
 		out.Ranks = ownRanks(hosts, flux.Bursting, p)
 		out.Child = flux.Bursting != nil && flux.Bursting.LeadBroker != nil

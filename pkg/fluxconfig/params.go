@@ -29,6 +29,9 @@ type Params struct {
 	MaximumSize int32
 	// Layout is where Flux and its files are.
 	Layout Layout
+	// Incarnation and RestoreFrom become those of the plan.
+	Incarnation string
+	RestoreFrom string
 }
 
 // withDefaults sets empty fields from the current MiniCluster.

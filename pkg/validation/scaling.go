@@ -22,6 +22,7 @@ func validateScaling(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.Err
 	if d := spec.Disruption; d != nil {
 		errs = append(errs, notNegativePointer(d.DrainTimeoutSeconds, path.Child("disruption", "drainTimeoutSeconds"))...)
 	}
+	errs = append(errs, validateHibernation(spec.Hibernation, path.Child("hibernation"))...)
 	errs = append(errs, validateOpportunistic(spec.Opportunistic, path.Child("opportunistic"))...)
 	return append(errs, validateAutoscaling(spec.Autoscaling, path.Child("autoscaling"))...)
 }

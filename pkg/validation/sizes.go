@@ -33,7 +33,7 @@ func validateSizes(mc *v1alpha2.MiniCluster, path *field.Path) field.ErrorList {
 		errs = append(errs, invalidf(path.Child("maxSize"), spec.MaxSize,
 			"must not be less than spec.size, %d: raise it, lower spec.size, or omit it", size))
 	}
-	if spec.MinSize > size {
+	if spec.MinSize > size && (size > 0 || !mc.ScalesToZero()) {
 		errs = append(errs, invalidf(path.Child("minSize"), spec.MinSize,
 			"must not be more than spec.size, %d: lower it or raise spec.size", size))
 	}

@@ -35,6 +35,8 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	}
 	errs = append(errs, validateNetwork(spec.Network, path.Child("network"))...)
 	errs = append(errs, validateArchive(spec.Archive, path.Child("archive"))...)
+	errs = append(errs, validateKeptState(spec, path.Child("hibernation"))...)
+	errs = append(errs, validateRestoreFrom(mc, path.Child("restoreFrom"))...)
 	errs = append(errs, validateUsers(mc, path.Child("users"))...)
 	errs = append(errs, validateFlux(spec.Flux, path.Child("flux"))...)
 	errs = append(errs, validateViewPlace(mc, path.Child("flux", "container"))...)

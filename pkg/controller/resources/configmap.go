@@ -100,6 +100,8 @@ func fluxParams(mc *v1alpha2.MiniCluster, f Fixed, env Environment) fluxconfig.P
 		ClusterDomain:   env.ClusterDomain,
 		MaximumSize:     f.Maximum,
 		Layout:          f.Layout,
+		Incarnation:     f.Incarnation,
+		RestoreFrom:     f.RestoreFrom,
 	}
 }
 

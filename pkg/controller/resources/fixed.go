@@ -19,6 +19,10 @@ type Fixed struct {
 	Maximum int32
 	// Headless is the name of the headless Service.
 	Headless string
+	// Incarnation is the UID of the Job that the last hibernation deleted, "" if there was none.
+	Incarnation string
+	// RestoreFrom is the archive of another MiniCluster from which the lead starts, "" if there is none.
+	RestoreFrom string
 }
 
 // NewFixed returns the values of a MiniCluster for which nothing has been created yet.
@@ -29,18 +33,23 @@ func NewFixed(mc *v1alpha2.MiniCluster) Fixed {
 // ResolveFixed returns the values of a MiniCluster: those recorded on its Job or its
 // ConfigMap, else (when both are gone) the maximum that was reported last, else
 // what the spec says now. The ConfigMap is created before the Job: until a maximum was
-// reported, which needs a Job, no broker depends on what the ConfigMap records.
+// reported, which needs a Job, no broker depends on what the ConfigMap records. Nor does
+// one while the MiniCluster hibernates.
 func ResolveFixed(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.ConfigMap) Fixed {
 	f := Fixed{Layout: fluxconfig.LayoutOf(&mc.Spec)}
 	f.Maximum = mc.Spec.MaxSize
 	if f.Maximum < 1 {
 		f.Maximum = max(mc.RequestedSize(), mc.MinimumSize())
 	}
-	if mc.Status.MaximumSize > 0 {
-		f.Maximum = mc.Status.MaximumSize
-	}
-	if config != nil && (job != nil || mc.Status.MaximumSize > 0) {
-		f.read(config.Annotations)
+	if hibernated := PendingHibernation(mc, job, config); hibernated != nil {
+		f.wake(mc, hibernated)
+	} else {
+		if mc.Status.MaximumSize > 0 {
+			f.Maximum = mc.Status.MaximumSize
+		}
+		if config != nil && (job != nil || mc.Status.MaximumSize > 0) {
+			f.read(config.Annotations)
+		}
 	}
 	if job != nil {
 		f.read(job.Annotations)
@@ -60,13 +69,32 @@ func (f *Fixed) read(annotations map[string]string) {
 	if n, ok := SizeAnnotation(annotations, v1alpha2.AnnotationMaximumSize); ok {
 		f.Maximum = n
 	}
+	f.Incarnation = annotations[v1alpha2.AnnotationIncarnation]
+	f.RestoreFrom = annotations[v1alpha2.AnnotationRestoreFrom]
+}
+
+// wake sets the values of the next Job of a MiniCluster that hibernates. If the archive has another path now, the lead
+// starts from the one that was saved.
+func (f *Fixed) wake(mc *v1alpha2.MiniCluster, hibernated *HibernationRecord) {
+	f.Incarnation = string(hibernated.Job)
+	isFile := hibernated.Checksum != ""
+	if isFile && (mc.Spec.Archive == nil || mc.Spec.Archive.Path != hibernated.Location) {
+		f.RestoreFrom = hibernated.Location
+	}
 }
 
 func (f *Fixed) annotations() map[string]string {
-	return map[string]string{
+	annotations := map[string]string{
 		v1alpha2.AnnotationLayout:      string(f.Layout),
 		v1alpha2.AnnotationMaximumSize: FormatSize(f.Maximum),
 	}
+	if f.Incarnation != "" {
+		annotations[v1alpha2.AnnotationIncarnation] = f.Incarnation
+	}
+	if f.RestoreFrom != "" {
+		annotations[v1alpha2.AnnotationRestoreFrom] = f.RestoreFrom
+	}
+	return annotations
 }
 
 // SizeAnnotation reads a positive size from an annotation.

@@ -25,6 +25,9 @@ func CheckQueue(mc *v1alpha2.MiniCluster, job *batchv1.Job, maximum int32) *Size
 		return nil
 	}
 	requested, parallelism := mc.RequestedSize(), Parallelism(job)
+	if requested == 0 {
+		return nil // it hibernates
+	}
 	applied, known := SizeAnnotation(job.Annotations, v1alpha2.AnnotationAppliedSize)
 	if requested == parallelism || known && requested == applied || parallelism < mc.LowerBound(maximum) || parallelism > maximum {
 		return nil

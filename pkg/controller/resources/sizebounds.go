@@ -62,13 +62,15 @@ func RecordedRejection(mc *v1alpha2.MiniCluster) *SizeRejection {
 }
 
 // CheckSize checks a requested size. It returns nil if the size is within the bounds, otherwise the size to reset
-// spec.size to. For a size below the minimum, that is the size of the Job, or the minimum if the Job does not exist
+// spec.size to. Size 0 is one of them where it hibernates the cluster. For a size below the minimum, that is the size of the Job, or the minimum if the Job does not exist
 // yet.
 func CheckSize(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *SizeRejection {
 	requested := mc.RequestedSize()
 	minimum := mc.LowerBound(maximum)
 	d := SizeRejection{UID: mc.UID, Generation: mc.Generation, Requested: requested}
 	switch {
+	case requested == 0 && mc.ScalesToZero():
+		return nil
 	case requested > maximum:
 		d.Granted, d.Bound, d.Reason = maximum, maximum, v1alpha2.ReasonAboveMaximum
 	case requested < minimum:

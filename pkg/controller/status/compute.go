@@ -29,10 +29,17 @@ func Compute(in Input) (v1alpha2.MiniClusterStatus, []Event) {
 			status.ReadySize = *in.Job.Status.Ready
 		}
 	}
+	status.Hibernation = nil
+	if h := in.Hibernation; h != nil {
+		status.Hibernation = h.Status
+		if h.Phase == HibernationStopped || h.Phase == HibernationWaking {
+			status.MaximumSize = in.Fixed.Maximum // it may change
+		}
+	}
 	in.setConditions(&status)
 	status.Drain, status.NodeDrains = in.Drain, in.NodeDrains
 	if status.Finished() {
-		status.Drain, status.NodeDrains = nil, nil
+		status.Drain, status.NodeDrains, status.Hibernation = nil, nil, nil
 	}
 	return status, in.events(status)
 }

@@ -33,6 +33,7 @@ func (in *Input) setConditions(status *v1alpha2.MiniClusterStatus) {
 	set(in.progressing(status))
 	set(in.scalingLimited(status))
 	set(in.suspended())
+	set(in.hibernated())
 	switch a := in.Autoscaling; {
 	case a == nil:
 	case a.Removed:
@@ -59,6 +60,7 @@ func kinds() []kind {
 		{v1alpha2.ConditionScalingLimited, false},
 		{v1alpha2.ConditionAutoscaling, false},
 		{v1alpha2.ConditionSuspended, false},
+		{v1alpha2.ConditionHibernated, false},
 		{v1alpha2.ConditionComplete, false},
 		{v1alpha2.ConditionFailed, false},
 		{v1alpha2.ConditionStalled, false},
@@ -130,6 +132,9 @@ func (in *Input) ready(status *v1alpha2.MiniClusterStatus) *metav1.Condition {
 	case in.ConfigLost:
 		return not(v1alpha2.ReasonConfigLost,
 			messages.ConfigLost(resources.ConfigMapName(in.MiniCluster), in.restart(), in.Edited))
+	case in.stopped():
+		// Tools wait until a condition Ready is true, and the cluster is as the spec says.
+		return condition(v1alpha2.ConditionReady, true, in.Hibernation.stoppedReason(), in.Hibernation.stoppedMessage())
 	case in.Job == nil:
 		return not(v1alpha2.ReasonNotReady, messages.JobMissing)
 	case resources.Suspended(in.Job):
@@ -194,8 +199,12 @@ func (in *Input) progressing(status *v1alpha2.MiniClusterStatus) *metav1.Conditi
 		return is(true, v1alpha2.ReasonWaiting, in.Outcome.Message)
 	case outcome == Retrying:
 		return is(true, v1alpha2.ReasonRetrying, in.Outcome.Message)
+	case in.stopped():
+		return is(false, in.Hibernation.stoppedReason(), in.Hibernation.stoppedMessage())
 	case in.Job == nil:
 		return is(true, v1alpha2.ReasonNotReady, messages.JobMissing)
+	case in.Hibernation != nil && in.Hibernation.Message != "":
+		return is(true, v1alpha2.ReasonHibernating, in.Hibernation.Message)
 	case resources.Suspended(in.Job):
 		return is(false, v1alpha2.ReasonSuspended, messages.Suspended)
 	case in.Draining != "":
@@ -259,6 +268,9 @@ func (in *Input) requestedAfterEnd(status *v1alpha2.MiniClusterStatus) bool {
 }
 
 func (in *Input) suspended() *metav1.Condition {
+	if in.stopped() {
+		return condition(v1alpha2.ConditionSuspended, true, v1alpha2.ReasonSuspended, in.Hibernation.cause())
+	}
 	if in.Job != nil && resources.Suspended(in.Job) {
 		return condition(v1alpha2.ConditionSuspended, true, v1alpha2.ReasonSuspended, messages.Suspended)
 	}

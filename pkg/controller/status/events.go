@@ -54,6 +54,7 @@ func (in *Input) events(after v1alpha2.MiniClusterStatus) []Event {
 	if progressing != nil && drainBegins(before, after, progressing) {
 		add(corev1.EventTypeNormal, progressing.Reason, "Resize", progressing)
 	}
+	out = append(out, hibernationEvents(before, after)...)
 	if c := changed(before, after, v1alpha2.ConditionComplete); c != nil && c.Status == metav1.ConditionTrue {
 		add(corev1.EventTypeNormal, c.Reason, "Finish", c)
 	}

@@ -46,6 +46,8 @@ type Observed struct {
 	NodeDrains []v1alpha2.NodeDrainStatus
 	// Draining says what the drain waits for; "" if none is in progress.
 	Draining string
+	// Hibernation is a cluster that has no Job on purpose, or is about to lose it; nil for others.
+	Hibernation *Hibernation
 	// ResizedExternally says how another client resized the Job within the bounds; "" if none did.
 	ResizedExternally string
 	// JobDeleted: the Job was deleted after its program may have started, and before its

@@ -46,6 +46,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.FluxStateApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("FluxUser"):
 		return &fluxframeworkv1alpha2.FluxUserApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("HibernatedJobs"):
+		return &fluxframeworkv1alpha2.HibernatedJobsApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("Hibernation"):
+		return &fluxframeworkv1alpha2.HibernationApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("HibernationStatus"):
+		return &fluxframeworkv1alpha2.HibernationStatusApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("LeadBroker"):
 		return &fluxframeworkv1alpha2.LeadBrokerApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("LifeCycle"):
@@ -72,6 +78,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.OpportunisticApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("PodSpec"):
 		return &fluxframeworkv1alpha2.PodSpecApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("RestoreSource"):
+		return &fluxframeworkv1alpha2.RestoreSourceApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("ScaleDown"):
 		return &fluxframeworkv1alpha2.ScaleDownApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("SecretKey"):

@@ -18,7 +18,6 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.Bursting{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_Bursting(ref),
 		v1alpha2.Commands{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_Commands(ref),
 		v1alpha2.ContainerVolume{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref),
-		v1alpha2.Disruption{}.OpenAPIModelName():           schema_pkg_apis_fluxframework_v1alpha2_Disruption(ref),
 		v1alpha2.DrainStatus{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_DrainStatus(ref),
 		v1alpha2.ExistingVolume{}.OpenAPIModelName():       schema_pkg_apis_fluxframework_v1alpha2_ExistingVolume(ref),
 		v1alpha2.FluxArchive{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_FluxArchive(ref),
@@ -28,6 +27,9 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.FluxSpec{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_FluxSpec(ref),
 		v1alpha2.FluxState{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_FluxState(ref),
 		v1alpha2.FluxUser{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_FluxUser(ref),
+		v1alpha2.HibernatedJobs{}.OpenAPIModelName():       schema_pkg_apis_fluxframework_v1alpha2_HibernatedJobs(ref),
+		v1alpha2.Hibernation{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_Hibernation(ref),
+		v1alpha2.HibernationStatus{}.OpenAPIModelName():    schema_pkg_apis_fluxframework_v1alpha2_HibernationStatus(ref),
 		v1alpha2.LeadBroker{}.OpenAPIModelName():           schema_pkg_apis_fluxframework_v1alpha2_LeadBroker(ref),
 		v1alpha2.LifeCycle{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_LifeCycle(ref),
 		v1alpha2.LoggingSpec{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_LoggingSpec(ref),
@@ -39,9 +41,9 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.MiniClusterUser{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_MiniClusterUser(ref),
 		v1alpha2.MiniClusterVolume{}.OpenAPIModelName():    schema_pkg_apis_fluxframework_v1alpha2_MiniClusterVolume(ref),
 		v1alpha2.Network{}.OpenAPIModelName():              schema_pkg_apis_fluxframework_v1alpha2_Network(ref),
-		v1alpha2.NodeDrainStatus{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_NodeDrainStatus(ref),
 		v1alpha2.Opportunistic{}.OpenAPIModelName():        schema_pkg_apis_fluxframework_v1alpha2_Opportunistic(ref),
 		v1alpha2.PodSpec{}.OpenAPIModelName():              schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref),
+		v1alpha2.RestoreSource{}.OpenAPIModelName():        schema_pkg_apis_fluxframework_v1alpha2_RestoreSource(ref),
 		v1alpha2.ScaleDown{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_ScaleDown(ref),
 		v1alpha2.SecretKey{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_SecretKey(ref),
 		v1alpha2.SecurityContext{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_SecurityContext(ref),
@@ -351,26 +353,6 @@ func schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref common.Reference
 									},
 								},
 							},
-						},
-					},
-				},
-			},
-		},
-	}
-}
-
-func schema_pkg_apis_fluxframework_v1alpha2_Disruption(ref common.ReferenceCallback) common.OpenAPIDefinition {
-	return common.OpenAPIDefinition{
-		Schema: spec.Schema{
-			SchemaProps: spec.SchemaProps{
-				Description: "Disruption describes what happens to ranks when their nodes go away. The controller watches nodes only with --watch-nodes.",
-				Type:        []string{"object"},
-				Properties: map[string]spec.Schema{
-					"drainTimeoutSeconds": {
-						SchemaProps: spec.SchemaProps{
-							Description: "Seconds that jobs may continue on a node after a taint has announced its deletion; then the pods are evicted although their ranks are busy. Unset: no limit.",
-							Type:        []string{"integer"},
-							Format:      "int32",
 						},
 					},
 				},
@@ -886,6 +868,157 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxUser(ref common.ReferenceCallbac
 	}
 }
 
+func schema_pkg_apis_fluxframework_v1alpha2_HibernatedJobs(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HibernatedJobs are numbers of jobs that were saved.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"pending": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Jobs that wait for resources.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"held": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Jobs that are held.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"cancelled": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Jobs that were cancelled because they still ran at the deadline.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_Hibernation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Hibernation describes how the cluster hibernates: its work stops, its state is saved, and its Job and pods are deleted until it wakes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What to do with the state of the Flux instance. Keep saves it to spec.archive, or keeps it in the volume of spec.flux.state, and does not delete the Job before that succeeded. Discard saves nothing.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"gracePeriodSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Seconds that running jobs have to end before they are cancelled. Jobs that wait stay in the queue.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"idleTimeoutSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Seconds without a running or pending job after which the cluster hibernates; 0: never. A larger spec.size wakes it.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"scaleToZero": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Let size 0 hibernate the cluster instead of rejecting it. A larger size wakes it.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"restartForChanges": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Apply changes of fields that are fixed while the cluster runs: WhenIdle hibernates and wakes the cluster as soon as no job runs.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_HibernationStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HibernationStatus describes a cluster that hibernates, or is about to.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Time at which the hibernation began.",
+							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.Time"),
+						},
+					},
+					"cause": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Why the cluster hibernates: Suspend, ScaledToZero, Idle or Changes.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"deadline": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Time at which jobs that still run are cancelled, until the state is saved. Unset: they are not cancelled.",
+							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.Time"),
+						},
+					},
+					"size": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Size at which the cluster stopped.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"jobs": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Jobs that were saved.",
+							Ref:         ref(v1alpha2.HibernatedJobs{}.OpenAPIModelName()),
+						},
+					},
+					"bytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Size of the saved state in bytes.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"location": {
+						SchemaProps: spec.SchemaProps{
+							Description: "File or directory of the saved state, in the pods.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"demand": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Size of the cluster that the pending jobs need. The metric size_demanded has this value while the cluster hibernates.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"since"},
+			},
+		},
+		Dependencies: []string{
+			"k8s.io/apimachinery/pkg/apis/meta/v1.Time", v1alpha2.HibernatedJobs{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_fluxframework_v1alpha2_LeadBroker(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1342,7 +1475,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MiniClusterSpec describes a MiniCluster. After creation only size, minSize, autoscaling, scaleDown, opportunistic and cleanup may change. The controller ignores an edit of any other field and reports it in the Accepted condition.",
+				Description: "MiniClusterSpec describes a MiniCluster. While its pods exist, only size, minSize, autoscaling, scaleDown, suspend, hibernation, opportunistic and cleanup may change. The controller reports an edit of any other field in the Accepted condition, and applies it when a hibernated cluster wakes.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"containers": {
@@ -1412,6 +1545,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 						SchemaProps: spec.SchemaProps{
 							Description: "How the cluster shrinks.",
 							Ref:         ref(v1alpha2.ScaleDown{}.OpenAPIModelName()),
+						},
+					},
+					"suspend": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Stop the cluster and keep its state. True at creation: the cluster is not started yet.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"hibernation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How the cluster hibernates.",
+							Ref:         ref(v1alpha2.Hibernation{}.OpenAPIModelName()),
 						},
 					},
 					"opportunistic": {
@@ -1516,23 +1662,16 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 							Ref:         ref(v1alpha2.Network{}.OpenAPIModelName()),
 						},
 					},
-					"placement": {
-						SchemaProps: spec.SchemaProps{
-							Description: "How the pods are distributed over the nodes: Spread prefers nodes without a pod of the cluster, Pack nodes that have one. Default: Spread, or none with network.disableAffinity.",
-							Type:        []string{"string"},
-							Format:      "",
-						},
-					},
-					"disruption": {
-						SchemaProps: spec.SchemaProps{
-							Description: "What happens to ranks when their nodes go away.",
-							Ref:         ref(v1alpha2.Disruption{}.OpenAPIModelName()),
-						},
-					},
 					"archive": {
 						SchemaProps: spec.SchemaProps{
 							Description: "File that the state of the Flux instance is saved to and restored from.",
 							Ref:         ref(v1alpha2.FluxArchive{}.OpenAPIModelName()),
+						},
+					},
+					"restoreFrom": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Start the Flux instance with the jobs of another MiniCluster.",
+							Ref:         ref(v1alpha2.RestoreSource{}.OpenAPIModelName()),
 						},
 					},
 					"volumes": {
@@ -1578,7 +1717,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.Disruption{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName()},
+			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.Hibernation{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.RestoreSource{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName()},
 	}
 }
 
@@ -1625,22 +1764,10 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 							Ref:         ref(v1alpha2.DrainStatus{}.OpenAPIModelName()),
 						},
 					},
-					"nodeDrains": {
-						VendorExtensible: spec.VendorExtensible{
-							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "atomic",
-							},
-						},
+					"hibernation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Ranks that are drained because their nodes go away.",
-							Type:        []string{"array"},
-							Items: &spec.SchemaOrArray{
-								Schema: &spec.Schema{
-									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha2.NodeDrainStatus{}.OpenAPIModelName()),
-									},
-								},
-							},
+							Description: "Hibernation that is in progress or complete.",
+							Ref:         ref(v1alpha2.HibernationStatus{}.OpenAPIModelName()),
 						},
 					},
 					"jobid": {
@@ -1667,7 +1794,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Accepted, Ready, Progressing, ScalingLimited, Suspended, Complete, Failed.",
+							Description: "Accepted, Ready, Progressing, ScalingLimited, Suspended, Hibernated, Complete, Failed.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1682,7 +1809,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/apis/meta/v1.Condition", v1alpha2.DrainStatus{}.OpenAPIModelName(), v1alpha2.NodeDrainStatus{}.OpenAPIModelName()},
+			"k8s.io/apimachinery/pkg/apis/meta/v1.Condition", v1alpha2.DrainStatus{}.OpenAPIModelName(), v1alpha2.HibernationStatus{}.OpenAPIModelName()},
 	}
 }
 
@@ -1896,7 +2023,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_Network(ref common.ReferenceCallback
 					},
 					"disableAffinity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Omit the preferred affinity that spreads pods over the nodes of one zone. spec.placement replaces this field and takes precedence.",
+							Description: "Omit the preferred affinity that spreads pods over the nodes of one zone.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -1904,58 +2031,6 @@ func schema_pkg_apis_fluxframework_v1alpha2_Network(ref common.ReferenceCallback
 				},
 			},
 		},
-	}
-}
-
-func schema_pkg_apis_fluxframework_v1alpha2_NodeDrainStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
-	return common.OpenAPIDefinition{
-		Schema: spec.Schema{
-			SchemaProps: spec.SchemaProps{
-				Description: "NodeDrainStatus describes ranks that are drained because their node goes away.",
-				Type:        []string{"object"},
-				Properties: map[string]spec.Schema{
-					"node": {
-						SchemaProps: spec.SchemaProps{
-							Description: "Name of the node.",
-							Default:     "",
-							Type:        []string{"string"},
-							Format:      "",
-						},
-					},
-					"reason": {
-						SchemaProps: spec.SchemaProps{
-							Description: "Why the ranks are drained.",
-							Default:     "",
-							Type:        []string{"string"},
-							Format:      "",
-						},
-					},
-					"indexes": {
-						SchemaProps: spec.SchemaProps{
-							Description: "Indexes of the pods on the node, for example 3-4. Empty: they have left, and their ranks are about to be undrained.",
-							Type:        []string{"string"},
-							Format:      "",
-						},
-					},
-					"busy": {
-						SchemaProps: spec.SchemaProps{
-							Description: "Those of the indexes whose ranks run jobs.",
-							Type:        []string{"string"},
-							Format:      "",
-						},
-					},
-					"since": {
-						SchemaProps: spec.SchemaProps{
-							Description: "Time at which the drain began, by the clock of the controller.",
-							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.Time"),
-						},
-					},
-				},
-				Required: []string{"node", "reason", "since"},
-			},
-		},
-		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/apis/meta/v1.Time"},
 	}
 }
 
@@ -2238,6 +2313,28 @@ func schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref common.ReferenceCallback
 		},
 		Dependencies: []string{
 			"k8s.io/api/core/v1.PodDNSConfig", "k8s.io/api/core/v1.PodResourceClaim", "k8s.io/api/core/v1.PodSecurityContext", "k8s.io/api/core/v1.Toleration", "k8s.io/api/core/v1.TopologySpreadConstraint", "k8s.io/apimachinery/pkg/api/resource.Quantity"},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_RestoreSource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RestoreSource names the MiniCluster whose archive a new MiniCluster starts from.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of a MiniCluster in the same namespace that hibernates or has finished. The file spec.archive.path of that MiniCluster must be at the same path in the pods of this one.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
 	}
 }
 

@@ -39,6 +39,8 @@ type Agent struct {
 	// quorums are those that were sent.
 	quorums []int
 	from    uint32 // the lowest rank that is drained
+
+	hibernation
 }
 
 // drainedNone is larger than any rank.
@@ -180,6 +182,15 @@ func (e *elsewhere) Drain(ctx context.Context, _ string, _ int, request control.
 	return state, err
 }
 
+// Hibernate implements agents.Agent.
+func (e *elsewhere) Hibernate(ctx context.Context, _ string, _ int, request control.Hibernate) (state control.HibernateState, err error) {
+	err = e.listen(func(ip string, port int) error {
+		state, err = e.client.Hibernate(ctx, ip, port, request)
+		return err
+	})
+	return state, err
+}
+
 // listen serves the agent during a request.
 func (e *elsewhere) listen(request func(ip string, port int) error) error {
 	listener, err := e.serve()
@@ -213,6 +224,7 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		control.Resize
 		control.Quorum
 		control.Drain
+		control.Hibernate
 	}
 	switch err := json.NewDecoder(r.Body).Decode(&in); {
 	case err != nil:
@@ -220,6 +232,10 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case a.refuse != "":
 		http.Error(w, a.refuse, http.StatusServiceUnavailable)
+		return
+	}
+	if r.URL.Path == control.PathHibernate {
+		_ = json.NewEncoder(w).Encode(a.hibernate(in.Hibernate))
 		return
 	}
 	if r.URL.Path == control.PathQuorum {

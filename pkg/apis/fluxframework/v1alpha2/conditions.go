@@ -8,7 +8,8 @@ const (
 	// fields that were edited and fields without effect.
 	ConditionAccepted = "Accepted"
 	// ConditionReady is true when enough pods are ready for the cluster to work: its quorum of brokers is online.
-	// It is also true, with the reason Complete, once the work has completed.
+	// It is also true, with the reason Complete, once the work has completed, and, with the reason Hibernated or
+	// Suspended, while the spec asks for no pods and there are none.
 	ConditionReady = "Ready"
 	// ConditionProgressing is true while the cluster changes: it is being created or resized, or waits for something
 	// that its message names.
@@ -18,8 +19,12 @@ const (
 	// ConditionAutoscaling is true while the HorizontalPodAutoscaler that spec.autoscaling describes scales the cluster.
 	// Its message says what it follows, or why it does not scale. It exists with spec.autoscaling only.
 	ConditionAutoscaling = "Autoscaling"
-	// ConditionSuspended is true while the Job is suspended, for example by a queue.
+	// ConditionSuspended is true while the Job is suspended, for example by a queue, and while spec.suspend or a size of 0
+	// keeps the cluster without a Job.
 	ConditionSuspended = "Suspended"
+	// ConditionHibernated is true while the cluster has no Job and its state is kept. Before and after, it says what
+	// happens. It does not exist for a cluster that never hibernated.
+	ConditionHibernated = "Hibernated"
 	// ConditionComplete is permanently true once the work has succeeded.
 	ConditionComplete = "Complete"
 	// ConditionFailed is permanently true once the work has failed.
@@ -79,6 +84,21 @@ const (
 	ReasonSuspended = "Suspended"
 	// ReasonNotSuspended: the Job is not suspended.
 	ReasonNotSuspended = "NotSuspended"
+
+	// ReasonHibernated: the Job was deleted after the state had been saved.
+	ReasonHibernated = "Hibernated"
+	// ReasonHibernating: running jobs end, or the state is being saved.
+	ReasonHibernating = "Hibernating"
+	// ReasonSaveFailed: the state could not be saved, so the pods stay.
+	ReasonSaveFailed = "SaveFailed"
+	// ReasonNothingKept: the cluster is stopped, and there is nothing that its state could be kept in.
+	ReasonNothingKept = "NothingKept"
+	// ReasonNotStarted: the cluster was created with spec.suspend or size 0.
+	ReasonNotStarted = "NotStarted"
+	// ReasonWaking: the cluster starts again.
+	ReasonWaking = "Waking"
+	// ReasonAwake: the cluster runs again.
+	ReasonAwake = "Awake"
 
 	// ReasonPulling: an image is being pulled, or an init container still runs.
 	ReasonPulling = "Pulling"

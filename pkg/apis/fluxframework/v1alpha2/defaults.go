@@ -1,5 +1,7 @@
 package v1alpha2
 
+import "k8s.io/apimachinery/pkg/api/meta"
+
 // Defaults of fields. Those outside of lists are also defaults of the schema of the CRD. SetDefaults repeats them for
 // objects that the API server has not stored (render, lint, tests), and so that adding an object with only defaults
 // is not a change.
@@ -28,6 +30,8 @@ const (
 	DefaultSystemHeadlessName = "flux-service"
 	// DefaultBrokerPort is the port of the overlay network of the brokers.
 	DefaultBrokerPort int32 = 8050
+	// DefaultHibernationGraceSeconds is spec.hibernation.gracePeriodSeconds.
+	DefaultHibernationGraceSeconds int32 = 300
 	// DefaultIdleSeconds is spec.autoscaling.idleSeconds.
 	DefaultIdleSeconds int32 = 300
 	// DefaultCPUUtilization is spec.autoscaling.cpuUtilization with metric CPU.
@@ -67,6 +71,11 @@ func (d defaults) apply(mc *MiniCluster) {
 	}
 	if s.ScaleDown != nil {
 		value(d, &s.ScaleDown.OnUnreachable, OnUnreachableProceed)
+	}
+	if h := s.Hibernation; h != nil {
+		value(d, &h.State, HibernationKeep)
+		pointer(d, &h.GracePeriodSeconds, DefaultHibernationGraceSeconds)
+		value(d, &h.RestartForChanges, RestartNever)
 	}
 	if o := s.Opportunistic; o != nil {
 		value(d, &o.Weight, 1)
@@ -155,9 +164,23 @@ func (mc *MiniCluster) LowerBound(maximum int32) int32 {
 	return mc.MinimumSize()
 }
 
+// ScalesToZero reports whether size 0 hibernates the cluster.
+func (mc *MiniCluster) ScalesToZero() bool {
+	return mc.Spec.Hibernation != nil && mc.Spec.Hibernation.ScaleToZero
+}
+
+// Hibernates reports whether the status says that the cluster hibernates: its Job was deleted, and its state is kept.
+func (mc *MiniCluster) Hibernates() bool {
+	return mc.Status.Hibernation != nil && meta.IsStatusConditionTrue(mc.Status.Conditions, ConditionHibernated)
+}
+
 // Granted returns the nearest size within the bounds that the status reports. No
-// maximum is known before the controller has processed the MiniCluster.
+// maximum is known before the controller has processed the MiniCluster. Size 0 is
+// granted where it hibernates the cluster.
 func (mc *MiniCluster) Granted(size int64) int64 {
+	if size <= 0 && mc.ScalesToZero() {
+		return 0
+	}
 	maximum := mc.Status.MaximumSize
 	if maximum == 0 {
 		return max(size, int64(mc.MinimumSize()))

@@ -23,7 +23,8 @@ import (
 // +kubebuilder:validation:XValidation:optionalOldSelf=true,rule="oldSelf.hasValue() || !has(self.spec.services) || self.spec.services.size() == 0 || self.metadata.name.size() <= 54",message="metadata.name is too long: the services pod is named metadata.name + '-services', which has more than 63 characters; shorten metadata.name to 54 characters or remove spec.services"
 // +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.size",rule="oldSelf.hasValue() || !has(self.spec.size) || self.spec.size <= 100000",message="spec.size must be at most 100000, the largest parallelism of an Indexed Job"
 // +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.maxSize",rule="oldSelf.hasValue() || !has(self.spec.maxSize) || self.spec.maxSize == 0 || self.spec.maxSize >= (has(self.spec.size) ? self.spec.size : (has(self.spec.minSize) ? self.spec.minSize : 1))",message="spec.maxSize must not be less than spec.size, or than spec.minSize where spec.size is unset: raise spec.maxSize, lower spec.size, or leave out spec.maxSize"
-// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.minSize",rule="oldSelf.hasValue() || !has(self.spec.size) || !has(self.spec.minSize) || self.spec.minSize <= self.spec.size",message="spec.minSize must not be more than spec.size: lower spec.minSize or raise spec.size"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.minSize",rule="oldSelf.hasValue() || !has(self.spec.size) || !has(self.spec.minSize) || self.spec.minSize <= self.spec.size || (self.spec.size == 0 && has(self.spec.hibernation) && has(self.spec.hibernation.scaleToZero) && self.spec.hibernation.scaleToZero)",message="spec.minSize must not be more than spec.size: lower spec.minSize or raise spec.size"
+// +kubebuilder:validation:XValidation:optionalOldSelf=true,fieldPath=".spec.hibernation",rule="oldSelf.hasValue() || !has(self.spec.hibernation) || self.spec.hibernation.state != 'Keep' || (has(self.spec.archive) && has(self.spec.archive.path) && self.spec.archive.path != '') || (has(self.spec.flux) && has(self.spec.flux.state))",message="spec.hibernation.state Keep needs something to keep the state in: set spec.archive.path or spec.flux.state, or set spec.hibernation.state to Discard"
 
 // MiniCluster is a Flux cluster in Kubernetes: one Indexed Job, whose pod of
 // index 0 runs the lead broker and whose other pods run follower brokers. Its
@@ -56,9 +57,10 @@ type MiniClusterList struct {
 	Items []MiniCluster `json:"items"`
 }
 
-// MiniClusterSpec describes a MiniCluster. After creation only size, minSize,
-// autoscaling, scaleDown, opportunistic and cleanup may change. The controller
-// ignores an edit of any other field and reports it in the Accepted condition.
+// MiniClusterSpec describes a MiniCluster. While its pods exist, only size,
+// minSize, autoscaling, scaleDown, suspend, hibernation, opportunistic and cleanup
+// may change. The controller reports an edit of any other field in the Accepted
+// condition, and applies it when a hibernated cluster wakes.
 type MiniClusterSpec struct {
 	// Containers of every pod. Exactly one of them runs Flux: the one with
 	// runFlux, or the only one. The others are sidecars.
@@ -114,6 +116,15 @@ type MiniClusterSpec struct {
 	// How the cluster shrinks.
 	// +optional
 	ScaleDown *ScaleDown `json:"scaleDown,omitempty"`
+
+	// Stop the cluster and keep its state. True at creation: the cluster is not
+	// started yet.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// How the cluster hibernates.
+	// +optional
+	Hibernation *Hibernation `json:"hibernation,omitempty"`
 
 	// Use only the capacity that others leave free. Unset: the pods count as those of
 	// any other workload.
@@ -201,6 +212,10 @@ type MiniClusterSpec struct {
 	// File that the state of the Flux instance is saved to and restored from.
 	// +optional
 	Archive *FluxArchive `json:"archive,omitempty"`
+
+	// Start the Flux instance with the jobs of another MiniCluster.
+	// +optional
+	RestoreFrom *RestoreSource `json:"restoreFrom,omitempty"`
 
 	// Volumes that the controller creates (a PersistentVolume and a
 	// PersistentVolumeClaim each), by name. Containers mount them by that name.

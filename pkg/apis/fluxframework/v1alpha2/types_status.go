@@ -33,6 +33,10 @@ type MiniClusterStatus struct {
 	// +listType=atomic
 	NodeDrains []NodeDrainStatus `json:"nodeDrains,omitempty"`
 
+	// Hibernation that is in progress or complete.
+	// +optional
+	Hibernation *HibernationStatus `json:"hibernation,omitempty"`
+
 	// UID of the Job. Present for compatibility.
 	// +optional
 	JobID string `json:"jobid,omitempty"`
@@ -41,7 +45,8 @@ type MiniClusterStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Accepted, Ready, Progressing, ScalingLimited, Suspended, Complete, Failed.
+	// Accepted, Ready, Progressing, ScalingLimited, Suspended, Hibernated,
+	// Complete, Failed.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -49,6 +49,13 @@ const (
 	// AnnotationRejectedSize on a MiniCluster records the last size that was not granted. The write that resets the size
 	// sets it.
 	AnnotationRejectedSize = "flux-framework.org/rejected-size"
+	// AnnotationHibernation on a ConfigMap records the last hibernation: which Job was deleted after its state had been
+	// saved, and what was saved. As long as it does, a missing Job is not lost.
+	AnnotationHibernation = "flux-framework.org/hibernation"
+	// AnnotationIncarnation on a Job and ConfigMap is the UID of the Job that the last hibernation deleted.
+	AnnotationIncarnation = "flux-framework.org/incarnation"
+	// AnnotationRestoreFrom on a Job and ConfigMap is the path of the archive of another MiniCluster, fixed at creation.
+	AnnotationRestoreFrom = "flux-framework.org/restore-from"
 
 	// AnnotationDisruptionBudget on a Job is the name of the disruption budget that was created for its pods.
 	AnnotationDisruptionBudget = "flux-framework.org/disruption-budget"

@@ -81,6 +81,21 @@ func (in FluxUser) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HibernatedJobs) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.HibernatedJobs"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Hibernation) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Hibernation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HibernationStatus) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.HibernationStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LeadBroker) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LeadBroker"
 }
@@ -148,6 +163,11 @@ func (in Opportunistic) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in PodSpec) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.PodSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RestoreSource) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.RestoreSource"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

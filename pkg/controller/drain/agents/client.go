@@ -24,6 +24,8 @@ type Agent interface {
 	LowerQuorum(ctx context.Context, ip string, port, quorum int) error
 	// Drain sends the ranks on nodes that go away to the agent.
 	Drain(ctx context.Context, ip string, port int, request control.Drain) (control.DrainState, error)
+	// Hibernate asks the agent to stop the work and to save its state.
+	Hibernate(ctx context.Context, ip string, port int, request control.Hibernate) (control.HibernateState, error)
 }
 
 // Connect returns an Agent for the data of a cluster's Secret and the host name of the lead.
@@ -71,6 +73,8 @@ type agentConn struct {
 	quorum quorumRequest
 	// nodes is the exchange about nodes that go away.
 	nodes nodesRequest
+	// hibernate is the last request to hibernate.
+	hibernate hibernateRequest
 }
 
 // NewClient returns a Client. It calls run to run a request in the background, and wake when there is an answer for a
@@ -93,6 +97,9 @@ func (c *Client) conn(key types.NamespacedName, uid types.UID) *agentConn {
 func (a *agentConn) close() {
 	if a != nil && a.cancel != nil {
 		a.cancel()
+	}
+	if a != nil && a.hibernate.cancel != nil {
+		a.hibernate.cancel()
 	}
 }
 

@@ -336,6 +336,63 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: uid
       type:
         scalar: numeric
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.HibernatedJobs
+  map:
+    fields:
+    - name: cancelled
+      type:
+        scalar: numeric
+    - name: held
+      type:
+        scalar: numeric
+    - name: pending
+      type:
+        scalar: numeric
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Hibernation
+  map:
+    fields:
+    - name: gracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: idleTimeoutSeconds
+      type:
+        scalar: numeric
+    - name: restartForChanges
+      type:
+        scalar: string
+    - name: scaleToZero
+      type:
+        scalar: boolean
+    - name: state
+      type:
+        scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.HibernationStatus
+  map:
+    fields:
+    - name: bytes
+      type:
+        scalar: numeric
+    - name: cause
+      type:
+        scalar: string
+    - name: deadline
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: demand
+      type:
+        scalar: numeric
+    - name: jobs
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.HibernatedJobs
+    - name: location
+      type:
+        scalar: string
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: size
+      type:
+        scalar: numeric
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LeadBroker
   map:
     fields:
@@ -527,6 +584,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: fluxRestful
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxRestful
+    - name: hibernation
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Hibernation
     - name: interactive
       type:
         scalar: boolean
@@ -561,6 +621,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pod
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.PodSpec
+    - name: restoreFrom
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.RestoreSource
     - name: scaleDown
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleDown
@@ -576,6 +639,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: size
       type:
         scalar: numeric
+    - name: suspend
+      type:
+        scalar: boolean
     - name: tasks
       type:
         scalar: numeric
@@ -604,6 +670,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: drain
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.DrainStatus
+    - name: hibernation
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.HibernationStatus
     - name: jobid
       type:
         scalar: string
@@ -831,6 +900,13 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.k8s.api.core.v1.TopologySpreadConstraint
           elementRelationship: atomic
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.RestoreSource
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleDown
   map:
     fields:

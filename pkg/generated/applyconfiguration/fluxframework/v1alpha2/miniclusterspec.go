@@ -9,9 +9,10 @@ import (
 // MiniClusterSpecApplyConfiguration represents a declarative configuration of the MiniClusterSpec type for use
 // with apply.
 //
-// MiniClusterSpec describes a MiniCluster. After creation only size, minSize,
-// autoscaling, scaleDown, opportunistic and cleanup may change. The controller
-// ignores an edit of any other field and reports it in the Accepted condition.
+// MiniClusterSpec describes a MiniCluster. While its pods exist, only size,
+// minSize, autoscaling, scaleDown, suspend, hibernation, opportunistic and cleanup
+// may change. The controller reports an edit of any other field in the Accepted
+// condition, and applies it when a hibernated cluster wakes.
 type MiniClusterSpecApplyConfiguration struct {
 	// Containers of every pod. Exactly one of them runs Flux: the one with
 	// runFlux, or the only one. The others are sidecars.
@@ -35,6 +36,11 @@ type MiniClusterSpecApplyConfiguration struct {
 	Autoscaling *AutoscalingApplyConfiguration `json:"autoscaling,omitempty"`
 	// How the cluster shrinks.
 	ScaleDown *ScaleDownApplyConfiguration `json:"scaleDown,omitempty"`
+	// Stop the cluster and keep its state. True at creation: the cluster is not
+	// started yet.
+	Suspend *bool `json:"suspend,omitempty"`
+	// How the cluster hibernates.
+	Hibernation *HibernationApplyConfiguration `json:"hibernation,omitempty"`
 	// Use only the capacity that others leave free. Unset: the pods count as those of
 	// any other workload.
 	Opportunistic *OpportunisticApplyConfiguration `json:"opportunistic,omitempty"`
@@ -76,6 +82,8 @@ type MiniClusterSpecApplyConfiguration struct {
 	Disruption *DisruptionApplyConfiguration `json:"disruption,omitempty"`
 	// File that the state of the Flux instance is saved to and restored from.
 	Archive *FluxArchiveApplyConfiguration `json:"archive,omitempty"`
+	// Start the Flux instance with the jobs of another MiniCluster.
+	RestoreFrom *RestoreSourceApplyConfiguration `json:"restoreFrom,omitempty"`
 	// Volumes that the controller creates (a PersistentVolume and a
 	// PersistentVolumeClaim each), by name. Containers mount them by that name.
 	Volumes map[string]MiniClusterVolumeApplyConfiguration `json:"volumes,omitempty"`
@@ -155,6 +163,22 @@ func (b *MiniClusterSpecApplyConfiguration) WithAutoscaling(value *AutoscalingAp
 // If called multiple times, the ScaleDown field is set to the value of the last call.
 func (b *MiniClusterSpecApplyConfiguration) WithScaleDown(value *ScaleDownApplyConfiguration) *MiniClusterSpecApplyConfiguration {
 	b.ScaleDown = value
+	return b
+}
+
+// WithSuspend sets the Suspend field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Suspend field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithSuspend(value bool) *MiniClusterSpecApplyConfiguration {
+	b.Suspend = &value
+	return b
+}
+
+// WithHibernation sets the Hibernation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Hibernation field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithHibernation(value *HibernationApplyConfiguration) *MiniClusterSpecApplyConfiguration {
+	b.Hibernation = value
 	return b
 }
 
@@ -295,6 +319,14 @@ func (b *MiniClusterSpecApplyConfiguration) WithDisruption(value *DisruptionAppl
 // If called multiple times, the Archive field is set to the value of the last call.
 func (b *MiniClusterSpecApplyConfiguration) WithArchive(value *FluxArchiveApplyConfiguration) *MiniClusterSpecApplyConfiguration {
 	b.Archive = value
+	return b
+}
+
+// WithRestoreFrom sets the RestoreFrom field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RestoreFrom field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithRestoreFrom(value *RestoreSourceApplyConfiguration) *MiniClusterSpecApplyConfiguration {
+	b.RestoreFrom = value
 	return b
 }
 

@@ -23,13 +23,14 @@ type MiniClusterStatusApplyConfiguration struct {
 	ReadySize *int32 `json:"readySize,omitempty"`
 	// Progress of a drain, while the cluster waits for one before it shrinks.
 	Drain *DrainStatusApplyConfiguration `json:"drain,omitempty"`
-	// Ranks that are drained because their nodes go away.
-	NodeDrains []NodeDrainStatusApplyConfiguration `json:"nodeDrains,omitempty"`
+	// Hibernation that is in progress or complete.
+	Hibernation *HibernationStatusApplyConfiguration `json:"hibernation,omitempty"`
 	// UID of the Job. Present for compatibility.
 	JobID *string `json:"jobid,omitempty"`
 	// Generation of the spec that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// Accepted, Ready, Progressing, ScalingLimited, Suspended, Complete, Failed.
+	// Accepted, Ready, Progressing, ScalingLimited, Suspended, Hibernated,
+	// Complete, Failed.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 }
 
@@ -79,16 +80,11 @@ func (b *MiniClusterStatusApplyConfiguration) WithDrain(value *DrainStatusApplyC
 	return b
 }
 
-// WithNodeDrains adds the given value to the NodeDrains field in the declarative configuration
-// and returns the receiver, so that objects can be build by chaining "With" function invocations.
-// If called multiple times, values provided by each call will be appended to the NodeDrains field.
-func (b *MiniClusterStatusApplyConfiguration) WithNodeDrains(values ...*NodeDrainStatusApplyConfiguration) *MiniClusterStatusApplyConfiguration {
-	for i := range values {
-		if values[i] == nil {
-			panic("nil value passed to WithNodeDrains")
-		}
-		b.NodeDrains = append(b.NodeDrains, *values[i])
-	}
+// WithHibernation sets the Hibernation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Hibernation field is set to the value of the last call.
+func (b *MiniClusterStatusApplyConfiguration) WithHibernation(value *HibernationStatusApplyConfiguration) *MiniClusterStatusApplyConfiguration {
+	b.Hibernation = value
 	return b
 }
 

@@ -1,0 +1,108 @@
+package user
+
+import (
+	"slices"
+	"time"
+
+	"minicluster.internal/operator/pkg/agentapi/control"
+)
+
+// hibernation simulates the part of an agent that hibernates its cluster.
+type hibernation struct {
+	// running are the IDs of running jobs. saved is the state after they have ended.
+	running []string
+	saved   control.HibernateState
+	// saving holds the phase Saving until Save is called; failing is the error of a save.
+	saving  bool
+	failing string
+	idle    time.Duration
+	// stopped: the queues are stopped. cancelled are jobs that were cancelled at the deadline.
+	stopped   bool
+	cancelled []string
+	requests  []control.Hibernate
+}
+
+// Running sets the jobs that run; none end them.
+func (a *Agent) Running(ids ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running = ids
+}
+
+// Saves sets the response once the state is saved.
+func (a *Agent) Saves(state control.HibernateState) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.saved = state
+}
+
+// HoldSave decides whether the state is being saved without end.
+func (a *Agent) HoldSave(hold bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.saving = hold
+}
+
+// FailSave makes each save fail, until it is called with "".
+func (a *Agent) FailSave(why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failing = why
+}
+
+// Idle sets for how long nothing has run.
+func (a *Agent) Idle(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.idle = d
+}
+
+// Hibernations returns the requests to hibernate, without repetitions.
+func (a *Agent) Hibernations() []control.Hibernate {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.requests)
+}
+
+// Stopped reports whether the queues are stopped.
+func (a *Agent) Stopped() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stopped
+}
+
+func (a *Agent) hibernate(in control.Hibernate) control.HibernateState {
+	if n := len(a.requests); n == 0 || a.requests[n-1] != in {
+		a.requests = append(a.requests, in)
+	}
+	state := control.HibernateState{Phase: control.PhaseRunning, Running: len(a.running), RunningIDs: a.running}
+	switch {
+	case in.Query:
+		if len(a.running) == 0 {
+			state.IdleSeconds = int64(a.idle / time.Second)
+		}
+		return state
+	case in.Cancel:
+		a.stopped = false
+		return state
+	}
+	a.stopped = true
+	if len(a.running) > 0 && !in.Deadline.IsZero() && !time.Now().Before(in.Deadline) {
+		a.cancelled, a.running = a.running, nil
+	}
+	switch {
+	case len(a.running) > 0:
+		state.Phase = control.PhaseDraining
+		return state
+	case a.failing != "":
+		return control.HibernateState{Phase: control.PhaseFailed, Message: a.failing}
+	case a.saving:
+		return control.HibernateState{Phase: control.PhaseSaving}
+	}
+	state = a.saved
+	state.Phase, state.Cancelled = control.PhaseSaved, a.cancelled
+	if in.Discard {
+		state.Location = ""
+	}
+	return state
+}
