@@ -71,9 +71,11 @@ func (s *syncState) stop(h *status.Hibernation) {
 	s.observed.Hibernation, s.stopped = h, true
 }
 
-// hibernationCause returns why a running cluster should hibernate, "" if it should not. begun is the hibernation that is
-// in progress.
-func (c *Controller) hibernationCause(ctx context.Context, s *syncState, begun *v1alpha2.HibernationStatus) (v1alpha2.HibernationCause, error) {
+// hibernationCause returns why a running cluster should hibernate, "" if it should not. begun is the hibernation that
+// is in progress.
+func (c *Controller) hibernationCause(
+	ctx context.Context, s *syncState, begun *v1alpha2.HibernationStatus,
+) (v1alpha2.HibernationCause, error) {
 	if cause := resources.StopCause(s.mc, nil); cause != "" {
 		return cause, nil
 	}

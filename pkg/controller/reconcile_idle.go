@@ -31,8 +31,8 @@ func (s *syncState) idleCause() v1alpha2.HibernationCause {
 	}
 }
 
-// askIdle asks the agent whether the cluster is idle, and returns the cause if it is. It asks rarely: a cluster that has
-// been idle for some time is not idle for long enough before the rest of the time has passed.
+// askIdle asks the agent whether the cluster is idle, and returns the cause if it is. It asks rarely: a cluster that
+// has been idle for some time is not idle for long enough before the rest of the time has passed.
 func (c *Controller) askIdle(ctx context.Context, s *syncState, cause v1alpha2.HibernationCause) (v1alpha2.HibernationCause, error) {
 	if s.lead == nil || !resources.PodReady(s.lead) || resources.Suspended(s.job) {
 		return "", nil // an event reports when it is ready

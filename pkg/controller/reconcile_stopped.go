@@ -8,8 +8,8 @@ import (
 	"minicluster.internal/operator/pkg/controller/status"
 )
 
-// stoppedCluster ends the sync of a MiniCluster that has no Job on purpose: it hibernates, or it was not started yet. Such a
-// MiniCluster costs no request, whatever changes in its spec.
+// stoppedCluster ends the sync of a MiniCluster that has no Job on purpose: it hibernates, or it was not started yet.
+// Such a MiniCluster costs no request, whatever changes in its spec.
 func (c *Controller) stoppedCluster(ctx context.Context, s *syncState) error {
 	if s.job != nil || s.foreignJob != nil {
 		return nil

@@ -23,8 +23,8 @@ func validateHibernation(h *v1alpha2.Hibernation, path *field.Path) field.ErrorL
 	return errs
 }
 
-// validateKeptState checks that a new MiniCluster has something to keep its state in. Later a lack of it is no error:
-// spec.suspend is obeyed, and the status says that nothing is kept.
+// validateKeptState checks that a new MiniCluster has something to keep its state in. A MiniCluster that has nothing
+// later is stopped nevertheless, and its status says that nothing is kept.
 func validateKeptState(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorList {
 	h := spec.Hibernation
 	if h == nil || h.State != v1alpha2.HibernationKeep || spec.Archive != nil && spec.Archive.Path != "" || spec.Flux != nil && spec.Flux.State != nil {

@@ -486,6 +486,31 @@ class FluxRestful:
 
 
 @dataclass
+class Hibernation:
+    """How the cluster hibernates."""
+
+    #: Seconds that running jobs have to end before they are cancelled. Jobs that wait stay in the
+    #: queue.
+    grace_period_seconds: Optional[int] = field("gracePeriodSeconds")
+
+    #: Seconds without a running or pending job after which the cluster hibernates; 0: never. A
+    #: larger spec.size wakes it.
+    idle_timeout_seconds: Optional[int] = field("idleTimeoutSeconds")
+
+    #: Apply changes of fields that are fixed while the cluster runs: WhenIdle hibernates and wakes
+    #: the cluster as soon as no job runs.
+    restart_for_changes: Optional[Literal["Never", "WhenIdle"]] = field("restartForChanges")
+
+    #: Let size 0 hibernate the cluster instead of rejecting it. A larger size wakes it.
+    scale_to_zero: Optional[bool] = field("scaleToZero")
+
+    #: What to do with the state of the Flux instance. Keep saves it to spec.archive, or keeps it in
+    #: the volume of spec.flux.state, and does not delete the Job before that succeeded. Discard
+    #: saves nothing.
+    state: Optional[Literal["Keep", "Discard"]] = field("state")
+
+
+@dataclass
 class LoggingSpec:
     """What the pods print."""
 
@@ -609,6 +634,15 @@ class PodSpec:
     #: How to spread the pods over topology domains. Default of labelSelector: the pods of the
     #: cluster.
     topology_spread_constraints: Optional[List[Any]] = field("topologySpreadConstraints")
+
+
+@dataclass
+class RestoreFrom:
+    """Start the Flux instance with the jobs of another MiniCluster."""
+
+    #: Name of a MiniCluster in the same namespace that hibernates or has finished. The file
+    #: spec.archive.path of that MiniCluster must be at the same path in the pods of this one.
+    name: Optional[str] = field("name")
 
 
 @dataclass
@@ -741,6 +775,9 @@ class MiniClusterSpec:
     #: Settings of the Flux RESTful API server of 2023. Accepted for compatibility; without effect.
     flux_restful: Optional[FluxRestful] = field("fluxRestful")
 
+    #: How the cluster hibernates.
+    hibernation: Optional[Hibernation] = field("hibernation")
+
     #: Start the brokers without a program. The cluster runs the jobs that users submit to it.
     interactive: Optional[bool] = field("interactive")
 
@@ -777,6 +814,9 @@ class MiniClusterSpec:
     #: Settings of every pod.
     pod: Optional[PodSpec] = field("pod")
 
+    #: Start the Flux instance with the jobs of another MiniCluster.
+    restore_from: Optional[RestoreFrom] = field("restoreFrom")
+
     #: How the cluster shrinks.
     scale_down: Optional[ScaleDown] = field("scaleDown")
 
@@ -789,6 +829,9 @@ class MiniClusterSpec:
     #: Number of pods (brokers). The scale subresource writes this field. The controller resets a
     #: value that is below minSize or above the maximum. Default: minSize, at least 1.
     size: Optional[int] = field("size")
+
+    #: Stop the cluster and keep its state. True at creation: the cluster is not started yet.
+    suspend: Optional[bool] = field("suspend")
 
     #: Number of tasks of the command: flux submit -n. 0 requests whole nodes only.
     tasks: Optional[int] = field("tasks")
@@ -842,6 +885,51 @@ class DrainStatus:
 
 
 @dataclass
+class JobsStatus:
+    """Jobs that were saved."""
+
+    #: Jobs that were cancelled because they still ran at the deadline.
+    cancelled: Optional[int] = field("cancelled")
+
+    #: Jobs that are held.
+    held: Optional[int] = field("held")
+
+    #: Jobs that wait for resources.
+    pending: Optional[int] = field("pending")
+
+
+@dataclass
+class HibernationStatus:
+    """Hibernation that is in progress or complete."""
+
+    #: Size of the saved state in bytes.
+    bytes: Optional[int] = field("bytes")
+
+    #: Why the cluster hibernates: Suspend, ScaledToZero, Idle or Changes.
+    cause: Optional[str] = field("cause")
+
+    #: Time at which jobs that still run are cancelled, until the state is saved. Unset: they are
+    #: not cancelled.
+    deadline: Optional[str] = field("deadline")
+
+    #: Size of the cluster that the pending jobs need. The metric size_demanded has this value while
+    #: the cluster hibernates.
+    demand: Optional[int] = field("demand")
+
+    #: Jobs that were saved.
+    jobs: Optional[JobsStatus] = field("jobs")
+
+    #: File or directory of the saved state, in the pods.
+    location: Optional[str] = field("location")
+
+    #: Time at which the hibernation began.
+    since: Optional[str] = field("since")
+
+    #: Size at which the cluster stopped.
+    size: Optional[int] = field("size")
+
+
+@dataclass
 class NodeDrainsStatus:
     """NodeDrainStatus describes ranks that are drained because their node goes away."""
 
@@ -866,11 +954,14 @@ class NodeDrainsStatus:
 class MiniClusterStatus:
     """Observed state of the cluster, written by the controller."""
 
-    #: Accepted, Ready, Progressing, ScalingLimited, Suspended, Complete, Failed.
+    #: Accepted, Ready, Progressing, ScalingLimited, Suspended, Hibernated, Complete, Failed.
     conditions: Optional[List[Condition]] = field("conditions")
 
     #: Progress of a drain, while the cluster waits for one before it shrinks.
     drain: Optional[DrainStatus] = field("drain")
+
+    #: Hibernation that is in progress or complete.
+    hibernation: Optional[HibernationStatus] = field("hibernation")
 
     #: UID of the Job. Present for compatibility.
     jobid: Optional[str] = field("jobid")

@@ -217,8 +217,8 @@ type Archive struct {
 	Path string `json:"path,omitempty"`
 	// PeriodSeconds between two archives; 0: only when the cluster stops.
 	PeriodSeconds int32 `json:"periodSeconds,omitempty"`
-	// RestoreFrom is the archive of another MiniCluster. The lead starts from it while Path has no archive, and never
-	// writes it.
+	// RestoreFrom is the archive of another MiniCluster, or an earlier one of this. The lead starts from it while Path has
+	// no archive, and never writes it.
 	RestoreFrom string `json:"restoreFrom,omitempty"`
 }
 

@@ -189,8 +189,8 @@ func HibernationGrace(mc *v1alpha2.MiniCluster) time.Duration {
 	return time.Duration(max(0, seconds)) * time.Second
 }
 
-// PauseDeadline reduces the deadline of a new Job by the time that earlier Jobs of its MiniCluster ran. record is nil if
-// it did not hibernate.
+// PauseDeadline reduces the deadline of a new Job by the time that earlier Jobs of its MiniCluster ran. record is nil
+// if it did not hibernate.
 func PauseDeadline(job *batchv1.JobSpec, record *HibernationRecord) {
 	if record != nil && job.ActiveDeadlineSeconds != nil {
 		job.ActiveDeadlineSeconds = new(max(1, *job.ActiveDeadlineSeconds-record.ActiveSeconds))

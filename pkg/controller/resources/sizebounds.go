@@ -61,9 +61,9 @@ func RecordedRejection(mc *v1alpha2.MiniCluster) *SizeRejection {
 	return &d
 }
 
-// CheckSize checks a requested size. It returns nil if the size is within the bounds, otherwise the size to reset
-// spec.size to. Size 0 is one of them where it hibernates the cluster. For a size below the minimum, that is the size of the Job, or the minimum if the Job does not exist
-// yet.
+// CheckSize checks a requested size. It returns nil if the size is within the bounds, or if it is 0 and that hibernates
+// the cluster, otherwise the size to reset spec.size to. For a size below the minimum, that is the size of the Job, or
+// the minimum if the Job does not exist yet.
 func CheckSize(mc *v1alpha2.MiniCluster, maximum, parallelism int32) *SizeRejection {
 	requested := mc.RequestedSize()
 	minimum := mc.LowerBound(maximum)

@@ -18,6 +18,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.Bursting{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_Bursting(ref),
 		v1alpha2.Commands{}.OpenAPIModelName():             schema_pkg_apis_fluxframework_v1alpha2_Commands(ref),
 		v1alpha2.ContainerVolume{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref),
+		v1alpha2.Disruption{}.OpenAPIModelName():           schema_pkg_apis_fluxframework_v1alpha2_Disruption(ref),
 		v1alpha2.DrainStatus{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_DrainStatus(ref),
 		v1alpha2.ExistingVolume{}.OpenAPIModelName():       schema_pkg_apis_fluxframework_v1alpha2_ExistingVolume(ref),
 		v1alpha2.FluxArchive{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_FluxArchive(ref),
@@ -41,6 +42,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.MiniClusterUser{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_MiniClusterUser(ref),
 		v1alpha2.MiniClusterVolume{}.OpenAPIModelName():    schema_pkg_apis_fluxframework_v1alpha2_MiniClusterVolume(ref),
 		v1alpha2.Network{}.OpenAPIModelName():              schema_pkg_apis_fluxframework_v1alpha2_Network(ref),
+		v1alpha2.NodeDrainStatus{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_NodeDrainStatus(ref),
 		v1alpha2.Opportunistic{}.OpenAPIModelName():        schema_pkg_apis_fluxframework_v1alpha2_Opportunistic(ref),
 		v1alpha2.PodSpec{}.OpenAPIModelName():              schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref),
 		v1alpha2.RestoreSource{}.OpenAPIModelName():        schema_pkg_apis_fluxframework_v1alpha2_RestoreSource(ref),
@@ -353,6 +355,26 @@ func schema_pkg_apis_fluxframework_v1alpha2_ContainerVolume(ref common.Reference
 									},
 								},
 							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_Disruption(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Disruption describes what happens to ranks when their nodes go away. The controller watches nodes only with --watch-nodes.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"drainTimeoutSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Seconds that jobs may continue on a node after a taint has announced its deletion; then the pods are evicted although their ranks are busy. Unset: no limit.",
+							Type:        []string{"integer"},
+							Format:      "int32",
 						},
 					},
 				},
@@ -1662,6 +1684,19 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 							Ref:         ref(v1alpha2.Network{}.OpenAPIModelName()),
 						},
 					},
+					"placement": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How the pods are distributed over the nodes: Spread prefers nodes without a pod of the cluster, Pack nodes that have one. Default: Spread, or none with network.disableAffinity.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"disruption": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What happens to ranks when their nodes go away.",
+							Ref:         ref(v1alpha2.Disruption{}.OpenAPIModelName()),
+						},
+					},
 					"archive": {
 						SchemaProps: spec.SchemaProps{
 							Description: "File that the state of the Flux instance is saved to and restored from.",
@@ -1717,7 +1752,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.Hibernation{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.RestoreSource{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName()},
+			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.Disruption{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.Hibernation{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.RestoreSource{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName()},
 	}
 }
 
@@ -1762,6 +1797,24 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 						SchemaProps: spec.SchemaProps{
 							Description: "Progress of a drain, while the cluster waits for one before it shrinks.",
 							Ref:         ref(v1alpha2.DrainStatus{}.OpenAPIModelName()),
+						},
+					},
+					"nodeDrains": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Ranks that are drained because their nodes go away.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha2.NodeDrainStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
 						},
 					},
 					"hibernation": {
@@ -1809,7 +1862,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 			},
 		},
 		Dependencies: []string{
-			"k8s.io/apimachinery/pkg/apis/meta/v1.Condition", v1alpha2.DrainStatus{}.OpenAPIModelName(), v1alpha2.HibernationStatus{}.OpenAPIModelName()},
+			"k8s.io/apimachinery/pkg/apis/meta/v1.Condition", v1alpha2.DrainStatus{}.OpenAPIModelName(), v1alpha2.HibernationStatus{}.OpenAPIModelName(), v1alpha2.NodeDrainStatus{}.OpenAPIModelName()},
 	}
 }
 
@@ -2023,7 +2076,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_Network(ref common.ReferenceCallback
 					},
 					"disableAffinity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Omit the preferred affinity that spreads pods over the nodes of one zone.",
+							Description: "Omit the preferred affinity that spreads pods over the nodes of one zone. spec.placement replaces this field and takes precedence.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -2031,6 +2084,58 @@ func schema_pkg_apis_fluxframework_v1alpha2_Network(ref common.ReferenceCallback
 				},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_NodeDrainStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NodeDrainStatus describes ranks that are drained because their node goes away.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the node.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Why the ranks are drained.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"indexes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Indexes of the pods on the node, for example 3-4. Empty: they have left, and their ranks are about to be undrained.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"busy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Those of the indexes whose ranks run jobs.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Time at which the drain began, by the clock of the controller.",
+							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.Time"),
+						},
+					},
+				},
+				Required: []string{"node", "reason", "since"},
+			},
+		},
+		Dependencies: []string{
+			"k8s.io/apimachinery/pkg/apis/meta/v1.Time"},
 	}
 }
 

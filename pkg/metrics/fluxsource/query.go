@@ -52,8 +52,8 @@ func (s *Source) UnlistedValues(ctx context.Context, q metrics.Query) ([]metrics
 	return s.CustomValues(ctx, q)
 }
 
-// ExternalValues returns values of a metric of the MiniClusters in a namespace. It omits finished ones,
-// which have no demand.
+// ExternalValues returns values of a metric of the MiniClusters in a namespace. It omits finished ones, which have no
+// demand. Those that hibernate have a demand only.
 func (s *Source) ExternalValues(_ context.Context, q metrics.ExternalQuery) ([]metrics.Value, error) {
 	clusters, err := s.clusters.MiniClusters(q.Namespace).List(labels.Everything())
 	if err != nil {
@@ -61,7 +61,8 @@ func (s *Source) ExternalValues(_ context.Context, q metrics.ExternalQuery) ([]m
 	}
 	var values []metrics.Value
 	for _, mc := range sorted(clusters) {
-		if mc.Status.Finished() || !q.Selector.Matches(labels.Merge(mc.Labels, labels.Set{labelMiniCluster: mc.Name})) {
+		_, stopped := mc.StoppedDemand()
+		if mc.Status.Finished() || stopped && q.Metric != MetricSizeDemanded || !q.Selector.Matches(labels.Merge(mc.Labels, labels.Set{labelMiniCluster: mc.Name})) {
 			continue
 		}
 		value, err := s.value(mc, q.Metric)

@@ -150,6 +150,9 @@ func (s *Source) value(mc *v1alpha2.MiniCluster, name string) (metrics.Value, er
 }
 
 func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, error) {
+	if demand, stopped := mc.StoppedDemand(); stopped && name == MetricSizeDemanded {
+		return valueOf(mc, time.Now(), float64(mc.GrantedDemand(demand))), nil
+	}
 	pod, err := leadPod(s.leads.GetIndexer(), mc)
 	if err != nil {
 		return metrics.Value{}, err
@@ -177,7 +180,7 @@ func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, e
 		return metrics.Value{}, fmt.Errorf("its agent returned an invalid value of %s: %g", s.metrics[i].family, number)
 	}
 	if s.metrics[i].size {
-		number = float64(mc.Granted(int64(number)))
+		number = float64(mc.GrantedDemand(int64(number)))
 	}
 	// The demand of a part of the jobs is a reason to grow, and not a reason to shrink.
 	if more := last.values[s.byName[metricUncounted]]; s.metrics[i].demand && more > 0 && (!s.metrics[i].size || number < float64(mc.Status.Size)) {
@@ -186,6 +189,7 @@ func (s *Source) number(mc *v1alpha2.MiniCluster, name string) (metrics.Value, e
 	return valueOf(mc, last.at, number), nil
 }
 
+// valueOf returns a number of a MiniCluster at a time.
 func valueOf(mc *v1alpha2.MiniCluster, at time.Time, number float64) metrics.Value {
 	return metrics.Value{
 		Kind: v1alpha2.MiniClusterKind, Namespace: mc.Namespace, Name: mc.Name, At: at,

@@ -180,11 +180,15 @@ func (s *Source) CustomValues(ctx context.Context, q metrics.Query) ([]metrics.V
 		return nil, err
 	}
 	fitting, err := values(ctx, s.options.Fitting, s.options.FittingMetric, q)
-	if err != nil {
+	if err != nil && !slices.ContainsFunc(demands, s.hibernates) {
 		return nil, err
 	}
 	var all []metrics.Value
 	for _, demand := range demands {
+		if s.hibernates(demand) {
+			all = append(all, demand)
+			continue
+		}
 		i := slices.IndexFunc(fitting, func(v metrics.Value) bool { return v.Namespace == demand.Namespace && v.Name == demand.Name })
 		mc, err := s.options.MiniClusters.MiniClusters(demand.Namespace).Get(demand.Name)
 		if i < 0 || err != nil {
@@ -199,6 +203,17 @@ func (s *Source) CustomValues(ctx context.Context, q metrics.Query) ([]metrics.V
 		all = append(all, value)
 	}
 	return all, nil
+}
+
+// hibernates reports whether a value is that of a MiniCluster without pods: what fits is unknown, and its demand, which
+// was saved, counts.
+func (s *Source) hibernates(v metrics.Value) bool {
+	mc, err := s.options.MiniClusters.MiniClusters(v.Namespace).Get(v.Name)
+	if err != nil {
+		return false
+	}
+	_, stopped := mc.StoppedDemand()
+	return stopped
 }
 
 // values returns the values of a metric of another source for a query.

@@ -174,13 +174,28 @@ func (mc *MiniCluster) Hibernates() bool {
 	return mc.Status.Hibernation != nil && meta.IsStatusConditionTrue(mc.Status.Conditions, ConditionHibernated)
 }
 
-// Granted returns the nearest size within the bounds that the status reports. No
-// maximum is known before the controller has processed the MiniCluster. Size 0 is
-// granted where it hibernates the cluster.
-func (mc *MiniCluster) Granted(size int64) int64 {
+// StoppedDemand returns the size that the saved jobs of a cluster need that has no
+// Job because it hibernates; false if it is not known to hibernate.
+func (mc *MiniCluster) StoppedDemand() (int64, bool) {
+	h, c := mc.Status.Hibernation, meta.FindStatusCondition(mc.Status.Conditions, ConditionHibernated)
+	if h == nil || c == nil || c.Reason != ReasonHibernated && c.Reason != ReasonNothingKept {
+		return 0, false
+	}
+	return int64(h.Demand), true
+}
+
+// GrantedDemand is like Granted for the size that jobs need. Without jobs it is 0
+// where that size hibernates the cluster.
+func (mc *MiniCluster) GrantedDemand(size int64) int64 {
 	if size <= 0 && mc.ScalesToZero() {
 		return 0
 	}
+	return mc.Granted(size)
+}
+
+// Granted returns the nearest size within the bounds that the status reports. No
+// maximum is known before the controller has processed the MiniCluster.
+func (mc *MiniCluster) Granted(size int64) int64 {
 	maximum := mc.Status.MaximumSize
 	if maximum == 0 {
 		return max(size, int64(mc.MinimumSize()))

@@ -23,6 +23,8 @@ type MiniClusterStatusApplyConfiguration struct {
 	ReadySize *int32 `json:"readySize,omitempty"`
 	// Progress of a drain, while the cluster waits for one before it shrinks.
 	Drain *DrainStatusApplyConfiguration `json:"drain,omitempty"`
+	// Ranks that are drained because their nodes go away.
+	NodeDrains []NodeDrainStatusApplyConfiguration `json:"nodeDrains,omitempty"`
 	// Hibernation that is in progress or complete.
 	Hibernation *HibernationStatusApplyConfiguration `json:"hibernation,omitempty"`
 	// UID of the Job. Present for compatibility.
@@ -77,6 +79,19 @@ func (b *MiniClusterStatusApplyConfiguration) WithReadySize(value int32) *MiniCl
 // If called multiple times, the Drain field is set to the value of the last call.
 func (b *MiniClusterStatusApplyConfiguration) WithDrain(value *DrainStatusApplyConfiguration) *MiniClusterStatusApplyConfiguration {
 	b.Drain = value
+	return b
+}
+
+// WithNodeDrains adds the given value to the NodeDrains field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the NodeDrains field.
+func (b *MiniClusterStatusApplyConfiguration) WithNodeDrains(values ...*NodeDrainStatusApplyConfiguration) *MiniClusterStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithNodeDrains")
+		}
+		b.NodeDrains = append(b.NodeDrains, *values[i])
+	}
 	return b
 }
 
