@@ -257,7 +257,7 @@ func (c *Controller) cancelHibernation(ctx context.Context, s *syncState, begun 
 		return err
 	}
 	if !runs {
-		s.observed.Hibernation = nil // a lead that starts anew learns it from its marker
+		s.observed.Hibernation = nil // the next lead finds its marker
 	}
 	answer, err := c.askHibernation(ctx, s, control.Hibernate{Cancel: true})
 	switch {

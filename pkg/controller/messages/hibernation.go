@@ -67,7 +67,7 @@ const HibernatedUnknown = "no broker ran; the state that was saved last is kept"
 
 // NothingKept is the message of a cluster without something that its state could be kept in, or that discards it.
 func NothingKept(discard bool, cancelled []string) string {
-	text := "the cluster starts anew when it wakes: it has neither spec.archive nor spec.flux.state"
+	text := "the cluster starts without its jobs when it wakes: it has neither spec.archive nor spec.flux.state"
 	if discard {
 		text = "the cluster starts without its jobs when it wakes: spec.hibernation.state is Discard"
 	}
