@@ -3,7 +3,6 @@ package flux
 import (
 	"context"
 	"fmt"
-	"strconv"
 )
 
 // Attr returns the value of an attribute of the connected broker: service attr.get, open to guests. An unknown
@@ -28,19 +27,6 @@ func (c *Client) SetAttr(ctx context.Context, name, value string) error {
 		return fmt.Errorf("set attribute %s: %w", name, err)
 	}
 	return nil
-}
-
-// Rank returns the rank of the connected broker: its attribute rank.
-func (c *Client) Rank(ctx context.Context) (uint32, error) {
-	text, err := c.Attr(ctx, "rank")
-	if err != nil {
-		return 0, err
-	}
-	rank, err := strconv.ParseUint(text, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("attribute rank: %w", err)
-	}
-	return uint32(rank), nil
 }
 
 type nameRequest struct {

@@ -15,3 +15,6 @@ const MaxID = maxID
 
 // MaxMessage limits the size of received messages, in bytes.
 func MaxMessage(n int) Option { return func(o *options) { o.maxMessage = n } }
+
+// Names returns the names of the states of a set.
+func (s JobState) Names() []string { return s.names() }

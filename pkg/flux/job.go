@@ -33,8 +33,8 @@ func (s JobState) String() string {
 	return fmt.Sprintf("state %#x", uint32(s))
 }
 
-// Names returns the names of the states of a set.
-func (s JobState) Names() []string {
+// names returns the names of the states of a set.
+func (s JobState) names() []string {
 	var names []string
 	for i, name := range jobStateNames {
 		if s&(1<<i) != 0 {

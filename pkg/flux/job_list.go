@@ -30,7 +30,7 @@ func (c *Client) Jobs(ctx context.Context, states JobState, limit int, attrs ...
 		States  JobState `json:"states"`
 		Results int      `json:"results"`
 	}{
-		Limit: limit, Attrs: attrs, Constraint: constraint{states.Names()},
+		Limit: limit, Attrs: attrs, Constraint: constraint{states.names()},
 		UserID: userUnknown, States: states, Results: anyResult,
 	}
 	var out struct {

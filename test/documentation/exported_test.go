@@ -30,14 +30,33 @@ type exports struct {
 	used map[identifier]bool
 	// described are types in the signatures and fields of other exported identifiers.
 	described map[identifier]bool
+	// methods has the position of each exported method of an exported type, by the folder and its name.
+	methods map[identifier]token.Position
+	// selected has the folders in which a name is selected (x.Name), and required the names of methods of interfaces.
+	selected map[string]map[string]bool
+	required map[string]bool
+}
+
+// libraryMethods are methods of interfaces that packages of the standard library and of other modules declare.
+var libraryMethods = []string{
+	"Error", "Is", "As", "Unwrap", "String", "MarshalText", "UnmarshalText", "MarshalJSON", "UnmarshalJSON", // errors, fmt, encoding
+	"Describe", "Collect", // prometheus.Collector
+	"ListAllMetrics", "GetMetricByName", "GetMetricBySelector", "ListAllExternalMetrics", "GetExternalMetric", // provider.MetricsProvider
+	"CurrentCertKeyContent", "AddListener", // dynamiccertificates.CertKeyContentProvider
 }
 
 // TestExported checks that an exported identifier has a user in another package. A type may also be a part of another
-// exported identifier, and a constant may belong to a group with a constant that is used. Methods are not checked,
-// because interfaces use them.
+// exported identifier, and a constant may belong to a group with a constant that is used. A method passes if another
+// package selects anything with its name, or if an interface has a method with its name.
 func TestExported(t *testing.T) {
 	t.Parallel()
-	e := exports{map[identifier]token.Position{}, nil, map[identifier]bool{}, map[identifier]bool{}}
+	e := exports{
+		declared: map[identifier]token.Position{}, used: map[identifier]bool{}, described: map[identifier]bool{},
+		methods: map[identifier]token.Position{}, selected: map[string]map[string]bool{}, required: map[string]bool{},
+	}
+	for _, name := range libraryMethods {
+		e.required[name] = true
+	}
 	files := token.NewFileSet()
 	for _, name := range listed(t, "*.go") {
 		file, err := parser.ParseFile(files, name, read(t, name), parser.SkipObjectResolution)
@@ -63,6 +82,20 @@ func TestExported(t *testing.T) {
 		assert.True(t, e.used[id] || e.described[id], "%s: no other package uses %s.%s: unexport it, or move it to export_test.go",
 			position, path.Base(id.folder), id.name)
 	}
+	for id, position := range e.methods {
+		assert.True(t, e.required[id.name] || e.isSelectedElsewhere(id), "%s: no other package uses method %s: unexport it, or move it to export_test.go",
+			position, id.name)
+	}
+}
+
+// isSelectedElsewhere reports whether another package than that of a method selects its name.
+func (e *exports) isSelectedElsewhere(id identifier) bool {
+	for folder := range e.selected[id.name] {
+		if folder != id.folder {
+			return true
+		}
+	}
+	return false
 }
 
 // isNarrow reports whether a folder is one of those that are checked.
@@ -90,9 +123,20 @@ func (e *exports) collectUses(folder string, file *ast.File) {
 		imported[name] = target
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
-		if selector, ok := n.(*ast.SelectorExpr); ok {
-			if x, ok := selector.X.(*ast.Ident); ok && imported[x.Name] != "" {
-				e.used[identifier{imported[x.Name], selector.Sel.Name}] = true
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && imported[x.Name] != "" {
+				e.used[identifier{imported[x.Name], n.Sel.Name}] = true
+			}
+			if e.selected[n.Sel.Name] == nil {
+				e.selected[n.Sel.Name] = map[string]bool{}
+			}
+			e.selected[n.Sel.Name][folder] = true
+		case *ast.InterfaceType:
+			for _, method := range n.Methods.List {
+				for _, name := range method.Names {
+					e.required[name.Name] = true
+				}
 			}
 		}
 		return true
@@ -108,8 +152,11 @@ func (e *exports) collectDeclaration(files *token.FileSet, folder string, declar
 	}
 	switch d := declaration.(type) {
 	case *ast.FuncDecl:
-		if d.Recv == nil {
+		switch {
+		case d.Recv == nil:
 			declare(d.Name)
+		case d.Name.IsExported() && receiver(d).IsExported():
+			e.methods[identifier{folder, d.Name.Name}] = files.Position(d.Name.Pos())
 		}
 		if d.Name.IsExported() {
 			e.describe(folder, "", d.Type)
@@ -135,6 +182,22 @@ func (e *exports) collectDeclaration(files *token.FileSet, folder string, declar
 			e.groups = append(e.groups, group)
 		}
 	}
+}
+
+// receiver returns the name of the type of a method.
+func receiver(d *ast.FuncDecl) *ast.Ident {
+	expression := d.Recv.List[0].Type
+	if pointer, ok := expression.(*ast.StarExpr); ok {
+		expression = pointer.X
+	}
+	if generic, ok := expression.(*ast.IndexExpr); ok {
+		expression = generic.X
+	}
+	name, ok := expression.(*ast.Ident)
+	if !ok {
+		return ast.NewIdent("_")
+	}
+	return name
 }
 
 // describe records the types of the package in an expression, except for one.

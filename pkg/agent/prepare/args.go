@@ -60,10 +60,10 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 	if run.StopQueues {
 		set["broker.rc1_path"] = stopQueues
 	}
-	if run.CleanupTimeout > 0 && i.Version.AtLeast(68) {
+	if run.CleanupTimeout > 0 && i.Version.atLeast(68) {
 		set["broker.cleanup-timeout"] = seconds(run.CleanupTimeout)
 	}
-	if run.ShutdownTimeout > 0 && i.Version.AtLeast(82) {
+	if run.ShutdownTimeout > 0 && i.Version.atLeast(82) {
 		set["broker.shutdown-timeout"] = seconds(run.ShutdownTimeout)
 	}
 	if i.plan.HostNetwork {
@@ -73,7 +73,7 @@ func (i *Instance) attributes(run BrokerRun) map[string]string {
 		set["conf.shell_initrc"] = i.shellInitrc
 	}
 	for name, value := range i.plan.Broker.Attributes {
-		if name == "tbon.connect_timeout" && !i.Version.AtLeast(50) {
+		if name == "tbon.connect_timeout" && !i.Version.atLeast(50) {
 			continue
 		}
 		set[name] = value
@@ -100,7 +100,7 @@ func (i *Instance) logLevel() int {
 // idset).
 func (v Version) quorum(n int32) string {
 	switch {
-	case v.AtLeast(51):
+	case v.atLeast(51):
 		return strconv.Itoa(int(n))
 	case n == 1:
 		return "0"

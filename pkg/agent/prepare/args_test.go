@@ -84,9 +84,9 @@ func TestParseVersion(t *testing.T) {
 		assert.Equal(t, want, got, output)
 		assert.Equal(t, want == Version{}, err != nil, output)
 	}
-	assert.True(t, Version{Minor: 51}.AtLeast(51))
-	assert.False(t, Version{Minor: 50}.AtLeast(51))
-	assert.True(t, Version{Major: 1}.AtLeast(51))
+	assert.True(t, Version{Minor: 51}.atLeast(51))
+	assert.False(t, Version{Minor: 50}.atLeast(51))
+	assert.True(t, Version{Major: 1}.atLeast(51))
 	assert.Equal(t, "0.49.0", Version{Text: "0.49.0"}.String())
 }
 

@@ -15,8 +15,8 @@ type Version struct {
 	Text string
 }
 
-// AtLeast reports whether Flux has version 0.minor or later. The major version of Flux has been 0 since 2014.
-func (v Version) AtLeast(minor int) bool {
+// atLeast reports whether Flux has version 0.minor or later. The major version of Flux has been 0 since 2014.
+func (v Version) atLeast(minor int) bool {
 	return v.Major > 0 || v.Minor >= minor
 }
 
@@ -68,7 +68,7 @@ func (i *Instance) version(ctx context.Context) (Version, error) {
 	if err != nil {
 		return v, err
 	}
-	if !v.AtLeast(oldestMinor) {
+	if !v.atLeast(oldestMinor) {
 		return v, &SpecError{errors.New("Flux " + v.Text + " is too old: 0.49 or later is needed")}
 	}
 	return v, nil

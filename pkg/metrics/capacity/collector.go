@@ -87,7 +87,7 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	snap := c.source.current()
 	for pool, selector := range c.pools {
 		sums := snap.sumsOf(selector)
-		remaining := sums.Remaining()
+		remaining := sums.remaining()
 		to <- gauge(c.nodes, float64(sums.Nodes), pool)
 		for kind, r := range map[string]*Resources{
 			kindCapacity: &sums.Capacity, kindAllocatable: &sums.Allocatable, kindRequests: &sums.Requests, kindRemaining: &remaining,

@@ -233,13 +233,13 @@ func TestSums(t *testing.T) {
 	assert.Equal(t, int64(24_000), all.Allocatable.CPU)
 	assert.Equal(t, int64(16_000), all.Requests.CPU)
 	assert.Equal(t, int64(3), all.Requests.Pods)
-	remaining := all.Remaining()
+	remaining := all.remaining()
 	assert.Equal(t, int64(8_000), remaining.CPU)
 	assert.Equal(t, int64(3*64<<30), remaining.Memory)
 
 	one := s.sumsFor(labels.SelectorFromSet(labels.Set{corev1.LabelHostname: "node-1"}))
 	assert.Equal(t, 1, one.Nodes)
-	remaining = one.Remaining()
+	remaining = one.remaining()
 	assert.Equal(t, int64(-2_000), remaining.CPU, "overcommitted")
 
 	s.deleteNode("node-1")

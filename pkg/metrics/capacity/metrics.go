@@ -31,7 +31,7 @@ type Metrics map[string]resource.Quantity
 
 // Metrics returns the metrics of nodes.
 func (s *Sums) Metrics() Metrics {
-	remaining := s.Remaining()
+	remaining := s.remaining()
 	m := Metrics{MetricNodes: *resource.NewQuantity(int64(s.Nodes), resource.DecimalSI)}
 	m.add(kindCapacity, s.Names, &s.Capacity)
 	m.add(kindAllocatable, s.Names, &s.Allocatable)

@@ -12,8 +12,8 @@ type Sums struct {
 	Names []corev1.ResourceName
 }
 
-// Remaining returns what may still be requested. It is negative if nodes are overcommitted.
-func (s *Sums) Remaining() Resources {
+// remaining returns what may still be requested. It is negative if nodes are overcommitted.
+func (s *Sums) remaining() Resources {
 	r := s.Allocatable.Clone()
 	r.Sub(&s.Requests)
 	return r

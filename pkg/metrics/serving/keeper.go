@@ -95,7 +95,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		pause := ticker.C
-		if err := k.Once(ctx); err != nil && ctx.Err() == nil {
+		if err := k.once(ctx); err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "Failed to update the serving certificate or the APIServices, retrying")
 			pause = time.After(k.options.Interval / 12)
 		}
@@ -107,9 +107,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Once checks the certificate and the APIServices once. It updates the certificate authorities in the
+// once checks the certificate and the APIServices once. It updates the certificate authorities in the
 // APIServices before it serves a new certificate.
-func (k *Keeper) Once(ctx context.Context) error {
+func (k *Keeper) once(ctx context.Context) error {
 	p, err := k.load(ctx)
 	if err != nil {
 		return err

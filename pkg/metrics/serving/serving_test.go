@@ -97,7 +97,7 @@ func (k *Keeper) registered(t *testing.T) *unstructured.Unstructured {
 
 func TestKeeperRegisters(t *testing.T) {
 	k := newKeeper(t, "minicluster-metrics", owner)
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	made := k.registered(t)
 	require.Len(t, made.GetOwnerReferences(), 1)
 	assert.Equal(t, "role-uid", string(made.GetOwnerReferences()[0].UID))
@@ -112,7 +112,7 @@ func TestKeeperRegisters(t *testing.T) {
 	require.NoError(t, unstructured.SetNestedField(made.Object, true, "spec", "insecureSkipTLSVerify"))
 	_, err = k.options.Dynamic.Resource(apiServices).Update(t.Context(), made, metav1.UpdateOptions{})
 	require.NoError(t, err)
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	again, _, _ := unstructured.NestedString(k.registered(t).Object, "spec", "caBundle")
 	assert.Equal(t, bundle, again)
 	_, insecure, _ := unstructured.NestedBool(k.registered(t).Object, "spec", "insecureSkipTLSVerify")
@@ -128,7 +128,7 @@ func TestLostAPI(t *testing.T) {
 	external := schema.GroupVersion{Group: "external.metrics.k8s.io", Version: "v1beta1"}
 	k.options.Versions = append(k.options.Versions, external)
 	k.registration.versions = k.options.Versions
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	before := k.registered(t)
 	resource := k.options.Dynamic.Resource(apiServices)
 	for service, want := range map[string]any{
@@ -144,7 +144,7 @@ func TestLostAPI(t *testing.T) {
 		_, err := resource.Update(t.Context(), other, metav1.UpdateOptions{})
 		require.NoError(t, err)
 		require.NoError(t, resource.Delete(t.Context(), "v1beta1.external.metrics.k8s.io", metav1.DeleteOptions{}))
-		require.NoError(t, k.Once(t.Context()))
+		require.NoError(t, k.once(t.Context()))
 		assert.Equal(t, other.Object["spec"], k.registered(t).Object["spec"], "it is not changed")
 		_, err = resource.Get(t.Context(), "v1beta1.external.metrics.k8s.io", metav1.GetOptions{})
 		require.NoError(t, err, "the other API is registered again")
@@ -154,7 +154,7 @@ func TestLostAPI(t *testing.T) {
 		assert.Equal(t, map[string]float64{"custom.metrics.k8s.io/v1beta2": 0, "external.metrics.k8s.io/v1beta1": 1}, gather(t, registry))
 	}
 	require.NoError(t, resource.Delete(t.Context(), "v1beta2.custom.metrics.k8s.io", metav1.DeleteOptions{}))
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	assert.InDelta(t, 1, gather(t, registry)["custom.metrics.k8s.io/v1beta2"], 0, "the other server has been removed")
 	assert.Empty(t, k.lost)
 }
@@ -175,7 +175,7 @@ func gather(t *testing.T, registry metrics.KubeRegistry) map[string]float64 {
 // TestPrepareConflict checks the error if all APIs belong to other servers.
 func TestPrepareConflict(t *testing.T) {
 	k := newKeeper(t, "minicluster-metrics", owner)
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	k.registration.backend.Name = "other"
 	conflict := new(ConflictError)
 	require.ErrorAs(t, k.Prepare(t.Context()), &conflict)
@@ -188,22 +188,22 @@ func TestPrepareConflict(t *testing.T) {
 // server.
 func TestObsoleteAPIs(t *testing.T) {
 	k := newKeeper(t, "minicluster-metrics", owner)
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	k.registration.versions, k.registration.obsolete = nil, k.registration.versions
 	k.registration.backend.Name = "other"
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	k.registered(t)
 	k.registration.backend.Name = "minicluster-metrics"
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	_, err := k.options.Dynamic.Resource(apiServices).Get(t.Context(), "v1beta2.custom.metrics.k8s.io", metav1.GetOptions{})
 	assert.True(t, apierrors.IsNotFound(err))
-	require.NoError(t, k.Once(t.Context()), "there is nothing to delete")
+	require.NoError(t, k.once(t.Context()), "there is nothing to delete")
 }
 
 // TestDeletedSecret checks that a deleted or damaged Secret is restored with the certificate that all replicas serve.
 func TestDeletedSecret(t *testing.T) {
 	k := newKeeper(t, "minicluster-metrics", owner)
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	certificate, _ := k.CurrentCertKeyContent()
 	bundle, _, _ := unstructured.NestedString(k.registered(t).Object, "spec", "caBundle")
 	secrets := k.options.Kube.CoreV1().Secrets("minicluster-system")
@@ -220,7 +220,7 @@ func TestDeletedSecret(t *testing.T) {
 		},
 	} {
 		require.NoError(t, damage())
-		require.NoError(t, k.Once(t.Context()), name)
+		require.NoError(t, k.once(t.Context()), name)
 		found, err := secrets.Get(t.Context(), "serving", metav1.GetOptions{})
 		require.NoError(t, err)
 		assert.Equal(t, string(certificate), string(found.Data["tls.crt"]), name)
@@ -233,7 +233,7 @@ func TestDeletedSecret(t *testing.T) {
 
 func TestKeeperWithoutItsOwner(t *testing.T) {
 	k := newKeeper(t, "minicluster-metrics")
-	err := k.Once(t.Context())
+	err := k.once(t.Context())
 	require.ErrorContains(t, err, "ClusterRole minicluster-metrics")
 	_, err = k.options.Dynamic.Resource(apiServices).Get(t.Context(), "v1beta2.custom.metrics.k8s.io", metav1.GetOptions{})
 	assert.True(t, apierrors.IsNotFound(err))
@@ -258,16 +258,16 @@ func TestKeeperServesFiles(t *testing.T) {
 	k.options.CertFile, k.options.KeyFile, k.options.CAFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"), filepath.Join(dir, "ca.crt")
 	l := &listener{}
 	k.AddListener(l)
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	certificate, _ := k.CurrentCertKeyContent()
 	assert.Equal(t, string(first.certificate), string(certificate))
 	second := write()
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	certificate, _ = k.CurrentCertKeyContent()
 	assert.Equal(t, string(second.certificate), string(certificate))
 	assert.Equal(t, 2, l.told)
-	require.NoError(t, k.Once(t.Context()))
+	require.NoError(t, k.once(t.Context()))
 	assert.Equal(t, 2, l.told, "nothing has changed")
 	require.NoError(t, os.Remove(k.options.KeyFile))
-	require.ErrorContains(t, k.Once(t.Context()), "reading the serving certificate")
+	require.ErrorContains(t, k.once(t.Context()), "reading the serving certificate")
 }
