@@ -26,6 +26,8 @@ type allocated struct {
 	harvested map[types.NamespacedName]int64
 	// pending is the number of pending paying pods by room.
 	pending map[room]int64
+	// nowhere has the pending paying pods that fit nowhere, in groups of equal shape.
+	nowhere [][]*podRecord
 	// fit has the pending paying pods that have room now.
 	fit []*podRecord
 	// yields are the priorities of fillers in ascending order, and what is free on each node without the ranks above
@@ -87,6 +89,9 @@ func (s *snapshot) allocate(fillers []*filler, ignore func(*podRecord) bool) {
 		a.pending[roomAfterShrink] += outcome.Shrink
 		a.pending[roomNone] += outcome.Nowhere
 		a.fit = append(a.fit, groups[i][:outcome.Fit]...)
+		if n := int64(len(groups[i])); outcome.Nowhere > 0 {
+			a.nowhere = append(a.nowhere, groups[i][n-outcome.Nowhere:])
+		}
 	}
 	s.setYields(c)
 }

@@ -21,6 +21,7 @@ type Collector struct {
 	nodes        *prometheus.Desc
 	miniClusters map[string]*prometheus.Desc
 	fitting      *prometheus.Desc
+	podsFitting  *prometheus.Desc
 	harvested    *prometheus.Desc
 	pending      *prometheus.Desc
 	waiting      *prometheus.Desc
@@ -54,6 +55,7 @@ func NewCollector(source *Source) *Collector {
 	c.waiting = desc("minicluster_paying_pods_waiting_seconds_total",
 		"Seconds for which pods were pending because opportunistic MiniClusters had not shrunk yet, summed over pods.", nil)
 	c.fitting = desc("minicluster_size_fitting", "Size of the MiniCluster that fits, within its bounds.", ofMiniCluster[:2])
+	c.podsFitting = desc("minicluster_pods_fitting", "Number of pods of the MiniCluster that fit, regardless of its bounds.", ofMiniCluster[:2])
 	for _, kind := range []string{kindCapacity, kindAllocatable, kindRequests, kindRemaining} {
 		for resource, unit := range map[corev1.ResourceName]string{
 			corev1.ResourceCPU: "in thousandths of a core", corev1.ResourceMemory: "in KiB", corev1.ResourcePods: "in pods",
@@ -74,6 +76,7 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	}
 	to <- c.nodes
 	to <- c.fitting
+	to <- c.podsFitting
 	to <- c.harvested
 	to <- c.pending
 	to <- c.waiting
@@ -132,6 +135,9 @@ func (c *Collector) collectMiniClusters(to chan<- prometheus.Metric, snap *snaps
 		}
 		if fitting, err := snap.sizeFitting(mc, headroom); err == nil {
 			to <- gauge(c.fitting, float64(fitting), mc.Namespace, mc.Name)
+		}
+		if len(headroom.Uncounted) == 0 {
+			to <- gauge(c.podsFitting, float64(headroom.Fitting), mc.Namespace, mc.Name)
 		}
 		for kind, r := range map[string]*Resources{
 			kindAllocatable: &headroom.Allocatable, kindRequests: &headroom.Requests, kindRemaining: &headroom.Remaining,

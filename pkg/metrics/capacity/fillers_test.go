@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -148,4 +149,28 @@ func TestAllocationMetrics(t *testing.T) {
 	assert.Equal(t, map[string]float64{"now": 0, "after_shrink": 3, "none": 1}, pending)
 	assert.InDelta(t, 150, families["minicluster_opportunistic_core_seconds_total"][0].GetCounter().GetValue(), 5)
 	assert.InDelta(t, 30, families["minicluster_paying_pods_waiting_seconds_total"][0].GetCounter().GetValue(), 1)
+}
+
+// TestOverview checks who uses which node, and which pods fit nowhere.
+func TestOverview(t *testing.T) {
+	r := newFillerRig(t, "8", "8")
+	r.addFiller("filler", 5, "node-0", "node-0", "node-0", "node-1", "node-1")
+	addPods(r.source.watcher.state, 2, "node-1", "3")
+	addPods(r.source.watcher.state, 1, "", "4", unschedulable)
+	addPods(r.source.watcher.state, 2, "", "9", unschedulable)
+	o := r.source.Overview()
+	require.Len(t, o.Nodes, 2)
+	users := func(n NodeUsage) (users []string) {
+		for _, s := range n.MiniClusters {
+			users = append(users, fmt.Sprintf("%s %d of %d", s.Name, s.Requests.CPU, n.Requests.CPU))
+		}
+		return users
+	}
+	assert.Equal(t, []string{"filler 3000 of 3000"}, users(o.Nodes[0]))
+	assert.Equal(t, []string{"filler 2000 of 8000"}, users(o.Nodes[1]))
+	require.Len(t, o.Nowhere, 1)
+	assert.Equal(t, 2, o.Nowhere[0].Count)
+	assert.EqualValues(t, 9000, o.Nowhere[0].Requests.CPU)
+	sums := r.source.Cluster(labels.Everything())
+	assert.Equal(t, sums.Requests.CPU, o.Nodes[0].Requests.CPU+o.Nodes[1].Requests.CPU)
 }

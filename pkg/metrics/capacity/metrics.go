@@ -12,6 +12,8 @@ import (
 const (
 	// MetricSizeFitting is the size of a MiniCluster that fits into its headroom.
 	MetricSizeFitting = "size_fitting"
+	// MetricPodsFitting is the number of pods of a MiniCluster that fit into its headroom, regardless of its bounds.
+	MetricPodsFitting = "pods_fitting"
 	// MetricNodes is the number of schedulable nodes.
 	MetricNodes = "nodes"
 )

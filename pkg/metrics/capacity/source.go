@@ -120,7 +120,9 @@ func (s *Source) Custom() []metrics.Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.infos == nil || !slices.Equal(s.infoResources, sums.Names) {
-		s.infos, s.infoResources = []metrics.Info{{Resource: miniClusters, Metric: MetricSizeFitting}}, sums.Names
+		s.infos, s.infoResources = []metrics.Info{
+			{Resource: miniClusters, Metric: MetricSizeFitting}, {Resource: miniClusters, Metric: MetricPodsFitting},
+		}, sums.Names
 		for name := range sums.Metrics() {
 			s.infos = append(s.infos, metrics.Info{Resource: services, Metric: name}, metrics.Info{Resource: miniClusters, Metric: name})
 		}
@@ -184,8 +186,8 @@ func (s *Source) miniClusterValues(q metrics.Query) ([]metrics.Value, error) {
 			continue
 		}
 		value, ok := headroom.metrics()[q.Metric]
-		if q.Metric == MetricSizeFitting {
-			fitting, err := snap.sizeFitting(mc, headroom)
+		if q.Metric == MetricSizeFitting || q.Metric == MetricPodsFitting {
+			fitting, err := snap.fitting(mc, headroom, q.Metric == MetricSizeFitting)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("no %s of MiniCluster %s/%s: %w", q.Metric, mc.Namespace, mc.Name, err))
 				continue
@@ -237,6 +239,17 @@ func (s *Source) headroom(snap *snapshot, mc *v1alpha2.MiniCluster) (*headroom, 
 		return nil, err
 	}
 	return snap.headroom(w), nil
+}
+
+// fitting returns the size that fits, or the number of pods.
+func (s *snapshot) fitting(mc *v1alpha2.MiniCluster, h *headroom, size bool) (int64, error) {
+	if size {
+		return s.sizeFitting(mc, h)
+	}
+	if len(h.Uncounted) > 0 {
+		return 0, fmt.Errorf("%w: %s", errUncounted, h.Uncounted)
+	}
+	return h.Fitting, nil
 }
 
 // sizeFitting returns the size that fits, within the bounds of a MiniCluster: the controller would reject any

@@ -218,6 +218,7 @@ func TestFittingWithinBounds(t *testing.T) {
 	assert.Equal(t, "11", r.value(t, "miniclusters", "m", MetricSizeFitting))
 	bounded(0, 8)
 	assert.Equal(t, "8", r.value(t, "miniclusters", "m", MetricSizeFitting), "its maximum")
+	assert.Equal(t, "11", r.value(t, "miniclusters", "m", MetricPodsFitting), "regardless of its maximum")
 	bounded(13, 20)
 	assert.Equal(t, "13", r.value(t, "miniclusters", "m", MetricSizeFitting), "its minimum")
 	assert.Equal(t, "47500m", r.value(t, "miniclusters", "m", "cpu_remaining"), "the rest is not requested")
@@ -292,6 +293,7 @@ func TestAllNumbersAgree(t *testing.T) {
 	}
 	for _, name := range []string{"m", "n"} {
 		agree("minicluster_size_fitting minicluster="+name+" namespace=ns", "miniclusters", name, MetricSizeFitting, nil)
+		agree("minicluster_pods_fitting minicluster="+name+" namespace=ns", "miniclusters", name, MetricPodsFitting, nil)
 	}
 	agree("minicluster_nodes nodes=all", "services", DefaultService, MetricNodes, nil)
 	for _, info := range r.source.Custom() {

@@ -76,11 +76,27 @@ func (a access) scope(ctx context.Context, who user.Info, namespace string, pres
 	if s.capacity, err = a.may(ctx, who, namespace, ofServices, capacity.DefaultService); err != nil {
 		return nil, err
 	}
+	if s.capacity {
+		if s.nodes, err = a.mayListNodes(ctx, who); err != nil {
+			return nil, err
+		}
+	}
 	// If there is no MiniCluster, there is no namespace to check and nothing to hide.
 	if !all && len(seen) == 0 && !s.capacity && len(present) > 0 {
 		return nil, nil
 	}
 	return s, nil
+}
+
+// mayListNodes reports whether a user may list nodes, and therefore see the table of nodes.
+func (a access) mayListNodes(ctx context.Context, who user.Info) (bool, error) {
+	decision, _, err := a.authorizer.Authorize(ctx, authorizer.AttributesRecord{
+		User: who, Verb: "list", APIVersion: "v1", Resource: "nodes", ResourceRequest: true,
+	})
+	if err != nil {
+		return false, fmt.Errorf("checking whether %s may list nodes: %w", who.GetName(), err)
+	}
+	return decision == authorizer.DecisionAllow, nil
 }
 
 // may reports whether a user may get all metrics of the objects of a resource, or of one object.

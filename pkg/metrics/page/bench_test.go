@@ -13,7 +13,7 @@ import (
 
 // restless simulates an hour in which every number of every MiniCluster changes every time, which is the largest
 // possible history.
-func restless(b *testing.B, n int) *world {
+func restless(b testing.TB, n int) *world {
 	b.Helper()
 	w := newWorld(b)
 	w.sums = nodes(100, 6400, 25600, 11000)

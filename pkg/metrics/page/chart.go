@@ -56,6 +56,8 @@ type chart struct {
 	Paths           []path
 	Head            []string
 	Rows            []tableRow
+	// From and To are the ends of the time axis, in milliseconds of Unix time.
+	From, To int64
 	// Summary describes the chart in words.
 	Summary string
 }
@@ -63,12 +65,15 @@ type chart struct {
 type tick struct {
 	At   float64
 	Text string
+	// Time is the time of a label of the time axis.
+	Time string
 }
 
-type path struct{ Class, D string }
+// path is a line or an area. A line has its label, and its values at evenly spaced times for the script.
+type path struct{ Class, D, Label, Values string }
 
 type tableRow struct {
-	Time  string
+	Time  moment
 	Cells []string
 }
 
@@ -86,11 +91,10 @@ const (
 	sparkSteps = 120
 )
 
-// spanOf returns the current time range. It ends at most one step after now.
-func spanOf(began, now time.Time, steps int64) span {
-	length := window
+// spanOf returns the current time range, which has at most some length. It ends at most one step after now.
+func spanOf(began, now time.Time, length time.Duration, steps int64) span {
 	for _, shorter := range []time.Duration{45 * time.Minute, 30 * time.Minute, 20 * time.Minute, 15 * time.Minute, 10 * time.Minute, minSpan} {
-		if now.Sub(began) <= shorter {
+		if now.Sub(began) <= shorter && shorter < length {
 			length = shorter
 		}
 	}
@@ -120,7 +124,7 @@ func (s span) ticks() []tick {
 	for at := s.from.Truncate(every); !at.After(s.to); at = at.Add(every) {
 		// Omit a label that would be cut off.
 		if x := s.x(at.UnixMilli()); !at.Before(s.from) && x <= plotRight-10 {
-			ticks = append(ticks, tick{At: round(x), Text: clock(at)})
+			ticks = append(ticks, tick{At: round(x), Text: clock(at), Time: at.UTC().Format(time.RFC3339)})
 		}
 	}
 	return ticks
@@ -151,7 +155,7 @@ func newChart(id, title, unit string, over span, lines []series) chart {
 	y := func(v float64) float64 {
 		return round(max(plotTop, plotBottom-(plotBottom-plotTop)*(v/u.size-bottom)/(top-bottom)))
 	}
-	c := chart{ID: id, Title: title, Unit: unit, Legend: lines, X: over.ticks()}
+	c := chart{ID: id, Title: title, Unit: unit, Legend: lines, X: over.ticks(), From: over.from.UnixMilli(), To: over.to.UnixMilli()}
 	for n := 0; bottom+float64(n)*every <= top+every/2; n++ {
 		v := bottom + float64(n)*every
 		c.Y = append(c.Y, tick{At: y(v * u.size), Text: decimal(v, 3)})
@@ -165,7 +169,7 @@ func newChart(id, title, unit string, over span, lines []series) chart {
 	}
 	for _, l := range lines {
 		if d := outline(over, l.points, y, math.NaN()); d != "" {
-			c.Paths = append(c.Paths, path{Class: "line " + l.Class, D: d})
+			c.Paths = append(c.Paths, path{Class: "line " + l.Class, D: d, Label: l.Label, Values: samples(over, l, u)})
 		}
 	}
 	c.table(over, lines, u)
@@ -260,6 +264,33 @@ func (s *series) value(at int64) float64 {
 	return value
 }
 
+// sampleCount is the number of values of a line that the script can show.
+const sampleCount = 120
+
+// samples returns the values at evenly spaced times, separated by commas; the same value as before is omitted.
+func samples(over span, l series, u scale) string {
+	var text strings.Builder
+	before, next, value := "", 0, math.NaN()
+	for n := range sampleCount + 1 {
+		at := over.from.UnixMilli() + int64(n)*(over.to.UnixMilli()-over.from.UnixMilli())/sampleCount
+		for ; next < len(l.points) && l.points[next].at <= at; next++ {
+			value = l.points[next].value
+		}
+		now := noNumber
+		if !math.IsNaN(value) {
+			now = u.text(value)
+		}
+		if n > 0 {
+			text.WriteByte(',')
+		}
+		if now != before {
+			text.WriteString(now)
+		}
+		before = now
+	}
+	return text.String()
+}
+
 // table adds a table of the values at evenly spaced times, the latest first.
 func (c *chart) table(over span, lines []series, u scale) {
 	for _, l := range lines {
@@ -268,7 +299,7 @@ func (c *chart) table(over span, lines []series, u scale) {
 	every := over.to.Sub(over.from) / maxRows
 	for n := range maxRows {
 		at := over.last.Add(-time.Duration(n) * every)
-		r := tableRow{Time: at.UTC().Format("15:04:05")}
+		r := tableRow{Time: momentOf(at, "15:04:05")}
 		known := false
 		for _, l := range lines {
 			text := noNumber

@@ -8,10 +8,11 @@ import (
 
 // audience is everything that determines what a user sees. Users with equal audiences see the same page.
 type audience struct {
-	namespace, seen  string
-	capacity, upward bool
-	unchecked        int
-	query            query
+	namespace, seen string
+	capacity, nodes bool
+	upward          bool
+	unchecked       int
+	query           query
 }
 
 // part is a part of the page with an ID, as it is sent in a stream.
@@ -44,7 +45,7 @@ type drawings struct {
 
 // draw returns what a user sees now.
 func (d *drawings) draw(s *scope, q query) *drawing {
-	found := d.find(audience{s.namespace, s.seen, s.capacity, s.upward, s.unchecked, q})
+	found := d.find(audience{s.namespace, s.seen, s.capacity, s.nodes, s.upward, s.unchecked, q})
 	found.once.Do(func() { found.draw(d.template, d.recorder.view(*s, q)) })
 	return found
 }

@@ -67,7 +67,7 @@ func TestOnlyRowsThatChanged(t *testing.T) {
 	assert.Equal(t, 20, ids(event))
 	assert.Contains(t, event, `data: <div id="miniclusters">`)
 	w.after(time.Second)
-	assert.Equal(t, `data: <p id="moment">As of <time datetime="2026-03-14T10:00:02Z">10:00:02</time>, history since 09:00</p>`+"\n\n", news(), "no other part changed")
+	assert.Equal(t, `data: <p id="moment">As of <time datetime="2026-03-14T10:00:02Z">10:00:02</time>, history since <time datetime="2026-03-14T09:00:00Z">09:00</time></p>`+"\n\n", news(), "no other part changed")
 
 	w.put(t, resized(cluster("ns", "mc-07", 1, 9), 3))
 	w.after(time.Second)
@@ -100,7 +100,7 @@ func TestOnlyRowsThatChanged(t *testing.T) {
 func TestSpan(t *testing.T) {
 	for _, had := range []time.Duration{0, 4 * time.Minute, 7 * time.Minute, 31 * time.Minute, 50 * time.Minute, 3 * time.Hour} {
 		now := begin.Add(had).Add(1234 * time.Millisecond)
-		s := spanOf(begin, now, chartSteps)
+		s := spanOf(begin, now, window, chartSteps)
 		assert.False(t, s.to.Before(now), had.String())
 		assert.False(t, s.last.After(now), had.String())
 		assert.LessOrEqual(t, s.to.Sub(s.last), window/chartSteps, had.String())

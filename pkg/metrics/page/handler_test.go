@@ -20,7 +20,7 @@ import (
 )
 
 // rules allow the metrics of a resource in a namespace: NAMESPACE:RESOURCE, with an empty namespace for all
-// namespaces. A rule with an error makes the check fail.
+// namespaces; or "nodes". A rule with an error makes the check fail.
 type rules struct {
 	sets.Set[string]
 	err error
@@ -29,6 +29,9 @@ type rules struct {
 func (r rules) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	if r.err != nil {
 		return authorizer.DecisionDeny, "", r.err
+	}
+	if a.GetResource() == "nodes" && a.GetVerb() == "list" && r.Has("nodes") {
+		return authorizer.DecisionAllow, "", nil
 	}
 	if a.GetUser().GetName() != "reader" || a.GetVerb() != "get" || a.GetAPIGroup() != "custom.metrics.k8s.io" || a.GetSubresource() != "*" || !a.IsResourceRequest() {
 		return authorizer.DecisionDeny, "", nil

@@ -138,7 +138,7 @@ func TestChangesAreBounded(t *testing.T) {
 }
 
 func TestOutline(t *testing.T) {
-	over := spanOf(begin, begin.Add(10*time.Minute), chartSteps)
+	over := spanOf(begin, begin.Add(10*time.Minute), window, chartSteps)
 	at := func(minutes int) int64 { return begin.Add(time.Duration(minutes) * time.Minute).UnixMilli() }
 	points := []point{{at(-60), 5}, {at(0), 10}, {at(5), math.NaN()}, {at(7), math.NaN()}, {at(8), 20}}
 	y := func(v float64) float64 { return 100 - v }
@@ -148,7 +148,7 @@ func TestOutline(t *testing.T) {
 }
 
 func TestThin(t *testing.T) {
-	over := spanOf(begin, begin.Add(window), sparkSteps)
+	over := spanOf(begin, begin.Add(window), window, sparkSteps)
 	var points []point
 	for i := range 720 {
 		points = append(points, point{over.from.UnixMilli() + int64(i)*5000, float64(i % 7)})
@@ -159,7 +159,7 @@ func TestThin(t *testing.T) {
 }
 
 func TestAxes(t *testing.T) {
-	over := spanOf(begin, begin.Add(2*time.Hour), chartSteps)
+	over := spanOf(begin, begin.Add(2*time.Hour), window, chartSteps)
 	assert.Equal(t, window, over.to.Sub(over.from))
 	line := func(values ...float64) []series {
 		var s series

@@ -55,8 +55,57 @@
     }
   };
 
+  // localize replaces times in UTC by the local ones.
+  const two = (n) => String(n).padStart(2, '0');
+  const clock = (at, seconds) => two(at.getHours()) + ':' + two(at.getMinutes()) + (seconds ? ':' + two(at.getSeconds()) : '');
+  const zone = (() => {
+    const part = new Intl.DateTimeFormat(undefined, { timeZoneName: 'short' }).formatToParts(new Date()).find((p) => p.type === 'timeZoneName');
+    return part ? part.value : 'local time';
+  })();
+  const localize = (within) => {
+    for (const e of within.querySelectorAll('time[datetime]')) e.textContent = clock(new Date(e.dateTime), e.textContent.length > 5);
+    for (const e of within.querySelectorAll('text[data-at]')) e.textContent = clock(new Date(e.dataset.at), false);
+    for (const e of within.querySelectorAll('.zone')) e.textContent = zone;
+  };
+
+  // The values of a chart under the pointer.
+  const reading = document.createElement('div');
+  reading.id = 'reading';
+  reading.hidden = true;
+  document.body.append(reading);
+  const read = (event) => {
+    const plot = event.target instanceof Element ? event.target.closest('.plot') : null;
+    reading.hidden = !plot;
+    if (!plot) return;
+    const box = plot.getBoundingClientRect();
+    const width = box.width / 440;
+    const part = Math.min(1, Math.max(0, (event.clientX - box.left - 46 * width) / (386 * width)));
+    const from = Number(plot.dataset.from);
+    let at = 0;
+    const lines = [];
+    for (const path of plot.querySelectorAll('path[data-values]')) {
+      const values = path.dataset.values.split(',');
+      at = Math.round(part * (values.length - 1));
+      let index = at;
+      while (index > 0 && values[index] === '') index--;
+      lines.push(path.dataset.label + ' ' + values[index]);
+      at /= values.length - 1;
+    }
+    if (lines.length === 0) {
+      reading.hidden = true;
+      return;
+    }
+    reading.textContent = [clock(new Date(from + at * (Number(plot.dataset.to) - from)), true), ...lines].join('\n');
+    reading.style.left = Math.max(0, Math.min(event.clientX + 14, document.documentElement.clientWidth - reading.offsetWidth - 4)) + 'px';
+    reading.style.top = Math.max(0, Math.min(event.clientY + 14, window.innerHeight - reading.offsetHeight - 4)) + 'px';
+  };
+  document.addEventListener('pointermove', read, { passive: true });
+  document.addEventListener('pointerdown', read, { passive: true });
+  document.addEventListener('scroll', () => { reading.hidden = true; }, { passive: true });
+
   const update = (text) => {
     const parsed = new DOMParser().parseFromString(policy.createHTML(text), 'text/html');
+    localize(parsed);
     for (const part of parsed.querySelectorAll('body > [id], body > table > tbody > tr')) {
       const old = document.getElementById(part.id);
       if (old) become(old, part);
@@ -101,6 +150,7 @@
     };
   };
 
+  localize(document);
   pause.hidden = false;
   pause.addEventListener('click', () => {
     paused = !paused;

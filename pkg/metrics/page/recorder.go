@@ -31,6 +31,7 @@ type clusterSource interface {
 	metrics.Source
 	metrics.Runner
 	Cluster(nodes labels.Selector) *capacity.Sums
+	Overview() capacity.Overview
 }
 
 // Options configure a Recorder.
@@ -75,6 +76,7 @@ type Recorder struct {
 	// next is closed at the next record.
 	next      chan struct{}
 	cluster   capacity.Metrics
+	overview  capacity.Overview
 	resources map[string]*steps[amounts]
 	records   map[types.NamespacedName]*record
 	// ordered contains the records, sorted by namespace and name.
@@ -97,8 +99,10 @@ type record struct {
 	uid types.UID
 	sizes
 	wanted, ready, running, waiting int32
-	state                           state
-	history                         steps[sizes]
+	// room is the number of pods that fit, regardless of the bounds.
+	room    int32
+	state   state
+	history steps[sizes]
 }
 
 // NewRecorder returns a Recorder. It records while Run runs.
@@ -168,6 +172,7 @@ func (r *Recorder) record(ctx context.Context) {
 	}
 	sums := r.options.Capacity.Cluster(labels.Everything())
 	cluster := sums.Metrics()
+	overview := r.options.Capacity.Overview()
 	// Query the sources without the lock: it takes a while if there are many MiniClusters.
 	taken := make([]record, 0, len(all))
 	for _, mc := range all {
@@ -181,7 +186,7 @@ func (r *Recorder) record(ctx context.Context) {
 		r.began = r.recorded
 	}
 	oldest := r.recorded.Add(-window)
-	r.cluster = cluster
+	r.cluster, r.overview = cluster, overview
 	r.keepResources(oldest)
 	r.keepRecords(taken, oldest)
 	r.forgetChanges(oldest)
@@ -237,7 +242,7 @@ func (r *Recorder) take(ctx context.Context, mc *v1alpha2.MiniCluster) record {
 		sizes: sizes{
 			size: mc.Status.Size, demanded: unknown, fitting: unknown, minimum: mc.MinimumSize(), maximum: unknown,
 		},
-		wanted: mc.RequestedSize(), ready: mc.Status.ReadySize, running: unknown, waiting: unknown,
+		wanted: mc.RequestedSize(), ready: mc.Status.ReadySize, running: unknown, waiting: unknown, room: unknown,
 	}
 	if mc.Status.MaximumSize > 0 {
 		now.maximum = mc.Status.MaximumSize
@@ -249,6 +254,9 @@ func (r *Recorder) take(ctx context.Context, mc *v1alpha2.MiniCluster) record {
 		now.waiting = r.ask(ctx, r.options.Flux, &now, metricWaiting)
 	}
 	now.fitting = r.ask(ctx, r.options.Capacity, &now, capacity.MetricSizeFitting)
+	if now.fitting != unknown {
+		now.room = r.ask(ctx, r.options.Capacity, &now, capacity.MetricPodsFitting)
+	}
 	return now
 }
 
@@ -271,6 +279,7 @@ func (r *Recorder) ask(ctx context.Context, source metrics.Source, of *record, m
 		}
 		if !of.state.over { // a finished MiniCluster has no metrics
 			of.state.note("No " + metric + ": " + err.Error())
+			of.state.problem = of.state.problem || of.state.tone == toneGood
 		}
 		return unknown
 	case len(values) != 1:

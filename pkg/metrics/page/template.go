@@ -57,14 +57,16 @@ func digest(text string) string {
 
 // page renders the whole page.
 func (t *pageTemplate) page(w io.Writer, v view) error {
-	if err := t.parsed.ExecuteTemplate(w, "page", v); err != nil {
+	if err := t.parsed.ExecuteTemplate(w, "page", &v); err != nil {
 		return fmt.Errorf("rendering the page: %w", err)
 	}
 	return nil
 }
 
 // parts returns the names of the templates of the parts that change.
-func parts() []string { return []string{"moment", "capacity", partMiniClusters, "sizes", "changes"} }
+func parts() []string {
+	return []string{"moment", "capacity", "nodes", "summary", partMiniClusters, "sizes", "changes"}
+}
 
 // partMiniClusters is the part with the table of MiniClusters.
 const partMiniClusters = "miniclusters"
@@ -72,7 +74,7 @@ const partMiniClusters = "miniclusters"
 // part renders one of the parts.
 func (t *pageTemplate) part(name string, v view) ([]byte, error) {
 	var b bytes.Buffer
-	if err := t.parsed.ExecuteTemplate(&b, name, v); err != nil {
+	if err := t.parsed.ExecuteTemplate(&b, name, &v); err != nil {
 		return nil, fmt.Errorf("rendering part %s of the page: %w", name, err)
 	}
 	return b.Bytes(), nil

@@ -17,7 +17,7 @@ import (
 
 // Maximum numbers of rows, charts and changes on the page.
 const (
-	maxListed  = 100
+	maxListed  = 500
 	maxCharts  = 6
 	maxEntries = 40
 )
@@ -38,8 +38,8 @@ type scope struct {
 	may func(namespace string) bool
 	// seen represents the namespaces that may accepts: they are equal if seen is equal.
 	seen string
-	// capacity is set if the user may see the capacity of the cluster.
-	capacity bool
+	// capacity is set if the user may see the capacity of the cluster, nodes if also that of each node.
+	capacity, nodes bool
 	// upward is set if the user may open the page of all namespaces.
 	upward bool
 	// unchecked is the number of namespaces that were not checked.
@@ -51,7 +51,11 @@ type query struct {
 	namespace, search string
 	// picked is the MiniCluster whose chart is shown, NAMESPACE/NAME, or "" for the first ones.
 	picked string
-	from   int
+	// state selects MiniClusters in a state, sort is the order of the table; "" for the default.
+	state, sort string
+	// minutes is the time range of charts, 0 for all of the history.
+	minutes int
+	from    int
 }
 
 // Query parameters of the page.
@@ -59,6 +63,9 @@ const (
 	paramNamespace = "namespace"
 	paramSearch    = "search"
 	paramPicked    = "minicluster"
+	paramState     = "state"
+	paramSort      = "sort"
+	paramRange     = "range"
 	paramFrom      = "from"
 )
 
@@ -67,23 +74,59 @@ func queryOf(values url.Values) query {
 	if err != nil || from < 0 {
 		from = 0
 	}
+	minutes, err := strconv.Atoi(values.Get(paramRange))
+	if err != nil || !slices.Contains(ranges(), minutes) {
+		minutes = 0
+	}
 	return query{
 		namespace: values.Get(paramNamespace), search: strings.TrimSpace(values.Get(paramSearch)), picked: values.Get(paramPicked), from: from,
+		state: values.Get(paramState), sort: values.Get(paramSort), minutes: minutes,
 	}
 }
 
 // link returns the relative URL of the page with a query.
 func (q query) link() string {
 	values := url.Values{}
-	for name, value := range map[string]string{paramNamespace: q.namespace, paramSearch: q.search, paramPicked: q.picked} {
+	for name, value := range map[string]string{
+		paramNamespace: q.namespace, paramSearch: q.search, paramPicked: q.picked, paramState: q.state, paramSort: q.sort,
+	} {
 		if value != "" {
 			values.Set(name, value)
 		}
+	}
+	if q.minutes > 0 {
+		values.Set(paramRange, strconv.Itoa(q.minutes))
 	}
 	if q.from > 0 {
 		values.Set(paramFrom, strconv.Itoa(q.from))
 	}
 	return "?" + values.Encode()
+}
+
+// ranges returns the time ranges that can be selected, in minutes.
+func ranges() []int { return []int{5, 15, 60} }
+
+// choices returns the links to the time ranges.
+func (q query) choices() []choice {
+	out := make([]choice, 0, len(ranges()))
+	for _, minutes := range ranges() {
+		other := q
+		other.minutes = minutes
+		text := fmt.Sprintf("%d min", minutes)
+		if minutes == int(window/time.Minute) {
+			text, other.minutes = "1 hour", 0
+		}
+		out = append(out, choice{Text: text, Link: other.link(), Active: q.minutes == other.minutes})
+	}
+	return out
+}
+
+// window returns the longest time range of the charts.
+func (q query) window() time.Duration {
+	if q.minutes == 0 {
+		return window
+	}
+	return time.Duration(q.minutes) * time.Minute
 }
 
 // view is the data of the template of the page.
@@ -97,11 +140,24 @@ type view struct {
 	// Recorded is the time of the values, Clock its time of day.
 	Recorded, Clock string
 	// Since is the start of the history, Replica the name of this replica or "".
-	Since, Replica string
+	Since   moment
+	Replica string
 
 	Capacity  bool
 	Nodes     number
 	Resources []chart
+	// Nowhere describes pending pods that fit nowhere, AfterShrink is the number of those that wait for room.
+	Nowhere     string
+	AfterShrink int64
+	// ByNode is set if the user may see the table of nodes.
+	ByNode    bool
+	NodeTable nodeTable
+
+	query query
+	// Summary is the number of MiniClusters by state, Ranges are the time ranges of the charts.
+	Summary, Ranges []choice
+	State, Sort     string
+	Minutes         int
 
 	// Namespaces to choose from, and the current selection.
 	Namespaces             []string
@@ -126,9 +182,20 @@ type row struct {
 	Size, Wanted, Ready number
 	Minimum, Maximum    number
 	Demanded, Fitting   number
+	Room                number
+	Autoscaler          string
 	Running, Waiting    number
 	Spark               string
-	Notes               []string
+	// Note is the short reason, Notes are all of them if there is more.
+	Note  string
+	Notes []string
+}
+
+// moment is a time with its time of day in UTC. The script replaces that by local time.
+type moment struct{ Time, Clock string }
+
+func momentOf(at time.Time, layout string) moment {
+	return moment{at.UTC().Format(time.RFC3339), at.UTC().Format(layout)}
 }
 
 // entry is a change in the table of changes.
@@ -146,15 +213,20 @@ func (r *Recorder) view(s scope, q query) view {
 	v := view{
 		Namespace: s.namespace, Upward: s.upward, Unchecked: s.unchecked, Capacity: s.capacity,
 		Chosen: q.namespace, Search: q.search, Everything: query{}.link(), Replica: r.options.Replica,
-		Interval: r.options.Interval.Seconds(),
+		Interval: r.options.Interval.Seconds(), query: q, State: q.state, Sort: q.sort, Minutes: q.minutes, Ranges: q.choices(),
 	}
-	over := spanOf(r.began, r.recorded, chartSteps)
+	over := spanOf(r.began, r.recorded, q.window(), chartSteps)
 	v.Recorded, v.Clock = r.recorded.UTC().Format(time.RFC3339), r.recorded.UTC().Format("15:04:05")
-	v.Since = clock(over.from)
-	if over.from.Before(r.began) {
-		v.Since = clock(r.began)
+	since := r.recorded.Add(-window)
+	if since.Before(r.began) {
+		since = r.began
 	}
+	v.Since = momentOf(since.Truncate(time.Minute), "15:04")
 	if s.capacity {
+		v.Nowhere, v.AfterShrink = waitingText(r.overview, s.may), r.overview.AfterShrink
+		if v.ByNode = s.nodes; v.ByNode {
+			v.NodeTable = newNodeTable(r.overview, s.may)
+		}
 		v.Nodes = quantityOf(capacity.MetricNodes, r.cluster[capacity.MetricNodes])
 		for _, name := range resourcesOf(r.cluster) {
 			v.Resources = append(v.Resources, r.resourceChart(name, over))
@@ -189,6 +261,9 @@ func (r *Recorder) list(v *view, s scope, q query, over span) {
 	if q.namespace != "" && !slices.Contains(v.Namespaces, q.namespace) {
 		v.Namespaces = append(v.Namespaces, q.namespace)
 	}
+	v.Summary = summarize(found, q)
+	found = slices.DeleteFunc(found, func(of *record) bool { return !of.inState(q.state) })
+	sortRecords(found, q.sort)
 	v.Total = len(found)
 	if q.from >= v.Total {
 		q.from = 0
@@ -215,7 +290,7 @@ func (r *Recorder) list(v *view, s scope, q query, over span) {
 			drawn, v.Picked = []*record{of}, of.String()
 		}
 	}
-	coarse := spanOf(r.began, r.recorded, sparkSteps)
+	coarse := spanOf(r.began, r.recorded, window, sparkSteps)
 	for _, of := range listed {
 		v.Rows = append(v.Rows, of.row(q, coarse))
 	}
@@ -234,9 +309,11 @@ func (r *Recorder) list(v *view, s scope, q query, over span) {
 // row returns the row of a MiniCluster.
 func (of *record) row(q query, over span) row {
 	q.picked = of.String()
+	note, notes := of.state.short()
 	return row{
 		ID: "row/" + of.String(), Namespace: of.Namespace, Name: of.Name, Link: q.link(),
-		State: of.state.word, Tone: of.state.tone, Notes: of.state.notes,
+		State: of.state.word, Tone: of.state.tone, Note: note, Notes: notes,
+		Room: countOf(capacity.MetricPodsFitting, of.room), Autoscaler: of.state.autoscaler,
 		Size: countOf("", of.size), Wanted: countOf("", of.wanted), Ready: countOf("", of.ready),
 		Minimum: countOf("", of.minimum), Maximum: countOf("", of.maximum),
 		Demanded: countOf(fluxsource.MetricSizeDemanded, of.demanded), Fitting: countOf(capacity.MetricSizeFitting, of.fitting),

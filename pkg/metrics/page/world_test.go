@@ -25,10 +25,11 @@ import (
 // world is a recorder with fake sources and a fake clock.
 type world struct {
 	*Recorder
-	elapsed atomic.Int64 // since begin; handlers read it concurrently
-	sums    capacity.Sums
-	numbers map[string]int64 // NAMESPACE/NAME/METRIC
-	synced  bool
+	elapsed  atomic.Int64 // since begin; handlers read it concurrently
+	sums     capacity.Sums
+	overview capacity.Overview
+	numbers  map[string]int64 // NAMESPACE/NAME/METRIC
+	synced   bool
 }
 
 var begin = time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
@@ -55,6 +56,7 @@ func (w *world) ExternalValues(context.Context, metrics.ExternalQuery) ([]metric
 	return nil, nil
 }
 func (w *world) Cluster(labels.Selector) *capacity.Sums { return &w.sums }
+func (w *world) Overview() capacity.Overview            { return w.overview }
 
 func (w *world) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Value, error) {
 	n, ok := w.numbers[q.Namespace+"/"+q.Name+"/"+q.Metric]
@@ -87,7 +89,9 @@ func (w *world) after(d time.Duration) {
 }
 
 func (w *world) say(cluster string, demanded, running, waiting, fitting int64) {
-	for metric, n := range map[string]int64{"size_demanded": demanded, metricRunning: running, metricWaiting: waiting, "size_fitting": fitting} {
+	for metric, n := range map[string]int64{
+		"size_demanded": demanded, metricRunning: running, metricWaiting: waiting, "size_fitting": fitting, "pods_fitting": fitting,
+	} {
 		w.numbers[cluster+"/"+metric] = n
 	}
 }

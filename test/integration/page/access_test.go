@@ -57,6 +57,8 @@ func TestAccess(t *testing.T) {
 		page = f.page(config, viewer, mine, row(f, "mine"), `data-metric="cpu_remaining"`)
 		assert.NotContains(t, page, other.Namespace, "%s: nothing of another namespace", way)
 		assert.NotContains(t, page, "All namespaces", way)
+		assert.NotContains(t, page, `<tr id="node/`, "%s: nodes only for users who may list them", way)
+		assert.Contains(t, page, "Single nodes are shown to users who may list nodes.", way)
 		assert.Contains(t, f.page(config, everybody, mine, row(f, "mine")), `<a href="../../miniclusters">All namespaces</a>`, way)
 
 		page = f.page(config, some, all, row(f, "mine"))
@@ -73,6 +75,14 @@ func TestAccess(t *testing.T) {
 		assert.Equal(t, http.StatusForbidden, status(viewer, root+"namespaces/"+other.Namespace+"/miniclusters?watch=true"), way)
 		assert.Equal(t, http.StatusForbidden, status(opener, all), way)
 	}
+}
+
+// TestNodesOnPage checks that an administrator, who may list nodes, sees all of them.
+func TestNodesOnPage(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	page := f.page(f.Cluster.Config(), "", root+"miniclusters", `<table class="nodes">`)
+	assert.Equal(t, 6, strings.Count(page, `<tr id="node/`))
 }
 
 // TestReadOnly checks that the page cannot be written, and that other media types are rejected.
