@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,7 @@ type fakeExecutor struct {
 	answers map[string]string
 	err     error
 	asked   []string
+	stdin   string // of the last command
 }
 
 func (e *fakeExecutor) Execute(_ context.Context, x execution) error {
@@ -91,6 +93,13 @@ func (e *fakeExecutor) Execute(_ context.Context, x execution) error {
 	e.asked = append(e.asked, fmt.Sprintf("%s/%s: %s", x.pod.Name, x.container, line))
 	if e.err != nil {
 		return e.err
+	}
+	if x.stdin != nil {
+		text, err := io.ReadAll(x.stdin)
+		if err != nil {
+			return err
+		}
+		e.stdin = string(text)
 	}
 	for prefix, answer := range e.answers {
 		if strings.Contains(line, prefix) {

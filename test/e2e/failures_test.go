@@ -327,5 +327,8 @@ spec:
 		mc := f.WaitFor(tc.name, user.HasReason(v1alpha2.ConditionProgressing, tc.reason, append(tc.parts, "pod "+tc.name+"-1-")...))
 		said := message(mc, v1alpha2.ConditionProgressing)
 		t.Logf("%.1f s after it was applied: %s", time.Since(begin).Seconds(), said)
+		out, err := pluginIn(t, kube, namespace, "", "doctor", tc.name)
+		require.EqualError(t, err, "problems were found")
+		assert.Contains(t, out, "PROBLEM  pods         "+tc.reason+": ")
 	}
 }

@@ -45,7 +45,7 @@ func playable(t *testing.T, root string) string {
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, filepath.FromSlash(httpRequests)))))
 	for file, change := range map[string][2]string{
 		// That image contains Flux, so no view is needed.
-		"minicluster.yaml": {`image: \S+`, "image: " + fluxImage + "\n  flux: {container: {disable: true}}"},
+		"minicluster.yaml": {`(?s)  flux:.*`, "  flux: {container: {disable: true}}\n  containers: [{image: " + fluxImage + "}]\n"},
 		"queries.yaml":     {`\[1m\]`, "[10s]"},
 	} {
 		text, err := os.ReadFile(filepath.Join(dir, file))

@@ -60,11 +60,33 @@ func setattrCommand(c *flux.Client, o options) (int, error) {
 }
 
 func dumpCommand(c *flux.Client, o options) (int, error) {
+	if o.Arg(0) == "-" {
+		return dumpToOutput(c)
+	}
 	name, err := filepath.Abs(o.Arg(0))
 	if err != nil {
 		return 1, err
 	}
 	return 0, call(c, "fakeflux.dump", named{name}, nil)
+}
+
+// dumpToOutput writes an archive to the standard output.
+func dumpToOutput(c *flux.Client) (int, error) {
+	dir, err := os.MkdirTemp("", "dump-*")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "archive")
+	if err := call(c, "fakeflux.dump", named{name}, nil); err != nil {
+		return 1, err
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 1, err
+	}
+	_, err = os.Stdout.Write(text)
+	return 0, err
 }
 
 // shutdownCommand implements flux shutdown: it returns when the lead has stopped.

@@ -21,6 +21,10 @@ func TestReplay(t *testing.T) {
 	}{
 		"README": {"README.md", "kubectl apply -f examples/scaling/basic/minicluster.yaml", map[string]string{
 			"kubectl apply -k manifests": "the manifests are installed",
+			"make image":                 "the end-to-end tests build it",
+			"kind load":                  "the cluster is that of the test",
+			"go install":                 "TestFirstJob runs the plugin, on a real node",
+			"kubectl minicluster":        "TestFirstJob runs the plugin, on a real node",
 		}},
 		"basic": {"examples/scaling/basic/README.md", "", map[string]string{
 			"make demo":                              "the cluster is that of the test",
