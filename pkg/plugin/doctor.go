@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -91,6 +92,7 @@ func (s *session) checkMiniCluster(ctx context.Context, mc *v1alpha2.MiniCluster
 // printFindings prints what was found. It returns an error if a problem is among it.
 func printFindings(out io.Writer, findings []finding) error {
 	p := painterFor(out)
+	var text strings.Builder
 	var err error
 	for _, f := range findings {
 		mark := p.good("ok     ")
@@ -102,7 +104,8 @@ func printFindings(out io.Writer, findings []finding) error {
 			mark = p.problem("PROBLEM")
 			err = errProblems
 		}
-		fmt.Fprintf(out, "%s  %-12s %s\n", mark, f.check, f.text)
+		fmt.Fprintf(&text, "%s  %-12s %s\n", mark, f.check, f.text)
 	}
+	fmt.Fprint(out, screenOf(out).wrap(text.String()))
 	return err
 }

@@ -1,6 +1,10 @@
 package plugin
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
 	"testing"
 	"time"
 
@@ -14,8 +18,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
@@ -65,6 +71,23 @@ func forbid(verb, resource, message string) func(*fixture) {
 	}
 }
 
+// unresolved lets the agents of pods report that they do not find the lead.
+func unresolved(f *fixture) {
+	f.kube.PrependProxyReactor("pods", func(clienttesting.Action) (bool, rest.ResponseWrapper, error) {
+		text, err := json.Marshal(plan.Cause{Kind: plan.CauseName, Message: "sample-0.sample does not resolve"})
+		return true, response(text), err
+	})
+}
+
+// response is the answer of a pod to a request through the API server.
+type response []byte
+
+func (r response) DoRaw(context.Context) ([]byte, error) { return r, nil }
+
+func (r response) Stream(context.Context) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(r)), nil
+}
+
 // Each cause is named, whether the controller runs or not.
 func TestDoctor(t *testing.T) {
 	denyAll := &networkingv1.NetworkPolicy{
@@ -90,6 +113,7 @@ func TestDoctor(t *testing.T) {
 		"quota":          {server: quota, want: "admission    QuotaExceeded: "},
 		"network policy": {pods: 4, pod: offline, objects: []runtime.Object{denyAll}, want: "network      NetworkPolicy: "},
 		"certificate":    {pods: 4, mod: func(mc *v1alpha2.MiniCluster) { mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "mine"} }, want: "certificate  Secret \"mine\""},
+		"DNS":            {pods: 4, pod: offline, server: unresolved, want: "pods         NameNotResolved: "},
 		"HPA":            {pods: 4, objects: []runtime.Object{withoutMetrics}, want: "autoscaler   on-cpu reads metrics.k8s.io, which no server serves: install metrics-server"},
 		"two HPAs":       {pods: 4, objects: []runtime.Object{autoscaler("a"), autoscaler("b")}, want: "2 autoscalers change the size"},
 		"invalid":        {pods: 4, mod: func(mc *v1alpha2.MiniCluster) { mc.Spec.MinSize = 9 }, want: "document     spec.minSize"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -85,8 +86,12 @@ func (s *session) printTable(ctx context.Context, items []v1alpha2.MiniCluster, 
 		fmt.Fprintln(s.ErrOut, "No MiniClusters found.")
 		return nil
 	}
-	scalers := s.autoscalers(ctx)
-	w := printers.GetNewTabWriter(s.Out)
+	return writeTable(s.Out, items, s.autoscalers(ctx), namespaces)
+}
+
+// writeTable writes a line for each MiniCluster.
+func writeTable(out io.Writer, items []v1alpha2.MiniCluster, scalers scalers, namespaces bool) error {
+	w := printers.GetNewTabWriter(out)
 	if namespaces {
 		fmt.Fprint(w, "NAMESPACE\t")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -34,8 +35,8 @@ jobs are read from Flux, which needs the right to exec into the lead pod.`,
 			if err != nil {
 				return err
 			}
-			r.print(s.Out, painterFor(s.Out))
-			return nil
+			_, err = io.WriteString(s.Out, r.text(painterFor(s.Out), screenOf(s.Out)))
+			return err
 		},
 	}
 }

@@ -1,9 +1,11 @@
 package plugin
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -16,8 +18,8 @@ import (
 // painter colors words. It changes nothing where the output is not a terminal.
 type painter bool
 
-// painterFor returns the painter of an output.
-func painterFor(out io.Writer) painter { return painter(isTerminal(out)) }
+// painterFor returns the painter of an output. The variable NO_COLOR turns colors off.
+func painterFor(out io.Writer) painter { return painter(isLive(out) && os.Getenv("NO_COLOR") == "") }
 
 func (p painter) paint(code int, text string) string {
 	if !p {
@@ -30,7 +32,14 @@ func (p painter) good(text string) string    { return p.paint(32, text) }
 func (p painter) problem(text string) string { return p.paint(31, text) }
 func (p painter) title(text string) string   { return p.paint(1, text) }
 
-// print writes the report on one screen.
+// text returns the report for a screen.
+func (r *report) text(p painter, on screen) string {
+	var out bytes.Buffer
+	r.print(&out, p)
+	return on.wrap(out.String())
+}
+
+// print writes the report.
 func (r *report) print(out io.Writer, p painter) {
 	mc := r.mc
 	line := func(name, format string, args ...any) {
@@ -71,7 +80,7 @@ func (r *report) state(p painter) string {
 	if text == v1alpha2.ReasonReady || text == v1alpha2.ReasonComplete {
 		return p.good(text)
 	}
-	if slices.ContainsFunc(r.mc.Status.Conditions, isProblem) {
+	if hasProblem(r.mc) {
 		return p.problem(text)
 	}
 	return text
@@ -151,7 +160,7 @@ func (r *report) next() []string {
 	switch {
 	case r.mc.Status.Finished():
 		return []string{"kubectl minicluster logs " + name, "kubectl delete minicluster " + name}
-	case slices.ContainsFunc(r.mc.Status.Conditions, isProblem), r.leadErr != nil:
+	case hasProblem(r.mc), r.leadErr != nil:
 		return []string{"kubectl minicluster doctor " + name}
 	case r.mc.Spec.Interactive:
 		return []string{"kubectl minicluster run " + name + " hostname", "kubectl minicluster connect " + name}

@@ -81,7 +81,7 @@ func failures() []failure {
 		{
 			name: "certificate", reported: progressing(v1alpha2.ReasonCertificateInvalid),
 			spec: func(mc *v1alpha2.MiniCluster) {
-				annotate(cluster.AnnotationStartAfter, "1h")(mc)
+				annotate(cluster.AnnotationUnready, "true")(mc)
 				mc.Spec.Flux = &v1alpha2.FluxSpec{CurveCertSecret: "missing"}
 			},
 			want:   `PROBLEM  certificate  Secret "missing"`,
