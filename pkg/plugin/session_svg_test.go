@@ -54,7 +54,7 @@ func TestSession(t *testing.T) {
 	}
 	want, err := os.ReadFile(path)
 	require.NoError(t, err, "run the test with -update to create it")
-	require.Equal(t, string(want), got, "run the test with -update, and look at the picture")
+	require.Equal(t, string(want), got, "run the test with -update, and check the picture")
 }
 
 // record runs a command in a terminal, whether it succeeds or not.
@@ -113,6 +113,6 @@ func spans(line string) string {
 // escapeXML returns a text for an SVG, with all its spaces.
 func escapeXML(text string) string {
 	var out strings.Builder
-	_ = xml.EscapeText(&out, []byte(text)) // a builder does not fail
+	_ = xml.EscapeText(&out, []byte(text))                 // a builder does not fail
 	return strings.ReplaceAll(out.String(), " ", "\u00a0") // SVG joins spaces
 }

@@ -65,7 +65,7 @@ type frame interface {
 	line(now time.Time) string
 }
 
-// repeat shows something again and again.
+// repeat shows frames at the interval, until the context ends or the number of updates is reached.
 func (s *session) repeat(ctx context.Context, o *topOptions, clock clock.WithTicker, next func(context.Context) (frame, error)) error {
 	ticker := clock.NewTicker(o.interval)
 	defer ticker.Stop()

@@ -155,7 +155,7 @@ func TestDoctor(t *testing.T) {
 	examine("without a controller")
 }
 
-// create creates the MiniCluster and what lets it fail, in a namespace of its own that the viewer may view.
+// create creates the MiniCluster and what lets it fail, in a separate namespace that the viewer may view.
 func (c *failure) create(t *testing.T, kube *cluster.Cluster) *user.Fixture {
 	t.Helper()
 	f := user.NewFixture(t, kube)
