@@ -15,11 +15,16 @@ const anyResult = 15
 //
 // If attributes are named, the jobs have only these and their IDs, which makes a long list cheap.
 func (c *Client) Jobs(ctx context.Context, states JobState, limit int, attrs ...string) ([]Job, error) {
-	type constraint struct {
-		States []string `json:"states"`
-	}
 	if len(attrs) == 0 {
 		attrs = jobAttrs[:]
+	}
+	return listJobs[Job](ctx, c, states, limit, attrs)
+}
+
+// listJobs lists jobs with some attributes.
+func listJobs[T any](ctx context.Context, c *Client, states JobState, limit int, attrs []string) ([]T, error) {
+	type constraint struct {
+		States []string `json:"states"`
 	}
 	in := struct {
 		Limit      int        `json:"max_entries"`
@@ -34,7 +39,7 @@ func (c *Client) Jobs(ctx context.Context, states JobState, limit int, attrs ...
 		UserID: userUnknown, States: states, Results: anyResult,
 	}
 	var out struct {
-		Jobs []Job `json:"jobs"`
+		Jobs []T `json:"jobs"`
 	}
 	err := c.Call(ctx, "job-list.list", Leader, in, &out)
 	return out.Jobs, err

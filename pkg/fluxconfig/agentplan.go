@@ -48,7 +48,7 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 		out.Restarts = pod.RestartPolicy == corev1.RestartPolicyOnFailure || pod.RestartPolicy == corev1.RestartPolicyAlways
 	}
 	if a := mc.Spec.Archive; a != nil {
-		out.Archive = plan.Archive{Path: a.Path, PeriodSeconds: a.PeriodSeconds}
+		out.Archive = plan.Archive{Path: a.Path, PeriodSeconds: a.PeriodSeconds, JobRecords: a.JobRecords}
 	}
 	out.Incarnation, out.Archive.RestoreFrom = p.Incarnation, p.RestoreFrom
 	if flux := mc.Spec.Flux; flux != nil {

@@ -94,5 +94,8 @@ func validateArchive(archive *v1alpha2.FluxArchive, path *field.Path) field.Erro
 	if archive.PeriodSeconds > 0 && archive.Path == "" {
 		errs = append(errs, field.Required(path.Child("path"), "name the file of the archive, or remove periodSeconds"))
 	}
+	if archive.JobRecords != "" && archive.Path == "" {
+		errs = append(errs, field.Required(path.Child("path"), "name the file of the archive, or remove jobRecords"))
+	}
 	return errs
 }

@@ -173,6 +173,9 @@ func TestValidateNumbers(t *testing.T) {
 			s.Tasks, s.DeadlineSeconds, s.BackoffLimit = new(int32(0)), new(int64(0)), new(int32(0))
 			s.ScaleDown = &v1alpha2.ScaleDown{DrainTimeoutSeconds: new(int32(0))}
 		})},
+		{name: "job records without an archive", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
+			s.Archive = &v1alpha2.FluxArchive{JobRecords: "/state/jobs.jsonl"}
+		}), fields: []string{"spec.archive.path"}},
 		{name: "archive without a path", edit: spec(func(s *v1alpha2.MiniClusterSpec) {
 			s.Archive = &v1alpha2.FluxArchive{PeriodSeconds: 60}
 		}), fields: []string{"spec.archive.path"}},

@@ -20,6 +20,10 @@ API_VERSION = "flux-framework.org/v1alpha2"
 class FluxArchive:
     """File that the state of the Flux instance is saved to and restored from."""
 
+    #: File to which the lead appends a record of each job that has ended, after it has written the
+    #: archive for the last time: one JSON object a line.
+    job_records: Optional[str] = field("jobRecords")
+
     #: File of the archive (flux dump). The lead broker restores it into an empty state directory
     #: when it starts, and writes it when it stops.
     path: Optional[str] = field("path")

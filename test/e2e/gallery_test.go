@@ -26,7 +26,7 @@ func TestGalleryPages(t *testing.T) {
 	require.NoError(t, err)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	gallery := filepath.Join(root, "examples", "gallery")
-	for _, name := range []string{"launcher", "sidecar", "volumes", "own-image"} {
+	for _, name := range []string{"accounting", "launcher", "sidecar", "volumes", "own-image"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(filepath.Join(gallery, name+".yaml"))
@@ -34,13 +34,16 @@ func TestGalleryPages(t *testing.T) {
 			// The image of the tests has Flux.
 			document := regexp.MustCompile(`container: \{image: ghcr\S+\}`).ReplaceAllString(string(text), "container: {disable: true}")
 			document = regexp.MustCompile(`(?m)^( *(?:- )?image: ).*`).ReplaceAllString(document, "${1}"+fluxImage)
+			// No volumes are provisioned here.
+			document = regexp.MustCompile(`claimName: \w+`).ReplaceAllString(document, "emptyDir: true")
 			apply(t, kube, namespace, document)
 			eventuallyCondition(t, kube, namespace, name, v1alpha2.ConditionComplete, metav1.ConditionTrue, "Complete")
 
 			page, err := os.ReadFile(filepath.Join(gallery, name+".md"))
 			require.NoError(t, err)
 			commands := console(string(page))
-			shown := commands[len(commands)-1]
+			last := slices.IndexFunc(commands, func(c typed) bool { return strings.HasPrefix(c.command, "kubectl minicluster logs ") })
+			shown := commands[last]
 			out, err := pluginIn(t, kube, namespace, "", "logs", name)
 			require.NoError(t, err)
 			got, want := strings.Split(strings.TrimSpace(out), "\n"), strings.Split(strings.TrimSpace(shown.answer), "\n")

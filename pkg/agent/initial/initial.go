@@ -123,6 +123,7 @@ func Run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, o Options) int {
 		klog.FromContext(ctx).Error(err, "Failed to save the instance", "archive", p.Plan.Archive.Path)
 		p.TerminationMessage(fmt.Sprintf("the instance was not saved to %s: %v", p.Plan.Archive.Path, err))
 	}
+	r.recordJobs(ctx, s)
 	out.Saving = false
 	r.recordOutcome(ctx, out)
 	return out.Code

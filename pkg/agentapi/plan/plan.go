@@ -220,6 +220,8 @@ type Archive struct {
 	// RestoreFrom is the archive of another MiniCluster, or an earlier one of this. The lead starts from it while Path has
 	// no archive, and never writes it.
 	RestoreFrom string `json:"restoreFrom,omitempty"`
+	// JobRecords is the file with the records of jobs that have ended.
+	JobRecords string `json:"jobRecords,omitempty"`
 }
 
 // Sidecar is a container beside Flux that the agent runs.

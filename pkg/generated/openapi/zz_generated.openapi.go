@@ -504,6 +504,13 @@ func schema_pkg_apis_fluxframework_v1alpha2_FluxArchive(ref common.ReferenceCall
 							Format:      "int32",
 						},
 					},
+					"jobRecords": {
+						SchemaProps: spec.SchemaProps{
+							Description: "File to which the lead appends a record of each job that has ended, after it has written the archive for the last time: one JSON object a line.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 			},
 		},

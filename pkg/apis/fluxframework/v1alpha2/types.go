@@ -316,4 +316,9 @@ type FluxArchive struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	PeriodSeconds int32 `json:"periodSeconds,omitempty"`
+
+	// File to which the lead appends a record of each job that has ended, after
+	// it has written the archive for the last time: one JSON object a line.
+	// +optional
+	JobRecords string `json:"jobRecords,omitempty"`
 }

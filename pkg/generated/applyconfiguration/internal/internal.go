@@ -183,6 +183,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.FluxArchive
   map:
     fields:
+    - name: jobRecords
+      type:
+        scalar: string
     - name: path
       type:
         scalar: string

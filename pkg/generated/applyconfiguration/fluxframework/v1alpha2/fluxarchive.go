@@ -14,6 +14,9 @@ type FluxArchiveApplyConfiguration struct {
 	// Seconds between two archives while the cluster runs; 0 writes one only
 	// when the lead broker stops.
 	PeriodSeconds *int32 `json:"periodSeconds,omitempty"`
+	// File to which the lead appends a record of each job that has ended, after
+	// it has written the archive for the last time: one JSON object a line.
+	JobRecords *string `json:"jobRecords,omitempty"`
 }
 
 // FluxArchiveApplyConfiguration constructs a declarative configuration of the FluxArchive type for use with
@@ -35,5 +38,13 @@ func (b *FluxArchiveApplyConfiguration) WithPath(value string) *FluxArchiveApply
 // If called multiple times, the PeriodSeconds field is set to the value of the last call.
 func (b *FluxArchiveApplyConfiguration) WithPeriodSeconds(value int32) *FluxArchiveApplyConfiguration {
 	b.PeriodSeconds = &value
+	return b
+}
+
+// WithJobRecords sets the JobRecords field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the JobRecords field is set to the value of the last call.
+func (b *FluxArchiveApplyConfiguration) WithJobRecords(value string) *FluxArchiveApplyConfiguration {
+	b.JobRecords = &value
 	return b
 }
