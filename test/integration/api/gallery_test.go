@@ -10,8 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"minicluster.internal/operator/pkg/controller/app"
+	"minicluster.internal/operator/pkg/plugin"
 )
 
 // TestGallery checks that lint accepts each document of the gallery, that the API server would create it, and that a
@@ -56,14 +57,12 @@ func galleryPages(t *testing.T) string {
 	return all.String()
 }
 
-// lint returns the lines of minicluster-controller lint, whose documents have no errors.
+// lint returns the warnings of kubectl minicluster lint, which finds no errors.
 func lint(t *testing.T, file string) []string {
 	t.Helper()
 	var out bytes.Buffer
-	cmd := app.NewCommand()
-	cmd.SetArgs([]string{"lint", "--filename=" + file})
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
+	cmd := plugin.NewCommand(genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out})
+	cmd.SetArgs([]string{"lint", "--notes=false", file})
 	require.NoError(t, cmd.ExecuteContext(t.Context()), "%s", &out)
 	return slices.Collect(strings.Lines(out.String()))
 }
