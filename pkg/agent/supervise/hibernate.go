@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/prepare"
 	"minicluster.internal/operator/pkg/agent/reaper"
-	"minicluster.internal/operator/pkg/agent/serve"
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/flux"
 )
@@ -29,167 +27,6 @@ const (
 	verifyTimeout = 15 * time.Minute
 	attrTimeout   = 10 * time.Second
 )
-
-// hibernation is that of a lead. It implements [serve.Hibernation].
-type hibernation struct {
-	v *Supervisor
-
-	mu sync.Mutex
-	// loaded: record and file are set. Requests that arrive before are refused.
-	loaded bool
-	file   string
-	record *hibernate.Record
-	// withheld: the broker runs without its program, because the cluster hibernated when the broker started.
-	withheld bool
-	early    earlySave
-	// changed is signaled when the phase becomes Saving or Waking.
-	changed chan struct{}
-}
-
-var errNotStarted = errors.New("the lead has not started its broker yet")
-
-// Hibernation returns the hibernation of a lead.
-func (v *Supervisor) Hibernation() serve.Hibernation { return v.hibernation }
-
-// load reads the record that an earlier lead left.
-func (h *hibernation) load() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.file = hibernate.File(h.v.Pod, h.v.stateDir())
-	record, err := hibernate.Read(h.file)
-	if err != nil {
-		return err
-	}
-	if record != nil && (record.Cluster != h.v.cluster || record.Incarnation != h.v.Plan.Incarnation) {
-		record.State.Phase = hibernate.PhaseWaking // this is the lead of another Job
-		if err := h.discard(record); err != nil {
-			return err
-		}
-	}
-	h.record, h.loaded = record, true
-	return nil
-}
-
-// discard renames the state that the cluster does not continue with, once.
-func (h *hibernation) discard(r *hibernate.Record) error {
-	if !r.Discard {
-		return nil
-	}
-	file := ""
-	if h.v.Plan.Archive.Path != "" {
-		file = h.v.archiveFile()
-	}
-	if err := archive.Discard(file, h.v.stateDir()); err != nil {
-		return err
-	}
-	r.Discard = false
-	return r.Write(h.file, h.v.brokerOwner())
-}
-
-// Record returns a copy of the record.
-func (h *hibernation) Record() *hibernate.Record {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.record == nil {
-		return nil
-	}
-	if h.record.State.Phase == hibernate.PhaseWaking {
-		// The initial program removes the file when the queues are as before.
-		if record, err := hibernate.Read(h.file); err == nil && record == nil {
-			h.record = nil
-			return nil
-		}
-	}
-	return new(*h.record)
-}
-
-// Begin records a new hibernation.
-func (h *hibernation) Begin(r *hibernate.Record) error {
-	r.Cluster, r.Incarnation = h.v.cluster, h.v.Plan.Incarnation
-	return h.Update(r)
-}
-
-// Stopped begins to save what may be lost with the pod of the lead, now that the queues are stopped.
-func (h *hibernation) Stopped(ctx context.Context, r *hibernate.Record) {
-	if !r.Discard {
-		h.early.start(context.WithoutCancel(ctx), h.v)
-	}
-}
-
-// Update changes the record.
-func (h *hibernation) Update(r *hibernate.Record) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.loaded {
-		return errNotStarted
-	}
-	if err := r.Write(h.file, h.v.brokerOwner()); err != nil {
-		return err
-	}
-	h.record = new(*r)
-	return nil
-}
-
-// Save begins to save the state.
-func (h *hibernation) Save(r *hibernate.Record) error {
-	if err := h.Update(r); err != nil {
-		return err
-	}
-	h.signal()
-	return nil
-}
-
-// Wake ends the hibernation of a lead that has no broker, or one without its program.
-func (h *hibernation) Wake() (bool, error) {
-	r := h.Record()
-	if r.State.Phase != control.PhaseSaved && !h.withheldProgram() {
-		return false, nil
-	}
-	r.State.Phase = hibernate.PhaseWaking
-	if err := h.Update(r); err != nil {
-		return false, err
-	}
-	h.signal()
-	return true, nil
-}
-
-// End removes the record.
-func (h *hibernation) End() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := hibernate.Remove(h.file); err != nil {
-		return err
-	}
-	h.record = nil
-	return nil
-}
-
-func (h *hibernation) signal() {
-	select {
-	case h.changed <- struct{}{}:
-	default: // already signaled
-	}
-}
-
-func (h *hibernation) withheldProgram() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.withheld
-}
-
-func (h *hibernation) setWithheld(withheld bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.withheld = withheld
-}
-
-// phase returns the phase of the hibernation, "" if there is none.
-func (h *hibernation) phase() control.HibernatePhase {
-	if r := h.Record(); r != nil {
-		return r.State.Phase
-	}
-	return ""
-}
 
 // hibernate waits while the state is saved and the cluster does not continue. It returns false if the pod is asked to
 // stop meanwhile. Before the first broker it completes what an earlier lead began.

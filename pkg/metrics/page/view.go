@@ -2,14 +2,9 @@ package page
 
 import (
 	"fmt"
-	"math"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"minicluster.internal/operator/pkg/metrics/capacity"
 	"minicluster.internal/operator/pkg/metrics/fluxsource"
@@ -29,105 +24,6 @@ const (
 	unitPods   = "pods"
 	unitPieces = "pieces"
 )
-
-// scope is what a user may see.
-type scope struct {
-	// namespace is the namespace of the page, or "" for all.
-	namespace string
-	// may reports whether the user may see the MiniClusters of a namespace.
-	may func(namespace string) bool
-	// seen represents the namespaces that may accepts: they are equal if seen is equal.
-	seen string
-	// capacity is set if the user may see the capacity of the cluster, nodes if also that of each node.
-	capacity, nodes bool
-	// upward is set if the user may open the page of all namespaces.
-	upward bool
-	// unchecked is the number of namespaces that were not checked.
-	unchecked int
-}
-
-// query is what a user selects on the page.
-type query struct {
-	namespace, search string
-	// picked is the MiniCluster whose chart is shown, NAMESPACE/NAME, or "" for the first ones.
-	picked string
-	// state selects MiniClusters in a state, sort is the order of the table; "" for the default.
-	state, sort string
-	// minutes is the time range of charts, 0 for all of the history.
-	minutes int
-	from    int
-}
-
-// Query parameters of the page.
-const (
-	paramNamespace = "namespace"
-	paramSearch    = "search"
-	paramPicked    = "minicluster"
-	paramState     = "state"
-	paramSort      = "sort"
-	paramRange     = "range"
-	paramFrom      = "from"
-)
-
-func queryOf(values url.Values) query {
-	from, err := strconv.Atoi(values.Get(paramFrom))
-	if err != nil || from < 0 {
-		from = 0
-	}
-	minutes, err := strconv.Atoi(values.Get(paramRange))
-	if err != nil || !slices.Contains(ranges(), minutes) {
-		minutes = 0
-	}
-	return query{
-		namespace: values.Get(paramNamespace), search: strings.TrimSpace(values.Get(paramSearch)), picked: values.Get(paramPicked), from: from,
-		state: values.Get(paramState), sort: values.Get(paramSort), minutes: minutes,
-	}
-}
-
-// link returns the relative URL of the page with a query.
-func (q query) link() string {
-	values := url.Values{}
-	for name, value := range map[string]string{
-		paramNamespace: q.namespace, paramSearch: q.search, paramPicked: q.picked, paramState: q.state, paramSort: q.sort,
-	} {
-		if value != "" {
-			values.Set(name, value)
-		}
-	}
-	if q.minutes > 0 {
-		values.Set(paramRange, strconv.Itoa(q.minutes))
-	}
-	if q.from > 0 {
-		values.Set(paramFrom, strconv.Itoa(q.from))
-	}
-	return "?" + values.Encode()
-}
-
-// ranges returns the time ranges that can be selected, in minutes.
-func ranges() []int { return []int{5, 15, 60} }
-
-// choices returns the links to the time ranges.
-func (q query) choices() []choice {
-	out := make([]choice, 0, len(ranges()))
-	for _, minutes := range ranges() {
-		other := q
-		other.minutes = minutes
-		text := fmt.Sprintf("%d min", minutes)
-		if minutes == int(window/time.Minute) {
-			text, other.minutes = "1 hour", 0
-		}
-		out = append(out, choice{Text: text, Link: other.link(), Active: q.minutes == other.minutes})
-	}
-	return out
-}
-
-// window returns the longest time range of the charts.
-func (q query) window() time.Duration {
-	if q.minutes == 0 {
-		return window
-	}
-	return time.Duration(q.minutes) * time.Minute
-}
 
 // view is the data of the template of the page.
 type view struct {
@@ -320,69 +216,4 @@ func (of *record) row(q query, over span) row {
 		Running: countOf(metricRunning, of.running), Waiting: countOf(metricWaiting, of.waiting),
 		Spark: spark(over, of.line("", "", number{}, func(s sizes) int32 { return s.size })),
 	}
-}
-
-// line returns the history of one of the sizes.
-func (of *record) line(class, label string, now number, get func(sizes) int32) series {
-	l := series{Class: class, Label: label, Now: now}
-	for _, s := range of.history {
-		value := math.NaN()
-		if n := get(s.value); n != unknown {
-			value = float64(n)
-		}
-		l.add(s.at, value)
-	}
-	return l
-}
-
-func (of *record) chart(over span) chart {
-	size := of.line("s-size", "Size", countOf("", of.size), func(s sizes) int32 { return s.size })
-	size.area = true
-	fitting := of.line("s-fitting", "Fitting", countOf(capacity.MetricSizeFitting, of.fitting), func(s sizes) int32 { return s.fitting })
-	fitting.over = true
-	return newChart("chart/"+of.String(), of.String(), unitPods, over, []series{
-		size,
-		of.line("s-demand", "Demanded", countOf(fluxsource.MetricSizeDemanded, of.demanded), func(s sizes) int32 { return s.demanded }),
-		fitting,
-		of.line("s-bound", "Max", countOf("", of.maximum), func(s sizes) int32 { return s.maximum }),
-		of.line("s-bound", "Min", countOf("", of.minimum), func(s sizes) int32 { return s.minimum }),
-	})
-}
-
-// titleOf returns the title and the unit of a resource.
-func titleOf(name string) (title, unit string) {
-	switch name {
-	case "cpu":
-		return "CPU", unitCores
-	case "mem":
-		return "Memory", unitBytes
-	case "pod":
-		return "Pods", unitPods
-	default:
-		return name, unitPieces
-	}
-}
-
-func (r *Recorder) resourceChart(name string, over span) chart {
-	title, unit := titleOf(name)
-	if r.cluster[name+suffixCapacity].Format == resource.BinarySI {
-		unit = unitBytes
-	}
-	line := func(suffix, class, label string, get func(amounts) float64) series {
-		s := series{Class: class, Label: label, Now: quantityOf(name+suffix, r.cluster[name+suffix])}
-		if of := r.resources[name]; of != nil {
-			for _, was := range *of {
-				s.add(was.at, get(was.value))
-			}
-		}
-		return s
-	}
-	requests := line(suffixRequests, "s-requests", "Requested", func(a amounts) float64 { return a.requests })
-	requests.area = true
-	return newChart("resource/"+name, title, unit, over, []series{
-		requests,
-		line(suffixRemaining, "s-remaining", "Remaining", func(a amounts) float64 { return a.remaining }),
-		line(suffixAllocatable, "s-allocatable", "Allocatable", func(a amounts) float64 { return a.allocatable }),
-		line(suffixCapacity, "s-capacity", "Capacity", func(a amounts) float64 { return a.capacity }),
-	})
 }
