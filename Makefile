@@ -137,6 +137,11 @@ bench-start: node-build ## How fast pods start and end on a real node (root), be
 versions: kube-build ## Build other releases of Kubernetes, test on each and write the table in README.md (KUBERNETES=1.33,1.34).
 	@$(GO) run ./test/versions --kubernetes '$(KUBERNETES)'
 
+.PHONY: upgrade
+upgrade: kube-build ## Upgrade from another version to this one and back, with 20 running MiniClusters (FROM=v0.1.0).
+	@MINICLUSTER_UPGRADE_FROM='$(or $(FROM),$(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null))' \
+		$(GO) test ./test/integration/upgrade -count=1 -vet=off -run '^TestUpgradeAndRollback$$' -v -timeout 30m
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for a while (FUZZTIME=20s; FUZZ=pkg/flux: those of some packages).
 	@FUZZ='$(FUZZ)' hack/fuzz.sh

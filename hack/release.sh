@@ -21,15 +21,16 @@ trap 'rm -rf "$work"' EXIT
 
 step() { printf '== %s\n' "$*"; }
 
-# archive FILE FOLDER writes a tar archive that depends on the content of the folder only.
+# archive FILE FOLDER [MEMBER] writes a tar archive that depends on the content of the folder only.
 archive() {
-	tar --create --directory="$2" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX . |
+	tar --create --directory="$2" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX "${3:-.}" |
 		gzip --no-name --best >"$1"
 }
 
 # sbom BINARY FILE lists the modules of a binary (CycloneDX).
 sbom() {
 	go tool -modfile="$PWD/hack/tools/release/go.mod" cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$version" -output "$2" "$1"
+	go run ./hack/sbomcheck "$1" "$2"
 }
 
 step "image, $image_platforms"
@@ -47,6 +48,14 @@ done
 step "manifests"
 make --no-print-directory dist IMAGE="${IMAGE:-minicluster:$version}" >/dev/null
 cp dist/minicluster.yaml dist/minicluster-metrics.yaml dist/minicluster-monitoring.yaml "$out/"
+
+step "chart"
+image=${IMAGE:-minicluster:$version}
+mkdir "$work/chart"
+cp -r charts/minicluster "$work/chart/"
+sed -i -e "s/^version: .*/version: ${version#v}/" -e "s/^appVersion: .*/appVersion: $version/" "$work/chart/minicluster/Chart.yaml"
+sed -i -e "s|^  repository: minicluster\$|  repository: ${image%:*}|" -e "s|^  tag: \"\"\$|  tag: \"${image##*:}\"|" "$work/chart/minicluster/values.yaml"
+archive "$out/minicluster-${version#v}.tgz" "$work/chart" minicluster
 
 step "software bill of materials"
 for program in minicluster-agent minicluster-controller minicluster-metrics kubectl-minicluster; do

@@ -131,14 +131,15 @@ func (f *fixture) withoutOwner(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// Velero restores objects without their owners. All are adopted, or removed: no rank has two brokers for long, and
-// nothing is left when the MiniCluster is deleted.
+// TestRestoreWithoutOwners checks that all objects that Velero restores without their owners are adopted, or removed:
+// no rank has two brokers for long, and nothing remains when the MiniCluster is deleted.
 func TestRestoreWithoutOwners(t *testing.T) {
 	t.Parallel()
 	for name, drop := range map[string]func(*backup){
 		"all":            func(*backup) {},
 		"without Job":    func(b *backup) { b.jobs, b.secrets = nil, nil },
 		"only a Job":     func(b *backup) { b.configMaps, b.services, b.pods = nil, nil, nil },
+		"MiniClusters":   func(b *backup) { *b = backup{miniclusters: b.miniclusters} },
 		"pods, Services": func(b *backup) { b.configMaps, b.secrets, b.jobs = nil, nil, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
