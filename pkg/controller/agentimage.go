@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,7 +26,10 @@ const ownContainer = "controller"
 // the controller, which is visible, while a controller that waits is not.
 func (c *Controller) findAgentImage(ctx context.Context) (resources.AgentImage, error) {
 	agent := c.environment.Agent
-	if agent.Image != "" || c.pod.Name == "" {
+	if c.pod.Name == "" {
+		agent.Image = cmp.Or(agent.Image, resources.DefaultAgentImage)
+	}
+	if agent.Image != "" {
 		return agent, nil
 	}
 	var container *corev1.Container

@@ -45,7 +45,7 @@ func TestFindAgentImage(t *testing.T) {
 			want:       resources.AgentImage{Image: "registry.example/minicluster:v1", PullPolicy: corev1.PullAlways, PullSecrets: []string{"registry"}},
 		},
 		"flag":            {configured: resources.AgentImage{Image: "other:1"}, pod: own, want: resources.AgentImage{Image: "other:1"}},
-		"outside a pod":   {},
+		"outside a pod":   {want: resources.AgentImage{Image: resources.DefaultAgentImage}},
 		"which container": {pod: own, containers: []corev1.Container{container("a", "a"), container("b", "b")}, err: "none of its 2 containers has the name controller"},
 		"another pod":     {pod: types.NamespacedName{Namespace: "minicluster-system", Name: "other"}, err: "set --agent-image"},
 	} {

@@ -96,7 +96,7 @@ func document(i int) string {
 	case 1:
 		version = "v1alpha1"
 	case 2:
-		more = ", {name: web, image: nginx, ports: [80]}"
+		more = fmt.Sprintf(", {name: web-%d, image: nginx, ports: [80]}", i)
 	}
 	return fmt.Sprintf("apiVersion: flux-framework.org/%s\nkind: MiniCluster\nmetadata: {name: %s}\n"+
 		"spec: {size: %d, minSize: 1, maxSize: 8, interactive: true, containers: [{image: flux, runFlux: true}%s]}\n", version, nameOf(i), sizeOf(i), more)
@@ -211,8 +211,8 @@ func (r *rollout) launch(of *release, program, account string, args ...string) *
 	return p
 }
 
-// synced matches the number of reconciliations and the length of the queue.
-var synced = regexp.MustCompile(`(?m)^minicluster_sync_duration_seconds_count\{result="done"\} (\d+)$`)
+// synced matches the number of reconciliations that ended without an error, also of those that are due again later.
+var synced = regexp.MustCompile(`(?m)^minicluster_sync_duration_seconds_count\{result="(?:done|delayed|waiting)"\} (\d+)$`)
 
 // waitForSync waits until the controller has reconciled all MiniClusters.
 func (r *rollout) waitForSync(of *release) {
@@ -232,8 +232,9 @@ func (r *rollout) waitForSync(of *release) {
 			return "", err
 		}
 		count := 0
-		if match := synced.FindSubmatch(text); match != nil {
-			count, _ = strconv.Atoi(string(match[1])) // digits
+		for _, match := range synced.FindAllSubmatch(text, -1) {
+			number, _ := strconv.Atoi(string(match[1])) // digits
+			count += number
 		}
 		if count < miniClusters || !bytes.Contains(text, []byte("\nworkqueue_depth{name=\"minicluster\"} 0\n")) {
 			return fmt.Sprintf("%d reconciliations", count), nil
