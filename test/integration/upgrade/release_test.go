@@ -71,7 +71,7 @@ func TestUpgradeAndRollback(t *testing.T) {
 	r.replace(newer)
 	assert.Equal(t, before, r.snapshot(), "the upgrade changes nothing")
 	r.resize("mc-00", sizeOf(0)+1)
-	r.CreateReady("of-the-new-version", 2)
+	r.CreateReady("of-the-new-version", 2, user.MaxSize(4))
 	r.assertMetrics("mc-00")
 	upgraded := r.snapshot()
 
