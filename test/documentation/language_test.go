@@ -171,10 +171,12 @@ var written = []string{
 // TestIdioms rejects phrases that are not plain technical English in comments, strings and documents.
 func TestIdioms(t *testing.T) {
 	t.Parallel()
-	expressions := make([]*regexp.Regexp, len(idioms))
+	expressions, phrases := make([]*regexp.Regexp, len(idioms)), make([]string, len(idioms))
 	for i, idiom := range idioms {
-		expressions[i] = regexp.MustCompile(`(?i)\b(?:` + idiom.phrase + `)\b`)
+		expressions[i], phrases[i] = regexp.MustCompile(`(?i)\b(?:`+idiom.phrase+`)\b`), idiom.phrase
 	}
+	// One expression for all is several times as fast, and almost no passage matches.
+	all := regexp.MustCompile(`(?i)\b(?:` + strings.Join(phrases, "|") + `)\b`)
 	for _, name := range revised(t, written...) {
 		text := read(t, name)
 		if generated.MatchString(text) {
@@ -182,6 +184,9 @@ func TestIdioms(t *testing.T) {
 		}
 		for _, p := range passages(name, text) {
 			prose := strings.Join(strings.Fields(p.text), " ")
+			if !all.MatchString(prose) {
+				continue
+			}
 			for i, expression := range expressions {
 				if at := expression.FindStringIndex(prose); at != nil {
 					assert.Fail(t, "an idiom", "%s:%d: %q: write %s", name, p.line, around(prose, at), idioms[i].instead)
