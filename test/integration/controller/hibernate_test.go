@@ -191,3 +191,137 @@ func TestSaveFails(t *testing.T) {
 	f.waitFor("full", hibernated("1 pending job"))
 	f.withoutJob("full")
 }
+
+// TestScaleToZero: size 0 hibernates the cluster only where scaleToZero is set, and any other size wakes it.
+func TestScaleToZero(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agents.Of("zero").Saves(savedState(4, 0, 3))
+	f.createReady("zero", 2, maxSize(4), archived(nil))
+	f.setSize("zero", 0)
+	f.waitFor("zero", specSize(2), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonBelowMinimum))
+
+	f.patch("zero", map[string]any{"spec": map[string]any{"hibernation": map[string]any{"scaleToZero": true}}})
+	f.setSize("zero", 0)
+	mc := f.waitFor("zero", hibernated("4 pending jobs"), specSize(0), has(v1alpha2.ConditionSuspended, metav1.ConditionTrue, v1alpha2.ReasonSuspended, "spec.size is 0"))
+	assert.Equal(t, v1alpha2.CauseScaledToZero, mc.Status.Hibernation.Cause)
+	f.withoutJob("zero")
+	f.setSize("zero", 3)
+	f.waitFor("zero", f.ready(3))
+
+	// A person who suspends it decides: a size does not wake it.
+	f.setSuspend("zero", true)
+	f.waitFor("zero", hibernated())
+	f.setSize("zero", 0)
+	f.setSize("zero", 4)
+	f.waitFor("zero", hibernated(), specSize(4))
+	f.setSuspend("zero", false)
+	f.waitFor("zero", f.ready(4))
+}
+
+// TestIdleTimeout: an idle cluster hibernates, its size stays, and only a larger one wakes it.
+func TestIdleTimeout(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agent := agents.Of("idle")
+	agent.Saves(savedState(0, 2, 0))
+	agent.Running("ƒA")
+	agent.Idle(time.Hour)
+	f.createReady("idle", 2, maxSize(4), archived(&v1alpha2.Hibernation{IdleTimeoutSeconds: 1}))
+	f.eventually("the agent to be asked", func(context.Context) (string, error) {
+		if requests := agent.Hibernations(); len(requests) == 0 || !requests[0].Query {
+			return "no request", nil
+		}
+		return "", nil
+	})
+	assert.Nil(t, f.waitFor("idle", f.ready(2)).Status.Hibernation, "a job runs")
+	agent.Running()
+	mc := f.waitFor("idle", hibernated("2 held jobs"), specSize(2))
+	assert.Equal(t, v1alpha2.CauseIdle, mc.Status.Hibernation.Cause)
+	f.withoutJob("idle")
+	f.setSize("idle", 1)
+	f.waitFor("idle", hibernated(), specSize(1), func(mc *v1alpha2.MiniCluster) string {
+		if mc.Status.Hibernation.Size != 1 {
+			return "the smaller size is not recorded"
+		}
+		return ""
+	})
+	agent.Running("ƒB")
+	f.setSize("idle", 2)
+	f.waitFor("idle", f.ready(2))
+}
+
+// TestRestartForChanges: a change of a fixed field is applied as soon as no job runs.
+func TestRestartForChanges(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agent := agents.Of("changed")
+	agent.Saves(savedState(1, 0, 4))
+	agent.Running("ƒA")
+	f.createReady("changed", 2, archived(&v1alpha2.Hibernation{RestartForChanges: v1alpha2.RestartWhenIdle}))
+	before := f.job("changed").UID
+	f.patch("changed", map[string]any{"spec": map[string]any{"maxSize": 4, "tasks": 7}})
+	f.waitFor("changed", has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonImmutableFields))
+	assert.Equal(t, before, f.job("changed").UID)
+	agent.Running()
+	f.eventually("another Job", func(ctx context.Context) (string, error) {
+		job, err := f.kube.BatchV1().Jobs(f.namespace).Get(ctx, "changed", metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && job.UID == before {
+			return "not yet", nil
+		}
+		return "", err
+	})
+	f.setSize("changed", 4)
+	f.waitFor("changed", f.ready(4), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonFieldsWithoutEffect))
+}
+
+// TestRestoreFrom: a new MiniCluster waits until another one hibernates, and starts from its archive.
+func TestRestoreFrom(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agents.Of("source").Saves(savedState(5, 0, 2))
+	f.createReady("source", 1, archived(nil))
+	f.create("copy", 2, func(mc *v1alpha2.MiniCluster) { mc.Spec.RestoreFrom = &v1alpha2.RestoreSource{Name: "source"} })
+	f.waitFor("copy", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonWaiting, `until MiniCluster "source" hibernates`))
+	f.setSuspend("source", true)
+	f.waitFor("copy", f.ready(2))
+	assert.Equal(t, archivePath, f.job("copy").Annotations[v1alpha2.AnnotationRestoreFrom])
+	configMap, err := f.kube.CoreV1().ConfigMaps(f.namespace).Get(t.Context(), "copy-config", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Contains(t, configMap.Data["plan.json"], `"restoreFrom": "/state/archive.tar"`)
+}
+
+// TestRestartWhileHibernating: a restarted controller continues where the previous one stopped, with the same deadline.
+func TestRestartWhileHibernating(t *testing.T) {
+	// Not parallel: it stops the controller.
+	f := newFixture(t)
+	agent := agents.Of("handover")
+	agent.Saves(savedState(3, 0, 2))
+	agent.Running("ƒA")
+	f.createReady("handover", 2, archived(nil))
+	f.setSuspend("handover", true)
+	deadline := f.waitFor("handover", has(v1alpha2.ConditionHibernated, metav1.ConditionFalse, v1alpha2.ReasonHibernating, "ƒA")).Status.Hibernation.Deadline
+	running.halt(t)
+	agent.Running()
+	running.start(t)
+	f.waitFor("handover", hibernated("3 pending jobs"))
+	for _, request := range agent.Hibernations() {
+		assert.True(t, deadline.Time.Equal(request.Deadline), "the deadline")
+	}
+	f.withoutJob("handover")
+
+	// It does not take the missing Job for a lost one, also without the ConfigMap.
+	running.halt(t)
+	running.start(t)
+	f.patch("handover", map[string]any{"metadata": map[string]any{"labels": map[string]any{"a": "b"}}, "spec": map[string]any{"size": 1}})
+	f.waitFor("handover", hibernated(), specSize(1))
+	require.NoError(t, f.kube.CoreV1().ConfigMaps(f.namespace).Delete(t.Context(), "handover-config", metav1.DeleteOptions{}))
+	f.patch("handover", map[string]any{"spec": map[string]any{"size": 2}})
+	f.waitFor("handover", hibernated("3 pending jobs"), specSize(2))
+
+	// The spec is edited while no controller runs.
+	running.halt(t)
+	f.setSuspend("handover", false)
+	running.start(t)
+	f.waitFor("handover", f.ready(2))
+}
