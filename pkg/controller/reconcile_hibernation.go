@@ -246,19 +246,13 @@ func (c *Controller) askHibernation(ctx context.Context, s *syncState, request c
 	}
 }
 
-// cancelHibernation lets a cluster run again that had begun to hibernate. The other steps do not wait for that.
+// cancelHibernation lets a cluster run again that had begun to hibernate. The other steps do not wait for that. A lead
+// that does not run now finds the marker when it starts, so it has to be asked, too.
 func (c *Controller) cancelHibernation(ctx context.Context, s *syncState, begun *v1alpha2.HibernationStatus) error {
 	s.observed.Hibernation = &status.Hibernation{
 		Phase: status.HibernationStopping, Cause: begun.Cause, Message: messages.HibernationCancels, Status: begun,
 	}
 	s.stopped = false
-	runs, err := c.leadRuns(ctx, s)
-	if err != nil {
-		return err
-	}
-	if !runs {
-		s.observed.Hibernation = nil // the next lead finds its marker
-	}
 	answer, err := c.askHibernation(ctx, s, control.Hibernate{Cancel: true})
 	switch {
 	case err != nil || answer == nil:

@@ -38,6 +38,11 @@ func states(t *testing.T) []state {
 			in.Job, in.Outcome = nil, status.Outcome{Kind: kind, Reason: v1alpha2.ReasonInvalid, Message: "spec.size", Retried: retried}
 		}
 	}
+	stopped := func(phase status.HibernationPhase, record *resources.HibernationRecord) func(*status.Input) {
+		return func(in *status.Input) {
+			in.Job, in.Hibernation = nil, &status.Hibernation{Phase: phase, Record: record}
+		}
+	}
 	all := []state{{name: "created a moment ago", mc: created(t), kstatus: "InProgress", argo: "Progressing"}}
 	for _, s := range []struct {
 		name          string
@@ -59,6 +64,10 @@ func states(t *testing.T) []state {
 		{"ready, and a size was rejected", func(in *status.Input) { running(4)(in); in.GrowthRejected = true }, "Current", "Healthy"},
 		{"ready, and fields were edited too late", func(in *status.Input) { running(4)(in); in.Edited = []string{"spec.pod"} }, "Current", "Healthy"},
 		{"suspended", func(in *status.Input) { in.Job.Spec.Suspend = new(true) }, "InProgress", "Suspended"},
+		{"hibernates", stopped(status.HibernationStopped, &resources.HibernationRecord{Kept: true}), "Current", "Suspended"},
+		{"stopped without a state", stopped(status.HibernationStopped, &resources.HibernationRecord{}), "Current", "Suspended"},
+		{"not started", stopped(status.HibernationNotStarted, nil), "Current", "Suspended"},
+		{"wakes", stopped(status.HibernationWaking, &resources.HibernationRecord{Kept: true}), "InProgress", "Progressing"},
 		{"invalid", invalid(status.Invalid, false), "Failed", "Degraded"},
 		{"rejected by a policy", invalid(status.Invalid, true), "Failed", "Degraded"},
 		{"an invalid edit", func(in *status.Input) { running(4)(in); in.Invalid = "spec.minSize" }, "Failed", "Degraded"},

@@ -106,6 +106,7 @@ func (f *fixture) prepare() *preparedRun {
 		Events:  broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics: controllermetrics.NewMetrics(metrics.NewKubeRegistry()),
 
+		Connect:           agents.Connect,
 		Environment:       resources.Environment{PersistentVolumeDrivers: []string{programs.CSIDriver}},
 		PodDiagnosisDelay: f.podDiagnosisDelay,
 	})

@@ -73,6 +73,8 @@ var stages = []stage{
 	{name: "release", prepare: prepareBeside, act: func(f *fixture, name string, _ int) { f.delete(name) }, check: checkReleased, few: 2},
 	{name: "retire", prepare: prepareBeside, act: finish, check: checkRetired, few: 2},
 	{name: "replace", prepare: prepareSize(1), act: replace, check: checkReplaced, few: 5},
+	{name: "hibernate", prepare: prepareArchived, act: hibernate, check: checkHibernated, few: 4},
+	{name: "wake", prepare: prepareHibernated, act: wake, check: checkWoken, few: 3},
 	{name: "share", prepare: prepareShared, act: createSharing, check: checkShared, few: 5},
 }
 
