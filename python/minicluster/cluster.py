@@ -44,6 +44,17 @@ class State:
         return condition is not None and condition.status == "True"
 
     @property
+    def ready(self) -> bool:
+        """Whether enough pods are ready for the cluster to work."""
+        return self.is_true("Ready") and not self.stopped
+
+    @property
+    def stopped(self) -> bool:
+        """Whether there are no pods because the spec asks for none: it is suspended or hibernates."""
+        condition = self.condition("Ready")
+        return self.is_true("Ready") and condition is not None and condition.reason in ("Hibernated", "Suspended")
+
+    @property
     def finished(self) -> bool:
         """Whether the work has ended."""
         return self.is_true("Complete") or self.is_true("Failed")
@@ -134,7 +145,7 @@ class Cluster:
 
         def ready(state: State) -> bool:
             _raise_failure(state)
-            return state.is_true("Ready") or state.is_true("Complete")
+            return state.ready or state.is_true("Complete")
 
         return self.wait(ready, "Ready", timeout)
 
@@ -167,19 +178,25 @@ class Cluster:
                 raise errors.ScaleRejected(f"another client changed the size to {state.spec.size}")
             if state.finished:
                 raise errors.Finished(f"MiniCluster {self.name} has finished")
-            return state.status.size == size and state.status.ready_size == size
+            return (state.status.size or 0) == size and (state.status.ready_size or 0) == size
 
         return self.wait(scaled, f"size {size}", timeout)
 
     def suspend(self, wait: bool = True, timeout: Optional[float] = None) -> State:
-        """Suspends the MiniCluster: its pods end, and what spec.hibernation keeps is kept."""
+        """Suspends the MiniCluster, and waits until it has no pods.
+
+        Running jobs get time to end, and the state is saved where the spec has a place for it: then
+        the condition Hibernated is true.
+        """
         state = self.patch({"suspend": True})
         if not wait:
             return state
-        return self.wait(
-            lambda state: not state.status.size and (state.is_true("Hibernated") or state.is_true("Suspended")),
-            "suspended", timeout,
-        )
+
+        def suspended(state: State) -> bool:
+            _raise_failure(state)
+            return state.stopped
+
+        return self.wait(suspended, "suspension", timeout)
 
     def resume(self, wait: bool = True, timeout: Optional[float] = None) -> State:
         """Resumes a suspended MiniCluster, and waits until it is ready."""

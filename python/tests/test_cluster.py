@@ -44,15 +44,28 @@ class ClusterTest(ServerTest):
             else:
                 self.fail("no event about the rejection")
 
-    def test_suspension(self) -> None:
-        if not hasattr(minicluster.MiniClusterSpec(), "suspend"):
-            self.skipTest("the API has no spec.suspend")
-        with self.client.create("suspended", sample(1, 2)) as cluster:
+    def test_suspension_without_state(self) -> None:
+        with self.client.create("forgetful", sample(1, 2)) as cluster:
             cluster.wait_ready(PATIENCE)
-            state = cluster.suspend(wait=False)
-            self.assertTrue(state.spec.suspend)  # type: ignore[attr-defined]
-            state = cluster.resume(wait=False)
-            self.assertFalse(state.spec.suspend)  # type: ignore[attr-defined]
+            state = cluster.suspend(timeout=PATIENCE)
+            self.assertTrue(state.stopped)
+            self.assertFalse(state.ready)
+            self.assertEqual("NothingKept", condition(state, "Hibernated").reason)
+            self.assertEqual([], [pod for pod in cluster.pods() if not pod.metadata.deletion_timestamp])
+            self.assertTrue(cluster.resume(timeout=PATIENCE).ready)
+
+    def test_hibernation(self) -> None:
+        spec = sample(1, 2)
+        spec.archive = minicluster.FluxArchive(path="/state/archive.tar")
+        with self.client.create("winter", spec) as cluster:
+            cluster.wait_ready(PATIENCE)
+            state = cluster.suspend(timeout=PATIENCE)
+            self.assertTrue(state.is_true("Hibernated"))
+            # What the simulated agent says that it has saved.
+            self.assertEqual(3, state.status.hibernation.jobs.pending)
+            state = cluster.patch({"maxSize": 3, "size": 3})
+            state = cluster.resume(timeout=PATIENCE)
+            self.assertEqual((3, 3), (state.status.size, state.status.maximum_size))
 
     def test_invalid_spec(self) -> None:
         with self.assertRaises(client.ApiException) as refused:
@@ -103,6 +116,12 @@ class InPod(ServerTest):
                 with self.assertRaises(client.ApiException) as refused:
                     inside.get("another")
                 self.assertEqual(403, refused.exception.status)
+
+
+def condition(state: minicluster.State, kind: str) -> minicluster.Condition:
+    found = state.condition(kind)
+    assert found is not None, kind
+    return found
 
 
 def index(pod: client.V1Pod) -> str:

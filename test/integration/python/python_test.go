@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
@@ -59,6 +60,7 @@ func TestPackage(t *testing.T) {
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
 	f := user.NewFixture(t, suite.Cluster(t))
+	agents.Of("winter").Saves(control.HibernateState{Pending: 3, Demand: 1, Location: "/state/archive.tar"})
 	f.Apply(strings.ReplaceAll(rights, "name: inside}]", "name: inside, namespace: "+f.Namespace+"}]"))
 	out, err := python.Run(t.Context(), program, root, []string{
 		"KUBECONFIG=" + python.Kubeconfig(t, f.Cluster, f.Namespace, "researcher", "system:masters"),
