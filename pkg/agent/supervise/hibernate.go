@@ -17,7 +17,6 @@ import (
 	"minicluster.internal/operator/pkg/agent/prepare"
 	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agentapi/control"
-	"minicluster.internal/operator/pkg/flux"
 )
 
 // saveTimeout limits the time in which a broker stops and writes its archive, and verifyTimeout that in which the
@@ -171,11 +170,7 @@ func (v *Supervisor) setDumpFile(ctx context.Context, file string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, attrTimeout)
 	defer cancel()
-	user := -1
-	if v.instance.Credential != nil {
-		user = int(v.instance.Credential.Uid)
-	}
-	client, err := flux.Dial(ctx, v.Path(v.instance.Files.Socket), flux.AsUser(user))
+	client, err := v.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("setting the archive: %w", err)
 	}

@@ -75,15 +75,20 @@ func (v *Supervisor) restartForQuorum(ctx context.Context, p *reaper.Process) bo
 	return true
 }
 
-// awaitsQuorum reports whether the broker of the pod waits for its quorum.
-func (v *Supervisor) awaitsQuorum(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
-	defer cancel()
+// dial connects to the broker of the pod as its user.
+func (v *Supervisor) dial(ctx context.Context) (*flux.Client, error) {
 	user := -1
 	if v.instance.Credential != nil {
 		user = int(v.instance.Credential.Uid)
 	}
-	client, err := flux.Dial(ctx, v.Path(v.instance.Files.Socket), flux.AsUser(user))
+	return flux.Dial(ctx, v.Path(v.instance.Files.Socket), flux.AsUser(user))
+}
+
+// awaitsQuorum reports whether the broker of the pod waits for its quorum.
+func (v *Supervisor) awaitsQuorum(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
+	defer cancel()
+	client, err := v.dial(ctx)
 	if err != nil {
 		return false
 	}

@@ -55,16 +55,11 @@ type agentConn struct {
 	agent Agent
 	ip    string
 
-	// size is the size of the last request; pending reports that its answer is outstanding.
-	size    int32
-	pending bool
-	cancel  context.CancelFunc
-	// answer is an answer that has not been taken yet.
-	answer *drain.Answer
+	// size is the size of the last request.
+	size int32
+	exchange[drain.Answer]
 	// acknowledged is the last size that the agent followed; 0 if unknown.
 	acknowledged int32
-	// next is when to ask again.
-	next time.Time
 	// failing is since when the agent has been unreachable, failures the number of attempts.
 	failing  time.Time
 	failures int
@@ -95,11 +90,9 @@ func (c *Client) conn(key types.NamespacedName, uid types.UID) *agentConn {
 }
 
 func (a *agentConn) close() {
-	if a != nil && a.cancel != nil {
-		a.cancel()
-	}
-	if a != nil && a.hibernate.cancel != nil {
-		a.hibernate.cancel()
+	if a != nil {
+		a.stop()
+		a.hibernate.stop()
 	}
 }
 
@@ -126,21 +119,7 @@ func (c *Client) TakeResult(key types.NamespacedName, uid types.UID, size int32)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a := c.conn(key, uid)
-	if a.size != size {
-		a.answer, a.next = nil, time.Time{}
-	}
-	switch {
-	case a.pending:
-		if a.size != size {
-			a.close()
-		}
-		return nil, false, 0
-	case a.answer != nil:
-		answer, a.answer = a.answer, nil
-		return answer, false, 0
-	}
-	after = a.next.Sub(c.clock.Now())
-	return nil, after <= 0, max(after, 0)
+	return a.take(a.size != size, c.clock.Now())
 }
 
 // Pause delays the next request.

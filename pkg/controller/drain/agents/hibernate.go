@@ -27,12 +27,7 @@ type HibernateAnswer struct {
 // hibernateRequest is the last request to hibernate to an agent.
 type hibernateRequest struct {
 	request control.Hibernate
-	pending bool
-	cancel  context.CancelFunc
-	// answer is an answer that has not been taken yet.
-	answer *HibernateAnswer
-	// next is when to ask again.
-	next time.Time
+	exchange[HibernateAnswer]
 	// failing is since when requests fail, failures their number.
 	failing  time.Time
 	failures int
@@ -44,21 +39,7 @@ func (c *Client) TakeHibernation(key types.NamespacedName, uid types.UID, reques
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := &c.conn(key, uid).hibernate
-	if !sameRequest(h.request, request) {
-		h.answer, h.next = nil, time.Time{}
-	}
-	switch {
-	case h.pending:
-		if !sameRequest(h.request, request) && h.cancel != nil {
-			h.cancel()
-		}
-		return nil, false, 0
-	case h.answer != nil:
-		answer, h.answer = h.answer, nil
-		return answer, false, 0
-	}
-	after = h.next.Sub(c.clock.Now())
-	return nil, after <= 0, max(after, 0)
+	return h.take(!sameRequest(h.request, request), c.clock.Now())
 }
 
 func sameRequest(a, b control.Hibernate) bool {

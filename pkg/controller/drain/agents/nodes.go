@@ -20,10 +20,8 @@ const (
 
 // nodesRequest is the exchange about ranks on nodes that go away.
 type nodesRequest struct {
-	request  control.Drain
-	pending  bool
-	answer   *NodesAnswer
-	next     time.Time
+	request control.Drain
+	exchange[NodesAnswer]
 	failures int
 }
 
@@ -41,18 +39,11 @@ func (c *Client) TakeNodes(key types.NamespacedName, uid types.UID, request cont
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := &c.conn(key, uid).nodes
-	if !n.pending && !reflect.DeepEqual(n.request, request) {
-		n.answer, n.next, n.request = nil, time.Time{}, request
+	changed := !reflect.DeepEqual(n.request, request)
+	if changed && !n.pending {
+		n.request = request
 	}
-	switch {
-	case n.pending:
-		return nil, false, 0
-	case n.answer != nil:
-		answer, n.answer = n.answer, nil
-		return answer, false, 0
-	}
-	after = n.next.Sub(c.clock.Now())
-	return nil, after <= 0, max(after, 0)
+	return n.take(changed, c.clock.Now())
 }
 
 // PauseNodes delays the next request about nodes.
