@@ -37,7 +37,7 @@ commands in them. It needs no rights but those of the user.`,
 		newGetCommand(f), newStatusCommand(f), newTopCommand(f), newCreateCommand(f), newScaleCommand(f),
 		newConnectCommand(f), newRunCommand(f), newSubmitCommand(f), newJobsCommand(f), newLogsCommand(f),
 		newDrainCommand(f), newUndrainCommand(f), newDoctorCommand(f),
-		newDumpCommand(f), newRestoreCommand(f), newLintCommand(f), newRenderCommand(f), newVersionCommand(f),
+		newSuspendCommand(f), newResumeCommand(f), newDumpCommand(f), newRestoreCommand(f), newLintCommand(f), newRenderCommand(f), newVersionCommand(f),
 	)
 	return cmd
 }

@@ -129,6 +129,7 @@ func TestCreate(t *testing.T) {
 	assert.Contains(t, out, "nvidia.com/gpu: \"1\"\n")
 	assert.NotContains(t, out, "interactive")
 	out = f.must("create", "mine", "--profile-file="+file, "--profile=small", "--max-size=8", "--dry-run=client", "-o", "yaml")
+	assert.Contains(t, f.must("create", "mine", "--image=flux", "--restore-from=old", "--dry-run=client", "-o", "yaml"), "restoreFrom:\n    name: old\n")
 	for _, want := range []string{"size: 2\n", "maxSize: 8\n", "image: site/flux\n", "site: here\n", "interactive: true\n"} {
 		assert.Contains(t, out, want)
 	}

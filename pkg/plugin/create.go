@@ -23,7 +23,7 @@ type createOptions struct {
 	size, minSize, maxSize  int32
 	cpu, memory, gpu        string
 	profile, profileFile    string
-	dryRun                  string
+	dryRun, restoreFrom     string
 	wait, fluxInImage       bool
 	printer                 *genericclioptions.PrintFlags
 	sizeSet, minSet, maxSet bool
@@ -76,6 +76,7 @@ by its name. The profile's spec is used, and the flags override it. The variable
 	fs.StringVar(&o.profile, "profile", "", "Name of the MiniCluster in the file of profiles whose spec is used.")
 	fs.StringVar(&o.profileFile, "profile-file", "", "File of profiles; - is the standard input.")
 	fs.StringVar(&o.dryRun, "dry-run", "none", "none, client (only print the object), or server (send it without keeping it).")
+	fs.StringVar(&o.restoreFrom, "restore-from", "", "MiniCluster whose archive the new one starts from; it hibernates or has finished.")
 	fs.BoolVar(&o.wait, "wait", false, "Wait until the MiniCluster is ready or has finished.")
 	o.printer.AddFlags(cmd)
 	return cmd
@@ -163,6 +164,9 @@ func (o *createOptions) apply(mc *v1alpha2.MiniCluster) error {
 	}
 	if o.sizeSet || spec.Size == nil && spec.MinSize == 0 {
 		spec.Size = &o.size
+	}
+	if o.restoreFrom != "" {
+		spec.RestoreFrom = &v1alpha2.RestoreSource{Name: o.restoreFrom}
 	}
 	if o.minSet {
 		spec.MinSize = o.minSize

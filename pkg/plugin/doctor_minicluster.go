@@ -75,6 +75,8 @@ func (s *session) checkPods(ctx context.Context, mc *v1alpha2.MiniCluster) []fin
 	switch {
 	case apierrors.IsNotFound(err) && mc.Status.Finished():
 		return []finding{good(check, "the MiniCluster has finished and its Job is gone")}
+	case apierrors.IsNotFound(err) && stopped(mc):
+		return []finding{good(check, "there are none, because the MiniCluster hibernates: see `kubectl minicluster resume %s`", mc.Name)}
 	case apierrors.IsNotFound(err):
 		return []finding{problem(check, "the Job %s does not exist", resources.JobName(mc))}
 	case err != nil:

@@ -46,8 +46,8 @@ func newRestoreCommand(f *factory) *cobra.Command {
 below a key, where flux kvs reads it. Nothing that the MiniCluster has is overwritten,
 and no job is submitted. - is the standard input.
 
-A MiniCluster continues with the jobs of another one if spec.archive.path is the file
-when it is created.`,
+A new MiniCluster continues with the jobs of another one through
+kubectl minicluster create --restore-from.`,
 		Example:           `  kubectl minicluster restore sample sample.tar --key=before`,
 		Args:              cobra.MatchAll(needName, cobra.ExactArgs(2)),
 		ValidArgsFunction: f.completeNames,

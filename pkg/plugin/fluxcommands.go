@@ -13,7 +13,8 @@ func newRunCommand(f *factory) *cobra.Command {
 		Use:   "run NAME [FLAGS OF flux run] COMMAND [ARGUMENT...]",
 		Short: "Run a job and show its output",
 		Long: `Run a job in a MiniCluster with flux run, and show its output. Everything after
-the name is passed to flux run. The exit code is that of the job.`,
+the name is passed to flux run. The exit code is that of the job. A MiniCluster that
+hibernates is woken first; --wake=false before the name prevents that.`,
 		Example: `  kubectl minicluster run sample -N4 -n8 hostname`,
 	}, 1, "run")
 }
@@ -25,8 +26,10 @@ func newSubmitCommand(f *factory) *cobra.Command {
 		Short: "Submit a job and print its id",
 		Long: `Submit a job to a MiniCluster with flux submit. Everything after the name is
 passed to flux submit: --watch shows the output of the job, --cc=1-10 submits it
-ten times.`,
-		Example: `  kubectl minicluster submit sample -N2 sleep 60`,
+ten times. A MiniCluster that hibernates is woken first; --wake=false before the name
+prevents that.`,
+		Example: `  kubectl minicluster submit sample -N2 sleep 60
+  kubectl minicluster submit --wake=false sample hostname`,
 	}, 1, "submit")
 }
 
@@ -77,10 +80,19 @@ func fluxSubcommand(f *factory, cmd *cobra.Command, least int, flux ...string) *
 	cmd.DisableFlagsInUseLine = true
 	// Flags after the name belong to Flux.
 	cmd.Flags().SetInterspersed(false)
+	wakes := false
+	if flux[0] == "run" || flux[0] == "submit" {
+		cmd.Flags().BoolVar(&wakes, "wake", true, "Wake a MiniCluster that hibernates, and wait until it is ready.")
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s, err := f.session()
 		if err != nil {
 			return err
+		}
+		if wakes {
+			if err := s.awake(cmd.Context(), args[0]); err != nil {
+				return err
+			}
 		}
 		return s.runFlux(cmd.Context(), args[0], append(append([]string{}, flux...), args[1:]...)...)
 	}

@@ -19,14 +19,9 @@ import (
 // pollInterval is the time between two reads of a MiniCluster that a command waits for.
 const pollInterval = 200 * time.Millisecond
 
-type scaleOptions struct {
-	wait    bool
-	timeout time.Duration
-}
-
 // newScaleCommand returns the command that changes the size of a MiniCluster.
 func newScaleCommand(f *factory) *cobra.Command {
-	o := &scaleOptions{}
+	o := &waitOptions{}
 	cmd := &cobra.Command{
 		Use:   "scale NAME SIZE",
 		Short: "Change the size, and wait until the MiniCluster has it",
@@ -48,12 +43,11 @@ outside the bounds is an error.`,
 			return s.scale(cmd.Context(), args[0], int32(size), o)
 		},
 	}
-	cmd.Flags().BoolVar(&o.wait, "wait", true, "Wait until the MiniCluster has the size.")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "How long to wait; 0 waits without a limit.")
+	o.addFlags(cmd, "has the size")
 	return cmd
 }
 
-func (s *session) scale(ctx context.Context, name string, size int32, o *scaleOptions) error {
+func (s *session) scale(ctx context.Context, name string, size int32, o *waitOptions) error {
 	client := s.flux.FluxFrameworkV1alpha2().MiniClusters(s.namespace)
 	before, err := client.Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -70,11 +64,12 @@ func (s *session) scale(ctx context.Context, name string, size int32, o *scaleOp
 	if !o.wait {
 		return nil
 	}
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("MiniCluster %s does not have size %d after %s", name, size, o.timeout))
-		defer cancel()
+	if before.Spec.Suspend {
+		fmt.Fprintf(s.Out, "minicluster/%s: it is suspended, and has the size when it wakes: see `kubectl minicluster resume %s`\n", name, name)
+		return nil
 	}
+	ctx, cancel := o.limit(ctx, "MiniCluster %s does not have size %d", name, size)
+	defer cancel()
 	progress := progressPrinter{s: s}
 	err = wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		mc, err := client.Get(ctx, name, metav1.GetOptions{})
@@ -89,12 +84,7 @@ func (s *session) scale(ctx context.Context, name string, size int32, o *scaleOp
 		}
 		return done, err
 	})
-	if wait.Interrupted(err) {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, ctx.Err()) {
-			return fmt.Errorf("%w; it continues: see `kubectl minicluster status %s`", cause, name)
-		}
-	}
-	return err
+	return timeoutCause(ctx, err, name)
 }
 
 // scaled reports whether a MiniCluster has the size that was requested, as it was before. A rejection is an error.

@@ -128,6 +128,9 @@ func (s *session) leadOf(ctx context.Context, name string) (*v1alpha2.MiniCluste
 	if err != nil {
 		return nil, nil, err
 	}
+	if stopped(mc) {
+		return nil, nil, fmt.Errorf("MiniCluster %s hibernates: wake it with `kubectl minicluster resume %s`", name, name)
+	}
 	lead, err := s.leadPod(ctx, mc, true)
 	return mc, lead, err
 }

@@ -70,6 +70,8 @@ func (s *session) report(ctx context.Context, name string) (*report, error) {
 	r := &report{mc: mc, scalers: s.autoscalers(ctx)}
 	r.lead, r.leadErr = s.leadPod(ctx, mc, !mc.Status.Finished())
 	switch {
+	case stopped(mc):
+		r.leadErr, r.flux.err = nil, errors.New("it has no pods")
 	case r.leadErr != nil:
 		r.flux.err = r.leadErr
 	case mc.Status.Finished():

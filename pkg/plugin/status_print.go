@@ -50,6 +50,9 @@ func (r *report) print(out io.Writer, p painter) {
 	for _, text := range r.scaling() {
 		line("Scaled by", "%s", text)
 	}
+	if h := mc.Status.Hibernation; h != nil {
+		line("Hibernates", "%s", hibernation(h))
+	}
 	if r.lead != nil {
 		line("Lead", "%s on node %s", r.lead.Name, cmp.Or(r.lead.Spec.NodeName, "<none>"))
 	}
@@ -131,6 +134,8 @@ func isProblem(c metav1.Condition) bool {
 	switch c.Type {
 	case v1alpha2.ConditionFailed, v1alpha2.ConditionScalingLimited:
 		return c.Status == metav1.ConditionTrue
+	case v1alpha2.ConditionHibernated:
+		return c.Status == metav1.ConditionFalse && c.Reason == v1alpha2.ReasonSaveFailed
 	case v1alpha2.ConditionAccepted:
 		return c.Status == metav1.ConditionFalse
 	case v1alpha2.ConditionReady:
@@ -160,6 +165,8 @@ func (r *report) next() []string {
 	switch {
 	case r.mc.Status.Finished():
 		return []string{"kubectl minicluster logs " + name, "kubectl delete minicluster " + name}
+	case stopped(r.mc):
+		return []string{"kubectl minicluster resume " + name}
 	case hasProblem(r.mc), r.leadErr != nil:
 		return []string{"kubectl minicluster doctor " + name}
 	case r.mc.Spec.Interactive:

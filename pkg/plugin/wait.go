@@ -16,7 +16,7 @@ import (
 // MiniCluster fails or is invalid.
 func (s *session) waitReady(ctx context.Context, created *v1alpha2.MiniCluster) error {
 	progress := progressPrinter{s: s}
-	return wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		mc, err := s.miniCluster(ctx, created.Name)
 		if err != nil {
 			return false, err
@@ -33,6 +33,9 @@ func (s *session) waitReady(ctx context.Context, created *v1alpha2.MiniCluster) 
 				return false, errors.New(c.Message)
 			}
 		}
+		if stopped(mc) && !mc.Spec.Suspend {
+			return false, nil
+		}
 		for _, condition := range []string{v1alpha2.ConditionComplete, v1alpha2.ConditionReady} {
 			if meta.IsStatusConditionTrue(mc.Status.Conditions, condition) {
 				fmt.Fprintf(s.Out, "minicluster/%s: %s\n", mc.Name, condition)
@@ -42,4 +45,5 @@ func (s *session) waitReady(ctx context.Context, created *v1alpha2.MiniCluster) 
 		progress.print(mc)
 		return false, nil
 	})
+	return timeoutCause(ctx, err, created.Name)
 }
