@@ -230,8 +230,11 @@ func (c *fluxCluster) startControlled(pods int) *control.Client {
 }
 
 // ready returns what the lead's readiness probe is answered, "" if there is no answer.
-func (c *fluxCluster) ready() string {
-	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", c.plan.HTTPPort)
+func (c *fluxCluster) ready() string { return c.scrape("/readyz") }
+
+// scrape returns the response of the lead's agent, "" if there is none.
+func (c *fluxCluster) scrape(path string) string {
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", c.plan.HTTPPort, path)
 	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, url, nil)
 	require.NoError(c.t, err)
 	resp, err := http.DefaultClient.Do(req)

@@ -29,7 +29,8 @@ const usage = `minicluster-agent runs in the pods of a MiniCluster.
 For people, in the container that runs Flux:
   flux -- ARGS...            run a flux command against the broker of this pod, for example
                              kubectl exec POD -- /opt/minicluster/bin/minicluster-agent flux -- resource list
-  metric set NAME VALUE      set a metric of the application for autoscalers; metric unset NAME removes it
+  metric set NAME VALUE      set a metric of the application for autoscalers; metric unset NAME removes it. Only in
+                             the pod of the lead broker
 
 For the pods themselves:
   install                    copy this program to the directory that the containers of the pod share
@@ -172,7 +173,7 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 	case "flux", fluxClient:
 		return a.flux(ctx, args, name == fluxClient)
 	case metricCommand:
-		return a.metric(ctx, args)
+		return a.metric(args)
 	default: // commands has no other
 		return exitUsage
 	}

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,7 +19,7 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// TestMetricCommand runs the command in the pod of the lead broker and in that of a follower, which passes it on.
+// TestMetricCommand runs the command in the pod of the lead broker, and in that of a follower.
 func TestMetricCommand(t *testing.T) {
 	t.Parallel()
 	p := newPod(t)
@@ -32,11 +35,9 @@ func TestMetricCommand(t *testing.T) {
 		_ = command.Run() // the exit code is checked
 		return out.String(), command.ProcessState.ExitCode()
 	}
-	out, code := run("set", "--local", "wanted", "12")
+	out, code := run("set", "wanted", "12")
 	assert.Equal(t, 1, code, out)
-	assert.Contains(t, out, "the agent of this pod does not serve metrics of the application")
-	out, _ = run("set", "--expires=1m", "wanted", "12")
-	assert.Contains(t, p.read("flux.log"), "exec --rank=0 -- "+os.Args[0]+" metric --root "+p.root+" set --local --expires 1m0s wanted 12", out)
+	assert.Contains(t, out, "this is not the pod of the lead broker")
 
 	require.NoError(t, appmetric.Prepare(dir, -1, -1))
 	for _, tc := range []struct {
@@ -62,4 +63,31 @@ func TestMetricCommand(t *testing.T) {
 	_, code = run("unset", "progress")
 	assert.Equal(t, 0, code)
 	assert.Len(t, appmetric.Read(dir, time.Now()), 1)
+}
+
+// TestMetricRealFlux sets a metric in the pod of a lead and in a job there, with the real Flux.
+func TestMetricRealFlux(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
+		c := newFluxCluster(t, 2, 30)
+		c.plan.Lead = plan.Program{Mode: plan.ModeNone, Tasks: 1}
+		c.startControlled(2)
+		c.eventually("two free nodes", func() bool {
+			out, _ := c.flux(0, "resource", "list", "-no", "{nnodes}", "-s", "free")
+			return strings.TrimSpace(out) == "2"
+		})
+		set := []string{"env", envMain + "=1", "SHARED=" + c.dir, filepath.Join(c.dir, "agent"), "metric", "set"}
+		out, err := c.inPod(t.Context(), 0, append(set, "wanted", "12")...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		text, err := c.flux(0, append([]string{"run", "-N1", "--requires=rank:0"}, append(set, "progress", "0.5")...)...)
+		require.NoError(t, err, text)
+		c.eventually("both metrics", func() bool {
+			text := c.scrape("/metrics")
+			return strings.Contains(text, `flux_application_metric{name="wanted"} 12`) && strings.Contains(text, `flux_application_metric{name="progress"} 0.5`)
+		})
+		out, err = c.inPod(t.Context(), 1, append(set, "wanted", "3")...).CombinedOutput()
+		require.Error(t, err)
+		assert.Contains(t, string(out), "this is not the pod of the lead broker")
+		c.signal(syscall.SIGTERM, 0, 1)
+		c.wait(0)
+	})
 }

@@ -33,7 +33,7 @@ const (
 )
 
 // ErrNoDirectory is returned in a pod whose agent does not serve metrics of the application: that of a follower.
-var ErrNoDirectory = errors.New("the agent of this pod does not serve metrics of the application")
+var ErrNoDirectory = errors.New("this is not the pod of the lead broker, whose agent serves the metrics: set them in the pod of index 0")
 
 // name is the form of names. It excludes the names of temporary files.
 var name = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
