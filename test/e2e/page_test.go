@@ -115,7 +115,7 @@ func TestPage(t *testing.T) {
 	assert.Equal(t, "1", ofCluster["nodes"])
 	servers, err := user.ListPods(t.Context(), kube.Client(), systemNamespace, "app.kubernetes.io/name=minicluster-metrics")
 	require.NoError(t, err)
-	replica := regexp.MustCompile(`history since \d\d:\d\d in replica (\S+?)<`).FindStringSubmatch(page)
+	replica := regexp.MustCompile(`history since <time datetime="[^"]+">\d\d:\d\d</time> in replica (\S+?)<`).FindStringSubmatch(page)
 	require.NotNil(t, replica, page)
 	t.Logf("%s answered, of %v", replica[1], names(servers))
 	assert.Contains(t, replica[1], "minicluster-metrics-")

@@ -32,8 +32,8 @@ const (
 	maxFile = 256
 )
 
-// ErrNoDirectory is returned in a pod whose agent does not serve metrics of the application: that of a follower.
-var ErrNoDirectory = errors.New("this is not the pod of the lead broker, whose agent serves the metrics: set them in the pod of index 0")
+// errNoDirectory is returned in a pod whose agent does not serve metrics of the application: that of a follower.
+var errNoDirectory = errors.New("this is not the pod of the lead broker, whose agent serves the metrics: set them in the pod of index 0")
 
 // name is the form of names. It excludes the names of temporary files.
 var name = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
@@ -88,7 +88,7 @@ func Prepare(dir string, uid, gid int) error {
 // Set stores a value. It returns an error if there are too many.
 func Set(dir string, v Value, now time.Time) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return ErrNoDirectory
+		return errNoDirectory
 	}
 	current := Read(dir, now)
 	if len(current) >= MaxMetrics && !slices.ContainsFunc(current, func(c Value) bool { return c.Name == v.Name }) {
@@ -107,7 +107,7 @@ func Set(dir string, v Value, now time.Time) error {
 // Unset removes a value, if there is one.
 func Unset(dir, metric string) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return ErrNoDirectory
+		return errNoDirectory
 	}
 	if !name.MatchString(metric) {
 		return fmt.Errorf("%q is not the name of a metric", metric)

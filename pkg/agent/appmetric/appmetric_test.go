@@ -88,8 +88,8 @@ func TestLimits(t *testing.T) {
 func TestPrepareRejectsOtherDirectories(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "metrics")
-	require.ErrorIs(t, Set(dir, Value{Name: "wanted"}, now), ErrNoDirectory)
-	require.ErrorIs(t, Unset(dir, "wanted"), ErrNoDirectory)
+	require.ErrorIs(t, Set(dir, Value{Name: "wanted"}, now), errNoDirectory)
+	require.ErrorIs(t, Unset(dir, "wanted"), errNoDirectory)
 	require.NoError(t, os.Symlink(t.TempDir(), dir))
 	require.ErrorContains(t, Prepare(dir, -1, -1), "must be a directory")
 	require.NoError(t, os.Remove(dir))

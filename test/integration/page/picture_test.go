@@ -50,8 +50,12 @@ func TestPicture(t *testing.T) {
 	}
 	_, err = f.Cluster.Kubectl(ctx, "apply", "-n", "batch", "-f", filepath.Join(top, "examples", "opportunistic"))
 	require.NoError(t, err)
-	lab, batch := *f, *f
-	lab.Namespace, batch.Namespace = "lab", "batch"
+	in := func(namespace string) *fixture {
+		other := *f.Fixture
+		other.Namespace = namespace
+		return &fixture{&other}
+	}
+	lab, batch := in("lab"), in("batch")
 	one := &corev1.ResourceRequirements{Requests: corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("2Gi"),
 	}}
