@@ -24,6 +24,7 @@ var replayed = map[string]string{
 	"examples/elasticity/horizontal-autoscaler/prometheus/README.md": "TestHTTPRequests",
 	"examples/gallery/batch.md":                                      "TestRealGallery",
 	"examples/gallery/ensemble.md":                                   "TestRealGallery",
+	"examples/state/hibernate/README.md":                             "TestHibernation",
 	"examples/opportunistic/README.md":                               "TestPreemption",
 }
 
