@@ -77,11 +77,15 @@ func (v *Supervisor) restartForQuorum(ctx context.Context, p *reaper.Process) bo
 
 // dial connects to the broker of the pod as its user.
 func (v *Supervisor) dial(ctx context.Context) (*flux.Client, error) {
-	user := -1
-	if v.instance.Credential != nil {
-		user = int(v.instance.Credential.Uid)
+	return flux.Dial(ctx, v.Path(v.instance.Files.Socket), flux.AsUser(v.brokerUser()))
+}
+
+// brokerUser returns the user ID of the broker, -1 for that of the agent.
+func (v *Supervisor) brokerUser() int {
+	if v.instance.Credential == nil {
+		return -1
 	}
-	return flux.Dial(ctx, v.Path(v.instance.Files.Socket), flux.AsUser(user))
+	return int(v.instance.Credential.Uid)
 }
 
 // awaitsQuorum reports whether the broker of the pod waits for its quorum.

@@ -61,11 +61,7 @@ func (v *Supervisor) waitIdle(ctx context.Context, all bool) {
 		}
 		rank = new(uint32(index))
 	}
-	user := -1
-	if v.instance.Credential != nil {
-		user = int(v.instance.Credential.Uid)
-	}
-	if _, err := jobs.WaitIdle(ctx, v.Path(v.instance.Files.Socket), user, rank); err != nil {
+	if _, err := jobs.WaitIdle(ctx, v.Path(v.instance.Files.Socket), v.brokerUser(), rank); err != nil {
 		klog.FromContext(ctx).V(1).Info("Not waiting for jobs", "reason", err.Error())
 	}
 }
