@@ -91,7 +91,8 @@ func TestPendingHibernation(t *testing.T) {
 	}
 }
 
-// TestFixedOfWaking checks that a cluster that hibernates takes the values of its spec, and a running one those recorded.
+// TestFixedOfWaking checks that a cluster that hibernates takes the values of its spec, and a running one those that
+// are recorded.
 func TestFixedOfWaking(t *testing.T) {
 	mc := sample.MiniCluster(sample.WithMaxSize(8))
 	mc.Status.MaximumSize, mc.Status.JobID = 4, "first"
