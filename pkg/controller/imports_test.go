@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestImports checks the direction of imports below pkg/controller: app, then the loop, then status, drain, diagnosis
-// and metrics, then resources, then messages. Only the loop and app may import client-go. The linter has the same
+// TestImports checks the direction of imports below pkg/controller: app, then the loop, then status, drain, diagnosis,
+// metrics and site, then resources, then messages. Only the loop and app may import client-go. The linter has the same
 // rules; this test runs without it.
 func TestImports(t *testing.T) {
 	const own = "minicluster.internal/operator/pkg/controller"
-	layers := map[string]int{"app": 0, ".": 1, "drain/agents": 2, "status": 3, "drain": 3, "diagnosis": 3, "metrics": 3, "resources": 4, "messages": 5}
+	layers := map[string]int{"app": 0, ".": 1, "drain/agents": 2, "status": 3, "drain": 3, "diagnosis": 3, "metrics": 3, "site": 3, "resources": 4, "messages": 5}
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(dir string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() || strings.Contains(dir, "testdata") {
