@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,7 @@ import (
 
 	"minicluster.internal/operator/pkg/agent/hibernate"
 	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // wokenOnce wakes a cluster with a new Job, and checks that exactly these jobs run, once each.
@@ -288,5 +290,33 @@ func TestRestoreFrom(t *testing.T) {
 		s.start(0)
 		assert.NotEqual(t, 0, s.wait(0), "a missing archive is not an empty one")
 		assert.Contains(t, s.read("log-0"), "missing.tar.gz does not exist")
+	})
+}
+
+// TestHibernateProgram checks that a program that fails because its job was canceled at the deadline does not end the
+// pod, and that it runs again when the cluster wakes.
+func TestHibernateProgram(t *testing.T) {
+	withStandIn(t, func(t *testing.T) {
+		s := &sleeper{fluxCluster: newFluxCluster(t, 1, 60)}
+		s.configure(1, 4, false, "")
+		s.plan.Lead = plan.Program{Mode: plan.ModeLauncher, Tasks: 1, Command: "echo run >>$SHARED/runs; flux run sleep 1000"}
+		s.startPods(1)
+		s.online()
+		s.eventually("its job", func() bool { return s.run("jobs", "-no", "{state}") == "RUN" })
+		state := s.until(control.PhaseSaved, control.Hibernate{Deadline: time.Now()})
+		assert.Len(t, state.Cancelled, 1)
+		assert.Positive(t, state.Bytes)
+		select {
+		case <-s.ended[0]:
+			t.Fatal("the pod has ended")
+		default:
+		}
+		lead := s.plan.Lead
+		s.remove()
+		s.configure(1, 4, false, "another Job")
+		s.plan.Lead = lead
+		s.startPods(1)
+		s.eventually("the second run", func() bool { return s.read("runs") == "run\nrun\n" })
+		s.eventually("the end of the hibernation", func() bool { return !s.marker() })
 	})
 }

@@ -151,6 +151,9 @@ func VerifyAndPublish(ctx context.Context, file, part string) (Contents, error) 
 	if err != nil {
 		return Contents{}, err
 	}
+	if err := ctx.Err(); err != nil {
+		return Contents{}, fmt.Errorf("publishing the archive: %w", err) // the caller waits no longer
+	}
 	if err := publish(part, file, true); err != nil {
 		return Contents{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -71,7 +72,9 @@ func (v *Supervisor) dumpEarly(ctx context.Context) error {
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
-		p.Stop(ctx, 0)
+		p.Signal(syscall.SIGKILL)
+		// A process that waits for a file system that does not respond stays.
+		p.Wait(context.WithoutCancel(ctx), killTimeout)
 		return ctx.Err()
 	}
 	if p.Status().Code() != 0 {

@@ -88,12 +88,15 @@ func (v *Supervisor) saved(ctx context.Context, r *hibernate.Record, part string
 	case r.Discard:
 	case v.Plan.Archive.Path != "" && (v.Plan.StateVolume == "" || part != ""):
 		var contents archive.Contents
-		if contents, err = archive.VerifyAndPublish(ctx, v.archiveFile(), part); err == nil {
+		contents, err = within(ctx, v.shutdown.Done(), func() (archive.Contents, error) {
+			return archive.VerifyAndPublish(ctx, v.archiveFile(), part)
+		})
+		if err == nil {
 			s.Bytes, s.Checksum, s.Location = contents.Bytes, contents.Checksum, v.Plan.Archive.Path
 		}
 	case v.Plan.StateVolume != "":
 		s.Location = v.Plan.StateVolume
-		s.Bytes, err = archive.VerifyContent(v.stateDir())
+		s.Bytes, err = within(ctx, v.shutdown.Done(), func() (int64, error) { return archive.VerifyContent(v.stateDir()) })
 	default:
 		err = errors.New("the cluster has neither an archive nor a volume for its state")
 	}
@@ -106,6 +109,29 @@ func (v *Supervisor) saved(ctx context.Context, r *hibernate.Record, part string
 	}
 	klog.FromContext(ctx).Info("The state is saved; the cluster hibernates", "location", s.Location, "bytes", s.Bytes, "pending", s.Pending, "held", s.Held)
 	return nil
+}
+
+// within calls a function that reads or writes files, and returns when ctx ends or stop is closed: a file system that
+// does not respond must not hold up the pod.
+func within[T any](ctx context.Context, stop <-chan struct{}, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	var none T
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		return none, fmt.Errorf("the volume does not respond: %w", ctx.Err())
+	case <-stop:
+		return none, errors.New("the pod was asked to stop")
+	}
 }
 
 // saveFailed records that the state could not be saved. The next broker has its queues stopped.
