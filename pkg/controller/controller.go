@@ -49,6 +49,8 @@ type Options struct {
 	// keys of taints that announce the deletion of a node.
 	Nodes          *NodeInformer
 	DeletionTaints []string
+	// IdleEvictionDelay is how long a rank must be idle before its pod may be evicted, with spec.disruption.whenIdle.
+	IdleEvictionDelay time.Duration
 	// PodDiagnosisDelay is how long pods may stay unready before the controller inspects
 	// them; 0 or less disables the inspection.
 	PodDiagnosisDelay time.Duration
@@ -101,6 +103,10 @@ type Controller struct {
 	drainTimers             *drain.Timers
 	agentUnreachableTimeout time.Duration
 	background              background
+	// unschedulable says when the pods of MiniClusters are checked for those that cannot be scheduled.
+	unschedulable *checkTimes
+	// idleRanks knows which ranks are idle, of MiniClusters whose idle pods may be evicted.
+	idleRanks *idleRanks
 	// nodes knows the nodes that go away; nil if nodes are not watched.
 	nodes *nodeWatch
 }
@@ -136,6 +142,8 @@ func newController(o Options, bg background) (*Controller, error) {
 		recovery:        newRecoveries(o.Clock),
 		repairs:         &repairs{clock: o.Clock},
 		jobRecords:      newJobRecords(),
+		unschedulable:   newCheckTimes(o.Clock),
+		idleRanks:       newIdleRanks(o.IdleEvictionDelay),
 
 		joins:                   agents.NewJoinClient(),
 		drainTimers:             drain.NewTimers(o.Clock),

@@ -90,6 +90,8 @@ type watchedNode struct {
 	// listed is when its pods were listed; zero if they were not.
 	listed time.Time
 	pods   map[cache.ObjectName][]drain.NodePod
+	// recorded: the status of a MiniCluster names the node, which is kept until that is over.
+	recorded bool
 }
 
 // newNodeWatch registers with an informer of nodes.
@@ -148,9 +150,10 @@ func (w *nodeWatch) load(name string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := w.nodes[name]; n != nil {
+		n.recorded = true
 		return !n.listed.IsZero()
 	}
-	w.nodes[name] = &watchedNode{}
+	w.nodes[name] = &watchedNode{recorded: true}
 	w.queue.Add(name)
 	return false
 }
@@ -194,6 +197,15 @@ func (w *nodeWatch) of(key cache.ObjectName, job types.UID) (drains, returned []
 
 // setState records the state that was written to a pod.
 func (w *nodeWatch) setState(node string, key cache.ObjectName, uid types.UID, state string) {
+	w.edit(node, key, uid, func(p *drain.NodePod) { p.State = state })
+}
+
+// evicted records that a pod was evicted.
+func (w *nodeWatch) evicted(node string, key cache.ObjectName, uid types.UID) {
+	w.edit(node, key, uid, func(p *drain.NodePod) { p.Terminating = true })
+}
+
+func (w *nodeWatch) edit(node string, key cache.ObjectName, uid types.UID, change func(*drain.NodePod)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := w.nodes[node]
@@ -202,7 +214,7 @@ func (w *nodeWatch) setState(node string, key cache.ObjectName, uid types.UID, s
 	}
 	for i := range n.pods[key] {
 		if n.pods[key][i].UID == uid {
-			n.pods[key][i].State = state
+			change(&n.pods[key][i])
 		}
 	}
 }
@@ -223,7 +235,10 @@ func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.Ob
 			}
 		}
 	}
-	w.nodes[name] = &watchedNode{NodeState: state, listed: w.clock.Now(), pods: pods}
+	w.nodes[name] = &watchedNode{NodeState: state, listed: w.clock.Now(), pods: pods, recorded: before.recorded}
+	if !state.Drains() && len(pods) == 0 && !before.recorded {
+		delete(w.nodes, name)
+	}
 	switch {
 	case len(pods) > 0:
 		again = nodeListInterval
@@ -330,8 +345,12 @@ func nodePod(pod *corev1.Pod) (drain.NodePod, bool) {
 	if !indexed || owner == nil || resources.PodEnded(pod) {
 		return drain.NodePod{}, false
 	}
+	state := pod.Labels[v1alpha2.LabelRankState]
+	if state == v1alpha2.RankIdle {
+		state = "" // its rank is not drained
+	}
 	return drain.NodePod{
-		Name: pod.Name, UID: pod.UID, Index: index, Job: owner.UID, State: pod.Labels[v1alpha2.LabelRankState],
+		Name: pod.Name, UID: pod.UID, Index: index, Job: owner.UID, State: state,
 		Terminating: pod.DeletionTimestamp != nil,
 	}, true
 }

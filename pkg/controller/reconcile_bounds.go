@@ -21,6 +21,9 @@ func (c *Controller) enforceBounds(ctx context.Context, s *syncState) error {
 		rejection = resources.CheckQueue(s.mc, s.job, s.fixed.Maximum)
 	}
 	if rejection == nil {
+		rejection = resources.CheckReduction(s.mc, s.fixed.Maximum, c.clock.Now())
+	}
+	if rejection == nil {
 		return nil
 	}
 	klog.FromContext(ctx).Info("MiniCluster", "Size", parallelism, "Requested Size", rejection.Requested,

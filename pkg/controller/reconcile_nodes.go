@@ -58,7 +58,7 @@ func (c *Controller) drainNodes(ctx context.Context, s *syncState) error {
 		}
 	}
 	switch {
-	case len(nodes) == 0 && len(returned) == 0 && len(recorded) == 0:
+	case len(nodes) == 0 && len(returned) == 0 && len(recorded) == 0 && !c.allowsEviction(s):
 		return nil
 	case len(recorded) == 0 && len(nodes) > 0:
 		// The status records the drain before it starts, so that the next leader knows that ranks may have to be undrained.
@@ -83,7 +83,10 @@ func (c *Controller) drainNodes(ctx context.Context, s *syncState) error {
 		return err
 	}
 	state := c.nodeAnswer(ctx, s, nodes, request, answer)
-	return c.leaveNodes(ctx, s, nodes, state)
+	if err := c.leaveNodes(ctx, s, nodes, state); err != nil || state == nil || !c.allowsEviction(s) {
+		return err
+	}
+	return c.allowEviction(ctx, s, state.Free)
 }
 
 // pollNodes sends the nodes to the agent of the lead broker and returns its answer, nil if there is none yet.
@@ -138,17 +141,22 @@ func (c *Controller) nodeAnswer(ctx context.Context, s *syncState, nodes []drain
 	if !state.Returned.Empty() {
 		c.events.Eventf(s.mc, s.job, corev1.EventTypeNormal, "NodeUndrained", "UndrainRanks", "%s", messages.NodeUndrained(drain.RankSet(state.Returned)))
 	}
-	if len(nodes) == 0 {
+	if c.nodes != nil {
 		names := make([]string, 0, len(recorded))
 		for i := range recorded {
 			names = append(names, recorded[i].Node)
 		}
-		if c.nodes != nil {
-			c.nodes.forget(names)
-		}
+		c.nodes.forget(names)
+	}
+	after := time.Duration(0)
+	switch {
+	case len(nodes) > 0:
+		after = drain.NodeInterval(nodes, request, state)
+	case c.allowsEviction(s):
+		after = c.idleCheck()
+	default:
 		return nil
 	}
-	after := drain.NodeInterval(nodes, request, state)
 	c.agents.PauseNodes(s.name(), after)
 	s.requeueAfter(after)
 	return &state
@@ -267,6 +275,7 @@ func (c *Controller) evict(ctx context.Context, s *syncState, node *drain.Node, 
 	case err != nil:
 		return fmt.Errorf("evicting pod %q: %w", pod.Name, err)
 	}
+	c.nodes.evicted(node.Name, s.key, pod.UID)
 	c.events.Eventf(s.mc, s.job, corev1.EventTypeNormal, "PodEvicted", "EvictPod", "%s", messages.NodeEvicted(pod.Name, node.Name, node.Reason, idle))
 	return nil
 }

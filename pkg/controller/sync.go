@@ -41,6 +41,7 @@ func (c *Controller) stepTable() []step {
 		{"volumes", c.volumes},
 		{"hibernate", c.hibernate},
 		{"job", c.job},
+		{"reduceSize", c.reduceSize},
 		{"size", c.size},
 		{"sidecars", c.sidecars},
 		{"resetFailureCounts", c.resetFailureCounts},
@@ -249,6 +250,8 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.repairs.forget(key)
 	c.relabeled.forget(key)
 	c.jobRecords.forget(key)
+	c.unschedulable.done(key)
+	c.idleRanks.forget(key)
 }
 
 // deleteFinished deletes a finished MiniCluster whose spec says so, once its end has been

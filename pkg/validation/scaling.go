@@ -19,7 +19,13 @@ const (
 // controller and the metrics API server use them at any time, so they may change.
 func validateScaling(spec *v1alpha2.MiniClusterSpec, path *field.Path) field.ErrorList {
 	errs := validateScaleDown(spec.ScaleDown, path.Child("scaleDown"))
+	if up := spec.ScaleUp; up != nil {
+		errs = append(errs, notNegative(up.UnschedulableTimeoutSeconds, path.Child("scaleUp", "unschedulableTimeoutSeconds"))...)
+	}
 	if d := spec.Disruption; d != nil {
+		if d.WhenIdle != "" {
+			errs = append(errs, oneOf(&d.WhenIdle, path.Child("disruption", "whenIdle"), v1alpha2.WhenIdleKeep, v1alpha2.WhenIdleAllow)...)
+		}
 		errs = append(errs, notNegativePointer(d.DrainTimeoutSeconds, path.Child("disruption", "drainTimeoutSeconds"))...)
 	}
 	errs = append(errs, validateHibernation(spec.Hibernation, path.Child("hibernation"))...)

@@ -42,6 +42,10 @@ func TestValidateDisruption(t *testing.T) {
 	run(t, []testCase{
 		{name: "at once", edit: timeout(0)},
 		{name: "a negative timeout", edit: timeout(-1), fields: []string{"spec.disruption.drainTimeoutSeconds"}},
+		{name: "an unknown value", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.Disruption = &v1alpha2.Disruption{WhenIdle: "Perhaps"} }),
+			fields: []string{"spec.disruption.whenIdle"}},
+		{name: "a negative limit", edit: spec(func(s *v1alpha2.MiniClusterSpec) { s.ScaleUp = &v1alpha2.ScaleUp{UnschedulableTimeoutSeconds: -1} }),
+			fields: []string{"spec.scaleUp.unschedulableTimeoutSeconds"}},
 		{name: "packed", edit: placed(v1alpha2.PlacementPack)},
 		{name: "an unknown placement", edit: placed("Heap"), fields: []string{"spec.placement"}},
 	})

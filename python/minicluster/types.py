@@ -290,6 +290,10 @@ class Disruption:
     #: pods are evicted although their ranks are busy. Unset: no limit.
     drain_timeout_seconds: Optional[int] = field("drainTimeoutSeconds")
 
+    #: What node autoscalers may do with pods whose ranks have been idle for some minutes: Keep asks
+    #: them to leave the pods where they are, Allow does not.
+    when_idle: Optional[Literal["Keep", "Allow"]] = field("whenIdle")
+
 
 @dataclass
 class BurstedCluster:
@@ -664,6 +668,15 @@ class ScaleDown:
 
 
 @dataclass
+class ScaleUp:
+    """How the cluster grows. Default: it waits for pods without limit."""
+
+    #: Seconds after which a size is reduced by the number of pods that cannot be scheduled. Pods
+    #: with scheduling gates do not count. 0: never.
+    unschedulable_timeout_seconds: Optional[int] = field("unschedulableTimeoutSeconds")
+
+
+@dataclass
 class UserGroup:
     """UserGroup is a supplementary group of a user. The agent creates the group in every pod where
     the image has none of that name.
@@ -823,6 +836,9 @@ class MiniClusterSpec:
 
     #: How the cluster shrinks.
     scale_down: Optional[ScaleDown] = field("scaleDown")
+
+    #: How the cluster grows. Default: it waits for pods without limit.
+    scale_up: Optional[ScaleUp] = field("scaleUp")
 
     #: Containers of one additional pod, NAME-services, which runs next to the cluster.
     services: Optional[List[MiniClusterContainer]] = field("services")

@@ -73,10 +73,15 @@ func drainNodes(ctx context.Context, client *flux.Client, ages *drainAges, own p
 		return control.DrainState{}, err
 	}
 	ages.update(already.Union(drained), now)
-	busy, err := busyRanks(ctx, client, wanted)
+	online := status.Online
+	if len(own) > 0 {
+		online = online.Intersect(rankSet(own))
+	}
+	all, err := busyRanks(ctx, client, wanted.Union(online))
 	if err != nil {
 		return control.DrainState{}, err
 	}
+	busy := wanted.Intersect(all)
 	idle := wanted.Without(busy).Without(drained)
 	for rank := range idle.All() {
 		if one := flux.IDs(rank); !ages.settled(one, now) {
@@ -84,7 +89,7 @@ func drainNodes(ctx context.Context, client *flux.Client, ages *drainAges, own p
 		}
 	}
 	return control.DrainState{
-		Busy: indexesOf(own, busy), Idle: indexesOf(own, idle),
+		Busy: indexesOf(own, busy), Idle: indexesOf(own, idle), Free: indexesOf(own, online.Without(all)),
 		Drained: indexesOf(own, drained), Returned: indexesOf(own, returned),
 	}, nil
 }

@@ -34,13 +34,13 @@ func TestNodeDrain(t *testing.T) {
 	ask := nodeDrained(t, i, nil)
 	one := control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "3-5")}
 
-	assert.Equal(t, control.DrainState{Busy: set(t, "3"), Drained: set(t, "3-4")}, ask(one))
+	assert.Equal(t, control.DrainState{Busy: set(t, "3"), Free: set(t, "1,4-5"), Drained: set(t, "3-4")}, ask(one))
 	assert.Equal(t, map[uint32]string{3: "Kubernetes node one: cordoned", 4: "Kubernetes node one: cordoned", 5: "broken fan"}, i.Drained())
 	require.Eventually(t, func() bool { return ask(one).Idle.Equal(set(t, "4-5")) }, patience, 20*time.Millisecond,
 		"rank 4 is idle when its drain is old enough")
 	job.State = flux.JobInactive
 	i.SetJobs(job)
-	assert.Equal(t, control.DrainState{Idle: set(t, "3-5")}, ask(one))
+	assert.Equal(t, control.DrainState{Idle: set(t, "3-5"), Free: set(t, "0-5")}, ask(one))
 
 	two := control.NodeDrain{Node: "two", Reason: "rack 3 is moved", Indexes: set(t, "1")}
 	one.Indexes = set(t, "4-5")
@@ -49,7 +49,7 @@ func TestNodeDrain(t *testing.T) {
 	assert.Equal(t, set(t, "1"), state.Drained)
 	assert.Equal(t, "Kubernetes node two: rack 3 is moved", i.Drained()[1])
 
-	assert.Equal(t, control.DrainState{Returned: set(t, "1,4")}, ask())
+	assert.Equal(t, control.DrainState{Free: set(t, "0-5"), Returned: set(t, "1,4")}, ask())
 	assert.Equal(t, map[uint32]string{5: "broken fan"}, i.Drained(), "the drain of an administrator remains")
 }
 
@@ -93,7 +93,7 @@ func TestNodeDrainWithBursting(t *testing.T) {
 	i.SetJobs(flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "6")})
 	ask := nodeDrained(t, i, plan.RankMap{{Rank: 0, Count: 2}, {Index: 2, Rank: 6, Count: 2}})
 	state := ask(control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "1-3,7")})
-	assert.Equal(t, control.DrainState{Drained: set(t, "1-3"), Busy: set(t, "2")}, state)
+	assert.Equal(t, control.DrainState{Drained: set(t, "1-3"), Free: set(t, "1,3"), Busy: set(t, "2")}, state)
 	assert.Equal(t, []uint32{1, 6, 7}, drainedRanks(i))
 	assert.Equal(t, set(t, "1-3"), ask().Returned)
 }

@@ -33,13 +33,15 @@ type Drain struct {
 	Nodes []NodeDrain `json:"nodes"`
 }
 
-// DrainState is the response: the state of the ranks of the request, by the completion index of their pods.
+// DrainState is the response: the state of ranks, by the completion index of their pods.
 type DrainState struct {
-	// Busy are those that run something. That of the lead is busy while anything runs in the instance, because all jobs
+	// Busy are those of the request that run something. That of the lead is busy while anything runs in the instance, because all jobs
 	// end with the lead.
 	Busy flux.IDSet `json:"busy"`
-	// Idle are those that run nothing, and will not.
+	// Idle are those of the request that run nothing, and will not.
 	Idle flux.IDSet `json:"idle"`
+	// Free are all ranks of the cluster that are online and run nothing, whether they are in the request or not.
+	Free flux.IDSet `json:"free"`
 	// Drained and Returned are those that this request drained and undrained.
 	Drained  flux.IDSet `json:"drained"`
 	Returned flux.IDSet `json:"returned"`

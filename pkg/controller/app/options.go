@@ -42,6 +42,8 @@ type Options struct {
 	// AgentUnreachableTimeout is how long to retry an unreachable agent before shrinking without draining; 0 disables
 	// draining.
 	AgentUnreachableTimeout time.Duration
+	// IdleEvictionDelay is how long a rank must be idle before its pod may be evicted, if its MiniCluster allows that.
+	IdleEvictionDelay time.Duration
 	// Pod is the pod that this process runs in, if any. It is not a flag.
 	Pod types.NamespacedName
 	// WatchNodes drains the ranks of nodes that go away.
@@ -65,6 +67,7 @@ func NewOptions() *Options {
 		PodDiagnosisDelay:       10 * time.Second,
 		AgentUnreachableTimeout: drain.DefaultAgentTimeout,
 		NodeDeletionTaints:      drain.DefaultDeletionTaints(),
+		IdleEvictionDelay:       5 * time.Minute,
 		LeaderElection: componentconfig.LeaderElectionConfiguration{
 			LeaderElect:   true,
 			LeaseDuration: metav1.Duration{Duration: 15 * time.Second},
@@ -92,6 +95,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"Watch nodes, and drain the ranks of those that are cordoned or will be deleted. Requires the permissions of manifests/nodes.")
 	fs.StringSliceVar(&o.NodeDeletionTaints, "node-deletion-taints", o.NodeDeletionTaints,
 		"Keys of taints that announce the deletion of a node, with --watch-nodes: pods there are evicted once their ranks are idle.")
+	fs.DurationVar(&o.IdleEvictionDelay, "idle-eviction-delay", o.IdleEvictionDelay,
+		"How long a rank must be idle before its pod may be evicted, with --watch-nodes and spec.disruption.whenIdle.")
 	o.Site.AddFlags(fs)
 	leaderoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
@@ -116,6 +121,9 @@ func (o *Options) Validate() error {
 	}
 	if o.AgentUnreachableTimeout < 0 {
 		add("agent-unreachable-timeout", "%s: must not be negative", o.AgentUnreachableTimeout)
+	}
+	if o.IdleEvictionDelay < 0 {
+		add("idle-eviction-delay", "%s: must not be negative", o.IdleEvictionDelay)
 	}
 	for _, key := range o.NodeDeletionTaints {
 		if problems := validation.IsQualifiedName(key); len(problems) > 0 {

@@ -64,6 +64,7 @@ func RunWith(ctx context.Context, o *Options, config *rest.Config) error {
 		Informers:         watched,
 		Nodes:             nodes,
 		DeletionTaints:    o.NodeDeletionTaints,
+		IdleEvictionDelay: o.IdleEvictionDelay,
 		Events:            broadcaster.NewRecorder(fluxscheme.Scheme, "minicluster-controller"),
 		Metrics:           controllermetrics.NewMetrics(registry),
 		Environment:       o.environment(),

@@ -41,6 +41,13 @@ func NotElastic(requested, granted int32) string {
 		"size is now %d (create the MiniCluster with kueue.x-k8s.io/elastic-job: \"true\" in spec.jobAnnotations to resize it while it runs)", requested, granted, granted)
 }
 
+// NotSchedulable is the message of a size for which there are not enough nodes. until is when larger sizes are accepted
+// again.
+func NotSchedulable(requested, granted int32, until string) string {
+	return fmt.Sprintf("size %d was rejected: its pods could not be scheduled within spec.scaleUp.unschedulableTimeoutSeconds; "+
+		"size is now %d, and larger sizes are rejected until %s", requested, granted, until)
+}
+
 // Events about the size of a Job.
 const (
 	// JobCreated takes the name, the size and the maximum.

@@ -44,7 +44,7 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 		scales: metrics.NewCounterVec(&metrics.CounterOpts{
 			Namespace:      "minicluster",
 			Name:           "scale_requests_total",
-			Help:           "Requested sizes by answer: accepted, above_maximum, below_minimum, not_elastic.",
+			Help:           "Requested sizes by answer: accepted, above_maximum, below_minimum, not_elastic, unschedulable.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"result"}),
 		drains: metrics.NewCounterVec(&metrics.CounterOpts{
@@ -63,7 +63,7 @@ func NewMetrics(registry metrics.KubeRegistry) *Metrics {
 	}, []string{"priority"})
 	registry.MustRegister(m.syncs, m.scales, m.drains, m.waits)
 	// Initialize all labels with 0: Prometheus does not see an increase in a counter that starts with 1.
-	for _, result := range []string{"accepted", "above_maximum", "below_minimum", "not_elastic"} {
+	for _, result := range []string{"accepted", "above_maximum", "below_minimum", "not_elastic", "unschedulable"} {
 		m.scales.WithLabelValues(result)
 	}
 	for _, result := range []DrainResult{DrainIdle, DrainTimedOut, DrainSkipped} {
@@ -92,6 +92,8 @@ func (m *Metrics) Scaled(reason string) {
 		result = "below_minimum"
 	case v1alpha2.ReasonNotElastic:
 		result = "not_elastic"
+	case v1alpha2.ReasonUnschedulable:
+		result = "unschedulable"
 	}
 	m.scales.WithLabelValues(result).Inc()
 }

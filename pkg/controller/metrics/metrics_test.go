@@ -27,7 +27,8 @@ func TestMetricsBeginAtZero(t *testing.T) {
 	assert.Equal(t, map[string]float64{
 		"minicluster_drains_total idle": 0, "minicluster_drains_total timed_out": 0, "minicluster_drains_total skipped": 0,
 		"minicluster_scale_requests_total accepted": 0, "minicluster_scale_requests_total above_maximum": 0, "minicluster_scale_requests_total below_minimum": 0,
-		"minicluster_scale_requests_total not_elastic": 0,
+		"minicluster_scale_requests_total not_elastic":   0,
+		"minicluster_scale_requests_total unschedulable": 0,
 	}, counted())
 
 	m.Drained(DrainTimedOut)
@@ -36,6 +37,7 @@ func TestMetricsBeginAtZero(t *testing.T) {
 	m.Scaled(v1alpha2.ReasonAboveMaximum)
 	m.Scaled(v1alpha2.ReasonBelowMinimum)
 	m.Scaled(v1alpha2.ReasonNotElastic)
+	m.Scaled(v1alpha2.ReasonUnschedulable)
 	m.Scaled(v1alpha2.ReasonWithinBounds)
 	for name, value := range counted() {
 		assert.InDelta(t, 1, value, 0, name)

@@ -9,7 +9,7 @@ import (
 )
 
 // BuildDisruptionBudget builds the disruption budget of a MiniCluster. It refuses to evict any of its pods, except
-// those whose ranks are drained and idle: these have a label, so that the budget does not select them. Only an integer
+// those whose ranks are drained or idle: these have a label, so that the budget does not select them. Only an integer
 // minAvailable works for pods of a Job. It is the maximum, so that it does not change with the size.
 func BuildDisruptionBudget(mc *v1alpha2.MiniCluster, f Fixed) *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{
@@ -19,7 +19,7 @@ func BuildDisruptionBudget(mc *v1alpha2.MiniCluster, f Fixed) *policyv1.PodDisru
 			Selector: &metav1.LabelSelector{
 				MatchLabels: map[string]string{v1alpha2.LabelHPASelector: mc.Name},
 				MatchExpressions: []metav1.LabelSelectorRequirement{{
-					Key: v1alpha2.LabelRankState, Operator: metav1.LabelSelectorOpNotIn, Values: []string{v1alpha2.RankDrained},
+					Key: v1alpha2.LabelRankState, Operator: metav1.LabelSelectorOpNotIn, Values: []string{v1alpha2.RankDrained, v1alpha2.RankIdle},
 				}},
 			},
 			// A pod that runs and is not ready has no broker in the instance.

@@ -22,7 +22,7 @@ func TestDisruptionBudget(t *testing.T) {
 	assert.Equal(t, new(policyv1.AlwaysAllow), budget.Spec.UnhealthyPodEvictionPolicy)
 	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
 	require.NoError(t, err)
-	for state, selected := range map[string]bool{"": true, v1alpha2.RankDraining: true, v1alpha2.RankDrained: false} {
+	for state, selected := range map[string]bool{"": true, v1alpha2.RankDraining: true, v1alpha2.RankDrained: false, v1alpha2.RankIdle: false} {
 		pod := labels.Set{v1alpha2.LabelHPASelector: mc.Name}
 		if state != "" {
 			pod[v1alpha2.LabelRankState] = state

@@ -102,6 +102,21 @@ func evictionAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
 	return annotations
 }
 
+// EvictionAnnotations returns the annotations of a pod that ask node autoscalers to leave it where it is; with allow,
+// the values that let them evict it. Annotations of the user do not change.
+func EvictionAnnotations(mc *v1alpha2.MiniCluster, allow bool) map[string]any {
+	annotations := map[string]any{safeToEvictAnnotation: "false", doNotDisruptAnnotation: "true"}
+	if allow {
+		annotations[safeToEvictAnnotation], annotations[doNotDisruptAnnotation] = "true", nil
+	}
+	if mc.Spec.Pod != nil {
+		for key := range mc.Spec.Pod.Annotations {
+			delete(annotations, key)
+		}
+	}
+	return annotations
+}
+
 // setBackoffLimits sets how many failed pods a Job tolerates.
 //
 // After a pod has failed, the Job controller delays the next one, and doubles the delay with each failure. With a

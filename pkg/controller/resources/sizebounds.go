@@ -3,6 +3,7 @@ package resources
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -23,8 +24,10 @@ type SizeRejection struct {
 	Granted int32 `json:"granted"`
 	// Bound is the maximum or minimum that was violated.
 	Bound int32 `json:"bound"`
-	// Reason is ReasonAboveMaximum, ReasonBelowMinimum or ReasonNotElastic.
+	// Reason is ReasonAboveMaximum, ReasonBelowMinimum, ReasonNotElastic or ReasonUnschedulable.
 	Reason string `json:"reason"`
+	// Until is when larger sizes are accepted again, with ReasonUnschedulable.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // Message says which size was rejected and which bound it violates.
@@ -34,6 +37,12 @@ func (d *SizeRejection) Message() string {
 		return messages.AboveMaximum(d.Requested, d.Bound, d.Granted)
 	case v1alpha2.ReasonNotElastic:
 		return messages.NotElastic(d.Requested, d.Granted)
+	case v1alpha2.ReasonUnschedulable:
+		until := ""
+		if d.Until != nil {
+			until = d.Until.UTC().Format(time.RFC3339)
+		}
+		return messages.NotSchedulable(d.Requested, d.Granted, until)
 	}
 	return messages.BelowMinimum(d.Requested, d.Bound, d.Granted)
 }

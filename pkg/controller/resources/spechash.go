@@ -14,7 +14,7 @@ import (
 
 // MutableFields returns the fields of the spec that may change after creation.
 func MutableFields() []string {
-	return []string{"size", "minSize", "autoscaling", "scaleDown", "suspend", "hibernation", "opportunistic", "disruption", "cleanup"}
+	return []string{"size", "minSize", "autoscaling", "scaleUp", "scaleDown", "suspend", "hibernation", "opportunistic", "disruption", "cleanup"}
 }
 
 // fieldHashes maps each field of the spec that is fixed at creation to a hash of its value. Fields of objects (flux,

@@ -96,5 +96,10 @@ func hasReason(status v1alpha2.MiniClusterStatus, kind, reason string) bool {
 }
 
 func isRejection(c *metav1.Condition) bool {
-	return c.Reason == v1alpha2.ReasonAboveMaximum || c.Reason == v1alpha2.ReasonBelowMinimum || c.Reason == v1alpha2.ReasonNotElastic
+	switch c.Reason {
+	case v1alpha2.ReasonAboveMaximum, v1alpha2.ReasonBelowMinimum, v1alpha2.ReasonNotElastic, v1alpha2.ReasonUnschedulable:
+		return true
+	default:
+		return false
+	}
 }

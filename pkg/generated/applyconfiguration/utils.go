@@ -82,6 +82,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.RestoreSourceApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("ScaleDown"):
 		return &fluxframeworkv1alpha2.ScaleDownApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("ScaleUp"):
+		return &fluxframeworkv1alpha2.ScaleUpApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("SecretKey"):
 		return &fluxframeworkv1alpha2.SecretKeyApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("SecurityContext"):

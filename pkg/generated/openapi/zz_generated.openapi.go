@@ -47,6 +47,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.PodSpec{}.OpenAPIModelName():              schema_pkg_apis_fluxframework_v1alpha2_PodSpec(ref),
 		v1alpha2.RestoreSource{}.OpenAPIModelName():        schema_pkg_apis_fluxframework_v1alpha2_RestoreSource(ref),
 		v1alpha2.ScaleDown{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_ScaleDown(ref),
+		v1alpha2.ScaleUp{}.OpenAPIModelName():              schema_pkg_apis_fluxframework_v1alpha2_ScaleUp(ref),
 		v1alpha2.SecretKey{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_SecretKey(ref),
 		v1alpha2.SecurityContext{}.OpenAPIModelName():      schema_pkg_apis_fluxframework_v1alpha2_SecurityContext(ref),
 		v1alpha2.UserGroup{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_UserGroup(ref),
@@ -370,6 +371,13 @@ func schema_pkg_apis_fluxframework_v1alpha2_Disruption(ref common.ReferenceCallb
 				Description: "Disruption describes what happens to ranks when their nodes go away. The controller watches nodes only with --watch-nodes.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
+					"whenIdle": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What node autoscalers may do with pods whose ranks have been idle for some minutes: Keep asks them to leave the pods where they are, Allow does not.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"drainTimeoutSeconds": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Seconds that jobs may continue on a node after a taint has announced its deletion; then the pods are evicted although their ranks are busy. Unset: no limit.",
@@ -1576,6 +1584,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 							Ref:         ref(v1alpha2.ScaleDown{}.OpenAPIModelName()),
 						},
 					},
+					"scaleUp": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How the cluster grows. Default: it waits for pods without limit.",
+							Ref:         ref(v1alpha2.ScaleUp{}.OpenAPIModelName()),
+						},
+					},
 					"suspend": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Stop the cluster and keep its state. True at creation: the cluster is not started yet.",
@@ -1759,7 +1773,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.Disruption{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.Hibernation{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.RestoreSource{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName()},
+			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.Disruption{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.Hibernation{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.RestoreSource{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName(), v1alpha2.ScaleUp{}.OpenAPIModelName()},
 	}
 }
 
@@ -2469,6 +2483,26 @@ func schema_pkg_apis_fluxframework_v1alpha2_ScaleDown(ref common.ReferenceCallba
 							Description: "What to do while the agent of the lead broker is unreachable, so that ranks cannot be drained: Proceed removes the pods after a timeout of the controller, Wait keeps them until the agent answers.",
 							Type:        []string{"string"},
 							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_fluxframework_v1alpha2_ScaleUp(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ScaleUp describes how a MiniCluster grows.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"unschedulableTimeoutSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Seconds after which a size is reduced by the number of pods that cannot be scheduled. Pods with scheduling gates do not count. 0: never.",
+							Type:        []string{"integer"},
+							Format:      "int32",
 						},
 					},
 				},

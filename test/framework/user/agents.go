@@ -213,7 +213,7 @@ func (a *Agent) drain(nodes []control.NodeDrain) control.DrainState {
 	before, now := indexes(a.nodes), indexes(nodes)
 	a.nodes = nodes
 	busy := now.Intersect(a.runs)
-	return control.DrainState{Busy: busy, Idle: now.Without(busy), Drained: now.Without(before), Returned: before.Without(now)}
+	return control.DrainState{Busy: busy, Idle: now.Without(busy), Free: flux.IDRange(0, 7).Without(a.runs), Drained: now.Without(before), Returned: before.Without(now)}
 }
 
 // ServeHTTP implements http.Handler.

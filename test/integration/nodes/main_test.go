@@ -3,8 +3,10 @@
 package nodes_test
 
 import (
+	"context"
 	"os"
 	"testing"
+	"time"
 
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/framework/cluster"
@@ -19,8 +21,18 @@ var (
 	suite  = clustertest.New(cluster.Options{Nodes: 12, Audit: true},
 		user.Manifests,
 		clustertest.Apply("manifests/nodes/role.yaml"),
-		programs.Controller(programs.WithAgents(&agents), func(o *app.Options) { o.WatchNodes = true }),
+		start,
 	)
+	// running is the controller.
+	running *programs.Program
 )
+
+// start starts the controller.
+func start(ctx context.Context, kube *cluster.Cluster) (err error) {
+	running, err = programs.StartController(ctx, kube, programs.WithAgents(&agents), func(o *app.Options) {
+		o.WatchNodes, o.IdleEvictionDelay = true, 2*time.Second
+	})
+	return err
+}
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }

@@ -144,6 +144,24 @@ func TestCordon(t *testing.T) {
 	assert.Equal(t, pod.UID, f.pod(1).UID, "the pod has stayed")
 }
 
+// A node takes pods again, and another one is cordoned, while no controller runs.
+func TestRestart(t *testing.T) {
+	f := newFixture(t, "restarted")
+	one, two := f.pod(1).Spec.NodeName, f.pod(2).Spec.NodeName
+	f.patchNode(one, `{"spec":{"unschedulable":true}}`)
+	f.rankState(1, v1alpha2.RankDrained)
+	require.NoError(t, running.Stop())
+	f.patchNode(one, `{"spec":{"unschedulable":null}}`)
+	f.patchNode(two, `{"spec":{"unschedulable":true}}`)
+	require.NoError(t, start(context.WithoutCancel(t.Context()), suite.Cluster(t)))
+	f.drained("2: Kubernetes node " + two + ": the node is cordoned")
+	f.rankState(1, "")
+	f.rankState(2, v1alpha2.RankDrained)
+	f.patchNode(two, `{"spec":{"unschedulable":null}}`)
+	f.drained()
+	f.WaitFor(f.name, noNodeDrains)
+}
+
 // An annotation of an administrator drains a node with a reason.
 func TestAnnotatedNode(t *testing.T) {
 	f := newFixture(t, "annotated")
@@ -267,4 +285,59 @@ func TestRequestsOfUnaffectedClusters(t *testing.T) {
 	for _, r := range requests {
 		assert.False(t, r.Name == "unaffected" || strings.HasPrefix(r.Name, "unaffected-"), "%s %s", r.Key(), r.Path)
 	}
+}
+
+// With whenIdle, pods of idle ranks may be evicted, and are protected again when their ranks are busy.
+func TestIdlePods(t *testing.T) {
+	f := newFixture(t, "idle", func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Disruption = &v1alpha2.Disruption{WhenIdle: v1alpha2.WhenIdleAllow}
+	})
+	evictable := func(want ...int32) {
+		t.Helper()
+		f.Eventually("the annotations", func(context.Context) (string, error) {
+			for index := range int32(3) {
+				pod, allow := f.pod(index), slices.Contains(want, index)
+				if pod == nil {
+					return "there is no pod", nil
+				}
+				safe, keep := pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"], pod.Annotations["karpenter.sh/do-not-disrupt"]
+				label := pod.Labels[v1alpha2.LabelRankState]
+				if allow && (safe != "true" || keep != "" || label != v1alpha2.RankIdle) || !allow && (safe != "false" || keep != "true" || label != "") {
+					return fmt.Sprintf("pod %d: %q, %q, label %q", index, safe, keep, label), nil
+				}
+			}
+			return "", nil
+		})
+	}
+	f.agent.Run(0, 1)
+	evictable(2)
+	f.agent.Run(2)
+	evictable(0, 1)
+	f.patch(`{"spec":{"disruption":{"whenIdle":"Keep"}}}`)
+	evictable()
+}
+
+// Growth that finds no room is taken back, and is not repeated for some time.
+func TestUnschedulable(t *testing.T) {
+	f := newFixture(t, "crowded", user.MaxSize(6), func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.ScaleUp = &v1alpha2.ScaleUp{UnschedulableTimeoutSeconds: 3}
+	})
+	nodes, err := suite.Cluster(t).Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	for i := range nodes.Items {
+		f.patchNode(nodes.Items[i].Name, `{"spec":{"taints":[{"key":"example.com/full","effect":"NoSchedule"}]}}`)
+	}
+	f.SetSize(f.name, 5)
+	f.WaitFor(f.name, f.Ready(3), user.SpecSize(3),
+		user.Has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonUnschedulable, "size 5 was rejected", "until"))
+	f.SetSize(f.name, 4)
+	f.WaitFor(f.name, f.Ready(3), user.SpecSize(3),
+		user.Has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonUnschedulable, "size 4 was rejected"))
+}
+
+// patch patches the MiniCluster.
+func (f *fixture) patch(change string) {
+	f.Helper()
+	_, err := f.MiniClusters().Patch(f.Context(), f.name, types.MergePatchType, []byte(change), metav1.PatchOptions{})
+	require.NoError(f, err)
 }

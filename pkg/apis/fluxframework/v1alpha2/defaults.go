@@ -77,6 +77,9 @@ func (d defaults) apply(mc *MiniCluster) {
 		pointer(d, &h.GracePeriodSeconds, DefaultHibernationGraceSeconds)
 		value(d, &h.RestartForChanges, RestartNever)
 	}
+	if s.Disruption != nil {
+		value(d, &s.Disruption.WhenIdle, WhenIdleKeep)
+	}
 	if o := s.Opportunistic; o != nil {
 		value(d, &o.Weight, 1)
 	}

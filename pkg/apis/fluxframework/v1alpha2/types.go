@@ -117,6 +117,10 @@ type MiniClusterSpec struct {
 	// +optional
 	ScaleDown *ScaleDown `json:"scaleDown,omitempty"`
 
+	// How the cluster grows. Default: it waits for pods without limit.
+	// +optional
+	ScaleUp *ScaleUp `json:"scaleUp,omitempty"`
+
 	// Stop the cluster and keep its state. True at creation: the cluster is not
 	// started yet.
 	// +optional

@@ -57,15 +57,20 @@ const (
 	// AnnotationRestoreFrom on a Job and ConfigMap is the path of the archive of another MiniCluster, fixed at creation.
 	AnnotationRestoreFrom = "flux-framework.org/restore-from"
 
+	// AnnotationUnschedulableSize on a MiniCluster records the last size that was reduced because pods could not be
+	// scheduled, and until when larger sizes are rejected.
+	AnnotationUnschedulableSize = "flux-framework.org/unschedulable-size"
 	// AnnotationDisruptionBudget on a Job is the name of the disruption budget that was created for its pods.
 	AnnotationDisruptionBudget = "flux-framework.org/disruption-budget"
 	// AnnotationDrain on a node drains the ranks of its pods. The value is the reason.
 	AnnotationDrain = "flux-framework.org/drain"
 	// LabelRankState on a pod whose node goes away is the state of its rank: RankDraining or RankDrained.
 	LabelRankState = "flux-framework.org/rank-state"
-	// RankDraining: the rank gets no more jobs, and runs some. RankDrained: it runs none.
+	// RankDraining: the rank gets no more jobs, and runs some. RankDrained: it runs none. RankIdle on any pod: the rank
+	// has been idle for some minutes, and the pod may be evicted.
 	RankDraining = "draining"
 	RankDrained  = "drained"
+	RankIdle     = "idle"
 	// PodConditionDrained on a pod whose node goes away reports whether its rank is drained and runs nothing.
 	PodConditionDrained = "flux-framework.org/Drained"
 

@@ -176,6 +176,11 @@ func (in ScaleDown) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ScaleUp) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleUp"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in SecretKey) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.SecretKey"
 }

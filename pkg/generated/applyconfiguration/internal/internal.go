@@ -144,6 +144,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: drainTimeoutSeconds
       type:
         scalar: numeric
+    - name: whenIdle
+      type:
+        scalar: string
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.DrainStatus
   map:
     fields:
@@ -630,6 +633,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: scaleDown
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleDown
+    - name: scaleUp
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleUp
     - name: services
       type:
         list:
@@ -919,6 +925,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: onUnreachable
       type:
         scalar: string
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.ScaleUp
+  map:
+    fields:
+    - name: unschedulableTimeoutSeconds
+      type:
+        scalar: numeric
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.SecretKey
   map:
     fields:

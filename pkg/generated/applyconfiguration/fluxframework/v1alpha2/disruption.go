@@ -2,12 +2,19 @@
 
 package v1alpha2
 
+import (
+	fluxframeworkv1alpha2 "minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
 // DisruptionApplyConfiguration represents a declarative configuration of the Disruption type for use
 // with apply.
 //
 // Disruption describes what happens to ranks when their nodes go away. The
 // controller watches nodes only with --watch-nodes.
 type DisruptionApplyConfiguration struct {
+	// What node autoscalers may do with pods whose ranks have been idle for some
+	// minutes: Keep asks them to leave the pods where they are, Allow does not.
+	WhenIdle *fluxframeworkv1alpha2.WhenIdle `json:"whenIdle,omitempty"`
 	// Seconds that jobs may continue on a node after a taint has announced its
 	// deletion; then the pods are evicted although their ranks are busy. Unset: no
 	// limit.
@@ -18,6 +25,14 @@ type DisruptionApplyConfiguration struct {
 // apply.
 func Disruption() *DisruptionApplyConfiguration {
 	return &DisruptionApplyConfiguration{}
+}
+
+// WithWhenIdle sets the WhenIdle field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WhenIdle field is set to the value of the last call.
+func (b *DisruptionApplyConfiguration) WithWhenIdle(value fluxframeworkv1alpha2.WhenIdle) *DisruptionApplyConfiguration {
+	b.WhenIdle = &value
+	return b
 }
 
 // WithDrainTimeoutSeconds sets the DrainTimeoutSeconds field in the declarative configuration to the given value

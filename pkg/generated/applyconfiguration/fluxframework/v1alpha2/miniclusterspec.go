@@ -36,6 +36,8 @@ type MiniClusterSpecApplyConfiguration struct {
 	Autoscaling *AutoscalingApplyConfiguration `json:"autoscaling,omitempty"`
 	// How the cluster shrinks.
 	ScaleDown *ScaleDownApplyConfiguration `json:"scaleDown,omitempty"`
+	// How the cluster grows. Default: it waits for pods without limit.
+	ScaleUp *ScaleUpApplyConfiguration `json:"scaleUp,omitempty"`
 	// Stop the cluster and keep its state. True at creation: the cluster is not
 	// started yet.
 	Suspend *bool `json:"suspend,omitempty"`
@@ -163,6 +165,14 @@ func (b *MiniClusterSpecApplyConfiguration) WithAutoscaling(value *AutoscalingAp
 // If called multiple times, the ScaleDown field is set to the value of the last call.
 func (b *MiniClusterSpecApplyConfiguration) WithScaleDown(value *ScaleDownApplyConfiguration) *MiniClusterSpecApplyConfiguration {
 	b.ScaleDown = value
+	return b
+}
+
+// WithScaleUp sets the ScaleUp field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ScaleUp field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithScaleUp(value *ScaleUpApplyConfiguration) *MiniClusterSpecApplyConfiguration {
+	b.ScaleUp = value
 	return b
 }
 
