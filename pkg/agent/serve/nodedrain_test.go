@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,4 +110,44 @@ func drainedRanks(i *fluxtest.Instance) []uint32 {
 		all = append(all, rank)
 	}
 	return all
+}
+
+// With the real Flux, a job on a rank completes while its node goes away, another job goes elsewhere, and the drain of
+// an administrator stays.
+func TestNodeDrainRealFlux(t *testing.T) {
+	r, err := fluxtest.StartReal(t.Context(), 4)
+	if errors.Is(err, fluxtest.ErrNotInstalled) {
+		t.Skip("not draining nodes with the real Flux:", err)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, r.Close(), "flux start") })
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := r.Run(t.Context(), args...)
+		require.NoError(t, err)
+		return strings.TrimSpace(out)
+	}
+	client, addr := controlledWith(t, Options{Socket: r.URI()})
+	ask := func(nodes ...control.NodeDrain) control.DrainState {
+		t.Helper()
+		state, err := client.Drain(t.Context(), addr.IP.String(), addr.Port, control.Drain{Nodes: nodes})
+		require.NoError(t, err)
+		return state
+	}
+	require.Eventually(t, func() bool {
+		out, err := r.Run(t.Context(), "resource", "list", "-no", "{nnodes}", "-s", "free")
+		return err == nil && strings.TrimSpace(out) == "4"
+	}, patience, 50*time.Millisecond, "all nodes are free")
+	run("resource", "drain", "2", "broken fan")
+	job := run("submit", "-N1", "--exclusive", "--requires=rank:3", "sleep", "3")
+	node := control.NodeDrain{Node: "worker-3", Reason: "the node is cordoned", Indexes: set(t, "2-3")}
+	require.Eventually(t, func() bool { return ask(node).Busy.Equal(set(t, "3")) }, patience, 10*time.Millisecond)
+	assert.Equal(t, "2 broken fan\n3 Kubernetes node worker-3: the node is cordoned", run("resource", "drain", "-no", "{ranks} {reason}"))
+	other := run("submit", "-N1", "--exclusive", "true")
+	run("job", "wait-event", other, "clean")
+	assert.NotEqual(t, "3", run("jobs", "-no", "{ranks}", other))
+	require.Eventually(t, func() bool { return ask(node).Idle.Equal(set(t, "2-3")) }, patience, 10*time.Millisecond)
+	assert.Equal(t, "COMPLETED", run("jobs", "-no", "{status}", job))
+	assert.Equal(t, set(t, "3"), ask().Returned)
+	assert.Equal(t, "2 broken fan", run("resource", "drain", "-no", "{ranks} {reason}"))
 }
