@@ -35,8 +35,8 @@ type Drain struct {
 
 // DrainState is the response: the state of ranks, by the completion index of their pods.
 type DrainState struct {
-	// Busy are those of the request that run something. That of the lead is busy while anything runs in the instance, because all jobs
-	// end with the lead.
+	// Busy are those of the request that run something. That of the lead is busy while anything runs in the instance,
+	// because all jobs end with the lead.
 	Busy flux.IDSet `json:"busy"`
 	// Idle are those of the request that run nothing, and will not.
 	Idle flux.IDSet `json:"idle"`

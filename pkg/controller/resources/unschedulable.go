@@ -30,8 +30,8 @@ type ReducedSize struct {
 	BackoffSeconds int64 `json:"backoffSeconds"`
 }
 
-// RecordedReduction returns the last reduction that a MiniCluster records; nil if there is none.
-func RecordedReduction(mc *v1alpha2.MiniCluster) *ReducedSize {
+// recordedReduction returns the last reduction that a MiniCluster records; nil if there is none.
+func recordedReduction(mc *v1alpha2.MiniCluster) *ReducedSize {
 	var r ReducedSize
 	text, ok := mc.Annotations[v1alpha2.AnnotationUnschedulableSize]
 	if !ok || json.Unmarshal([]byte(text), &r) != nil || r.UID != mc.UID {
@@ -48,7 +48,7 @@ func ReduceSize(mc *v1alpha2.MiniCluster, maximum, pods int32, now time.Time) (*
 		return nil, "", nil
 	}
 	backoff := minSizeBackoff
-	if last := RecordedReduction(mc); last != nil {
+	if last := recordedReduction(mc); last != nil {
 		before := time.Duration(last.BackoffSeconds) * time.Second
 		if now.Before(last.Until.Add(before)) {
 			backoff = min(max(2*before, minSizeBackoff), maxSizeBackoff)
@@ -65,7 +65,7 @@ func ReduceSize(mc *v1alpha2.MiniCluster, maximum, pods int32, now time.Time) (*
 // CheckReduction checks a size that is within the bounds. Sizes above one that was reduced because pods could not be
 // scheduled are rejected for some time, also those of an autoscaler: it would ask again at once.
 func CheckReduction(mc *v1alpha2.MiniCluster, maximum int32, now time.Time) *SizeRejection {
-	r, requested := RecordedReduction(mc), mc.RequestedSize()
+	r, requested := recordedReduction(mc), mc.RequestedSize()
 	if mc.Spec.ScaleUp == nil || mc.Spec.ScaleUp.UnschedulableTimeoutSeconds == 0 || r == nil || requested <= r.Size || !now.Before(r.Until) {
 		return nil
 	}
