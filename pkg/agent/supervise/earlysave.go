@@ -61,7 +61,7 @@ func (e *earlySave) stop() {
 // dumpEarly writes the archive.
 func (v *Supervisor) dumpEarly(ctx context.Context) error {
 	part := archive.Partial(v.archiveFile(), "draining")
-	defer os.Remove(part)
+	defer os.RemoveAll(part)
 	p, err := v.table.Start(reaper.Command{
 		Path: v.Path(v.instance.Flux), Args: []string{"dump", "--quiet", part}, Env: append(slices.Clone(v.instance.Env), "FLUX_URI="+v.instance.Files.SocketURI),
 		Credential: v.instance.Credential, Group: true, Stderr: v.Stderr,

@@ -249,7 +249,7 @@ func (v *Supervisor) brokerFailed(p *reaper.Process) error {
 	if !p.Status().Signaled() && !v.log.StopFailed() {
 		return nil
 	}
-	return fmt.Errorf("Flux did not stop properly: %s", v.describe(p.Status()))
+	return fmt.Errorf("the broker did not stop properly: %s", v.describe(p.Status()))
 }
 
 // hibernationRun adds what a hibernation changes to the run of a broker.
