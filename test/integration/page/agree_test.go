@@ -51,6 +51,11 @@ func TestAgree(t *testing.T) {
 		if page, err = f.shown(ctx); err != nil {
 			return "", err
 		}
+		for _, name := range []string{"first", "second"} {
+			if _, known := page[f.Namespace+"/"+name+"/size_demanded"]; !known {
+				return "the agent of " + name + " has not been queried before the page was recorded", nil
+			}
+		}
 		if prometheus, err = f.exposed(ctx); err != nil {
 			return "", err
 		}
