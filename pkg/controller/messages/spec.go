@@ -35,7 +35,7 @@ func IneffectiveFields(lines []string) string {
 func ImmutableFields(fields, mutable []string) string {
 	last := len(mutable) - 1
 	return fmt.Sprintf("ignored: %s changed after creation; only %s and %s may change; "+
-		"delete and recreate the MiniCluster to apply the new values", strings.Join(fields, ", "), strings.Join(mutable[:last], ", "), mutable[last])
+		"hibernate and wake the MiniCluster, or recreate it, to apply the new values", strings.Join(fields, ", "), strings.Join(mutable[:last], ", "), mutable[last])
 }
 
 // ObjectInvalid is the message of an object that the API server rejects as invalid.

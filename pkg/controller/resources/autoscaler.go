@@ -16,6 +16,9 @@ const scalePeriod = 15
 // toleranceMinor is the minor version of Kubernetes from which on an autoscaler can have a tolerance.
 const toleranceMinor = 35
 
+// scaleToZeroMinor is the minor version of Kubernetes from which on an autoscaler may have the minimum 0 by default.
+const scaleToZeroMinor = 37
+
 // AutoscalerName returns the name of the HorizontalPodAutoscaler of a MiniCluster.
 func AutoscalerName(mc *v1alpha2.MiniCluster) string { return mc.Name }
 
@@ -32,6 +35,9 @@ func BuildAutoscaler(mc *v1alpha2.MiniCluster, f Fixed, env Environment) *autosc
 		maximum = min(maximum, a.MaxSize)
 	}
 	minimum := min(max(a.MinSize, mc.LowerBound(f.Maximum)), maximum)
+	if mc.ScalesToZero() && a.MinSize == 0 && a.Metric != v1alpha2.AutoscalingCPU && env.AtLeast(scaleToZeroMinor) {
+		minimum = 0 // it hibernates
+	}
 	idle := v1alpha2.DefaultIdleSeconds
 	if a.IdleSeconds != nil {
 		idle = *a.IdleSeconds

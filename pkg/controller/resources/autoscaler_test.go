@@ -14,17 +14,21 @@ func TestBuildAutoscaler(t *testing.T) {
 		autoscaling      v1alpha2.Autoscaling
 		minSize, maximum int32
 		minor            int
+		zero             bool
 		// bounds, metric, and the window of scale-down in seconds.
 		minReplicas, maxReplicas int32
 		metric                   string
 		window                   int32
 		tolerance                bool
 	}{
-		"defaults":              {maximum: 8, minor: 35, minReplicas: 1, maxReplicas: 8, metric: "size_recommended", tolerance: true},
-		"an older API server":   {maximum: 8, minor: 34, minReplicas: 1, maxReplicas: 8, metric: "size_recommended"},
-		"bounds":                {autoscaling: v1alpha2.Autoscaling{MinSize: 2, MaxSize: 5}, maximum: 8, minReplicas: 2, maxReplicas: 5, metric: "size_recommended"},
-		"bounds of the cluster": {autoscaling: v1alpha2.Autoscaling{MinSize: 1, MaxSize: 50}, minSize: 3, maximum: 8, minReplicas: 3, maxReplicas: 8, metric: "size_recommended"},
-		"minimum above maximum": {autoscaling: v1alpha2.Autoscaling{MinSize: 20}, maximum: 8, minReplicas: 8, maxReplicas: 8, metric: "size_recommended"},
+		"defaults":                   {maximum: 8, minor: 35, minReplicas: 1, maxReplicas: 8, metric: "size_recommended", tolerance: true},
+		"an older API server":        {maximum: 8, minor: 34, minReplicas: 1, maxReplicas: 8, metric: "size_recommended"},
+		"bounds":                     {autoscaling: v1alpha2.Autoscaling{MinSize: 2, MaxSize: 5}, maximum: 8, minReplicas: 2, maxReplicas: 5, metric: "size_recommended"},
+		"bounds of the cluster":      {autoscaling: v1alpha2.Autoscaling{MinSize: 1, MaxSize: 50}, minSize: 3, maximum: 8, minReplicas: 3, maxReplicas: 8, metric: "size_recommended"},
+		"minimum above maximum":      {autoscaling: v1alpha2.Autoscaling{MinSize: 20}, maximum: 8, minReplicas: 8, maxReplicas: 8, metric: "size_recommended"},
+		"to zero":                    {zero: true, maximum: 8, minor: 37, minReplicas: 0, maxReplicas: 8, metric: "size_recommended", tolerance: true},
+		"to zero, with a minimum":    {zero: true, autoscaling: v1alpha2.Autoscaling{MinSize: 2}, maximum: 8, minor: 37, minReplicas: 2, maxReplicas: 8, metric: "size_recommended", tolerance: true},
+		"to zero on an older server": {zero: true, maximum: 8, minor: 36, minReplicas: 1, maxReplicas: 8, metric: "size_recommended", tolerance: true},
 		"demand": {
 			autoscaling: v1alpha2.Autoscaling{Metric: v1alpha2.AutoscalingDemand, IdleSeconds: new(int32(60))},
 			maximum:     8, minReplicas: 1, maxReplicas: 8, metric: "size_demanded", window: 60,
@@ -38,6 +42,9 @@ func TestBuildAutoscaler(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mc := &v1alpha2.MiniCluster{}
 			mc.Name, mc.Spec.MinSize, mc.Spec.Autoscaling = "a", test.minSize, &test.autoscaling
+			if test.zero {
+				withScaleToZero(mc)
+			}
 			hpa := BuildAutoscaler(mc, Fixed{Maximum: test.maximum}, Environment{ServerMinor: test.minor})
 			assert.Equal(t, test.minReplicas, *hpa.Spec.MinReplicas)
 			assert.Equal(t, test.maxReplicas, hpa.Spec.MaxReplicas)

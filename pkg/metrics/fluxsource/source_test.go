@@ -207,6 +207,45 @@ func TestDemandedAtLeastTheMinimum(t *testing.T) {
 	}
 }
 
+// TestDemandOfHibernated: the demand of a cluster without a lead is the one that was saved, within its bounds.
+func TestDemandOfHibernated(t *testing.T) {
+	w := newWorld(t)
+	hibernates := func(demand int32, reason string, zero bool) func(*v1alpha2.MiniCluster, *corev1.Pod) {
+		return func(mc *v1alpha2.MiniCluster, pod *corev1.Pod) {
+			mc.Spec.Hibernation = &v1alpha2.Hibernation{ScaleToZero: zero}
+			mc.Status.Hibernation = &v1alpha2.HibernationStatus{Demand: demand}
+			mc.Status.Conditions = []metav1.Condition{{Type: v1alpha2.ConditionHibernated, Status: metav1.ConditionTrue, Reason: reason}}
+			pod.OwnerReferences = nil
+		}
+	}
+	w.add(t, "some", "s1", nil, hibernates(5, v1alpha2.ReasonHibernated, true))
+	w.add(t, "many", "s2", nil, hibernates(50, v1alpha2.ReasonHibernated, false))
+	w.add(t, "none", "s3", nil, hibernates(0, v1alpha2.ReasonNothingKept, true))
+	w.add(t, "suspended", "s4", nil, hibernates(0, v1alpha2.ReasonHibernated, false))
+	for name, want := range map[string]string{"some": "5", "many": "8", "none": "0", "suspended": "1"} {
+		got, err := w.get(t, "", MetricSizeDemanded, name)
+		require.NoError(t, err)
+		assert.Equal(t, "MiniCluster "+name+"="+want, got)
+	}
+	_, err := w.get(t, "", "node_up_count", "some")
+	require.Error(t, err)
+	external := func(metric string) []metrics.Value {
+		values, err := w.ExternalValues(t.Context(), metrics.ExternalQuery{Namespace: "ns", Metric: metric, Selector: labels.Everything()})
+		require.NoError(t, err)
+		return values
+	}
+	assert.Len(t, external(MetricSizeDemanded), 4)
+	assert.Empty(t, external("node_up_count"))
+
+	w.add(t, "awake", "s5", says("flux_nodes_demanded 0"), func(mc *v1alpha2.MiniCluster, _ *corev1.Pod) {
+		mc.Spec.Hibernation = &v1alpha2.Hibernation{ScaleToZero: true}
+	})
+	w.collector.round(t.Context())
+	got, err := w.get(t, "", MetricSizeDemanded, "awake")
+	require.NoError(t, err)
+	assert.Equal(t, "MiniCluster awake=0", got, "it may hibernate")
+}
+
 func TestWhatIsNotKnownIsAnError(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, "silent", "s1", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprintln(rw, "flux_up 0") })

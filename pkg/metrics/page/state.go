@@ -58,6 +58,8 @@ func stateOf(mc *v1alpha2.MiniCluster) state {
 	case accepted.Status == metav1.ConditionFalse:
 		s.word, s.tone, s.problem = "Not accepted", toneBad, true
 		s.note(accepted.Message)
+	case is(v1alpha2.ConditionHibernated):
+		s.word, s.tone = v1alpha2.ConditionHibernated, toneOver
 	case is(v1alpha2.ConditionSuspended):
 		s.word, s.tone = v1alpha2.ConditionSuspended, toneOver
 	case is(v1alpha2.ConditionReady):

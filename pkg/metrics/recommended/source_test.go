@@ -73,8 +73,19 @@ func TestRecommended(t *testing.T) {
 	clock.Step(11 * time.Second)
 	assert.Equal(t, int64(0), size())
 
-	demand.err = errors.New("no broker")
+	fitting.err = errors.New("no Job")
 	_, err := s.CustomValues(t.Context(), query)
+	require.EqualError(t, err, "no Job")
+	mc.Status.Hibernation = &v1alpha2.HibernationStatus{}
+	mc.Status.Conditions = []metav1.Condition{{Type: v1alpha2.ConditionHibernated, Status: metav1.ConditionTrue, Reason: v1alpha2.ReasonHibernated}}
+	demand.n = 6
+	values, err := s.CustomValues(t.Context(), query)
+	require.NoError(t, err)
+	require.Len(t, values, 1)
+	assert.Equal(t, int64(6), values[0].Quantity.Value(), "without pods, only the demand is known")
+
+	demand.err = errors.New("no broker")
+	_, err = s.CustomValues(t.Context(), query)
 	require.EqualError(t, err, "no broker")
 	require.NoError(t, store.Delete(mc))
 	s.record(t.Context())

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/user"
 )
@@ -50,4 +51,37 @@ func TestAutoscalingField(t *testing.T) {
 	_, err = hpas.Create(t.Context(), own, metav1.CreateOptions{})
 	require.NoError(t, err)
 	f.becomes("scaled", 1, v1alpha2.ReasonOtherAutoscaler)
+}
+
+// TestAutoscalingToZero: with scaleToZero, a stock autoscaler hibernates a cluster without jobs and wakes it at the size
+// that the saved jobs need.
+func TestAutoscalingToZero(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const archive = "/state/archive.tar"
+	f.Create("sleeper", 1, user.MaxSize(6), func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Autoscaling = &v1alpha2.Autoscaling{IdleSeconds: new(int32(2))}
+		mc.Spec.Archive, mc.Spec.Hibernation = &v1alpha2.FluxArchive{Path: archive}, &v1alpha2.Hibernation{ScaleToZero: true}
+	})
+	f.agent("sleeper").Say("flux_nodes_demanded 3")
+	f.becomes("sleeper", 3, v1alpha2.ReasonAutoscalerActive)
+	f.WaitFor("sleeper", f.Ready(3))
+
+	leads.Of("sleeper").Saves(control.HibernateState{Held: 2, Location: archive, Bytes: 100, Checksum: "c0ffee"})
+	f.agent("sleeper").Say("flux_nodes_demanded 0")
+	hibernated := user.Has(v1alpha2.ConditionHibernated, metav1.ConditionTrue, v1alpha2.ReasonHibernated)
+	mc := f.WaitFor("sleeper", hibernated, user.SpecSize(0))
+	require.Equal(t, v1alpha2.CauseScaledToZero, mc.Status.Hibernation.Cause)
+
+	// Somebody wakes it, and jobs are submitted while it goes to sleep again.
+	leads.Of("sleeper").Saves(control.HibernateState{Pending: 9, Demand: 4, Location: archive, Bytes: 100, Checksum: "c0ffee"})
+	before := mc.Status.JobID
+	f.agent("sleeper").Say("flux_nodes_demanded 2")
+	f.SetSize("sleeper", 2)
+	f.WaitFor("sleeper", f.Ready(2))
+	f.agent("sleeper").Say("flux_nodes_demanded 0")
+	f.WaitFor("sleeper", hibernated)
+	f.agent("sleeper").Say("flux_nodes_demanded 4")
+	mc = f.WaitFor("sleeper", f.Ready(4))
+	require.NotEqual(t, before, mc.Status.JobID)
 }

@@ -16,6 +16,8 @@ import (
 
 var (
 	agents user.Expositions
+	// leads answer the controller.
+	leads user.Agents
 	// running are the options of the metrics API server that the tests share.
 	running *app.Options
 	suite   = clustertest.New(cluster.Options{
@@ -23,7 +25,7 @@ var (
 		ControllerManagerArgs: []string{
 			"--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-downscale-stabilization=2s",
 		},
-	}, user.Manifests, programs.MetricsManifests, programs.Controller(), programs.Metrics(asksAgents, func(o *app.Options) { running = o }))
+	}, user.Manifests, programs.MetricsManifests, programs.Controller(programs.WithAgents(&leads)), programs.Metrics(asksAgents, func(o *app.Options) { running = o }))
 )
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
