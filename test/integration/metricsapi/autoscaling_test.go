@@ -53,8 +53,8 @@ func TestAutoscalingField(t *testing.T) {
 	f.becomes("scaled", 1, v1alpha2.ReasonOtherAutoscaler)
 }
 
-// TestAutoscalingToZero: with scaleToZero, a stock autoscaler hibernates a cluster without jobs and wakes it at the size
-// that the saved jobs need.
+// TestAutoscalingToZero: with scaleToZero, a stock autoscaler hibernates a cluster without jobs, and wakes it at the
+// size that the saved jobs need.
 func TestAutoscalingToZero(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -73,7 +73,7 @@ func TestAutoscalingToZero(t *testing.T) {
 	mc := f.WaitFor("sleeper", hibernated, user.SpecSize(0))
 	require.Equal(t, v1alpha2.CauseScaledToZero, mc.Status.Hibernation.Cause)
 
-	// Somebody wakes it, and jobs are submitted while it goes to sleep again.
+	// A user wakes it, and jobs are submitted while it begins to hibernate again.
 	leads.Of("sleeper").Saves(control.HibernateState{Pending: 9, Demand: 4, Location: archive, Bytes: 100, Checksum: "c0ffee"})
 	before := mc.Status.JobID
 	f.agent("sleeper").Say("flux_nodes_demanded 2")
