@@ -40,18 +40,6 @@ func (s *session) checkServer() finding {
 	return good("server", "Kubernetes %s", server.GitVersion)
 }
 
-func (s *session) checkAPI() finding {
-	gv := v1alpha2.SchemeGroupVersion.String()
-	_, err := s.kube.Discovery().ServerResourcesForGroupVersion(gv)
-	switch {
-	case apierrors.IsNotFound(err):
-		return problem("API", "the server does not have %s: install the operator", gv)
-	case err != nil:
-		return unknown("API", err)
-	}
-	return good("API", "%s is served", gv)
-}
-
 // controllerSelector selects the Deployment of the controller and its pods.
 var controllerSelector = v1alpha2.LabelName + "=" + v1alpha2.ManagedBy
 

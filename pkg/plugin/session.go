@@ -12,6 +12,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/openapi"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
@@ -33,6 +34,8 @@ type session struct {
 	flux      versioned.Interface
 	namespace string
 	executor  executor
+	// openAPI reads the schemas of the server; nil if there are none, in tests.
+	openAPI openapi.Client
 }
 
 // session connects to the cluster of the user's flags and kubeconfig.
@@ -61,6 +64,7 @@ func (f *factory) session() (*session, error) {
 	return &session{
 		IOStreams: f.streams, kube: kube, flux: flux, namespace: namespace,
 		executor: &podExecutor{config: config, client: kube.CoreV1().RESTClient()},
+		openAPI:  kube.Discovery().OpenAPIV3(),
 	}, nil
 }
 

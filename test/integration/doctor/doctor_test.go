@@ -186,6 +186,7 @@ func doctor(t *testing.T, kubeconfig, namespace, name string) string {
 	if err != nil {
 		require.EqualError(t, err, "problems were found", errOut.String())
 	}
+	assert.Contains(t, out.String(), "ok       API          flux-framework.org/v1alpha2 is served with all fields of this version")
 	assert.Equal(t, err != nil, strings.Contains(out.String(), "PROBLEM"))
 	return out.String()
 }
