@@ -33,7 +33,7 @@ def to_dict(value: Any) -> Any:
 
 def from_dict(cls: Type[T], data: Dict[str, Any]) -> T:
     """Returns a dataclass. Fields that it does not have are those of a newer API: they are left out."""
-    types = _types(cls)
+    types = _types(typing.cast(Any, cls))
     return cls(**{
         f.name: _decode(types[f.name], data[f.metadata["name"]])
         for f in dataclasses.fields(cls) if f.metadata["name"] in data
@@ -41,7 +41,7 @@ def from_dict(cls: Type[T], data: Dict[str, Any]) -> T:
 
 
 @functools.lru_cache(maxsize=None)
-def _types(cls: type) -> Dict[str, Any]:
+def _types(cls: Any) -> Dict[str, Any]:
     return typing.get_type_hints(cls)
 
 

@@ -95,4 +95,5 @@ def _configure(configuration: client.Configuration, context: Optional[str]) -> O
     config.load_kube_config(context=context, client_configuration=configuration)
     contexts, active = config.list_kube_config_contexts()
     chosen = next((c for c in contexts if c["name"] == context), active) if context else active
-    return chosen["context"].get("namespace")
+    namespace: Optional[str] = chosen["context"].get("namespace")
+    return namespace

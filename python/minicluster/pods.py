@@ -31,7 +31,7 @@ def lead(core: client.CoreV1Api, namespace: str, name: str) -> client.V1Pod:
     found = core.list_namespaced_pod(namespace, label_selector=f"{NAME_LABEL}={name},{INDEX_LABEL}=0")
     if not found.items:
         raise errors.MiniClusterError(f"MiniCluster {name} has no lead pod")
-    return max(found.items, key=lambda pod: pod.metadata.creation_timestamp)
+    return max(found.items, key=lambda pod: str(pod.metadata.creation_timestamp))
 
 
 def log(

@@ -140,7 +140,7 @@ func appendTo(f *os.File, all []Record) (int, error) {
 
 // read returns the jobs of a file, and whether its last line is complete. Lines of other programs are ignored.
 func read(in io.Reader) (known map[identity]bool, complete bool, err error) {
-	known, complete = map[identity]bool{}, true
+	known = map[identity]bool{}
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadBytes('\n')
