@@ -7,6 +7,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -24,7 +25,7 @@ func main() {
 	minors := flag.String("kubernetes", "", "minor versions to test, for example 1.33,1.34; unset: all")
 	build := flag.Bool("build", false, "only build them")
 	flag.Parse()
-	err := run(ctx, *minors, *build)
+	err := run(ctx, os.Stdout, *minors, *build)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "versions:", err)
@@ -32,7 +33,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, minors string, buildOnly bool) error {
+func run(ctx context.Context, out io.Writer, minors string, buildOnly bool) error {
 	root, err := kubebin.Root(".")
 	if err != nil {
 		return err
@@ -43,7 +44,7 @@ func run(ctx context.Context, minors string, buildOnly bool) error {
 	}
 	failed := false
 	for _, release := range releases {
-		fmt.Printf("== Kubernetes %s\n", release)
+		fmt.Fprintf(out, "== Kubernetes %s\n", release)
 		dir, err := kubebin.EnsureRelease(ctx, root, release, os.Stderr)
 		if err != nil {
 			return err
@@ -51,7 +52,7 @@ func run(ctx context.Context, minors string, buildOnly bool) error {
 		if buildOnly {
 			continue
 		}
-		result, err := test(ctx, root, release, dir)
+		result, err := test(ctx, out, root, release, dir)
 		if err != nil {
 			return err
 		}
@@ -84,10 +85,10 @@ func selected(minors string) ([]string, error) {
 }
 
 // test runs the suite with the programs in a directory.
-func test(ctx context.Context, root, release, dir string) (results.Run, error) {
-	outcome := outcomes{}
+func test(ctx context.Context, out io.Writer, root, release, dir string) (results.Run, error) {
+	o := outcomes{}
 	for _, pkg := range packages() {
-		if err := outcome.run(ctx, root, dir, pkg); err != nil {
+		if err := o.run(ctx, out, root, dir, pkg); err != nil {
 			return results.Run{}, err
 		}
 	}
@@ -96,7 +97,7 @@ func test(ctx context.Context, root, release, dir string) (results.Run, error) {
 		return results.Run{}, err
 	}
 	return results.Run{
-		Kubernetes: release, Date: time.Now().UTC().Format(time.DateOnly), Commit: head, Tests: len(outcome), Topics: outcome.topics(),
+		Kubernetes: release, Date: time.Now().UTC().Format(time.DateOnly), Commit: head, Tests: len(o), Topics: o.topics(),
 	}, nil
 }
 

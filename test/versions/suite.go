@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -76,9 +77,9 @@ type outcomes map[string]string
 func key(pkg, test string) string { return strings.TrimPrefix(pkg, "./") + "." + test }
 
 // run runs the tests of a package. It returns no error for tests that fail.
-func (o outcomes) run(ctx context.Context, root, programs, pkg string) error {
+func (o outcomes) run(ctx context.Context, out io.Writer, root, programs, pkg string) error {
 	tests := testsOf(pkg)
-	fmt.Printf("-- %s: %d tests\n", pkg, len(tests))
+	fmt.Fprintf(out, "-- %s: %d tests\n", pkg, len(tests))
 	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-vet=off", "-trimpath", "-timeout=30m",
 		"-run=^("+strings.Join(tests, "|")+")$", pkg)
 	cmd.Dir = root
@@ -88,11 +89,11 @@ func (o outcomes) run(ctx context.Context, root, programs, pkg string) error {
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return fmt.Errorf("running the tests of %s: %w", pkg, err)
 	}
-	return o.read(pkg, output)
+	return o.read(out, pkg, output)
 }
 
 // read reads the output of go test -json, and prints the output of tests that fail.
-func (o outcomes) read(pkg string, output []byte) error {
+func (o outcomes) read(out io.Writer, pkg string, output []byte) error {
 	said := map[string]*strings.Builder{}
 	lines := bufio.NewScanner(bytes.NewReader(output))
 	lines.Buffer(nil, 1<<20)
@@ -111,10 +112,10 @@ func (o outcomes) read(pkg string, output []byte) error {
 		case "pass", "fail", "skip":
 			if test != "" && !part {
 				o[key(pkg, test)] = event.Action
-				fmt.Printf("   %s %s\n", event.Action, test)
+				fmt.Fprintf(out, "   %s %s\n", event.Action, test)
 			}
 			if event.Action == "fail" && !part {
-				fmt.Print(said[test])
+				fmt.Fprint(out, said[test])
 			}
 		}
 	}

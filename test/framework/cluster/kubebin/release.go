@@ -116,16 +116,17 @@ func releaseModule(theirs, release string) string {
 	return text.String()
 }
 
-// older are differences between localkube and earlier releases of Kubernetes: what these need instead of a text of a
+// older returns the differences between localkube and earlier releases of Kubernetes: what these need instead of a text of a
 // file.
-var older = []struct {
-	release   string
-	file      string
-	text, new string
-}{
-	{"v1.33.", "controllermanager.go", "manager.Config(ctx, known", "manager.Config(known"},
-	{"v1.33.", "etcd.go", "etcd/server/v3/storage/wal", "etcd/server/v3/wal"},
+func older() []difference {
+	return []difference{
+		{"v1.33.", "controllermanager.go", "manager.Config(ctx, known", "manager.Config(known"},
+		{"v1.33.", "etcd.go", "etcd/server/v3/storage/wal", "etcd/server/v3/wal"},
+	}
 }
+
+// difference is a text in a file that is another one for releases with a prefix.
+type difference struct{ release, file, text, instead string }
 
 // copySources copies the Go files of a package without its tests, and what they embed.
 func copySources(from, to, release string) error {
@@ -143,14 +144,14 @@ func copySources(from, to, release string) error {
 			return err
 		}
 		text := string(content)
-		for _, o := range older {
+		for _, o := range older() {
 			if !strings.HasPrefix(release, o.release) || o.file != entry.Name() {
 				continue
 			}
 			if !strings.Contains(text, o.text) {
 				return fmt.Errorf("%s has no %q", entry.Name(), o.text)
 			}
-			text = strings.ReplaceAll(text, o.text, o.new)
+			text = strings.ReplaceAll(text, o.text, o.instead)
 		}
 		if err := os.WriteFile(filepath.Join(to, entry.Name()), []byte(text), 0o600); err != nil {
 			return err

@@ -46,7 +46,7 @@ func TestCopySources(t *testing.T) {
 		require.NoError(t, copySources(from, to, release))
 		assert.NoFileExists(t, filepath.Join(to, "options_test.go"))
 		assert.FileExists(t, filepath.Join(to, "audit-policy.yaml"))
-		for _, o := range older {
+		for _, o := range older() {
 			content, err := os.ReadFile(filepath.Join(to, o.file))
 			require.NoError(t, err)
 			if release == "v1.33.0" {
