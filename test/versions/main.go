@@ -86,15 +86,15 @@ func selected(minors string) ([]string, error) {
 
 // test runs the suite with the programs in a directory.
 func test(ctx context.Context, out io.Writer, root, release, dir string) (results.Run, error) {
+	head, err := head(ctx, root)
+	if err != nil {
+		return results.Run{}, err
+	}
 	o := outcomes{}
 	for _, pkg := range packages() {
 		if err := o.run(ctx, out, root, dir, pkg); err != nil {
 			return results.Run{}, err
 		}
-	}
-	head, err := head(ctx, root)
-	if err != nil {
-		return results.Run{}, err
 	}
 	return results.Run{
 		Kubernetes: release, Date: time.Now().UTC().Format(time.DateOnly), Commit: head, Tests: len(o), Topics: o.topics(),

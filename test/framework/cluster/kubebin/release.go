@@ -116,8 +116,8 @@ func releaseModule(theirs, release string) string {
 	return text.String()
 }
 
-// older returns the differences between localkube and earlier releases of Kubernetes: what these need instead of a text of a
-// file.
+// older returns the differences between localkube and earlier releases of Kubernetes: what these need instead of a text
+// of a file.
 func older() []difference {
 	return []difference{
 		{"v1.33.", "controllermanager.go", "manager.Config(ctx, known", "manager.Config(known"},
