@@ -81,8 +81,8 @@ func cancelledJobs(ids []string) string {
 	return fmt.Sprintf("; cancelled at the deadline: %s (submit them again if needed)", strings.Join(ids, ", "))
 }
 
-// RestoreFromMissing, RestoreFromNoArchive and RestoreFromRuns are the messages of a MiniCluster that cannot start from
-// the archive of another one yet.
+// RestoreFromMissing is the message of a MiniCluster that cannot start from the archive of another one, because that
+// one does not exist.
 func RestoreFromMissing(name string) string {
 	return fmt.Sprintf("spec.restoreFrom: waiting for MiniCluster %q, which does not exist", name)
 }

@@ -244,7 +244,7 @@ func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Path == control.PathDrain {
-		_ = json.NewEncoder(w).Encode(a.drain(in.Drain.Nodes))
+		_ = json.NewEncoder(w).Encode(a.drain(in.Nodes))
 		return
 	}
 	if n := len(a.sizes); n == 0 || a.sizes[n-1] != in.Size {
