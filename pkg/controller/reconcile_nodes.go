@@ -30,6 +30,9 @@ import (
 // request. Errors affect only objects that the cluster works without.
 func (c *Controller) nodeDrains(ctx context.Context, s *syncState) error {
 	s.observed.NodeDrains = s.mc.Status.NodeDrains
+	if s.hibernated != nil {
+		s.observed.NodeDrains = nil // new brokers have drained no ranks
+	}
 	if s.job == nil || s.mc.Status.Finished() {
 		return nil
 	}

@@ -16,13 +16,19 @@ import (
 )
 
 // fillSize sets spec.size if it is not set: to the last size of the Job, so that an apply without the field does not
-// resize a cluster that another client scales, or to the smallest size if there is no Job. The scale subresource
-// cannot be read without the field.
+// resize a cluster that another client scales, or wake one that hibernates at size 0, or to the smallest size if there
+// is no Job. The scale subresource cannot be read without the field.
 func (c *Controller) fillSize(ctx context.Context, s *syncState) error {
 	if !s.sizeUnset {
 		return nil
 	}
 	size := s.mc.RequestedSize()
+	if h := s.hibernated; h != nil {
+		size = h.Size
+		if h.Cause == v1alpha2.CauseScaledToZero && s.mc.ScalesToZero() {
+			size = 0
+		}
+	}
 	if s.job != nil {
 		size = resources.Parallelism(s.job)
 		if applied, ok := resources.SizeAnnotation(s.job.Annotations, v1alpha2.AnnotationAppliedSize); ok {

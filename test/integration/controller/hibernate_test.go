@@ -206,6 +206,8 @@ func TestScaleToZero(t *testing.T) {
 	mc := f.waitFor("zero", hibernated("4 pending jobs"), specSize(0), has(v1alpha2.ConditionSuspended, metav1.ConditionTrue, v1alpha2.ReasonSuspended, "spec.size is 0"))
 	assert.Equal(t, v1alpha2.CauseScaledToZero, mc.Status.Hibernation.Cause)
 	f.withoutJob("zero")
+	f.patch("zero", map[string]any{"spec": map[string]any{"size": nil}})
+	f.waitFor("zero", hibernated(), specSize(0))
 	f.setSize("zero", 3)
 	f.waitFor("zero", f.ready(3))
 
