@@ -9,6 +9,7 @@
 //	supervise  the broker: start, restart, stop, exit code of the pod
 //	initial    the initial program of the lead broker, which runs the user's program
 //	archive    saving and restoring the content of the instance
+//	hibernate  the record that keeps a lead of a cluster that hibernates from running jobs
 //	serve      health, metrics and the requests of the controller over HTTP
 //	sidecar    containers beside Flux
 //	reaper     child processes
