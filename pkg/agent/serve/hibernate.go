@@ -20,7 +20,7 @@ type Hibernation interface {
 	Record() *hibernate.Record
 	// Begin writes the record of a new hibernation, and Update a changed one.
 	Begin(*hibernate.Record) error
-	// Stopped is called when the queues are stopped and jobs still run.
+	// Stopped is called repeatedly while the queues are stopped and jobs still run.
 	Stopped(context.Context, *hibernate.Record)
 	Update(*hibernate.Record) error
 	// Save begins to save the state: it stops the broker.
@@ -167,12 +167,10 @@ func (h *hibernation) proceed(ctx context.Context, in control.Hibernate) (contro
 		return control.HibernateState{}, err
 	}
 	switch {
-	case len(running) > 0 && fresh:
-		h.Stopped(ctx, record)
-		return record.State, nil
 	case len(running) > 0 && record.Expired(h.now) && h.now.Sub(record.CanceledAt) >= cancelInterval:
 		return record.State, h.cancelJobs(ctx, client, record, running)
 	case len(running) > 0 || record.State.Running > 0:
+		h.Stopped(ctx, record)
 		return record.State, nil
 	case h.now.Sub(record.FailedAt) < saveInterval:
 		return record.State, nil
