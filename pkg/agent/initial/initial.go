@@ -111,6 +111,7 @@ func Run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, o Options) int {
 		return plan.ExitBroker
 	}
 	if h := r.hibernation(ctx, o); h != nil && h.State.Phase == control.PhaseSaving {
+		r.recordJobs(ctx, s) // a hibernation may discard them
 		r.recordOutcome(ctx, out)
 		return 0 // the broker saves the instance, and its exit code is the result of that
 	}
