@@ -218,7 +218,7 @@ func (d *document) judge(ctx context.Context, r *documentReader, data []byte, ve
 // that a value matches none of several alternatives, each of which has its own error. So do those of the scale
 // subresource.
 func schemaProblems(errs field.ErrorList) []string {
-	named := slices.ContainsFunc(errs, func(err *field.Error) bool { return hasField(err) })
+	named := slices.ContainsFunc(errs, hasField)
 	var problems []string
 	for _, err := range errs {
 		switch text := err.Error(); {

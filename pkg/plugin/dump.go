@@ -84,7 +84,7 @@ func (s *session) dump(ctx context.Context, name, file string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(partial.Name())
+	defer func() { _ = os.Remove(partial.Name()) }()
 	defer partial.Close()
 	if err := s.dumpTo(ctx, mc, lead, partial); err != nil {
 		return err

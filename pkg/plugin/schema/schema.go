@@ -19,7 +19,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	openapi "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	metavalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -185,10 +184,5 @@ func validateMeta(meta *metav1.ObjectMeta) field.ErrorList {
 		complete.Name = generatedName(complete)
 	}
 	complete.ManagedFields = nil
-	root := field.NewPath("metadata")
-	errs := metavalidation.ValidateObjectMeta(complete, true, metavalidation.NameIsDNSSubdomain, root)
-	for _, problem := range path.ValidatePathSegmentName(complete.Name, false) {
-		errs = append(errs, field.Invalid(root.Child("name"), complete.Name, problem))
-	}
-	return errs
+	return metavalidation.ValidateObjectMeta(complete, true, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 }
