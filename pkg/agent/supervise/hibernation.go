@@ -86,6 +86,7 @@ func (h *hibernation) Record() *hibernate.Record {
 
 // Begin records a new hibernation.
 func (h *hibernation) Begin(r *hibernate.Record) error {
+	h.early.reset()
 	r.Cluster, r.Incarnation = h.v.cluster, h.v.Plan.Incarnation
 	return h.Update(r)
 }
