@@ -4,7 +4,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -29,7 +28,7 @@ func TestSuiteExists(t *testing.T) {
 			text.Write(content)
 		}
 		for _, test := range testsOf(pkg) {
-			assert.Regexp(t, regexp.MustCompile(`(?m)^func `+test+`\(`), text.String(), pkg)
+			assert.Regexp(t, `(?m)^func `+test+`\(`, text.String(), pkg)
 		}
 	}
 }
