@@ -211,6 +211,7 @@ func TestHibernateFullVolume(t *testing.T) {
 		volume := filepath.Join(s.dir, "volume")
 		require.NoError(t, os.Mkdir(volume, 0o777))
 		require.NoError(t, unix.Mount("tmpfs", volume, "tmpfs", 0, "size=128k,mode=0777"))
+		t.Cleanup(func() { assert.NoError(t, unix.Unmount(volume, unix.MNT_DETACH)) })
 		s.configure(1, 4, false, "")
 		s.plan.Archive.Path = filepath.Join(volume, "archive.tar")
 		s.startPods(1)
@@ -273,6 +274,7 @@ func TestRestoreFrom(t *testing.T) {
 			require.NoError(t, os.Rename(filepath.Join(s.dir, name), filepath.Join(from, name)))
 		}
 		require.NoError(t, unix.Mount(from, from, "", unix.MS_BIND, ""))
+		t.Cleanup(func() { assert.NoError(t, unix.Unmount(from, unix.MNT_DETACH)) })
 		require.NoError(t, unix.Mount("", from, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 
 		s.configure(2, 4, false, "")
