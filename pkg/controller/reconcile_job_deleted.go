@@ -39,7 +39,7 @@ func (c *Controller) jobDeleted(ctx context.Context, s *syncState) error {
 		return c.cleanupFinished(ctx, s)
 	case !fluxconfig.RunsProgram(s.mc), record == nil && s.mc.Status.JobID == "":
 		return nil
-	case record != nil && !record.started && !recordedReady(s.mc):
+	case record != nil && record.started == "" && !recordedReady(s.mc):
 		started := false
 		err := c.eachPod(ctx, s.mc, resources.PodSelector(s.mc), func(pod *corev1.Pod) {
 			started = started || resources.LeadStarted(pod, record.job, s.mc.Name)
@@ -53,7 +53,7 @@ func (c *Controller) jobDeleted(ctx context.Context, s *syncState) error {
 			return err
 		}
 	}
-	klog.FromContext(ctx).Info("The Job was deleted after its program may have started: it is not created again")
+	klog.FromContext(ctx).Info("The Job was deleted after its program may have started: it is not created again", "reason", record.mayHaveStarted())
 	s.observed.JobDeleted = true
 	return c.cleanupFinished(ctx, s)
 }
@@ -124,8 +124,8 @@ type jobRecords struct {
 
 type jobRecord struct {
 	job, owner types.UID
-	// started: the program may have started.
-	started bool
+	// started says why the program may have started; "" if it has not.
+	started string
 	// active is the number of active pods. losses counts how often it fell below the size, and checked is that number
 	// when the lead was inspected last.
 	active, losses, checked int32
@@ -161,12 +161,31 @@ func (r *jobRecords) observe(obj any) {
 	}
 	// An agent is ready once its broker is online, and programs start later.
 	status := &job.Status
-	known.started = known.started || missed || status.Succeeded > 0 || status.Failed > 0 || ptr.Deref(status.Ready, 0) > 0 ||
-		status.UncountedTerminatedPods != nil && len(status.UncountedTerminatedPods.Succeeded)+len(status.UncountedTerminatedPods.Failed) > 0
+	switch {
+	case known.started != "":
+	case ptr.Deref(status.Ready, 0) > 0:
+		known.started = "pods were ready"
+	case status.Succeeded > 0 || status.Failed > 0,
+		status.UncountedTerminatedPods != nil && len(status.UncountedTerminatedPods.Succeeded)+len(status.UncountedTerminatedPods.Failed) > 0:
+		known.started = "pods have ended"
+	case missed:
+		known.started = "the watch missed the deletion"
+	}
 	known.observeActive(job)
 	if end := resources.FinishedCondition(job); end != nil {
 		known.end = end.DeepCopy()
 	}
+}
+
+// mayHaveStarted says why the program may have started, for the log.
+func (r *jobRecord) mayHaveStarted() string {
+	switch {
+	case r == nil:
+		return "this process has not seen the Job"
+	case r.started != "":
+		return r.started
+	}
+	return "the lead had started, or the status had ready pods"
 }
 
 // get returns the record of the latest Job of a MiniCluster; nil where there is none.
