@@ -306,7 +306,7 @@ func TestHibernateProgram(t *testing.T) {
 		s.online()
 		s.eventually("its job", func() bool { return s.run("jobs", "-no", "{state}") == "RUN" })
 		state := s.until(control.PhaseSaved, control.Hibernate{Deadline: time.Now()})
-		assert.Len(t, state.Cancelled, 1)
+		assert.Len(t, state.Canceled, 1)
 		assert.Positive(t, state.Bytes)
 		select {
 		case <-s.ended[0]:

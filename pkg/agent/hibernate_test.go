@@ -231,7 +231,7 @@ func TestHibernate(t *testing.T) {
 				s.finish()
 				state = s.until(control.PhaseSaved, later())
 				assert.Equal(t, []int{4, 1, 5}, []int{state.Pending, state.Held, state.Demand})
-				assert.Empty(t, state.Cancelled)
+				assert.Empty(t, state.Canceled)
 				assert.Positive(t, state.Bytes)
 				if !volume {
 					text, err := os.ReadFile(state.Location)
@@ -271,7 +271,7 @@ func TestHibernateDeadline(t *testing.T) {
 		require.NoError(t, err)
 		ids := s.submit(1)
 		state := s.until(control.PhaseSaved, control.Hibernate{Deadline: time.Now().Add(time.Second)})
-		assert.Equal(t, sorted([]string{running}), sorted(state.Cancelled))
+		assert.Equal(t, sorted([]string{running}), sorted(state.Canceled))
 		s.remove()
 		s.again(1, 1, false, "job-1")
 		s.eventually("the pending job", func() bool { return len(s.ran()) == 1 })

@@ -99,7 +99,7 @@ func (c *Controller) beginHibernation(s *syncState, begun *v1alpha2.HibernationS
 	return next
 }
 
-// hibernationDeadline returns when running jobs are cancelled, nil if they are not: a cluster that is idle, or that
+// hibernationDeadline returns when running jobs are canceled, nil if they are not: a cluster that is idle, or that
 // restarts, runs no jobs.
 func (c *Controller) hibernationDeadline(s *syncState, begun *v1alpha2.HibernationStatus) *metav1.Time {
 	if begun.Cause == v1alpha2.CauseIdle || begun.Cause == v1alpha2.CauseChanges {

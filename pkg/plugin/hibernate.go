@@ -45,7 +45,7 @@ func newSuspendCommand(f *factory) *cobra.Command {
 		Use:   "suspend NAME",
 		Short: "Hibernate: save the state and delete the pods",
 		Long: `Hibernate a MiniCluster (spec.suspend), and wait until it has no pods. Running jobs end
-or are cancelled at the deadline of spec.hibernation; the others are kept with the
+or are canceled at the deadline of spec.hibernation; the others are kept with the
 state in spec.archive or spec.flux.state. A MiniCluster that has neither would lose its
 jobs: that needs --discard.`,
 		Example: `  kubectl minicluster suspend sample

@@ -497,7 +497,7 @@ class FluxRestful:
 class Hibernation:
     """How the cluster hibernates."""
 
-    #: Seconds that running jobs have to end before they are cancelled. Jobs that wait stay in the
+    #: Seconds that running jobs have to end before they are canceled. Jobs that wait stay in the
     #: queue.
     grace_period_seconds: Optional[int] = field("gracePeriodSeconds")
 
@@ -908,8 +908,8 @@ class DrainStatus:
 class JobsStatus:
     """Jobs that were saved."""
 
-    #: Jobs that were cancelled because they still ran at the deadline.
-    cancelled: Optional[int] = field("cancelled")
+    #: Jobs that were canceled because they still ran at the deadline.
+    canceled: Optional[int] = field("canceled")
 
     #: Jobs that are held.
     held: Optional[int] = field("held")
@@ -928,8 +928,8 @@ class HibernationStatus:
     #: Why the cluster hibernates: Suspend, ScaledToZero, Idle or Changes.
     cause: Optional[str] = field("cause")
 
-    #: Time at which jobs that still run are cancelled, until the state is saved. Unset: they are
-    #: not cancelled.
+    #: Time at which jobs that still run are canceled, until the state is saved. Unset: they are not
+    #: canceled.
     deadline: Optional[str] = field("deadline")
 
     #: Size of the cluster that the pending jobs need. The metric size_demanded has this value while

@@ -225,8 +225,8 @@ func (h *hibernation) begin(ctx context.Context, client *flux.Client, record *hi
 func (h *hibernation) cancelJobs(ctx context.Context, client *flux.Client, record *hibernate.Record, running []flux.Job) error {
 	for _, job := range running {
 		id := job.ID.String()
-		if len(record.State.Cancelled) < control.MaxHibernatedJobs && !slices.Contains(record.State.Cancelled, id) {
-			record.State.Cancelled = append(record.State.Cancelled, id)
+		if len(record.State.Canceled) < control.MaxHibernatedJobs && !slices.Contains(record.State.Canceled, id) {
+			record.State.Canceled = append(record.State.Canceled, id)
 		}
 	}
 	record.CanceledAt = h.now

@@ -212,7 +212,7 @@ func (v *Supervisor) savedByBroker(ctx context.Context, p *reaper.Process, out *
 	case !r.Pending() || v.shutdown.Requested():
 		return false
 	case r.State.Phase == control.PhaseSaving:
-	case out != nil && !out.Stopped && out.Code != 0 && len(r.State.Cancelled) > 0:
+	case out != nil && !out.Stopped && out.Code != 0 && len(r.State.Canceled) > 0:
 		// The initial program has written the archive.
 		r.Stopped = false
 		if err := v.saved(ctx, r, ""); err != nil {

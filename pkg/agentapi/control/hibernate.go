@@ -24,8 +24,8 @@ const MaxHibernatedJobs = 20
 // does the lead of another Job or of another MiniCluster: the marker contains Plan.Incarnation and a hash of the
 // CURVE certificate of its time, and one of them differs then.
 type Hibernate struct {
-	// Deadline is when running jobs are cancelled, an absolute time: neither a failover of the controller nor a restart
-	// of the lead changes it. A repeated request may contain an earlier one. If it is zero, jobs are never cancelled: the
+	// Deadline is when running jobs are canceled, an absolute time: neither a failover of the controller nor a restart
+	// of the lead changes it. A repeated request may contain an earlier one. If it is zero, jobs are never canceled: the
 	// controller sends a request with Cancel if it does not want to wait.
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Query: nothing changes. The response says what runs, and for how long nothing has been running or pending.
@@ -61,8 +61,8 @@ type HibernateState struct {
 	// Running is the number of running jobs. RunningIDs are some of their IDs, as commands print them.
 	Running    int      `json:"running,omitempty"`
 	RunningIDs []string `json:"runningIDs,omitempty"`
-	// Cancelled are IDs of jobs that were cancelled at the deadline. They do not run again unless a user submits them.
-	Cancelled []string `json:"cancelled,omitempty"`
+	// Canceled are IDs of jobs that were canceled at the deadline. They do not run again unless a user submits them.
+	Canceled []string `json:"canceled,omitempty"`
 	// Pending and Held are the numbers of jobs that wait for resources, and of those that are held (urgency 0).
 	Pending int `json:"pending,omitempty"`
 	Held    int `json:"held,omitempty"`

@@ -16,7 +16,7 @@ import (
 func TestHibernate(t *testing.T) {
 	data := credentials(t, host, time.Now())
 	want := control.HibernateState{
-		Phase: control.PhaseSaved, Cancelled: []string{"f1"}, Pending: 1000, Held: 3, Demand: 8, Bytes: 1 << 20,
+		Phase: control.PhaseSaved, Canceled: []string{"f1"}, Pending: 1000, Held: 3, Demand: 8, Bytes: 1 << 20,
 		Location: "/state/archive.tar", Checksum: "00ff",
 	}
 	ip, port := agent(t, data, func(w http.ResponseWriter, r *http.Request) {

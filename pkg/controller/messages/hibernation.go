@@ -30,7 +30,7 @@ func HibernationDrains(running int, ids []string, deadline time.Time) string {
 		text += ")"
 	}
 	if !deadline.IsZero() {
-		text += ", which are cancelled at " + deadline.UTC().Format("15:04:05 UTC")
+		text += ", which are canceled at " + deadline.UTC().Format("15:04:05 UTC")
 	}
 	return text
 }
@@ -54,31 +54,31 @@ func SaveFailed(reason string) string {
 const AgentUnsuitable = "the agent in the pods is of an earlier release that can't save the state"
 
 // Hibernated is the message of a cluster whose state is kept.
-func Hibernated(pending, held int32, location string, cancelled []string) string {
+func Hibernated(pending, held int32, location string, canceled []string) string {
 	text := fmt.Sprintf("%s and %s are kept", count(int(pending), "pending job"), count(int(held), "held job"))
 	if location != "" {
 		text += " in " + location
 	}
-	return text + cancelledJobs(cancelled)
+	return text + canceledJobs(canceled)
 }
 
 // HibernatedUnknown is the message of a cluster whose broker did not run when its Job was deleted.
 const HibernatedUnknown = "no broker ran; the state that was saved last is kept"
 
 // NothingKept is the message of a cluster without something that its state could be kept in, or that discards it.
-func NothingKept(discard bool, cancelled []string) string {
+func NothingKept(discard bool, canceled []string) string {
 	text := "the cluster starts without its jobs when it wakes: it has neither spec.archive nor spec.flux.state"
 	if discard {
 		text = "the cluster starts without its jobs when it wakes: spec.hibernation.state is Discard"
 	}
-	return text + cancelledJobs(cancelled)
+	return text + canceledJobs(canceled)
 }
 
-func cancelledJobs(ids []string) string {
+func canceledJobs(ids []string) string {
 	if len(ids) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; cancelled at the deadline: %s (submit them again if needed)", strings.Join(ids, ", "))
+	return fmt.Sprintf("; canceled at the deadline: %s (submit them again if needed)", strings.Join(ids, ", "))
 }
 
 // RestoreFromMissing is the message of a MiniCluster that cannot start from the archive of another one, because that

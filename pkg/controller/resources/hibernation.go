@@ -38,8 +38,8 @@ type HibernationRecord struct {
 	Pending int32 `json:"pending,omitempty"`
 	Held    int32 `json:"held,omitempty"`
 	Demand  int32 `json:"demand,omitempty"`
-	// Cancelled are IDs of jobs that were cancelled at the deadline.
-	Cancelled []string `json:"cancelled,omitempty"`
+	// Canceled are IDs of jobs that were canceled at the deadline.
+	Canceled []string `json:"canceled,omitempty"`
 	// Bytes, Location and Checksum describe the saved state.
 	Bytes    int64  `json:"bytes,omitempty"`
 	Location string `json:"location,omitempty"`
@@ -66,7 +66,7 @@ func (r *HibernationRecord) Status() *v1alpha2.HibernationStatus {
 		Since: r.Since, Cause: r.Cause, Size: r.Size, Bytes: r.Bytes, Location: r.Location, Demand: r.Demand,
 	}
 	if !r.Unknown {
-		status.Jobs = &v1alpha2.HibernatedJobs{Pending: r.Pending, Held: r.Held, Cancelled: int32(len(r.Cancelled))}
+		status.Jobs = &v1alpha2.HibernatedJobs{Pending: r.Pending, Held: r.Held, Canceled: int32(len(r.Canceled))}
 	}
 	return status
 }
@@ -92,8 +92,8 @@ func NewHibernationRecord(f Fixed, job *batchv1.Job, begun v1alpha2.HibernationS
 	r.Kept = state.Location != ""
 	r.Pending, r.Held, r.Demand = size32(state.Pending), size32(state.Held), size32(state.Demand)
 	r.Bytes, r.Location, r.Checksum = max(0, state.Bytes), Shorten(Quote(state.Location), maxLocation), Shorten(Quote(state.Checksum), maxChecksum)
-	for _, id := range state.Cancelled[:min(len(state.Cancelled), control.MaxHibernatedJobs)] {
-		r.Cancelled = append(r.Cancelled, Shorten(Quote(id), maxHibernatedID))
+	for _, id := range state.Canceled[:min(len(state.Canceled), control.MaxHibernatedJobs)] {
+		r.Canceled = append(r.Canceled, Shorten(Quote(id), maxHibernatedID))
 	}
 	return r
 }

@@ -124,7 +124,7 @@ func TestNewHibernationRecord(t *testing.T) {
 	job.UID, job.Status.StartTime = "first", new(metav1.NewTime(now.Add(-100*time.Second)))
 	begun := v1alpha2.HibernationStatus{Since: metav1.NewTime(now), Cause: v1alpha2.CauseSuspend}
 	state := &control.HibernateState{
-		Pending: 5, Held: -1, Demand: 1 << 40, Bytes: -1, Location: "/a\n" + strings.Repeat("b", 5000), Cancelled: make([]string, 100),
+		Pending: 5, Held: -1, Demand: 1 << 40, Bytes: -1, Location: "/a\n" + strings.Repeat("b", 5000), Canceled: make([]string, 100),
 	}
 	r := NewHibernationRecord(NewFixed(mc), job, begun, state, &HibernationRecord{ActiveSeconds: 7}, now)
 	assert.EqualValues(t, 107, r.ActiveSeconds)
@@ -135,7 +135,7 @@ func TestNewHibernationRecord(t *testing.T) {
 	assert.Zero(t, r.Bytes)
 	assert.Less(t, len(r.Location), 1100)
 	assert.NotContains(t, r.Location, "\n")
-	assert.Len(t, r.Cancelled, control.MaxHibernatedJobs)
+	assert.Len(t, r.Canceled, control.MaxHibernatedJobs)
 	text, err := r.Annotation()
 	require.NoError(t, err)
 	assert.Less(t, len(text), 4096)

@@ -66,9 +66,9 @@ func (h *Hibernation) stoppedMessage() string {
 	case r.Kept && r.Unknown:
 		return messages.HibernatedUnknown
 	case r.Kept:
-		return messages.Hibernated(r.Pending, r.Held, r.Location, r.Cancelled)
+		return messages.Hibernated(r.Pending, r.Held, r.Location, r.Canceled)
 	default:
-		return messages.NothingKept(h.Discarded, r.Cancelled)
+		return messages.NothingKept(h.Discarded, r.Canceled)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // TestHibernationStatus follows one MiniCluster through a hibernation.
 func TestHibernationStatus(t *testing.T) {
 	mc := sample.MiniCluster()
-	record := &resources.HibernationRecord{Job: "job-uid", Kept: true, Pending: 1, Held: 2, Location: "/a", Cancelled: []string{"ƒA"}}
+	record := &resources.HibernationRecord{Job: "job-uid", Kept: true, Pending: 1, Held: 2, Location: "/a", Canceled: []string{"ƒA"}}
 	for _, step := range []struct {
 		name        string
 		hibernation *Hibernation

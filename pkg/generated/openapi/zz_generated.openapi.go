@@ -926,9 +926,9 @@ func schema_pkg_apis_fluxframework_v1alpha2_HibernatedJobs(ref common.ReferenceC
 							Format:      "int32",
 						},
 					},
-					"cancelled": {
+					"canceled": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Jobs that were cancelled because they still ran at the deadline.",
+							Description: "Jobs that were canceled because they still ran at the deadline.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -955,7 +955,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_Hibernation(ref common.ReferenceCall
 					},
 					"gracePeriodSeconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Seconds that running jobs have to end before they are cancelled. Jobs that wait stay in the queue.",
+							Description: "Seconds that running jobs have to end before they are canceled. Jobs that wait stay in the queue.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -1009,7 +1009,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_HibernationStatus(ref common.Referen
 					},
 					"deadline": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Time at which jobs that still run are cancelled, until the state is saved. Unset: they are not cancelled.",
+							Description: "Time at which jobs that still run are canceled, until the state is saved. Unset: they are not canceled.",
 							Ref:         ref("k8s.io/apimachinery/pkg/apis/meta/v1.Time"),
 						},
 					},

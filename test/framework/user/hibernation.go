@@ -16,10 +16,10 @@ type hibernation struct {
 	saving  bool
 	failing string
 	idle    time.Duration
-	// stopped: the queues are stopped. cancelled are jobs that were cancelled at the deadline.
-	stopped   bool
-	cancelled []string
-	requests  []control.Hibernate
+	// stopped: the queues are stopped. canceled are jobs that were canceled at the deadline.
+	stopped  bool
+	canceled []string
+	requests []control.Hibernate
 }
 
 // Running sets the jobs that run; none end them.
@@ -88,7 +88,7 @@ func (a *Agent) hibernate(in control.Hibernate) control.HibernateState {
 	}
 	a.stopped = true
 	if len(a.running) > 0 && !in.Deadline.IsZero() && !time.Now().Before(in.Deadline) {
-		a.cancelled, a.running = a.running, nil
+		a.canceled, a.running = a.running, nil
 	}
 	switch {
 	case len(a.running) > 0:
@@ -100,7 +100,7 @@ func (a *Agent) hibernate(in control.Hibernate) control.HibernateState {
 		return control.HibernateState{Phase: control.PhaseSaving}
 	}
 	state = a.saved
-	state.Phase, state.Cancelled = control.PhaseSaved, a.cancelled
+	state.Phase, state.Canceled = control.PhaseSaved, a.canceled
 	if in.Discard {
 		state.Location = ""
 	}

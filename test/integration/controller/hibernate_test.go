@@ -68,7 +68,7 @@ func TestHibernate(t *testing.T) {
 
 	f.setSuspend("winter", true)
 	f.waitFor("winter", has(v1alpha2.ConditionHibernated, metav1.ConditionFalse, v1alpha2.ReasonHibernating,
-		"waiting for 2 running jobs to end (ƒA, ƒB), which are cancelled at "))
+		"waiting for 2 running jobs to end (ƒA, ƒB), which are canceled at "))
 	assert.Equal(t, before.UID, f.job("winter").UID)
 	agent.Running()
 	mc := f.waitFor("winter", hibernated("1000 pending jobs and 3 held jobs are kept in /state/archive.tar"),
@@ -161,7 +161,7 @@ func TestHibernationCalledOff(t *testing.T) {
 	assert.Equal(t, before, f.job("hesitant").UID)
 }
 
-// TestHibernationDeadline: jobs that run at the deadline are cancelled and named.
+// TestHibernationDeadline: jobs that run at the deadline are canceled and named.
 func TestHibernationDeadline(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -171,7 +171,7 @@ func TestHibernationDeadline(t *testing.T) {
 	f.createReady("strict", 1, archived(&v1alpha2.Hibernation{GracePeriodSeconds: new(int32(2))}))
 	began := time.Now()
 	f.setSuspend("strict", true)
-	f.waitFor("strict", hibernated("cancelled at the deadline: ƒLong"))
+	f.waitFor("strict", hibernated("canceled at the deadline: ƒLong"))
 	assert.GreaterOrEqual(t, time.Since(began), time.Second)
 }
 

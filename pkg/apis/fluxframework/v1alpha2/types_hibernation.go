@@ -15,7 +15,7 @@ type Hibernation struct {
 	// +kubebuilder:validation:Enum=Keep;Discard
 	State HibernationState `json:"state,omitempty"`
 
-	// Seconds that running jobs have to end before they are cancelled. Jobs that
+	// Seconds that running jobs have to end before they are canceled. Jobs that
 	// wait stay in the queue.
 	// +optional
 	// +kubebuilder:default=300
@@ -95,8 +95,8 @@ type HibernationStatus struct {
 	// +optional
 	Cause HibernationCause `json:"cause,omitempty"`
 
-	// Time at which jobs that still run are cancelled, until the state is saved.
-	// Unset: they are not cancelled.
+	// Time at which jobs that still run are canceled, until the state is saved.
+	// Unset: they are not canceled.
 	// +optional
 	Deadline *metav1.Time `json:"deadline,omitempty"`
 
@@ -132,7 +132,7 @@ type HibernatedJobs struct {
 	// +optional
 	Held int32 `json:"held,omitempty"`
 
-	// Jobs that were cancelled because they still ran at the deadline.
+	// Jobs that were canceled because they still ran at the deadline.
 	// +optional
-	Cancelled int32 `json:"cancelled,omitempty"`
+	Canceled int32 `json:"canceled,omitempty"`
 }

@@ -345,7 +345,7 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.HibernatedJobs
   map:
     fields:
-    - name: cancelled
+    - name: canceled
       type:
         scalar: numeric
     - name: held

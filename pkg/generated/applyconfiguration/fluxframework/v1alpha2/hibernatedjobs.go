@@ -11,8 +11,8 @@ type HibernatedJobsApplyConfiguration struct {
 	Pending *int32 `json:"pending,omitempty"`
 	// Jobs that are held.
 	Held *int32 `json:"held,omitempty"`
-	// Jobs that were cancelled because they still ran at the deadline.
-	Cancelled *int32 `json:"cancelled,omitempty"`
+	// Jobs that were canceled because they still ran at the deadline.
+	Canceled *int32 `json:"canceled,omitempty"`
 }
 
 // HibernatedJobsApplyConfiguration constructs a declarative configuration of the HibernatedJobs type for use with
@@ -37,10 +37,10 @@ func (b *HibernatedJobsApplyConfiguration) WithHeld(value int32) *HibernatedJobs
 	return b
 }
 
-// WithCancelled sets the Cancelled field in the declarative configuration to the given value
+// WithCanceled sets the Canceled field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Cancelled field is set to the value of the last call.
-func (b *HibernatedJobsApplyConfiguration) WithCancelled(value int32) *HibernatedJobsApplyConfiguration {
-	b.Cancelled = &value
+// If called multiple times, the Canceled field is set to the value of the last call.
+func (b *HibernatedJobsApplyConfiguration) WithCanceled(value int32) *HibernatedJobsApplyConfiguration {
+	b.Canceled = &value
 	return b
 }

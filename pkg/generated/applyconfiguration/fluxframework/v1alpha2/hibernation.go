@@ -16,7 +16,7 @@ type HibernationApplyConfiguration struct {
 	// or keeps it in the volume of spec.flux.state, and does not delete the Job before
 	// that succeeded. Discard saves nothing.
 	State *fluxframeworkv1alpha2.HibernationState `json:"state,omitempty"`
-	// Seconds that running jobs have to end before they are cancelled. Jobs that
+	// Seconds that running jobs have to end before they are canceled. Jobs that
 	// wait stay in the queue.
 	GracePeriodSeconds *int32 `json:"gracePeriodSeconds,omitempty"`
 	// Seconds without a running or pending job after which the cluster hibernates;

@@ -16,8 +16,8 @@ type HibernationStatusApplyConfiguration struct {
 	Since *v1.Time `json:"since,omitempty"`
 	// Why the cluster hibernates: Suspend, ScaledToZero, Idle or Changes.
 	Cause *fluxframeworkv1alpha2.HibernationCause `json:"cause,omitempty"`
-	// Time at which jobs that still run are cancelled, until the state is saved.
-	// Unset: they are not cancelled.
+	// Time at which jobs that still run are canceled, until the state is saved.
+	// Unset: they are not canceled.
 	Deadline *v1.Time `json:"deadline,omitempty"`
 	// Size at which the cluster stopped.
 	Size *int32 `json:"size,omitempty"`
