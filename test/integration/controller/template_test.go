@@ -34,6 +34,12 @@ func TestPodsWithEverything(t *testing.T) {
 	require.Len(t, spec.Containers, 2)
 	require.Len(t, spec.InitContainers, 3)
 	assert.Equal(t, corev1.ContainerRestartPolicyAlways, *spec.InitContainers[2].RestartPolicy, "a native sidecar")
+	server, err := f.kube.Discovery().ServerVersion()
+	require.NoError(t, err)
+	if spec.Resources == nil && server.Minor < "34" { // has no resources of pods
+		spec.Resources = &spec.Containers[0].Resources
+	}
+	require.NotNil(t, spec.Resources)
 	assert.Equal(t, "500m", spec.Resources.Requests.Cpu().String())
 	assert.Empty(t, spec.Overhead)
 	f.setSize("full", 1)
