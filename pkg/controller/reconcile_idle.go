@@ -44,7 +44,7 @@ func (c *Controller) askIdle(ctx context.Context, s *syncState, cause v1alpha2.H
 	if answer.Err != nil {
 		klog.FromContext(ctx).V(1).Info("The agent failed to report whether jobs run", "reason", resources.Quote(answer.Err.Error()))
 		c.pauseHibernation(s, maxHibernatePoll)
-		return "", nil
+		return "", nil //nolint:nilerr // it is not known yet, and is asked again
 	}
 	idle := time.Duration(max(0, answer.State.IdleSeconds)) * time.Second
 	timeout := time.Duration(s.mc.Spec.Hibernation.IdleTimeoutSeconds) * time.Second

@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -159,7 +158,7 @@ func (n *namespace) rejectedFields(document *unstructured.Unstructured) map[stri
 	}
 	require.True(n, apierrors.IsInvalid(err), "%v", err)
 	var status apierrors.APIStatus
-	require.True(n, errors.As(err, &status))
+	require.ErrorAs(n, err, &status)
 	for _, cause := range status.Status().Details.Causes {
 		fields[cause.Field] = true
 	}

@@ -74,5 +74,5 @@ func checkWoken(f *fixture, name string, _ int) {
 	for kind, n := range map[string]int{"Job": 2, "Secret": 1, "ConfigMap": 1, "Service": 1} {
 		assert.Len(f, f.uids(kind, mc.UID), n, "%ss created for %s", kind, name)
 	}
-	assert.Equal(f, string(mc.Status.JobID), string(get[*batchv1.Job](f.world, "Job", name).UID))
+	assert.Equal(f, mc.Status.JobID, string(get[*batchv1.Job](f.world, "Job", name).UID))
 }

@@ -76,13 +76,13 @@ type RestoreSource struct {
 type HibernationCause string
 
 const (
-	// CauseSuspend: spec.suspend is true.
+	// CauseSuspend means that spec.suspend is true.
 	CauseSuspend HibernationCause = "Suspend"
-	// CauseScaledToZero: spec.size is 0.
+	// CauseScaledToZero means that spec.size is 0.
 	CauseScaledToZero HibernationCause = "ScaledToZero"
-	// CauseIdle: no job ran or waited for idleTimeoutSeconds.
+	// CauseIdle means that no job ran or waited for idleTimeoutSeconds.
 	CauseIdle HibernationCause = "Idle"
-	// CauseChanges: the cluster restarts to apply changes.
+	// CauseChanges means that the cluster restarts to apply changes.
 	CauseChanges HibernationCause = "Changes"
 )
 
