@@ -172,8 +172,11 @@ func labelsAgree(t *testing.T, server *promserver.Server, root string) {
 		if strings.HasPrefix(name, "minicluster_metrics_quer") {
 			continue // only present with queries for Prometheus
 		}
-		if name == "minicluster_opportunistic_core_seconds_total" {
+		switch name {
+		case "minicluster_opportunistic_core_seconds_total":
 			continue // only present with opportunistic MiniClusters
+		case "flux_application_metric":
+			continue // only present after "minicluster-agent metric set"
 		}
 		assert.True(t, seen[name], "%s is documented, and was not scraped", name)
 	}
