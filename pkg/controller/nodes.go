@@ -225,8 +225,10 @@ func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.Ob
 		before = &watchedNode{}
 	}
 	if !state.Drains() {
-		for key, list := range pods { // only pods whose state has to be reset
-			pods[key] = slices.DeleteFunc(list, func(p drain.NodePod) bool { return p.State == "" })
+		// Only pods whose state has to be reset. Those that are being deleted leave with it: the API server refuses to add
+		// a finalizer to them.
+		for key, list := range pods {
+			pods[key] = slices.DeleteFunc(list, func(p drain.NodePod) bool { return p.State == "" || p.Terminating })
 			if len(pods[key]) == 0 {
 				delete(pods, key)
 			}

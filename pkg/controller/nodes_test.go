@@ -80,6 +80,13 @@ func TestNodeWatch(t *testing.T) {
 	assert.Equal(t, []drain.Node{{Name: "a", Pods: []drain.NodePod{pod}}}, returned, "pods with a state to reset")
 	w.forget([]string{"a"})
 	assert.True(t, w.load("a"), "it is not forgotten before that")
+	leaves := pod
+	leaves.Terminating = true
+	w.update("a", drain.NodeState{}, pods(key, leaves))
+	_, returned = w.of(key, "job")
+	assert.Empty(t, returned, "a pod that is being deleted must not delay that other ranks are undrained")
+	w.update("a", drain.NodeState{}, pods(key, pod))
+	wakes()
 	w.setState("a", key, "3", "")
 	w.forget([]string{"a", "b"})
 	assert.False(t, w.load("a"))

@@ -22,7 +22,6 @@ import (
 	"minicluster.internal/operator/pkg/controller/drain/agents"
 	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
-	"minicluster.internal/operator/pkg/flux"
 )
 
 // nodeDrains drains the ranks of pods on nodes that go away, and undrains those whose pods are on other nodes now. It
@@ -63,9 +62,11 @@ func (c *Controller) drainNodes(ctx context.Context, s *syncState) error {
 	switch {
 	case len(nodes) == 0 && len(returned) == 0 && len(recorded) == 0 && !c.allowsEviction(s):
 		return nil
-	case len(recorded) == 0 && len(nodes) > 0:
+	case len(nodes) > 0:
+		s.observed.NodeDrains = drain.RecordNodes(nodes, recorded, c.clock.Now())
+	}
+	if len(recorded) == 0 && len(nodes) > 0 {
 		// The status records the drain before it starts, so that the next leader knows that ranks may have to be undrained.
-		s.observed.NodeDrains = drain.NodeStatus(nodes, flux.IDSet{}, nil, c.clock.Now())
 		s.requeueAfter(drainStart)
 		return nil
 	}
@@ -136,7 +137,7 @@ func (c *Controller) nodeAnswer(ctx context.Context, s *syncState, nodes []drain
 		return nil
 	}
 	state := answer.State
-	recorded := s.mc.Status.NodeDrains
+	recorded := s.observed.NodeDrains
 	s.observed.NodeDrains = drain.NodeStatus(nodes, state.Busy, recorded, c.clock.Now())
 	if !state.Drained.Empty() {
 		c.events.Eventf(s.mc, s.job, corev1.EventTypeNormal, "NodeDraining", "DrainRanks", "%s", messages.NodeDraining(drain.RankSet(state.Drained), describeNodes(nodes)))
@@ -241,6 +242,9 @@ func (c *Controller) setRankState(ctx context.Context, s *syncState, node *drain
 			Patch(ctx, pod.Name, types.StrategicMergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, change.subresource...)
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 			break // another pod has the name, or none
+		}
+		if state == "" && apierrors.IsInvalid(err) {
+			break // it is being deleted, so that no finalizer can be added
 		}
 		if err != nil {
 			return fmt.Errorf("reporting the state of the rank on pod %q: %w", pod.Name, err)

@@ -108,7 +108,25 @@ func NodeRequest(nodes []Node) control.Drain {
 	return request
 }
 
-// NodeStatus returns the part of the status about some nodes. The times of nodes that were recorded before remain.
+// RecordNodes returns what a status says about nodes, with those that it lacks, and those that will be deleted since it
+// was written. It does not depend on the agent.
+func RecordNodes(nodes []Node, recorded []v1alpha2.NodeDrainStatus, now time.Time) []v1alpha2.NodeDrainStatus {
+	all := slices.Clone(recorded)
+	for _, entry := range NodeStatus(nodes, flux.IDSet{}, recorded, now) {
+		before := RecordedNode(all, entry.Node)
+		switch {
+		case before == nil:
+			all = append(all, entry)
+		case !before.Since.Equal(&entry.Since):
+			before.Reason, before.Since = entry.Reason, entry.Since
+		}
+	}
+	slices.SortStableFunc(all, func(a, b v1alpha2.NodeDrainStatus) int { return strings.Compare(a.Node, b.Node) })
+	return all
+}
+
+// NodeStatus returns the part of the status about some nodes. The times of nodes that were recorded before remain; that
+// of a node that will be deleted begins when this is known, because it limits how long jobs may continue.
 func NodeStatus(nodes []Node, busy flux.IDSet, recorded []v1alpha2.NodeDrainStatus, now time.Time) []v1alpha2.NodeDrainStatus {
 	var all []v1alpha2.NodeDrainStatus
 	for i := range nodes {
@@ -118,7 +136,7 @@ func NodeStatus(nodes []Node, busy flux.IDSet, recorded []v1alpha2.NodeDrainStat
 		}
 		entry := v1alpha2.NodeDrainStatus{Node: n.Name, Reason: n.Reason, Indexes: n.Indexes().String(), Busy: busy.Intersect(n.Indexes()).String()}
 		entry.Since.Time = now.Truncate(time.Second)
-		if before := RecordedNode(recorded, n.Name); before != nil {
+		if before := RecordedNode(recorded, n.Name); before != nil && (!n.Deleted || messages.NodeLeaves(before.Reason)) {
 			entry.Since = before.Since
 		}
 		all = append(all, entry)
@@ -139,7 +157,7 @@ func RecordedNode(recorded []v1alpha2.NodeDrainStatus, name string) *v1alpha2.No
 type NodeInput struct {
 	MiniCluster *v1alpha2.MiniCluster
 	Now         time.Time
-	// Since is when the drain of the node began.
+	// Since is when the drain of the node began, or when its deletion was announced later.
 	Since time.Time
 	// State is the answer of the agent; nil if there is none.
 	State *control.DrainState

@@ -127,3 +127,32 @@ func TestNodeStatus(t *testing.T) {
 	}, NodeStatus(nodes, flux.IDs(2, 7), []v1alpha2.NodeDrainStatus{{Node: "a", Reason: "old", Since: before}}, now))
 	assert.Nil(t, NodeStatus(nil, flux.IDSet{}, nil, now))
 }
+
+// Jobs on a node that has been cordoned for long may continue for the whole time after its deletion is announced.
+func TestNodeThatIsDeletedLater(t *testing.T) {
+	cordonedAt, now := metav1.NewTime(time.Unix(900_000, 0)), time.Unix(1_000_000, 0)
+	pods := []NodePod{{Index: 1}}
+	recorded := []v1alpha2.NodeDrainStatus{{Node: "b", Reason: messages.NodeCordoned, Indexes: "1", Busy: "1", Since: cordonedAt}}
+	cordoned := []Node{{Name: "b", NodeState: NodeState{Reason: messages.NodeCordoned}, Pods: pods}}
+	tainted := []Node{
+		{Name: "a", NodeState: NodeState{Reason: messages.NodeCordoned}, Pods: []NodePod{{Index: 2}}},
+		{Name: "b", NodeState: NodeState{messages.NodeTainted("karpenter.sh/disrupted"), true}, Pods: pods},
+	}
+	deleted := []Node{{Name: "b", NodeState: NodeState{messages.NodeDeleted, true}, Pods: pods}}
+
+	assert.Equal(t, recorded, RecordNodes(cordoned, recorded, now))
+	assert.Equal(t, recorded, RecordNodes(nil, recorded, now), "until the agent has undrained the rank")
+	updated := RecordNodes(tainted, recorded, now)
+	assert.Equal(t, []v1alpha2.NodeDrainStatus{
+		{Node: "a", Reason: messages.NodeCordoned, Indexes: "2", Since: metav1.NewTime(now)},
+		{Node: "b", Reason: tainted[1].Reason, Indexes: "1", Busy: "1", Since: metav1.NewTime(now)},
+	}, updated)
+	assert.Equal(t, cordonedAt, recorded[0].Since, "the status of the cache is not changed")
+
+	mc := &v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Disruption: &v1alpha2.Disruption{DrainTimeoutSeconds: new(int32(600))}}}
+	in := NodeInput{MiniCluster: mc, Now: now, Since: RecordedNode(updated, "b").Since.Time, State: &control.DrainState{Busy: flux.IDs(1)}}
+	assert.False(t, DecidePod(in, tainted[1].NodeState, pods[0]).Evict)
+
+	later := NodeStatus(deleted, flux.IDs(1), updated, now.Add(time.Minute))
+	assert.Equal(t, metav1.NewTime(now), later[0].Since, "another reason of the deletion does not extend the time")
+}

@@ -1,6 +1,9 @@
 package messages
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Reasons why the ranks of a node are drained.
 const (
@@ -11,6 +14,11 @@ const (
 
 // NodeTainted is the reason of a taint that announces the deletion of a node.
 func NodeTainted(key string) string { return "the node has the taint " + key }
+
+// NodeLeaves reports whether a reason is that of a node that will be deleted.
+func NodeLeaves(reason string) bool {
+	return reason == NodeDeleted || strings.HasPrefix(reason, NodeTainted(""))
+}
 
 // NodeDraining is the message about ranks that were drained because of their nodes.
 func NodeDraining(ranks, nodes string) string {
