@@ -9,7 +9,6 @@ import (
 	"minicluster.internal/operator/pkg/agent/hibernate"
 	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/shutdown"
-	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/flux"
 )
 
@@ -39,8 +38,8 @@ func (r *runner) runUnless(ctx context.Context, s *shutdown.Shutdown, withheld b
 	return pod.Outcome{Stopped: true}
 }
 
-// wake gives the queues the state that they had before the hibernation, and the ranks that a shrink drained before it
-// back to the scheduler. Then the hibernation of this cluster has ended; the record of another cluster, whose archive
+// wake gives the queues the state that they had before the hibernation, and the ranks that were drained before it for a
+// smaller size or because of their nodes back to the scheduler. Then the hibernation of this cluster has ended; the record of another cluster, whose archive
 // this one started from, stays.
 func (r *runner) wake(ctx context.Context, o Options) error {
 	record, err := hibernate.Read(o.Queues)
@@ -52,12 +51,8 @@ func (r *runner) wake(ctx context.Context, o Options) error {
 		return fmt.Errorf("starting queues: %w", err)
 	}
 	defer client.Close()
-	status, err := client.ResourceStatus(ctx)
-	if err != nil {
-		return fmt.Errorf("reading drained ranks: %w", err)
-	}
-	if _, err := client.Undrain(ctx, status.DrainedFor(control.Reason), control.Reason); err != nil {
-		return fmt.Errorf("undraining ranks: %w", err)
+	if err := hibernate.UndrainRanks(ctx, client); err != nil {
+		return err
 	}
 	if err := record.RestoreQueues(ctx, client); err != nil {
 		return err
