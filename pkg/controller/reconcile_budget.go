@@ -18,7 +18,7 @@ func (c *Controller) disruptionBudget(ctx context.Context, s *syncState) error {
 	if c.nodes == nil || s.job.Annotations[v1alpha2.AnnotationDisruptionBudget] != "" || resources.FinishedCondition(s.job) != nil {
 		return nil
 	}
-	budget := resources.BuildDisruptionBudget(s.mc, s.fixed)
+	budget := resources.BuildDisruptionBudget(s.mc)
 	client := c.kube.PolicyV1().PodDisruptionBudgets(s.mc.Namespace)
 	_, err := client.Create(ctx, budget, metav1.CreateOptions{FieldManager: fieldManager})
 	if apierrors.IsAlreadyExists(err) {

@@ -1,6 +1,8 @@
 package resources
 
 import (
+	"math"
+
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -10,12 +12,13 @@ import (
 
 // BuildDisruptionBudget builds the disruption budget of a MiniCluster. It refuses to evict any of its pods, except
 // those whose ranks are drained or idle: these have a label, so that the budget does not select them. Only an integer
-// minAvailable works for pods of a Job. It is the maximum, so that it does not change with the size.
-func BuildDisruptionBudget(mc *v1alpha2.MiniCluster, f Fixed) *policyv1.PodDisruptionBudget {
+// minAvailable works for pods of a Job. It is more than any cluster has, so that it does not change with the size, or with
+// the maximum after a hibernation.
+func BuildDisruptionBudget(mc *v1alpha2.MiniCluster) *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{
 		ObjectMeta: objectMeta(mc, mc.Name),
 		Spec: policyv1.PodDisruptionBudgetSpec{
-			MinAvailable: new(intstr.FromInt32(f.Maximum)),
+			MinAvailable: new(intstr.FromInt32(math.MaxInt32)),
 			Selector: &metav1.LabelSelector{
 				MatchLabels: map[string]string{v1alpha2.LabelHPASelector: mc.Name},
 				MatchExpressions: []metav1.LabelSelectorRequirement{{

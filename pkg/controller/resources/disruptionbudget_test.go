@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,9 +17,10 @@ import (
 
 func TestDisruptionBudget(t *testing.T) {
 	mc := sample.MiniCluster()
-	budget := BuildDisruptionBudget(mc, Fixed{Maximum: 7})
+	budget := BuildDisruptionBudget(mc)
 	assert.True(t, metav1.IsControlledBy(budget, mc))
-	assert.Equal(t, new(intstr.FromInt32(7)), budget.Spec.MinAvailable)
+	assert.Equal(t, new(intstr.FromInt32(math.MaxInt32)), budget.Spec.MinAvailable,
+		"a cluster that wakes with a larger maximum keeps the budget, which must not allow evictions then")
 	assert.Equal(t, new(policyv1.AlwaysAllow), budget.Spec.UnhealthyPodEvictionPolicy)
 	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
 	require.NoError(t, err)
