@@ -24,10 +24,12 @@ import (
 const (
 	// nodeBindTime is when the pods of a node are listed once more: one may have been bound while the node changed.
 	nodeBindTime = 5 * time.Second
-	// nodeListInterval is how often the pods of a node that drains are listed.
+	// nodeListInterval is how often the pods of a node that drains are listed; less often with very many such nodes.
 	nodeListInterval = 10 * time.Second
 	// nodeListMin is the shortest time between two lists for the same node.
 	nodeListMin = time.Second
+	// nodeListPace is the time between two lists for different nodes on average, while nothing changes.
+	nodeListPace = 20 * time.Millisecond
 )
 
 // NodeInformer caches nodes, reduced to what decides about their ranks.
@@ -79,6 +81,8 @@ type nodeWatch struct {
 
 	mu    sync.Mutex
 	nodes map[string]*watchedNode
+	// jobs are the versions of the Jobs for which pods were listed again.
+	jobs map[cache.ObjectName]string
 }
 
 // watchedNode is a node with pods whose ranks are drained, or were until it took pods again.
@@ -96,7 +100,7 @@ func newNodeWatch(nodes *NodeInformer, taints []string, c clock.WithTicker, wake
 ) (*nodeWatch, cache.InformerSynced, error) {
 	informer := nodes.factory.Core().V1().Nodes().Informer()
 	w := &nodeWatch{
-		store: informer.GetStore(), taints: taints, clock: c, wake: wake, nodes: map[string]*watchedNode{},
+		store: informer.GetStore(), taints: taints, clock: c, wake: wake, nodes: map[string]*watchedNode{}, jobs: map[cache.ObjectName]string{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[string]{Name: "minicluster-nodes", Clock: c}),
 	}
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -155,15 +159,27 @@ func (w *nodeWatch) load(name string) bool {
 	return false
 }
 
-// refresh lists the pods of nodes again, if the last lists are old.
-func (w *nodeWatch) refresh(nodes []drain.Node) {
+// refresh lists the pods of nodes again if the Job has changed since the last time: one may have left. While ranks are
+// busy, a MiniCluster is synced every few seconds, and its Job stays the same.
+func (w *nodeWatch) refresh(key cache.ObjectName, job string, nodes []drain.Node) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.jobs[key] == job {
+		return
+	}
+	w.jobs[key] = job
 	for i := range nodes {
 		if n := w.nodes[nodes[i].Name]; n != nil {
 			w.queue.AddAfter(nodes[i].Name, max(0, nodeListMin-w.clock.Since(n.listed)))
 		}
 	}
+}
+
+// forgetCluster drops the record of a MiniCluster.
+func (w *nodeWatch) forgetCluster(key cache.ObjectName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.jobs, key)
 }
 
 // of returns the nodes with pods of a Job, in order: those that drain, and those that took pods again but have pods
@@ -240,7 +256,7 @@ func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.Ob
 	}
 	switch {
 	case len(pods) > 0:
-		again = nodeListInterval
+		again = max(nodeListInterval, time.Duration(len(w.nodes))*nodeListPace)
 	case state.Drains() && before.NodeState != state:
 		again = nodeBindTime
 	}

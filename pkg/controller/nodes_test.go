@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -97,4 +98,38 @@ func TestNodeWatch(t *testing.T) {
 	assert.NotContains(t, w.nodes, "b", "a node without pods that takes pods again")
 	w.update("b", cordoned, pods(other, pod))
 	assert.Equal(t, []cache.ObjectName{other}, wakes())
+}
+
+// Thousands of nodes that drain, with busy ranks, take few requests: their MiniClusters are synced every few seconds.
+func TestNodeWatchOfManyNodes(t *testing.T) {
+	const many = 5000
+	key := cache.NewObjectName("default", "one")
+	clock := testclock.NewFakeClock(time.Unix(1_000_000, 0))
+	w, _, err := newNodeWatch(NewNodeInformer(fake.NewClientset()), nil, clock, func(cache.ObjectName) {})
+	require.NoError(t, err)
+	t.Cleanup(w.queue.ShutDown)
+	var again time.Duration
+	for i := range int32(many) {
+		pods := map[cache.ObjectName][]drain.NodePod{key: {{Name: fmt.Sprint("one-", i), Index: i, Job: "job"}}}
+		again = w.update(fmt.Sprint("node-", i), drain.NodeState{Reason: "cordoned"}, pods)
+	}
+	assert.Equal(t, many*nodeListPace, again)
+	clock.Step(nodeListMin)
+	nodes, _ := w.of(key, "job")
+	require.Len(t, nodes, many)
+	lists := func(version string) int {
+		w.refresh(key, version, nodes)
+		defer func() {
+			for w.queue.Len() > 0 {
+				name, _ := w.queue.Get()
+				w.queue.Done(name)
+			}
+		}()
+		return w.queue.Len()
+	}
+	assert.Equal(t, many, lists("1"))
+	assert.Zero(t, lists("1"), "the Job has not changed")
+	assert.Equal(t, many, lists("2"), "a pod may have left")
+	w.forgetCluster(key)
+	assert.Empty(t, w.jobs)
 }

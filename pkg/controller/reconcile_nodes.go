@@ -79,7 +79,7 @@ func (c *Controller) drainNodes(ctx context.Context, s *syncState) error {
 		}
 	}
 	if c.nodes != nil {
-		c.nodes.refresh(nodes)
+		c.nodes.refresh(s.key, s.job.ResourceVersion, nodes)
 	}
 	request := drain.NodeRequest(nodes)
 	answer, err := c.pollNodes(ctx, s, request)

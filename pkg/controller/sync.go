@@ -252,6 +252,9 @@ func (c *Controller) forget(key cache.ObjectName) {
 	c.jobRecords.forget(key)
 	c.unschedulable.done(key)
 	c.idleRanks.forget(key)
+	if c.nodes != nil {
+		c.nodes.forgetCluster(key)
+	}
 }
 
 // deleteFinished deletes a finished MiniCluster whose spec says so, once its end has been
