@@ -172,6 +172,8 @@ func (c *Controller) undrain(ctx context.Context, s *syncState) error {
 		return nil
 	}
 	s.observed.Drain = nil
+	// Ranks that were undrained may be on nodes that go away: they are drained again before a pod leaves.
+	c.agents.PauseNodes(s.name(), 0)
 	if !decision.Record {
 		return nil
 	}

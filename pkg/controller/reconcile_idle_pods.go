@@ -20,6 +20,9 @@ import (
 // maxIdleCheck is the longest time between two checks of idle ranks.
 const maxIdleCheck = time.Minute
 
+// maxIdleFailures is the number of failed requests after which ranks that were idle may be busy.
+const maxIdleFailures = 3
+
 // idleCheck returns how often idle ranks are checked.
 func (c *Controller) idleCheck() time.Duration {
 	return max(time.Second, min(c.idleRanks.delay, maxIdleCheck))
@@ -29,6 +32,14 @@ func (c *Controller) idleCheck() time.Duration {
 func (c *Controller) allowsEviction(s *syncState) bool {
 	d := s.mc.Spec.Disruption
 	return c.nodes != nil && (d != nil && d.WhenIdle == v1alpha2.WhenIdleAllow || c.idleRanks.any(s.key))
+}
+
+// protectUnknown protects all pods again when the agent has failed several times to say which ranks are idle.
+func (c *Controller) protectUnknown(ctx context.Context, s *syncState, failures int) error {
+	if failures < maxIdleFailures || !c.allowsEviction(s) {
+		return nil
+	}
+	return c.allowEviction(ctx, s, flux.IDSet{})
 }
 
 // allowEviction lets node autoscalers evict the pods whose ranks have been idle for some minutes, and protects the

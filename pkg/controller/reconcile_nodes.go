@@ -86,6 +86,11 @@ func (c *Controller) drainNodes(ctx context.Context, s *syncState) error {
 	if err != nil {
 		return err
 	}
+	if answer != nil && answer.Err != nil {
+		if err := c.protectUnknown(ctx, s, answer.Failures); err != nil {
+			return err
+		}
+	}
 	state := c.nodeAnswer(ctx, s, nodes, request, answer)
 	if err := c.leaveNodes(ctx, s, nodes, state); err != nil || state == nil || !c.allowsEviction(s) {
 		return err
@@ -227,6 +232,9 @@ func (c *Controller) setRankState(ctx context.Context, s *syncState, node *drain
 	}
 	metadata := map[string]any{"uid": pod.UID, "labels": map[string]any{v1alpha2.LabelRankState: label}}
 	trackPod(metadata, pod, state)
+	if c.allowsEviction(s) {
+		metadata["annotations"] = resources.EvictionAnnotations(s.mc, false) // the label was that of an idle rank, perhaps
+	}
 	for _, change := range []struct {
 		change      map[string]any
 		subresource []string

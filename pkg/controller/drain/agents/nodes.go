@@ -31,6 +31,8 @@ type NodesAnswer struct {
 	// Err is why there is no state. Unsupported: the agent is of a release without this request.
 	Err         error
 	Unsupported bool
+	// Failures is the number of requests that have failed since the last state.
+	Failures int
 }
 
 // TakeNodes returns the answer to a request about nodes, once. Without an answer, it returns whether to ask now, and
@@ -85,4 +87,5 @@ func (n *nodesRequest) finish(answer NodesAnswer, now time.Time) {
 	answer.Unsupported = errors.As(answer.Err, &refused) && refused.Code < 500
 	n.next = now.Add(min(minNodesInterval<<min(n.failures, 10), maxNodesInterval))
 	n.failures++
+	answer.Failures = n.failures
 }

@@ -37,16 +37,20 @@ func TestNodes(t *testing.T) {
 	_, due, after := l.client.TakeNodes(key, "1", one)
 	assert.False(t, due)
 	assert.Equal(t, time.Minute, after)
+	l.client.PauseNodes(key, 0)
+	_, due, _ = l.client.TakeNodes(key, "1", one)
+	assert.True(t, due, "ranks may have been undrained by a change of size")
 	assert.NoError(t, ask(control.Drain{}).Err, "another request is sent at once")
 
 	code = http.StatusNotFound
 	assert.True(t, ask(one).Unsupported, "an agent of an earlier release")
 	code = http.StatusServiceUnavailable
-	for _, wait := range []time.Duration{2 * time.Second, 4 * time.Second} {
+	for i, wait := range []time.Duration{2 * time.Second, 4 * time.Second} {
 		l.clock.Step(maxNodesInterval)
 		answer := ask(one)
 		assert.False(t, answer.Unsupported)
 		assert.Error(t, answer.Err)
+		assert.Equal(t, i+2, answer.Failures)
 		_, due, after := l.client.TakeNodes(key, "1", one)
 		assert.False(t, due)
 		assert.Equal(t, wait, after)

@@ -1,0 +1,117 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
+	testclock "k8s.io/utils/clock/testing"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/drain"
+	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/pkg/flux"
+)
+
+// nodeRig is a controller with a MiniCluster whose idle pods may be evicted, and with the pod of its rank 1.
+type nodeRig struct {
+	t    *testing.T
+	kube *fake.Clientset
+	c    *Controller
+	s    *syncState
+}
+
+func newNodeRig(t *testing.T) *nodeRig {
+	t.Helper()
+	clock := testclock.NewFakeClock(time.Unix(1_000_000, 0))
+	r := &nodeRig{t: t, kube: fake.NewClientset()}
+	nodes, _, err := newNodeWatch(NewNodeInformer(r.kube), nil, clock, func(cache.ObjectName) {})
+	require.NoError(t, err)
+	t.Cleanup(nodes.queue.ShutDown)
+	r.c = &Controller{kube: r.kube, clock: clock, nodes: nodes, idleRanks: newIdleRanks(0), podReads: make(chan struct{}, 1)}
+
+	mc := newMiniCluster("a", 4)
+	mc.Namespace, mc.UID, mc.Spec.Interactive = "ns", "uid", true
+	mc.Spec.Disruption = &v1alpha2.Disruption{WhenIdle: v1alpha2.WhenIdleAllow}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a", UID: "job"}}
+	r.s = &syncState{key: cache.NewObjectName("ns", "a"), job: job}
+	r.s.setMiniCluster(mc)
+
+	selector := resources.PodSelector(mc)
+	set, err := metav1.ParseToLabelSelector(selector)
+	require.NoError(t, err)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns", Name: "a-1", UID: "1", Labels: set.MatchLabels, Finalizers: []string{batchv1.JobTrackingFinalizer},
+		Annotations:     map[string]string{batchv1.JobCompletionIndexAnnotation: "1"},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
+	}}
+	_, err = r.kube.CoreV1().Pods("ns").Create(t.Context(), pod, metav1.CreateOptions{})
+	require.NoError(t, err)
+	return r
+}
+
+// pod returns the label of the pod, whether autoscalers may evict it, and whether the Job controller tracks it.
+func (r *nodeRig) pod() (state string, evictable, tracked bool) {
+	r.t.Helper()
+	pod, err := r.kube.CoreV1().Pods("ns").Get(r.t.Context(), "a-1", metav1.GetOptions{})
+	require.NoError(r.t, err)
+	return pod.Labels[v1alpha2.LabelRankState], pod.Annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "true",
+		len(pod.Finalizers) == 1
+}
+
+func (r *nodeRig) want(wantState string, wantEvictable, wantTracked bool, message string) {
+	r.t.Helper()
+	state, evictable, tracked := r.pod()
+	assert.Equal(r.t, wantState, state, message)
+	assert.Equal(r.t, wantEvictable, evictable, message)
+	assert.Equal(r.t, wantTracked, tracked, message)
+}
+
+func TestIdlePodsWithoutAnAnswer(t *testing.T) {
+	r := newNodeRig(t)
+	require.NoError(t, r.c.allowEviction(t.Context(), r.s, flux.IDs(1)))
+	r.want(v1alpha2.RankIdle, true, true, "its rank is idle")
+	require.NoError(t, r.c.protectUnknown(t.Context(), r.s, maxIdleFailures-1))
+	r.want(v1alpha2.RankIdle, true, true, "one request failed")
+	require.NoError(t, r.c.protectUnknown(t.Context(), r.s, maxIdleFailures))
+	r.want("", false, true, "its rank may be busy by now")
+}
+
+func TestIdlePodOnANodeThatIsCordoned(t *testing.T) {
+	r := newNodeRig(t)
+	require.NoError(t, r.c.allowEviction(t.Context(), r.s, flux.IDs(1)))
+	node := &drain.Node{Name: "n", NodeState: drain.NodeState{Reason: "cordoned"}}
+	pod := drain.NodePod{Name: "a-1", UID: "1", Index: 1, Job: "job"}
+	set := func(state string) {
+		require.NoError(t, r.c.setRankState(t.Context(), r.s, node, pod, state))
+		pod.State = state
+	}
+	set(v1alpha2.RankDraining)
+	r.want(v1alpha2.RankDraining, false, true, "its rank is busy")
+	set(v1alpha2.RankDrained)
+	r.want(v1alpha2.RankDrained, false, false, "the pod may leave")
+	set("")
+	r.want("", false, true, "the node takes pods")
+}
+
+// The API server refuses to add a finalizer to a pod that is being deleted.
+func TestStateOfAPodThatIsBeingDeleted(t *testing.T) {
+	r := newNodeRig(t)
+	r.kube.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewInvalid(schema.GroupKind{Kind: "Pod"}, "a-1", nil)
+	})
+	pod := drain.NodePod{Name: "a-1", UID: "1", Index: 1, Job: "job", State: v1alpha2.RankDrained}
+	require.NoError(t, r.c.setRankState(t.Context(), r.s, &drain.Node{Name: "n"}, pod, ""))
+	pod.State = ""
+	require.Error(t, r.c.setRankState(t.Context(), r.s, &drain.Node{Name: "n"}, pod, v1alpha2.RankDrained))
+}
