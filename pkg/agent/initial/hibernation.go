@@ -38,9 +38,9 @@ func (r *runner) runUnless(ctx context.Context, s *shutdown.Shutdown, withheld b
 	return pod.Outcome{Stopped: true}
 }
 
-// wake gives the queues the state that they had before the hibernation, and the ranks that were drained before it for a
-// smaller size or because of their nodes back to the scheduler. Then the hibernation of this cluster has ended; the record of another cluster, whose archive
-// this one started from, stays.
+// wake gives the queues the state that they had before the hibernation, and the ranks that were drained before it for
+// a smaller size or because of their nodes back to the scheduler. Then the hibernation of this cluster has ended; the
+// record of another cluster, whose archive this one started from, stays.
 func (r *runner) wake(ctx context.Context, o Options) error {
 	record, err := hibernate.Read(o.Queues)
 	if record == nil || err != nil {

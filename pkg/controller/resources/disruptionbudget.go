@@ -12,8 +12,8 @@ import (
 
 // BuildDisruptionBudget builds the disruption budget of a MiniCluster. It refuses to evict any of its pods, except
 // those whose ranks are drained or idle: these have a label, so that the budget does not select them. Only an integer
-// minAvailable works for pods of a Job. It is more than any cluster has, so that it does not change with the size, or with
-// the maximum after a hibernation.
+// minAvailable works for pods of a Job. It is more than any cluster has, so that it does not change with the size,
+// or with the maximum after a hibernation.
 func BuildDisruptionBudget(mc *v1alpha2.MiniCluster) *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{
 		ObjectMeta: objectMeta(mc, mc.Name),
