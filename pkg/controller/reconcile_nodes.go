@@ -100,6 +100,9 @@ func (c *Controller) drainNodes(ctx context.Context, s *syncState) error {
 
 // pollNodes sends the nodes to the agent of the lead broker and returns its answer, nil if there is none yet.
 func (c *Controller) pollNodes(ctx context.Context, s *syncState, request control.Drain) (*agents.NodesAnswer, error) {
+	if s.lead != nil && stateOfLead(s.lead).running {
+		c.agents.SetNodesLead(s.name(), s.mc.UID, s.lead.Status.PodIP)
+	}
 	answer, ask, after := c.agents.TakeNodes(s.name(), s.mc.UID, request)
 	if answer != nil || !ask {
 		s.requeueAfter(after)

@@ -38,6 +38,16 @@ func (r *runner) runUnless(ctx context.Context, s *shutdown.Shutdown, withheld b
 	return pod.Outcome{Stopped: true}
 }
 
+// undrain undrains the ranks of an instance from an archive that were drained for the controller.
+func (r *runner) undrain(ctx context.Context) error {
+	client, err := flux.Dial(ctx, r.fluxURI(), flux.AsUser(-1))
+	if err != nil {
+		return fmt.Errorf("undraining ranks: %w", err)
+	}
+	defer client.Close()
+	return hibernate.UndrainRanks(ctx, client)
+}
+
 // wake gives the queues the state that they had before the hibernation, and the ranks that were drained before it for
 // a smaller size or because of their nodes back to the scheduler. Then the hibernation of this cluster has ended; the
 // record of another cluster, whose archive this one started from, stays.

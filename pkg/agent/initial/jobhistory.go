@@ -54,7 +54,8 @@ func (r *runner) readyInstance(ctx context.Context, o Options) error {
 	case o.Queues != "":
 		err = errors.Join(err, r.wake(ctx, o))
 	case o.Restored:
-		// The archive may contain stopped queues. They start after the cancellation of jobs.
+		// The archive may contain drained ranks and stopped queues. These start after the cancellation of jobs.
+		err = errors.Join(err, r.undrain(ctx))
 		if errStart := r.fluxCommand(ctx, "queue", "start", "--all"); errStart != nil {
 			err = errors.Join(err, fmt.Errorf("starting queues: %w", errStart))
 		}

@@ -23,6 +23,8 @@ type nodesRequest struct {
 	request control.Drain
 	exchange[NodesAnswer]
 	failures int
+	// lead is the address of the lead broker that was asked last.
+	lead string
 }
 
 // NodesAnswer is the result of a request about nodes.
@@ -48,6 +50,16 @@ func (c *Client) TakeNodes(key types.NamespacedName, uid types.UID, request cont
 	return n.take(changed, c.clock.Now())
 }
 
+// SetNodesLead tells the client which lead broker to ask about nodes. Another one than before is asked at once: an
+// instance from an archive has lost its drains.
+func (c *Client) SetNodesLead(key types.NamespacedName, uid types.UID, ip string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := &c.conn(key, uid).nodes; n.lead != ip && n.failures == 0 {
+		n.next = time.Time{}
+	}
+}
+
 // PauseNodes delays the next request about nodes.
 func (c *Client) PauseNodes(key types.NamespacedName, d time.Duration) {
 	c.mu.Lock()
@@ -62,7 +74,7 @@ func (c *Client) PauseNodes(key types.NamespacedName, d time.Duration) {
 func (c *Client) AskNodes(key types.NamespacedName, uid types.UID, ip string, port int32, request control.Drain) {
 	c.mu.Lock()
 	a := c.conn(key, uid)
-	a.nodes.request, a.nodes.pending = request, true
+	a.nodes.request, a.nodes.pending, a.nodes.lead = request, true, ip
 	agent := a.agent
 	c.mu.Unlock()
 	c.run(func(ctx context.Context) {

@@ -40,6 +40,13 @@ func TestNodes(t *testing.T) {
 	l.client.PauseNodes(key, 0)
 	_, due, _ = l.client.TakeNodes(key, "1", one)
 	assert.True(t, due, "ranks may have been undrained by a change of size")
+	l.client.PauseNodes(key, time.Minute)
+	l.client.SetNodesLead(key, "1", "127.0.0.1")
+	_, due, _ = l.client.TakeNodes(key, "1", one)
+	assert.False(t, due)
+	l.client.SetNodesLead(key, "1", "127.0.0.2")
+	_, due, _ = l.client.TakeNodes(key, "1", one)
+	assert.True(t, due, "another lead may have lost its drains")
 	assert.NoError(t, ask(control.Drain{}).Err, "another request is sent at once")
 
 	code = http.StatusNotFound
