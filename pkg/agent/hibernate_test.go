@@ -261,6 +261,22 @@ func TestHibernate(t *testing.T) {
 	})
 }
 
+// TestHibernateUndrainsNodes checks that a drain by a person survives a hibernation, and one because of a node does not:
+// the pod is on another node, and the controller has no record of the drain.
+func TestHibernateUndrainsNodes(t *testing.T) {
+	eachFlux(t, func(t *testing.T) {
+		s := newSleeper(t, 3, 3, false)
+		s.online()
+		s.run("resource", "drain", "1", control.NodeDrain{Node: "one", Reason: "the node is cordoned"}.Text())
+		s.run("resource", "drain", "2", "broken fan")
+		s.until(control.PhaseSaved, later())
+		s.remove()
+		s.again(3, 3, false, "job-1")
+		s.eventually("the end of the hibernation", func() bool { return !s.marker() })
+		assert.Equal(t, "2 broken fan", s.run("resource", "drain", "-no", "{ranks} {reason}"))
+	})
+}
+
 // TestHibernateDeadline checks that jobs that run at the deadline are canceled, listed, and do not run again.
 func TestHibernateDeadline(t *testing.T) {
 	eachFlux(t, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 )
 
 // UndrainRanks undrains the ranks that were drained for the controller before an archive was written: for a smaller
-// size, or because of their nodes. The pods are others now, and the controller drains the ranks again whose nodes go away. It
-// has no record of the earlier drains, so they would remain. Drains by people remain.
+// size, or because of their nodes. The pods are others now, and the controller drains the ranks again whose nodes go
+// away. It has no record of the earlier drains, so they would remain. Drains by people remain.
 func UndrainRanks(ctx context.Context, client *flux.Client) error {
 	status, err := client.ResourceStatus(ctx)
 	if err != nil {
