@@ -261,8 +261,8 @@ func TestHibernate(t *testing.T) {
 	})
 }
 
-// TestHibernateUndrainsNodes checks that a drain by a person survives a hibernation, and one because of a node does not:
-// the pod is on another node, and the controller has no record of the drain.
+// TestHibernateUndrainsNodes checks that a drain by a person survives a hibernation, and one because of a node does
+// not: the pod is on another node, and the controller has no record of the drain.
 func TestHibernateUndrainsNodes(t *testing.T) {
 	eachFlux(t, func(t *testing.T) {
 		s := newSleeper(t, 3, 3, false)
