@@ -257,6 +257,22 @@ func TestHibernateDiscard(t *testing.T) {
 	}
 }
 
+// TestHibernateWithoutState checks that a cluster that has neither an archive nor a volume stops nevertheless, and that it
+// can continue until its pods are deleted.
+func TestHibernateWithoutState(t *testing.T) {
+	withStandIn(t, func(t *testing.T) {
+		s := &sleeper{fluxCluster: newFluxCluster(t, 1, 60)}
+		s.layout(1, 1, 60)
+		s.plan.Lead = plan.Program{Mode: plan.ModeNone, Tasks: 1}
+		s.startPods(1)
+		s.online()
+		state := s.until(control.PhaseSaved, later())
+		assert.Equal(t, []any{int64(0), "", ""}, []any{state.Bytes, state.Location, state.Message})
+		s.until(control.PhaseRunning, control.Hibernate{Cancel: true})
+		s.online()
+	})
+}
+
 // TestRestoreFrom checks that a MiniCluster starts from the archive of another one, and writes nothing there.
 func TestRestoreFrom(t *testing.T) {
 	withStandIn(t, func(t *testing.T) {

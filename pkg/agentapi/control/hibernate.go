@@ -70,7 +70,8 @@ type HibernateState struct {
 	IdleSeconds int64 `json:"idleSeconds,omitempty"`
 	// Demand is the size that the pending jobs need, as the metric size_demanded counts; 0 if there are none.
 	Demand int `json:"demand,omitempty"`
-	// Bytes is the size of what was saved, Location its file or directory, and Checksum the SHA-256 of a file, in hex.
+	// Bytes is the size of what was saved, Location its file or directory, and Checksum the SHA-256 of a file, in hex. The
+	// location is "" if nothing is kept.
 	Bytes    int64  `json:"bytes,omitempty"`
 	Location string `json:"location,omitempty"`
 	Checksum string `json:"checksum,omitempty"`

@@ -50,6 +50,9 @@ func SaveFailed(reason string) string {
 		"or spec.suspend to false to continue"
 }
 
+// PodsWithoutState is a part of SaveFailed.
+const PodsWithoutState = "spec.archive and spec.flux.state were added after the pods had started, which have neither"
+
 // AgentUnsuitable is a part of SaveFailed.
 const AgentUnsuitable = "the agent in the pods is of an earlier release that can't save the state"
 
