@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"minicluster.internal/operator/pkg/agent/atomicfile"
 	"minicluster.internal/operator/pkg/agent/pod"
@@ -18,9 +19,9 @@ const fileRestoring = "minicluster.restoring"
 // state directory: otherwise finished jobs would be pending again. An interrupted restore is repeated; what it left is
 // renamed and not removed. The files that it writes get the owner.
 //
-// from is the archive of another MiniCluster, "" for none, which is read if this one has no archive yet. It is an error
+// from is another archive, "" for none, which is read if there is no own one yet, or, if newest is set, if it is newer. It is an error
 // if it does not exist: an empty instance would look like one whose jobs are done.
-func ToRestore(file, from, stateDir string, owner *atomicfile.Owner) (string, error) {
+func ToRestore(file, from string, newest bool, stateDir string, owner *atomicfile.Owner) (string, error) {
 	found, err := contentFiles(stateDir)
 	if err != nil {
 		return "", err
@@ -29,7 +30,7 @@ func ToRestore(file, from, stateDir string, owner *atomicfile.Owner) (string, er
 	if len(found) > 0 && !pod.Exists(marker) {
 		return "", nil
 	}
-	file, err = choose(file, from)
+	file, err = choose(file, from, newest)
 	if file == "" || err != nil {
 		return "", err
 	}
@@ -42,23 +43,35 @@ func ToRestore(file, from, stateDir string, owner *atomicfile.Owner) (string, er
 	return file, nil
 }
 
-// choose returns the archive that a lead with an empty state directory restores, "" for none.
-func choose(file, from string) (string, error) {
-	for _, name := range []string{file, from} {
-		if name == "" {
-			continue
-		}
-		// The agent may have ended after it renamed the old archive and before it renamed the new one.
-		for _, name := range []string{name, previous(name)} {
-			if pod.Exists(name) {
-				return name, nil
-			}
+// choose returns the archive that a lead with an empty state directory restores, "" for none: its own one, unless newest
+// is set and the other one is newer.
+func choose(file, from string, newest bool) (string, error) {
+	own, ownTime := existing(file)
+	other, otherTime := existing(from)
+	switch {
+	case own != "" && (other == "" || !newest || !otherTime.After(ownTime)):
+		return own, nil
+	case other != "":
+		return other, nil
+	case from != "":
+		return "", fmt.Errorf("restoring from another archive: %s does not exist", from)
+	default:
+		return "", nil
+	}
+}
+
+// existing returns the path of an archive, or of its predecessor, and when it was written; "" if neither exists. The
+// agent may have ended after it renamed the old archive and before it renamed the new one.
+func existing(file string) (string, time.Time) {
+	if file == "" {
+		return "", time.Time{}
+	}
+	for _, name := range []string{file, previous(file)} {
+		if info, err := os.Stat(name); err == nil {
+			return name, info.ModTime()
 		}
 	}
-	if from != "" {
-		return "", fmt.Errorf("restoring from another MiniCluster: the archive %s does not exist", from)
-	}
-	return "", nil
+	return "", time.Time{}
 }
 
 // setAside renames the content of an interrupted restore. It may be more than that, if the end of the restore could not

@@ -115,7 +115,10 @@ func (v *Supervisor) archiveToRestore() (string, error) {
 	if a.RestoreFrom != "" {
 		from = v.Path(a.RestoreFrom)
 	}
-	return archive.ToRestore(file, from, v.stateDir(), v.brokerOwner())
+	// A cluster that hibernates with one path may wake with another one that it has used before: it would continue with
+	// jobs that have ended since.
+	newest := v.Plan.Incarnation != ""
+	return archive.ToRestore(file, from, newest, v.stateDir(), v.brokerOwner())
 }
 
 // initialCommand returns the command line of the initial program.
