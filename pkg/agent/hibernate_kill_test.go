@@ -257,8 +257,8 @@ func TestHibernateDiscard(t *testing.T) {
 	}
 }
 
-// TestHibernateWithoutState checks that a cluster that has neither an archive nor a volume stops nevertheless, and that it
-// can continue until its pods are deleted.
+// TestHibernateWithoutState checks that a cluster that has neither an archive nor a volume stops nevertheless, and that
+// it can continue until its pods are deleted.
 func TestHibernateWithoutState(t *testing.T) {
 	withStandIn(t, func(t *testing.T) {
 		s := &sleeper{fluxCluster: newFluxCluster(t, 1, 60)}

@@ -33,6 +33,10 @@ type simBrokers struct {
 	calm bool
 	// drained are ranks that agents drained, by the UID of the lead's pod.
 	drained map[types.UID]map[int32]bool
+	// markers are those of hibernations, by the UID of the MiniCluster: the incarnation of the Job.
+	markers map[types.UID]string
+	// keepNothing: the pods have neither an archive nor a volume for the state.
+	keepNothing bool
 	// busy is the first rank with running jobs; 0 for none.
 	busy int32
 }
@@ -40,7 +44,7 @@ type simBrokers struct {
 func newSimBrokers(agents bool, sequence []byte) *simBrokers {
 	sum := fnv.New64a()
 	_, _ = sum.Write(sequence)
-	b := &simBrokers{random: rand.New(rand.NewPCG(sum.Sum64(), 2)), drained: map[types.UID]map[int32]bool{}}
+	b := &simBrokers{random: rand.New(rand.NewPCG(sum.Sum64(), 2)), drained: map[types.UID]map[int32]bool{}, markers: map[types.UID]string{}}
 	if agents {
 		b.patience = drain.DefaultAgentTimeout
 		b.reliable = b.random.IntN(2) == 0
@@ -126,18 +130,6 @@ func (a simAgent) LowerQuorum(context.Context, string, int, int) error { return 
 // Drain implements agents.Agent. Nodes are not watched here.
 func (a simAgent) Drain(context.Context, string, int, control.Drain) (control.DrainState, error) {
 	return control.DrainState{}, nil
-}
-
-// Hibernate implements agents.Agent. These brokers have no jobs to save.
-func (a simAgent) Hibernate(_ context.Context, ip string, _ int, request control.Hibernate) (control.HibernateState, error) {
-	lead := a.p.lead(a.job)
-	if lead == nil || lead.Status.PodIP != ip || !a.p.brokers.calm && a.p.brokers.random.IntN(3) == 0 {
-		return control.HibernateState{}, errors.New("connection refused")
-	}
-	if request.Query || request.Cancel {
-		return control.HibernateState{Phase: control.PhaseRunning}, nil
-	}
-	return control.HibernateState{Phase: control.PhaseSaved, Location: "/state/archive.tar"}, nil
 }
 
 // reviewShrink checks that a Job does not shrink while jobs run on the removed ranks and the agent is reachable.

@@ -577,6 +577,9 @@ func (p *play) reviewConfig(verb string, conf *corev1.ConfigMap) {
 	if !ok || metav1.GetControllerOf(job) == nil || metav1.GetControllerOf(job).UID != owner.UID {
 		return
 	}
+	if record := resources.RecordedHibernation(conf); record != nil && record.Job == job.UID {
+		return // its brokers have ended
+	}
 	if first, ok := p.configs[job.UID]; ok && first != conf.Data[resources.KeyBrokerConfig] {
 		p.violated("%s of ConfigMap %s, which differs from that of the Job", verb, conf.Name)
 	}
@@ -707,12 +710,13 @@ func (p *play) checkSettled(mc *v1alpha2.MiniCluster, fresh bool) {
 		}
 		return
 	case job == nil:
-		if !terminal {
+		if !terminal && !p.stopped(mc) {
 			p.violated("%s has settled and has no Job", mc.Name)
 		}
 		return
 	}
 	p.checkDrains(mc, job)
+	p.checkAwake(mc, job, terminal)
 	maximum := status.MaximumSize
 	if n := mc.RequestedSize(); n > maximum || n < mc.LowerBound(maximum) {
 		p.violated("%s has settled at spec.size %d of %d to %d", mc.Name, n, mc.LowerBound(maximum), maximum)

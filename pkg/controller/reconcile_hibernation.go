@@ -36,7 +36,8 @@ const (
 func (c *Controller) hibernate(ctx context.Context, s *syncState) error {
 	if s.job == nil {
 		if cause := resources.StopCause(s.mc, s.hibernated); cause != "" {
-			s.stop(&status.Hibernation{Phase: status.HibernationNotStarted, Cause: cause})
+			// If the Job was deleted before the state was saved, the next one has to know that: see [resources.Fixed].
+			s.stop(&status.Hibernation{Phase: status.HibernationNotStarted, Cause: cause, Status: s.mc.Status.Hibernation.DeepCopy()})
 		}
 		return nil
 	}
@@ -49,7 +50,7 @@ func (c *Controller) hibernate(ctx context.Context, s *syncState) error {
 	if s.job.DeletionTimestamp != nil {
 		return nil
 	}
-	begun := s.mc.Status.Hibernation.DeepCopy()
+	begun := s.begunHibernation()
 	cause, err := c.hibernationCause(ctx, s, begun)
 	switch {
 	case err != nil || cause == "" && begun == nil:
@@ -64,6 +65,16 @@ func (c *Controller) hibernate(ctx context.Context, s *syncState) error {
 	s.stop(&status.Hibernation{Phase: status.HibernationStopping, Cause: cause, Message: messages.Hibernating, Status: begun})
 	begun.Deadline = c.hibernationDeadline(s, begun)
 	return c.saveState(ctx, s, begun)
+}
+
+// begunHibernation returns the hibernation that the status reports, nil if there is none, or if it is that of the
+// previous Job, which is complete: its deadline does not apply to this one.
+func (s *syncState) begunHibernation() *v1alpha2.HibernationStatus {
+	record := resources.RecordedHibernation(s.configMap)
+	if record != nil && string(record.Job) == s.mc.Status.JobID {
+		return nil
+	}
+	return s.mc.Status.Hibernation.DeepCopy()
 }
 
 // stop ends the sync with a state of the hibernation: later steps are about a cluster that runs.
@@ -132,6 +143,8 @@ func (c *Controller) saveState(ctx context.Context, s *syncState, begun *v1alpha
 		return nil
 	case answer.Err != nil:
 		return c.saveUnanswered(ctx, s, begun, answer)
+	case answer.State.Phase == control.PhaseSaved && answer.State.Location == "" && resources.KeepsState(s.mc):
+		h.Failed, h.Message = true, messages.SaveFailed(messages.PodsWithoutState)
 	case answer.State.Phase == control.PhaseSaved:
 		return c.recordHibernation(ctx, s, begun, &answer.State)
 	case answer.State.Phase == control.PhaseFailed:
@@ -270,9 +283,6 @@ func (c *Controller) cancelHibernation(ctx context.Context, s *syncState, begun 
 // recordHibernation records in the ConfigMap that the state is saved, and then deletes the Job. state is nil if no
 // broker ran.
 func (c *Controller) recordHibernation(ctx context.Context, s *syncState, begun *v1alpha2.HibernationStatus, state *control.HibernateState) error {
-	if s.configMap == nil {
-		return nil // the step before creates it, or reports why it can't
-	}
 	before := resources.RecordedHibernation(s.configMap)
 	record := resources.NewHibernationRecord(s.fixed, s.job, *begun, state, before, c.clock.Now())
 	if state == nil {
@@ -292,9 +302,29 @@ func (c *Controller) writeHibernation(ctx context.Context, s *syncState, record 
 	if err != nil {
 		return err
 	}
+	if s.configMap == nil {
+		return c.replaceConfigMap(ctx, s, text)
+	}
 	return c.patchConfigMap(ctx, s, map[string]any{"metadata": map[string]any{
 		"uid": s.configMap.UID, "annotations": map[string]string{v1alpha2.AnnotationHibernation: text},
 	}})
+}
+
+// replaceConfigMap creates a ConfigMap with the record, if it was lost and the spec has changed since the Job was
+// created. No broker will read it any more.
+func (c *Controller) replaceConfigMap(ctx context.Context, s *syncState, record string) error {
+	wanted, err := resources.BuildConfigMap(s.mc, s.fixed, c.environment, resources.Parallelism(s.job), nil)
+	if err != nil {
+		return err
+	}
+	wanted.Annotations[v1alpha2.AnnotationHibernation] = record
+	client := c.kube.CoreV1().ConfigMaps(s.mc.Namespace)
+	configMap, created, err := createOwned(ctx, c, s, client, configmaps, wanted, ownership[*corev1.ConfigMap]{})
+	if err == nil && !created {
+		return stale(configmaps) // it has no record
+	}
+	s.configMap = configMap
+	return err
 }
 
 // deleteHibernatedJob deletes a Job that the record names, and no other one.

@@ -19,8 +19,8 @@ const fileRestoring = "minicluster.restoring"
 // state directory: otherwise finished jobs would be pending again. An interrupted restore is repeated; what it left is
 // renamed and not removed. The files that it writes get the owner.
 //
-// from is another archive, "" for none, which is read if there is no own one yet, or, if newest is set, if it is newer. It is an error
-// if it does not exist: an empty instance would look like one whose jobs are done.
+// from is another archive, "" for none, which is read if there is no own one yet, or, if newest is set, if it is newer.
+// It is an error if it does not exist: an empty instance would look like one whose jobs are done.
 func ToRestore(file, from string, newest bool, stateDir string, owner *atomicfile.Owner) (string, error) {
 	found, err := contentFiles(stateDir)
 	if err != nil {
@@ -43,8 +43,8 @@ func ToRestore(file, from string, newest bool, stateDir string, owner *atomicfil
 	return file, nil
 }
 
-// choose returns the archive that a lead with an empty state directory restores, "" for none: its own one, unless newest
-// is set and the other one is newer.
+// choose returns the archive that a lead with an empty state directory restores, "" for none: its own one, unless
+// newest is set and the other one is newer.
 func choose(file, from string, newest bool) (string, error) {
 	own, ownTime := existing(file)
 	other, otherTime := existing(from)

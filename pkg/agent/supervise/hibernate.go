@@ -77,8 +77,8 @@ func (v *Supervisor) partialArchive() string { return archive.Partial(v.archiveF
 func (v *Supervisor) archiveFile() string { return v.Path(v.Plan.Archive.Path) }
 
 // saved verifies the state, publishes an archive that was written to the file part, unless that is "", and records that
-// the state is saved. A cluster that has neither an archive nor a volume for its state keeps nothing: its state is saved
-// without a location.
+// the state is saved. A cluster that has neither an archive nor a volume for its state keeps nothing: the record has no
+// location.
 func (v *Supervisor) saved(ctx context.Context, r *hibernate.Record, part string) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()

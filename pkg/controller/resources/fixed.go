@@ -19,7 +19,9 @@ type Fixed struct {
 	Maximum int32
 	// Headless is the name of the headless Service.
 	Headless string
-	// Incarnation is the UID of the Job that the last hibernation deleted, "" if there was none.
+	// Incarnation is the UID of the Job that the last hibernation deleted, or of one that was deleted while it was about
+	// to hibernate, or together with its ConfigMap; "" if there was none. A lead ignores the marker of another
+	// incarnation, which withholds its program.
 	Incarnation string
 	// RestoreFrom is the archive of another MiniCluster from which the lead starts, "" if there is none.
 	RestoreFrom string
@@ -50,6 +52,9 @@ func ResolveFixed(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.Con
 		if config != nil && (job != nil || mc.Status.MaximumSize > 0) {
 			f.read(config.Annotations)
 		}
+		if job == nil && (mc.Status.Hibernation != nil || config == nil) {
+			f.Incarnation = mc.Status.JobID
+		}
 	}
 	if job != nil {
 		f.read(job.Annotations)
@@ -77,6 +82,7 @@ func (f *Fixed) read(annotations map[string]string) {
 // starts from the one that was saved.
 func (f *Fixed) wake(mc *v1alpha2.MiniCluster, hibernated *HibernationRecord) {
 	f.Incarnation = string(hibernated.Job)
+	f.RestoreFrom = hibernated.RestoreFrom
 	isFile := hibernated.Checksum != ""
 	if isFile && (mc.Spec.Archive == nil || mc.Spec.Archive.Path != hibernated.Location) {
 		f.RestoreFrom = hibernated.Location

@@ -30,7 +30,8 @@ type HibernationRecord struct {
 	Kept bool `json:"kept,omitempty"`
 	// Unknown: no broker ran, so that the jobs are unknown.
 	Unknown bool `json:"unknown,omitempty"`
-	// Size, Maximum and Layout are those of the Job. An idle cluster wakes when spec.size exceeds Size.
+	// Size, Maximum and Layout are those of the Job, the size as it was requested. An idle cluster wakes when spec.size
+	// exceeds Size.
 	Size    int32             `json:"size"`
 	Maximum int32             `json:"maximum"`
 	Layout  fluxconfig.Layout `json:"layout"`
@@ -44,6 +45,9 @@ type HibernationRecord struct {
 	Bytes    int64  `json:"bytes,omitempty"`
 	Location string `json:"location,omitempty"`
 	Checksum string `json:"checksum,omitempty"`
+	// RestoreFrom is the archive from which the Job was to start. It is set if no broker ran, because it may not have been
+	// read.
+	RestoreFrom string `json:"restoreFrom,omitempty"`
 	// ActiveSeconds is for how long the cluster has run, all Jobs together: spec.deadlineSeconds does not count the time
 	// in between.
 	ActiveSeconds int64 `json:"activeSeconds,omitempty"`
@@ -77,7 +81,7 @@ func NewHibernationRecord(f Fixed, job *batchv1.Job, begun v1alpha2.HibernationS
 	before *HibernationRecord, now time.Time,
 ) *HibernationRecord {
 	r := &HibernationRecord{
-		Job: job.UID, Since: begun.Since, Cause: begun.Cause, Size: Parallelism(job), Maximum: f.Maximum, Layout: f.Layout,
+		Job: job.UID, Since: begun.Since, Cause: begun.Cause, Size: hibernatedSize(job), Maximum: f.Maximum, Layout: f.Layout,
 	}
 	if before != nil {
 		r.ActiveSeconds = before.ActiveSeconds
@@ -86,7 +90,10 @@ func NewHibernationRecord(f Fixed, job *batchv1.Job, begun v1alpha2.HibernationS
 		r.ActiveSeconds += int64(max(0, now.Sub(started.Time)) / time.Second)
 	}
 	if state == nil {
-		r.Unknown = true
+		r.Unknown, r.RestoreFrom = true, f.RestoreFrom
+		if before != nil { // what was saved last
+			r.Bytes, r.Location, r.Checksum = before.Bytes, before.Location, before.Checksum
+		}
 		return r
 	}
 	r.Kept = state.Location != ""
@@ -96,6 +103,15 @@ func NewHibernationRecord(f Fixed, job *batchv1.Job, begun v1alpha2.HibernationS
 		r.Canceled = append(r.Canceled, Shorten(Quote(id), maxHibernatedID))
 	}
 	return r
+}
+
+// hibernatedSize returns the size that was applied last. A queue may have admitted a part of the Job: the rest of the
+// size was requested before, and does not wake the cluster.
+func hibernatedSize(job *batchv1.Job) int32 {
+	if applied, ok := SizeAnnotation(job.Annotations, v1alpha2.AnnotationAppliedSize); ok {
+		return applied
+	}
+	return Parallelism(job)
 }
 
 // Lengths of what an agent may report: it is in a pod of the user.

@@ -149,6 +149,52 @@ func TestNewHibernationRecord(t *testing.T) {
 	PauseDeadline(&batchv1.JobSpec{}, r)
 
 	assert.True(t, NewHibernationRecord(NewFixed(mc), job, begun, nil, nil, now).Unknown)
+
+	job.Spec.Parallelism = new(int32(2))
+	assert.EqualValues(t, 4, NewHibernationRecord(NewFixed(mc), job, begun, state, nil, now).Size, "a queue admitted a part of the Job")
+}
+
+// TestHibernatedBeforeItStarted: a cluster whose broker did not run starts from the archive that it was to start from.
+func TestHibernatedBeforeItStarted(t *testing.T) {
+	mc := sample.MiniCluster()
+	mc.Spec.Archive = &v1alpha2.FluxArchive{Path: "/state/new.tar"}
+	before := &HibernationRecord{Job: "first", Location: "/state/old.tar", Checksum: "c0ffee", Bytes: 7}
+	for _, tc := range []struct {
+		name   string
+		from   string
+		before *HibernationRecord
+	}{
+		{"the archive of another MiniCluster", "/state/small.tar", nil},
+		{"the former path of its archive", "/state/old.tar", before},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := NewFixed(mc)
+			f.RestoreFrom = tc.from
+			job, err := BuildJob(mc, f, Environment{}, 4)
+			require.NoError(t, err)
+			job.UID = "second"
+			record := NewHibernationRecord(f, job, v1alpha2.HibernationStatus{}, nil, tc.before, time.Now())
+			assert.Equal(t, tc.from, ResolveFixed(mc, nil, recorded(t, *record)).RestoreFrom)
+		})
+	}
+	f := NewFixed(mc)
+	job, err := BuildJob(mc, f, Environment{}, 4)
+	require.NoError(t, err)
+	job.UID = "second"
+	record := NewHibernationRecord(f, job, v1alpha2.HibernationStatus{}, nil, before, time.Now())
+	assert.Equal(t, "/state/old.tar", ResolveFixed(mc, nil, recorded(t, *record)).RestoreFrom, "the path changes after two hibernations")
+}
+
+// TestIncarnationOfDeletedJob: the lead of a new Job ignores the marker of a hibernation during which the Job was
+// deleted by something else.
+func TestIncarnationOfDeletedJob(t *testing.T) {
+	mc := sample.MiniCluster()
+	mc.Status.MaximumSize, mc.Status.JobID = 4, "first"
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha2.AnnotationMaximumSize: "4"}}}
+	assert.Empty(t, ResolveFixed(mc, nil, config).Incarnation)
+	mc.Status.Hibernation = &v1alpha2.HibernationStatus{Cause: v1alpha2.CauseSuspend}
+	assert.Equal(t, "first", ResolveFixed(mc, nil, config).Incarnation)
+	assert.Empty(t, ResolveFixed(mc, &batchv1.Job{}, config).Incarnation, "the Job exists")
 }
 
 func TestCheckSizeToZero(t *testing.T) {

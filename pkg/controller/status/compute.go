@@ -29,12 +29,14 @@ func Compute(in Input) (v1alpha2.MiniClusterStatus, []Event) {
 			status.ReadySize = *in.Job.Status.Ready
 		}
 	}
-	status.Hibernation = nil
-	if h := in.Hibernation; h != nil {
+	switch h := in.Hibernation; {
+	case h != nil:
 		status.Hibernation = h.Status
 		if h.Phase == HibernationStopped || h.Phase == HibernationWaking {
 			status.MaximumSize = in.Fixed.Maximum // it may change
 		}
+	case in.Job != nil:
+		status.Hibernation = nil // a Job that was deleted while it was about to hibernate is known until the next one exists
 	}
 	in.setConditions(&status)
 	status.Drain, status.NodeDrains = in.Drain, in.NodeDrains
