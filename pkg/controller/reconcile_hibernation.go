@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
@@ -139,7 +140,7 @@ func (c *Controller) saveState(ctx context.Context, s *syncState, begun *v1alpha
 	h := s.observed.Hibernation
 	switch {
 	case answer == nil:
-		h.Message = lastHibernation(s.mc)
+		h.Failed, h.Message = lastHibernation(s.mc)
 		return nil
 	case answer.Err != nil:
 		return c.saveUnanswered(ctx, s, begun, answer)
@@ -199,14 +200,14 @@ func (c *Controller) pauseHibernation(s *syncState, after time.Duration) {
 	s.requeueAfter(after)
 }
 
-// lastHibernation returns the last reported message of a hibernation.
-func lastHibernation(mc *v1alpha2.MiniCluster) string {
-	for _, condition := range mc.Status.Conditions {
-		if condition.Type == v1alpha2.ConditionHibernated && condition.Reason == v1alpha2.ReasonHibernating {
-			return condition.Message
-		}
+// lastHibernation returns what was reported of a hibernation last: whether the state could not be saved, and the
+// message. It is reported until the next answer, so that a state that repeatedly can't be saved is reported once.
+func lastHibernation(mc *v1alpha2.MiniCluster) (failed bool, message string) {
+	last := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionHibernated)
+	if last == nil || last.Reason != v1alpha2.ReasonHibernating && last.Reason != v1alpha2.ReasonSaveFailed {
+		return false, messages.Hibernating
 	}
-	return messages.Hibernating
+	return last.Reason == v1alpha2.ReasonSaveFailed, last.Message
 }
 
 // leadRuns reports whether the lead broker may run. If the cache shows no lead, the pods are listed: what a broker has
