@@ -13,6 +13,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -224,7 +225,33 @@ func TestArchiveAddedWhileRunning(t *testing.T) {
 	require.NotNil(t, p.objects[jobs]["a"])
 	hibernated := meta.FindStatusCondition(p.cluster("a").Status.Conditions, v1alpha2.ConditionHibernated)
 	assert.Equal(t, v1alpha2.ReasonSaveFailed, hibernated.Reason)
+	assert.Equal(t, 1, p.events[v1alpha2.ReasonSaveFailed], "it is reported once")
+	version := p.cluster("a").ResourceVersion
+	p.soon()
+	assert.Equal(t, version, p.cluster("a").ResourceVersion, "its status does not change while it is tried again")
 	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) { mc.Spec.Hibernation.State = v1alpha2.HibernationDiscard })
 	p.soon()
 	assert.Nil(t, p.objects[jobs]["a"])
+}
+
+// TestRestartWithForbiddenVolume: changes with which the cluster would not start are reported and do not restart it.
+func TestRestartWithForbiddenVolume(t *testing.T) {
+	p := startHibernating(t, nil)
+	p.brokers.calm = true
+	p.controller.environment.AllowHostPathVolumes = false
+	before := p.objects[jobs]["a"].GetUID()
+	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Hibernation.RestartForChanges = v1alpha2.RestartWhenIdle
+		mc.Spec.Volumes = map[string]v1alpha2.MiniClusterVolume{"data": {Path: "/data", StorageClass: resources.StorageHostPath}}
+	})
+	p.soon()
+	require.NotNil(t, p.objects[jobs]["a"])
+	assert.Equal(t, before, p.objects[jobs]["a"].GetUID())
+	accepted := meta.FindStatusCondition(p.cluster("a").Status.Conditions, v1alpha2.ConditionAccepted)
+	assert.Equal(t, metav1.ConditionFalse, accepted.Status)
+	assert.Contains(t, accepted.Message, "hostpath")
+	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) { mc.Spec.Volumes, mc.Spec.Tasks = nil, new(int32(7)) })
+	p.soon()
+	require.NotNil(t, p.objects[jobs]["a"])
+	assert.NotEqual(t, before, p.objects[jobs]["a"].GetUID())
 }

@@ -9,7 +9,6 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
-	"minicluster.internal/operator/pkg/validation"
 )
 
 // restartPoll is how often the agent is asked whether jobs run, while changes wait for that.
@@ -22,13 +21,19 @@ func (s *syncState) idleCause() v1alpha2.HibernationCause {
 	switch {
 	case h == nil:
 		return ""
-	case h.RestartForChanges == v1alpha2.RestartWhenIdle && len(s.observed.Edited) > 0 && len(validation.ValidateMiniCluster(s.mc)) == 0:
+	case s.restartsForChanges() && s.observed.Invalid == "":
 		return v1alpha2.CauseChanges
 	case h.IdleTimeoutSeconds > 0:
 		return v1alpha2.CauseIdle
 	default:
 		return ""
 	}
+}
+
+// restartsForChanges reports whether changes of the spec wait for a restart.
+func (s *syncState) restartsForChanges() bool {
+	h := s.mc.Spec.Hibernation
+	return h != nil && h.RestartForChanges == v1alpha2.RestartWhenIdle && len(s.observed.Edited) > 0
 }
 
 // askIdle asks the agent whether the cluster is idle, and returns the cause if it is. It asks rarely: a cluster that

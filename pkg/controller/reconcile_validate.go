@@ -22,6 +22,9 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 		}
 		s.observed.Edited = edited
 		s.observed.Invalid = messageOf(validation.ValidateMiniClusterUpdate(s.mc, s.fixed.Maximum))
+		if s.observed.Invalid == "" && s.restartsForChanges() {
+			s.observed.Invalid = messageOfError(c.startable(s.mc))
+		}
 		return nil
 	}
 	mc := s.mc
@@ -34,6 +37,11 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 		mc.Spec.Size = new(s.fixed.Maximum)
 		mc.Spec.MaxSize = s.fixed.Maximum
 	}
+	return c.startable(mc)
+}
+
+// startable returns an error if a cluster would not start with a spec.
+func (c *Controller) startable(mc *v1alpha2.MiniCluster) error {
 	if message := messageOf(validation.ValidateMiniCluster(mc)); message != "" {
 		return invalid(v1alpha2.ReasonInvalid, message)
 	}
@@ -51,6 +59,13 @@ func (c *Controller) validate(_ context.Context, s *syncState) error {
 			fmt.Sprintf(messages.SecretNamespaceNotAllowed, key, mc.Spec.Volumes[key].SecretNamespace, mc.Namespace))
 	}
 	return nil
+}
+
+func messageOfError(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func messageOf(errs field.ErrorList) string {
