@@ -260,17 +260,20 @@ func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.Ob
 	case state.Drains() && before.NodeState != state:
 		again = nodeBindTime
 	}
-	first := before.listed.IsZero()
-	w.mu.Unlock()
+	var changed []cache.ObjectName
 	for key := range before.pods {
-		if first || before.NodeState != state || !slices.Equal(before.pods[key], pods[key]) {
-			w.wake(key)
+		if before.listed.IsZero() || before.NodeState != state || !slices.Equal(before.pods[key], pods[key]) {
+			changed = append(changed, key)
 		}
 	}
 	for key := range pods {
 		if _, known := before.pods[key]; !known {
-			w.wake(key)
+			changed = append(changed, key)
 		}
+	}
+	w.mu.Unlock() // from now on, others change the pods
+	for _, key := range changed {
+		w.wake(key)
 	}
 	return again
 }

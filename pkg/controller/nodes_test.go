@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,4 +133,28 @@ func TestNodeWatchOfManyNodes(t *testing.T) {
 	assert.Equal(t, many, lists("2"), "a pod may have left")
 	w.forgetCluster(key)
 	assert.Empty(t, w.jobs)
+}
+
+// Lists of nodes and reconciliations run at the same time; the race detector checks them.
+func TestNodeWatchConcurrently(t *testing.T) {
+	w, _, err := newNodeWatch(NewNodeInformer(fake.NewClientset()), nil, testclock.NewFakeClock(time.Unix(1_000_000, 0)), func(cache.ObjectName) {})
+	require.NoError(t, err)
+	t.Cleanup(w.queue.ShutDown)
+	key, cordoned := cache.NewObjectName("default", "one"), drain.NodeState{Reason: "cordoned"}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 500 {
+			w.update("a", cordoned, map[cache.ObjectName][]drain.NodePod{key: {{Name: "one-3", UID: "3", Index: 3, Job: "job"}}})
+		}
+	})
+	wg.Go(func() {
+		for range 500 {
+			w.setState("a", key, "3", v1alpha2.RankDraining)
+			w.evicted("a", key, "3")
+			w.of(key, "job")
+		}
+	})
+	wg.Wait()
+	drains, _ := w.of(key, "job")
+	assert.Len(t, drains, 1)
 }
