@@ -66,8 +66,8 @@ int main(int argc, char **argv) {
 `
 
 // Programs of both MPIs of Debian connect through Flux, in two pods. With the plugin of flux-pmix, Open MPI does so
-// through PMIx too. (Debian builds MPICH without PMIx.) UCX must not use shared memory, where it sometimes hangs: these
-// pods share /dev/shm, unlike pods of Kubernetes.
+// through PMIx too. (Debian builds MPICH without PMIx.) UCX is limited to TCP: with its defaults, MPICH sometimes hangs
+// in MPI_Finalize in these pods, which share /dev/shm, unlike pods of Kubernetes.
 func TestRealMPI(t *testing.T) {
 	needRealFlux(t)
 	for name, test := range map[string]struct{ mpi, options string }{
