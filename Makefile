@@ -5,7 +5,8 @@ SHELL := /bin/bash
 GO ?= go
 # One way to compile, as in hack/goflags.sh.
 export CGO_ENABLED := 0
-export GOFLAGS := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
+COMPILE_FLAGS := -trimpath -gcflags=all=-dwarf=false
+export GOFLAGS := $(filter-out $(COMPILE_FLAGS),$(GOFLAGS)) $(COMPILE_FLAGS)
 LOCAL_NODES ?= 4
 # Name of the image in the manifests that `make dist` writes.
 IMAGE ?= minicluster:latest

@@ -59,7 +59,7 @@ func compile(ctx context.Context, module, dir string, log io.Writer, s set) erro
 	}
 	kubernetes, kwok, _ := strings.Cut(strings.TrimSpace(versions), "\n")
 	// The product is compiled with the same flags, so Go's cache shares the common packages.
-	flags := []string{"-trimpath", "-buildvcs=false", "-ldflags=" + linkerFlags(kubernetes, kwok)}
+	flags := []string{"-trimpath", "-gcflags=all=-dwarf=false", "-buildvcs=false", "-ldflags=" + linkerFlags(kubernetes, kwok)}
 	stale, err := gobuild.Stale(ctx, module, environment(), progress, slices.Concat(flags, s.packages)...)
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func compileRelease(ctx context.Context, source, dir, release string, log io.Wri
 	progress.Say("looking for the sources of Kubernetes " + release)
 	// The go command completes go.mod: versions of the release's own dependencies.
 	env := append(environment(), "GOFLAGS=-mod=mod")
-	args := []string{"-trimpath", "-buildvcs=false", "-ldflags=" + linkerFlags(release, ""), "./localkube"}
+	args := []string{"-trimpath", "-gcflags=all=-dwarf=false", "-buildvcs=false", "-ldflags=" + linkerFlags(release, ""), "./localkube"}
 	stale, err := gobuild.Stale(ctx, source, env, progress, args...)
 	if err != nil {
 		return err
