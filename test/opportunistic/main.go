@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := writePlot(o.Plot, samples); err != nil {
+	if err := plot(samples).Write(o.Plot); err != nil {
 		return err
 	}
 	verdicts := judge(samples)

@@ -93,7 +93,7 @@ func TestCommitted(t *testing.T) {
 	samples, err := readTable(filepath.Join(root, "docs", "data", "opportunistic.csv"))
 	require.NoError(t, err)
 	require.NoError(t, judge(samples)[average].err())
-	drawn, err := render(samples)
+	drawn, err := plot(samples).Render()
 	require.NoError(t, err)
 	there, err := os.ReadFile(filepath.Join(root, "docs", "images", "opportunistic.svg"))
 	require.NoError(t, err)
