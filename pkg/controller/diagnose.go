@@ -150,6 +150,8 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.
 			return nil, err
 		}
 		return c.whyOffline(ctx, s, p), nil
+	case v1alpha2.ReasonUnschedulable:
+		return c.autoscalerReport(ctx, s, p)
 	}
 	return p, nil
 }

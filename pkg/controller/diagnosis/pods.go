@@ -89,6 +89,10 @@ func (e *Pods) identified(p *Problem) *Problem {
 	p.Pod = nil
 	switch p.Reason {
 	case v1alpha2.ReasonNotMounted, v1alpha2.ReasonPodsFailing, v1alpha2.ReasonBrokerOffline:
+	case v1alpha2.ReasonUnschedulable:
+		if len(pod.Spec.SchedulingGates) > 0 {
+			return p
+		}
 	default:
 		return p
 	}

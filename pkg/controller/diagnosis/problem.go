@@ -19,6 +19,8 @@ type Problem struct {
 	Pod *corev1.Pod
 	// Others is the number of further pods with the same problem.
 	Others int
+	// NodeComing: a node autoscaler provides a node for the pod, so the user does not have to act.
+	NodeComing bool
 }
 
 // Message returns the text, with the number of further pods that have the same problem.
@@ -36,7 +38,7 @@ func (p *Problem) Equal(other *Problem) bool {
 
 // Actionable reports whether the user has to act to solve a problem.
 func (p *Problem) Actionable() bool {
-	return Severity(p.Reason) > Severity(v1alpha2.ReasonPulling)
+	return Severity(p.Reason) > Severity(v1alpha2.ReasonPulling) && !p.NodeComing
 }
 
 // Severity orders problems: a problem that the user has to solve is more severe than one that may be its consequence.

@@ -36,3 +36,13 @@ func NodeEvicted(pod, node, reason string, idle bool) string {
 	}
 	return fmt.Sprintf("evicted pod %s from node %s after spec.disruption.drainTimeoutSeconds, its rank is busy: %s", pod, node, reason)
 }
+
+// NodeComing is the message about a pod for which a node autoscaler provides a node.
+func NodeComing(pod, autoscaler, report string) string {
+	return fmt.Sprintf("pod %s waits for a new node; %s reports: %s", pod, autoscaler, report)
+}
+
+// AutoscalerReports adds the report of a node autoscaler about a pod that fits no node.
+func AutoscalerReports(text, autoscaler, report string) string {
+	return fmt.Sprintf("%s; %s reports: %s", text, autoscaler, report)
+}
