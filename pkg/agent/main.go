@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -57,6 +58,8 @@ const exitUsage = 2
 type agent struct {
 	*pod.Pod
 	shutdown *shutdown.Shutdown
+	// listener gets the probes of the kubelet; nil if it could not be opened yet.
+	listener net.Listener
 }
 
 // options are the flags of subcommands.
@@ -151,6 +154,9 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 	a.shutdown.SetElapsed(a.preStopTime(time.Now()))
 	if a.Plan.Logging.Quiet {
 		ctx = klog.NewContext(ctx, logr.Discard())
+	}
+	if name == "run" {
+		a.listen(ctx)
 	}
 	if o.imageVolumes {
 		if err := a.useMountedImages(ctx, name == "run"); err != nil {

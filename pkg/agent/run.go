@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -26,8 +25,6 @@ type runner struct {
 	hooks    hooks.Runner
 	instance *prepare.Instance
 	broker   *supervise.Supervisor
-	// listener gets the probes of the kubelet; nil if it could not be opened yet.
-	listener net.Listener
 }
 
 // run is the entrypoint of the Flux container: hooks, preparation, the broker until its end, hooks.
@@ -43,7 +40,6 @@ func (a *agent) run(ctx context.Context) int {
 		defer alive.Close()
 		err = a.RemoveFiles(pod.FileFinished)
 	}
-	r.listen(ctx)
 	if err == nil {
 		err = r.beforeBroker(ctx)
 	}

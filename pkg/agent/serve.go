@@ -14,17 +14,17 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// listen listens for probes before the pod is prepared: a connection that is refused would delay the readiness by the
-// period of the probe. Requests wait until serve.
-func (r *runner) listen(ctx context.Context) {
-	if r.Plan.HTTPPort == 0 {
+// listen listens for probes before anything else is done: a connection that is refused would delay the readiness by
+// the period of the probe. Requests wait until serve.
+func (a *agent) listen(ctx context.Context) {
+	if a.Plan.HTTPPort == 0 {
 		return
 	}
-	listener, err := serve.Listen(ctx, httpAddress(r.Plan))
+	listener, err := serve.Listen(ctx, httpAddress(a.Plan))
 	if err != nil {
 		return // serve tries again, and logs it
 	}
-	r.listener = listener
+	a.listener = listener
 }
 
 func httpAddress(p *plan.Plan) string { return ":" + strconv.Itoa(int(p.HTTPPort)) }
