@@ -47,7 +47,7 @@ template nodes .Values.controller.watchNodes manifests/nodes role.yaml
 template priority-quota 'eq .Values.priorityClassName "system-cluster-critical"' manifests/namespace priority-quota.yaml
 template flow-control .Values.flowControl.enabled manifests/flow-control flow-schemas.yaml
 template metrics .Values.metrics.enabled manifests/metrics deployment.yaml disruption-budget.yaml network-policy.yaml service.yaml
-template metrics-rbac .Values.metrics.enabled manifests/metrics/rbac service-account.yaml role.yaml delegation.yaml user-roles.yaml
+template metrics-rbac .Values.metrics.enabled manifests/metrics/rbac service-account.yaml role.yaml delegation.yaml user-roles.yaml autoscaler.yaml
 template crd .Values.crds.install manifests/crd flux-framework.org_miniclusters.yaml
 # Uninstalling a release keeps the API, and with it all MiniClusters.
 sed -i '0,/^  annotations:$/s//  annotations:\n    helm.sh\/resource-policy: keep/' "$templates/crd.yaml"

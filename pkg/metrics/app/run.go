@@ -44,7 +44,8 @@ func Run(ctx context.Context, o *Options) error {
 		return fmt.Errorf("creating the Kubernetes client: %w", err)
 	}
 	registry := componentmetrics.NewKubeRegistry()
-	sources, recorder, start, err := newSources(ctx, o, config, kube, registry)
+	nodes := &nodeAccess{}
+	sources, recorder, start, err := newSources(ctx, o, config, kube, nodes, registry)
 	if err != nil {
 		return err
 	}
@@ -59,6 +60,8 @@ func Run(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+
+	nodes.authorizer = server.GenericAPIServer.Authorizer
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return cmdutil.Serve(ctx, "metrics", o.MetricsAddress, metricsHandler(registry)) })
@@ -90,7 +93,7 @@ func Run(ctx context.Context, o *Options) error {
 
 // newSources returns all sources of metrics, the recorder of the page (nil without a page), and a function that runs
 // their shared informers until its context ends.
-func newSources(ctx context.Context, o *Options, config *rest.Config, kube kubernetes.Interface, registry componentmetrics.KubeRegistry) ([]metrics.Source, *page.Recorder, func(context.Context), error) {
+func newSources(ctx context.Context, o *Options, config *rest.Config, kube kubernetes.Interface, nodes *nodeAccess, registry componentmetrics.KubeRegistry) ([]metrics.Source, *page.Recorder, func(context.Context), error) {
 	client, err := clientset.NewForConfig(config)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("creating the MiniCluster client: %w", err)
@@ -108,7 +111,7 @@ func newSources(ctx context.Context, o *Options, config *rest.Config, kube kuber
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	options.Interval, options.PodLabels = o.CollectInterval, o.Prometheus.URL != ""
+	options.Interval, options.PodLabels, options.MayListNodes = o.CollectInterval, o.Prometheus.URL != "", nodes.check
 	miniClusters := informers.FluxFramework().V1alpha2().MiniClusters()
 	free, err := capacity.NewSource(kube, miniClusters.Lister(), miniClusters.Informer().HasSynced, options)
 	if err != nil {

@@ -31,6 +31,9 @@ var errNoJob = errors.New("the MiniCluster has no Job yet")
 // errUncounted is returned for the number of pods that fit if they use resources that no node has.
 var errUncounted = errors.New("no schedulable node has a resource that its pods use")
 
+// errSelector is returned to users who may not list nodes.
+var errSelector = errors.New("a metric with a selector of nodes requires the right to list nodes")
+
 // Options configure a Source.
 type Options struct {
 	// Interval for which a snapshot is used.
@@ -41,6 +44,9 @@ type Options struct {
 	Pools map[string]labels.Selector
 	// PodLabels enables PodNames.
 	PodLabels bool
+	// MayListNodes reports whether the user of a request may list nodes, and therefore select some of them by their
+	// labels. If it is nil, all users may.
+	MayListNodes func(context.Context) (bool, error)
 }
 
 // Source provides metrics of the cluster, which describe a Service, and of each MiniCluster. The Service is
@@ -140,31 +146,50 @@ func (s *Source) ExternalValues(context.Context, metrics.ExternalQuery) ([]metri
 
 // CustomValues returns values of the Service, which count the nodes that match the selector of the metric, or of
 // MiniClusters.
-func (s *Source) CustomValues(_ context.Context, q metrics.Query) ([]metrics.Value, error) {
+func (s *Source) CustomValues(ctx context.Context, q metrics.Query) ([]metrics.Value, error) {
 	if !s.Synced() {
 		return nil, apierrors.NewServiceUnavailable("nodes and pods have not been listed yet")
 	}
 	if q.Resource == services {
-		return s.serviceValues(q), nil
+		return s.serviceValues(ctx, q)
 	}
 	return s.miniClusterValues(q)
 }
 
-func (s *Source) serviceValues(q metrics.Query) []metrics.Value {
+func (s *Source) serviceValues(ctx context.Context, q metrics.Query) ([]metrics.Value, error) {
 	// The labels of the Service are unknown.
 	if q.Name != DefaultService && (q.Name != "" || !q.Selector.Empty()) {
-		return nil
+		return nil, nil
 	}
 	nodes := q.MetricSelector
 	if nodes == nil {
 		nodes = labels.Everything()
 	}
+	if err := s.checkSelector(ctx, nodes); err != nil {
+		return nil, err
+	}
 	snap := s.current()
 	value, ok := snap.sumsOf(nodes).Metrics()[q.Metric]
 	if !ok {
+		return nil, nil
+	}
+	return []metrics.Value{{Kind: serviceKind, Namespace: q.Namespace, Name: DefaultService, Quantity: value, At: snap.at}}, nil
+}
+
+// checkSelector returns an error if a selector selects some nodes, and the user of the request may not list nodes: with
+// a selector, one could find out their labels and the load of each.
+func (s *Source) checkSelector(ctx context.Context, nodes labels.Selector) error {
+	if nodes.Empty() || s.options.MayListNodes == nil {
 		return nil
 	}
-	return []metrics.Value{{Kind: serviceKind, Namespace: q.Namespace, Name: DefaultService, Quantity: value, At: snap.at}}
+	allowed, err := s.options.MayListNodes(ctx)
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		return apierrors.NewForbidden(corev1.Resource("nodes"), "", errSelector)
+	}
+	return nil
 }
 
 func (s *Source) miniClusterValues(q metrics.Query) ([]metrics.Value, error) {

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	"minicluster.internal/operator/pkg/metrics"
 	"minicluster.internal/operator/pkg/metrics/capacity"
 )
 
@@ -77,8 +78,8 @@ func (a access) scope(ctx context.Context, who user.Info, namespace string, pres
 		return nil, err
 	}
 	if s.capacity {
-		if s.nodes, err = a.mayListNodes(ctx, who); err != nil {
-			return nil, err
+		if s.nodes, err = metrics.MayListNodes(ctx, a.authorizer, who); err != nil {
+			return nil, err //nolint:wrapcheck // already wrapped
 		}
 	}
 	// If there is no MiniCluster, there is no namespace to check and nothing to hide.
@@ -86,17 +87,6 @@ func (a access) scope(ctx context.Context, who user.Info, namespace string, pres
 		return nil, nil
 	}
 	return s, nil
-}
-
-// mayListNodes reports whether a user may list nodes, and therefore see the table of nodes.
-func (a access) mayListNodes(ctx context.Context, who user.Info) (bool, error) {
-	decision, _, err := a.authorizer.Authorize(ctx, authorizer.AttributesRecord{
-		User: who, Verb: "list", APIVersion: "v1", Resource: "nodes", ResourceRequest: true,
-	})
-	if err != nil {
-		return false, fmt.Errorf("checking whether %s may list nodes: %w", who.GetName(), err)
-	}
-	return decision == authorizer.DecisionAllow, nil
 }
 
 // may reports whether a user may get all metrics of the objects of a resource, or of one object.

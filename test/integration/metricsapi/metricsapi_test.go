@@ -225,6 +225,57 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestSelectedNodes checks that only users who may list nodes get metrics of nodes that a selector selects, and that
+// the HorizontalPodAutoscaler controller gets them.
+func TestSelectedNodes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	sum := f.custom("v1beta2", "services/cluster-metrics/nodes")
+	f.value(sum, `"value":"`)
+	for name, role := range map[string]string{"viewer": "view", "lister": "minicluster-metrics-nodes"} {
+		roles := []string{"view", role}
+		for i, role := range roles {
+			_, err := f.Kube.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+				ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%s-%d", f.Namespace, name, i)},
+				RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+				Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: f.Namespace}},
+			}, metav1.CreateOptions{})
+			require.NoError(t, err)
+		}
+	}
+	as := func(user string) kubernetes.Interface {
+		config := rest.CopyConfig(f.Cluster.Config())
+		config.Impersonate.UserName = user
+		client, err := kubernetes.NewForConfig(config)
+		require.NoError(t, err)
+		return client
+	}
+	some := "?metricLabelSelector=kubernetes.io%2Fhostname"
+	for user, allowed := range map[string]bool{
+		"system:serviceaccount:" + f.Namespace + ":viewer":            false,
+		"system:serviceaccount:" + f.Namespace + ":lister":            true,
+		"system:serviceaccount:kube-system:horizontal-pod-autoscaler": true,
+	} {
+		client := as(user)
+		f.Eventually(user+" may see the sum", func(ctx context.Context) (string, error) {
+			_, err := raw(ctx, client, sum)
+			return complaint(err), nil
+		})
+		for _, path := range []string{sum + some, f.custom("v1beta1", "services/*/nodes") + some} {
+			if allowed {
+				f.Eventually(user+" may see "+path, func(ctx context.Context) (string, error) {
+					_, err := raw(ctx, client, path)
+					return complaint(err), nil
+				})
+				continue
+			}
+			_, err := raw(t.Context(), client, path)
+			assert.True(t, apierrors.IsForbidden(err), "%s: %s: %v", user, path, err)
+			assert.ErrorContains(t, err, "requires the right to list nodes")
+		}
+	}
+}
+
 // TestOwnMetrics checks that the secure port serves /metrics only to users with the role minicluster-metrics-reader.
 func TestOwnMetrics(t *testing.T) {
 	t.Parallel()
