@@ -13,12 +13,12 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/html"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/pagefigures"
 )
 
 // figures are numbers by object and name.
@@ -162,55 +162,7 @@ func (f *fixture) shown(ctx context.Context) (figures, error) {
 	if status != http.StatusOK {
 		return nil, fmt.Errorf("%d: %s", status, body)
 	}
-	document, err := html.Parse(strings.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("reading the page: %w", err)
-	}
-	out := figures{}
-	attribute := func(n *html.Node, key string) string {
-		for _, a := range n.Attr {
-			if a.Key == key {
-				return a.Val
-			}
-		}
-		return ""
-	}
-	var walk func(n *html.Node, about, of string) error
-	walk = func(n *html.Node, about, of string) error {
-		switch id := attribute(n, "id"); {
-		case id == "capacity":
-			about = "cluster"
-		case strings.HasPrefix(id, "row/"), strings.HasPrefix(id, "chart/"):
-			_, about, _ = strings.Cut(id, "/")
-		}
-		if name := attribute(n, "data-of"); name != "" {
-			of = name
-		}
-		if n.Data == "data" {
-			name := attribute(n, "data-metric")
-			if name == "" {
-				name = of
-			}
-			value, err := resource.ParseQuantity(attribute(n, "value"))
-			if err != nil {
-				return fmt.Errorf("%s of %s: %w", name, about, err)
-			}
-			number := value.AsApproximateFloat64()
-			if before, twice := out[about+"/"+name]; twice && before != number && name != "" {
-				return fmt.Errorf("the page has two of %s of %s: %v and %v", name, about, before, number)
-			}
-			if name != "" {
-				out[about+"/"+name] = number
-			}
-		}
-		for child := n.FirstChild; child != nil; child = child.NextSibling {
-			if err := walk(child, about, of); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return out, walk(document, "", "")
+	return pagefigures.Read(body) //nolint:wrapcheck // already wrapped
 }
 
 // exposed returns the figures at /metrics, by the names of the API.
