@@ -65,6 +65,8 @@ type Rank struct {
 	Node int
 	// Holds are the requests of the pod.
 	Holds Vector
+	// Stopping is set if the pod is being deleted.
+	Stopping bool
 }
 
 // Result is what Allocate computes.

@@ -286,3 +286,13 @@ func ExampleAllocate() {
 	fmt.Println(Allocate(c).Sizes)
 	// Output: [4 12]
 }
+
+// TestStoppingRankElsewhere: a rank on a cordoned node counts as it is, unless it is being deleted: the pod that replaces
+// it needs room on another node.
+func TestStoppingRankElsewhere(t *testing.T) {
+	c := &Cluster{Nodes: emptyNodes(2), Fillers: []Filler{filler(1, 1)}}
+	bind(c, 0, 0, 0, Nowhere)
+	assert.Equal(t, []int64{3}, Allocate(c).Sizes)
+	c.Fillers[0].Ranks[2].Stopping = true
+	assert.Equal(t, []int64{2}, Allocate(c).Sizes)
+}

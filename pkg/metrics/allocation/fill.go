@@ -120,10 +120,14 @@ func (f *fill) run() []int64 {
 	return sizes
 }
 
-// elsewhere returns the ranks of a filler that run on nodes that accept no pods of it. They count as they are.
+// elsewhere returns the ranks of a filler that run on nodes that accept no pods of it. They count as they are, unless
+// they are being deleted: pods that replace them need room on other nodes.
 func (f *fill) elsewhere(i int) []int64 {
 	var all []int64
 	for _, r := range f.c.Fillers[i].Ranks {
+		if r.Stopping {
+			continue
+		}
 		if r.Node == Nowhere || !f.c.Fillers[i].Feasible.Has(r.Node) {
 			all = append(all, r.Index)
 		}

@@ -13,7 +13,7 @@ func randomWorld(seed uint64, equal bool) *world {
 	w := newWorld(seed)
 	w.drain = 1 + w.random.IntN(20)
 	for range 2 + w.random.IntN(6) {
-		w.nodes = append(w.nodes, &simNode{cpu: int64(8 + 4*w.random.IntN(5))})
+		w.nodes = append(w.nodes, &simNode{has: Vector{int64(8 + 4*w.random.IntN(5))}})
 	}
 	for range 1 + w.random.IntN(4) {
 		f := filler(len(w.nodes), 1)
@@ -55,7 +55,7 @@ func TestPayingPodsWaitOnePeriodAndDrain(t *testing.T) {
 				continue
 			}
 			served++
-			require.GreaterOrEqual(t, p.node, 0, "seed %d: a pod of %d cores waits", seed, p.cpu)
+			require.GreaterOrEqual(t, p.node, 0, "seed %d: a pod of %s waits", seed, p.needs)
 			limit := w.period + w.drain + 2
 			if seed%2 == 1 && p.bound-p.created > limit {
 				late++
@@ -255,7 +255,7 @@ func TestManyFillers(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			w := newWorld(uint64(n)) //nolint:gosec // small
 			for range 6 {
-				w.nodes = append(w.nodes, &simNode{cpu: 30})
+				w.nodes = append(w.nodes, &simNode{has: Vector{30}})
 			}
 			for range n {
 				w.addFiller(filler(6, 1))

@@ -1,13 +1,15 @@
 package allocation
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 )
 
 // world simulates a cluster in steps of a second: the scheduler, which prefers the node of which most is free and
-// tries the oldest pods first; autoscalers, which set the size of each filler once a period; and Jobs, which replace
-// missing ranks and remove the highest ones, whose pods take some time to stop.
+// tries pods of the highest priority first, of these the oldest ones, without preemption; autoscalers, which set the
+// size of each filler once a period; and Jobs, which replace missing ranks and remove the highest ones, whose pods take
+// some time to stop.
 type world struct {
 	random   *rand.Rand
 	now      int
@@ -23,7 +25,8 @@ type world struct {
 }
 
 type simNode struct {
-	cpu      int64
+	// has is the amount of each resource.
+	has      Vector
 	cordoned bool
 }
 
@@ -35,13 +38,16 @@ type simFiller struct {
 
 // simPod is a paying pod, or a rank of a filler.
 type simPod struct {
-	serial  int
-	filler  int // or -1
-	index   int64
-	cpu     int64
-	node    int // or -1
-	created int
-	bound   int
+	serial int
+	filler int // or -1
+	index  int64
+	needs  Needs
+	// feasible nodes, nil for all of them.
+	feasible Bitset
+	priority int32
+	node     int // or -1
+	created  int
+	bound    int
 	// stopping is the time at which it is gone, or 0.
 	stopping int
 	rejected bool
@@ -58,12 +64,17 @@ func (w *world) addFiller(f Filler) {
 	w.fillers = append(w.fillers, &simFiller{Filler: f, phase: w.random.IntN(w.period)})
 }
 
-func (w *world) addPaying(cpu int64) *simPod {
-	p := &simPod{filler: -1, cpu: cpu, node: -1}
+func (w *world) addPaying(cpu int64) *simPod { return w.addPod(cores(cpu), nil, 0) }
+
+func (w *world) addPod(needs Needs, feasible Bitset, priority int32) *simPod {
+	p := &simPod{filler: -1, needs: needs, feasible: feasible, priority: priority, node: -1}
 	w.add(p)
 	w.events++
 	return p
 }
+
+// on reports whether a pod may run on a node.
+func (p *simPod) on(node int) bool { return p.feasible == nil || p.feasible.Has(node) }
 
 func (w *world) add(p *simPod) {
 	w.made++
@@ -92,14 +103,33 @@ func (w *world) running(filler int) int64 {
 	return n
 }
 
-func (w *world) free(node int) int64 {
-	free := w.nodes[node].cpu
+func (w *world) free(node int) Vector {
+	free := slices.Clone(w.nodes[node].has)
 	for _, p := range w.pods {
 		if p.node == node {
-			free -= p.cpu
+			free.Minus(p.needs, 1)
 		}
 	}
 	return free
+}
+
+// waiting returns the pending paying pods, in the order in which the scheduler tries them.
+func (w *world) waiting() []*simPod {
+	return slices.DeleteFunc(w.queue(), func(p *simPod) bool { return p.filler >= 0 })
+}
+
+// queue returns the pending pods, in the order in which the scheduler tries them.
+func (w *world) queue() []*simPod {
+	all := slices.DeleteFunc(slices.Clone(w.pods), func(p *simPod) bool { return p.node >= 0 })
+	slices.SortStableFunc(all, func(a, b *simPod) int { return cmp.Compare(b.priority, a.priority) })
+	return all
+}
+
+// vector returns what a pod holds.
+func (w *world) vector(needs Needs) Vector {
+	holds := make(Vector, len(w.nodes[0].has))
+	holds.Minus(needs, -1)
+	return holds
 }
 
 // snapshot returns the state as Allocate needs it.
@@ -109,17 +139,12 @@ func (w *world) snapshot() *Cluster {
 	for i, n := range w.nodes {
 		if !n.cordoned {
 			at[i] = len(c.Nodes)
-			c.Nodes = append(c.Nodes, Node{Allocatable: Vector{n.cpu}, Free: Vector{w.free(i)}})
+			c.Nodes = append(c.Nodes, Node{Allocatable: n.has, Free: w.free(i)})
 		}
 	}
 	for i, f := range w.fillers {
 		now := f.Filler
-		now.Feasible = NewBitset(len(c.Nodes))
-		for node, k := range at {
-			if f.Feasible.Has(node) {
-				now.Feasible.Set(k)
-			}
-		}
+		now.Feasible = translate(f.Feasible, at)
 		for _, p := range w.pods {
 			if p.filler != i || p.node < 0 {
 				continue
@@ -128,17 +153,32 @@ func (w *world) snapshot() *Cluster {
 			if !known {
 				node = Nowhere
 			}
-			now.Ranks = append(now.Ranks, Rank{Index: p.index, Node: node, Holds: Vector{p.cpu}})
+			now.Ranks = append(now.Ranks, Rank{Index: p.index, Node: node, Holds: w.vector(p.needs), Stopping: p.stopping > 0})
 		}
 		slices.SortFunc(now.Ranks, func(a, b Rank) int { return int(a.Index - b.Index) })
 		c.Fillers = append(c.Fillers, now)
 	}
-	for _, p := range w.pods {
-		if p.filler < 0 && p.node < 0 {
-			c.Waiting = append(c.Waiting, Pods{Count: 1, Needs: cores(p.cpu), Feasible: all(len(c.Nodes)), Nominated: Nowhere, Rejected: p.rejected})
+	for _, p := range w.waiting() {
+		feasible := all(len(c.Nodes))
+		if p.feasible != nil {
+			feasible = translate(p.feasible, at)
 		}
+		c.Waiting = append(c.Waiting, Pods{
+			Count: 1, Needs: p.needs, Feasible: feasible, Priority: p.priority, Nominated: Nowhere, Rejected: p.rejected,
+		})
 	}
 	return c
+}
+
+// translate returns a set of nodes with the indexes that they have in a snapshot.
+func translate(set Bitset, at map[int]int) Bitset {
+	out := NewBitset(len(at))
+	for node, k := range at {
+		if set.Has(node) {
+			out.Set(k)
+		}
+	}
+	return out
 }
 
 // step runs one second.
@@ -151,12 +191,8 @@ func (w *world) step() {
 	}
 	w.schedule()
 	w.lastSeen = Allocate(w.snapshot())
-	waiting := 0
-	for _, p := range w.pods {
-		if p.filler < 0 && p.node < 0 {
-			p.hopeless = p.hopeless || w.lastSeen.Waiting[waiting].Nowhere > 0
-			waiting++
-		}
+	for i, p := range w.waiting() {
+		p.hopeless = p.hopeless || w.lastSeen.Waiting[i].Nowhere > 0
 	}
 	for i, f := range w.fillers {
 		if w.now%w.period == f.phase && f.Size != w.lastSeen.Sizes[i] {
@@ -185,27 +221,30 @@ func (w *world) reconcile(filler int) {
 	}
 	for index := range f.Size {
 		if !have[index] {
-			w.add(&simPod{filler: filler, index: index, cpu: f.Needs[0].Amount, node: -1})
+			w.add(&simPod{filler: filler, index: index, needs: f.Needs, feasible: f.Feasible, priority: f.Priority, node: -1})
 		}
 	}
 }
 
-// schedule binds the pods that fit, oldest first.
+// schedule binds the pods that fit.
 func (w *world) schedule() {
-	free := make([]int64, len(w.nodes))
+	free := make([]Vector, len(w.nodes))
 	for i := range w.nodes {
 		free[i] = w.free(i)
 	}
-	for _, p := range w.pods {
-		if p.node >= 0 {
-			continue
-		}
+	for _, p := range w.queue() {
 		best, most := -1, 0.0
 		for i, n := range w.nodes {
-			if n.cordoned || free[i] < p.cpu || p.filler >= 0 && !w.fillers[p.filler].Feasible.Has(i) {
+			if n.cordoned || !free[i].fits(p.needs) || !p.on(i) {
 				continue
 			}
-			if score := float64(free[i]) / float64(n.cpu); best < 0 || score > most {
+			score := 0.0
+			for r := range min(2, len(n.has)) {
+				if n.has[r] > 0 {
+					score += float64(free[i][r]) / float64(n.has[r])
+				}
+			}
+			if best < 0 || score > most {
 				best, most = i, score
 			}
 		}
@@ -214,12 +253,15 @@ func (w *world) schedule() {
 			continue
 		}
 		p.node, p.bound = best, w.now
-		free[best] -= p.cpu
-		if p.filler < 0 {
+		free[best].Minus(p.needs, 1)
+		if w.pays(p) {
 			w.events++
 		}
 	}
 }
+
+// pays reports whether a pod is paying: ranks below the minimum of a filler are, too.
+func (w *world) pays(p *simPod) bool { return p.filler < 0 || p.index < w.fillers[p.filler].Minimum }
 
 // settle runs for some periods.
 func (w *world) settle(periods int) {

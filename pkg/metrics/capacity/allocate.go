@@ -150,7 +150,7 @@ func (s *snapshot) allocationFiller(f *filler) allocation.Filler {
 		if slices.Equal(holds, template) {
 			holds = template
 		}
-		out.Ranks = append(out.Ranks, allocation.Rank{Index: p.Index, Node: node, Holds: holds})
+		out.Ranks = append(out.Ranks, allocation.Rank{Index: p.Index, Node: node, Holds: holds, Stopping: p.Stopping})
 	}
 	slices.SortFunc(out.Ranks, func(a, b allocation.Rank) int {
 		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Node, b.Node))

@@ -49,8 +49,8 @@ func (h *history) holdsNothing(p *podRecord, now time.Time) bool {
 	return known && now.Sub(since) >= unboundAfter
 }
 
-// next records a snapshot.
-func (h *history) next(s *snapshot) {
+// next records a snapshot. It forgets MiniClusters that do not exist any more.
+func (h *history) next(s *snapshot, exists func(types.NamespacedName) bool) {
 	gap := min(max(s.at.Sub(h.at), 0), maxGap)
 	if h.at.IsZero() {
 		gap = 0
@@ -60,7 +60,7 @@ func (h *history) next(s *snapshot) {
 		h.harvested[name] += gap.Seconds() * float64(s.allocated.harvested[name]) / 1000
 	}
 	for name := range h.harvested {
-		if _, exists := s.allocated.sizes[name]; !exists {
+		if _, known := s.allocated.sizes[name]; !known && !exists(name) {
 			delete(h.harvested, name)
 		}
 	}
@@ -115,6 +115,12 @@ func (s *Source) fillers() []*filler {
 		return cmp.Or(cmp.Compare(a.Job.Namespace, b.Job.Namespace), cmp.Compare(a.Job.Name, b.Job.Name))
 	})
 	return fillers
+}
+
+// exists reports whether a MiniCluster exists.
+func (s *Source) exists(name types.NamespacedName) bool {
+	_, err := s.miniClusters.MiniClusters(name.Namespace).Get(name.Name)
+	return err == nil
 }
 
 // allocatedSize returns the size that an opportunistic MiniCluster can have.

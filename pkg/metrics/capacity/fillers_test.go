@@ -2,6 +2,8 @@ package capacity
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -149,6 +151,87 @@ func TestAllocationMetrics(t *testing.T) {
 	assert.Equal(t, map[string]float64{"now": 0, "after_shrink": 3, "none": 1}, pending)
 	assert.InDelta(t, 150, families["minicluster_opportunistic_core_seconds_total"][0].GetCounter().GetValue(), 5)
 	assert.InDelta(t, 30, families["minicluster_paying_pods_waiting_seconds_total"][0].GetCounter().GetValue(), 1)
+}
+
+// TestHarvestCounts checks that the counter of a filler continues while a node with its ranks is cordoned and while its
+// Job does not exist, and ends with the MiniCluster.
+func TestHarvestCounts(t *testing.T) {
+	r := newFillerRig(t, "8", "8")
+	mc := r.addFiller("filler", 16, times(8, "node-0", "node-1")...)
+	counted := func() (float64, bool) {
+		r.source.mu.Lock()
+		r.source.history.at = r.source.history.at.Add(-10 * time.Second)
+		r.source.mu.Unlock()
+		for _, m := range r.gather(t)["minicluster_opportunistic_core_seconds_total"] {
+			return m.GetCounter().GetValue(), true
+		}
+		return 0, false
+	}
+	require.NotEmpty(t, r.gather(t))
+	before, _ := counted()
+	assert.InDelta(t, 150, before, 5)
+	node := testNode("node-1", "cpu", "8", "memory", "64Gi", "pods", "110")
+	node.Spec.Unschedulable = true
+	r.source.watcher.state.setNode(newNodeRecord(node))
+	after, _ := counted()
+	assert.InDelta(t, before+150, after, 5, "pods on a cordoned node use it")
+
+	job, _, err := r.source.watcher.jobs.GetByKey("ns/filler")
+	require.NoError(t, err)
+	require.NoError(t, r.source.watcher.jobs.Delete(job))
+	unknown, known := counted()
+	assert.True(t, known)
+	assert.InDelta(t, after, unknown, 1e-6, "its pods are unknown")
+	require.NoError(t, r.source.watcher.jobs.Add(job))
+	again, _ := counted()
+	assert.InDelta(t, after+150, again, 5)
+
+	require.NoError(t, r.miniClusters.Delete(mc))
+	_, known = counted()
+	assert.False(t, known)
+}
+
+// TestReplicasAgree checks that sources that received the same objects in another order compute the same.
+func TestReplicasAgree(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	for range 20 {
+		var pods []*podRecord
+		for name, index := range map[string]int{"first": 9, "second": 7, "third": 0} {
+			for i := range index {
+				node := fmt.Sprintf("node-%d", random.IntN(3))
+				pod := &corev1.Pod{Spec: corev1.PodSpec{NodeName: node, Containers: []corev1.Container{container("c", "cpu", "1")}}}
+				rank(name, i)(pod)
+				pods = append(pods, newPodRecord(pod))
+			}
+		}
+		for i := range 12 {
+			pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{container("c", "cpu", fmt.Sprint(1+random.IntN(6)))}}}
+			pod.Namespace, pod.Name, pod.UID = "ns", fmt.Sprint("pending-", i), types.UID(fmt.Sprint(i))
+			pod.Spec.Priority = new(int32(random.IntN(2))) //nolint:gosec // small
+			unschedulable(pod)
+			pods = append(pods, newPodRecord(pod))
+		}
+		var results []map[types.NamespacedName]int64
+		for range 3 {
+			random.Shuffle(len(pods), func(i, k int) { pods[i], pods[k] = pods[k], pods[i] })
+			r := newFillerRig(t, "16", "12", "8")
+			for i, name := range []string{"first", "second", "third"} {
+				mc := r.addFiller(name, 9)
+				mc.Spec.Opportunistic.Weight = int32(1 + i) //nolint:gosec // small
+			}
+			for _, p := range pods {
+				r.source.watcher.state.setPod(p)
+			}
+			s := r.source.current()
+			sizes := maps.Clone(s.allocated.sizes)
+			for room, n := range s.allocated.pending {
+				sizes[types.NamespacedName{Name: string(room)}] = n
+			}
+			results = append(results, sizes)
+		}
+		require.Equal(t, results[0], results[1])
+		require.Equal(t, results[0], results[2])
+	}
 }
 
 // TestOverview checks who uses which node, and which pods fit nowhere.

@@ -35,6 +35,8 @@ type podRecord struct {
 	Elastic bool
 	// Index is the completion index of a pod of an Indexed Job, which is the rank in a MiniCluster.
 	Index int64
+	// Stopping is set if the pod is being deleted.
+	Stopping bool
 	// Rejected is set if the scheduler has tried to place the pod and found no node.
 	Rejected bool
 	// Priority of the pod.
@@ -75,6 +77,7 @@ func newPodRecord(pod *corev1.Pod) *podRecord {
 		Ended:      pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
 		Node:       pod.Spec.NodeName,
 		Job:        controllingJob(pod),
+		Stopping:   pod.DeletionTimestamp != nil,
 		Elastic:    pod.Labels[v1alpha2.LabelHPASelector] != "",
 		Requests:   podRequests(pod),
 	}

@@ -115,7 +115,7 @@ func (s *Source) current() *snapshot {
 	now.allocate(s.fillers(), func(p *podRecord) bool { return s.history.holdsNothing(p, now.at) })
 	if s.Synced() {
 		s.last = now
-		s.history.next(now)
+		s.history.next(now, s.exists)
 	}
 	return now
 }
