@@ -77,7 +77,7 @@ func TestRealMPI(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			mpi := test.mpi
-			if strings.Contains(test.options, "pmix") && !hasPMIx(t) {
+			if strings.Contains(test.options, "pmix") && !hasPlugin(t, "shell/plugins/pmix.so") {
 				t.Skip("needs the shell plugin of flux-pmix")
 			}
 			compiler, err := exec.LookPath("mpicc." + mpi)
@@ -98,12 +98,12 @@ func TestRealMPI(t *testing.T) {
 	}
 }
 
-// hasPMIx reports whether the installed Flux has the shell plugin of flux-pmix.
-func hasPMIx(t *testing.T) bool {
+// hasPlugin reports whether the installed Flux has a plugin of another project.
+func hasPlugin(t *testing.T, file string) bool {
 	t.Helper()
 	program, err := exec.LookPath("flux")
 	require.NoError(t, err)
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(program), "../lib*/flux/shell/plugins/pmix.so"))
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(program), "../lib*/flux", file))
 	require.NoError(t, err)
 	return len(found) > 0
 }

@@ -2,6 +2,7 @@ package documentation_test
 
 import (
 	"cmp"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,17 +27,46 @@ var replayed = map[string]string{
 	"examples/gallery/ensemble.md":                                   "TestRealGallery",
 	"examples/state/hibernate/README.md":                             "TestHibernation",
 	"examples/opportunistic/README.md":                               "TestPreemption",
+	"docs/install.md":                                                "TestInstallPage",
+	"docs/nodes.md":                                                  "TestCommandsOfPages",
+}
+
+// marked begins the line in which a page says which of its commands were run.
+var marked = regexp.MustCompile(`(?m)^\*\*Run:\*\* `)
+
+// TestCommandsAreMarked checks that each page with commands is run by a test, or says which of its commands were run.
+// The tests that it names exist.
+func TestCommandsAreMarked(t *testing.T) {
+	t.Parallel()
+	tests := testNames(t)
+	for _, p := range pages(t) {
+		if len(console.Parse(p.text)) == 0 {
+			continue
+		}
+		assert.True(t, tests[replayed[p.name]] || marked.MatchString(p.text), "%s does not say which of its commands were run (**Run:**)", p.name)
+		for _, span := range p.spans {
+			if strings.HasPrefix(span, "Test") && !strings.Contains(span, " ") {
+				assert.True(t, tests[span], "%s: there is no %s", p.name, span)
+			}
+		}
+	}
+}
+
+// testNames returns the names of all tests.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	var source strings.Builder
+	for _, name := range listed(t, "*_test.go") {
+		source.WriteString(read(t, name))
+	}
+	return set(`(?m)^func (Test\w+)\(`, source.String())
 }
 
 // TestReplayed checks that a test runs the commands of each page of the README and the tutorials that shows an
 // output.
 func TestReplayed(t *testing.T) {
 	t.Parallel()
-	var source strings.Builder
-	for _, name := range listed(t, "test/*_test.go", "pkg/agent/*_test.go") {
-		source.WriteString(read(t, name))
-	}
-	tests := set(`(?m)^func (Test\w+)\(`, source.String())
+	tests := testNames(t)
 	for _, name := range listed(t, "README.md", "examples/*.md") {
 		for _, command := range console.Parse(read(t, name)) {
 			test := replayed[name]

@@ -43,6 +43,9 @@ var othersFlags = map[string]bool{
 	"env":                                 true, // flux submit
 	"wait":                                true, // helm
 	"expires":                             true, // minicluster-agent metric
+	"max-nodes":                           true, // flux account add-user
+	"max-running-jobs":                    true, // flux account add-user
+	"max-sched-jobs":                      true, // flux account add-user
 }
 
 // TestFlags checks that single flags, and those of command lines of the project's programs, exist.

@@ -26,7 +26,7 @@ func TestGalleryPages(t *testing.T) {
 	require.NoError(t, err)
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	gallery := filepath.Join(root, "examples", "gallery")
-	for _, name := range []string{"accounting", "launcher", "sidecar", "volumes", "own-image"} {
+	for _, name := range []string{"accounting", "batch", "launcher", "sidecar", "volumes", "own-image"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(filepath.Join(gallery, name+".yaml"))

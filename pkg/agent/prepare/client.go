@@ -8,6 +8,7 @@ import (
 	"path"
 	"syscall"
 
+	"minicluster.internal/operator/pkg/agent/shellsplit"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -31,7 +32,7 @@ func FluxCommand(_ context.Context, p *plan.Plan, o Options, args []string) (*Co
 	if err := i.recognize(sys, o.Environ); err != nil {
 		return nil, err
 	}
-	env := environment(p, sys.viewPaths(p.View), o.Environ)
+	env := environment(p, sys.viewPaths(p.View), o.Environ, shellsplit.ScriptShell())
 	// Hooks may have chosen the Flux of the broker.
 	if flux, err := os.Readlink(sys.at(FluxLink(p))); err == nil && sys.executable(flux) {
 		i.Flux = flux

@@ -51,11 +51,20 @@ func comparePythons(a, b string) int {
 	return strings.Compare(a, b)
 }
 
+// fluxShell is the shell of Flux for scripts if the environment does not name one.
+const fluxShell = "/bin/bash"
+
 // environment returns the environment of all programs that use Flux: that of the container, and what is needed to
 // find Flux. The container itself does not get these variables. Values that are set here have no white space, except
 // for values from the spec, so that commands like sudo -E $(env) work.
-func environment(p *plan.Plan, v viewPaths, environ []string) map[string]string {
+//
+// The shell is that of the image. Flux starts the scripts of flux batch with SHELL or else with bash, which small
+// images do not have.
+func environment(p *plan.Plan, v viewPaths, environ []string, shell string) map[string]string {
 	env := parseEnviron(environ)
+	if env["SHELL"] == "" && shell != fluxShell {
+		env["SHELL"] = shell
+	}
 	// Variables of another instance in which the agent may have been started.
 	for _, name := range []string{"FLUX_URI", "FLUX_JOB_ID", "FLUX_JOB_ID_PATH", "FLUX_KVS_NAMESPACE", "FLUX_ENCLOSING_ID"} {
 		delete(env, name)

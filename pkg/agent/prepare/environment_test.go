@@ -44,9 +44,17 @@ func TestEnvironment(t *testing.T) {
 		}), viewPaths{}, "PATH=/bin E=1 PYTHONPATH=", map[string]string{"PATH": "/mine", "E": "", "FLUX_OUTPUT_DIR": "/logs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, test.want, environment(test.plan, test.viewPaths, strings.Fields(test.environ)))
+			assert.Equal(t, test.want, environment(test.plan, test.viewPaths, strings.Fields(test.environ), fluxShell))
 		})
 	}
+}
+
+// Flux finds a shell for the scripts of flux batch in images without bash.
+func TestEnvironmentOfAnImageWithoutBash(t *testing.T) {
+	assert.Equal(t, "/bin/sh", environment(viewPlan(), viewPaths{}, nil, "/bin/sh")["SHELL"])
+	assert.Equal(t, "/bin/zsh", environment(viewPlan(), viewPaths{}, []string{"SHELL=/bin/zsh"}, "/bin/sh")["SHELL"])
+	mine := viewPlan(func(p *plan.Plan) { p.Broker.Environment = map[string]string{"SHELL": "/bin/ksh"} })
+	assert.Equal(t, "/bin/ksh", environment(mine, viewPaths{}, nil, "/bin/sh")["SHELL"])
 }
 
 func TestPlaces(t *testing.T) {

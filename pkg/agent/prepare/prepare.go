@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"minicluster.internal/operator/pkg/agent/shellsplit"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -30,7 +31,7 @@ func Prepare(ctx context.Context, p *plan.Plan, o Options) (*Instance, error) {
 		return nil, err
 	}
 	i.workingDirectory(ctx, sys, o.Dir)
-	env := environment(p, sys.viewPaths(p.View), o.Environ)
+	env := environment(p, sys.viewPaths(p.View), o.Environ, shellsplit.ScriptShell())
 	err := i.locate(sys, env)
 	switch {
 	case err == nil:

@@ -46,11 +46,12 @@ const (
 // Job is a job as job-list.list describes it.
 type Job struct {
 	flux.Job
-	Nodelist   string  `json:"nodelist,omitempty"`
-	Started    float64 `json:"t_run,omitempty"`
-	Ended      float64 `json:"t_inactive,omitempty"`
-	Result     int     `json:"result,omitempty"`
-	WaitStatus int     `json:"waitstatus,omitempty"`
+	Nodelist string  `json:"nodelist,omitempty"`
+	Started  float64 `json:"t_run,omitempty"`
+	Ended    float64 `json:"t_inactive,omitempty"`
+	Result   int     `json:"result,omitempty"`
+	// WaitStatus is the status of its tasks, as of wait(2); nil if no task was started.
+	WaitStatus *int `json:"waitstatus,omitempty"`
 	// Exception and Note are the type and the text of the exception that ended the job.
 	Exception string `json:"exception_type,omitempty"`
 	Note      string `json:"exception_note,omitempty"`
@@ -66,7 +67,10 @@ func (j *Job) End(code int) {
 	if j.Exception != "" && code == 0 {
 		code = 1
 	}
-	j.State, j.Ended, j.WaitStatus, j.Alloc = flux.JobInactive, Now(), code<<8, flux.Resources{}
+	if j.State&flux.JobRunning != 0 {
+		j.WaitStatus = new(code << 8)
+	}
+	j.State, j.Ended, j.Alloc = flux.JobInactive, Now(), flux.Resources{}
 	switch {
 	case j.Exception == "cancel":
 		j.Result = Canceled
@@ -77,6 +81,18 @@ func (j *Job) End(code int) {
 	default:
 		j.Result = Completed
 	}
+}
+
+// ExitCode is the exit code that commands of Flux report for an inactive job: 1 if an exception ended it before a task
+// was started.
+func (j *Job) ExitCode() int {
+	switch {
+	case j.WaitStatus != nil:
+		return *j.WaitStatus >> 8
+	case j.Exception != "":
+		return 1
+	}
+	return 0
 }
 
 // Now returns the time in seconds, as Flux writes it.

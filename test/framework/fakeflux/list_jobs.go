@@ -67,6 +67,10 @@ func jobFields(j *fluxtest.Job) map[string]any {
 		}
 		runtime = fmt.Sprintf("%.3fs", end-j.Started)
 	}
+	waitStatus := any("")
+	if j.WaitStatus != nil {
+		waitStatus = *j.WaitStatus
+	}
 	nodes := any(j.Nodes)
 	if j.Nodes == 0 {
 		nodes = ""
@@ -76,7 +80,7 @@ func jobFields(j *fluxtest.Job) map[string]any {
 		"id": id, "id.f58": id, "id.dec": strconv.FormatUint(uint64(j.ID), 10), "username": name, "userid": int(j.UserID),
 		"name": j.Name, "queue": j.Queue, "status": status, "status_abbrev": short, "state": state, "result": result,
 		"urgency": *j.Urgency, "ntasks": j.Tasks, "nnodes": nodes, "ranks": j.Ranks.String(), "nodelist": j.Nodelist,
-		"returncode": j.WaitStatus >> 8, "waitstatus": j.WaitStatus, "runtime": runtime, "contextual_info": j.Nodelist,
+		"returncode": j.ExitCode(), "waitstatus": waitStatus, "runtime": runtime, "contextual_info": j.Nodelist,
 		"contextual_time": runtime,
 	}
 }

@@ -86,7 +86,7 @@ func (b *broker) attach(r *fluxtest.Request) {
 		var out attached
 		if !b.Wait(r.Gone(), func() bool {
 			out = attached{
-				Output: j.Output[sent:], Ended: j.State == flux.JobInactive, Status: j.WaitStatus >> 8,
+				Output: j.Output[sent:], Ended: j.State == flux.JobInactive, Status: j.ExitCode(),
 				Exception: j.Exception, Note: j.Note,
 			}
 			return len(out.Output) > 0 || out.Ended
@@ -119,7 +119,7 @@ func (b *broker) waitAll(r *fluxtest.Request) (any, error) {
 		for _, j := range ended {
 			j.Waited = true
 			if j.Result != fluxtest.Completed {
-				why := cmp.Or(j.Note, fmt.Sprintf("task(s) exited with exit code %d", j.WaitStatus>>8))
+				why := cmp.Or(j.Note, fmt.Sprintf("task(s) exited with exit code %d", j.ExitCode()))
 				failures = append(failures, fmt.Sprintf("%v: %s", j.ID, why))
 			}
 		}
