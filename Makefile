@@ -138,6 +138,10 @@ bench-start: node-build ## How fast pods start and end on a real node (root), be
 versions: kube-build ## Build other releases of Kubernetes, test on each and write the table in README.md (KUBERNETES=1.33,1.34).
 	@$(GO) run ./test/versions --kubernetes '$(KUBERNETES)'
 
+.PHONY: neighbours
+neighbours: kube-build ## Build the real Kueue and others, test beside them and record the result (NEIGHBOURS=kueue).
+	@$(GO) run ./test/neighbours --neighbours '$(NEIGHBOURS)'
+
 .PHONY: upgrade
 upgrade: kube-build ## Upgrade from another version to this one and back, with 20 running MiniClusters (FROM=v0.1.0).
 	@MINICLUSTER_UPGRADE_FROM='$(or $(FROM),$(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null))' \

@@ -68,7 +68,8 @@ func trimMetadata(o metav1.Object) {
 	}
 }
 
-// trimJob keeps of the pod template what identifies ports, sidecars and Secrets, and the restart policy.
+// trimJob keeps of the pod template what identifies ports, sidecars and Secrets, the restart policy, and what Kueue
+// adds.
 func trimJob(job *batchv1.Job) {
 	from := &job.Spec.Template.Spec
 	to := corev1.PodSpec{
@@ -76,6 +77,11 @@ func trimJob(job *batchv1.Job) {
 		RestartPolicy:  from.RestartPolicy,
 		InitContainers: trimContainers(from.InitContainers),
 		Containers:     trimContainers(from.Containers),
+	}
+	for _, gate := range from.SchedulingGates {
+		if gate.Name == resources.GateKueueElastic {
+			to.SchedulingGates = []corev1.PodSchedulingGate{{Name: resources.GateKueueElastic}}
+		}
 	}
 	for i := range from.Volumes {
 		if v := &from.Volumes[i]; v.Secret != nil || v.Projected != nil {

@@ -29,6 +29,8 @@ var replayed = map[string]string{
 	"examples/opportunistic/README.md":                               "TestPreemption",
 	"docs/install.md":                                                "TestInstallPage",
 	"docs/nodes.md":                                                  "TestCommandsOfPages",
+	"examples/queues/kueue/README.md":                                "TestKueueTutorial",
+	"examples/queues/provisioning/README.md":                         "TestProvisioningRequest",
 }
 
 // marked begins the line in which a page says which of its commands were run.

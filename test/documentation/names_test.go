@@ -40,6 +40,7 @@ func TestFields(t *testing.T) {
 // othersFlags are commands of other programs whose flags are not checked.
 var othersFlags = map[string]bool{
 	"horizontal-pod-autoscaler-tolerance": true, // kube-controller-manager
+	"enable-provisioning-requests":        true, // cluster-autoscaler
 	"env":                                 true, // flux submit
 	"wait":                                true, // helm
 	"expires":                             true, // minicluster-agent metric

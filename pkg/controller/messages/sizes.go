@@ -38,7 +38,9 @@ func BelowMinimum(requested, minimum, granted int32) string {
 // NotElastic is the message of a size that Kueue would admit only after it has deleted all pods.
 func NotElastic(requested, granted int32) string {
 	return fmt.Sprintf("size %d was rejected: Kueue has admitted the Job with size %d, and would delete all its pods to admit another size; "+
-		"size is now %d (create the MiniCluster with kueue.x-k8s.io/elastic-job: \"true\" in spec.jobAnnotations to resize it while it runs)", requested, granted, granted)
+		"size is now %d (to resize a MiniCluster while it runs, create it with kueue.x-k8s.io/elastic-job: \"true\" and without "+
+		"kueue.x-k8s.io/job-min-parallelism in spec.jobAnnotations, and enable Kueue's feature gate ElasticJobsViaWorkloadSlices)",
+		requested, granted, granted)
 }
 
 // NotSchedulable is the message of a size for which there are not enough nodes. until is when larger sizes are accepted

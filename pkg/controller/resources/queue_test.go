@@ -25,23 +25,31 @@ func admitted(mods ...func(*batchv1.Job)) *batchv1.Job {
 }
 
 func TestCheckQueue(t *testing.T) {
-	elastic := func(job *batchv1.Job) { job.Annotations[annotationKueueElastic] = "true" }
+	elastic := func(job *batchv1.Job) {
+		job.Annotations["kueue.x-k8s.io/elastic-job"] = "true"
+		job.Spec.Template.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: GateKueueElastic}}
+	}
 	for name, tc := range map[string]struct {
 		job     *batchv1.Job
 		size    int32
 		minSize int32
 		reject  bool
 	}{
-		"no Job":               {size: 3},
-		"not admitted":         {size: 3, job: admitted(func(job *batchv1.Job) { job.Spec.Template.Labels = nil })},
-		"suspended":            {size: 3, job: admitted(func(job *batchv1.Job) { job.Spec.Suspend = ptr.To(true) })},
-		"elastic":              {size: 3, job: admitted(elastic)},
-		"the same size":        {size: 2, job: admitted()},
-		"growth":               {size: 3, job: admitted(), reject: true},
-		"shrink":               {size: 1, job: admitted(), reject: true},
-		"elastic, but not set": {size: 3, job: admitted(func(job *batchv1.Job) { job.Annotations[annotationKueueElastic] = "false" }), reject: true},
-		"a part was admitted":  {size: 4, job: admitted(func(job *batchv1.Job) { job.Annotations[v1alpha2.AnnotationAppliedSize] = "4" })},
-		"minSize was raised":   {size: 3, minSize: 3, job: admitted()},
+		"no Job":        {size: 3},
+		"not admitted":  {size: 3, job: admitted(func(job *batchv1.Job) { job.Spec.Template.Labels = nil })},
+		"suspended":     {size: 3, job: admitted(func(job *batchv1.Job) { job.Spec.Suspend = ptr.To(true) })},
+		"elastic":       {size: 3, job: admitted(elastic)},
+		"the same size": {size: 2, job: admitted()},
+		"growth":        {size: 3, job: admitted(), reject: true},
+		"shrink":        {size: 1, job: admitted(), reject: true},
+		"elastic, but Kueue's feature gate is off": {size: 3, reject: true, job: admitted(func(job *batchv1.Job) {
+			job.Annotations["kueue.x-k8s.io/elastic-job"] = "true"
+		})},
+		"elastic, and a part may be admitted": {size: 3, reject: true, job: admitted(elastic, func(job *batchv1.Job) {
+			job.Annotations["kueue.x-k8s.io/job-min-parallelism"] = "1"
+		})},
+		"a part was admitted": {size: 4, job: admitted(func(job *batchv1.Job) { job.Annotations[v1alpha2.AnnotationAppliedSize] = "4" })},
+		"minSize was raised":  {size: 3, minSize: 3, job: admitted()},
 		"finished": {size: 3, job: admitted(func(job *batchv1.Job) {
 			job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
 		})},

@@ -280,7 +280,26 @@ func TestResizeOfAdmittedJob(t *testing.T) {
 		f.waitFor("queued", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonNotElastic, "kueue.x-k8s.io/elastic-job"))
 	}
 	assert.Equal(t, int32(3), *f.job("queued").Spec.Parallelism)
+	// Without its feature gate, Kueue ignores the annotation, and does not add a scheduling gate.
 	patch(`{"metadata":{"annotations":{"kueue.x-k8s.io/elastic-job":"true"}}}`)
 	f.setSize("queued", 4)
-	f.waitFor("queued", f.ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds))
+	f.waitFor("queued", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonNotElastic, "ElasticJobsViaWorkloadSlices"))
+	patch(`{"spec":{"suspend":true}}`)
+	f.eventually("the pods of a suspended Job to end", func(context.Context) (string, error) {
+		if n := f.job("queued").Status.Active; n != 0 {
+			return "some are active", nil
+		}
+		return "", nil
+	})
+	patch(`{"status":{"startTime":null}}`, "status")
+	patch(`{"spec":{"template":{"spec":{"schedulingGates":[{"name":"kueue.x-k8s.io/elastic-job"}]}}}}`)
+	patch(`{"spec":{"suspend":false}}`)
+	f.waitFor("queued", has(v1alpha2.ConditionSuspended, metav1.ConditionFalse, v1alpha2.ReasonNotSuspended))
+	f.setSize("queued", 4)
+	f.waitFor("queued", has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds), func(*v1alpha2.MiniCluster) string {
+		if n := *f.job("queued").Spec.Parallelism; n != 4 {
+			return "the Job is not resized"
+		}
+		return ""
+	})
 }

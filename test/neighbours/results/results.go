@@ -1,0 +1,174 @@
+// Package results is the record of the tests with real neighbours: when they passed, with which version, and what the
+// files contained that decide about the operator's behavior beside the neighbour. These tests are not part of the gate;
+// a test of this package, which is, fails if one of the files has changed since.
+package results
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// File is the record, from the root of the repository.
+const File = "docs/data/neighbours.json"
+
+// Suite are the tests with one neighbour.
+type Suite struct {
+	// Neighbour is the name of its folder in test/neighbours.
+	Neighbour string
+	// Tests is the package of the tests.
+	Tests string
+	// Covers are the files, as patterns, whose behavior the tests judge: not all of the product, since a record that
+	// every change outdates would be renewed without being read.
+	Covers []string
+}
+
+// Suites returns the suites.
+func Suites() []Suite {
+	return []Suite{
+		{
+			Neighbour: "kueue",
+			Tests:     "test/neighbours/queues",
+			Covers: []string{
+				"pkg/controller/resources/queue.go",
+				"test/neighbours/kueue/go.mod",
+				"test/neighbours/queues/*.go",
+			},
+		},
+	}
+}
+
+// Run is the last run of a suite.
+type Run struct {
+	Neighbour string `json:"neighbour"`
+	// Version is that of the neighbour, Kubernetes that of the control plane.
+	Version    string `json:"version"`
+	Kubernetes string `json:"kubernetes"`
+	// Date is the day of the run, such as 2026-11-29.
+	Date string `json:"date"`
+	// Commit is the commit that the tested files are based on.
+	Commit string `json:"commit"`
+	// Passed are the tests that passed; a run in which one did not is not recorded.
+	Passed []string `json:"passed"`
+	// Files are the hashes of the covered files, without comments and formatting.
+	Files map[string]string `json:"files"`
+}
+
+// Record is the last run of each suite.
+type Record struct {
+	Runs []Run `json:"runs"`
+}
+
+// Load reads a record. A file that does not exist is an empty record.
+func Load(path string) (*Record, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return &Record{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the record: %w", err)
+	}
+	record := &Record{}
+	if err := json.Unmarshal(content, record); err != nil {
+		return nil, fmt.Errorf("reading the record %s: %w", path, err)
+	}
+	return record, nil
+}
+
+// Save writes a record.
+func (r *Record) Save(path string) error {
+	content, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the record: %w", err)
+	}
+	if err := os.WriteFile(path, append(content, '\n'), 0o644); err != nil { //nolint:gosec // a file of the repository
+		return fmt.Errorf("writing the record: %w", err)
+	}
+	return nil
+}
+
+// Add replaces the run with the same neighbour.
+func (r *Record) Add(run Run) {
+	r.Runs = slices.DeleteFunc(r.Runs, func(other Run) bool { return other.Neighbour == run.Neighbour })
+	r.Runs = append(r.Runs, run)
+	slices.SortFunc(r.Runs, func(a, b Run) int { return strings.Compare(a.Neighbour, b.Neighbour) })
+}
+
+// Outdated returns the covered files of a suite that have changed since its last run, sorted.
+func (r *Record) Outdated(s Suite, files map[string]string) []string {
+	recorded := map[string]string{}
+	for _, run := range r.Runs {
+		if run.Neighbour == s.Neighbour {
+			recorded = run.Files
+		}
+	}
+	var changed []string
+	for name, hash := range files {
+		if recorded[name] != hash {
+			changed = append(changed, name)
+		}
+	}
+	for name := range recorded {
+		if _, ok := files[name]; !ok {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+// Files returns the hashes of the covered files.
+func (s Suite) Files(root string) (map[string]string, error) {
+	files := map[string]string{}
+	for _, pattern := range s.Covers {
+		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("the suite of %s covers %s, which does not exist", s.Neighbour, pattern)
+		}
+		for _, path := range found {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
+			}
+			name, err := filepath.Rel(root, path)
+			if err != nil {
+				return nil, err
+			}
+			if strings.HasSuffix(name, ".go") {
+				content = code(content)
+			}
+			sum := sha256.Sum256(content)
+			files[filepath.ToSlash(name)] = hex.EncodeToString(sum[:8])
+		}
+	}
+	return files, nil
+}
+
+// code returns the tokens of a Go file without comments and formatting.
+func code(source []byte) []byte {
+	var s scanner.Scanner
+	set := token.NewFileSet()
+	s.Init(set.AddFile("", set.Base(), len(source)), source, nil, 0)
+	var text strings.Builder
+	for {
+		_, kind, literal := s.Scan()
+		if kind == token.EOF {
+			return []byte(text.String())
+		}
+		if kind == token.SEMICOLON {
+			literal = "" // written or implied by a line break
+		}
+		fmt.Fprintf(&text, "%s %s\n", kind, literal)
+	}
+}
