@@ -277,6 +277,34 @@ func TestHibernateUndrainsNodes(t *testing.T) {
 	})
 }
 
+// TestHibernateIdle checks that a cluster that hibernates because it is idle is not saved with a job that was submitted
+// since: the controller cancels the hibernation, and the job runs.
+func TestHibernateIdle(t *testing.T) {
+	eachFlux(t, func(t *testing.T) {
+		s := newSleeper(t, 1, 1, false)
+		s.online()
+		idle := control.Hibernate{Idle: true}
+		state, err := s.request(control.Hibernate{Query: true})
+		require.NoError(t, err)
+		require.Zero(t, state.Pending)
+		s.run("resource", "drain", "0", "so that the job stays pending")
+		ids := s.submit(1)
+		for range 3 {
+			state := s.until(control.PhaseDraining, idle)
+			assert.Equal(t, []int{0, 1}, []int{state.Running, state.Pending})
+		}
+		s.until(control.PhaseRunning, control.Hibernate{Cancel: true})
+		assert.False(t, s.marker())
+		s.run("resource", "undrain", "0")
+		s.eventually("the job", func() bool { return len(s.ran()) == 1 })
+		assert.Equal(t, sorted(ids), s.ran())
+
+		s.eventually("the end of the job", func() bool { return s.run("jobs", "-f", "running", "-no", "{id}") == "" })
+		s.submit(1, "--urgency=0")
+		assert.Equal(t, 1, s.until(control.PhaseSaved, idle).Held, "a held job does not keep the cluster from being idle")
+	})
+}
+
 // TestHibernateDeadline checks that jobs that run at the deadline are canceled, listed, and do not run again.
 func TestHibernateDeadline(t *testing.T) {
 	eachFlux(t, func(t *testing.T) {

@@ -40,7 +40,7 @@ func (a simAgent) Hibernate(_ context.Context, ip string, _ int, request control
 	}
 	b.markers[mc.UID] = job.GetAnnotations()[v1alpha2.AnnotationIncarnation]
 	if !b.calm && b.random.IntN(2) == 0 {
-		return control.HibernateState{Phase: control.PhaseDraining, Running: b.random.IntN(2)}, nil
+		return control.HibernateState{Phase: control.PhaseDraining, Running: b.random.IntN(2), Pending: b.random.IntN(2)}, nil
 	}
 	if b.keepNothing {
 		return control.HibernateState{Phase: control.PhaseSaved}, nil

@@ -22,6 +22,10 @@ const (
 	maxHibernatePoll = 15 * time.Second
 )
 
+// causeCanceled is the cause in the status while the queues start again because the cluster is not idle. The cause is
+// that of no hibernation, so another process continues with that, and only [resources.StopCause] replaces it.
+const causeCanceled v1alpha2.HibernationCause = ""
+
 // hibernate stops the cluster if the spec says so: the agent of the lead stops the queues and saves the state, the
 // ConfigMap records that, and the Job is deleted. Each step may be repeated by another process.
 //

@@ -25,7 +25,7 @@ func (c *Controller) saveState(ctx context.Context, s *syncState, begun *v1alpha
 	if !runs {
 		return c.recordHibernation(ctx, s, begun, nil)
 	}
-	request := control.Hibernate{Discard: discards(s.mc)}
+	request := control.Hibernate{Discard: discards(s.mc), Idle: begun.Cause == v1alpha2.CauseIdle}
 	if begun.Deadline != nil {
 		request.Deadline = begun.Deadline.Time
 	}
@@ -48,8 +48,10 @@ func (c *Controller) saveState(ctx context.Context, s *syncState, begun *v1alpha
 		h.Failed, h.Message = true, messages.SaveFailed(resources.Shorten(resources.Quote(answer.State.Message), maxAgentText))
 	case answer.State.Phase == control.PhaseSaving:
 		h.Message = messages.HibernationSaves
-	case answer.State.Running > 0 && begun.Deadline == nil:
-		return c.cancelHibernation(ctx, s, begun) // a job has started since
+	case begun.Deadline == nil && (answer.State.Running > 0 || request.Idle && answer.State.Pending > 0):
+		// A job was submitted since the agent reported none.
+		begun.Cause = causeCanceled
+		return c.cancelHibernation(ctx, s, begun)
 	case answer.State.Running > 0:
 		h.Message = messages.HibernationDrains(answer.State.Running, jobIDs(answer.State.RunningIDs), request.Deadline)
 	}

@@ -30,6 +30,9 @@ type Hibernate struct {
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Query: nothing changes. The response says what runs, and for how long nothing has been running or pending.
 	Query bool `json:"query,omitempty"`
+	// Idle: the cluster hibernates because no job runs or is pending. While one is pending that was submitted since then,
+	// the phase stays [PhaseDraining]: the controller sends a request with Cancel. Agents of earlier releases ignore it.
+	Idle bool `json:"idle,omitempty"`
 	// Discard: nothing is saved. The phase is Saved as soon as no job runs.
 	Discard bool `json:"discard,omitempty"`
 	// Cancel: the cluster does not hibernate. The queues that the agent stopped start again, and the marker is removed.

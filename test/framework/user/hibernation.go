@@ -16,6 +16,8 @@ type hibernation struct {
 	saving  bool
 	failing string
 	idle    time.Duration
+	// late is submitted when the queues stop, and then pending.
+	late, pending int
 	// stopped: the queues are stopped. canceled are jobs that were canceled at the deadline.
 	stopped  bool
 	canceled []string
@@ -57,6 +59,20 @@ func (a *Agent) Idle(d time.Duration) {
 	a.idle = d
 }
 
+// SubmitLate makes n jobs pending when the queues stop the next time, after the agent has reported that there is none.
+func (a *Agent) SubmitLate(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.late = n
+}
+
+// Pending sets the number of jobs that are pending.
+func (a *Agent) Pending(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pending = n
+}
+
 // Hibernations returns the requests to hibernate, without repetitions.
 func (a *Agent) Hibernations() []control.Hibernate {
 	a.mu.Lock()
@@ -75,10 +91,10 @@ func (a *Agent) hibernate(in control.Hibernate) control.HibernateState {
 	if n := len(a.requests); n == 0 || a.requests[n-1] != in {
 		a.requests = append(a.requests, in)
 	}
-	state := control.HibernateState{Phase: control.PhaseRunning, Running: len(a.running), RunningIDs: a.running}
+	state := control.HibernateState{Phase: control.PhaseRunning, Running: len(a.running), RunningIDs: a.running, Pending: a.pending}
 	switch {
 	case in.Query:
-		if len(a.running) == 0 {
+		if len(a.running) == 0 && a.pending == 0 {
 			state.IdleSeconds = int64(a.idle / time.Second)
 		}
 		return state
@@ -87,11 +103,12 @@ func (a *Agent) hibernate(in control.Hibernate) control.HibernateState {
 		return state
 	}
 	a.stopped = true
+	a.late, a.pending = 0, a.pending+a.late
 	if len(a.running) > 0 && !in.Deadline.IsZero() && !time.Now().Before(in.Deadline) {
 		a.canceled, a.running = a.running, nil
 	}
 	switch {
-	case len(a.running) > 0:
+	case len(a.running) > 0, in.Idle && a.pending > 0:
 		state.Phase = control.PhaseDraining
 		return state
 	case a.failing != "":

@@ -253,6 +253,39 @@ func TestIdleTimeout(t *testing.T) {
 	f.waitFor("idle", f.ready(2))
 }
 
+// TestJobOfAnIdleCluster: a job that is submitted after the agent has reported an idle cluster, before the queues are
+// stopped, cancels the hibernation. Otherwise it would wait until someone wakes the cluster.
+func TestJobOfAnIdleCluster(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	agent := agents.Of("late")
+	agent.Saves(savedState(0, 0, 0))
+	agent.Idle(time.Hour)
+	agent.SubmitLate(1)
+	f.createReady("late", 2, archived(&v1alpha2.Hibernation{IdleTimeoutSeconds: 2}))
+	before := f.job("late").UID
+	f.eventually("another query after the hibernation was canceled", func(context.Context) (string, error) {
+		requests := agent.Hibernations()
+		if len(requests) < 4 {
+			return "not yet", nil
+		}
+		want := []control.Hibernate{{Query: true}, {Idle: true}, {Cancel: true}, {Query: true}}
+		assert.Equal(t, want, requests[:4])
+		return "", nil
+	})
+	f.waitFor("late", f.ready(2), has(v1alpha2.ConditionHibernated, metav1.ConditionFalse, v1alpha2.ReasonAwake), func(mc *v1alpha2.MiniCluster) string {
+		if mc.Status.Hibernation != nil {
+			return "the status has a hibernation"
+		}
+		return ""
+	})
+	assert.False(t, agent.Stopped(), "the queues have started again")
+	assert.Equal(t, before, f.job("late").UID)
+
+	agent.Pending(0)
+	f.waitFor("late", hibernated())
+}
+
 // TestRestartForChanges: a change of a fixed field is applied as soon as no job runs.
 func TestRestartForChanges(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,7 @@ func (c *Client) TakeHibernation(key types.NamespacedName, uid types.UID, reques
 }
 
 func sameRequest(a, b control.Hibernate) bool {
-	return a.Deadline.Equal(b.Deadline) && a.Query == b.Query && a.Discard == b.Discard && a.Cancel == b.Cancel
+	return a.Deadline.Equal(b.Deadline) && a.Query == b.Query && a.Idle == b.Idle && a.Discard == b.Discard && a.Cancel == b.Cancel
 }
 
 // PauseHibernation delays the next request to hibernate.
