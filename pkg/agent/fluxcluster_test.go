@@ -40,7 +40,13 @@ type fluxPod struct {
 	Index  int
 	Dir    string // with the files of the cluster; all pods see it
 	Domain string
-	Args   []string
+	// Program is the agent, "" for this program.
+	Program string
+	Args    []string
+	// Alone: the pod has a separate network.
+	Alone bool
+	// Shared: the agent is not the first process of the pod.
+	Shared bool
 }
 
 // fluxCluster is a cluster of agents with the real Flux.
@@ -50,6 +56,9 @@ type fluxCluster struct {
 	plan  *plan.Plan
 	pods  []*exec.Cmd
 	ended []chan struct{}
+	// program, alone and shared apply to all pods, see fluxPod.
+	program       string
+	alone, shared bool
 }
 
 // inFluxNet runs a test again in separate namespaces, where it can start real clusters.
@@ -65,7 +74,8 @@ func inFluxNet(t *testing.T, f func(t *testing.T)) {
 	if _, err := exec.LookPath("flux"); err != nil || os.Getuid() != 0 {
 		t.Skip("needs root and an installed Flux")
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", "-test.count=1")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", "-test.count=1",
+		fmt.Sprintf("-random-signals=%d", *randomSignals), fmt.Sprintf("-random-signals-seed=%d", *randomSignalsSeed))
 	cmd.Env = append(os.Environ(), envFluxNet+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()
@@ -85,15 +95,27 @@ func newFluxCluster(t *testing.T, size int, grace int64) *fluxCluster {
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o777))
-	program, err := os.ReadFile(os.Args[0])
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "agent"), program, 0o755))
+	linkProgram(t, filepath.Join(dir, "agent"))
 	c := &fluxCluster{t: t, dir: dir}
 	c.layout(size, size, grace)
 	curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, plan.FileCertificate), curve.Text(), 0o444))
 	return c
+}
+
+// linkProgram makes this program available under another name. A copy could not run while another test that has just
+// forked a process has it open for writing.
+func linkProgram(t *testing.T, name string) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	if os.Link(self, name) == nil {
+		return
+	}
+	program, err := os.ReadFile(self) // it is on another file system
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(name, program, 0o755))
 }
 
 // layout writes the configuration of a cluster of size pods, of at most maxSize. The pods must have ended.
@@ -125,7 +147,7 @@ func (c *fluxCluster) start(index int) {
 		require.NoError(c.t, err)
 		require.NoError(c.t, os.WriteFile(filepath.Join(c.dir, plan.FilePlan), text, 0o444))
 	}
-	about, err := json.Marshal(fluxPod{Index: index, Dir: c.dir, Domain: c.plan.Domain, Args: []string{"run"}})
+	about, err := json.Marshal(fluxPod{Index: index, Dir: c.dir, Domain: c.plan.Domain, Program: c.program, Args: []string{"run"}, Alone: c.alone, Shared: c.shared})
 	require.NoError(c.t, err)
 	cmd := exec.CommandContext(c.t.Context(), filepath.Join(c.dir, "agent"))
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), envFluxPod + "=" + string(about), "JOB_COMPLETION_INDEX=" + strconv.Itoa(index), "SHARED=" + c.dir}
@@ -134,6 +156,9 @@ func (c *fluxCluster) start(index int) {
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWPID}
+	if c.alone {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNET
+	}
 	require.NoError(c.t, cmd.Start())
 	ended := make(chan struct{})
 	c.pods[index], c.ended[index] = cmd, ended
@@ -166,9 +191,14 @@ func (c *fluxCluster) signal(sig syscall.Signal, indexes ...int) {
 // wait returns the exit code of a pod.
 func (c *fluxCluster) wait(index int) int {
 	c.t.Helper()
+	return c.waitFor(index, patience)
+}
+
+func (c *fluxCluster) waitFor(index int, timeout time.Duration) int {
+	c.t.Helper()
 	select {
 	case <-c.ended[index]:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		require.Fail(c.t, "the pod does not end", "%d", index)
 	}
 	return c.pods[index].ProcessState.ExitCode()
@@ -261,7 +291,13 @@ func enterFluxPod(text string) error {
 			environ = append(environ, entry)
 		}
 	}
-	return syscall.Exec(os.Args[0], append([]string{os.Args[0]}, about.Args...), environ)
+	if about.Program == "" {
+		about.Program = os.Args[0]
+	}
+	if about.Shared {
+		return becomePause(about, environ)
+	}
+	return syscall.Exec(about.Program, append([]string{about.Program}, about.Args...), environ)
 }
 
 func mountFluxPod(about fluxPod) error {
@@ -270,9 +306,14 @@ func mountFluxPod(about fluxPod) error {
 		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") },
 		func() error { return unix.Mount("proc", "/proc", "proc", 0, "") },
 		func() error { return unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755") },
+		// The shells of Flux read the files of their user, which on a machine of a developer take long.
+		func() error { return unix.Mount("tmpfs", "/root", "tmpfs", 0, "mode=0700") },
 		func() error { return unix.Sethostname([]byte(host)) },
 	}
-	for _, dir := range []string{"/etc", "/home", "/var/lib", "/root", "/opt"} {
+	if about.Alone {
+		steps = append(steps, func() error { return exec.Command("ip", "link", "set", "lo", "up").Run() })
+	}
+	for _, dir := range []string{"/etc", "/home", "/var/lib", "/opt"} {
 		upper, work := "/run/over"+dir+"/u", "/run/over"+dir+"/w"
 		steps = append(steps,
 			func() error { return os.MkdirAll(upper, 0o755) }, func() error { return os.MkdirAll(work, 0o755) },

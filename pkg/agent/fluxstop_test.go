@@ -59,8 +59,10 @@ func TestStopRealCluster(t *testing.T) {
 				for rank := range 4 {
 					assert.Equal(t, "saved\n", c.read(fmt.Sprintf("rank-%d", rank)), "rank %d", rank)
 				}
+				assert.Contains(t, c.read("log-0"), `"The pod was asked to stop" signal="SIGTERM" gracePeriod="1m0s" reserve="12s"`)
 				if mode != plan.ModeNone {
 					assert.FileExists(t, filepath.Join(c.dir, "archive.tar.gz"))
+					assert.Contains(t, c.read("log-0"), `"The program was stopped before it had ended"`)
 				}
 			})
 		}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/hooks"
@@ -14,9 +16,13 @@ import (
 	"minicluster.internal/operator/pkg/agent/prepare"
 	"minicluster.internal/operator/pkg/agent/reaper"
 	"minicluster.internal/operator/pkg/agent/shellsplit"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 	"minicluster.internal/operator/pkg/agent/supervise"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
+
+// killTimeout is how long the agent waits at its end for killed processes.
+const killTimeout = 500 * time.Millisecond
 
 // runner runs Flux in one pod.
 type runner struct {
@@ -30,11 +36,13 @@ type runner struct {
 // run is the entrypoint of the Flux container: hooks, preparation, the broker until its end, hooks.
 func (a *agent) run(ctx context.Context) int {
 	s := a.shutdown
+	go a.reportStop(ctx)
 	table, err := reaper.NewTable(ctx)
 	if err != nil {
 		return a.fatal(ctx, pod.Exit(plan.ExitPrepare, err))
 	}
 	r := &runner{agent: a, table: table, hooks: hooks.Runner{Pod: a.Pod, Table: table, Shutdown: s}}
+	defer table.KillAdopted(killTimeout)
 	alive, err := a.LockAlive(s)
 	if err == nil {
 		defer alive.Close()
@@ -49,9 +57,31 @@ func (a *agent) run(ctx context.Context) int {
 		return code
 	}
 	code := r.supervise(ctx)
+	if code == plan.ExitStopped && s.Requested() {
+		a.TerminationMessageIfNone(r.broker.Stopped(signalName(s.Signal())))
+	}
 	r.hooks.RunPost(ctx, hooks.Hook{Name: "post", Command: a.Plan.Hooks.Post, Variables: r.instance.ScriptVariables()})
 	a.finished(ctx, code)
 	return code
+}
+
+// reportStop logs the request to stop when it arrives.
+func (a *agent) reportStop(ctx context.Context) {
+	s := a.shutdown
+	<-s.Done()
+	klog.FromContext(ctx).Info("The pod was asked to stop", "signal", signalName(s.Signal()), "gracePeriod", s.Grace(), "reserve", s.Reserve())
+}
+
+// signalName returns the name of a signal.
+func signalName(sig os.Signal) string {
+	number, ok := sig.(syscall.Signal)
+	if name := unix.SignalName(number); ok && name != "" {
+		return name
+	}
+	if number == shutdown.SystemdStop {
+		return "SIGRTMIN+3"
+	}
+	return fmt.Sprint(sig)
 }
 
 // beforeBroker does everything that comes before the broker.
@@ -80,9 +110,20 @@ func (r *runner) beforeBroker(ctx context.Context) error {
 	if err := r.runHooks(ctx, lead, hooks.BeforeBroker(r.Plan, lead, r.instance.ScriptVariables())...); err != nil {
 		return err
 	}
+	return r.adoptHooks(ctx)
+}
+
+// adoptHooks prepares the pod again if its hooks changed something, such as the Flux in PATH.
+func (r *runner) adoptHooks(ctx context.Context) error {
+	ctx, cancel := r.shutdown.Context(ctx)
+	defer cancel()
 	release := r.table.Hold() // package prepare waits for its own commands
 	defer release()
-	if err := r.instance.AdoptHooks(ctx, r.Environ); err != nil {
+	err := r.instance.AdoptHooks(ctx, r.Environ)
+	switch {
+	case err != nil && r.shutdown.Requested():
+		return pod.Exit(plan.ExitStopped, nil)
+	case err != nil:
 		return pod.Exit(prepareCode(err), fmt.Errorf("preparing the pod for Flux after its hooks: %w", err))
 	}
 	return nil

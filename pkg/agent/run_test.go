@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -125,24 +126,30 @@ func TestStopFollower(t *testing.T) {
 }
 
 func TestStopLead(t *testing.T) {
-	for name, command := range map[string]string{
-		"program ends at SIGTERM":        "sleep 1000",
-		"program ends well when stopped": "trap 'exit 0' TERM; sleep 1000 & wait",
-		"program ignores SIGTERM":        "trap '' TERM; while :; do sleep 1; done",
+	for name, test := range map[string]struct {
+		command string
+		code    int
+	}{
+		"program ends at SIGTERM":        {"touch $FAKE_ROOT/started; sleep 1000", 143},
+		"program ends well when stopped": {"trap 'exit 0' TERM; touch $FAKE_ROOT/started; sleep 1000 & wait", 0},
+		"program ignores SIGTERM":        {"trap '' TERM; touch $FAKE_ROOT/started; while :; do sleep 1; done", 137},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPod(t)
-			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, command
+			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, test.command
 			p.plan.Hooks.Post = "echo post"
 			const grace = 20 * time.Second // a third of it elapses
 			p.plan.GracePeriodSeconds = int64(grace / time.Second)
 			p.start("run")
-			p.eventually("a program", func() bool { return len(p.fluxLog()) > 0 && p.running() })
+			p.eventually("a program", func() bool { return pod.Exists(p.path("started")) })
 			begin := time.Now()
 			assert.Equal(t, plan.ExitStopped, p.terminate())
 			assert.Less(t, time.Since(begin), grace, "the grace period")
 			assert.Equal(t, "post\n", p.stdout.String())
+			assert.Equal(t, fmt.Sprintf("SIGTERM stopped the pod before the program had ended; the program then ended with exit code %d\n", test.code),
+				p.read(fileTermination))
+			assert.Contains(t, p.stderr.String(), `"The pod was asked to stop" signal="SIGTERM" gracePeriod="20s" reserve="5s"`)
 		})
 	}
 }
@@ -342,4 +349,33 @@ func TestStopWhilePreparing(t *testing.T) {
 	}
 	assert.Equal(t, plan.ExitStopped, p.wait())
 	assert.NotContains(t, p.stderr.String(), "goroutine")
+}
+
+// TestStopWhileAdoptingHooks checks that a flux command that hangs after a hook has selected another Flux does not
+// delay the end of the pod.
+func TestStopWhileAdoptingHooks(t *testing.T) {
+	t.Parallel()
+	p := newPod(t)
+	p.plan.GracePeriodSeconds = 100
+	p.write("other/flux", "#!/bin/sh\ntouch $FAKE_ROOT/hangs\nsleep 1000\n")
+	require.NoError(t, os.Chmod(p.path("other/flux"), 0o755))
+	p.plan.Hooks.Pre = "export PATH=/other:$PATH"
+	p.start("run")
+	p.eventually("a flux command", func() bool { return pod.Exists(p.path("hangs")) })
+	begin := time.Now()
+	assert.Equal(t, plan.ExitStopped, p.terminate())
+	assert.Less(t, time.Since(begin), 50*time.Second, "half of the grace period")
+}
+
+// TestStopWhileExpandingFlags checks that a shell that expands the flags of the user does not delay the end of the pod.
+func TestStopWhileExpandingFlags(t *testing.T) {
+	t.Parallel()
+	p := newPod(t)
+	p.plan.GracePeriodSeconds = 100
+	p.plan.Lead.Mode, p.plan.Lead.Command, p.plan.Lead.OptionFlags = plan.ModeSubmit, "true", "$(touch $FAKE_ROOT/expands; sleep 1000)"
+	p.start("run")
+	p.eventually("a shell", func() bool { return pod.Exists(p.path("expands")) })
+	begin := time.Now()
+	assert.Equal(t, plan.ExitStopped, p.terminate())
+	assert.Less(t, time.Since(begin), 50*time.Second, "half of the grace period")
 }

@@ -131,3 +131,14 @@ func TestRestartedFluxKeepsItsSidecars(t *testing.T) {
 	assert.Equal(t, 0, p.run("run"))
 	assert.FileExists(t, p.path(plan.MarkerDir, pod.FileFinished))
 }
+
+// TestStopSidecarInPost checks that the hook after a sidecar ends within the grace period. Kubernetes would kill the
+// container otherwise, which fails the pod.
+func TestStopSidecarInPost(t *testing.T) {
+	t.Parallel()
+	p := newSidecarPod(t, plan.Sidecar{Command: "true", Post: "echo post; sleep 1000"})
+	p.start("sidecar", "--container", "nginx")
+	p.eventually("the hook runs", func() bool { return p.stdout.String() == "post\n" })
+	assert.Equal(t, 0, p.terminate())
+	assert.Contains(t, p.stderr.String(), "Hook exceeds the grace period and is stopped")
+}

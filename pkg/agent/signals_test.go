@@ -22,8 +22,11 @@ import (
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
-// randomSignals is the number of pods of TestRandomSignals.
+// randomSignals is the number of pods of TestRandomSignals and TestRandomSignalsRealFlux.
 var randomSignals = flag.Int("random-signals", 16, "number of pods that get a signal at a random moment")
+
+// randomSignalsSeed repeats a run of TestRandomSignalsRealFlux.
+var randomSignalsSeed = flag.Uint64("random-signals-seed", 0, "seed of the random signals; 0: a random one")
 
 // envFirst makes the test binary the first process of new namespaces, before it becomes this program: the agent.
 const envFirst = "AGENT_TEST_FIRST"
@@ -63,7 +66,7 @@ var imageProgram = sync.OnceValues(func() (string, error) {
 	removeAtEnd = dir
 	program := filepath.Join(dir, "minicluster-agent")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-E="+shutdown.EntrySymbol, "-o", program, "../../cmd/minicluster-agent")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the agent: %w\n%s", err, output)
 	}
@@ -181,7 +184,7 @@ func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) i
 	if forwarded && !lead {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	}
-	zombies := p.watchZombies()
+	zombies := watchZombies(p.cmd.Process.Pid, p.ended)
 	code := p.wait()
 	assert.Empty(t, zombies(), "processes that nobody reaps")
 	assert.Empty(t, p.processes(), "processes remain")
@@ -191,22 +194,22 @@ func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) i
 // zombiePatience is how long an ended process may stay a zombie, on a busy machine.
 const zombiePatience = 3 * time.Second
 
-// watchZombies watches for ended descendants of the agent that are not reaped until it ends. The returned function
-// returns them.
-func (p *testPod) watchZombies() func() []string {
+// watchZombies watches for ended descendants of a process that are not reaped, until the process has ended. The
+// returned function returns them.
+func watchZombies(root int, ended <-chan struct{}) func() []string {
 	var found []string
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		since := map[int]time.Time{}
-		ticker := time.NewTicker(50 * time.Millisecond)
+		ticker := time.NewTicker(200 * time.Millisecond)
 		defer ticker.Stop()
 		for {
 			select {
-			case <-p.ended:
+			case <-ended:
 				return
 			case <-ticker.C:
 			}
-			for _, pid := range zombiesBelow(p.cmd.Process.Pid) {
+			for _, pid := range zombiesBelow(root) {
 				if since[pid].IsZero() {
 					since[pid] = time.Now()
 				}

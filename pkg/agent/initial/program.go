@@ -16,14 +16,18 @@ import (
 
 // runProgram runs the user's program, or waits if there is none.
 func (r *runner) runProgram(ctx context.Context, s *shutdown.Shutdown) pod.Outcome {
-	words, err := r.programWords(ctx)
-	if err != nil {
+	untilStop, cancel := s.Context(ctx)
+	defer cancel()
+	words, err := r.programWords(untilStop)
+	switch {
+	case err != nil && s.Requested():
+		return pod.Outcome{Code: plan.ExitStopped, Stopped: true}
+	case err != nil:
 		r.report(err)
-		return pod.Outcome{Code: plan.ExitSpec, Stopped: s.Requested()}
-	}
-	if words == nil {
+		return pod.Outcome{Code: plan.ExitSpec}
+	case words == nil:
 		if r.Plan.Lead.Mode == plan.ModeDiagnostics {
-			r.diagnose(ctx)
+			r.diagnose(untilStop)
 		}
 		<-s.Done()
 		return pod.Outcome{Stopped: true}

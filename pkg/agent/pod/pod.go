@@ -96,6 +96,13 @@ func (p *Pod) TerminationMessage(text string) {
 	fmt.Fprintln(f, text)
 }
 
+// TerminationMessageIfNone reports why the container ends, unless something else was reported before.
+func (p *Pod) TerminationMessageIfNone(text string) {
+	if info, err := os.Stat(p.Path(terminationLog)); err == nil && info.Size() == 0 {
+		p.TerminationMessage(text)
+	}
+}
+
 // Exists reports whether a file exists.
 func Exists(file string) bool {
 	_, err := os.Stat(file)

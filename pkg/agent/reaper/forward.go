@@ -12,14 +12,14 @@ import (
 // a program, or a command that it runs.
 func ForwardToGroup(group int, sig syscall.Signal) {
 	for pid, p := range Processes() {
-		if p.Group == group && catches(pid, sig) {
+		if p.Group == group && Catches(pid, sig) {
 			_ = syscall.Kill(pid, sig) // it fails if the process has just ended
 		}
 	}
 }
 
-// catches reports whether a process handles a signal, proc_pid_status(5).
-func catches(pid int, sig syscall.Signal) bool {
+// Catches reports whether a process handles a signal, proc_pid_status(5).
+func Catches(pid int, sig syscall.Signal) bool {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return false

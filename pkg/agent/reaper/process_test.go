@@ -202,3 +202,12 @@ func TestAdopted(t *testing.T) {
 	assert.False(t, table.SignalAdopted(pid, syscall.SIGKILL), "it has ended")
 	assert.False(t, table.SignalAdopted(os.Getppid(), 0), "it is not a child")
 }
+
+func TestKillAdopted(t *testing.T) {
+	table := newTable(t)
+	p := sh(t, table, "setsid sh -c 'trap \"\" TERM; sleep 1000 & sleep 1001' & exit 0")
+	<-p.Done()
+	require.Eventually(t, func() bool { return len(table.Adopted()) > 0 }, time.Minute, time.Millisecond)
+	table.KillAdopted(time.Minute)
+	assert.Empty(t, table.Adopted())
+}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"k8s.io/klog/v2"
 )
@@ -150,6 +151,22 @@ func (t *Table) Adopted() []int {
 		}
 	}
 	return out
+}
+
+// KillAdopted kills the adopted children and their children, for the end of the container: in a pod whose containers
+// share their processes, they would remain until the runtime kills them. It gives up after timeout, because a process
+// that waits for a file system that does not respond stays.
+func (t *Table) KillAdopted(timeout time.Duration) {
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
+		adopted := t.Adopted()
+		if len(adopted) == 0 {
+			return
+		}
+		for _, pid := range adopted {
+			t.SignalAdopted(pid, syscall.SIGKILL)
+		}
+		time.Sleep(5 * time.Millisecond) // the kernel passes on the children of those that end
+	}
 }
 
 // SignalAdopted sends a signal to an adopted child, and reports whether the child existed.

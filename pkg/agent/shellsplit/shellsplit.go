@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Shell runs commands that are more than plain words. Every image with a shell has it.
@@ -34,6 +35,9 @@ func Expand(ctx context.Context, text string, env []string) ([]string, error) {
 	}
 	cmd := exec.CommandContext(ctx, Shell, "-c", "set -- "+text+"\n"+`test $# = 0 || printf '%s\0' "$@"`)
 	cmd.Env = env
+	// The shell may wait for a program.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	out, err := cmd.Output()
 	var failed *exec.ExitError
 	switch {

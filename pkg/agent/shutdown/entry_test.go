@@ -27,7 +27,7 @@ func TestEarlySignals(t *testing.T) {
 	}
 	program := filepath.Join(t.TempDir(), "minicluster-agent")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-E="+EntrySymbol, "-o", program, "../../../cmd/minicluster-agent")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	for n := range earlySignals {

@@ -13,10 +13,13 @@ const sigRTMIN = 34
 // the agent or that the agent forwards.
 const ParentDeathSignal = syscall.Signal(sigRTMIN + 4)
 
+// SystemdStop is SIGRTMIN+3, which stops images that expect systemd.
+const SystemdStop = syscall.Signal(sigRTMIN + 3)
+
 // stopSignals returns the signals that stop a container: those of container runtimes, of terminals, and of images that
 // expect systemd (SIGRTMIN+3).
 func stopSignals() []os.Signal {
-	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.Signal(sigRTMIN + 3), ParentDeathSignal}
+	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, SystemdStop, ParentDeathSignal}
 }
 
 // forwardedSignals returns the signals that belong to the application.

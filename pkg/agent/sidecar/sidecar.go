@@ -25,6 +25,8 @@ const (
 	stopInterval = 50 * time.Millisecond
 	// lostTimeout is how long the Flux container may be down, for example while it restarts, before its sidecars end.
 	lostTimeout = 30 * time.Second
+	// killTimeout is how long a sidecar waits at its end for killed processes.
+	killTimeout = 500 * time.Millisecond
 )
 
 // Run runs the sidecar of a container, and returns the exit code of the container. Only the Flux container decides how
@@ -55,6 +57,7 @@ func run(ctx context.Context, p *pod.Pod, s *shutdown.Shutdown, name string) (in
 	if err != nil {
 		return 0, pod.Exit(plan.ExitPrepare, err)
 	}
+	defer table.KillAdopted(killTimeout)
 	r := &runner{Pod: p, table: table, shutdown: s}
 	return r.run(ctx, config)
 }
@@ -86,10 +89,7 @@ func (r *runner) run(ctx context.Context, config *plan.Sidecar) (int, error) {
 	}
 	code, err := r.program(ctx, words, ended)
 	if config.Post != "" {
-		run.Shutdown = shutdown.Never(r.shutdown.Grace())
-		if err := run.Run(ctx, hooks.Hook{Name: "post", Command: config.Post, Variables: variables}); err != nil {
-			return 0, err
-		}
+		run.RunPost(ctx, hooks.Hook{Name: "post", Command: config.Post, Variables: variables})
 	}
 	return code, err
 }

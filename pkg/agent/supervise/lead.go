@@ -55,6 +55,7 @@ func (v *Supervisor) lead(ctx context.Context) (int, error) {
 			continue
 		}
 		if code, done := v.leadCode(ctx, p.Status(), outcome); done {
+			v.reportProgram(ctx)
 			return code, nil
 		}
 		v.stopOrphans(ctx)
@@ -227,14 +228,15 @@ func (v *Supervisor) readOutcome() *pod.Outcome {
 	return pod.ReadOutcome(v.outcomeFile(), uid)
 }
 
-// Forward sends a signal to the initial program, which forwards it to the user's program. Flux brokers would end.
+// Forward sends a signal to the initial program, which forwards it to the user's program. Flux brokers would end, and
+// so would an initial program that does not handle signals yet.
 func (v *Supervisor) Forward(sig syscall.Signal) { v.signalInitial(sig) }
 
-// signalInitial sends a signal to the initial program, and reports whether there is one.
+// signalInitial sends a signal to the initial program, and reports whether there is one that handles it.
 func (v *Supervisor) signalInitial(sig syscall.Signal) bool {
 	found := false
 	for pid, p := range reaper.Processes() {
-		if broker := int(v.broker.Load()); broker != 0 && p.Parent == broker && isInitial(pid) {
+		if broker := int(v.broker.Load()); broker != 0 && p.Parent == broker && isInitial(pid) && reaper.Catches(pid, sig) {
 			found = true
 			_ = syscall.Kill(pid, sig) // it fails if the program has just ended
 		}
@@ -251,6 +253,16 @@ func codeOfShutdown(program int) int {
 		return 0
 	}
 	return program
+}
+
+// reportProgram logs how the program ended that the request to stop the pod ended.
+func (v *Supervisor) reportProgram(ctx context.Context) {
+	out := v.readOutcome()
+	if out == nil || !out.Stopped || !v.shutdown.Requested() || v.interactive() || v.Plan.Lead.Mode == plan.ModeNone {
+		return
+	}
+	v.stoppedCode = &out.Code
+	klog.FromContext(ctx).Info("The program was stopped before it had ended", "programExitCode", out.Code)
 }
 
 // leadCode returns the exit code of the lead's pod after the end of its broker, and whether there is nothing left to

@@ -39,6 +39,8 @@ type Supervisor struct {
 	hibernation *hibernation
 	// programless: the running lead broker has no initial program.
 	programless bool
+	// stoppedCode is the exit code of a program that the request to stop the pod ended; nil if there is none.
+	stoppedCode *int
 }
 
 // New returns a Supervisor for a prepared pod.
@@ -67,6 +69,14 @@ func (v *Supervisor) LastEnd() string {
 		return *text
 	}
 	return ""
+}
+
+// Stopped describes what a signal stopped, after the end of Run.
+func (v *Supervisor) Stopped(signal string) string {
+	if v.stoppedCode != nil {
+		return fmt.Sprintf("%s stopped the pod before the program had ended; the program then ended with exit code %d", signal, *v.stoppedCode)
+	}
+	return signal + " stopped the pod"
 }
 
 // brokerEnded records how a broker ended, for the diagnosis of a pod that is not ready.
