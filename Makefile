@@ -122,6 +122,10 @@ churn: kube-build build ## Count 5,000 pods on 100 simulated nodes while 50 of t
 opportunistic: kube-build build ## Play one load for two autoscalers that fill what it leaves, and draw it (12 minutes).
 	@$(GO) run ./test/opportunistic
 
+.PHONY: nodes-demo
+nodes-demo: kube-build ## Jobs, an autoscaler and the real Karpenter: nodes that follow the jobs, and a drawing of it (5 minutes).
+	@$(GO) run ./test/neighbours/nodesdemo
+
 .PHONY: bench-metrics
 bench-metrics: kube-build ## What the metrics API server costs with many MiniClusters (N=1000).
 	@$(GO) run ./test/bench metrics --number $(or $(N),1000) $(BENCHFLAGS)

@@ -41,6 +41,7 @@ func TestFields(t *testing.T) {
 var othersFlags = map[string]bool{
 	"horizontal-pod-autoscaler-tolerance": true, // kube-controller-manager
 	"enable-provisioning-requests":        true, // cluster-autoscaler
+	"expendable-pods-priority-cutoff":     true, // cluster-autoscaler
 	"env":                                 true, // flux submit
 	"wait":                                true, // helm
 	"expires":                             true, // minicluster-agent metric

@@ -35,7 +35,9 @@ func main() {
 }
 
 // programs returns the neighbours, by their names.
-func programs() []neighbour.Program { return []neighbour.Program{neighbour.Kueue()} }
+func programs() []neighbour.Program {
+	return []neighbour.Program{neighbour.Karpenter(), neighbour.Kueue()}
+}
 
 func run(ctx context.Context, out io.Writer, names string) error {
 	root, err := neighbour.Root()

@@ -49,5 +49,5 @@ func TestClusterAutoscalerReports(t *testing.T) {
 	f.says(pod, "NotTriggerScaleUp", "pod didn't trigger scale-up: 1 max node group size reached")
 	reports("fits no node", "cluster-autoscaler reports: pod didn't trigger scale-up: 1 max node group size reached")
 	f.says(pod, "TriggeredScaleUp", "pod triggered scale-up: [{workers 3->4 (max: 9)}]")
-	reports("pod "+pod.Name+" waits for a new node; cluster-autoscaler reports: pod triggered scale-up: [{workers 3->4 (max: 9)}]")
+	reports("pod " + pod.Name + " waits for a new node; cluster-autoscaler reports: pod triggered scale-up: [{workers 3->4 (max: 9)}]")
 }

@@ -35,6 +35,19 @@ type Suite struct {
 func Suites() []Suite {
 	return []Suite{
 		{
+			Neighbour: "karpenter",
+			Tests:     "test/neighbours/nodes",
+			Covers: []string{
+				"pkg/controller/diagnose_autoscaler.go",
+				"pkg/controller/diagnosis/autoscaler.go",
+				"pkg/controller/reconcile_budget.go",
+				"pkg/controller/resources/disruptionbudget.go",
+				"test/framework/karpenter/*.go",
+				"test/neighbours/karpenter/go.mod",
+				"test/neighbours/nodes/*.go",
+			},
+		},
+		{
 			Neighbour: "kueue",
 			Tests:     "test/neighbours/queues",
 			Covers: []string{
