@@ -83,11 +83,15 @@ type nodeWatch struct {
 	nodes map[string]*watchedNode
 	// jobs are the versions of the Jobs for which pods were listed again.
 	jobs map[cache.ObjectName]string
+	// searched are the Jobs whose pods were listed to find nodes that the status does not name.
+	searched map[cache.ObjectName]types.UID
 }
 
 // watchedNode is a node with pods whose ranks are drained, or were until it took pods again.
 type watchedNode struct {
 	drain.NodeState
+	// since is when the state became what it is now.
+	since time.Time
 	// listed is when its pods were listed; zero if they were not.
 	listed time.Time
 	pods   map[cache.ObjectName][]drain.NodePod
@@ -101,7 +105,8 @@ func newNodeWatch(nodes *NodeInformer, taints []string, c clock.WithTicker, wake
 	informer := nodes.factory.Core().V1().Nodes().Informer()
 	w := &nodeWatch{
 		store: informer.GetStore(), taints: taints, clock: c, wake: wake, nodes: map[string]*watchedNode{}, jobs: map[cache.ObjectName]string{},
-		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[string]{Name: "minicluster-nodes", Clock: c}),
+		searched: map[cache.ObjectName]types.UID{},
+		queue:    workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[string]{Name: "minicluster-nodes", Clock: c}),
 	}
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
@@ -114,11 +119,7 @@ func newNodeWatch(nodes *NodeInformer, taints []string, c clock.WithTicker, wake
 				w.changed(after)
 			}
 		},
-		DeleteFunc: func(obj any) {
-			if w.knows(object(obj)) {
-				w.changed(obj)
-			}
-		},
+		DeleteFunc: w.changed, // it may have pods
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("registering with the informer of nodes: %w", err)
@@ -140,21 +141,16 @@ func (w *nodeWatch) changed(obj any) {
 	}
 }
 
-func (w *nodeWatch) knows(o metav1.Object) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return o != nil && w.nodes[o.GetName()] != nil
-}
-
-// load lists the pods of a node if they were not listed before, and reports whether they were.
-func (w *nodeWatch) load(name string) bool {
+// load lists the pods of a node if they were not listed before, and reports whether they were. named: the status of a
+// MiniCluster names the node.
+func (w *nodeWatch) load(name string, named bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := w.nodes[name]; n != nil {
-		n.recorded = true
+		n.recorded = n.recorded || named
 		return !n.listed.IsZero()
 	}
-	w.nodes[name] = &watchedNode{recorded: true}
+	w.nodes[name] = &watchedNode{recorded: named}
 	w.queue.Add(name)
 	return false
 }
@@ -180,6 +176,7 @@ func (w *nodeWatch) forgetCluster(key cache.ObjectName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.jobs, key)
+	delete(w.searched, key)
 }
 
 // of returns the nodes with pods of a Job, in order: those that drain, and those that took pods again but have pods
@@ -188,7 +185,7 @@ func (w *nodeWatch) of(key cache.ObjectName, job types.UID) (drains, returned []
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for name, n := range w.nodes {
-		found := drain.Node{Name: name, NodeState: n.NodeState}
+		found := drain.Node{Name: name, NodeState: n.NodeState, Since: n.since}
 		for _, pod := range n.pods[key] {
 			if pod.Job == job {
 				found.Pods = append(found.Pods, pod)
@@ -250,7 +247,11 @@ func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.Ob
 			}
 		}
 	}
-	w.nodes[name] = &watchedNode{NodeState: state, listed: w.clock.Now(), pods: pods, recorded: before.recorded}
+	since := before.since
+	if since.IsZero() || before.Deleted != state.Deleted {
+		since = w.clock.Now()
+	}
+	w.nodes[name] = &watchedNode{NodeState: state, since: since, listed: w.clock.Now(), pods: pods, recorded: before.recorded}
 	if !state.Drains() && len(pods) == 0 && !before.recorded {
 		delete(w.nodes, name)
 	}

@@ -33,7 +33,8 @@ func (c *Controller) runNodes(ctx context.Context) {
 
 func (c *Controller) listNode(ctx context.Context, name string) {
 	var state drain.NodeState
-	if obj, exists, err := c.nodes.store.GetByKey(name); err == nil && exists {
+	obj, exists, err := c.nodes.store.GetByKey(name)
+	if err == nil && exists {
 		state = c.nodes.stateOf(obj)
 	}
 	pods, err := c.podsOnNode(ctx, name)
@@ -41,6 +42,9 @@ func (c *Controller) listNode(ctx context.Context, name string) {
 		klog.FromContext(ctx).Error(err, "Failed to list the pods of a node that goes away", "node", name)
 		c.nodes.queue.AddAfter(name, nodeBindTime)
 		return
+	}
+	if !exists && len(pods) > 0 {
+		state = drain.StateOfMissingNode()
 	}
 	if again := c.nodes.update(name, state, pods); again > 0 {
 		c.nodes.queue.AddAfter(name, again)

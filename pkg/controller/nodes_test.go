@@ -57,14 +57,14 @@ func TestNodeWatch(t *testing.T) {
 	}
 	pod := drain.NodePod{Name: "one-3", UID: "3", Index: 3, Job: "job"}
 
-	assert.False(t, w.load("a"), "its pods are listed first")
+	assert.False(t, w.load("a", true), "its pods are listed first")
 	name, _ := w.queue.Get()
 	w.queue.Done(name)
 	assert.Equal(t, nodeListInterval, w.update("a", cordoned, pods(key, pod)))
-	assert.True(t, w.load("a"))
+	assert.True(t, w.load("a", true))
 	assert.Equal(t, []cache.ObjectName{key}, wakes())
 	drains, returned := w.of(key, "job")
-	assert.Equal(t, []drain.Node{{Name: "a", NodeState: cordoned, Pods: []drain.NodePod{pod}}}, drains)
+	assert.Equal(t, []drain.Node{{Name: "a", NodeState: cordoned, Since: clock.Now(), Pods: []drain.NodePod{pod}}}, drains)
 	assert.Empty(t, returned)
 	drains, _ = w.of(key, "earlier")
 	assert.Empty(t, drains, "pods of another Job")
@@ -79,9 +79,9 @@ func TestNodeWatch(t *testing.T) {
 	assert.Equal(t, []cache.ObjectName{key}, wakes())
 	drains, returned = w.of(key, "job")
 	assert.Empty(t, drains)
-	assert.Equal(t, []drain.Node{{Name: "a", Pods: []drain.NodePod{pod}}}, returned, "pods with a state to reset")
+	assert.Equal(t, []drain.Node{{Name: "a", Since: clock.Now(), Pods: []drain.NodePod{pod}}}, returned, "pods with a state to reset")
 	w.forget([]string{"a"})
-	assert.True(t, w.load("a"), "it is not forgotten before that")
+	assert.True(t, w.load("a", true), "it is not forgotten before that")
 	leaves := pod
 	leaves.Terminating = true
 	w.update("a", drain.NodeState{}, pods(key, leaves))
@@ -91,7 +91,7 @@ func TestNodeWatch(t *testing.T) {
 	wakes()
 	w.setState("a", key, "3", "")
 	w.forget([]string{"a", "b"})
-	assert.False(t, w.load("a"))
+	assert.False(t, w.load("a", true))
 
 	assert.Equal(t, nodeBindTime, w.update("b", cordoned, nil), "a pod may just be bound")
 	assert.Zero(t, w.update("b", cordoned, nil))

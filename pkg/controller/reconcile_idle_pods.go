@@ -55,7 +55,11 @@ func (c *Controller) allowEviction(ctx context.Context, s *syncState, free flux.
 	if !changes {
 		return nil
 	}
-	patches := map[types.NamespacedName][]byte{}
+	type podPatch struct {
+		name string
+		data []byte
+	}
+	var patches []podPatch
 	err := c.eachPodOfJob(ctx, s.mc, s.job, func(pod *corev1.Pod) {
 		index, indexed := resources.PodIndex(pod)
 		state := pod.Labels[v1alpha2.LabelRankState]
@@ -71,17 +75,25 @@ func (c *Controller) allowEviction(ctx context.Context, s *syncState, free flux.
 			"uid": pod.UID, "labels": map[string]any{v1alpha2.LabelRankState: label}, "annotations": resources.EvictionAnnotations(s.mc, allow),
 		}})
 		if err == nil {
-			patches[types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}] = change
+			patches = append(patches, podPatch{pod.Name, change})
 		}
 	})
 	if err != nil {
 		return err
 	}
-	for name, change := range patches {
-		_, err := c.kube.CoreV1().Pods(name.Namespace).Patch(ctx, name.Name, types.MergePatchType, change, metav1.PatchOptions{FieldManager: fieldManager})
+	all, err := writePods(ctx, s, patches, func(ctx context.Context, p podPatch) error {
+		_, err := c.kube.CoreV1().Pods(s.mc.Namespace).Patch(ctx, p.name, types.MergePatchType, p.data, metav1.PatchOptions{FieldManager: fieldManager})
 		if ignoreNotFound(err) != nil {
-			return fmt.Errorf("changing whether pod %q may be evicted: %w", name.Name, err)
+			return fmt.Errorf("changing whether pod %q may be evicted: %w", p.name, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !all {
+		c.agents.PauseNodes(s.name(), morePodWrites) // the next answer decides about the others
+		return nil
 	}
 	c.idleRanks.wrote(s.key, idle)
 	return nil

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,13 +13,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 	testclock "k8s.io/utils/clock/testing"
 
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/drain"
+	"minicluster.internal/operator/pkg/controller/drain/agents"
+	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/pkg/flux"
 )
@@ -114,4 +119,79 @@ func TestStateOfAPodThatIsBeingDeleted(t *testing.T) {
 	require.NoError(t, r.c.setRankState(t.Context(), r.s, &drain.Node{Name: "n"}, pod, ""))
 	pod.State = ""
 	require.Error(t, r.c.setRankState(t.Context(), r.s, &drain.Node{Name: "n"}, pod, v1alpha2.RankDrained))
+}
+
+// Very many pods do not hold a worker, and each takes one request.
+func TestStatesOfManyPods(t *testing.T) {
+	const many = 2*maxPodWrites + 50
+	r := newNodeRig(t)
+	r.s.mc.Spec.Disruption = nil
+	r.c.agents = agents.NewClient(nil, r.c.clock, nil, nil)
+	r.kube.PrependReactor("patch", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		assert.Equal(t, "status", action.GetSubresource())
+		return true, &corev1.Pod{}, nil
+	})
+	var pods []drain.NodePod
+	for i := range int32(many) {
+		pods = append(pods, drain.NodePod{Name: fmt.Sprint("a-", i), UID: types.UID(fmt.Sprint(i)), Index: i, Job: "job"})
+	}
+	cordoned := drain.NodeState{Reason: "cordoned"}
+	r.c.nodes.update("n", cordoned, map[cache.ObjectName][]drain.NodePod{r.s.key: pods})
+	written := func() int {
+		defer r.kube.ClearActions()
+		return len(r.kube.Actions())
+	}
+	r.kube.ClearActions()
+	state := &control.DrainState{Busy: flux.IDRange(0, many-1)}
+	for _, want := range []int{maxPodWrites, maxPodWrites, 50, 0} {
+		nodes, _ := r.c.nodes.of(r.s.key, "job")
+		require.NoError(t, r.c.leaveNodes(t.Context(), r.s, nodes, state))
+		assert.Equal(t, want, written())
+	}
+	r.c.nodes.update("n", drain.NodeState{}, map[cache.ObjectName][]drain.NodePod{r.s.key: r.c.nodes.nodes["n"].pods[r.s.key]})
+	for _, want := range []int{maxPodWrites, maxPodWrites, 50, 0} {
+		_, returned := r.c.nodes.of(r.s.key, "job")
+		reset, err := r.c.resetRankStates(t.Context(), r.s, returned)
+		require.NoError(t, err)
+		assert.Equal(t, want < maxPodWrites, reset, "ranks are undrained when the states of all pods are reset")
+		assert.Equal(t, want, written())
+	}
+}
+
+// A controller that starts finds the nodes that the status does not name before ranks are undrained.
+func TestNodesThatTheStatusDoesNotName(t *testing.T) {
+	r := newNodeRig(t)
+	recorded := []v1alpha2.NodeDrainStatus{{Node: "named", Indexes: "2"}, {Indexes: "1", Reason: messages.MoreNodes(1)}}
+	load := func() bool {
+		t.Helper()
+		known, err := r.c.loadNodes(t.Context(), r.s, recorded)
+		require.NoError(t, err)
+		return known
+	}
+	list := func() (names []string) {
+		for r.c.nodes.queue.Len() > 0 {
+			name, _ := r.c.nodes.queue.Get()
+			r.c.nodes.queue.Done(name)
+			r.c.listNode(t.Context(), name)
+			names = append(names, name)
+		}
+		return names
+	}
+	_, err := r.kube.CoreV1().Pods("ns").Patch(t.Context(), "a-1", types.MergePatchType,
+		[]byte(`{"metadata":{"labels":{"flux-framework.org/rank-state":"drained"}},"spec":{"nodeName":"returned"}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	cordoned := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "cordoned"}, Spec: corev1.NodeSpec{Unschedulable: true}}
+	require.NoError(t, r.c.nodes.store.Add(cordoned))
+
+	assert.False(t, load(), "the nodes that go away have not been listed")
+	assert.Equal(t, []string{"named"}, list())
+	assert.False(t, load())
+	r.c.nodes.changed(cordoned)
+	assert.Equal(t, []string{"cordoned"}, list())
+	assert.False(t, load(), "the pods of the Job name another node")
+	assert.Equal(t, []string{"returned"}, list())
+	assert.True(t, load())
+	r.kube.ClearActions()
+	assert.True(t, load())
+	assert.Empty(t, r.kube.Actions(), "the pods are listed once")
 }

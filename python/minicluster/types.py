@@ -960,7 +960,7 @@ class NodeDrainsStatus:
     #: about to be undrained.
     indexes: Optional[str] = field("indexes")
 
-    #: Name of the node.
+    #: Name of the node, empty beyond 500 nodes.
     node: Optional[str] = field("node")
 
     #: Why the ranks are drained.

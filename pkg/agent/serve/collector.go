@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -135,12 +136,24 @@ func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 	for _, q := range queues {
 		stopped[q.Name] = !q.Started
 	}
-	drained := s.status.DrainedRanks()
 	s.demand = demandOf(situation{
 		all: s.sched.All, allocated: s.sched.Allocated, waiting: waiting, stopped: stopped,
-		drained: drained, broken: drained.Without(s.status.DrainedFor(control.Reason)),
+		drained: s.status.DrainedRanks(), broken: brokenRanks(s.status),
 	})
 	return s, nil
+}
+
+// brokenRanks returns the drained ranks that other ranks have to replace. Those that the agent drained for a smaller
+// size are undrained for a larger one. Ranks whose pods have left their nodes are undrained when the pods run on other
+// nodes. As long as a pod stays on a node that is cordoned, its rank is replaced, because that may take any time.
+func brokenRanks(status flux.ResourceStatus) flux.IDSet {
+	broken := status.DrainedRanks().Without(status.DrainedFor(control.Reason))
+	for _, d := range status.Drained {
+		if strings.HasPrefix(d.Reason, control.NodePrefix) {
+			broken = broken.Without(d.Ranks.Intersect(status.Offline))
+		}
+	}
+	return broken
 }
 
 // settle reads the allocated nodes and the pending jobs once more.

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"minicluster.internal/operator/pkg/agentapi/control"
 	"minicluster.internal/operator/pkg/flux"
 )
 
@@ -196,4 +197,14 @@ func TestDemandIsBounded(t *testing.T) {
 	assert.Equal(t, maxDemand, got.pendingCores)
 	assert.Equal(t, maxDemand, sum(maxDemand, maxDemand))
 	assert.Equal(t, maxDemand, product(1<<62, 1<<62))
+}
+
+// Ranks that are undrained soon are not replaced.
+func TestBrokenRanks(t *testing.T) {
+	status := flux.ResourceStatus{Online: set(t, "0-3,6"), Offline: set(t, "4-5,7-9"), Drained: []flux.Drained{
+		{Ranks: set(t, "1,4"), Reason: "broken fan"},
+		{Ranks: set(t, "8-9"), Reason: control.Reason},
+		{Ranks: set(t, "2,5,7"), Reason: control.NodePrefix + "a: cordoned"},
+	}}
+	assert.Equal(t, set(t, "1-2,4"), brokenRanks(status), "the pods of ranks 5 and 7 have left the node, that of rank 2 has not")
 }

@@ -35,6 +35,8 @@ const (
 	UnsupportedInterval = 10 * time.Minute
 	// maxNodeReason bounds the reason of an administrator.
 	maxNodeReason = 128
+	// MaxNamedNodes is the number of nodes that a status names: 500 take 70 KB, and an object may have 1.5 MB.
+	MaxNamedNodes = 500
 )
 
 // NodeState is why the ranks of a node are drained; the zero value if they are not.
@@ -68,6 +70,10 @@ func StateOfNode(node *corev1.Node, taints []string) NodeState {
 	return NodeState{}
 }
 
+// StateOfMissingNode returns the state of a node that was deleted while it had pods. Kubernetes deletes them, but only
+// after a minute.
+func StateOfMissingNode() NodeState { return NodeState{messages.NodeMissing, true} }
+
 // NodePod is a pod of a MiniCluster on a node.
 type NodePod struct {
 	Name  string
@@ -85,7 +91,9 @@ type NodePod struct {
 type Node struct {
 	Name string
 	NodeState
-	Pods []NodePod
+	// Since is when this process learned of the reason. The time in the status, which survives it, takes precedence.
+	Since time.Time
+	Pods  []NodePod
 }
 
 // Indexes returns the indexes of the pods.
@@ -106,51 +114,6 @@ func NodeRequest(nodes []Node) control.Drain {
 		}
 	}
 	return request
-}
-
-// RecordNodes returns what a status says about nodes, with those that it lacks, and those that will be deleted since it
-// was written. It does not depend on the agent.
-func RecordNodes(nodes []Node, recorded []v1alpha2.NodeDrainStatus, now time.Time) []v1alpha2.NodeDrainStatus {
-	all := slices.Clone(recorded)
-	for _, entry := range NodeStatus(nodes, flux.IDSet{}, recorded, now) {
-		before := RecordedNode(all, entry.Node)
-		switch {
-		case before == nil:
-			all = append(all, entry)
-		case !before.Since.Equal(&entry.Since):
-			before.Reason, before.Since = entry.Reason, entry.Since
-		}
-	}
-	slices.SortStableFunc(all, func(a, b v1alpha2.NodeDrainStatus) int { return strings.Compare(a.Node, b.Node) })
-	return all
-}
-
-// NodeStatus returns the part of the status about some nodes. The times of nodes that were recorded before remain; that
-// of a node that will be deleted begins when this is known, because it limits how long jobs may continue.
-func NodeStatus(nodes []Node, busy flux.IDSet, recorded []v1alpha2.NodeDrainStatus, now time.Time) []v1alpha2.NodeDrainStatus {
-	var all []v1alpha2.NodeDrainStatus
-	for i := range nodes {
-		n := &nodes[i]
-		if len(n.Pods) == 0 {
-			continue
-		}
-		entry := v1alpha2.NodeDrainStatus{Node: n.Name, Reason: n.Reason, Indexes: n.Indexes().String(), Busy: busy.Intersect(n.Indexes()).String()}
-		entry.Since.Time = now.Truncate(time.Second)
-		if before := RecordedNode(recorded, n.Name); before != nil && (!n.Deleted || messages.NodeLeaves(before.Reason)) {
-			entry.Since = before.Since
-		}
-		all = append(all, entry)
-	}
-	return all
-}
-
-// RecordedNode returns what a status says about a node, nil if it says nothing.
-func RecordedNode(recorded []v1alpha2.NodeDrainStatus, name string) *v1alpha2.NodeDrainStatus {
-	i := slices.IndexFunc(recorded, func(d v1alpha2.NodeDrainStatus) bool { return d.Node == name })
-	if i < 0 {
-		return nil
-	}
-	return &recorded[i]
 }
 
 // NodeInput is what the decision about a node depends on.

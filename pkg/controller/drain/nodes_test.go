@@ -1,11 +1,14 @@
 package drain
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -150,9 +153,46 @@ func TestNodeThatIsDeletedLater(t *testing.T) {
 	assert.Equal(t, cordonedAt, recorded[0].Since, "the status of the cache is not changed")
 
 	mc := &v1alpha2.MiniCluster{Spec: v1alpha2.MiniClusterSpec{Disruption: &v1alpha2.Disruption{DrainTimeoutSeconds: new(int32(600))}}}
-	in := NodeInput{MiniCluster: mc, Now: now, Since: RecordedNode(updated, "b").Since.Time, State: &control.DrainState{Busy: flux.IDs(1)}}
+	in := NodeInput{MiniCluster: mc, Now: now, Since: NodesSince(tainted, updated, now)["b"], State: &control.DrainState{Busy: flux.IDs(1)}}
 	assert.False(t, DecidePod(in, tainted[1].NodeState, pods[0]).Evict)
 
 	later := NodeStatus(deleted, flux.IDs(1), updated, now.Add(time.Minute))
 	assert.Equal(t, metav1.NewTime(now), later[0].Since, "another reason of the deletion does not extend the time")
+}
+
+// A status stays small when very many nodes go away.
+func TestStatusOfManyNodes(t *testing.T) {
+	const many = 5000
+	now := time.Unix(1_000_000, 0)
+	var nodes []Node
+	for i := range int32(many) {
+		nodes = append(nodes, Node{
+			Name: fmt.Sprintf("ip-10-0-%03d-%03d.eu-central-1.compute.internal", i/256, i%256), Since: now.Add(-time.Minute),
+			NodeState: NodeState{messages.NodeTainted("ToBeDeletedByClusterAutoscaler"), true},
+			Pods:      []NodePod{{Index: 2 * i}, {Index: (2*i + 5001) % 10_000}},
+		})
+	}
+	busy := flux.IDRange(0, 9999)
+	first := RecordNodes(nodes, nil, now)
+	require.Len(t, first, MaxNamedNodes+1)
+	later := NodeStatus(nodes, busy, first, now.Add(time.Hour))
+	data, err := json.Marshal(later)
+	require.NoError(t, err)
+	t.Logf("%d nodes take %d bytes", many, len(data))
+	assert.Less(t, len(data), 300_000)
+	last := later[MaxNamedNodes]
+	assert.Equal(t, []any{"", "4500 more nodes that go away", metav1.NewTime(now)}, []any{last.Node, last.Reason, last.Since})
+	assert.Equal(t, later, RecordNodes(nodes, later, now.Add(2*time.Hour)))
+	assert.Equal(t, 9000, mustParse(t, last.Indexes).Count())
+	since := NodesSince(nodes, later, now.Add(time.Hour))
+	assert.Equal(t, now, since[nodes[0].Name].Local())
+	assert.Equal(t, now.Add(-time.Minute), since[nodes[many-1].Name], "a node without a name in the status")
+	assert.Len(t, NodeStatus(nodes[:10], busy, later, now), 10)
+}
+
+func mustParse(t *testing.T, text string) flux.IDSet {
+	t.Helper()
+	ids, err := flux.ParseIDSet(text)
+	require.NoError(t, err)
+	return ids
 }

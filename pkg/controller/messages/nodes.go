@@ -8,6 +8,7 @@ import (
 // Reasons why the ranks of a node are drained.
 const (
 	NodeDeleted   = "the node is being deleted"
+	NodeMissing   = "the node does not exist"
 	NodeAnnotated = "the node has the annotation flux-framework.org/drain"
 	NodeCordoned  = "the node is cordoned"
 )
@@ -17,8 +18,11 @@ func NodeTainted(key string) string { return "the node has the taint " + key }
 
 // NodeLeaves reports whether a reason is that of a node that will be deleted.
 func NodeLeaves(reason string) bool {
-	return reason == NodeDeleted || strings.HasPrefix(reason, NodeTainted(""))
+	return reason == NodeDeleted || reason == NodeMissing || strings.HasPrefix(reason, NodeTainted(""))
 }
+
+// MoreNodes is the reason of an entry of the status for nodes that it does not name.
+func MoreNodes(n int) string { return fmt.Sprintf("%d more nodes that go away", n) }
 
 // NodeDraining is the message about ranks that were drained because of their nodes.
 func NodeDraining(ranks, nodes string) string {

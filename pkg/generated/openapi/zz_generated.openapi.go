@@ -2117,7 +2117,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_NodeDrainStatus(ref common.Reference
 				Properties: map[string]spec.Schema{
 					"node": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Name of the node.",
+							Description: "Name of the node, empty beyond 500 nodes.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/user"
 )
@@ -175,7 +176,10 @@ func TestEveryRightIsNeeded(t *testing.T) {
 
 func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing grant, proof proof) {
 	t.Helper()
-	part := parts[proof.part]
+	part, ok := parts[proof.part]
+	if !ok {
+		part = nodeParts()[proof.part]
+	}
 	require.NotNil(t, part.play, proof.part)
 	ctx, cancel := context.WithTimeout(t.Context(), user.Patience)
 	defer cancel()
@@ -195,9 +199,13 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 		where, namespaces = "", nil
 	}
 	require.NoError(t, allow(ctx, kube, name, where, left))
+	change := func(*app.Options) {}
+	if part.options != nil {
+		change = part.options
+	}
 	log, err := kube.Audit()
 	require.NoError(t, err)
-	controller := startController(t, kube, s.namespace, name, nil, namespaces...)
+	controller := startControllerWith(t, kube, change, s.namespace, name, nil, namespaces...)
 
 	playing, stop := context.WithCancel(ctx)
 	played := make(chan error, 1)
@@ -222,7 +230,7 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	require.NoError(t, allow(ctx, kube, name, where, []rbacv1.PolicyRule{missing.rule()}))
 	log, err = kube.Audit()
 	require.NoError(t, err)
-	startController(t, kube, s.namespace, name, nil, namespaces...)
+	startControllerWith(t, kube, change, s.namespace, name, nil, namespaces...)
 	require.NoError(t, part.play(ctx, s), "with the right to %s", missing)
 	requests, err := log.Requests(name)
 	require.NoError(t, err)

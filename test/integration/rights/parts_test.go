@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/user"
 )
@@ -36,6 +37,8 @@ type part struct {
 	volumes bool
 	// alone: the part needs a controller that runs no other parts.
 	alone bool
+	// options changes the options of the controller.
+	options func(*app.Options)
 }
 
 // parts are all actions of the controller that need rights.

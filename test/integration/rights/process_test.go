@@ -38,11 +38,16 @@ func startController(t *testing.T, kube *cluster.Cluster, leases, name string, g
 // startControllerIn is startController for a controller whose own pod is known.
 func startControllerIn(t *testing.T, kube *cluster.Cluster, pod types.NamespacedName, leases, name string, groups []string, namespaces ...string) *process {
 	t.Helper()
+	return startControllerWith(t, kube, func(o *app.Options) { o.Pod = pod }, leases, name, groups, namespaces...)
+}
+
+// startControllerWith is startController with a change of the options.
+func startControllerWith(t *testing.T, kube *cluster.Cluster, change func(*app.Options), leases, name string, groups []string, namespaces ...string) *process {
+	t.Helper()
 	config, err := kube.ConfigFor(name, groups...)
 	require.NoError(t, err)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return listing{next} })
-	o := programs.ControllerOptions()
-	o.Pod = pod
+	o := programs.ControllerOptions(change)
 	o.Namespaces = namespaces
 	o.LeaderElection.ResourceNamespace = leases
 	o.LeaderElection.LeaseDuration = metav1.Duration{Duration: 12 * time.Second}

@@ -51,7 +51,7 @@ const (
 
 // NodeDrainStatus describes ranks that are drained because their node goes away.
 type NodeDrainStatus struct {
-	// Name of the node.
+	// Name of the node, empty beyond 500 nodes.
 	Node string `json:"node"`
 
 	// Why the ranks are drained.

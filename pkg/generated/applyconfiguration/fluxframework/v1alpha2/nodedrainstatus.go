@@ -11,7 +11,7 @@ import (
 //
 // NodeDrainStatus describes ranks that are drained because their node goes away.
 type NodeDrainStatusApplyConfiguration struct {
-	// Name of the node.
+	// Name of the node, empty beyond 500 nodes.
 	Node *string `json:"node,omitempty"`
 	// Why the ranks are drained.
 	Reason *string `json:"reason,omitempty"`
