@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -30,14 +32,19 @@ var nodeProofs = map[string]proof{
 	"patch pods/status":                  {"node drained", anything},
 	"create poddisruptionbudgets.policy": {"node drained", anything},
 	"get poddisruptionbudgets.policy":    {"node drained", anything},
+	"list events.events.k8s.io":          {"autoscaler quoted", anything},
 }
 
 // nodeParts are the parts of a controller with --watch-nodes, in all namespaces because nodes have none.
 func nodeParts() map[string]part {
-	return map[string]part{"node drained": {play: nodeDrained, volumes: true, options: func(o *app.Options) {
-		o.WatchNodes = true
+	options := func(o *app.Options) {
+		o.WatchNodes, o.PodDiagnosisDelay = true, time.Second
 		programs.WithAgents(new(user.Agents))(o)
-	}}}
+	}
+	return map[string]part{
+		"node drained":      {play: nodeDrained, volumes: true, options: options},
+		"autoscaler quoted": {play: autoscalerQuoted, volumes: true, options: options},
+	}
 }
 
 // nodeRights returns the rights of manifests/nodes.
@@ -120,4 +127,36 @@ func (s *scene) budgeted(ctx context.Context) error {
 		return err
 	}
 	return until(ctx, "a disruption budget again", annotated)
+}
+
+// autoscalerQuoted: a condition quotes what a node autoscaler says about a pod that fits no node.
+func autoscalerQuoted(ctx context.Context, s *scene) error {
+	mc := user.New("work", 1)
+	mc.Spec.Pod = &v1alpha2.PodSpec{NodeSelector: map[string]string{"example.com/kind": "none"}}
+	if _, err := s.make(ctx, mc); err != nil {
+		return err
+	}
+	var pod corev1.Pod
+	err := until(ctx, "a pod", func(ctx context.Context) (string, error) {
+		list, err := s.kube.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: user.Selector("work")})
+		if err != nil || len(list.Items) != 1 {
+			return fmt.Sprintf("there are %d", len(list.Items)), err
+		}
+		pod = list.Items[0]
+		return "", nil
+	})
+	if err != nil {
+		return err
+	}
+	now := metav1.Now()
+	_, err = s.kube.CoreV1().Events(s.namespace).Create(ctx, &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{GenerateName: pod.Name + "."},
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
+		Reason:         "NotTriggerScaleUp", Message: "no node group fits", Type: corev1.EventTypeNormal,
+		Source: corev1.EventSource{Component: "cluster-autoscaler"}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	return s.has(ctx, "work", v1alpha2.ConditionProgressing, v1alpha2.ReasonUnschedulable, "no node group fits")
 }
