@@ -109,7 +109,7 @@ func (c *Controller) lackingPods(key cache.ObjectName) *syncState {
 // findProblem reads the pods, and more objects if the pods do not explain the problem.
 func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.Problem, error) {
 	pods := diagnosis.NewPods(s.mc.Name, resources.Parallelism(s.job), c.clock.Now())
-	if err := c.spend(ctx, 1+int(resources.Parallelism(s.job))/podPage); err != nil {
+	if err := c.spend(ctx, 1+int(resources.PodCount(s.job))/podPage); err != nil {
 		return nil, err
 	}
 	ends := c.ends(s)

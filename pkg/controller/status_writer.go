@@ -24,6 +24,7 @@ func (c *Controller) writeStatus(ctx context.Context, s *syncState, syncErr erro
 	before := s.mc.Status
 	after, events := status.Compute(c.statusInput(s, syncErr))
 	if equality.Semantic.DeepEqual(before, after) {
+		c.throttle.Current(s.name())
 		return true, nil
 	}
 	if wait := c.throttle.Wait(s.name(), status.Interval(before, after)); wait > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
@@ -84,6 +87,12 @@ func TestParseScale(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 11, o.Nodes, "one for 500 pods")
 	assert.Equal(t, 500, o.Large)
+	o, err = parseScale([]string{"-n", "0"})
+	require.NoError(t, err)
+	assert.Len(t, (&scaleLab{options: o}).phases(), 6, "without tenants")
+	o, err = parseScale([]string{"--large=0"})
+	require.NoError(t, err)
+	assert.Len(t, (&scaleLab{options: o}).phases(), 6, "without a large MiniCluster")
 	for _, args := range [][]string{{"-n", "1"}, {"--large=1"}, {"--resizes=0"}, {"--foreign=-1"}, {"what"}, {"--rounds=1"}} {
 		_, err := parseScale(args)
 		assert.Error(t, err, "%q", args)
@@ -219,4 +228,29 @@ func TestPrint(t *testing.T) {
 	} {
 		assert.Regexp(t, line, out.String())
 	}
+}
+
+// TestRawStatus checks that the raw client's status has the fields that flux-operator's CRD requires.
+func TestRawStatus(t *testing.T) {
+	mc := &v1alpha2.MiniCluster{}
+	mc.UID = "uid"
+	text, err := json.Marshal(status(mc, 2))
+	require.NoError(t, err)
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal(text, &fields))
+	for _, required := range []string{"jobid", "maximumSize", "selector", "size"} {
+		assert.Contains(t, fields, required)
+	}
+}
+
+func TestOnlyIn(t *testing.T) {
+	quiet := []cluster.Request{
+		{Verb: "create", Resource: "jobs", Namespace: "new"},
+		{Verb: "list", Resource: "jobs"},
+		{Verb: "update", Resource: "leases", Namespace: "system"},
+		{Verb: "get", Path: "/version"},
+	}
+	require.NoError(t, onlyIn("new", quiet))
+	changed := append(quiet, cluster.Request{Verb: "patch", Resource: "jobs", Namespace: "old", Name: "a"})
+	require.ErrorContains(t, onlyIn("new", changed), "1 changes; the first one: patch jobs of old/a")
 }

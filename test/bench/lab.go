@@ -44,7 +44,10 @@ func openLab(ctx context.Context, o *options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	kube, err := cluster.Start(ctx, cluster.Options{Nodes: o.Nodes, Audit: true, Log: os.Stderr})
+	kube, err := cluster.Start(ctx, cluster.Options{
+		Nodes: o.Nodes, Audit: true, Log: os.Stderr,
+		SchedulerArgs: []string{"--kube-api-qps=500", "--kube-api-burst=1000"}, // its default is 50 pods a second
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func (c *rawClient) run(ctx context.Context, e errand) error {
 	} else if err := resizeJob(ctx, c.kube, e.Namespace, e.Name, e.Size); err != nil {
 		return err
 	}
-	mc.Status = status(e.Size)
+	mc.Status = status(mc, e.Size)
 	if _, err := c.flux.FluxFrameworkV1alpha2().MiniClusters(e.Namespace).UpdateStatus(ctx, mc, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("writing the status of %s: %w", e.Name, err)
 	}
@@ -210,10 +210,11 @@ func resizeJob(ctx context.Context, kube kubernetes.Interface, namespace, name s
 	return nil
 }
 
-// status returns a status of about the same size as the operator's.
-func status(size int32) v1alpha2.MiniClusterStatus {
+// status returns a status of about the same size as the operator's. It is also valid with the CRD of flux-operator,
+// which requires an ID of the Job.
+func status(mc *v1alpha2.MiniCluster, size int32) v1alpha2.MiniClusterStatus {
 	now := metav1.Now()
-	s := v1alpha2.MiniClusterStatus{MaximumSize: sizeThird, Size: size, Selector: "hpa-selector=bench"}
+	s := v1alpha2.MiniClusterStatus{MaximumSize: sizeThird, Size: size, Selector: "hpa-selector=bench", JobID: string(mc.UID)}
 	for _, kind := range []string{
 		v1alpha2.ConditionAccepted, v1alpha2.ConditionReady, v1alpha2.ConditionProgressing,
 		v1alpha2.ConditionScalingLimited, v1alpha2.ConditionSuspended,

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
@@ -37,8 +38,8 @@ func parseScale(args []string) (*scaleOptions, error) {
 	}
 	o := &scaleOptions{options: defaults}
 	fs := pflag.NewFlagSet("bench "+scaleCommand, pflag.ContinueOnError)
-	fs.IntVarP(&o.N, "number", "n", 60, "MiniClusters of size 1 that a tenant creates.")
-	fs.IntVar(&o.Large, "large", 200, "Pods of the large MiniCluster.")
+	fs.IntVarP(&o.N, "number", "n", 60, "MiniClusters of size 1 that a tenant creates. 0: none, and no tenants.")
+	fs.IntVar(&o.Large, "large", 200, "Pods of the large MiniCluster. 0: none.")
 	fs.IntVar(&o.Resizes, "resizes", 30, "Resizes of one tenant while the other one creates MiniClusters.")
 	fs.IntVar(&o.Foreign, "foreign", 20, "ConfigMaps of 1 MB of another owner, with the label of the operator.")
 	fs.IntVar(&o.Users, "users", o.Users, "Number of concurrent requests of users.")
@@ -52,8 +53,8 @@ func parseScale(args []string) (*scaleOptions, error) {
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("%q: there are only flags, see --help", fs.Args())
 	}
-	if o.N < 2 || o.Large < 2 || o.Resizes < 1 || o.Foreign < 0 || o.Users < 1 || o.Nodes < 0 {
-		return nil, errors.New("--number and --large must be at least 2, --resizes and --users at least 1, --foreign and --nodes at least 0")
+	if o.N < 0 || o.N == 1 || o.Large < 0 || o.Large == 1 || o.Resizes < 1 || o.Foreign < 0 || o.Users < 1 || o.Nodes < 0 {
+		return nil, errors.New("--number and --large must be 0 or at least 2, --resizes and --users at least 1, --foreign and --nodes at least 0")
 	}
 	if o.Nodes == 0 {
 		o.Nodes = 4 + (3*o.N+o.Large)/500
@@ -79,8 +80,10 @@ func measureScale(ctx context.Context, o *scaleOptions) (r *scaleResults, err er
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	s := &scaleLab{lab: l, options: o, results: r}
-	if err := s.measureFloor(ctx); err != nil {
-		return r, err
+	if o.N > 0 {
+		if err := s.measureFloor(ctx); err != nil {
+			return r, err
+		}
 	}
 	if s.operator, err = s.startOperator(); err != nil {
 		return r, err
@@ -88,24 +91,37 @@ func measureScale(ctx context.Context, o *scaleOptions) (r *scaleResults, err er
 	defer func() { err = errors.Join(err, s.operator.Stop()) }()
 	s.sampler = startSampler(ctx, s.operator)
 	defer func() { r.Samples = s.sampler.stop() }()
-	for _, phase := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
-		{"start, foreign ConfigMaps", s.withOperator(s.createForeign)},
-		{"create, another tenant resizes", s.withOperator(s.createBesideResizes)},
-		{"two tenants create", s.withOperator(s.createTwice)},
-		{"idle", s.withOperator(func(ctx context.Context) error { return sleep(ctx, o.Idle) })},
-		{"large: grow", s.withOperator(s.growLarge)},
-		{"large: restart", s.restart},
-		{"large: shrink", s.withOperator(s.shrinkLarge)},
-		{"delete all", s.withOperator(s.deleteAll)},
-	} {
-		if err := s.phase(ctx, phase.name, phase.do); err != nil {
+	for _, p := range s.phases() {
+		if err := s.phase(ctx, p.name, p.do); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
+}
+
+// scaleStep is a part of the measurement.
+type scaleStep struct {
+	name string
+	do   func(context.Context) error
+}
+
+// phases returns the parts of the measurement that the options select.
+func (s *scaleLab) phases() []scaleStep {
+	steps := []scaleStep{{"start, foreign ConfigMaps", s.withOperator(s.createForeign)}}
+	if s.options.N > 0 {
+		steps = append(steps,
+			scaleStep{"create, another tenant resizes", s.withOperator(s.createBesideResizes)},
+			scaleStep{"two tenants create", s.withOperator(s.createTwice)})
+	}
+	steps = append(steps, scaleStep{"idle", s.withOperator(func(ctx context.Context) error { return sleep(ctx, s.options.Idle) })})
+	if s.options.Large > 0 {
+		steps = append(steps, scaleStep{"large: grow", s.withOperator(s.growLarge)})
+	}
+	steps = append(steps, scaleStep{"restart", s.restart})
+	if s.options.Large > 0 {
+		steps = append(steps, scaleStep{"large: shrink", s.withOperator(s.shrinkLarge)})
+	}
+	return append(steps, scaleStep{"delete all", s.withOperator(s.deleteAll)})
 }
 
 // withOperator returns a function that fails if the operator ends before it does.
@@ -192,6 +208,10 @@ func (s *scaleLab) restart(ctx context.Context) error {
 	}
 	s.operator = operator
 	s.sampler.follow(operator)
+	audit, err := s.cluster.Audit()
+	if err != nil {
+		return err
+	}
 	namespace, world, stop, err := s.tenant(ctx)
 	if err != nil {
 		return err
@@ -204,7 +224,35 @@ func (s *scaleLab) restart(ctx context.Context) error {
 	if _, err := exists(ctx); err != nil {
 		return err
 	}
-	return sleep(ctx, 5*time.Second) // for what it inspects after its start
+	if err := sleep(ctx, 5*time.Second); err != nil { // for what it inspects after its start
+		return err
+	}
+	requests, err := audit.Requests(s.lab.options.User)
+	if err != nil {
+		return err
+	}
+	return onlyIn(namespace, requests)
+}
+
+// onlyIn returns an error if an operator that has just started changed anything outside a namespace. What a fresh
+// operator does not change is as it computes it.
+func onlyIn(namespace string, requests []cluster.Request) error {
+	changes := 0
+	var first cluster.Request
+	for _, r := range requests {
+		switch {
+		case r.Namespace == namespace, r.Resource == "leases", r.Resource == "events":
+		case r.Verb == "get", r.Verb == "list", r.Verb == "watch":
+		default:
+			if changes++; changes == 1 {
+				first = r
+			}
+		}
+	}
+	if changes > 0 {
+		return fmt.Errorf("the restarted operator made %d changes; the first one: %s of %s/%s", changes, first.Key(), first.Namespace, first.Name)
+	}
+	return nil
 }
 
 // tenant makes a namespace that is watched.

@@ -91,7 +91,7 @@ func (w *world) is(pleased func(*world) bool) bool {
 }
 
 // patience is the timeout of each wait.
-const patience = 10 * time.Minute
+const patience = 40 * time.Minute
 
 // expect starts to wait; the function that it returns returns the time at which the state was reached. Call it before
 // the action that has the effect.

@@ -28,19 +28,24 @@ type Schedule struct {
 
 	mu    sync.Mutex
 	found map[types.NamespacedName]*entry
+	// progress is when one of the clusters last made progress or became ready.
+	progress time.Time
 }
 
 // entry is the state of a cluster that lacks ready pods.
 type entry struct {
 	job  types.UID
 	size int32
-	// ready is the largest number of ready pods so far.
-	ready int32
-	// next is the time of the next inspection, latest the time to which progress postpones
-	// it at most.
-	next, latest time.Time
-	wait         time.Duration
-	last         *Problem
+	// ready and active are the largest numbers of ready pods and of all pods so far.
+	ready, active int32
+	// terminating is the number of terminating pods.
+	terminating int32
+	// pods is the number of pods that an inspection reads, most the largest one so far.
+	pods, most int32
+	// next is the time of the next inspection, first the time at which it would be without progress.
+	next, first time.Time
+	wait        time.Duration
+	last        *Problem
 }
 
 // NewSchedule returns a Schedule that inspects pods once they have been unready for a time.
@@ -48,30 +53,54 @@ func NewSchedule(c clock.PassiveClock, after time.Duration) *Schedule {
 	return &Schedule{clock: c, after: after, found: map[types.NamespacedName]*entry{}}
 }
 
+// manySlow is the number of clusters that lack ready pods from which on their nodes or the control plane are probably
+// only slow, as long as one of them makes progress.
+const manySlow = 10
+
 // Due returns the time until the next inspection of the pods, 0 if it is due, and the result of the last one. A
-// change of the Job's size restarts the time. While more pods become ready, the cluster is only slow, and the
+// change of the Job's size restarts the time. While the Job makes progress, or many clusters are slow together, the
 // inspection is postponed. known says that a previous leader found a problem.
 func (s *Schedule) Due(key types.NamespacedName, job *batchv1.Job, known bool) (time.Duration, *Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, ready := s.clock.Now(), ptr.Deref(job.Status.Ready, 0)
+	now := s.clock.Now()
 	f := s.found[key]
 	switch {
 	case f == nil || f.job != job.UID || f.size != resources.Parallelism(job):
 		first := f == nil
-		f = &entry{job: job.UID, size: resources.Parallelism(job), ready: ready, next: now.Add(s.after)}
-		f.latest = f.next.Add(f.scaled(checkMax))
+		f = &entry{job: job.UID, size: resources.Parallelism(job)}
+		f.observe(job)
+		f.next = now.Add(f.scaled(s.after))
+		f.first = f.next
 		if first && known {
 			f.next = now
 		}
 		s.found[key] = f
-	case ready > f.ready:
-		f.ready = ready
-		if later := now.Add(s.after); later.After(f.next) && later.Before(f.latest) {
-			f.next = later
-		}
+	case f.observe(job):
+		s.progress = now
+		f.postpone(now.Add(f.scaled(s.after)))
+	case !f.next.After(now) && len(s.found) > manySlow:
+		f.postpone(s.progress.Add(s.after))
 	}
 	return max(0, f.next.Sub(now)), f.last
+}
+
+// postpone moves the next inspection to a later time, if that is not too late.
+func (f *entry) postpone(to time.Time) {
+	if to.After(f.next) && to.Before(f.first.Add(f.maxProgress())) {
+		f.next = to
+	}
+}
+
+// observe records the counters of a Job, and reports whether they are progress: more pods exist or are ready than ever
+// before, or pods begin or end to terminate.
+func (f *entry) observe(job *batchv1.Job) bool {
+	ready, active, terminating := ptr.Deref(job.Status.Ready, 0), job.Status.Active, resources.Terminating(job)
+	progress := ready > f.ready || active > f.active || terminating != f.terminating
+	f.ready, f.active, f.terminating = max(f.ready, ready), max(f.active, active), terminating
+	f.pods = resources.PodCount(job)
+	f.most = max(f.most, f.pods)
+	return progress
 }
 
 // Checked records the result of an inspection and returns the time until the next one, which grows while the result
@@ -90,7 +119,7 @@ func (s *Schedule) Checked(key types.NamespacedName, p *Problem) time.Duration {
 	}
 	f.last = p
 	f.next = s.clock.Now().Add(f.wait)
-	f.latest = f.next.Add(f.scaled(checkMax))
+	f.first = f.next
 	return f.wait
 }
 
@@ -99,14 +128,26 @@ const podsPerCheck = 1000
 
 // scaled makes inspections of large clusters, which take many requests, rarer.
 func (f *entry) scaled(d time.Duration) time.Duration {
-	return d * time.Duration(1+f.size/podsPerCheck)
+	return d * time.Duration(1+f.pods/podsPerCheck)
+}
+
+// timePerPod is how long progress may take for each pod: five times as long as on a busy cluster.
+const timePerPod = 500 * time.Millisecond
+
+// maxProgress is how long progress postpones an inspection. Without a limit, pods that start one after the other would
+// hide the problem of another pod for hours.
+func (f *entry) maxProgress() time.Duration {
+	return checkMax + time.Duration(f.most)*timePerPod
 }
 
 // Forget drops the records of a MiniCluster.
 func (s *Schedule) Forget(key types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.found, key)
+	if _, ok := s.found[key]; ok {
+		delete(s.found, key)
+		s.progress = s.clock.Now()
+	}
 }
 
 func reasonOf(p *Problem) string {

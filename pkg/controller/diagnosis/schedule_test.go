@@ -83,3 +83,39 @@ func TestSchedule(t *testing.T) {
 	assert.Zero(t, due(5, true), "the previous leader had found a problem")
 	assert.Equal(t, checkMax, NewSchedule(clock, 1).Checked(key, nil), "forgotten meanwhile")
 }
+
+// TestScheduleOfManySlowClusters checks that clusters that are slow together are not inspected while one of them makes
+// progress, up to a limit, and that a few broken clusters are not taken for slow ones.
+func TestScheduleOfManySlowClusters(t *testing.T) {
+	clock := testclock.NewFakeClock(examined)
+	schedule := NewSchedule(clock, 10*time.Second)
+	key := func(i int) types.NamespacedName {
+		return types.NamespacedName{Namespace: "ns", Name: string(rune('a' + i))}
+	}
+	due := func(i int) time.Duration {
+		wait, _ := schedule.Due(key(i), jobOf(4, 0), false)
+		return wait
+	}
+	for i := range manySlow + 2 {
+		due(i)
+	}
+	clock.Step(9 * time.Second)
+	schedule.Forget(key(manySlow + 1)) // it is ready
+	clock.Step(2 * time.Second)
+	assert.Equal(t, 8*time.Second, due(0))
+	clock.Step(8 * time.Second)
+	assert.Zero(t, due(0), "no other one became ready since")
+	_, _ = schedule.Due(key(2), jobOf(4000, 0), false)
+	clock.Step(time.Second)
+	start, wait := clock.Now().Add(-time.Second), time.Second
+	for wait > 0 {
+		_, _ = schedule.Due(key(2), jobOf(4000, int32(clock.Since(start)/time.Second)), false)
+		wait = due(1)
+		clock.Step(5 * time.Second)
+		require.Less(t, clock.Since(start), 2*checkMax)
+	}
+	assert.Greater(t, clock.Since(start), checkMax/2)
+	schedule.Forget(key(3))
+	schedule.Forget(key(4))
+	assert.Zero(t, due(0), "a few clusters are not many")
+}

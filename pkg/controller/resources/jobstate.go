@@ -67,6 +67,11 @@ func Terminating(job *batchv1.Job) int32 {
 	return *job.Status.Terminating
 }
 
+// PodCount returns the number of pods that a Job has or should have, without those that have ended.
+func PodCount(job *batchv1.Job) int32 {
+	return max(Parallelism(job), job.Status.Active+Terminating(job))
+}
+
 // MountsSecret reports whether the pods of a Job mount the controller's Secret. Jobs of earlier releases with a
 // certificate of the user do not.
 func MountsSecret(job *batchv1.Job, name string) bool {

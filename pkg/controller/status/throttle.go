@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/clock"
 )
 
@@ -17,17 +18,23 @@ const (
 	countInterval = 3 * time.Second
 )
 
+// manyPending is the number of clusters for each of which countInterval applies once more: where many start together,
+// each of them takes longer.
+const manyPending = 50
+
 // Throttle limits how often the status of each MiniCluster is written.
 type Throttle struct {
 	clock clock.PassiveClock
 
 	mu   sync.Mutex
 	last map[types.NamespacedName]time.Time
+	// pending are the clusters with numbers of pods that are not written yet.
+	pending sets.Set[types.NamespacedName]
 }
 
 // NewThrottle returns a Throttle without recorded writes.
 func NewThrottle(c clock.PassiveClock) *Throttle {
-	return &Throttle{clock: c, last: map[types.NamespacedName]time.Time{}}
+	return &Throttle{clock: c, last: map[types.NamespacedName]time.Time{}, pending: sets.New[types.NamespacedName]()}
 }
 
 // Wait returns the time until the next write is due, given the time that it has to keep from the last one; 0 when it is
@@ -39,7 +46,21 @@ func (t *Throttle) Wait(key types.NamespacedName, interval time.Duration) time.D
 	if !ok {
 		return 0
 	}
-	return max(0, interval-t.clock.Since(last))
+	if interval == countInterval {
+		interval *= time.Duration(1 + t.pending.Len()/manyPending)
+	}
+	wait := max(0, interval-t.clock.Since(last))
+	if wait > 0 && interval >= countInterval {
+		t.pending.Insert(key)
+	}
+	return wait
+}
+
+// Current records that the written status is up to date.
+func (t *Throttle) Current(key types.NamespacedName) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pending.Delete(key)
 }
 
 // Written records that the status is written now.
@@ -47,6 +68,7 @@ func (t *Throttle) Written(key types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last[key] = t.clock.Now()
+	t.pending.Delete(key)
 }
 
 // Forget drops the record of a MiniCluster.
@@ -54,4 +76,5 @@ func (t *Throttle) Forget(key types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.last, key)
+	t.pending.Delete(key)
 }

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -28,4 +29,22 @@ func TestThrottle(t *testing.T) {
 	throttle.Written(key)
 	throttle.Forget(key)
 	assert.Zero(t, throttle.Wait(key, time.Second))
+}
+
+// TestThrottleOfManyClusters checks that numbers of pods are written less often while many clusters start together.
+func TestThrottleOfManyClusters(t *testing.T) {
+	throttle := NewThrottle(clocktesting.NewFakePassiveClock(time.Now()))
+	key := func(i int) types.NamespacedName {
+		return types.NamespacedName{Namespace: "default", Name: fmt.Sprint(i)}
+	}
+	for i := range 2 * manyPending {
+		throttle.Written(key(i))
+		throttle.Wait(key(i), countInterval)
+	}
+	assert.Equal(t, 3*countInterval, throttle.Wait(key(0), countInterval))
+	assert.Equal(t, readinessInterval, throttle.Wait(key(0), readinessInterval), "readiness is not delayed")
+	throttle.Written(key(1))
+	throttle.Forget(key(2))
+	throttle.Current(key(3))
+	assert.Equal(t, 2*countInterval, throttle.Wait(key(0), countInterval))
 }

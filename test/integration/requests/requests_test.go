@@ -266,6 +266,30 @@ func TestFleet(t *testing.T) {
 	assert.Zero(t, before["workqueue_depth"], "work left")
 }
 
+// A MiniCluster that grows to 200 pods and shrinks costs as many writes as a small one, and more only for its status,
+// at most one in three seconds.
+func TestLargeMiniCluster(t *testing.T) {
+	// Not parallel: its pods would delay those of other tests.
+	const size = 200
+	f := newFixture(t)
+	f.create("large", 1, size)
+	f.settle("large", 1, 0)
+	resize := func(to int32, reads counts) {
+		log, begin := f.Audit(), time.Now()
+		f.SetSize("large", to)
+		f.settle("large", to, 0)
+		took := time.Since(begin)
+		made := f.counted(log)
+		want := counts{"patch jobs": 1, eventWrite: made[eventWrite], statusWrite: made[statusWrite]}
+		maps.Copy(want, reads)
+		assert.Equal(t, want, made, "size %d", to)
+		assert.LessOrEqual(t, made[eventWrite], 2, "size %d", to)
+		assert.LessOrEqual(t, made[statusWrite], 3+int(took/(3*time.Second)), "size %d in %s", to, took)
+	}
+	resize(size, nil)
+	resize(1, counts{"list pods": 2, "get secrets": 1})
+}
+
 // awaitIdleQueue waits until nothing has been added to the controller's queue for longer than any delay.
 func (f *fixture) awaitIdleQueue() map[string]float64 {
 	f.Helper()
