@@ -119,6 +119,8 @@ func (l *lab) startOperator() (*process.Process, error) {
 		"--leader-elect-resource-namespace=minicluster-system",
 		"--health-bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0",
 		"--agent-unreachable-timeout=0s", // simulated pods have no agents
+		// The machine may be so busy that the API server takes longer than the defaults allow.
+		"--leader-elect-lease-duration=3m", "--leader-elect-renew-deadline=2m",
 	}
 	return process.Start(c)
 }

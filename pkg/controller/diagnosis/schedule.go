@@ -55,7 +55,7 @@ func NewSchedule(c clock.PassiveClock, after time.Duration) *Schedule {
 
 // manySlow is the number of clusters that lack ready pods from which on their nodes or the control plane are probably
 // only slow, as long as one of them makes progress.
-const manySlow = 10
+const manySlow = 50
 
 // Due returns the time until the next inspection of the pods, 0 if it is due, and the result of the last one. A
 // change of the Job's size restarts the time. While the Job makes progress, or many clusters are slow together, the
@@ -79,7 +79,7 @@ func (s *Schedule) Due(key types.NamespacedName, job *batchv1.Job, known bool) (
 	case f.observe(job):
 		s.progress = now
 		f.postpone(now.Add(f.scaled(s.after)))
-	case !f.next.After(now) && len(s.found) > manySlow:
+	case f.wait == 0 && !f.next.After(now) && len(s.found) > manySlow: // the first inspection
 		f.postpone(s.progress.Add(s.after))
 	}
 	return max(0, f.next.Sub(now)), f.last

@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -90,7 +91,7 @@ func TestScheduleOfManySlowClusters(t *testing.T) {
 	clock := testclock.NewFakeClock(examined)
 	schedule := NewSchedule(clock, 10*time.Second)
 	key := func(i int) types.NamespacedName {
-		return types.NamespacedName{Namespace: "ns", Name: string(rune('a' + i))}
+		return types.NamespacedName{Namespace: "ns", Name: fmt.Sprint(i)}
 	}
 	due := func(i int) time.Duration {
 		wait, _ := schedule.Due(key(i), jobOf(4, 0), false)
@@ -115,7 +116,12 @@ func TestScheduleOfManySlowClusters(t *testing.T) {
 		require.Less(t, clock.Since(start), 2*checkMax)
 	}
 	assert.Greater(t, clock.Since(start), checkMax/2)
-	schedule.Forget(key(3))
-	schedule.Forget(key(4))
-	assert.Zero(t, due(0), "a few clusters are not many")
+	schedule.Checked(key(0), nil)
+	clock.Step(checkBase)
+	_, _ = schedule.Due(key(2), jobOf(4000, 4000), false)
+	assert.Zero(t, due(0), "it was inspected before")
+	for i := range 3 {
+		schedule.Forget(key(10 + i))
+	}
+	assert.Zero(t, due(4), "a few clusters are not many")
 }
