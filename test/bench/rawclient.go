@@ -100,6 +100,7 @@ func runRawClient(ctx context.Context, args []string, in io.Reader) error {
 func newRawClient(config *rest.Config) (*rawClient, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{} // another CRD does not know all fields of the status
 	flux, err := clientset.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
