@@ -8,6 +8,9 @@ import "fmt"
 // the cluster runs one command, which does not use nodes that are added later.
 func AutoscalerActive(name string, minimum, maximum int32, metric string, fixedCommand bool) string {
 	text := fmt.Sprintf("the HorizontalPodAutoscaler %s sets sizes between %d and %d (metric %s)", name, minimum, maximum, metric)
+	if minimum >= maximum {
+		text += "; it cannot change the size: raise spec.maxSize and, if it is set, spec.autoscaling.maxSize"
+	}
 	if fixedCommand {
 		text += "; the command of the cluster does not use nodes that are added after it has started"
 	}

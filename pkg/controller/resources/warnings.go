@@ -26,6 +26,7 @@ func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 		add(field.NewPath("spec", "opportunistic"),
 			"the pods request neither CPU nor memory, so that the cluster grows to its maximum: set resources.requests of a container")
 	}
+	warnAutoscaling(mc, f, add)
 	if flux >= 0 {
 		warnTasks(mc, &mc.Spec.Containers[flux], add)
 	}
@@ -48,6 +49,20 @@ func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 		warnLogs(mc, &mc.Spec.Containers[flux], field.NewPath("spec", "containers").Index(flux), add)
 	}
 	return lines
+}
+
+// warnAutoscaling warns about an autoscaler whose sizes the bounds of the cluster do not allow.
+func warnAutoscaling(mc *v1alpha2.MiniCluster, f Fixed, add func(*field.Path, string, ...any)) {
+	a := mc.Spec.Autoscaling
+	if a == nil {
+		return
+	}
+	path := field.NewPath("spec", "autoscaling")
+	if a.MaxSize > f.Maximum {
+		add(path.Child("maxSize"), "the maximum of the cluster is %d: set spec.maxSize to %d", f.Maximum, a.MaxSize)
+	} else if minimum := max(a.MinSize, mc.LowerBound(f.Maximum)); minimum >= f.Maximum && !mc.ScalesToZero() {
+		add(path, "the size cannot change, because the minimum and the maximum of the cluster are %d: set spec.maxSize", f.Maximum)
+	}
 }
 
 // requestsAny reports whether a container requests CPU or memory.

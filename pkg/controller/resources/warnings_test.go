@@ -56,6 +56,23 @@ func TestWarnings(t *testing.T) {
 				withResources(list("memory", "1Gi"), nil), func(mc *v1alpha2.MiniCluster) { mc.Spec.Opportunistic = &v1alpha2.Opportunistic{} },
 			},
 		},
+		"an autoscaler above the maximum": {
+			mods: []func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Size, mc.Spec.Autoscaling = nil, &v1alpha2.Autoscaling{MinSize: 1, MaxSize: 32}
+			}},
+			want: []string{"spec.autoscaling.maxSize: the maximum of the cluster is 1: set spec.maxSize to 32"},
+		},
+		"an autoscaler that has nothing to do": {
+			mods: []func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Size, mc.Spec.MinSize, mc.Spec.MaxSize, mc.Spec.Autoscaling = nil, 4, 4, &v1alpha2.Autoscaling{}
+			}},
+			want: []string{"spec.autoscaling: the size cannot change, because the minimum and the maximum of the cluster are 4"},
+		},
+		"an autoscaler": {
+			mods: []func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.MaxSize, mc.Spec.Autoscaling = 32, &v1alpha2.Autoscaling{MaxSize: 32}
+			}},
+		},
 		"more tasks than cores": {
 			mods: []func(*v1alpha2.MiniCluster){withResources(nil, list("cpu", "16")), func(mc *v1alpha2.MiniCluster) {
 				mc.Spec.Size, mc.Spec.Tasks = new(int32(2)), new(int32(96))

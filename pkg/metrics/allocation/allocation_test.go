@@ -287,8 +287,8 @@ func ExampleAllocate() {
 	// Output: [4 12]
 }
 
-// TestStoppingRankElsewhere: a rank on a cordoned node counts as it is, unless it is being deleted: the pod that replaces
-// it needs room on another node.
+// TestStoppingRankElsewhere: a rank on a cordoned node counts as it is, unless it is being deleted, because the pod
+// that replaces it needs room on another node.
 func TestStoppingRankElsewhere(t *testing.T) {
 	c := &Cluster{Nodes: emptyNodes(2), Fillers: []Filler{filler(1, 1)}}
 	bind(c, 0, 0, 0, Nowhere)

@@ -153,6 +153,18 @@ func TestAllocationMetrics(t *testing.T) {
 	assert.InDelta(t, 30, families["minicluster_paying_pods_waiting_seconds_total"][0].GetCounter().GetValue(), 1)
 }
 
+// TestInvalidIndex checks that an annotation that a user has changed does not change the shares of others.
+func TestInvalidIndex(t *testing.T) {
+	for _, index := range []int{0, -1, -7, 1 << 40} {
+		r := newFillerRig(t, "8")
+		r.addFiller("filler", 2)
+		r.addFiller("other", 4, times(4, "node-0")...)
+		addPods(r.source.watcher.state, 1, "node-0", "1", rank("filler", index))
+		assert.Equal(t, "4", r.fitting("other"), "%d", index)
+		assert.Equal(t, "4", r.fitting("filler"), "%d", index)
+	}
+}
+
 // TestHarvestCounts checks that the counter of a filler continues while a node with its ranks is cordoned and while its
 // Job does not exist, and ends with the MiniCluster.
 func TestHarvestCounts(t *testing.T) {

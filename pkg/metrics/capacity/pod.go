@@ -82,8 +82,9 @@ func newPodRecord(pod *corev1.Pod) *podRecord {
 		Requests:   podRequests(pod),
 	}
 	p.CreationTimestamp = pod.CreationTimestamp
-	if index, err := strconv.ParseInt(pod.Annotations[batchv1.JobCompletionIndexAnnotation], 10, 32); err == nil {
-		p.Index = index
+	// Users can change annotations, so an invalid index counts as 0.
+	if index, err := strconv.ParseUint(pod.Annotations[batchv1.JobCompletionIndexAnnotation], 10, 31); err == nil {
+		p.Index = int64(index) //nolint:gosec // 31 bits
 	}
 	if pod.Spec.Priority != nil {
 		p.Priority = *pod.Spec.Priority

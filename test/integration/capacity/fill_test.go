@@ -38,13 +38,7 @@ func TestFill(t *testing.T) {
 	kube := suite.Cluster(t)
 	namespace := clustertest.Namespace(t, kube)
 	u := user.In(t, kube, namespace)
-	user.Eventually(t, patience, "an empty cluster", func(ctx context.Context) (string, error) {
-		list, err := u.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{Limit: 1})
-		if err != nil || len(list.Items) == 0 {
-			return "", err
-		}
-		return "pods of other tests still exist", nil
-	})
+	empty(t, u)
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
 	_, err = kube.Kubectl(t.Context(), "apply", "--validate=strict", "-n", namespace, "-f", filepath.Join(root, "examples", "opportunistic"))

@@ -3,6 +3,7 @@ package capacity_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ func TestFragments(t *testing.T) {
 	const spare = 8
 	kube := suite.Cluster(t)
 	u := user.In(t, kube, clustertest.Namespace(t, kube))
+	empty(t, u)
 	filler := oneCore("filler", 1)
 	filler.Spec.MinSize, filler.Spec.MaxSize = 1, cores
 	filler.Spec.Opportunistic = &v1alpha2.Opportunistic{Reserve: map[corev1.ResourceName]intstr.IntOrString{"cpu": intstr.FromInt32(spare)}}
@@ -33,6 +35,7 @@ func TestFragments(t *testing.T) {
 	apply(t, u, filler)
 	becomes(t, u, "filler", cores-spare)
 
+	sizes := record(t, u, "filler")
 	load, begin := payingLoad{user: u}, time.Now()
 	load.become(t, 1)
 	user.Eventually(t, patience, "a paying pod that runs", func(ctx context.Context) (string, error) {
@@ -44,10 +47,19 @@ func TestFragments(t *testing.T) {
 	})
 	t.Logf("the paying pod was bound after %s", time.Since(begin).Round(time.Second))
 	becomes(t, u, "filler", cores-spare-payingCores)
+	seen := sizes.take()
+	t.Logf("sizes of the filler %v", seen)
+	require.NotEmpty(t, seen)
+	require.LessOrEqual(t, len(seen), 2, "it shrinks in one period, and grows when the pod is bound: %v", seen)
+	require.Less(t, seen[0], int32(cores-spare), "it shrinks once")
 
 	apply(t, u, oneCore("ordinary", 2*spare))
 	becomes(t, u, "ordinary", 2*spare)
 	becomes(t, u, "filler", cores-spare-payingCores-2*spare)
+	seen = sizes.take()
+	t.Logf("sizes of the filler beside the MiniCluster %v", seen)
+	require.NotEmpty(t, seen)
+	require.True(t, monotonic(seen) || monotonic(seen[:len(seen)-1]), "it shrinks, and grows once at the end: %v", seen)
 }
 
 // oneCore returns a MiniCluster with pods of one core.
@@ -77,5 +89,24 @@ func becomes(t *testing.T, u user.Clients, name string, size int32) {
 			return "", nil
 		}
 		return fmt.Sprintf("spec.size %d, size %d, ready %d: %v", mc.RequestedSize(), mc.Status.Size, mc.Status.ReadySize, mc.Status.Conditions), nil
+	})
+}
+
+// monotonic reports whether numbers only grow or only shrink.
+func monotonic(all []int32) bool {
+	down := slices.Clone(all)
+	slices.Reverse(down)
+	return slices.IsSorted(all) || slices.IsSorted(down)
+}
+
+// empty waits until there are no pods of other tests.
+func empty(t *testing.T, u user.Clients) {
+	t.Helper()
+	user.Eventually(t, patience, "the end of the pods of other tests", func(ctx context.Context) (string, error) {
+		pods, err := u.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil || len(pods.Items) == 0 {
+			return "", err
+		}
+		return fmt.Sprintf("%d pods", len(pods.Items)), nil
 	})
 }

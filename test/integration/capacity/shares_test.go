@@ -94,16 +94,7 @@ func TestShares(t *testing.T) {
 	const all = cores / payingCores
 	kube := suite.Cluster(t)
 	s := &shares{t: t, u: user.In(t, kube, clustertest.Namespace(t, kube)), seen: map[string]*sizes{}}
-	user.Eventually(t, patience, "the end of the pods of other tests", func(ctx context.Context) (string, error) {
-		pods, err := s.u.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return "", err
-		}
-		if n := len(pods.Items); n > 0 {
-			return fmt.Sprintf("%d pods", n), nil
-		}
-		return "", nil
-	})
+	empty(t, s.u)
 	for _, n := range []int{2, 3, 10} {
 		added := n - len(s.names)
 		s.grow(n)

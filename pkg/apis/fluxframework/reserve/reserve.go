@@ -102,7 +102,9 @@ func parseShare(name corev1.ResourceName, text string) (Share, error) {
 		return Share{}, fmt.Errorf("%q is neither a quantity, such as 30 or 64Gi, nor a percentage, such as 15%%", text)
 	case quantity.Sign() < 0:
 		return Share{}, fmt.Errorf("%q is negative: use 0 or more", text)
-	case percent && quantity.CmpInt64(100) > 0, quantity.CmpInt64(mostAmount) > 0:
+	case !percent && quantity.CmpInt64(mostAmount) > 0:
+		return Share{}, fmt.Errorf("%q is too large: use at most 100%%", text)
+	case percent && quantity.CmpInt64(100) > 0:
 		return Share{}, fmt.Errorf("%q is more than all: use at most 100%%", text)
 	case percent:
 		return Share{Percent: quantity.MilliValue()}, nil

@@ -48,7 +48,7 @@ func TestParseErrors(t *testing.T) {
 		"-1":            `"-1" is negative: use 0 or more`,
 		"-1%":           `"-1%" is negative: use 0 or more`,
 		"101%":          `"101%" is more than all: use at most 100%`,
-		"1e30":          `"1e30" is more than all: use at most 100%`,
+		"1e30":          `"1e30" is too large: use at most 100%`,
 		"5,cpu=10%":     `cpu is set twice: remove one of them`,
 		"cpu=5,":        `cpu is set twice: remove one of them`,
 		"a resource=5%": `"a resource"` + name,
