@@ -59,6 +59,10 @@ type fluxCluster struct {
 	// program, alone and shared apply to all pods, see fluxPod.
 	program       string
 	alone, shared bool
+	// installRoot is the prefix of Flux in the system layout, which has the broker's user and further users. Without it,
+	// the layout is that of a view.
+	installRoot string
+	users       []string
 }
 
 // inFluxNet runs a test again in separate namespaces, where it can start real clusters.
@@ -126,6 +130,12 @@ func (c *fluxCluster) layout(size, maxSize int, grace int64) {
 	mc.Spec.Size, mc.Spec.MaxSize = new(int32(size)), int32(maxSize)
 	mc.Spec.Containers = []v1alpha2.MiniClusterContainer{{Image: "app", Command: "true"}}
 	mc.Spec.Flux = &v1alpha2.FluxSpec{Container: &v1alpha2.FluxContainer{MountPath: "/run/mnt/flux", Disable: true}}
+	if c.installRoot != "" {
+		mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: c.installRoot, MungeSecret: "munge"}
+		for _, name := range c.users {
+			mc.Spec.Users = append(mc.Spec.Users, v1alpha2.MiniClusterUser{Name: name})
+		}
+	}
 	v1alpha2.SetDefaults(mc)
 	p, err := fluxconfig.AgentPlan(mc, fluxconfig.Params{}, int32(size), grace)
 	require.NoError(c.t, err)
@@ -326,7 +336,11 @@ func mountFluxPod(about fluxPod) error {
 			return err
 		}
 	}
-	for dir, mode := range map[string]os.FileMode{"/run/mnt/flux": 0o777, "/home/flux-operator": 0o777, plan.MarkerDir: 0o777 | os.ModeSticky, plan.ConfigDir: 0o755, plan.CertificateDir: 0o755} {
+	modes := map[string]os.FileMode{"/run/mnt/flux": 0o777, "/home/flux-operator": 0o777, plan.MarkerDir: 0o777 | os.ModeSticky, plan.ConfigDir: 0o755, plan.CertificateDir: 0o755}
+	for _, mount := range plan.SystemMounts() {
+		modes[mount.Path] = 0o777
+	}
+	for dir, mode := range modes {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -343,10 +357,33 @@ func mountFluxPod(about fluxPod) error {
 			return err
 		}
 	}
-	if err := mountCredentials(about.Dir); err != nil {
+	if err := errors.Join(mountCredentials(about.Dir), mountMungeKey(about.Dir), mountSignatures(about.Dir)); err != nil {
 		return err
 	}
 	return os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost flux-sample-0."+about.Domain+"\n"), 0o444)
+}
+
+// mountMungeKey copies the key of MUNGE, if there is one.
+func mountMungeKey(dir string) error {
+	key, err := os.ReadFile(filepath.Join(dir, "munge.key"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	file := filepath.Join(plan.MungeDir, "munge.key")
+	return errors.Join(err, os.MkdirAll(plan.MungeDir, 0o755), os.RemoveAll(file), os.WriteFile(file, key, 0o444))
+}
+
+// fileSignatures is the configuration of signatures in the prefix of flux-security.
+const fileSignatures = "etc/flux/security/conf.d/sign.toml"
+
+// mountSignatures replaces the configuration of signatures in the image, if the cluster has one.
+func mountSignatures(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "sign.toml"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	flux, lookErr := exec.LookPath("flux")
+	return errors.Join(err, lookErr, os.WriteFile(filepath.Join(filepath.Dir(filepath.Dir(flux)), fileSignatures), text, 0o644))
 }
 
 // mountCredentials copies the certificates of the control endpoint, if there are any.

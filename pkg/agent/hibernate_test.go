@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -71,6 +72,44 @@ func newSleeper(t *testing.T, size, maxSize int, volume bool) *sleeper {
 	s := &sleeper{fluxCluster: newFluxCluster(t, maxSize, 60)}
 	s.again(size, maxSize, volume, "")
 	return s
+}
+
+// newUsersSleeper starts a cluster with an archive and further users, whose jobs flux-security starts.
+func newUsersSleeper(t *testing.T, size, maxSize int, users ...string) *sleeper {
+	t.Helper()
+	s := &sleeper{fluxCluster: newFluxCluster(t, maxSize, 60)}
+	s.installRoot, s.users = needSecurity(t), users
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "munge.key"), []byte(rand.Text()+rand.Text()), 0o444))
+	s.again(size, maxSize, false, "")
+	return s
+}
+
+// needSecurity returns the prefix of the installed Flux. It skips a test without flux-security or munged.
+func needSecurity(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("flux")
+	if err != nil || os.Getuid() != 0 {
+		t.Skip("needs root and an installed Flux")
+	}
+	prefix := filepath.Dir(filepath.Dir(path))
+	if _, err := os.Stat(filepath.Join(prefix, "libexec/flux/flux-imp")); err != nil {
+		t.Skip("needs flux-security in the prefix of the installed Flux, " + prefix)
+	}
+	if _, err := exec.LookPath("munged"); err != nil {
+		t.Skip("needs munged")
+	}
+	return prefix
+}
+
+// runAs runs a flux command of a user of the cluster, which must succeed.
+func (s *sleeper) runAs(user string, args ...string) string {
+	s.t.Helper()
+	words := append([]string{
+		"setpriv", "--reuid", user, "--regid", user, "--clear-groups", "env", "HOME=/home/" + user, "--chdir=/tmp", envMain + "=1", filepath.Join(s.dir, "agent"), "flux", "--",
+	}, args...)
+	out, err := s.inPod(s.t.Context(), 0, words...).CombinedOutput()
+	require.NoError(s.t, err, "%s: flux %s: %s", user, strings.Join(args, " "), out)
+	return strings.TrimSpace(string(out))
 }
 
 // again starts the pods of another Job.

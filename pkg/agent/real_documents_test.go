@@ -84,7 +84,7 @@ func TestRealBrokerConfig(t *testing.T) {
 		r := realCluster{Document: document("v1alpha2", "size: 1\nlogging: {quiet: "+quiet+"}\nflux:\n  brokerConfig: |\n    [bootstrap]\n"+
 			"    curve_cert = \"/mnt/flux/nowhere/curve.cert\"\n    hosts = [{host=\"flux-sample-0\"}]", "command: true")}.run(t)
 		assert.Equal(t, plan.ExitSpec, r.Code)
-		assert.Contains(t, r.Termination, "Error loading certificate: /mnt/flux/nowhere/curve.cert: No such file or directory", "quiet: %s", quiet)
+		assert.Contains(t, r.Termination, "/mnt/flux/nowhere/curve.cert: No such file or directory", "quiet: %s", quiet)
 	}
 }
 

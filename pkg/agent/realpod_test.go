@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -50,6 +51,10 @@ type realCluster struct {
 	ReadOnly bool
 	// Alter is a shell command that changes a pod before its agent starts.
 	Alter string
+	// ViewFlux are directories of flux commands, by the index of the pod whose view they are. Other views are the Flux on
+	// PATH, which all images have, unless ImageFlux is the directory of another one.
+	ViewFlux  map[int]string
+	ImageFlux string
 
 	// Arguments of child processes.
 	Stage string
@@ -300,7 +305,7 @@ func (c realCluster) inContainer(t *testing.T, words ...string) *exec.Cmd {
 	}
 	cmd.Env = append([]string{
 		envMain + "=1", "JOB_COMPLETION_INDEX=" + strconv.Itoa(c.Index), "HOME=/root", "LANG=C.UTF-8", "RESULTS=" + c.Results,
-		"PATH=" + containerPath + ":" + needRealFlux(t),
+		"PATH=" + containerPath + ":" + cmp.Or(c.ImageFlux, needRealFlux(t)),
 	}, c.Env...)
 	return cmd
 }
@@ -373,8 +378,9 @@ func (c realCluster) mounts(t *testing.T, p *plan.Plan) {
 		require.NoError(t, os.MkdirAll(p.View.MountPath, 0o777))
 		require.NoError(t, unix.Mount("tmpfs", p.View.MountPath, "tmpfs", 0, "mode=0777"))
 		if p.View.Copied {
-			// The view is the Flux of this machine.
-			require.NoError(t, os.Symlink(filepath.Dir(needRealFlux(t)), filepath.Join(p.View.MountPath, "view")))
+			// The view is a Flux of this machine.
+			dir := cmp.Or(c.ViewFlux[c.Index], needRealFlux(t))
+			require.NoError(t, os.Symlink(filepath.Dir(dir), filepath.Join(p.View.MountPath, "view")))
 		}
 		return
 	}

@@ -83,6 +83,7 @@ func (f *fixture) must(args ...string) string {
 // fakeExecutor answers commands in pods by their flux command line, and remembers what it was asked.
 type fakeExecutor struct {
 	answers map[string]string
+	codes   map[string]int // exit codes of commands that have an answer, 0 by default
 	err     error
 	asked   []string
 	stdin   string // of the last command
@@ -104,6 +105,9 @@ func (e *fakeExecutor) Execute(_ context.Context, x execution) error {
 	for prefix, answer := range e.answers {
 		if strings.Contains(line, prefix) {
 			fmt.Fprint(x.stdout, answer)
+			if code := e.codes[prefix]; code != 0 {
+				return exec.CodeExitError{Err: fmt.Errorf("command terminated with exit code %d", code), Code: code}
+			}
 			return nil
 		}
 	}

@@ -102,10 +102,12 @@ func (s *session) fluxState(ctx context.Context, lead *corev1.Pod, container str
 		}
 		state.ranks[fields[0]], state.cores[fields[0]] = numbers[0], numbers[1]
 	}
-	if state.jobs, err = s.fluxOutput(ctx, lead, container, "jobs", "-A", "--stats-only"); err != nil {
+	text, err = s.fluxOutput(ctx, lead, container, "jobs", "-A", "--stats-only")
+	// Without active jobs, the exit code is 1.
+	if err != nil && !strings.Contains(text, " completed, ") {
 		return fluxState{err: err}
 	}
-	state.jobs = jobStatistics(state.jobs)
+	state.jobs = jobStatistics(text)
 	return state
 }
 

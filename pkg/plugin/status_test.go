@@ -49,6 +49,17 @@ func TestStatus(t *testing.T) {
 `, f.must("status", "sample"))
 }
 
+// Without active jobs, flux jobs --stats-only fails.
+func TestStatusWithoutActiveJobs(t *testing.T) {
+	mc := sample()
+	f := newFixture(t, append(podsOf(jobOf(t, mc, 4, 4), 4), mc)...)
+	f.executor.answers = map[string]string{
+		"resource list": answers["resource list"], "jobs -A --stats-o": "0 running, 12 completed, 0 failed, 0 pending, 0 inactive purged\n",
+	}
+	f.executor.codes = map[string]int{"jobs -A --stats-o": 1}
+	assert.Contains(t, f.must("status", "sample"), "  Jobs        12 completed\n")
+}
+
 // What can't be read is part of the report, and problems come first.
 func TestStatusOfProblems(t *testing.T) {
 	mc := sample(

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,14 @@ var stopFailure = regexp.MustCompile(`\[0\]: rc3\.[0-9]+: .* \(rc=[1-9]`)
 
 // line is a line that a broker logs: a severity of syslog(3), and the text.
 var line = regexp.MustCompile(`^<([0-7])>([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\[[^\]]+\]: .*)$`)
+
+// oldLine is a line of older versions, 0.62 for example, in which only the text has the severity.
+var oldLine = regexp.MustCompile(`^[a-z0-9_-]+\.(emerg|alert|crit|err|warning|notice|info|debug)\[[^\]]+\]: `)
+
+// severityNamed returns the number of a severity.
+func severityNamed(name string) int {
+	return slices.Index([]string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}, name)
+}
 
 const (
 	// severityError is LOG_ERR of syslog(3). Smaller numbers are more severe.
@@ -98,6 +107,8 @@ func (l *Log) filter(text []byte) []byte {
 		if severity > l.level {
 			text = nil
 		}
+	} else if found := oldLine.FindStringSubmatch(full); found != nil {
+		severity = severityNamed(found[1]) // such a line may be the program's own, so it is passed on
 	}
 	if severity <= severityError && stopFailure.MatchString(message) {
 		l.mu.Lock()

@@ -34,6 +34,13 @@ func TestLog(t *testing.T) {
 			"overlay.err[0]: one\noverlay.crit[0]: two\nbroker.err[0]: three\nbroker.err[0]: rc1.0: flux modprobe rc1 Exited (rc=1) 0.5s\n",
 			"overlay.err[0]: one; broker.err[0]: three",
 		},
+		"without prefixes": {
+			"broker.info[1]: start: none->join 0.6ms\nbroker: overlay.hello: client (0.62.0) version mismatched with server (0.88.0)\n" +
+				"broker.err[1]: state-machine.monitor: No route to host\nbroker.info[1]: goodbye: goodbye->exit 0.01ms\n",
+			"broker.info[1]: start: none->join 0.6ms\nbroker: overlay.hello: client (0.62.0) version mismatched with server (0.88.0)\n" +
+				"broker.err[1]: state-machine.monitor: No route to host\nbroker.info[1]: goodbye: goodbye->exit 0.01ms\n",
+			"broker: overlay.hello: client (0.62.0) version mismatched with server (0.88.0); broker.err[1]: state-machine.monitor: No route to host",
+		},
 		"not logged": {"broker: tbon.nosuch: unknown attribute\n", "broker: tbon.nosuch: unknown attribute\n", "broker: tbon.nosuch: unknown attribute"},
 		"others":     {"<9>x[0]: y\n<6>no component\n", "<9>x[0]: y\n<6>no component\n", "<9>x[0]: y; <6>no component"},
 		"no newline": {"<6>broker.info[0]: end", "broker.info[0]: end", ""},

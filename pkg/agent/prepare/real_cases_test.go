@@ -66,7 +66,8 @@ func realCases() []realCase {
 			Script: "flux getattr size; flux resource list -no '{nnodes} {state}' | grep -v ^0", Want: "4\n1 free\n3 down\n"},
 		{Name: "private socket", DisableSocket: true, Script: "flux getattr local-uri; stat -c %a MOUNT/config/run/flux/agent", Want: "local://MOUNT/config/run/flux/agent/local\n700\n"},
 		{Name: "wrapped", Wrap: "env,A=b  c", Script: "echo \"$A\"", Want: "b  c\n"},
-		{Name: "sudo", Needs: "sudo", System: true, Script: "sudo -n id -un; sudo -n sudo -u flux -E $(env) -E HOME=/home/flux flux proxy local:///run/flux/local flux getattr rank",
+		// With the path of flux, because the PATH that sudo sets (secure_path) may lack its directory.
+		{Name: "sudo", Needs: "sudo", System: true, Script: "sudo -n id -un; F=$(command -v flux); sudo -n sudo -u flux -E $(env) -E HOME=/home/flux $F proxy local:///run/flux/local $F getattr rank",
 			Want: "root\n0\n"},
 		{Name: "munge", Needs: "munged", System: true, Munge: true, Script: "munge -n | unmunge | grep -c ^STATUS:.*Success; stat -c %a /var/lib/munge/minicluster.key",
 			Want: "1\n400\n"},

@@ -75,9 +75,11 @@ func realCommand(ctx context.Context, t *testing.T, program string, test realCas
 	return cmd
 }
 
-// environ returns the environment of the container.
+// environ returns the environment of the container. It has no GOFLAGS, whose words sudo would take for options.
 func environ() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, realChild) })
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		return strings.HasPrefix(entry, realChild) || strings.HasPrefix(entry, "GOFLAGS=")
+	})
 }
 
 // realStage runs the stage of a child process.

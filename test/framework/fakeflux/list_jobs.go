@@ -132,7 +132,8 @@ func jobsCommand(c *flux.Client, o options) (int, error) {
 	return 0, nil
 }
 
-// printStatistics is flux jobs --stats-only.
+// printStatistics is flux jobs --stats-only, which counts every job that did not succeed as failed, and fails if no job
+// is active.
 func printStatistics(c *flux.Client) (int, error) {
 	stats, err := c.JobStats(context.Background())
 	if err != nil {
@@ -140,6 +141,9 @@ func printStatistics(c *flux.Client) (int, error) {
 	}
 	n := stats.States
 	fmt.Printf("%d running, %d completed, %d failed, %d pending, %d inactive purged\n",
-		n.Run+n.Cleanup, stats.Successful, stats.Failed, n.Depend+n.Priority+n.Sched, stats.Purged)
+		n.Run+n.Cleanup, stats.Successful, stats.Failed+stats.TimedOut+stats.Canceled, n.Depend+n.Priority+n.Sched, stats.Purged)
+	if n.Depend+n.Priority+n.Sched+n.Run+n.Cleanup == 0 {
+		return 1, nil
+	}
 	return 0, nil
 }

@@ -103,7 +103,10 @@ func TestCounts(t *testing.T) {
 		i.at(t, 0, "run", "true")
 		i.at(t, 0, "run", "false")
 		i.at(t, 0, "run", "-t", "1s", "sleep", "60")
-		i.eventually(t, "0 running, 1 completed, 1 failed, 0 pending, 0 inactive purged", "jobs", "-A", "--stats-only")
+		require.Eventually(t, func() bool {
+			r := i.at(t, 0, "jobs", "-A", "--stats-only")
+			return r.code == 1 && r.out == "0 running, 1 completed, 2 failed, 0 pending, 0 inactive purged\n"
+		}, patience, 100*time.Millisecond, "without active jobs, the exit code is 1")
 		id := i.out(t, "submit", "sleep", "60")
 		i.out(t, "cancel", id)
 		i.out(t, "job", "wait-event", "--quiet", id, "clean")
