@@ -23,6 +23,9 @@ const (
 	panelGap   = 44
 )
 
+// shortRun is the length in seconds from which on the time axis has minutes.
+const shortRun = 180
+
 // Line is a kind of line, the same in all panels.
 type Line struct {
 	// Class is its name, Style its CSS.
@@ -103,7 +106,7 @@ type drawing struct {
 	Left, Right        int
 	Bottom             int
 	Panels             []placement
-	Minutes            []tick
+	Times              []tick
 }
 
 func (p *Plot) layout() drawing {
@@ -124,8 +127,17 @@ func (p *Plot) layout() drawing {
 		top += panel.Height + panelGap
 	}
 	d.Bottom = top - 12
-	for second := 0; second <= p.last(); second += 60 {
-		d.Minutes = append(d.Minutes, tick{p.x(second), fmt.Sprint(second / 60)})
+	step, unit := 60, "min"
+	if p.last() < shortRun {
+		step, unit = 10, "s"
+	}
+	d.Times = append(d.Times, tick{p.x(0), "0 " + unit})
+	for second := step; second <= p.last(); second += step {
+		label := second
+		if unit == "min" {
+			label /= 60
+		}
+		d.Times = append(d.Times, tick{p.x(second), fmt.Sprint(label)})
 	}
 	return d
 }
