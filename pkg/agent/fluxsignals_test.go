@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -255,31 +254,19 @@ func descendants(root int) []int {
 	return all
 }
 
-// agent returns the first process of the container of a pod, 0 until it is the agent and hears signals: the kernel
-// discards those that the first process of a namespace neither blocks nor handles.
+// agent returns the first process of the container of a pod, 0 until it is the agent and hears signals. It has a child
+// then. Earlier signals are discarded by the kernel, because the first process of a namespace does not block them yet.
 func (c *fluxCluster) agent(index int) int {
 	first := []int{c.pods[index].Process.Pid}
 	if c.shared {
 		first = childrenOf(first[0])
 	}
 	for _, pid := range first {
-		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && exe == c.program && (c.shared || blocksSignals(pid)) {
+		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && exe == c.program && (c.shared || len(childrenOf(pid)) > 0) {
 			return pid
 		}
 	}
 	return 0
-}
-
-// blocksSignals reports whether a process blocks SIGTERM, see [shutdown.EntrySymbol].
-func blocksSignals(pid int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return false
-	}
-	_, mask, _ := strings.Cut(string(text), "SigBlk:\t")
-	mask, _, _ = strings.Cut(mask, "\n")
-	blocked, err := strconv.ParseUint(mask, 16, 64)
-	return err == nil && blocked&(1<<(syscall.SIGTERM-1)) != 0
 }
 
 // socket reports whether the broker of an agent has a socket.

@@ -1,0 +1,48 @@
+package agent
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agentapi/plan"
+)
+
+// exists reports whether a file exists in the shared directory.
+func (c *fluxCluster) exists(name string) bool { return pod.Exists(filepath.Join(c.dir, name)) }
+
+// launcher makes the lead run a command.
+func launcher(command string) plan.Program {
+	return plan.Program{Mode: plan.ModeLauncher, Tasks: 1, Command: command}
+}
+
+// TestFullVolumeRealFlux checks that the end of the program counts although the volume of the broker is full.
+func TestFullVolumeRealFlux(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
+		c := newFluxCluster(t, 1, 60)
+		c.plan.Lead = launcher("mount -o remount,size=$(($(df --output=used -k /run | tail -1) + 256))k /run || exit 4; " +
+			"! dd if=/dev/zero of=/run/fill bs=4k 2>$SHARED/dd || exit 5; exit 3")
+		c.start(0)
+		assert.Equal(t, 3, c.wait(0))
+		assert.Contains(t, c.read("dd"), "No space left on device")
+	})
+}
+
+// TestForwardedSignalsRealFlux is TestForwardedSignals with the installed Flux.
+func TestForwardedSignalsRealFlux(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
+		c := newFluxCluster(t, 1, 60)
+		c.plan.Lead = launcher("sh -c \"trap 'touch $SHARED/usr1' USR1; trap 'exit 6' USR2; touch $SHARED/ready; " +
+			"while :; do sleep 0.05; done\"; exit $?")
+		c.start(0)
+		c.eventually("a program", func() bool { return c.exists("ready") })
+		c.signal(syscall.SIGWINCH, 0)
+		c.signal(syscall.SIGUSR1, 0)
+		c.eventually("USR1", func() bool { return c.exists("usr1") })
+		c.signal(syscall.SIGUSR2, 0)
+		assert.Equal(t, 6, c.wait(0))
+	})
+}
