@@ -34,8 +34,8 @@ func leadPolicy(t *testing.T) string {
 	return policy
 }
 
-// The policy of the documentation moves the lead to another kind of node than the other pods. When all of their nodes are
-// interrupted, the lead stays.
+// The policy of the documentation moves the lead to another kind of node than the other pods. When all of their nodes
+// are interrupted, the lead stays.
 func TestLeadOnItsOwnKindOfNode(t *testing.T) {
 	kube := suite.Cluster(t)
 	policy := leadPolicy(t)
