@@ -321,7 +321,7 @@ func mountFluxPod(about fluxPod) error {
 		func() error { return unix.Sethostname([]byte(host)) },
 	}
 	if about.Alone {
-		steps = append(steps, func() error { return exec.Command("ip", "link", "set", "lo", "up").Run() })
+		steps = append(steps, func() error { return exec.CommandContext(context.Background(), "ip", "link", "set", "lo", "up").Run() })
 	}
 	for _, dir := range []string{"/etc", "/home", "/var/lib", "/opt"} {
 		upper, work := "/run/over"+dir+"/u", "/run/over"+dir+"/w"

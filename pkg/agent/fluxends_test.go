@@ -46,3 +46,20 @@ func TestForwardedSignalsRealFlux(t *testing.T) {
 		assert.Equal(t, 6, c.wait(0))
 	})
 }
+
+// TestModuleFailureRealFlux checks that the end of the scheduler, for example because memory is exhausted, is not the
+// end of the work. The scheduler of some versions is a thread.
+func TestModuleFailureRealFlux(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
+		c := newFluxCluster(t, 1, 60)
+		c.plan.Lead = launcher("[ ! -e $SHARED/first ] || exit 7; touch $SHARED/first; pid=$(pgrep -f '[s]ched-simple.py') || exit 9; kill -9 $pid; sleep 1000")
+		c.start(0)
+		code := c.wait(0)
+		if code == 9 {
+			t.Log("MEASURED nothing: the scheduler of this Flux is not a process")
+			return
+		}
+		assert.Equal(t, 7, code)
+		assert.Contains(t, c.read("log-0"), "Restarting the lead broker")
+	})
+}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -283,7 +284,7 @@ func (c *fluxCluster) outcome(index int) *pod.Outcome {
 // becomePause starts the agent as a child, as in a pod whose containers share their processes, and ends as the agent
 // does. It writes the names of processes that remain then.
 func becomePause(about fluxPod, environ []string) error {
-	cmd := exec.Command(about.Program, about.Args...)
+	cmd := exec.CommandContext(context.Background(), about.Program, about.Args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = environ, os.Stdout, os.Stderr
 	err := cmd.Run()
 	var exit *exec.ExitError

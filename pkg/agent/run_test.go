@@ -308,6 +308,18 @@ func TestShutdownFromInside(t *testing.T) {
 	}
 }
 
+// TestModuleFailure checks that a broker that stops its program because a module failed, as after flux shutdown, is
+// restarted with the program: the work has not ended.
+func TestModuleFailure(t *testing.T) {
+	t.Parallel()
+	p := newPod(t)
+	p.plan.Lead.Mode = plan.ModeLauncher
+	p.plan.Lead.Command = "[ $(grep -c ^broker $FAKE_LOG) = 1 ] || exit 7; broker=$(($(ps -o ppid= $PPID))); " +
+		"echo '<2>broker.crit[0]: sched-simple module runtime failure' >/proc/$broker/fd/2; kill -TERM $broker; sleep 1000"
+	assert.Equal(t, 7, p.run("run"))
+	assert.Equal(t, 2, p.brokers())
+}
+
 // TestOutcomeCannotBeForged checks that the file that earlier versions read has no effect when another user of the
 // pod writes it.
 func TestOutcomeCannotBeForged(t *testing.T) {

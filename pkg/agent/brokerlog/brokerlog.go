@@ -54,6 +54,8 @@ type Log struct {
 	errors []entry
 	// stopFailed: the stop script of Flux failed.
 	stopFailed bool
+	// moduleFailed: a module of the broker failed while it ran.
+	moduleFailed bool
 }
 
 type entry struct {
@@ -115,6 +117,11 @@ func (l *Log) filter(text []byte) []byte {
 		l.stopFailed = true
 		l.mu.Unlock()
 	}
+	if severity <= severityError && strings.HasSuffix(message, moduleFailure) {
+		l.mu.Lock()
+		l.moduleFailed = true
+		l.mu.Unlock()
+	}
 	// The message about a failed step of the start adds nothing to the step's own error.
 	if severity <= severityError && message != "" && !strings.Contains(message, " Exited (rc=") {
 		l.mu.Lock()
@@ -130,6 +137,18 @@ func (l *Log) StopFailed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.stopFailed
+}
+
+// moduleFailure is the end of the message with which a broker stops because a module failed.
+const moduleFailure = " module runtime failure"
+
+// ModuleFailed reports whether the broker stopped because a module, such as the scheduler, failed. It stops its program
+// then as after flux shutdown. The broker must have ended.
+func (l *Log) ModuleFailed() bool {
+	l.drain()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.moduleFailed
 }
 
 // drain waits for the rest of the output.

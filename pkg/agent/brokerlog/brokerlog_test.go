@@ -89,3 +89,18 @@ func TestStopFailed(t *testing.T) {
 		assert.Equal(t, want, l.StopFailed(), text)
 	}
 }
+
+func TestModuleFailed(t *testing.T) {
+	for text, want := range map[string]bool{
+		"<2>broker.crit[0]: sched-simple module runtime failure\n": true,
+		"<6>broker.info[0]: sched-simple module runtime failure\n": false,
+		"<3>broker.err[0]: shutdown timeout\n":                     false,
+	} {
+		l, err := New(nil, 6)
+		require.NoError(t, err)
+		_, err = l.File().WriteString(text)
+		require.NoError(t, err)
+		l.Started()
+		assert.Equal(t, want, l.ModuleFailed(), text)
+	}
+}

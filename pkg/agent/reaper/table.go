@@ -165,7 +165,7 @@ func (t *Table) KillAdopted(timeout time.Duration) {
 		for _, pid := range adopted {
 			t.SignalAdopted(pid, syscall.SIGKILL)
 		}
-		time.Sleep(5 * time.Millisecond) // the kernel passes on the children of those that end
+		<-time.After(5 * time.Millisecond) // the kernel passes on the children of those that end
 	}
 }
 

@@ -269,6 +269,8 @@ func (v *Supervisor) reportProgram(ctx context.Context) {
 // do. The code is that of the program: a failure while Flux stops does not change the result of the work.
 func (v *Supervisor) leadCode(ctx context.Context, broker reaper.Status, out *pod.Outcome) (code int, done bool) {
 	switch {
+	case (out == nil || out.Stopped) && !v.shutdown.Requested() && v.log.ModuleFailed():
+		return 0, false // not by a user
 	case out != nil && out.Stopped && !v.shutdown.Requested():
 		return codeOfShutdown(out.Code), true
 	case out != nil && !out.Stopped:
