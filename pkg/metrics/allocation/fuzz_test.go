@@ -132,12 +132,9 @@ func (m *mixed) step() {
 		require.LessOrEqual(m.t, again.Sizes[i], max(f.Minimum, f.Maximum))
 	}
 	m.sizes = append(m.sizes, again.Sizes)
-	if n := len(m.sizes); m.calm > 1 && n > 2 {
-		for i := range again.Sizes {
-			a, b, c := m.sizes[n-3][i], m.sizes[n-2][i], m.sizes[n-1][i]
-			require.False(m.t, a != b && b != c, "second %d: filler %d would have %d, %d and %d pods while the load rests", m.now, i, a, b, c)
-			require.False(m.t, b != c && !m.pending(), "second %d: filler %d would have %d, then %d pods while no pod waits", m.now, i, b, c)
-		}
+	// While a paying pod waits, the node on which it gets room may change whenever a pod stops.
+	if n := len(m.sizes); m.calm > 1 && n > 1 && !m.pending() {
+		require.Equal(m.t, m.sizes[n-2], m.sizes[n-1], "second %d: no pod waits, and the load rests", m.now)
 	}
 }
 
@@ -186,11 +183,14 @@ func (m *mixed) serve() {
 	case !can && p.node < 0:
 		require.True(m.t, p.hopeless, "a pod of %s has no room", p.needs)
 		m.remove(p)
-	case m.equal:
-		require.GreaterOrEqual(m.t, p.node, 0, "a pod of %s waits", p.needs)
-		require.LessOrEqual(m.t, p.bound-p.created, limit, "drain %d", m.drain)
+	case slices.ContainsFunc(m.fillers, func(f *simFiller) bool { return f.Priority > p.priority }):
+		// The scheduler places new ranks of that filler first.
 	default:
-		require.GreaterOrEqual(m.t, p.node, 0, "a pod of %s waits; it can run %v", p.needs, can)
+		require.GreaterOrEqual(m.t, p.node, 0, "a pod of %s waits", p.needs)
+		if m.equal {
+			// A pod that stops may change the node that the scheduler prefers, which costs a second period.
+			require.LessOrEqual(m.t, p.bound-p.created, limit+m.period, "drain %d", m.drain)
+		}
 	}
 }
 
@@ -235,30 +235,34 @@ func (m *mixed) rest() {
 // shared checks that no filler without a reserve could have one more pod by taking it from one that has more in
 // relation to its weight, by more than one pod.
 func (m *mixed) shared() {
-	c, sizes := m.snapshot(), m.lastSeen.Sizes
+	c, sizes := m.snapshot(), slices.Clone(m.lastSeen.Sizes)
 	for i := range c.Nodes {
 		free := slices.Clone(m.nodes[i].has)
-		for _, p := range m.paying() {
-			if p.node == i {
+		for _, p := range m.pods {
+			if p.node == i && m.pays(p) {
 				free.Minus(p.needs, 1)
 			}
 		}
 		c.Nodes[i].Free = Vector{min(free[cpu], free[podSlots])}
 	}
+	all := slices.Clone(sizes)
 	for i, f := range m.fillers {
-		if len(f.Reserve) > 0 || sizes[i] >= f.Maximum {
+		sizes[i] -= f.Minimum // these ranks do not move
+	}
+	for i, f := range m.fillers {
+		if len(f.Reserve) > 0 || all[i] >= f.Maximum {
 			continue
 		}
 		more := slices.Clone(sizes)
 		more[i]++
-		require.False(m.t, possible(c, more), "%v leaves room for filler %d", sizes, i)
+		require.False(m.t, possible(c, more), "%v leaves room for filler %d", all, i)
 		for k, other := range m.fillers {
-			if sizes[k] <= other.Minimum || (sizes[i]+1)*other.Weight >= sizes[k]*f.Weight {
+			if all[k] <= other.Minimum || (all[i]+1)*other.Weight >= all[k]*f.Weight {
 				continue
 			}
 			less := slices.Clone(more)
 			less[k]--
-			require.False(m.t, possible(c, less), "%v takes from filler %d for %d", sizes, i, k)
+			require.False(m.t, possible(c, less), "%v takes from filler %d for %d", all, i, k)
 		}
 	}
 }
