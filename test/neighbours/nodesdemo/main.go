@@ -8,11 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 )
@@ -40,8 +40,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("%q: unexpected arguments, see --help", fs.Args())
 	}
 	if !*verbose {
-		klog.LogToStderr(false)
-		klog.SetOutput(io.Discard)
+		klog.SetLogger(logr.Discard())
 	}
 	if !*draw {
 		samples, err := play(ctx)
