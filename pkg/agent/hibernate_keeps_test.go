@@ -38,7 +38,7 @@ func (s *sleeper) startQueues(volume bool, incarnation string) {
 // described returns the attributes of jobs that a hibernation must not change.
 func (s *sleeper) described(ids ...string) string {
 	s.t.Helper()
-	return s.run(append([]string{"jobs", "-no", "{id.f58plain} {name} {queue} {urgency} {priority} {t_submit} {dependencies} {annotations.user.note}"}, ids...)...)
+	return s.run(append([]string{"jobs", "-no", "{id.dec} {name} {queue} {urgency} {priority} {t_submit} {dependencies} {annotations.user.note}"}, ids...)...)
 }
 
 // TestHibernateKeepsRealFlux checks what Flux keeps of pending and ended jobs, the KVS, queues and drained nodes.
