@@ -26,7 +26,7 @@ func leadPolicy(t *testing.T) string {
 	require.NoError(t, err)
 	page, err := os.ReadFile(filepath.Join(root, "docs", "nodes.md"))
 	require.NoError(t, err)
-	_, section, found := strings.Cut(string(page), "### The lead on a node of its own kind")
+	_, section, found := strings.Cut(string(page), "### The lead on another kind of node")
 	require.True(t, found)
 	_, block, _ := strings.Cut(section, "```yaml\n")
 	policy, _, found := strings.Cut(block, "```")
