@@ -199,6 +199,9 @@ func (s *scaleLab) measureFloor(ctx context.Context) (err error) {
 
 // restart replaces the operator, and waits until the new one has taken over.
 func (s *scaleLab) restart(ctx context.Context) error {
+	if err := s.quiet(ctx); err != nil {
+		return err
+	}
 	if err := s.operator.Stop(); err != nil {
 		return fmt.Errorf("stopping the operator: %w", err)
 	}
@@ -232,6 +235,23 @@ func (s *scaleLab) restart(ctx context.Context) error {
 		return err
 	}
 	return onlyIn(namespace, requests)
+}
+
+// quiet waits until the operator has sent no request for some time: longer than it delays status writes.
+func (s *scaleLab) quiet(ctx context.Context) error {
+	const silence = 10 * time.Second
+	audit, err := s.cluster.Audit()
+	if err != nil {
+		return err
+	}
+	before, since := 0, time.Now()
+	return s.poll(ctx, "the operator to be quiet", func(context.Context) (bool, error) {
+		requests, err := audit.Counts(s.lab.options.User)
+		if n := total(worth(requests)); n != before {
+			before, since = n, time.Now()
+		}
+		return time.Since(since) > silence, err
+	})
 }
 
 // onlyIn returns an error if an operator that has just started changed anything outside a namespace. What a fresh

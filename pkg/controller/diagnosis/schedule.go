@@ -78,7 +78,7 @@ func (s *Schedule) Due(key types.NamespacedName, job *batchv1.Job, known bool) (
 		s.found[key] = f
 	case f.observe(job):
 		s.progress = now
-		f.postpone(now.Add(f.scaled(s.after)))
+		f.postpone(now.Add(max(f.scaled(s.after), s.after+f.maxStall())))
 	case f.wait == 0 && !f.next.After(now) && len(s.found) > manySlow: // the first inspection
 		f.postpone(s.progress.Add(s.after))
 	}
@@ -133,6 +133,15 @@ func (f *entry) scaled(d time.Duration) time.Duration {
 
 // timePerPod is how long progress may take for each pod: five times as long as on a busy cluster.
 const timePerPod = 500 * time.Millisecond
+
+// stallPerPod is the pause between two steps of progress for each pod: the Job controller creates up to 500 pods before
+// it counts them.
+const stallPerPod = 100 * time.Millisecond
+
+// maxStall is how much longer than usual no progress means that the cluster is slow.
+func (f *entry) maxStall() time.Duration {
+	return min(checkMax, time.Duration(f.pods)*stallPerPod)
+}
 
 // maxProgress is how long progress postpones an inspection. Without a limit, pods that start one after the other would
 // hide the problem of another pod for hours.
