@@ -11,8 +11,8 @@ package shutdown
 //
 // A Job takes other codes for those of the application. The first process never runs the Go runtime, which could not
 // handle signals in time either, and needs little memory. Before the agent listens, signals of the application are
-// lost, and SIGQUIT becomes SIGTERM, because the runtime would print its goroutines. What arrives before entry blocks
-// signals, within microseconds after execve(2), is discarded by the kernel.
+// lost, and SIGQUIT and SIGRTMIN+3 become SIGTERM: the runtime would print its goroutines, or ignore the signal. What
+// arrives before entry blocks signals, within microseconds after execve(2), is discarded by the kernel.
 func entry() //nolint:unused // the flag -E of the linker names it
 
 // shared points to memory of both processes, nil without entry. The assembly code knows its layout.

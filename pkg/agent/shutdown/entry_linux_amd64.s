@@ -16,6 +16,7 @@
 #define SIGTERM 15
 #define SIGCHLD 17
 #define SIGWINCH 28
+#define SIGRTMIN3 37 // SIGRTMIN+3
 
 // Exit codes, see plan.
 #define EXIT_BROKER 211
@@ -81,8 +82,12 @@ wait:
 	JEQ	wait
 	CMPQ	AX, $SIGWINCH
 	JEQ	wait
+	CMPQ	AX, $SIGRTMIN3
+	JEQ	terminate
 	CMPQ	AX, $SIGQUIT
 	JNE	forward
+
+terminate:
 	MOVQ	$SIGTERM, AX
 
 forward:

@@ -16,6 +16,7 @@
 #define SIGTERM 15
 #define SIGCHLD 17
 #define SIGWINCH 28
+#define SIGRTMIN3 37 // SIGRTMIN+3
 
 // Exit codes, see plan.
 #define EXIT_BROKER 211
@@ -82,8 +83,12 @@ wait:
 	BEQ	wait
 	CMP	$SIGWINCH, R1
 	BEQ	wait
+	CMP	$SIGRTMIN3, R1
+	BEQ	terminate
 	CMP	$SIGQUIT, R1
 	BNE	forward
+
+terminate:
 	MOVD	$SIGTERM, R1
 
 forward:

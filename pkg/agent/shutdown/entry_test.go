@@ -31,7 +31,7 @@ func TestEarlySignals(t *testing.T) {
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	for n := range earlySignals {
-		sig := []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGWINCH}[n%5]
+		sig := []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, SystemdStop, syscall.SIGUSR1, syscall.SIGWINCH}[n%6]
 		cmd := exec.CommandContext(t.Context(), program, "run", "--root="+t.TempDir())
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 		require.NoError(t, cmd.Start())
@@ -39,7 +39,7 @@ func TestEarlySignals(t *testing.T) {
 		_ = cmd.Process.Signal(sig) // the agent may have ended
 		_ = cmd.Wait()
 		codes := []int{210} // without a plan, the preparation fails
-		if n%5 < 3 {
+		if n%6 < 4 {
 			codes = append(codes, 143)
 		}
 		assert.Contains(t, codes, cmd.ProcessState.ExitCode(), sig.String())
