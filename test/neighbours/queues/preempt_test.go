@@ -87,7 +87,7 @@ func TestPreemption(t *testing.T) {
 			f.preempted("low")
 			assert.Empty(t, agents.Of("low").Hibernations(), "Kueue does not wait for a hibernation")
 			f.Kubectl("delete", "job", "urgent")
-			f.WaitFor("low", user.SpecSize(4), f.Ready(4), user.Has(v1alpha2.ConditionHibernated, metav1.ConditionFalse, v1alpha2.ReasonAwake))
+			f.WaitFor("low", user.SpecSize(4), f.Ready(4))
 			assert.Equal(t, before, f.Job("low").UID)
 			f.waitForQuota("4")
 		})

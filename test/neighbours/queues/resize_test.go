@@ -1,6 +1,7 @@
 package queues
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -32,7 +33,7 @@ func TestElasticResize(t *testing.T) {
 	f.SetSize("elastic", 8)
 	f.waitForGated("elastic", 4, 4)
 	f.WaitFor("elastic", user.SpecSize(8), user.Sizes(8, 4),
-		user.Has(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonUnschedulable, "scheduling gates (kueue.x-k8s.io/elastic-job)"))
+		user.Has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonUnschedulable, "scheduling gates (kueue.x-k8s.io/elastic-job)"))
 	f.waitForQuota("4")
 	kept()
 
@@ -89,7 +90,12 @@ func TestResizeWhileQueued(t *testing.T) {
 			f.Create("second", 2, queued(annotations...))
 			f.WaitFor("second", user.Has(v1alpha2.ConditionSuspended, metav1.ConditionTrue, v1alpha2.ReasonSuspended))
 			f.SetSize("second", 4)
-			f.WaitFor("second", user.Sizes(4, 0))
+			f.Eventually("another size of the Job", func(context.Context) (string, error) {
+				if n := *f.Job("second").Spec.Parallelism; n != 4 {
+					return "it is not changed", nil
+				}
+				return "", nil
+			})
 			assert.Empty(t, f.pods("second"))
 			f.SetSize("second", 1)
 			f.WaitFor("second", f.Ready(1))
