@@ -115,13 +115,17 @@ func (e *fakeExecutor) Execute(_ context.Context, x execution) error {
 	return exec.CodeExitError{Err: fmt.Errorf("command terminated with exit code 127"), Code: 127}
 }
 
+// sampleAge is the age of the sample. Ages of more than eight hours are shown in hours, so the texts do not change while
+// a test runs.
+const sampleAge = 10*time.Hour + 30*time.Minute
+
 // sample is a ready MiniCluster of size 4.
 func sample(mods ...func(*v1alpha2.MiniCluster)) *v1alpha2.MiniCluster {
 	size := int32(4)
 	mc := &v1alpha2.MiniCluster{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "team", Name: "sample", UID: "uid-of-sample", Generation: 2,
-			CreationTimestamp: metav1.NewTime(time.Now().Add(-5 * time.Minute)),
+			CreationTimestamp: metav1.NewTime(time.Now().Add(-sampleAge)),
 		},
 		Spec: v1alpha2.MiniClusterSpec{
 			Size: &size, MaxSize: 8, MinSize: 1, Interactive: true,

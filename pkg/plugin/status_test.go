@@ -33,7 +33,7 @@ func TestStatus(t *testing.T) {
 	mc := sample()
 	f := newFixture(t, append(podsOf(jobOf(t, mc, 4, 4), 4), mc, autoscaler("on-queue"))...)
 	f.executor.answers = answers
-	assert.Equal(t, `MiniCluster team/sample  Ready, age 5m
+	assert.Equal(t, `MiniCluster team/sample  Ready, age 10h
   Size        4 requested, 4 exist, 4 ready; bounds 1-8, quorum 1
   Scaled by   hpa/on-queue between 2 and 8, which asks for 5
   Lead        sample-0-abcde on node node-1
@@ -78,8 +78,8 @@ func TestStatusOfProblems(t *testing.T) {
 func TestGet(t *testing.T) {
 	f := newFixture(t, sample(), sample(func(mc *v1alpha2.MiniCluster) { mc.Name = "other"; mc.Status = v1alpha2.MiniClusterStatus{} }), autoscaler("on-queue"))
 	assert.Equal(t, `NAME     SIZE   READY   BOUNDS   STATUS    SCALED BY      AGE
-other    0      0       1-?      Unknown   <none>         5m
-sample   4      4       1-8      Ready     hpa/on-queue   5m
+other    0      0       1-?      Unknown   <none>         10h
+sample   4      4       1-8      Ready     hpa/on-queue   10h
 `, f.must("get"))
 	assert.Equal(t, "minicluster.flux-framework.org/sample\n", f.must("get", "sample", "-o", "name"))
 	assert.Contains(t, f.must("get", "sample", "-o", "yaml"), "kind: MiniCluster\n")
@@ -116,5 +116,5 @@ func TestSortConditions(t *testing.T) {
 		kinds = append(kinds, c.Type)
 	}
 	assert.Equal(t, []string{v1alpha2.ConditionScalingLimited, v1alpha2.ConditionAccepted, v1alpha2.ConditionReady}, kinds)
-	assert.Equal(t, "5m", age(time.Now().Add(-5*time.Minute)))
+	assert.Equal(t, "10h", age(time.Now().Add(-sampleAge)))
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -251,6 +252,6 @@ func TestOnlyIn(t *testing.T) {
 		{Verb: "get", Path: "/version"},
 	}
 	require.NoError(t, onlyIn("new", quiet))
-	changed := append(quiet, cluster.Request{Verb: "patch", Resource: "jobs", Namespace: "old", Name: "a"})
+	changed := slices.Concat(quiet, []cluster.Request{{Verb: "patch", Resource: "jobs", Namespace: "old", Name: "a"}})
 	require.ErrorContains(t, onlyIn("new", changed), "1 changes; the first one: patch jobs of old/a")
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/user"
@@ -55,13 +54,14 @@ func TestElasticGrowthGetsQuota(t *testing.T) {
 	f := newFixture(t)
 	f.CreateReady("one", 3, queued("elastic-job=true"))
 	f.CreateReady("two", 2, queued("elastic-job=true"))
-	uids := map[string][]types.UID{"one": f.uids("one", 1), "two": f.uids("two", 2)}
+	one, two := f.uids("one", 1), f.uids("two", 2)
 	f.SetSize("two", 5)
 	f.waitForGated("two", 2, 3)
 	f.SetSize("one", 1)
 	f.WaitFor("two", f.Ready(5))
 	f.waitForQuota("6")
-	assert.Equal(t, uids, map[string][]types.UID{"one": f.uids("one", 1), "two": f.uids("two", 2)})
+	assert.Equal(t, one, f.uids("one", 1))
+	assert.Equal(t, two, f.uids("two", 2))
 }
 
 // TestResizeWithoutElastic: without the annotation, Kueue would suspend the Job to admit another size, so the size is
