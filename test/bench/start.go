@@ -86,6 +86,7 @@ spec:
           image: %[2]s
           command: [busybox, sh, -c, "trap 'exit 143' TERM; mkdir -p /tmp/www; echo ok >/tmp/www/readyz; busybox httpd -f -p 9560 -h /tmp/www & wait"]
           readinessProbe: {httpGet: {path: /readyz, port: 9560}, periodSeconds: 1, timeoutSeconds: 3}
+          resources: {limits: {cpu: 1}, requests: {cpu: 250m}}
 `
 
 // startMiniCluster takes the size and the image.
@@ -97,7 +98,7 @@ spec:
   size: %[1]d
   interactive: true
   flux: {installRoot: /usr}
-  containers: [{image: "%[2]s", resources: {limits: {cpu: 1}, requests: {cpu: 10m}}}]
+  containers: [{image: "%[2]s", resources: {limits: {cpu: 1}, requests: {cpu: 250m}}}]
 `
 
 func kinds(o *startOptions) []kind {
@@ -108,6 +109,9 @@ func kinds(o *startOptions) []kind {
 		{name: "init container", namespace: "start-copied", args: []string{"--image-volumes=false"}, document: cluster, selector: "job-name=sample"},
 	}
 }
+
+// steady is how long pods run before they are deleted.
+const steady = 3 * time.Second
 
 // startLab is the node on which pods are started.
 type startLab struct {
@@ -247,6 +251,8 @@ func (l *startLab) round(ctx context.Context, k kind) (*startRound, error) {
 	if l.options.Verbose {
 		l.showLog(ctx, k)
 	}
+	// Right after a start, the kubelet first handles the updates that it has queued, one a second.
+	time.Sleep(steady)
 	r.delete = time.Now()
 	if _, err := l.node.KubectlInput(ctx, strings.NewReader(k.document), "delete", "--wait=false", "--namespace="+k.namespace, "--filename=-"); err != nil {
 		return nil, err
