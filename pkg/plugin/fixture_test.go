@@ -115,8 +115,8 @@ func (e *fakeExecutor) Execute(_ context.Context, x execution) error {
 	return exec.CodeExitError{Err: fmt.Errorf("command terminated with exit code 127"), Code: 127}
 }
 
-// sampleAge is the age of the sample. Ages of more than eight hours are shown in hours, so the texts do not change while
-// a test runs.
+// sampleAge is the age of the sample. Ages of more than eight hours are shown in hours, so the texts do not change
+// while a test runs.
 const sampleAge = 10*time.Hour + 30*time.Minute
 
 // sample is a ready MiniCluster of size 4.
