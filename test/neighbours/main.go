@@ -129,8 +129,10 @@ func runTests(ctx context.Context, out io.Writer, root, pkg string) ([]string, e
 	return passed, nil
 }
 
-// read reads the output of go test -json, and prints the output of tests that did not pass.
+// read reads the output of go test -json, and prints the output of tests that did not pass. It reads all of it in any
+// case, because go test does not end before.
 func read(out io.Writer, text io.Reader) (passed, failed []string, err error) {
+	defer func() { _, _ = io.Copy(io.Discard, text) }()
 	said := map[string]*strings.Builder{}
 	lines := bufio.NewScanner(text)
 	lines.Buffer(nil, 1<<20)

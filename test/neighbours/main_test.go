@@ -28,6 +28,16 @@ func TestRead(t *testing.T) {
 	assert.Error(t, err)
 }
 
+// TestReadToTheEnd checks that go test can end although its output is not what it should be: it waits for a reader.
+func TestReadToTheEnd(t *testing.T) {
+	for _, line := range []string{"# compile error\n", strings.Repeat("x", 2<<20) + "\n"} {
+		text := strings.NewReader(line + strings.Repeat("more\n", 1000))
+		_, _, err := read(&strings.Builder{}, text)
+		require.Error(t, err)
+		assert.Zero(t, text.Len())
+	}
+}
+
 // TestProgramsOfSuites checks that each suite has a program.
 func TestProgramsOfSuites(t *testing.T) {
 	names := []string{}
