@@ -32,7 +32,7 @@ func BuildAutoscaler(mc *v1alpha2.MiniCluster, f Fixed, env Environment) *autosc
 	a := mc.Spec.Autoscaling
 	maximum := f.Maximum
 	if a.MaxSize > 0 {
-		maximum = min(maximum, a.MaxSize)
+		maximum = max(min(maximum, a.MaxSize), mc.LowerBound(f.Maximum))
 	}
 	minimum := min(max(a.MinSize, mc.LowerBound(f.Maximum)), maximum)
 	if mc.ScalesToZero() && a.MinSize == 0 && a.Metric != v1alpha2.AutoscalingCPU && env.AtLeast(scaleToZeroMinor) {

@@ -26,6 +26,7 @@ func TestBuildAutoscaler(t *testing.T) {
 		"bounds":                     {autoscaling: v1alpha2.Autoscaling{MinSize: 2, MaxSize: 5}, maximum: 8, minReplicas: 2, maxReplicas: 5, metric: "size_recommended"},
 		"bounds of the cluster":      {autoscaling: v1alpha2.Autoscaling{MinSize: 1, MaxSize: 50}, minSize: 3, maximum: 8, minReplicas: 3, maxReplicas: 8, metric: "size_recommended"},
 		"minimum above maximum":      {autoscaling: v1alpha2.Autoscaling{MinSize: 20}, maximum: 8, minReplicas: 8, maxReplicas: 8, metric: "size_recommended"},
+		"maximum below the minimum":  {autoscaling: v1alpha2.Autoscaling{MaxSize: 2}, minSize: 4, maximum: 8, minReplicas: 4, maxReplicas: 4, metric: "size_recommended"},
 		"to zero":                    {zero: true, maximum: 8, minor: 37, minReplicas: 0, maxReplicas: 8, metric: "size_recommended", tolerance: true},
 		"to zero, with a minimum":    {zero: true, autoscaling: v1alpha2.Autoscaling{MinSize: 2}, maximum: 8, minor: 37, minReplicas: 2, maxReplicas: 8, metric: "size_recommended", tolerance: true},
 		"to zero on an older server": {zero: true, maximum: 8, minor: 36, minReplicas: 1, maxReplicas: 8, metric: "size_recommended", tolerance: true},

@@ -58,10 +58,15 @@ func warnAutoscaling(mc *v1alpha2.MiniCluster, f Fixed, add func(*field.Path, st
 		return
 	}
 	path := field.NewPath("spec", "autoscaling")
-	if a.MaxSize > f.Maximum {
+	minimum := max(a.MinSize, mc.LowerBound(f.Maximum))
+	switch {
+	case a.MaxSize > f.Maximum:
 		add(path.Child("maxSize"), "the maximum of the cluster is %d: set spec.maxSize to %d", f.Maximum, a.MaxSize)
-	} else if minimum := max(a.MinSize, mc.LowerBound(f.Maximum)); minimum >= f.Maximum && !mc.ScalesToZero() {
+	case mc.ScalesToZero():
+	case minimum >= f.Maximum:
 		add(path, "the size cannot change, because the minimum and the maximum of the cluster are %d: set spec.maxSize", f.Maximum)
+	case a.MaxSize > 0 && minimum >= a.MaxSize:
+		add(path.Child("maxSize"), "the size cannot change, because the minimum is %d: set a larger maxSize", minimum)
 	}
 }
 

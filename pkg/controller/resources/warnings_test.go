@@ -68,6 +68,12 @@ func TestWarnings(t *testing.T) {
 			}},
 			want: []string{"spec.autoscaling: the size cannot change, because the minimum and the maximum of the cluster are 4"},
 		},
+		"an autoscaler with a maximum below the minimum of the cluster": {
+			mods: []func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Size, mc.Spec.MinSize, mc.Spec.MaxSize, mc.Spec.Autoscaling = nil, 4, 32, &v1alpha2.Autoscaling{MaxSize: 2}
+			}},
+			want: []string{"spec.autoscaling.maxSize: the size cannot change, because the minimum is 4: set a larger maxSize"},
+		},
 		"an autoscaler": {
 			mods: []func(*v1alpha2.MiniCluster){func(mc *v1alpha2.MiniCluster) {
 				mc.Spec.MaxSize, mc.Spec.Autoscaling = 32, &v1alpha2.Autoscaling{MaxSize: 32}
