@@ -94,7 +94,7 @@ func (c *Controller) keepAutoscaler(ctx context.Context, s *syncState) error {
 			return err
 		}
 	}
-	s.observed.Autoscaling = autoscalerState(s.mc, hpa)
+	s.observed.Autoscaling = autoscalerState(s.mc, hpa, s.fixed.Maximum)
 	return nil
 }
 
@@ -167,8 +167,8 @@ func autoscalerCondition(hpa *autoscalingv2.HorizontalPodAutoscaler, kind autosc
 	return nil
 }
 
-// autoscalerState returns what an autoscaler does, from its own conditions.
-func autoscalerState(mc *v1alpha2.MiniCluster, hpa *autoscalingv2.HorizontalPodAutoscaler) *status.Autoscaling {
+// autoscalerState returns what an autoscaler does, from its own conditions. Limit is the maximum of the cluster.
+func autoscalerState(mc *v1alpha2.MiniCluster, hpa *autoscalingv2.HorizontalPodAutoscaler, limit int32) *status.Autoscaling {
 	for _, kind := range []autoscalingv2.HorizontalPodAutoscalerConditionType{autoscalingv2.AbleToScale, autoscalingv2.ScalingActive} {
 		if c := autoscalerCondition(hpa, kind); c != nil && c.Status == corev1.ConditionFalse {
 			return &status.Autoscaling{
@@ -185,7 +185,7 @@ func autoscalerState(mc *v1alpha2.MiniCluster, hpa *autoscalingv2.HorizontalPodA
 	}
 	return &status.Autoscaling{
 		Active: true, Reason: v1alpha2.ReasonAutoscalerActive,
-		Message: messages.AutoscalerActive(hpa.Name, minimum, hpa.Spec.MaxReplicas, string(mc.Spec.Autoscaling.Metric), runsOneCommand(mc)),
+		Message: messages.AutoscalerActive(hpa.Name, minimum, hpa.Spec.MaxReplicas, limit, string(mc.Spec.Autoscaling.Metric), runsOneCommand(mc)),
 	}
 }
 

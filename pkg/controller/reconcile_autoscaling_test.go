@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -128,5 +129,20 @@ func TestCommandOfGrowingCluster(t *testing.T) {
 	mc.Spec.Containers[0].Command = "lmp"
 	hpa := resources.BuildAutoscaler(mc, resources.Fixed{Maximum: 4}, resources.Environment{})
 	hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionTrue}}
-	assert.Contains(t, autoscalerState(mc, hpa).Message, "does not use nodes that are added")
+	assert.Contains(t, autoscalerState(mc, hpa, 4).Message, "does not use nodes that are added")
+}
+
+// TestAutoscalerWithoutChoice: the condition names the field that lets the autoscaler change the size: spec.maxSize
+// cannot be changed, so it is named only if it is the limit.
+func TestAutoscalerWithoutChoice(t *testing.T) {
+	for maximum, want := range map[int32]string{
+		8: "size: raise spec.autoscaling.maxSize", 4: "size: raise spec.maxSize and, if it is set, spec.autoscaling.maxSize",
+	} {
+		mc := newMiniCluster("a", 4)
+		mc.Spec.Interactive, mc.Spec.Autoscaling = true, &v1alpha2.Autoscaling{MinSize: 4, MaxSize: 4, Metric: v1alpha2.AutoscalingRecommended}
+		hpa := resources.BuildAutoscaler(mc, resources.Fixed{Maximum: maximum}, resources.Environment{})
+		hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{{Type: autoscalingv2.ScalingActive, Status: corev1.ConditionTrue}}
+		message := autoscalerState(mc, hpa, maximum).Message
+		assert.True(t, strings.HasSuffix(message, "; it cannot change the "+want), message)
+	}
 }

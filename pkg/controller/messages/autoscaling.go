@@ -5,10 +5,14 @@ import "fmt"
 // Condition Autoscaling.
 
 // AutoscalerActive says what an autoscaler does. Metric is what spec.autoscaling.metric says. fixedCommand is set if
-// the cluster runs one command, which does not use nodes that are added later.
-func AutoscalerActive(name string, minimum, maximum int32, metric string, fixedCommand bool) string {
+// the cluster runs one command, which does not use nodes that are added later. Limit is the maximum of the cluster.
+func AutoscalerActive(name string, minimum, maximum, limit int32, metric string, fixedCommand bool) string {
 	text := fmt.Sprintf("the HorizontalPodAutoscaler %s sets sizes between %d and %d (metric %s)", name, minimum, maximum, metric)
-	if minimum >= maximum {
+	switch {
+	case minimum < maximum:
+	case maximum < limit:
+		text += "; it cannot change the size: raise spec.autoscaling.maxSize"
+	default:
 		text += "; it cannot change the size: raise spec.maxSize and, if it is set, spec.autoscaling.maxSize"
 	}
 	if fixedCommand {
