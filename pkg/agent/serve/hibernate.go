@@ -172,7 +172,10 @@ func (h *hibernation) proceed(ctx context.Context, in control.Hibernate) (contro
 	case len(running) > 0 || record.State.Running > 0:
 		h.Stopped(ctx, record)
 		return record.State, nil
-	case in.Idle && record.State.Pending > 0, h.now.Sub(record.FailedAt) < saveInterval:
+	case in.Idle && record.State.Pending > 0: // even if saving the state has failed before: the controller cancels
+		record.State.Phase, record.State.Message = control.PhaseDraining, ""
+		return record.State, nil
+	case h.now.Sub(record.FailedAt) < saveInterval:
 		return record.State, nil
 	}
 	record.State.Phase, record.State.Message = control.PhaseSaving, ""
