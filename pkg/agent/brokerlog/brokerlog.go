@@ -18,6 +18,10 @@ import (
 // stopFailure is what a broker logs if its stop script, which saves the content, has failed.
 var stopFailure = regexp.MustCompile(`\[0\]: rc3\.[0-9]+: .* \(rc=[1-9]`)
 
+// moduleFailure is what a lead broker logs when it stops because a module failed. It may also log the messages of
+// followers (log-stderr-mode), for which it does not stop.
+var moduleFailure = regexp.MustCompile(`^[a-z0-9_.-]+\[0\]: \S+ module runtime failure$`)
+
 // line is a line that a broker logs: a severity of syslog(3), and the text.
 var line = regexp.MustCompile(`^<([0-7])>([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\[[^\]]+\]: .*)$`)
 
@@ -117,7 +121,7 @@ func (l *Log) filter(text []byte) []byte {
 		l.stopFailed = true
 		l.mu.Unlock()
 	}
-	if severity <= severityError && strings.HasSuffix(message, moduleFailure) {
+	if severity <= severityError && moduleFailure.MatchString(message) {
 		l.mu.Lock()
 		l.moduleFailed = true
 		l.mu.Unlock()
@@ -138,9 +142,6 @@ func (l *Log) StopFailed() bool {
 	defer l.mu.Unlock()
 	return l.stopFailed
 }
-
-// moduleFailure is the end of the message with which a broker stops because a module failed.
-const moduleFailure = " module runtime failure"
 
 // ModuleFailed reports whether the broker stopped because a module, such as the scheduler, failed. It stops its program
 // then as after flux shutdown. The broker must have ended.

@@ -93,6 +93,9 @@ func TestStopFailed(t *testing.T) {
 func TestModuleFailed(t *testing.T) {
 	for text, want := range map[string]bool{
 		"<2>broker.crit[0]: sched-simple module runtime failure\n": true,
+		"broker.crit[0]: resource module runtime failure\n":        true,
+		"broker.crit[3]: resource module runtime failure\n":        false, // of a follower, with log-stderr-mode=leader
+		"error: module runtime failure\n":                          false,
 		"<6>broker.info[0]: sched-simple module runtime failure\n": false,
 		"<3>broker.err[0]: shutdown timeout\n":                     false,
 	} {
