@@ -254,7 +254,10 @@ func (s *session) awake(ctx context.Context, name string) error {
 
 // hibernation describes what a MiniCluster that hibernates keeps.
 func hibernation(h *v1alpha2.HibernationStatus) string {
-	text := "since " + age(h.Since.Time) + " (" + string(h.Cause) + ")"
+	text := "since " + age(h.Since.Time)
+	if h.Cause != "" { // there is none while the queues start again
+		text += " (" + string(h.Cause) + ")"
+	}
 	var kept []string
 	if h.Jobs != nil {
 		kept = append(kept, fmt.Sprintf("%d pending and %d held jobs", h.Jobs.Pending, h.Jobs.Held))

@@ -126,3 +126,10 @@ func TestHibernating(t *testing.T) {
 	f = newFixture(t, sample(hibernates(v1alpha2.CauseSuspend)))
 	assert.Contains(t, f.must("scale", "sample", "3"), "it is suspended, and has the size when it wakes")
 }
+
+// TestCanceledHibernation: while the queues of a cluster that was not idle start again, there is no cause.
+func TestCanceledHibernation(t *testing.T) {
+	since := metav1.NewTime(time.Now().Add(-2 * time.Hour))
+	assert.Equal(t, "since 120m", hibernation(&v1alpha2.HibernationStatus{Since: since}))
+	assert.Equal(t, "since 120m (Idle)", hibernation(&v1alpha2.HibernationStatus{Since: since, Cause: v1alpha2.CauseIdle}))
+}
