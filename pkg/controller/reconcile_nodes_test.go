@@ -1,7 +1,10 @@
 package controller
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,4 +197,81 @@ func TestNodesThatTheStatusDoesNotName(t *testing.T) {
 	r.kube.ClearActions()
 	assert.True(t, load())
 	assert.Empty(t, r.kube.Actions(), "the pods are listed once")
+}
+
+// manyIdlePods lets a node that will be deleted have more idle pods than a sync writes. It returns a function that
+// evicts some, and returns the time until the next sync.
+func (r *nodeRig) manyIdlePods(many int32) func() time.Duration {
+	r.s.mc.Spec.Disruption = nil
+	r.c.agents = agents.NewClient(nil, r.c.clock, nil, nil)
+	r.kube.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) { return true, &corev1.Pod{}, nil })
+	var pods []drain.NodePod
+	for i := range many {
+		pods = append(pods, drain.NodePod{Name: fmt.Sprint("a-", i), UID: types.UID(fmt.Sprint(i)), Index: i, Job: "job"})
+	}
+	r.c.nodes.update("n", drain.NodeState{Reason: "tainted", Deleted: true}, map[cache.ObjectName][]drain.NodePod{r.s.key: pods})
+	return func() time.Duration {
+		r.s.after = 0
+		nodes, _ := r.c.nodes.of(r.s.key, "job")
+		require.NoError(r.t, r.c.leaveNodes(r.t.Context(), r.s, nodes, &control.DrainState{Idle: flux.IDRange(0, uint32(many-1))}))
+		return r.s.after
+	}
+}
+
+// requests returns the number of requests with a verb since the last call.
+func (r *nodeRig) requests(verb string) (n int) {
+	for _, action := range r.kube.Actions() {
+		if action.GetVerb() == verb {
+			n++
+		}
+	}
+	r.kube.ClearActions()
+	return n
+}
+
+// Evictions that a budget refuses are repeated with the next regular answer of the agent only, and do not prevent that
+// the states of other pods are written.
+func TestManyRefusedEvictions(t *testing.T) {
+	const many = maxPodWrites + 50
+	r := newNodeRig(t)
+	r.kube.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewTooManyRequests("a budget", 0)
+	})
+	leave := r.manyIdlePods(many)
+	r.requests("")
+	assert.Equal(t, morePodWrites, leave(), "there are more states to write")
+	assert.Zero(t, leave(), "evictions were refused")
+	assert.Equal(t, many, r.requests("patch"))
+	assert.Zero(t, leave())
+	assert.Equal(t, maxPodWrites, r.requests("create"))
+}
+
+// Pods that do not exist any more are not evicted again.
+func TestManyPodsThatHaveLeft(t *testing.T) {
+	const many = maxPodWrites + 50
+	r := newNodeRig(t)
+	r.kube.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewNotFound(corev1.Resource("pods"), "a")
+	})
+	leave := r.manyIdlePods(many)
+	r.requests("")
+	assert.Equal(t, morePodWrites, leave())
+	assert.Zero(t, leave())
+	assert.Zero(t, leave())
+	assert.Equal(t, many, r.requests("create"))
+}
+
+// A pod that cannot be written does not prevent that others are.
+func TestWriteSome(t *testing.T) {
+	var written atomic.Int32
+	failed := errors.New("a webhook refuses")
+	all, err := writeSome(t.Context(), make([]int, maxPodWrites+1), func(ctx context.Context, _ int) error {
+		if written.Add(1) == 1 {
+			return failed
+		}
+		return ctx.Err()
+	})
+	require.ErrorIs(t, err, failed)
+	assert.False(t, all)
+	assert.EqualValues(t, maxPodWrites, written.Load())
 }

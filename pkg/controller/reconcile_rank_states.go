@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,18 +39,26 @@ type podChange struct {
 	drain.PodDecision
 }
 
-// writePods makes some changes concurrently, and reports whether these are all.
+// writePods makes some changes concurrently, and reports whether these are all. Otherwise, the MiniCluster is reconciled
+// again soon.
 func writePods[T any](ctx context.Context, s *syncState, changes []T, write func(context.Context, T) error) (bool, error) {
-	group, ctx := errgroup.WithContext(ctx)
+	all, err := writeSome(ctx, changes, write)
+	if err == nil && !all {
+		s.requeueAfter(morePodWrites)
+	}
+	return all, err
+}
+
+// writeSome makes some changes concurrently, and reports whether these are all. A change that fails does not prevent the
+// others.
+func writeSome[T any](ctx context.Context, changes []T, write func(context.Context, T) error) (bool, error) {
+	var group errgroup.Group
 	group.SetLimit(podWriters)
 	for _, change := range changes[:min(len(changes), maxPodWrites)] {
 		group.Go(func() error { return write(ctx, change) })
 	}
 	if err := group.Wait(); err != nil {
 		return false, err
-	}
-	if len(changes) > maxPodWrites {
-		s.requeueAfter(morePodWrites)
 	}
 	return len(changes) <= maxPodWrites, nil
 }
@@ -73,31 +82,41 @@ func (c *Controller) resetRankStates(ctx context.Context, s *syncState, returned
 func (c *Controller) leaveNodes(ctx context.Context, s *syncState, nodes []drain.Node, state *control.DrainState) error {
 	now := c.clock.Now()
 	since := drain.NodesSince(nodes, s.observed.NodeDrains, now)
-	var changes []podChange
+	var states, evictions []podChange
 	for i := range nodes {
 		node := &nodes[i]
 		in := drain.NodeInput{MiniCluster: s.mc, Now: now, Since: since[node.Name], State: state}
 		s.requeueAfter(drain.NodeTimeout(in, node.NodeState))
 		for _, pod := range node.Pods {
 			change := podChange{node, pod, drain.DecidePod(in, node.NodeState, pod)}
-			if change.Evict || change.State != "" && change.State != pod.State {
-				changes = append(changes, change)
+			switch {
+			case change.State != "" && change.State != pod.State:
+				states = append(states, change)
+			case change.Evict:
+				evictions = append(evictions, change)
 			}
 		}
 	}
-	all, err := writePods(ctx, s, changes, func(ctx context.Context, change podChange) error {
+	var refused atomic.Bool
+	// States first: budgets may refuse evictions for any time.
+	all, err := writeSome(ctx, append(states, evictions...), func(ctx context.Context, change podChange) error {
 		if change.State != "" {
 			if err := c.setRankState(ctx, s, change.node, change.pod, change.State); err != nil {
 				return err
 			}
 		}
 		if change.Evict {
-			return c.evict(ctx, s, change.node, change.pod, !change.TimedOut)
+			evicted, err := c.evict(ctx, s, change.node, change.pod, !change.TimedOut)
+			if err == nil && !evicted {
+				refused.Store(true)
+			}
+			return err
 		}
 		return nil
 	})
-	if err == nil && !all {
+	if err == nil && !all && (len(states) > maxPodWrites || !refused.Load()) {
 		c.agents.PauseNodes(s.name(), morePodWrites) // the next answer decides about the others
+		s.requeueAfter(morePodWrites)
 	}
 	return err
 }
@@ -155,22 +174,24 @@ func trackPod(metadata map[string]any, pod drain.NodePod, state string) {
 	}
 }
 
-// evict evicts a pod. A disruption budget may refuse that; the next answer of the agent repeats it.
-func (c *Controller) evict(ctx context.Context, s *syncState, node *drain.Node, pod drain.NodePod, idle bool) error {
+// evict evicts a pod. It returns false if a disruption budget refuses that; the next regular answer of the agent repeats
+// it.
+func (c *Controller) evict(ctx context.Context, s *syncState, node *drain.Node, pod drain.NodePod, idle bool) (bool, error) {
 	err := c.kube.CoreV1().Pods(s.mc.Namespace).EvictV1(ctx, &policyv1.Eviction{
 		ObjectMeta:    metav1.ObjectMeta{Name: pod.Name, Namespace: s.mc.Namespace},
 		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}},
 	})
 	switch {
 	case apierrors.IsNotFound(err) || apierrors.IsConflict(err):
-		return nil
+		c.nodes.evicted(node.Name, s.key, pod.UID) // another pod has the name, or none
+		return true, nil
 	case apierrors.IsTooManyRequests(err):
 		klog.FromContext(ctx).V(1).Info("A disruption budget refused to evict a pod", "pod", pod.Name, "reason", err.Error())
-		return nil
+		return false, nil
 	case err != nil:
-		return fmt.Errorf("evicting pod %q: %w", pod.Name, err)
+		return false, fmt.Errorf("evicting pod %q: %w", pod.Name, err)
 	}
 	c.nodes.evicted(node.Name, s.key, pod.UID)
 	c.events.Eventf(s.mc, s.job, corev1.EventTypeNormal, "PodEvicted", "EvictPod", "%s", messages.NodeEvicted(pod.Name, node.Name, node.Reason, idle))
-	return nil
+	return true, nil
 }
