@@ -112,7 +112,8 @@ type idleRanks struct {
 type idleCluster struct {
 	job   types.UID
 	since map[uint32]time.Time
-	// written are the ranks whose pods may be evicted; unknown if listed is false.
+	// written are the ranks whose pods may be evicted. If listed is false, that is unknown, because not all changes were
+	// made; these ranks then include those of this process.
 	written flux.IDSet
 	listed  bool
 }
@@ -142,7 +143,11 @@ func (r *idleRanks) observe(key cache.ObjectName, job types.UID, free flux.IDSet
 		}
 	}
 	known.since = since
-	return idle, !known.listed || !known.written.Equal(idle)
+	changes = !known.listed || !known.written.Equal(idle)
+	if changes { // until wrote: the caller may make some of the changes only
+		known.listed, known.written = false, known.written.Union(idle)
+	}
+	return idle, changes
 }
 
 // wrote records the ranks whose pods may be evicted.
