@@ -38,8 +38,8 @@ type entry struct {
 	size int32
 	// ready and active are the largest numbers of ready pods and of all pods so far.
 	ready, active int32
-	// terminating is the number of terminating pods.
-	terminating int32
+	// terminating is the largest number of terminating pods so far, remaining the smallest one since.
+	terminating, remaining int32
 	// pods is the number of pods that an inspection reads, most the largest one so far.
 	pods, most int32
 	// next is the time of the next inspection, first the time at which it would be without progress.
@@ -93,11 +93,14 @@ func (f *entry) postpone(to time.Time) {
 }
 
 // observe records the counters of a Job, and reports whether they are progress: more pods exist or are ready than ever
-// before, or pods begin or end to terminate.
+// before, or more pods terminate than before, or fewer of them remain.
 func (f *entry) observe(job *batchv1.Job) bool {
 	ready, active, terminating := ptr.Deref(job.Status.Ready, 0), job.Status.Active, resources.Terminating(job)
-	progress := ready > f.ready || active > f.active || terminating != f.terminating
-	f.ready, f.active, f.terminating = max(f.ready, ready), max(f.active, active), terminating
+	progress := ready > f.ready || active > f.active || terminating > f.terminating || terminating < f.remaining
+	if terminating > f.terminating {
+		f.remaining = terminating
+	}
+	f.ready, f.active, f.terminating, f.remaining = max(f.ready, ready), max(f.active, active), max(f.terminating, terminating), min(f.remaining, terminating)
 	f.pods = resources.PodCount(job)
 	f.most = max(f.most, f.pods)
 	return progress

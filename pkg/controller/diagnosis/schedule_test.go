@@ -51,6 +51,24 @@ func TestScheduleOfSlowCluster(t *testing.T) {
 	assert.Equal(t, 11*checkBase, schedule.Checked(large, nil))
 }
 
+// TestScheduleOfReplacedPods checks that pods that end and are replaced all the time are not progress: they would hide
+// the problem of another pod of a large cluster for more than an hour.
+func TestScheduleOfReplacedPods(t *testing.T) {
+	clock := testclock.NewFakeClock(examined)
+	schedule := NewSchedule(clock, 10*time.Second)
+	key := types.NamespacedName{Namespace: "ns", Name: "a"}
+	due := func(terminating int32) time.Duration {
+		job := jobOf(10_000, 9_990)
+		job.Status.Active, job.Status.Terminating = 10_000-terminating, &terminating
+		wait, _ := schedule.Due(key, job, false)
+		return wait
+	}
+	for i := int32(0); due(i%3) > 0; i++ {
+		clock.Step(5 * time.Second)
+		require.Less(t, clock.Since(examined), 5*checkMax)
+	}
+}
+
 // TestSchedule checks that the first inspection happens after a delay, the next ones soon, and later ones at
 // increasing intervals while nothing changes.
 func TestSchedule(t *testing.T) {
