@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +60,7 @@ func (c *Controller) allowEviction(ctx context.Context, s *syncState, free flux.
 		name string
 		data []byte
 	}
-	var patches []podPatch
+	var allowed, protected []podPatch
 	err := c.eachPodOfJob(ctx, s.mc, s.job, func(pod *corev1.Pod) {
 		index, indexed := resources.PodIndex(pod)
 		state := pod.Labels[v1alpha2.LabelRankState]
@@ -74,14 +75,19 @@ func (c *Controller) allowEviction(ctx context.Context, s *syncState, free flux.
 		change, err := json.Marshal(map[string]any{"metadata": map[string]any{
 			"uid": pod.UID, "labels": map[string]any{v1alpha2.LabelRankState: label}, "annotations": resources.EvictionAnnotations(s.mc, allow),
 		}})
-		if err == nil {
-			patches = append(patches, podPatch{pod.Name, change})
+		switch {
+		case err != nil:
+		case allow:
+			allowed = append(allowed, podPatch{pod.Name, change})
+		default:
+			protected = append(protected, podPatch{pod.Name, change})
 		}
 	})
 	if err != nil {
 		return err
 	}
-	all, err := writePods(ctx, s, patches, func(ctx context.Context, p podPatch) error {
+	// Pods that are busy come first: an autoscaler may evict them at any time.
+	all, err := writePods(ctx, s, slices.Concat(protected, allowed), func(ctx context.Context, p podPatch) error {
 		_, err := c.kube.CoreV1().Pods(s.mc.Namespace).Patch(ctx, p.name, types.MergePatchType, p.data, metav1.PatchOptions{FieldManager: fieldManager})
 		if ignoreNotFound(err) != nil {
 			return fmt.Errorf("changing whether pod %q may be evicted: %w", p.name, err)
