@@ -49,8 +49,8 @@ func writePods[T any](ctx context.Context, s *syncState, changes []T, write func
 	return all, err
 }
 
-// writeSome makes some changes concurrently, and reports whether these are all. A change that fails does not prevent the
-// others.
+// writeSome makes some changes concurrently, and reports whether these are all. A change that fails does not prevent
+// the others.
 func writeSome[T any](ctx context.Context, changes []T, write func(context.Context, T) error) (bool, error) {
 	var group errgroup.Group
 	group.SetLimit(podWriters)
@@ -174,8 +174,8 @@ func trackPod(metadata map[string]any, pod drain.NodePod, state string) {
 	}
 }
 
-// evict evicts a pod. It returns false if a disruption budget refuses that; the next regular answer of the agent repeats
-// it.
+// evict evicts a pod. It returns false if a disruption budget refuses that; the next regular answer of the agent
+// repeats it.
 func (c *Controller) evict(ctx context.Context, s *syncState, node *drain.Node, pod drain.NodePod, idle bool) (bool, error) {
 	err := c.kube.CoreV1().Pods(s.mc.Namespace).EvictV1(ctx, &policyv1.Eviction{
 		ObjectMeta:    metav1.ObjectMeta{Name: pod.Name, Namespace: s.mc.Namespace},
