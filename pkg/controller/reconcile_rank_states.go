@@ -39,8 +39,8 @@ type podChange struct {
 	drain.PodDecision
 }
 
-// writePods makes some changes concurrently, and reports whether these are all. Otherwise, the MiniCluster is reconciled
-// again soon.
+// writePods makes some changes concurrently, and reports whether these are all. Otherwise, the MiniCluster is
+// reconciled again soon.
 func writePods[T any](ctx context.Context, s *syncState, changes []T, write func(context.Context, T) error) (bool, error) {
 	all, err := writeSome(ctx, changes, write)
 	if err == nil && !all {
