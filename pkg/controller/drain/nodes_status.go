@@ -15,7 +15,8 @@ import (
 func RecordNodes(nodes []Node, recorded []v1alpha2.NodeDrainStatus, now time.Time) []v1alpha2.NodeDrainStatus {
 	all := slices.Clone(recorded)
 	known := positions(all)
-	for _, entry := range NodeStatus(nodes, flux.IDSet{}, recorded, now) {
+	current := NodeStatus(nodes, flux.IDSet{}, recorded, now)
+	for _, entry := range current {
 		i, ok := known[entry.Node]
 		switch {
 		case !ok:
@@ -24,6 +25,7 @@ func RecordNodes(nodes []Node, recorded []v1alpha2.NodeDrainStatus, now time.Tim
 			all[i].Reason, all[i].Since = entry.Reason, entry.Since
 		}
 	}
+	all = bounded(all, positions(current))
 	slices.SortStableFunc(all, func(a, b v1alpha2.NodeDrainStatus) int {
 		switch {
 		case a.Node == "":
@@ -36,6 +38,46 @@ func RecordNodes(nodes []Node, recorded []v1alpha2.NodeDrainStatus, now time.Tim
 	return all
 }
 
+// bounded returns what a status says about nodes with at most MaxNamedNodes names. Nodes that are not current lose
+// theirs: they are recorded until the agent has undrained their ranks, for which an agent may take for ever.
+func bounded(all []v1alpha2.NodeDrainStatus, current map[string]int) []v1alpha2.NodeDrainStatus {
+	more := len(all) - MaxNamedNodes
+	rest := v1alpha2.NodeDrainStatus{}
+	if i, ok := positions(all)[""]; ok {
+		more--
+		rest = all[i]
+	}
+	if more <= 0 {
+		return all
+	}
+	if rest.Reason == "" {
+		rest.Reason, rest.Since = messages.MoreNodes(more), all[0].Since
+	}
+	var named []v1alpha2.NodeDrainStatus
+	for _, entry := range all {
+		_, isCurrent := current[entry.Node]
+		switch {
+		case entry.Node == "":
+		case more > 0 && !isCurrent:
+			more--
+			rest.Indexes, rest.Busy = union(rest.Indexes, entry.Indexes), union(rest.Busy, entry.Busy)
+		default:
+			named = append(named, entry)
+		}
+	}
+	return append(named, rest)
+}
+
+// union returns the union of two sets of indexes of a status.
+func union(a, b string) string {
+	x, errX := flux.ParseIDSet(a)
+	y, errY := flux.ParseIDSet(b)
+	if errX != nil || errY != nil {
+		return a
+	}
+	return x.Union(y).String()
+}
+
 // NodeStatus returns the part of the status about some nodes. The times of nodes that were recorded before remain; that
 // of a node that will be deleted begins when this is known, because it limits how long jobs may continue. Nodes beyond
 // the first MaxNamedNodes have one entry together, without a name.
@@ -44,8 +86,8 @@ func NodeStatus(nodes []Node, busy flux.IDSet, recorded []v1alpha2.NodeDrainStat
 	var unnamed []uint32
 	more := 0
 	known := positions(recorded)
-	since := func(name, reason string, deleted bool) (entry v1alpha2.NodeDrainStatus) {
-		entry.Node, entry.Reason, entry.Since.Time = name, reason, now.Truncate(time.Second)
+	since := func(name, reason string, deleted bool, began time.Time) (entry v1alpha2.NodeDrainStatus) {
+		entry.Node, entry.Reason, entry.Since.Time = name, reason, began.Truncate(time.Second)
 		if i, ok := known[name]; ok && (!deleted || messages.NodeLeaves(recorded[i].Reason)) {
 			entry.Since = recorded[i].Since
 		}
@@ -59,13 +101,18 @@ func NodeStatus(nodes []Node, busy flux.IDSet, recorded []v1alpha2.NodeDrainStat
 			unnamed = slices.AppendSeq(unnamed, indexes.All())
 			more++
 		default:
-			entry := since(n.Name, n.Reason, n.Deleted)
+			// A node that had no name in the status does not get more time when it gets one.
+			began := now
+			if !n.Since.IsZero() {
+				began = n.Since
+			}
+			entry := since(n.Name, n.Reason, n.Deleted, began)
 			entry.Indexes, entry.Busy = indexes.String(), busy.Intersect(indexes).String()
 			all = append(all, entry)
 		}
 	}
 	if more > 0 {
-		entry := since("", messages.MoreNodes(more), false)
+		entry := since("", messages.MoreNodes(more), false, now)
 		indexes := flux.IDs(unnamed...)
 		entry.Indexes, entry.Busy = indexes.String(), busy.Intersect(indexes).String()
 		all = append(all, entry)

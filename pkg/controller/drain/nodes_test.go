@@ -185,9 +185,45 @@ func TestStatusOfManyNodes(t *testing.T) {
 	assert.Equal(t, later, RecordNodes(nodes, later, now.Add(2*time.Hour)))
 	assert.Equal(t, 9000, mustParse(t, last.Indexes).Count())
 	since := NodesSince(nodes, later, now.Add(time.Hour))
-	assert.Equal(t, now, since[nodes[0].Name].Local())
+	assert.Equal(t, now.Add(-time.Minute), since[nodes[0].Name].Local())
 	assert.Equal(t, now.Add(-time.Minute), since[nodes[many-1].Name], "a node without a name in the status")
 	assert.Len(t, NodeStatus(nodes[:10], busy, later, now), 10)
+}
+
+// A node that gets a name in the status when others have left has no more time than before.
+func TestNodeThatGetsAName(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	var nodes []Node
+	for i := range int32(MaxNamedNodes + 1) {
+		nodes = append(nodes, Node{
+			Name: fmt.Sprintf("n-%04d", i), Since: now.Add(time.Millisecond), NodeState: NodeState{messages.NodeDeleted, true}, Pods: []NodePod{{Index: i}},
+		})
+	}
+	recorded := RecordNodes(nodes, nil, now.Add(time.Second))
+	later := now.Add(time.Minute)
+	recorded = NodeStatus(nodes[1:], flux.IDSet{}, recorded, later)
+	require.Len(t, recorded, MaxNamedNodes)
+	assert.Equal(t, now, NodesSince(nodes[1:], recorded, later)[nodes[MaxNamedNodes].Name].Local())
+}
+
+// A status stays small while nodes come and go, and the agent does not answer.
+func TestStatusWithoutAnswers(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	var recorded []v1alpha2.NodeDrainStatus
+	var nodes []Node
+	for i := range int32(2 * MaxNamedNodes) {
+		nodes = []Node{{Name: fmt.Sprintf("n-%04d", 2*MaxNamedNodes-i), NodeState: NodeState{messages.NodeDeleted, true}, Pods: []NodePod{{Index: i}}}}
+		recorded = RecordNodes(nodes, recorded, now)
+		require.Contains(t, positions(recorded), nodes[0].Name)
+	}
+	require.Len(t, recorded, MaxNamedNodes+1)
+	all := flux.IDSet{}
+	for i := range recorded {
+		all = all.Union(mustParse(t, recorded[i].Indexes))
+	}
+	assert.Equal(t, flux.IDRange(0, 2*MaxNamedNodes-1), all)
+	assert.Equal(t, recorded, RecordNodes(nodes, recorded, now.Add(time.Hour)), "it does not change any more")
+	assert.Nil(t, NodeStatus(nil, flux.IDSet{}, recorded, now), "the agent has answered")
 }
 
 func mustParse(t *testing.T, text string) flux.IDSet {
