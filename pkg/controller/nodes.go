@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -83,8 +84,8 @@ type nodeWatch struct {
 	nodes map[string]*watchedNode
 	// jobs are the versions of the Jobs for which pods were listed again.
 	jobs map[cache.ObjectName]string
-	// searched are the Jobs whose pods were listed to find nodes that the status does not name.
-	searched map[cache.ObjectName]types.UID
+	// searched are the Jobs whose nodes are known although the status does not name all of them.
+	searched map[cache.ObjectName]search
 }
 
 // watchedNode is a node with pods whose ranks are drained, or were until it took pods again.
@@ -95,8 +96,8 @@ type watchedNode struct {
 	// listed is when its pods were listed; zero if they were not.
 	listed time.Time
 	pods   map[cache.ObjectName][]drain.NodePod
-	// recorded: the status of a MiniCluster names the node, which is kept until that is over.
-	recorded bool
+	// recorded are the MiniClusters whose status names the node, which is kept until that is over.
+	recorded sets.Set[cache.ObjectName]
 }
 
 // newNodeWatch registers with an informer of nodes.
@@ -105,7 +106,7 @@ func newNodeWatch(nodes *NodeInformer, taints []string, c clock.WithTicker, wake
 	informer := nodes.factory.Core().V1().Nodes().Informer()
 	w := &nodeWatch{
 		store: informer.GetStore(), taints: taints, clock: c, wake: wake, nodes: map[string]*watchedNode{}, jobs: map[cache.ObjectName]string{},
-		searched: map[cache.ObjectName]types.UID{},
+		searched: map[cache.ObjectName]search{},
 		queue:    workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[string]{Name: "minicluster-nodes", Clock: c}),
 	}
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -141,18 +142,21 @@ func (w *nodeWatch) changed(obj any) {
 	}
 }
 
-// load lists the pods of a node if they were not listed before, and reports whether they were. named: the status of a
+// load lists the pods of a node if they were not listed before, and reports whether they were. named: the status of the
 // MiniCluster names the node.
-func (w *nodeWatch) load(name string, named bool) bool {
+func (w *nodeWatch) load(name string, key cache.ObjectName, named bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := w.nodes[name]; n != nil {
-		n.recorded = n.recorded || named
-		return !n.listed.IsZero()
+	n := w.nodes[name]
+	if n == nil {
+		n = &watchedNode{recorded: sets.New[cache.ObjectName]()}
+		w.nodes[name] = n
+		w.queue.Add(name)
 	}
-	w.nodes[name] = &watchedNode{recorded: named}
-	w.queue.Add(name)
-	return false
+	if named {
+		n.recorded.Insert(key)
+	}
+	return !n.listed.IsZero()
 }
 
 // refresh lists the pods of nodes again if the Job has changed since the last time: one may have left. While ranks are
@@ -171,12 +175,15 @@ func (w *nodeWatch) refresh(key cache.ObjectName, job string, nodes []drain.Node
 	}
 }
 
-// forgetCluster drops the record of a MiniCluster.
+// forgetCluster drops the record of a MiniCluster, which drains no ranks any more.
 func (w *nodeWatch) forgetCluster(key cache.ObjectName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.jobs, key)
 	delete(w.searched, key)
+	for name := range w.nodes {
+		w.forgetNode(key, name)
+	}
 }
 
 // of returns the nodes with pods of a Job, in order: those that drain, and those that took pods again but have pods
@@ -235,7 +242,7 @@ func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.Ob
 	w.mu.Lock()
 	before := w.nodes[name]
 	if before == nil {
-		before = &watchedNode{}
+		before = &watchedNode{recorded: sets.New[cache.ObjectName]()}
 	}
 	if !state.Drains() {
 		// Only pods whose state has to be reset. Those that are being deleted leave with it: the API server refuses to add
@@ -248,11 +255,11 @@ func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.Ob
 		}
 	}
 	since := before.since
-	if since.IsZero() || before.Deleted != state.Deleted {
+	if since.IsZero() || before.Deleted != state.Deleted || before.Drains() != state.Drains() {
 		since = w.clock.Now()
 	}
 	w.nodes[name] = &watchedNode{NodeState: state, since: since, listed: w.clock.Now(), pods: pods, recorded: before.recorded}
-	if !state.Drains() && len(pods) == 0 && !before.recorded {
+	if !state.Drains() && len(pods) == 0 && len(before.recorded) == 0 {
 		delete(w.nodes, name)
 	}
 	switch {
@@ -279,21 +286,29 @@ func (w *nodeWatch) update(name string, state drain.NodeState, pods map[cache.Ob
 	return again
 }
 
-// forget drops nodes that take pods and have none whose state has to be reset. The caller has dealt with them.
-func (w *nodeWatch) forget(names []string) {
+// forget drops nodes that take pods, or do not exist, and have no pods whose state has to be reset. The MiniCluster has
+// dealt with them. If its status still names one, that is recorded again.
+func (w *nodeWatch) forget(key cache.ObjectName, names []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, name := range names {
-		n := w.nodes[name]
-		if n == nil || n.Drains() || n.listed.IsZero() {
-			continue
-		}
-		empty := true
-		for _, pods := range n.pods {
-			empty = empty && !slices.ContainsFunc(pods, func(p drain.NodePod) bool { return p.State != "" })
-		}
-		if empty {
-			delete(w.nodes, name)
+		w.forgetNode(key, name)
+	}
+}
+
+func (w *nodeWatch) forgetNode(key cache.ObjectName, name string) {
+	n := w.nodes[name]
+	if n == nil {
+		return
+	}
+	n.recorded.Delete(key)
+	if n.Drains() || n.listed.IsZero() || len(n.recorded) > 0 {
+		return
+	}
+	for _, pods := range n.pods {
+		if slices.ContainsFunc(pods, func(p drain.NodePod) bool { return p.State != "" }) {
+			return
 		}
 	}
+	delete(w.nodes, name)
 }

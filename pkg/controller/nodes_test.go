@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -57,11 +58,11 @@ func TestNodeWatch(t *testing.T) {
 	}
 	pod := drain.NodePod{Name: "one-3", UID: "3", Index: 3, Job: "job"}
 
-	assert.False(t, w.load("a", true), "its pods are listed first")
+	assert.False(t, w.load("a", key, true), "its pods are listed first")
 	name, _ := w.queue.Get()
 	w.queue.Done(name)
 	assert.Equal(t, nodeListInterval, w.update("a", cordoned, pods(key, pod)))
-	assert.True(t, w.load("a", true))
+	assert.True(t, w.load("a", key, true))
 	assert.Equal(t, []cache.ObjectName{key}, wakes())
 	drains, returned := w.of(key, "job")
 	assert.Equal(t, []drain.Node{{Name: "a", NodeState: cordoned, Since: clock.Now(), Pods: []drain.NodePod{pod}}}, drains)
@@ -80,8 +81,8 @@ func TestNodeWatch(t *testing.T) {
 	drains, returned = w.of(key, "job")
 	assert.Empty(t, drains)
 	assert.Equal(t, []drain.Node{{Name: "a", Since: clock.Now(), Pods: []drain.NodePod{pod}}}, returned, "pods with a state to reset")
-	w.forget([]string{"a"})
-	assert.True(t, w.load("a", true), "it is not forgotten before that")
+	w.forget(key, []string{"a"})
+	assert.True(t, w.load("a", key, true), "it is not forgotten before that")
 	leaves := pod
 	leaves.Terminating = true
 	w.update("a", drain.NodeState{}, pods(key, leaves))
@@ -90,8 +91,8 @@ func TestNodeWatch(t *testing.T) {
 	w.update("a", drain.NodeState{}, pods(key, pod))
 	wakes()
 	w.setState("a", key, "3", "")
-	w.forget([]string{"a", "b"})
-	assert.False(t, w.load("a", true))
+	w.forget(key, []string{"a", "b"})
+	assert.False(t, w.load("a", key, true))
 
 	assert.Equal(t, nodeBindTime, w.update("b", cordoned, nil), "a pod may just be bound")
 	assert.Zero(t, w.update("b", cordoned, nil))
@@ -99,6 +100,50 @@ func TestNodeWatch(t *testing.T) {
 	assert.NotContains(t, w.nodes, "b", "a node without pods that takes pods again")
 	w.update("b", cordoned, pods(other, pod))
 	assert.Equal(t, []cache.ObjectName{other}, wakes())
+}
+
+// Nodes that do not exist any more are forgotten, whatever the last step of their end was.
+func TestNodeWatchForgetsNodes(t *testing.T) {
+	key, other := cache.NewObjectName("default", "one"), cache.NewObjectName("default", "two")
+	tainted := drain.NodeState{Reason: "tainted", Deleted: true}
+	pods := map[cache.ObjectName][]drain.NodePod{key: {{Name: "one-3", UID: "3", Index: 3, Job: "job", State: v1alpha2.RankDrained}}}
+	for name, end := range map[string]func(w *nodeWatch){
+		"the agent answers, then the node is deleted": func(w *nodeWatch) {
+			w.update("a", tainted, nil)
+			w.forget(key, []string{"a"})
+			w.update("a", drain.NodeState{}, nil)
+		},
+		"the node is deleted, then the agent answers": func(w *nodeWatch) {
+			w.update("a", drain.NodeState{}, nil)
+			require.Contains(t, w.nodes, "a", "its rank may be drained")
+			w.forget(key, []string{"a"})
+		},
+		"two MiniClusters": func(w *nodeWatch) {
+			w.load("a", other, true)
+			w.update("a", drain.NodeState{}, nil)
+			w.forget(key, []string{"a"})
+			require.Contains(t, w.nodes, "a", "the status of the other one names it")
+			w.forget(other, []string{"a"})
+		},
+		"the MiniCluster is deleted": func(w *nodeWatch) {
+			w.forgetCluster(key)
+			w.update("a", drain.NodeState{}, nil)
+		},
+		"the MiniCluster is deleted last": func(w *nodeWatch) {
+			w.update("a", drain.NodeState{}, nil)
+			w.forgetCluster(key)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _, err := newNodeWatch(NewNodeInformer(fake.NewClientset()), nil, testclock.NewFakeClock(time.Unix(1_000_000, 0)), func(cache.ObjectName) {})
+			require.NoError(t, err)
+			t.Cleanup(w.queue.ShutDown)
+			w.update("a", tainted, maps.Clone(pods))
+			assert.True(t, w.load("a", key, true))
+			end(w)
+			assert.Empty(t, w.nodes)
+		})
+	}
 }
 
 // Thousands of nodes that drain, with busy ranks, take few requests: their MiniClusters are synced every few seconds.

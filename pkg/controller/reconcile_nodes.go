@@ -25,6 +25,10 @@ func (c *Controller) nodeDrains(ctx context.Context, s *syncState) error {
 	if s.hibernated != nil {
 		s.observed.NodeDrains = nil // new brokers have drained no ranks
 	}
+	ended := s.hibernated != nil || s.mc.Status.Finished()
+	if c.nodes != nil && ended && len(s.mc.Status.NodeDrains) > 0 {
+		c.nodes.forgetCluster(s.key)
+	}
 	if s.job == nil || s.mc.Status.Finished() {
 		return nil
 	}
@@ -45,7 +49,7 @@ func (c *Controller) drainNodes(ctx context.Context, s *syncState) error {
 	var nodes, returned []drain.Node
 	if c.nodes != nil {
 		nodes, returned = c.nodes.of(s.key, s.job.UID)
-		known, err := c.loadNodes(ctx, s, recorded)
+		known, err := c.loadNodes(ctx, s, recorded, len(nodes) > 0)
 		if err != nil {
 			return err
 		}
@@ -149,7 +153,7 @@ func (c *Controller) nodeAnswer(ctx context.Context, s *syncState, nodes []drain
 		for i := range recorded {
 			names = append(names, recorded[i].Node)
 		}
-		c.nodes.forget(names)
+		c.nodes.forget(s.key, names)
 	}
 	after := time.Duration(0)
 	switch {

@@ -167,7 +167,7 @@ func TestNodesThatTheStatusDoesNotName(t *testing.T) {
 	recorded := []v1alpha2.NodeDrainStatus{{Node: "named", Indexes: "2"}, {Indexes: "1", Reason: messages.MoreNodes(1)}}
 	load := func() bool {
 		t.Helper()
-		known, err := r.c.loadNodes(t.Context(), r.s, recorded)
+		known, err := r.c.loadNodes(t.Context(), r.s, recorded, false)
 		require.NoError(t, err)
 		return known
 	}
@@ -197,6 +197,28 @@ func TestNodesThatTheStatusDoesNotName(t *testing.T) {
 	r.kube.ClearActions()
 	assert.True(t, load())
 	assert.Empty(t, r.kube.Actions(), "the pods are listed once")
+}
+
+// A MiniCluster whose ranks this process has drained does not wait until the pods of all nodes are listed that go away
+// with its own, only because the status does not name all of them.
+func TestNodesThatThisProcessDrains(t *testing.T) {
+	r := newNodeRig(t)
+	r.c.nodes.update("n", drain.NodeState{Reason: "cordoned"}, map[cache.ObjectName][]drain.NodePod{
+		r.s.key: {{Name: "a-1", UID: "1", Index: 1, Job: "job"}},
+	})
+	known, err := r.c.loadNodes(t.Context(), r.s, nil, true)
+	require.NoError(t, err)
+	assert.True(t, known)
+	other := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: corev1.NodeSpec{Unschedulable: true}}
+	require.NoError(t, r.c.nodes.store.Add(other))
+	recorded := []v1alpha2.NodeDrainStatus{{Reason: messages.MoreNodes(1)}}
+	known, err = r.c.loadNodes(t.Context(), r.s, recorded, true)
+	require.NoError(t, err)
+	assert.True(t, known)
+	r.s.job.UID = "later"
+	known, err = r.c.loadNodes(t.Context(), r.s, recorded, true)
+	require.NoError(t, err)
+	assert.False(t, known, "another Job")
 }
 
 // manyIdlePods lets a node that will be deleted have more idle pods than a sync writes. It returns a function that
