@@ -48,6 +48,7 @@ func Suites() []Suite {
 				"pkg/controller/reconcile_budget.go",
 				"pkg/controller/reconcile_idle_pods.go",
 				"pkg/controller/reconcile_nodes.go",
+				"pkg/controller/reconcile_rank_states.go",
 				"pkg/controller/resources/disruptionbudget.go",
 				"test/framework/karpenter/*.go",
 				"test/neighbours/karpenter/go.mod",
@@ -59,6 +60,7 @@ func Suites() []Suite {
 			Tests:     "test/neighbours/queues",
 			Covers: []string{
 				"pkg/controller/resources/queue.go",
+				"pkg/controller/trim.go",
 				"test/neighbours/kueue/go.mod",
 				"test/neighbours/queues/*.go",
 			},
