@@ -68,6 +68,9 @@ func bounded(all []v1alpha2.NodeDrainStatus, current map[string]int) []v1alpha2.
 	return append(named, rest)
 }
 
+// wholeSeconds rounds a time up to that of a status, so that jobs do not get less time than the spec allows.
+func wholeSeconds(t time.Time) time.Time { return t.Add(time.Second - time.Nanosecond).Truncate(time.Second) }
+
 // union returns the union of two sets of indexes of a status.
 func union(a, b string) string {
 	x, errX := flux.ParseIDSet(a)
@@ -87,7 +90,7 @@ func NodeStatus(nodes []Node, busy flux.IDSet, recorded []v1alpha2.NodeDrainStat
 	more := 0
 	known := positions(recorded)
 	since := func(name, reason string, deleted bool, began time.Time) (entry v1alpha2.NodeDrainStatus) {
-		entry.Node, entry.Reason, entry.Since.Time = name, reason, began.Truncate(time.Second)
+		entry.Node, entry.Reason, entry.Since.Time = name, reason, wholeSeconds(began)
 		if i, ok := known[name]; ok && (!deleted || messages.NodeLeaves(recorded[i].Reason)) {
 			entry.Since = recorded[i].Since
 		}

@@ -126,7 +126,7 @@ func TestNodeStatus(t *testing.T) {
 	}
 	assert.Equal(t, []v1alpha2.NodeDrainStatus{
 		{Node: "a", Reason: "r", Indexes: "1-2", Busy: "2", Since: before},
-		{Node: "b", Reason: "s", Indexes: "4", Since: metav1.NewTime(time.Unix(1_000_000, 0))},
+		{Node: "b", Reason: "s", Indexes: "4", Since: metav1.NewTime(time.Unix(1_000_001, 0))},
 	}, NodeStatus(nodes, flux.IDs(2, 7), []v1alpha2.NodeDrainStatus{{Node: "a", Reason: "old", Since: before}}, now))
 	assert.Nil(t, NodeStatus(nil, flux.IDSet{}, nil, now))
 }
@@ -203,7 +203,7 @@ func TestNodeThatGetsAName(t *testing.T) {
 	later := now.Add(time.Minute)
 	recorded = NodeStatus(nodes[1:], flux.IDSet{}, recorded, later)
 	require.Len(t, recorded, MaxNamedNodes)
-	assert.Equal(t, now, NodesSince(nodes[1:], recorded, later)[nodes[MaxNamedNodes].Name].Local())
+	assert.Equal(t, now.Add(time.Second), NodesSince(nodes[1:], recorded, later)[nodes[MaxNamedNodes].Name].Local(), "rounded up")
 }
 
 // A status stays small while nodes come and go, and the agent does not answer.
