@@ -69,7 +69,9 @@ func bounded(all []v1alpha2.NodeDrainStatus, current map[string]int) []v1alpha2.
 }
 
 // wholeSeconds rounds a time up to that of a status, so that jobs do not get less time than the spec allows.
-func wholeSeconds(t time.Time) time.Time { return t.Add(time.Second - time.Nanosecond).Truncate(time.Second) }
+func wholeSeconds(t time.Time) time.Time {
+	return t.Add(time.Second - time.Nanosecond).Truncate(time.Second)
+}
 
 // union returns the union of two sets of indexes of a status.
 func union(a, b string) string {
