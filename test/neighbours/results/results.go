@@ -177,20 +177,29 @@ func (s Suite) Files(root string) (map[string]string, error) {
 	return files, nil
 }
 
-// code returns the tokens of a Go file without comments and formatting.
+// code returns the tokens of a Go file without comments and formatting: a semicolon may be implied by a line break, and
+// is optional at the end of a block.
 func code(source []byte) []byte {
 	var s scanner.Scanner
 	set := token.NewFileSet()
 	s.Init(set.AddFile("", set.Base(), len(source)), source, nil, 0)
 	var text strings.Builder
+	ended := false // a semicolon comes before the next token
 	for {
 		_, kind, literal := s.Scan()
-		if kind == token.EOF {
+		switch kind {
+		case token.EOF:
 			return []byte(text.String())
+		case token.SEMICOLON:
+			ended = true
+			continue
+		case token.RBRACE, token.RPAREN:
+		default:
+			if ended {
+				fmt.Fprintln(&text, token.SEMICOLON)
+			}
 		}
-		if kind == token.SEMICOLON {
-			literal = "" // written or implied by a line break
-		}
+		ended = false
 		fmt.Fprintf(&text, "%s %s\n", kind, literal)
 	}
 }

@@ -38,7 +38,7 @@ func TestRecord(t *testing.T) {
 	_, err := suite.Files(dir)
 	assert.ErrorContains(t, err, "does not exist")
 
-	write("a.go", "package a\n\n// Comment.\nvar a = 1\n")
+	write("a.go", "package a\n\n// Comment.\nvar a = 1\n\nfunc f() { f() }\n")
 	write("go.mod", "module a")
 	files, err := suite.Files(dir)
 	require.NoError(t, err)
@@ -59,14 +59,14 @@ func TestRecord(t *testing.T) {
 		return strings.Join(record.Outdated(suite, files), " ")
 	}
 	assert.Empty(t, current())
-	write("a.go", "package a\n\n// Another comment.\nvar a  =  1;\n")
+	write("a.go", "package a\n\n// Another comment.\nvar a  =  1;\n\nfunc f() {\n\tf()\n}\n")
 	assert.Empty(t, current(), "comments and formatting do not count")
 	write("b.go", "package a\n")
 	assert.Equal(t, "b.go", current())
-	write("a.go", "package a\n\nvar a = 2\n")
+	write("a.go", "package a\n\nvar a = 2\n\nfunc f() { f() }\n")
 	require.NoError(t, os.Remove(filepath.Join(dir, "b.go")))
 	assert.Equal(t, "a.go", current())
-	write("a.go", "package a\n\nvar a = 1\n")
+	write("a.go", "package a\n\nvar a = 1\n\nfunc f() { f() }\n")
 	write("go.mod", "module a // other")
 	assert.Equal(t, "go.mod", current())
 }
