@@ -232,7 +232,7 @@ func (v *Supervisor) readOutcome() *pod.Outcome {
 // so would an initial program that does not handle signals yet.
 func (v *Supervisor) Forward(sig syscall.Signal) { v.signalInitial(sig) }
 
-// signalInitial sends a signal to the initial program, and reports whether there is one that handles it.
+// signalInitial sends a signal to the initial program, and reports whether one exists that handles the signal.
 func (v *Supervisor) signalInitial(sig syscall.Signal) bool {
 	found := false
 	for pid, p := range reaper.Processes() {

@@ -6,8 +6,6 @@ package results
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"go/scanner"
 	"go/token"
@@ -15,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"minicluster.internal/operator/test/framework/record"
 )
 
 // File is the record, from the root of the repository.
@@ -91,31 +91,12 @@ type Record struct {
 
 // Load reads a record. A file that does not exist is an empty record.
 func Load(path string) (*Record, error) {
-	content, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return &Record{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the record: %w", err)
-	}
-	record := &Record{}
-	if err := json.Unmarshal(content, record); err != nil {
-		return nil, fmt.Errorf("reading the record %s: %w", path, err)
-	}
-	return record, nil
+	r := &Record{}
+	return r, record.Load(path, r)
 }
 
 // Save writes a record.
-func (r *Record) Save(path string) error {
-	content, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding the record: %w", err)
-	}
-	if err := os.WriteFile(path, append(content, '\n'), 0o644); err != nil { //nolint:gosec // a file of the repository
-		return fmt.Errorf("writing the record: %w", err)
-	}
-	return nil
-}
+func (r *Record) Save(path string) error { return record.Save(path, r) }
 
 // Add replaces the run with the same neighbour.
 func (r *Record) Add(run Run) {
