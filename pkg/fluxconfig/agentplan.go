@@ -104,7 +104,7 @@ func containerPlans(out *plan.Plan, mc *v1alpha2.MiniCluster) {
 		case i == flux:
 			out.Lead = programPlan(mc, c)
 			out.Hooks = hooksPlan(c)
-			out.Resources = resourcesPlan(c)
+			out.Resources = HostResources(mc, c)
 			if out.System {
 				out.User = userPlan(c)
 			}
@@ -162,12 +162,17 @@ func brokerPlan(mc *v1alpha2.MiniCluster) (plan.Broker, error) {
 
 // RunsProgram reports whether a cluster runs a program, and ends with it. An interactive one waits for work.
 func RunsProgram(mc *v1alpha2.MiniCluster) bool {
+	mode := Mode(mc)
+	return mode != plan.ModeNone && mode != plan.ModeDiagnostics
+}
+
+// Mode returns how the lead of a cluster runs its command.
+func Mode(mc *v1alpha2.MiniCluster) plan.Mode {
 	index := mc.FluxContainerIndex()
 	if index < 0 || index >= len(mc.Spec.Containers) {
-		return false
+		return plan.ModeNone
 	}
-	mode := programPlan(mc, &mc.Spec.Containers[index]).Mode
-	return mode != plan.ModeNone && mode != plan.ModeDiagnostics
+	return programPlan(mc, &mc.Spec.Containers[index]).Mode
 }
 
 // programPlan returns the mode and the command of the program. An interactive cluster runs no command, and a cluster

@@ -110,7 +110,7 @@ func bootstrapTable(mc *v1alpha2.MiniCluster, p Params, paths plan.Files) (Boots
 // fluxResourcesDerived calls DerivedResources for the container that runs Flux.
 func fluxResourcesDerived(mc *v1alpha2.MiniCluster) bool {
 	i := mc.FluxContainerIndex()
-	return i >= 0 && DerivedResources(&mc.Spec.Containers[i])
+	return i >= 0 && DerivedResources(mc, &mc.Spec.Containers[i])
 }
 
 // installRoot returns the prefix of Flux in the system layout.

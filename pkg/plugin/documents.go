@@ -33,6 +33,8 @@ type document struct {
 	where string
 	// object is what the document says.
 	object map[string]any
+	// item is the number of the document in a list, from 1 on; 0 if it is not in one.
+	item int
 	// mc is the MiniCluster with the defaults of its API version.
 	mc *v1alpha2.MiniCluster
 	// problems are the errors of the document.
@@ -115,32 +117,38 @@ func reasonOf(err error) string {
 func (r *documentReader) readDocuments(ctx context.Context, in io.Reader, where string, found bool) []document {
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(in))
 	var documents []document
-	for number := 1; ; number++ {
-		at := fmt.Sprintf("%s: document %d", where, number)
+	for number := 1; ; {
 		text, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return documents
 		}
 		if err != nil {
-			return append(documents, document{where: at, problems: []string{reasonOf(err)}})
+			return append(documents, document{where: fmt.Sprintf("%s: document %d", where, number), problems: []string{reasonOf(err)}})
 		}
-		data, err := yaml.YAMLToJSON(text)
-		switch {
-		case err == nil:
-			documents = append(documents, r.parse(ctx, text, data, at)...)
-		case !found || bytes.Contains(text, []byte(v1alpha2.MiniClusterKind.Kind)):
-			documents = append(documents, document{where: at, problems: []string{err.Error()}})
+		for _, value := range splitJSON(text) {
+			documents = append(documents, r.parse(ctx, value, fmt.Sprintf("%s: document %d", where, number), found)...)
+			number++
 		}
 	}
 }
 
-// parse decodes the documents of a YAML text and its JSON. A duplicate key is an error: kubectl silently uses the last
-// one.
-func (r *documentReader) parse(ctx context.Context, text, data []byte, where string) []document {
+// parse decodes the documents of a YAML text. A duplicate key is an error.
+func (r *documentReader) parse(ctx context.Context, text []byte, where string, found bool) []document {
+	data, err := yaml.YAMLToJSON(text)
+	switch {
+	case err == nil:
+	case !found || bytes.Contains(text, []byte(v1alpha2.MiniClusterKind.Kind)):
+		return []document{{where: where, problems: []string{err.Error()}}}
+	default:
+		return nil
+	}
+	duplicates := duplicateKeys(text)
 	documents := r.decode(ctx, data, where)
-	if _, err := yaml.YAMLToJSONStrict(text); err != nil {
-		for i := range documents {
-			documents[i].problems = append(documents[i].problems, strings.Join(strings.Fields(err.Error()), " "))
+	for i := range documents {
+		d := &documents[i]
+		d.problems = append(d.problems, duplicates[0]...)
+		if d.item > 0 {
+			d.problems = append(d.problems, duplicates[d.item]...)
 		}
 	}
 	return documents
@@ -158,7 +166,10 @@ func (r *documentReader) decode(ctx context.Context, data []byte, where string) 
 	if meta.Kind == "List" || meta.Kind == "MiniClusterList" {
 		var documents []document
 		for i, item := range meta.Items {
-			documents = append(documents, r.decode(ctx, item, fmt.Sprintf("%s, item %d", where, i+1))...)
+			for _, d := range r.decode(ctx, item, fmt.Sprintf("%s, item %d", where, i+1)) {
+				d.item = i + 1
+				documents = append(documents, d)
+			}
 		}
 		return documents
 	}

@@ -136,6 +136,56 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// TestLintDuplicateKeys tries keys that a document has twice, and documents that only look like that.
+func TestLintDuplicateKeys(t *testing.T) {
+	const head = `{"apiVersion": "flux-framework.org/v1alpha2", "kind": "MiniCluster", "metadata": {"name": "`
+	object := func(name, spec string) string {
+		return head + name + `"}, "spec": {` + spec + `, "containers": [{"image": "ubuntu", "command": "hostname"}]}}`
+	}
+	container := func(text string) string {
+		return strings.Replace(sound, "[{image: a, command: hostname}]", "\n  - "+text, 1)
+	}
+	require.NotEqual(t, sound, container(""))
+	for name, tc := range map[string]struct {
+		text string
+		want []string // in the output; nil: the text is valid
+	}{
+		"in an element of a list": {container("{image: ubuntu, command: a, command: b}"), []string{`key "command" already set in line`}},
+		"in the environment": {
+			container("{image: ubuntu, command: a, environment: {OMP_NUM_THREADS: \"1\", OMP_NUM_THREADS: \"4\"}}"), []string{`key "OMP_NUM_THREADS"`},
+		},
+		"in resources": {container("{image: ubuntu, command: a, resources: {limits: {cpu: 1, cpu: 2}}}"), []string{`key "cpu" already set`}},
+		"the object":   {sound + "kind: MiniCluster\nspec: {containers: [{image: a, command: b}]}\n", []string{`key "kind" already set`, `key "spec" already set in line`}},
+		"a number and a text": {
+			container("{image: ubuntu, command: a, environment: {1: a, \"1\": b}}"), []string{`key "1" already set`},
+		},
+		"JSON":             {object("a", `"size": 2, "size": 3`), []string{`document 1 (a): error: line 1: key "size" already set`}},
+		"JSON with tabs":   {strings.ReplaceAll(object("a", `"size": 2, "size": 3`), ", ", ",\n\t"), []string{`line 5: key "size" already set in line 4`}},
+		"a stream of JSON": {object("a", `"size": 2`) + "\n" + object("b", `"size": 2, "size": 3`), []string{`document 2 (b): error: line 2: key "size"`}},
+		"an item of a list": {
+			`{"kind": "List", "apiVersion": "v1", "items": [` + object("a", `"size": 2`) + "," + object("b", `"size": 2, "size": 3`) + "]}",
+			[]string{`item 2 (b): error: line 1: key "size"`},
+		},
+		"the second of several documents": {sound + "---\nkind: ConfigMap\ndata: {a: b, a: c}\n---\n" + sound + "  size: 4\n", []string{"document 3 (sound): error: "}},
+		"keys of a merge are replaced": {text: container("&base {image: ubuntu, command: a, name: x, runFlux: true, resources: &r {limits: {cpu: 1}}}") +
+			"  - {<<: *base, name: side, runFlux: false, resources: *r}\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, _, err := command(t, tc.text, "lint", "--notes=false", "-f", "-")
+			if tc.want == nil {
+				require.NoError(t, err, out)
+				assert.Empty(t, out)
+				return
+			}
+			require.ErrorContains(t, err, "1 of ", out)
+			assert.Len(t, strings.Split(strings.TrimSpace(out), "\n"), len(tc.want), out)
+			for _, want := range tc.want {
+				assert.Contains(t, out, want)
+			}
+		})
+	}
+}
+
 func TestLintFiles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {

@@ -57,9 +57,13 @@ func (e *ineffective) ofFlux(mc *v1alpha2.MiniCluster, f Fixed, path *field.Path
 
 func (e *ineffective) ofFluxContainer(mc *v1alpha2.MiniCluster, f Fixed, c *v1alpha2.MiniClusterContainer, path *field.Path) {
 	program := c.Command != "" || (c.Commands != nil && c.Commands.Script != "")
-	e.add(program && mc.Spec.Interactive, path.Child("command"), interactiveReason)
-	e.ofInteractive(mc, c, path)
-	e.add(program && c.Diagnostics && !mc.Spec.Interactive, path.Child("command"), "diagnostics runs no program")
+	text := path.Child("command")
+	if c.Command == "" {
+		text = path.Child("commands", "script")
+	}
+	e.add(program && mc.Spec.Interactive, text, interactiveReason)
+	e.add(program && c.Diagnostics && !mc.Spec.Interactive, text, diagnosticsReason)
+	e.ofMode(mc, f, c, path)
 	e.add(c.BatchRaw && !c.Batch, path.Child("batchRaw"), "needs batch")
 	e.add(c.NoWrapEntrypoint, path.Child("noWrapEntrypoint"), "the container that runs Flux runs the agent")
 	e.hooks(c.Commands, path, "applies to sidecars only", "servicePre")
@@ -68,27 +72,6 @@ func (e *ineffective) ofFluxContainer(mc *v1alpha2.MiniCluster, f Fixed, c *v1al
 		e.add(c.FluxUser != nil, path.Child("fluxUser"), why)
 		e.add(c.Commands != nil && c.Commands.RunFluxAsRoot, path.Child("commands", "runFluxAsRoot"), why)
 	}
-}
-
-// interactiveReason explains why fields of a program have no effect.
-const interactiveReason = "an interactive cluster runs no program"
-
-// ofInteractive adds the settings of a program if there is none: interactive clusters, and clusters without a
-// command.
-func (e *ineffective) ofInteractive(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, path *field.Path) {
-	program := c.Command != "" || (c.Commands != nil && c.Commands.Script != "")
-	if c.Diagnostics || (program && !mc.Spec.Interactive) {
-		return
-	}
-	e.add(mc.Spec.Tasks != nil && *mc.Spec.Tasks != 1, field.NewPath("spec", "tasks"), interactiveReason)
-	if flux := mc.Spec.Flux; flux != nil {
-		e.add(flux.OptionFlags != "", field.NewPath("spec", "flux", "optionFlags"), interactiveReason)
-		e.add(flux.SubmitCommand != "", field.NewPath("spec", "flux", "submitCommand"), interactiveReason)
-	}
-	e.add(c.Logs != "", path.Child("logs"), interactiveReason)
-	e.add(c.Launcher, path.Child("launcher"), interactiveReason)
-	e.add(c.Batch, path.Child("batch"), interactiveReason)
-	e.add(c.Commands != nil && c.Commands.Prefix != "", path.Child("commands", "prefix"), interactiveReason)
 }
 
 func (e *ineffective) ofSidecar(c *v1alpha2.MiniClusterContainer, env Environment, path *field.Path) {

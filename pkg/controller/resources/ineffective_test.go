@@ -67,6 +67,48 @@ func TestFieldsWithoutEffect(t *testing.T) {
 				func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive, mc.Spec.Tasks = true, new(int32(92)) }},
 			want: []string{"spec.tasks", "spec.flux.optionFlags", "spec.flux.submitCommand", "spec.containers[0].logs", "spec.containers[0].launcher"},
 		},
+		"a script of an interactive cluster": {
+			mods: []func(*v1alpha2.MiniCluster){first(func(c *v1alpha2.MiniClusterContainer) {
+				c.Command, c.Commands = "", &v1alpha2.Commands{Script: "x", Prefix: "time"}
+			}), func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Interactive, mc.Spec.Logging = true, &v1alpha2.LoggingSpec{Quiet: true, Timed: true, Debug: true}
+			}},
+			want: []string{"spec.containers[0].commands.script", "spec.logging.debug", "spec.containers[0].commands.prefix"},
+		},
+		"settings of a program with diagnostics": {
+			mods: []func(*v1alpha2.MiniCluster){
+				flux(func(f *v1alpha2.FluxSpec) { f.OptionFlags, f.Wrap = "-o x", "strace" }),
+				first(func(c *v1alpha2.MiniClusterContainer) { c.Command, c.Diagnostics, c.Logs = "", true, "/logs" }),
+				func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive, mc.Spec.Tasks = true, new(int32(4)) },
+			},
+			want: []string{"spec.tasks", "spec.flux.optionFlags", "spec.containers[0].logs"},
+		},
+		"settings of a job with launcher": {
+			mods: []func(*v1alpha2.MiniCluster){
+				flux(func(f *v1alpha2.FluxSpec) { f.OptionFlags, f.SubmitCommand = "-o x", "flux run" }),
+				first(func(c *v1alpha2.MiniClusterContainer) {
+					c.Command, c.Launcher, c.Logs, c.Commands = "x", true, "/logs", &v1alpha2.Commands{Prefix: "time"}
+				}),
+				func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive, mc.Spec.Tasks = false, new(int32(4)) },
+			},
+			want: []string{"spec.tasks", "spec.flux.optionFlags", "spec.flux.submitCommand"},
+		},
+		"options that a launcher reads": {
+			mods: []func(*v1alpha2.MiniCluster){sample.WithInstallRoot,
+				func(mc *v1alpha2.MiniCluster) {
+					mc.Spec.Flux.OptionFlags, mc.Spec.Interactive = "-ompi=openmpi@5", false
+				},
+				first(func(c *v1alpha2.MiniClusterContainer) { c.Command, c.Launcher = "x", true }),
+			},
+		},
+		"a submit command with batch": {
+			mods: []func(*v1alpha2.MiniCluster){
+				flux(func(f *v1alpha2.FluxSpec) { f.OptionFlags, f.SubmitCommand = "-o x", "flux run" }),
+				first(func(c *v1alpha2.MiniClusterContainer) { c.Command, c.Batch, c.Logs = "x", true, "/tmp/logs" }),
+				func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive, mc.Spec.Tasks = false, new(int32(4)) },
+			},
+			want: []string{"spec.flux.submitCommand"},
+		},
 		"fields of the Flux container": {
 			mods: []func(*v1alpha2.MiniCluster){sidecar(func(c *v1alpha2.MiniClusterContainer) {
 				c.Launcher, c.Cores, c.PreCommand = true, 2, "x"

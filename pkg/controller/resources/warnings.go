@@ -28,17 +28,17 @@ func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 	}
 	warnAutoscaling(mc, f, add)
 	if flux >= 0 {
-		warnTasks(mc, &mc.Spec.Containers[flux], add)
+		warnTasks(mc, f, &mc.Spec.Containers[flux], add)
+	}
+	warnPorts(mc.Spec.Containers, field.NewPath("spec", "containers"), map[int32]string{v1alpha2.DefaultBrokerPort: "the Flux broker of every pod"}, add)
+	warnPorts(mc.Spec.Services, field.NewPath("spec", "services"), map[int32]string{}, add)
+	if mc.Spec.Size != nil && *mc.Spec.Size == 0 && !mc.ScalesToZero() {
+		add(field.NewPath("spec", "size"), "0 is below the minimum: the controller sets it to %d", mc.LowerBound(f.Maximum))
 	}
 	for i := range mc.Spec.Containers {
 		c, path := &mc.Spec.Containers[i], field.NewPath("spec", "containers").Index(i)
-		for j, port := range c.Ports {
-			if port == v1alpha2.DefaultBrokerPort {
-				add(path.Child("ports").Index(j), "%d is the port of the Flux broker of every pod: use another port", port)
-			}
-		}
 		warnVolumes(mc, c, f, path, add)
-		warnShell(c, path, add)
+		warnShell(mc, c, path, add)
 		if i == flux {
 			warnDevices(c, path, add)
 		}
@@ -129,20 +129,17 @@ func neverRoot(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer) bool 
 	return pod != nil && pod.SecurityContext != nil && pod.SecurityContext.RunAsUser != nil && *pod.SecurityContext.RunAsUser != 0
 }
 
-// warnTasks compares the tasks with the cores of all pods, where the spec states both.
-func warnTasks(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, add warn) {
-	cores := int64(c.Cores)
-	if cores == 0 && c.Resources != nil {
-		if limit, ok := c.Resources.Limits[corev1.ResourceCPU]; ok && !limit.IsZero() {
-			cores = max(1, limit.MilliValue()/1000)
+// warnPorts adds ports that two containers of a pod use. owners are the users of ports so far.
+func warnPorts(containers []v1alpha2.MiniClusterContainer, path *field.Path, owners map[int32]string, add warn) {
+	for i := range containers {
+		for j, port := range containers[i].Ports {
+			at := path.Index(i).Child("ports").Index(j)
+			if owner, ok := owners[port]; ok {
+				add(at, "%d is the port of %s: use another port", port, owner)
+				continue
+			}
+			owners[port] = at.String() + ", and containers of a pod share their ports"
 		}
-	}
-	if cores == 0 || mc.Spec.Tasks == nil {
-		return
-	}
-	size := int64(max(mc.RequestedSize(), mc.MinimumSize()))
-	if tasks := int64(*mc.Spec.Tasks); tasks > size*cores {
-		add(field.NewPath("spec", "tasks"), "%d tasks need more cores than %d pods of %d cores have: the job never starts", tasks, size, cores)
 	}
 }
 
@@ -160,28 +157,6 @@ func warnVolumes(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, f F
 	for _, name := range slices.Sorted(maps.Keys(c.Volumes)) {
 		if !described[name] && !isClusterVolume(mc, name) {
 			add(path.Child("volumes").Key(name), "is an empty directory, which is lost with the pod: set claimName for a PersistentVolumeClaim")
-		}
-	}
-}
-
-// bashism matches constructs of bash that sh does not support.
-var bashism = regexp.MustCompile(`\[\[ |(^|[;&|({\n]\s*)source |\{\d+\.\.\d+\}|(^|[;&|({\n]\s*)function \w+|<<<|<\(|\$\{\w+(\[|\^\^|,,|//)|&>|(^|[;&|({\n]\s*)(shopt|declare|pushd|popd) `)
-
-// warnShell adds constructs of bash in hooks and scripts.
-func warnShell(c *v1alpha2.MiniClusterContainer, path *field.Path, add warn) {
-	scripts := map[string]string{"preCommand": c.PreCommand}
-	if h := c.Commands; h != nil {
-		maps.Copy(scripts, map[string]string{
-			"commands.init": h.Init, "commands.pre": h.Pre, "commands.brokerPre": h.BrokerPre, "commands.workerPre": h.WorkerPre,
-			"commands.servicePre": h.ServicePre, "commands.post": h.Post, "commands.script": h.Script,
-		})
-	}
-	for _, name := range slices.Sorted(maps.Keys(scripts)) {
-		if strings.HasPrefix(scripts[name], "#!") {
-			continue
-		}
-		if match := strings.TrimSpace(strings.TrimLeft(bashism.FindString(scripts[name]), ";&|(\n \t")); match != "" {
-			add(path.Child(name), "%q is a construct of bash: it fails where the image has no bash", match)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/sample"
@@ -80,13 +81,13 @@ func TestWarnings(t *testing.T) {
 			}},
 		},
 		"more tasks than cores": {
-			mods: []func(*v1alpha2.MiniCluster){withResources(nil, list("cpu", "16")), func(mc *v1alpha2.MiniCluster) {
+			mods: []func(*v1alpha2.MiniCluster){withResources(nil, list("cpu", "16")), program("lmp"), func(mc *v1alpha2.MiniCluster) {
 				mc.Spec.Size, mc.Spec.Tasks = new(int32(2)), new(int32(96))
 			}},
 			want: []string{"spec.tasks: 96 tasks need more cores than 2 pods of 16 cores have"},
 		},
 		"as many tasks as cores": {
-			mods: []func(*v1alpha2.MiniCluster){first(func(c *v1alpha2.MiniClusterContainer) { c.Cores = 48 }), func(mc *v1alpha2.MiniCluster) {
+			mods: []func(*v1alpha2.MiniCluster){first(func(c *v1alpha2.MiniClusterContainer) { c.Cores = 48 }), program("lmp"), func(mc *v1alpha2.MiniCluster) {
 				mc.Spec.Size, mc.Spec.Tasks = new(int32(2)), new(int32(96))
 			}},
 		},
@@ -122,6 +123,167 @@ func TestWarnings(t *testing.T) {
 				for i := range got {
 					assert.True(t, strings.HasPrefix(got[i], tc.want[i]), got[i])
 				}
+			}
+		})
+	}
+}
+
+// program makes a cluster run a command.
+func program(command string) func(*v1alpha2.MiniCluster) {
+	return func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive, mc.Spec.Containers[0].Command = false, command }
+}
+
+func TestTasksThatNeverStart(t *testing.T) {
+	type job struct {
+		size, maxSize, tasks, cores int32
+		cpu, gpu                    string
+		options, submit             string
+		mode                        func(*v1alpha2.MiniCluster)
+	}
+	launcher := func(mc *v1alpha2.MiniCluster) { mc.Spec.Containers[0].Launcher = true }
+	batch := func(mc *v1alpha2.MiniCluster) { mc.Spec.Containers[0].Batch = true }
+	interactive := func(mc *v1alpha2.MiniCluster) { mc.Spec.Interactive = true }
+	const options, never = "spec.flux.optionFlags: ", "the job never starts"
+	for name, tc := range map[string]struct {
+		job  job
+		want string
+	}{
+		"a core per pod":                  {job{size: 2, tasks: 3, cpu: "500m"}, "spec.tasks: 3 tasks need more cores than 2 pods of 1 cores have"},
+		"half a core":                     {job{size: 2, tasks: 3, cpu: "1500m"}, "spec.tasks: 3 tasks"},
+		"exactly":                         {job{size: 4, tasks: 64, cpu: "16"}, ""},
+		"more cores than CPUs":            {job{size: 2, tasks: 16, cores: 8, cpu: "2"}, ""},
+		"more pods than at creation":      {job{size: 2, maxSize: 8, tasks: 96, cpu: "16"}, never},
+		"fewer tasks than pods":           {job{size: 4, tasks: 2, cpu: "1"}, ""},
+		"all nodes":                       {job{size: 2, tasks: 0, cpu: "4"}, ""},
+		"unknown cores":                   {job{size: 2, tasks: 96}, ""},
+		"launcher":                        {job{size: 2, tasks: 96, cpu: "4", mode: launcher}, ""},
+		"interactive":                     {job{size: 2, tasks: 96, cpu: "4", mode: interactive}, ""},
+		"batch":                           {job{size: 2, tasks: 96, cpu: "4", mode: batch}, "spec.tasks: 96 tasks"},
+		"cores per task":                  {job{size: 2, tasks: 8, cpu: "4", options: "-c 2"}, options + "8 tasks of 2 cores need more cores"},
+		"cores per task, long":            {job{size: 2, tasks: 8, cpu: "4", options: "--cores-per-task=2"}, options + "8 tasks of 2 cores"},
+		"cores per slot":                  {job{size: 2, tasks: 8, cpu: "4", options: "--cores-per-slot 2", mode: batch}, options + "8 tasks of 2 cores"},
+		"cores per task that fit":         {job{size: 2, tasks: 4, cpu: "4", options: "-c2"}, ""},
+		"tasks that do not share a core":  {job{size: 2, tasks: 4, cpu: "3", options: "-c2"}, options + "4 tasks of 2 cores"},
+		"nodes":                           {job{size: 2, tasks: 4, cpu: "4", options: "-N 4"}, options + "the job needs 4 nodes, and the cluster has at most 2 pods"},
+		"nodes that may come":             {job{size: 2, maxSize: 4, tasks: 4, cpu: "4", options: "--nodes=4"}, options + "the job needs 4 nodes, and 2 pods are created"},
+		"other tasks":                     {job{size: 2, tasks: 2, cpu: "4", options: "-n 100"}, options + "100 tasks"},
+		"fewer tasks":                     {job{size: 2, tasks: 96, cpu: "4", options: "--ntasks=4"}, ""},
+		"tasks of the submit command":     {job{size: 2, tasks: 4, cpu: "4", submit: "flux run -c 4"}, "spec.flux.submitCommand: 4 tasks of 4 cores"},
+		"a variable":                      {job{size: 2, tasks: 4, cpu: "4", options: "-c $OMP_NUM_THREADS"}, ""},
+		"an option of the job shell":      {job{size: 2, tasks: 4, cpu: "4", options: "-o gpu-affinity=per-task -o cpu-affinity=off"}, ""},
+		"GPUs":                            {job{size: 2, tasks: 8, cpu: "8", gpu: "2", options: "-g 1"}, options + "8 tasks need more GPUs than 2 pods of 2 GPUs"},
+		"GPUs that fit":                   {job{size: 2, tasks: 4, cpu: "8", gpu: "2", options: "-g1"}, ""},
+		"no GPUs":                         {job{size: 2, tasks: 2, cpu: "8", options: "--gpus-per-task=1"}, options + "the tasks need GPUs, and Flux knows none"},
+		"GPUs that Flux may detect":       {job{size: 2, tasks: 2, options: "-g 1"}, ""},
+		"tasks per node":                  {job{size: 2, tasks: 4, cpu: "4", options: "--tasks-per-node=4"}, options + "flux rejects --tasks-per-node together"},
+		"tasks per node of all nodes":     {job{size: 2, tasks: 0, cpu: "4", options: "--tasks-per-node=4"}, ""},
+		"any pods for fewer tasks":        {job{size: 4, maxSize: 6, tasks: 3, cpu: "2", options: "-c 2"}, ""},
+		"tasks that no pod has cores for": {job{size: 4, tasks: 3, cpu: "2", options: "-c 4"}, options + "3 tasks of 4 cores"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mc := sample.MiniCluster(program("lmp"))
+			j := tc.job
+			mc.Spec.Size, mc.Spec.MaxSize, mc.Spec.Tasks, mc.Spec.Containers[0].Cores = new(j.size), j.maxSize, new(j.tasks), j.cores
+			mc.Spec.Flux = &v1alpha2.FluxSpec{OptionFlags: j.options, SubmitCommand: j.submit}
+			if j.cpu != "" {
+				withResources(nil, list("cpu", j.cpu))(mc)
+			}
+			if j.gpu != "" {
+				mc.Spec.Containers[0].Resources.Limits["nvidia.com/gpu"] = resource.MustParse(j.gpu)
+			}
+			if j.mode != nil {
+				j.mode(mc)
+			}
+			got := Warnings(mc, NewFixed(mc))
+			if tc.want == "" {
+				assert.Empty(t, got)
+				return
+			}
+			if assert.Len(t, got, 1, got) {
+				assert.Contains(t, got[0], tc.want)
+			}
+		})
+	}
+}
+
+func TestPortsOfOnePod(t *testing.T) {
+	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Containers[0].Ports = []int32{8080, 9560}
+		mc.Spec.Containers = append(mc.Spec.Containers,
+			v1alpha2.MiniClusterContainer{Name: "web", Ports: []int32{80, 8080}}, v1alpha2.MiniClusterContainer{Name: "proxy", Ports: []int32{8050}})
+		mc.Spec.Services = []v1alpha2.MiniClusterContainer{{Name: "a", Ports: []int32{8050, 5000}}, {Name: "b", Ports: []int32{5000}}}
+	})
+	assert.Equal(t, []string{
+		"spec.containers[1].ports[1]: 8080 is the port of spec.containers[0].ports[0], and containers of a pod share their ports: use another port",
+		"spec.containers[2].ports[0]: 8050 is the port of the Flux broker of every pod: use another port",
+		"spec.services[1].ports[0]: 5000 is the port of spec.services[0].ports[1], and containers of a pod share their ports: use another port",
+	}, Warnings(mc, NewFixed(mc)))
+}
+
+func TestConstructsOfBash(t *testing.T) {
+	for text, want := range map[string]string{
+		"if [ -e x ]; then source a.sh; fi": "source",
+		"[ \"$a\" == b ] && c":              "[ \"$a\" ==",
+		"for ((i=0; i<3; i++)); do a; done": "for ((",
+		"for i in x; do ((i++)); done":      "((",
+		"((i++))":                           "((",
+		"set -euo pipefail":                 "set -euo pipefail",
+		"trap 'echo x' ERR":                 "trap '' ERR",
+		"export -f run":                     "export -f",
+		"hosts=(a b)":                       "hosts=(",
+		"PATH+=:/opt/bin":                   "PATH+=",
+		"echo ${a^^}":                       "${a^",
+		"echo ${a:0:3}":                     "${a:0",
+		"echo ${!name}":                     "${!name",
+		"echo ${hosts[@]}":                  "${hosts[",
+		"cp /data/{a,b} /tmp":               "/{a,b}",
+		"for i in {a..c}; do b; done":       "{a..c}",
+		"IFS=$'\\n'":                        "$'",
+		"a |& tee log":                      "|&",
+		"read -a words < file":              "read -a",
+		"sleep $RANDOM":                     "$RANDOM",
+		"printf -v x %03d 1":                "printf -v",
+		"diff <(a) <(b)":                    "<(",
+		// What sh supports.
+		"trap 'rm -rf \"$tmp\"' EXIT; set -eu":                 "",
+		"cat > f <<'E'\nx = 1\nE":                              "",
+		"echo ${a:-b} ${a:+c} ${a%.x} ${a##*/} ${#a} $((1+2))": "",
+		"awk '{a[$1] == 3 {print}}' f":                         "",
+		"# source this first\nf() { a; }; f 2>&1 >&2":          "",
+		"sed -i 's/[[ ]//' f; [ $a = b ] || exit 3":            "",
+		"curl -d '{\"a\":1,\"b\":2}' host; echo {} resource":   "",
+		"printf '%s' x; read -r line; local x=1":               "",
+	} {
+		assert.Equal(t, want, findBashism(quotedText.ReplaceAllString(text, "''")), text)
+	}
+}
+
+func TestShellsOfHooksAndCommands(t *testing.T) {
+	for name, tc := range map[string]struct {
+		set  func(*v1alpha2.MiniClusterContainer)
+		want string
+	}{
+		"python in a hook": {func(c *v1alpha2.MiniClusterContainer) {
+			c.Commands = &v1alpha2.Commands{Pre: "#!/usr/bin/env python3\nimport os"}
+		}, "spec.containers[0].commands.pre: a shell runs hooks, not python3"},
+		"python in a script": {func(c *v1alpha2.MiniClusterContainer) {
+			c.Commands = &v1alpha2.Commands{Script: "#!/usr/bin/python3 -u\nimport os"}
+		}, ""},
+		"bash in a hook": {func(c *v1alpha2.MiniClusterContainer) {
+			c.Commands = &v1alpha2.Commands{Post: "#!/bin/bash -e\n[[ a ]]"}
+		}, ""},
+		"bash in preCommand":      {func(c *v1alpha2.MiniClusterContainer) { c.PreCommand = "source /etc/profile" }, "spec.containers[0].preCommand: \"source\""},
+		"bash in a command":       {func(c *v1alpha2.MiniClusterContainer) { c.Command = "source env.sh && lmp" }, "spec.containers[0].command: \"source\" is a construct of bash, and /bin/sh runs the command"},
+		"a command that is bash":  {func(c *v1alpha2.MiniClusterContainer) { c.Command = "/bin/bash -c \"source env.sh && lmp\"" }, ""},
+		"an argument like source": {func(c *v1alpha2.MiniClusterContainer) { c.Command = "lmp -in 'a; source b' -v source x" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mc := sample.MiniCluster(program("lmp"), func(mc *v1alpha2.MiniCluster) { tc.set(&mc.Spec.Containers[0]) })
+			got := Warnings(mc, NewFixed(mc))
+			if tc.want == "" {
+				assert.Empty(t, got)
+			} else if assert.Len(t, got, 1, got) {
+				assert.Contains(t, got[0], tc.want)
 			}
 		})
 	}
