@@ -40,15 +40,11 @@ func Import(ctx context.Context, kube *node.Node) error {
 	if err := goCommand(ctx, root, "run", "./hack/image", "--platforms=native", "--output="+product); err != nil {
 		return err
 	}
-	flux := filepath.Join(dir, "flux")
-	if err := goCommand(ctx, root, "build", "-trimpath", "-o", flux, "./test/framework/fakeflux"); err != nil {
+	files, err := fluxFiles(ctx, dir)
+	if err != nil {
 		return err
 	}
-	curl := filepath.Join(dir, "curl")
-	if err := goCommand(ctx, root, "build", "-trimpath", "-o", curl, "./test/e2e/curl"); err != nil {
-		return err
-	}
-	if err := writeFluxImage(ctx, test, flux, curl); err != nil {
+	if err := writeImage(test, Flux, files); err != nil {
 		return err
 	}
 	for _, archive := range []string{product, test} {
@@ -71,10 +67,22 @@ func goCommand(ctx context.Context, dir string, args ...string) error {
 	return nil
 }
 
-func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
+// fluxFiles builds the programs of the image Flux in a folder, and returns its files.
+func fluxFiles(ctx context.Context, dir string) ([]ociimage.File, error) {
+	root, err := kubebin.Root(".")
+	if err != nil {
+		return nil, err
+	}
+	flux, curl := filepath.Join(dir, "flux"), filepath.Join(dir, "curl")
+	if err := goCommand(ctx, root, "build", "-trimpath", "-o", flux, "./test/framework/fakeflux"); err != nil {
+		return nil, err
+	}
+	if err := goCommand(ctx, root, "build", "-trimpath", "-o", curl, "./test/e2e/curl"); err != nil {
+		return nil, err
+	}
 	busybox, applets, err := FindBusybox(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files := []ociimage.File{
 		ociimage.Text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"),
@@ -94,12 +102,17 @@ func writeFluxImage(ctx context.Context, archive, flux, curl string) error {
 	for _, applet := range applets {
 		files = append(files, ociimage.Link("/bin/"+applet, "busybox"))
 	}
+	return files, nil
+}
+
+// writeImage writes an archive with an image.
+func writeImage(archive, name string, files []ociimage.File) error {
 	file, err := os.Create(archive)
 	if err != nil {
 		return fmt.Errorf("building the image of the tests: %w", err)
 	}
 	defer file.Close()
-	_, err = ociimage.Write(file, []string{Flux}, ociimage.Image{
+	_, err = ociimage.Write(file, []string{name}, ociimage.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
 		Config:   ocispec.ImageConfig{Env: []string{"PATH=/usr/bin:/bin"}, Cmd: []string{"/bin/sh"}},
 		Files:    files,
