@@ -203,10 +203,10 @@ func (a *agent) preStopTime(start time.Time) func() time.Duration {
 
 // saveState saves what a hook exported, at the end of its shell.
 func (a *agent) saveState(args []string) int {
-	if len(args) != 1 {
+	if len(args) != 2 {
 		return exitUsage
 	}
-	if err := hooks.SaveState(args[0]); err != nil {
+	if err := hooks.SaveState(args[0], args[1] != ""); err != nil {
 		fmt.Fprintln(a.Stderr, "minicluster-agent:", err)
 		return 1
 	}

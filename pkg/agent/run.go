@@ -115,6 +115,7 @@ func (r *runner) beforeBroker(ctx context.Context) error {
 
 // adoptHooks prepares the pod again if its hooks changed something, such as the Flux in PATH.
 func (r *runner) adoptHooks(ctx context.Context) error {
+	defer withUmask(preparationUmask)()
 	ctx, cancel := r.shutdown.Context(ctx)
 	defer cancel()
 	release := r.table.Hold() // package prepare waits for its own commands
@@ -141,6 +142,7 @@ func prepareCode(err error) int {
 
 // prepare prepares the pod for its broker.
 func (r *runner) prepare(ctx context.Context, index int) error {
+	defer withUmask(preparationUmask)()
 	if script := r.Plan.Lead.Script; script != "" {
 		if err := r.WriteFile(pod.FileScript, shellsplit.Script(script), 0o755); err != nil {
 			return err
@@ -203,4 +205,13 @@ func (a *agent) finished(ctx context.Context, code int) {
 	if err := a.WriteFile(pod.FileFinished, nil, 0o644); err != nil {
 		klog.FromContext(ctx).Error(err, "Failed to signal the end of Flux; containers beside Flux may not end")
 	}
+}
+
+// preparationUmask is the umask while directories for all users of the pod are made, whatever a hook has set.
+const preparationUmask = 0o022
+
+// withUmask sets the umask, and returns a function that restores it.
+func withUmask(mask int) (restore func()) {
+	before := syscall.Umask(mask)
+	return func() { syscall.Umask(before) }
 }

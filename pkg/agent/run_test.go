@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/shellsplit"
 	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
@@ -77,6 +78,26 @@ func TestOrderOfHooks(t *testing.T) {
 		assert.Equal(t, plan.ExitStopped, p.terminate())
 		assert.Equal(t, []string{"init", "preCommand", "pre", "workerPre", "post"}, lines(p.stdout.String()))
 	})
+}
+
+// TestHooksAsOneScript changes the umask and a limit of this process, as a hook does for the agent.
+func TestHooksAsOneScript(t *testing.T) {
+	if !strings.HasSuffix(shellsplit.ScriptShell(), "bash") {
+		t.Skip("there is no bash: variables that are not exported end with the hook")
+	}
+	mask := syscall.Umask(0o022)
+	defer syscall.Umask(mask)
+	var stack syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_STACK, &stack))
+	defer func() { _ = syscall.Setrlimit(syscall.RLIMIT_STACK, &stack) }()
+	p := newPod(t)
+	p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, "umask; ulimit -S -s"
+	p.plan.Hooks = plan.Hooks{
+		Init: "version=7\numask 007",
+		Pre:  "ulimit -S -s 5120\nbegin=1\nlog() { echo \"$1 $version $begin\"; }", BrokerPre: "log broker; umask", Post: "log post",
+	}
+	assert.Equal(t, 0, p.run("run"))
+	assert.Equal(t, []string{"broker 7 1", "0007", "0007", "5120", "post 7 1"}, lines(p.stdout.String()))
 }
 
 func TestStrictHooks(t *testing.T) {

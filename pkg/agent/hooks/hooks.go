@@ -1,6 +1,7 @@
 // Package hooks runs the user's shell commands around Flux: one shell for each, as if one shell ran all of them. What
-// a hook exports, and the directory to which it changes, reach the next hook and everything that runs after it. The
-// text of a hook must reach the shell unchanged: do not paste it into a script.
+// a hook exports, the directory to which it changes, its umask and its limits of resources reach the next hook and
+// everything that runs after it. With bash, other variables and functions reach the next hooks. The text of a hook must
+// reach the shell unchanged: do not paste it into a script.
 package hooks
 
 import (
@@ -45,6 +46,9 @@ type Runner struct {
 	Table *reaper.Table
 	// Shutdown stops them.
 	Shutdown *shutdown.Shutdown
+
+	// started: a hook has run.
+	started bool
 }
 
 // BeforeBroker returns the hooks that run between the preparation of the pod and the start of the broker, in order.
@@ -103,8 +107,17 @@ func (r *Runner) start(h Hook) (*reaper.Process, error) {
 	if err := r.RemoveFiles(name + stateSuffix); err != nil {
 		return nil, err
 	}
+	variables := r.file(Hook{Name: "variables"})
+	if !r.started {
+		// No variables of an earlier run. Only the user of the container may read those of the hooks.
+		if err := r.WriteFile(variables, nil, 0o600); err != nil {
+			return nil, err
+		}
+		r.started = true
+	}
 	s := script{
 		file: r.File(name), save: r.SelfCommand(SaveCommand, r.File(name+stateSuffix)), variables: h.Variables, strict: h.Strict,
+		variablesFile: r.File(variables),
 	}
 	c := reaper.Command{Path: shellsplit.ScriptShell(), Args: s.args(), Env: r.Environ, Stdout: r.Stdout, Stderr: r.Stderr, Group: true}
 	if h.Hidden {
@@ -117,13 +130,15 @@ func (r *Runner) start(h Hook) (*reaper.Process, error) {
 func (r *Runner) adopt(ctx context.Context, h Hook) {
 	left, err := readState(r.File(r.file(h)+stateSuffix), r.Environ)
 	if errors.Is(err, fs.ErrNotExist) {
-		return // the hook replaced its shell
+		klog.FromContext(ctx).Info("The hook passes no variables on, because it replaced its shell (exec), or its EXIT trap and called exit", "hook", h.Name)
+		return
 	}
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "The variables that the hook exported are lost", "hook", h.Name)
 		return
 	}
 	r.Environ = left.environ
+	left.process.apply(ctx)
 	_ = r.RemoveFiles(r.file(h) + stateSuffix) // secrets may be in it; a next run replaces it otherwise
 	if left.dir == "" {
 		return

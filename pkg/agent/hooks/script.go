@@ -18,12 +18,38 @@ type script struct {
 	save []string
 	// variables are set for the text, and not exported.
 	variables map[string]string
+	// variablesFile passes variables that are not exported, and functions, from hook to hook, if bash runs them.
+	variablesFile string
 	// strict ends the text at the first command that fails.
 	strict bool
 }
 
 // ownPrefix begins the names of the variables and functions of the script.
 const ownPrefix = "minicluster_"
+
+// keepVariables restores the variables and functions of the previous hook, and defines a function that prints those of
+// this one, without exported variables and those of bash itself. It is text for bash, which other shells cannot parse.
+const keepVariables = `minicluster_file=
+if test -n "${BASH_VERSION-}"; then
+minicluster_file=%s
+eval '. "$minicluster_file" 2>/dev/null
+minicluster_keep() {
+local IFS=$'"'\n'"' minicluster_name
+local minicluster_exported=$IFS$(compgen -e)$IFS
+for minicluster_name in $(compgen -v); do
+case $minicluster_name in
+BASH*|COMP_*|DIRSTACK|EPOCH*|EUID|FUNCNAME|GROUPS|HISTCMD|HOSTNAME|HOSTTYPE|IFS|LINENO|MACHTYPE|MAILCHECK|OPTARG|OPTERR|\
+OPTIND|OSTYPE|PATH|PIPESTATUS|PPID|PS?|RANDOM|SECONDS|SHELL|SHELLOPTS|SRANDOM|TERM|UID|_|minicluster_*) continue ;;
+esac
+case $minicluster_exported in
+*$IFS$minicluster_name$IFS*) ;;
+*) declare -p "$minicluster_name" ;;
+esac
+done
+declare -f
+}'
+fi
+`
 
 // args returns the arguments of the shell.
 //
@@ -35,10 +61,18 @@ func (h *script) args() []string {
 		save = append(save, shellsplit.Quote(word))
 	}
 	var text strings.Builder
+	fmt.Fprintf(&text, keepVariables, shellsplit.Quote(h.variablesFile))
 	for _, name := range slices.Sorted(maps.Keys(h.variables)) {
 		fmt.Fprintf(&text, "%s=%s\n", name, shellsplit.Quote(h.variables[name]))
 	}
-	fmt.Fprintf(&text, `minicluster_save() { if test -z "$minicluster_saved"; then minicluster_saved=1; %s; fi; }
+	fmt.Fprintf(&text, `minicluster_ulimit=$(ulimit -Sa; ulimit -Ha)
+minicluster_save() {
+{ set +eux; } 2>/dev/null
+if test -n "$minicluster_saved"; then return; fi
+minicluster_saved=1
+if test -n "$minicluster_file"; then minicluster_keep >"$minicluster_file"; fi 2>/dev/null
+%s "$(test "$(ulimit -Sa; ulimit -Ha)" = "$minicluster_ulimit" || echo limited)"
+}
 minicluster_saved=
 trap minicluster_save EXIT
 `, strings.Join(save, " "))

@@ -5,18 +5,20 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // envSave makes the test binary save its state.
 const envSave = "HOOKS_TEST_SAVE"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == envSave {
-		if err := SaveState(os.Args[2]); err != nil {
+	if len(os.Args) == 4 && os.Args[1] == envSave {
+		if err := SaveState(os.Args[2], os.Args[3] != ""); err != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -83,7 +85,88 @@ func TestHookKeepsItsExitCode(t *testing.T) {
 	}
 }
 
+func TestHooksShareAShell(t *testing.T) {
+	for name, tc := range map[string]struct {
+		first, second, want string
+		onlyBash            bool
+	}{
+		"a variable":               {"start='1  2'\n", `test "$start" = '1  2'`, "", true},
+		"a time":                   {"begin=$(date +%s)", `test $(($(date +%s) - begin)) -ge 0`, "", true},
+		"an array":                 {"hosts=(a 'b c')\ndeclare -A of=([x]=y)", `test "${hosts[1]}" = 'b c' && test "${of[x]}" = y`, "", true},
+		"several lines":            {"text='a\nb'", `test "$text" = 'a` + "\n" + `b'`, "", true},
+		"a function":               {"log() { echo \"log: $1\"; }", "log x", "log: x", true},
+		"an exported function":     {"log() { echo \"log: $1\"; }\nexport -f log", "bash -c 'log x'", "log: x", true},
+		"a here-document":          {"read -r -d '' text <<'E' || :\na $b\nE\n", `test "$text" = 'a $b'`, "", true},
+		"a variable of both":       {"x=1; export x; y=2", `test "$y" = 2 && test -z "${x+set}"`, "", true},
+		"a variable that is unset": {"x=1; unset x", `test -z "${x+set}"`, "", false},
+		"it exits":                 {"x=1; exit 0", `test $x = 1`, "", true},
+		"it fails":                 {"set -e; x=1; false; x=2", `test $x = 1; case $- in *e*) exit 1 ;; esac`, "", true},
+		"options of bash":          {"set -u; x=1; set -f", `test $x = 1; echo $unset`, "", true},
+		"another IFS":              {"IFS=:; x=1:2", `test $x = 1:2; set -- a b; test "$*" = 'a b'`, "", true},
+		"a constant":               {"readonly x=1", `test $x = 1`, "", true},
+		"variables of the agent":   {"own=mine; PATH2=$PATH", `test "$own" = "it's"`, "", false},
+		"tracing":                  {"set -x; x=1", `test $x = 1`, "", true},
+		"the trap":                 {"x=1; trap 'x=2' EXIT; :", `test $x = 1`, "", true},
+	} {
+		for program, words := range shells(t) {
+			if tc.onlyBash && program != "bash" {
+				continue
+			}
+			t.Run(name+" "+program, func(t *testing.T) {
+				file := filepath.Join(t.TempDir(), "it's variables")
+				require.NoError(t, os.WriteFile(file, nil, 0o600))
+				h := script{variables: map[string]string{"own": "it's"}, variablesFile: file}
+				_, _, out := runHookOutput(t, words, h, tc.first)
+				assert.Less(t, len(out), 400, out)
+				code, left, out := runHookOutput(t, words, h, tc.second)
+				assert.Zero(t, code, out)
+				assert.Equal(t, tc.want, strings.TrimSpace(out))
+				assert.NotContains(t, strings.Join(left.environ, "\n"), "start=")
+			})
+		}
+	}
+}
+
+func TestHookLeavesLimitsAndUmask(t *testing.T) {
+	for program, words := range shells(t) {
+		t.Run(program, func(t *testing.T) {
+			_, left := runHook(t, words, script{}, "export A=1")
+			assert.Empty(t, left.process.Limits, "the hook has not changed them")
+			before := left.process.Umask
+			_, left = runHook(t, words, script{strict: true}, "umask 007; ulimit -c 0; ulimit -S -s 4096")
+			assert.Equal(t, 0o007, left.process.Umask)
+			assert.NotEqual(t, before, left.process.Umask)
+			assert.Equal(t, unix.Rlimit{}, left.process.Limits[unix.RLIMIT_CORE])
+			assert.Equal(t, uint64(4096*1024), left.process.Limits[unix.RLIMIT_STACK].Cur)
+		})
+	}
+}
+
+// TestApplyProcessState changes limits of this process that no other test depends on.
+func TestApplyProcessState(t *testing.T) {
+	mask := syscall.Umask(0o022)
+	defer syscall.Umask(mask)
+	var stack, memory unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_STACK, &stack))
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_AS, &memory))
+	defer func() { _ = syscall.Setrlimit(unix.RLIMIT_STACK, &syscall.Rlimit{Cur: stack.Cur, Max: stack.Max}) }()
+	wanted := unix.Rlimit{Cur: 6 << 20, Max: stack.Max}
+	p := processState{Umask: 0o002, Limits: map[int]unix.Rlimit{unix.RLIMIT_STACK: wanted, unix.RLIMIT_AS: {Cur: 1 << 20, Max: memory.Max}}}
+	p.apply(t.Context())
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", "umask; ulimit -s").Output()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"0002", "6144"}, strings.Fields(string(out)))
+	var now unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_AS, &now))
+	assert.Equal(t, memory, now, "the agent needs its memory")
+}
+
 func runHook(t *testing.T, words []string, h script, text string) (int, state) {
+	code, left, _ := runHookOutput(t, words, h, text)
+	return code, left
+}
+
+func runHookOutput(t *testing.T, words []string, h script, text string) (int, state, string) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
 	h.file = filepath.Join(dir, "it's a hook")
@@ -98,5 +181,5 @@ func runHook(t *testing.T, words []string, h script, text string) (int, state) {
 	}
 	left, err := readState(file, []string{"_=/before"})
 	require.NoError(t, err, "%s", out)
-	return cmd.ProcessState.ExitCode(), left
+	return cmd.ProcessState.ExitCode(), left, string(out)
 }

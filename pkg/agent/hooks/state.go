@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -18,16 +19,22 @@ type state struct {
 	dir string
 	// environ are the exported variables.
 	environ []string
+	// process are the attributes of the shell itself.
+	process processState
 }
 
-// SaveState writes the environment and the working directory of this process to a file. A shell that starts the process
-// passes its exported variables and its working directory on.
-func SaveState(file string) error {
+// SaveState writes the environment, the working directory and the attributes of this process to a file. A shell that
+// starts the process passes them on. limited reports whether the hook has changed limits of resources.
+func SaveState(file string, limited bool) error {
 	dir, err := os.Getwd()
 	if err != nil {
 		dir = "" // it was removed
 	}
-	text := strings.Join(append([]string{dir}, os.Environ()...), "\x00")
+	process, err := json.Marshal(currentProcess(limited))
+	if err != nil {
+		return fmt.Errorf("saving the state of a hook: %w", err)
+	}
+	text := strings.Join(append([]string{dir, string(process)}, os.Environ()...), "\x00")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("saving the state of a hook: %w", err)
 	}
@@ -40,12 +47,15 @@ func readState(file string, before []string) (state, error) {
 	if err != nil {
 		return state{}, fmt.Errorf("reading the state of a hook: %w", err)
 	}
-	dir, rest, ok := bytes.Cut(text, []byte{0})
-	if !ok {
+	parts := bytes.Split(text, []byte{0})
+	if len(parts) < 2 {
 		return state{}, errors.New("reading the state of a hook: it is cut off")
 	}
-	out := state{dir: string(dir)}
-	for entry := range bytes.SplitSeq(rest, []byte{0}) {
+	out := state{dir: string(parts[0])}
+	if err := json.Unmarshal(parts[1], &out.process); err != nil {
+		return state{}, fmt.Errorf("reading the state of a hook: %w", err)
+	}
+	for _, entry := range parts[2:] {
 		if name, _, _ := strings.Cut(string(entry), "="); !ofShell(name) {
 			out.environ = append(out.environ, string(entry))
 		}
