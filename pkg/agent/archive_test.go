@@ -27,7 +27,7 @@ func TestArchive(t *testing.T) {
 	assert.Equal(t, 3, p.run("run"), "the program's own code")
 	assert.Equal(t, "job\n", p.read("volume/archive.tar.gz"))
 	assert.NotContains(t, p.fluxLog(), "content.restore", "no archive existed")
-	assert.Contains(t, p.fluxLog(), "queue stop")
+	assert.Contains(t, p.fluxLog(), "queue stop --quiet --all --nocheckpoint")
 
 	// The next archive keeps it as its predecessor.
 	p.plan.Lead.Command = "touch $FAKE_JOBS/later"

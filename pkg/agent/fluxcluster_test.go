@@ -79,7 +79,8 @@ func inFluxNet(t *testing.T, f func(t *testing.T)) {
 		t.Skip("needs root and an installed Flux")
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", "-test.count=1",
-		fmt.Sprintf("-random-signals=%d", *randomSignals), fmt.Sprintf("-random-signals-seed=%d", *randomSignalsSeed))
+		fmt.Sprintf("-random-signals=%d", *randomSignals), fmt.Sprintf("-random-signals-seed=%d", *randomSignalsSeed),
+		"-random-signals-only="+*randomSignalsOnly)
 	cmd.Env = append(os.Environ(), envFluxNet+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID}
 	out, err := cmd.CombinedOutput()

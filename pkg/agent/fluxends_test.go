@@ -48,11 +48,13 @@ func TestForwardedSignalsRealFlux(t *testing.T) {
 }
 
 // TestModuleFailureRealFlux checks that the end of the scheduler, for example because memory is exhausted, is not the
-// end of the work. The scheduler of some versions is a thread.
+// end of the work, and that the next broker runs jobs although the archive was written at the end of the first one. The
+// scheduler of some versions is a thread.
 func TestModuleFailureRealFlux(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
 		c := newFluxCluster(t, 1, 60)
-		c.plan.Lead = launcher("[ ! -e $SHARED/first ] || exit 7; touch $SHARED/first; pid=$(pgrep -f '[s]ched-simple.py') || exit 9; kill -9 $pid; sleep 1000")
+		c.plan.Archive.Path = filepath.Join(c.dir, "archive.tar")
+		c.plan.Lead = launcher("[ ! -e $SHARED/first ] || { flux run -n1 true || exit 8; exit 7; }; touch $SHARED/first; pid=$(pgrep -f '[s]ched-simple.py') || exit 9; kill -9 $pid; sleep 1000")
 		c.start(0)
 		code := c.wait(0)
 		if code == 9 {

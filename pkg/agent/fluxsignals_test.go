@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -108,6 +109,9 @@ func TestRandomSignalsRealFlux(t *testing.T) {
 		t.Run("pods", func(t *testing.T) {
 			for n := range *randomSignals {
 				c := randomSignalCase(random)
+				if only := *randomSignalsOnly; only != "" && !slices.Contains(strings.Split(only, ","), strconv.Itoa(n)) {
+					continue
+				}
 				t.Run(fmt.Sprint(n), func(t *testing.T) {
 					t.Parallel()
 					code := c.run(t, program)
@@ -177,14 +181,15 @@ func (c signalCase) await(cluster *fluxCluster, index int) int {
 	cluster.eventually("the agent", func() bool { target = cluster.agent(index); return target != 0 })
 	exists := func(file string) func() bool { return func() bool { return pod.Exists(file) } }
 	wait := func(what string, condition func() bool) {
-		cluster.eventually(what, func() bool {
+		reached := func() bool {
 			select {
 			case <-cluster.ended[index]:
 				return true
 			default:
 				return condition()
 			}
-		})
+		}
+		require.Eventually(cluster.t, reached, 5*patience, 10*time.Millisecond, what)
 	}
 	file := func(name string) string { return filepath.Join(cluster.dir, name) }
 	switch c.phase {

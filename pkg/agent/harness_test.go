@@ -66,6 +66,8 @@ type testPod struct {
 	prefix []string
 	// sys has the namespaces of the agent.
 	sys *syscall.SysProcAttr
+	// stdin is the standard input of the agent; nil: there is none.
+	stdin *os.File
 
 	cmd            *exec.Cmd
 	ended          chan struct{} // closed when the agent has ended
@@ -156,6 +158,9 @@ func (p *testPod) start(args ...string) {
 	errOut, err := os.Create(p.stderr.file)
 	require.NoError(p.t, err)
 	p.cmd.Stdout, p.cmd.Stderr = out, errOut
+	if p.stdin != nil {
+		p.cmd.Stdin = p.stdin
+	}
 	require.NoError(p.t, p.cmd.Start())
 	_, _ = out.Close(), errOut.Close()
 	cmd, ended := p.cmd, make(chan struct{})

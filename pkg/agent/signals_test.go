@@ -28,6 +28,9 @@ var randomSignals = flag.Int("random-signals", 16, "number of pods that get a si
 // randomSignalsSeed repeats a run of TestRandomSignalsRealFlux.
 var randomSignalsSeed = flag.Uint64("random-signals-seed", 0, "seed of the random signals; 0: a random one")
 
+// randomSignalsOnly selects pods of TestRandomSignalsRealFlux.
+var randomSignalsOnly = flag.String("random-signals-only", "", "numbers of the pods that run, separated by commas; empty: all")
+
 // envFirst makes the test binary the first process of new namespaces, before it becomes this program: the agent.
 const envFirst = "AGENT_TEST_FIRST"
 
@@ -194,9 +197,11 @@ func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) i
 // zombiePatience is how long an ended process may stay a zombie, on a busy machine.
 const zombiePatience = 3 * time.Second
 
-// watchZombies watches for ended descendants of a process that are not reaped, until the process has ended. The
-// returned function returns them.
+// watchZombies watches for ended children of an agent and of the agents below it that are not reaped, until the first
+// one has ended. The returned function returns them. A broker has to reap its children, which takes it long on a busy
+// machine.
 func watchZombies(root int, ended <-chan struct{}) func() []string {
+	program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", root)) // it may have ended
 	var found []string
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -209,7 +214,7 @@ func watchZombies(root int, ended <-chan struct{}) func() []string {
 				return
 			case <-ticker.C:
 			}
-			for _, pid := range zombiesBelow(root) {
+			for _, pid := range zombiesBelow(root, program) {
 				if since[pid].IsZero() {
 					since[pid] = time.Now()
 				}
@@ -240,14 +245,16 @@ func childrenOf(pid int) []int {
 	return children
 }
 
-// zombiesBelow returns the ended descendants of a process.
-func zombiesBelow(root int) []int {
+// zombiesBelow returns the ended children of a process and of its descendants that run a program.
+func zombiesBelow(root int, program string) []int {
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", root))
+	reaps := err == nil && exe == program
 	var zombies []int
 	for _, pid := range childrenOf(root) {
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(stat), ") Z ") {
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); reaps && err == nil && strings.Contains(string(stat), ") Z ") {
 			zombies = append(zombies, pid)
 		}
-		zombies = append(zombies, zombiesBelow(pid)...)
+		zombies = append(zombies, zombiesBelow(pid, program)...)
 	}
 	return zombies
 }

@@ -68,7 +68,8 @@ type kind struct {
 	selector string
 }
 
-// startBareJob has pods with the probe of a MiniCluster, which they answer at once. It takes the size and the image.
+// startBareJob has pods with the probe of a MiniCluster, which they answer at once. It takes the size, the image and
+// further fields of the pod.
 const startBareJob = `
 apiVersion: batch/v1
 kind: Job
@@ -81,6 +82,7 @@ spec:
     metadata: {labels: {app: sample}}
     spec:
       restartPolicy: Never
+      %[3]s
       containers:
         - name: sample
           image: %[2]s
@@ -103,9 +105,11 @@ spec:
 
 func kinds(o *startOptions) []kind {
 	cluster := fmt.Sprintf(startMiniCluster, o.Size, o.Image)
+	initContainer := fmt.Sprintf(`initContainers: [{name: first, image: "%s", command: [busybox, "true"]}]`, o.Image)
 	return []kind{
-		{name: "bare Job", namespace: "start-bare", document: fmt.Sprintf(startBareJob, o.Size, o.Image), selector: "app=sample"},
+		{name: "bare Job", namespace: "start-bare", document: fmt.Sprintf(startBareJob, o.Size, o.Image, ""), selector: "app=sample"},
 		{name: "image volumes", namespace: "start-mounted", args: []string{"--image-volumes"}, document: cluster, selector: "job-name=sample"},
+		{name: "bare Job, init container", namespace: "start-bare-init", document: fmt.Sprintf(startBareJob, o.Size, o.Image, initContainer), selector: "app=sample"},
 		{name: "init container", namespace: "start-copied", args: []string{"--image-volumes=false"}, document: cluster, selector: "job-name=sample"},
 	}
 }
@@ -125,7 +129,7 @@ type startLab struct {
 
 // measureStart creates and deletes each kind in turns, so that a load of the machine affects all.
 func measureStart(ctx context.Context, o *startOptions) (r *startResults, err error) {
-	r = &startResults{options: o, rounds: map[string][]*startRound{}}
+	r = &startResults{options: o, rounds: map[string][]*startRound{}, failedProbes: map[string]int{}}
 	l, err := openStartLab(ctx, o)
 	if err != nil {
 		return r, err
@@ -142,6 +146,11 @@ func measureStart(ctx context.Context, o *startOptions) (r *startResults, err er
 			}
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", i, o.Rounds)
+	}
+	for _, k := range kinds(o) {
+		if r.failedProbes[k.name], err = l.failedProbes(ctx, k); err != nil {
+			return r, err
+		}
 	}
 	return r, nil
 }
@@ -263,6 +272,20 @@ func (l *startLab) round(ctx context.Context, k kind) (*startRound, error) {
 	}
 	r.end = time.Now()
 	return r, l.settle(ctx, k)
+}
+
+// failedProbes returns how many probes of the pods of a kind failed. The first one fails if the container does not
+// listen by then.
+func (l *startLab) failedProbes(ctx context.Context, k kind) (int, error) {
+	events, err := l.node.Client().CoreV1().Events(k.namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=Unhealthy"})
+	if err != nil {
+		return 0, fmt.Errorf("listing events: %w", err)
+	}
+	n := 0
+	for _, event := range events.Items {
+		n += int(max(1, event.Count))
+	}
+	return n, nil
 }
 
 // showLog shows what the agents of the first pods say, with times.

@@ -90,6 +90,8 @@ func (r *startRound) last(s step) time.Time {
 type startResults struct {
 	options *startOptions
 	rounds  map[string][]*startRound
+	// failedProbes are the failed probes of all rounds, by kind.
+	failedProbes map[string]int
 }
 
 // column is a figure of a round.
@@ -126,7 +128,7 @@ func (r *startResults) print(out io.Writer) error {
 	for _, c := range columns() {
 		fmt.Fprint(w, "\t", c.name)
 	}
-	fmt.Fprintln(w, "\tready, min to max\tready, beyond the bare Job\tgone, min to max")
+	fmt.Fprintln(w, "\tready, min to max\tready, beyond the bare Job\tgone, min to max\tfailed probes of all rounds")
 	readiness, end := columns()[ready-exists], columns()[gone-exists]
 	base := quantile(r.values(kinds(r.options)[0].name, readiness), 0.5)
 	for _, k := range kinds(r.options) {
@@ -135,7 +137,8 @@ func (r *startResults) print(out io.Writer) error {
 			fmt.Fprintf(w, "\t%.2f", quantile(r.values(k.name, c), 0.5))
 		}
 		values, ends := r.values(k.name, readiness), r.values(k.name, end)
-		fmt.Fprintf(w, "\t%.2f to %.2f\t%+.2f\t%.2f to %.2f\n", slices.Min(values), slices.Max(values), quantile(values, 0.5)-base, slices.Min(ends), slices.Max(ends))
+		fmt.Fprintf(w, "\t%.2f to %.2f\t%+.2f\t%.2f to %.2f\t%d\n",
+			slices.Min(values), slices.Max(values), quantile(values, 0.5)-base, slices.Min(ends), slices.Max(ends), r.failedProbes[k.name])
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("printing the results: %w", err)

@@ -83,7 +83,8 @@ func (v *Saver) SaveAtEnd(ctx context.Context, s *shutdown.Shutdown) error {
 		<-s.Expired(ctx.Done(), s.Reserve()/2)
 		cancel()
 	}()
-	if err := v.Flux(ctx, "queue", "stop", "--quiet", "--all"); err != nil {
+	// The state of the broker must not say that they are stopped: the next broker with that state would run no job.
+	if err := v.Flux(ctx, "queue", "stop", "--quiet", "--all", "--nocheckpoint"); err != nil {
 		return err
 	}
 	// An archive that exists is published at once: the pod may be killed.

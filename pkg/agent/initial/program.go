@@ -83,7 +83,7 @@ func (r *runner) runWords(ctx context.Context, s *shutdown.Shutdown, words []str
 	select {
 	case <-ended:
 	case <-s.Done():
-		_ = syscall.Kill(to, syscall.SIGTERM)
+		_ = reaper.Kill(to, syscall.SIGTERM)
 		if terminal {
 			_ = syscall.Kill(to, syscall.SIGHUP) // an interactive shell ignores SIGTERM
 		}

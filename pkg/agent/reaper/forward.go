@@ -8,6 +8,16 @@ import (
 	"syscall"
 )
 
+// Kill sends a signal to a process or, if the number is negative, to a process group. A stopped process handles SIGTERM
+// only after it continues, so Kill also continues it: a suspended job can still write its checkpoint.
+func Kill(to int, sig syscall.Signal) error {
+	err := syscall.Kill(to, sig)
+	if err == nil && sig == syscall.SIGTERM {
+		_ = syscall.Kill(to, syscall.SIGCONT) // it fails if the process has just ended
+	}
+	return err
+}
+
 // ForwardToGroup sends a signal to those processes of a group that handle it. Others would end: the shell that started
 // a program, or a command that it runs.
 func ForwardToGroup(group int, sig syscall.Signal) {

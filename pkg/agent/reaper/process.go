@@ -33,7 +33,7 @@ func (p *Process) Signal(sig syscall.Signal) {
 	if p.table.children[p.PID] != p {
 		return
 	}
-	if err := syscall.Kill(p.target(), sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := Kill(p.target(), sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 		// Root without CAP_KILL may not signal processes of other users.
 		klog.Background().Error(err, "Failed to signal a process", "pid", p.PID, "signal", sig.String())
 	}

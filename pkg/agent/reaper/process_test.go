@@ -136,6 +136,10 @@ func TestStop(t *testing.T) {
 	assert.Equal(t, 3, started("trap 'exit 3' TERM").Stop(t.Context(), time.Minute).Code())
 	assert.Equal(t, 137, started("trap '' TERM").Stop(t.Context(), 50*time.Millisecond).Code())
 
+	suspended := started("trap 'exit 3' TERM")
+	require.NoError(t, syscall.Kill(suspended.PID, syscall.SIGSTOP))
+	assert.Equal(t, 3, suspended.Stop(t.Context(), time.Minute).Code(), "it continues to handle the signal")
+
 	gone := sh(t, table, "exit 0")
 	<-gone.Done()
 	gone.Signal(syscall.SIGKILL) // without effect

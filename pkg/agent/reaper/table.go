@@ -176,7 +176,7 @@ func (t *Table) SignalAdopted(pid int, sig syscall.Signal) bool {
 	if t.children[pid] != nil || !isChild(pid) {
 		return false
 	}
-	err := syscall.Kill(pid, sig)
+	err := Kill(pid, sig)
 	if errors.Is(err, syscall.EPERM) {
 		klog.Background().Error(err, "Failed to signal an orphaned process of a broker", "pid", pid, "signal", sig.String())
 	}

@@ -238,7 +238,7 @@ func (v *Supervisor) signalInitial(sig syscall.Signal) bool {
 	for pid, p := range reaper.Processes() {
 		if broker := int(v.broker.Load()); broker != 0 && p.Parent == broker && isInitial(pid) && reaper.Catches(pid, sig) {
 			found = true
-			_ = syscall.Kill(pid, sig) // it fails if the program has just ended
+			_ = reaper.Kill(pid, sig) // it fails if the program has just ended
 		}
 	}
 	return found

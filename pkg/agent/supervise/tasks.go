@@ -88,7 +88,7 @@ func signalTasks(broker int, asked map[int]bool) int {
 		if p.Group == pid {
 			to = -pid
 		}
-		_ = syscall.Kill(to, syscall.SIGTERM) // it fails if the task has just ended
+		_ = reaper.Kill(to, syscall.SIGTERM) // it fails if the task has just ended
 	}
 	return running
 }
