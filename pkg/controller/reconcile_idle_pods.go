@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
@@ -56,52 +58,94 @@ func (c *Controller) allowEviction(ctx context.Context, s *syncState, free flux.
 	if !changes {
 		return nil
 	}
-	type podPatch struct {
-		name string
-		data []byte
-	}
-	var allowed, protected []podPatch
-	err := c.eachPodOfJob(ctx, s.mc, s.job, func(pod *corev1.Pod) {
-		index, indexed := resources.PodIndex(pod)
-		state := pod.Labels[v1alpha2.LabelRankState]
-		allow := idle.Contains(uint32(index))
-		if !indexed || pod.DeletionTimestamp != nil || state != "" && state != v1alpha2.RankIdle || allow == (state == v1alpha2.RankIdle) {
-			return
-		}
-		label := any(nil)
-		if allow {
-			label = v1alpha2.RankIdle
-		}
-		change, err := json.Marshal(map[string]any{"metadata": map[string]any{
-			"uid": pod.UID, "labels": map[string]any{v1alpha2.LabelRankState: label}, "annotations": resources.EvictionAnnotations(s.mc, allow),
-		}})
-		switch {
-		case err != nil:
-		case allow:
-			allowed = append(allowed, podPatch{pod.Name, change})
-		default:
-			protected = append(protected, podPatch{pod.Name, change})
-		}
-	})
+	pods, err := c.idlePods(ctx, s)
 	if err != nil {
 		return err
 	}
 	// Pods that are busy come first: an autoscaler may evict them at any time.
-	all, err := writePods(ctx, s, slices.Concat(protected, allowed), func(ctx context.Context, p podPatch) error {
-		_, err := c.kube.CoreV1().Pods(s.mc.Namespace).Patch(ctx, p.name, types.MergePatchType, p.data, metav1.PatchOptions{FieldManager: fieldManager})
-		if ignoreNotFound(err) != nil {
-			return fmt.Errorf("changing whether pod %q may be evicted: %w", p.name, err)
+	var allowed, protected []*idlePod
+	for _, pod := range pods {
+		switch allow := idle.Contains(pod.index); {
+		case allow == pod.allowed:
+		case allow:
+			allowed = append(allowed, pod)
+		default:
+			protected = append(protected, pod)
 		}
-		return nil
+	}
+	var changed atomic.Bool
+	all, err := writePods(ctx, s, slices.Concat(protected, allowed), func(ctx context.Context, pod *idlePod) error {
+		err := c.writeEviction(ctx, s.mc, pod, !pod.allowed)
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			changed.Store(true)
+			return nil
+		}
+		return err
+	})
+	if err != nil || changed.Load() {
+		c.idleRanks.setPods(s.key, nil, time.Time{})
+	}
+	switch {
+	case err != nil:
+		return err
+	case !all || changed.Load():
+		s.requeueAfter(morePodWrites)
+		c.agents.PauseNodes(s.name(), morePodWrites) // the next answer decides about the others
+	default:
+		c.idleRanks.wrote(s.key, idle)
+	}
+	return nil
+}
+
+// idlePod is a pod that node autoscalers may evict while its rank is idle.
+type idlePod struct {
+	name    string
+	uid     types.UID
+	version string
+	index   uint32
+	allowed bool
+}
+
+// idlePods returns the pods of a Job whose nodes do not go away. They are listed once for all writes that one change
+// of the idle ranks takes, which may be many: a write fails if its pod has changed since.
+func (c *Controller) idlePods(ctx context.Context, s *syncState) ([]*idlePod, error) {
+	now := c.clock.Now()
+	if pods := c.idleRanks.pods(s.key, now); pods != nil {
+		return pods, nil
+	}
+	pods := []*idlePod{}
+	err := c.eachPodOfJob(ctx, s.mc, s.job, func(pod *corev1.Pod) {
+		index, indexed := resources.PodIndex(pod)
+		state := pod.Labels[v1alpha2.LabelRankState]
+		if indexed && pod.DeletionTimestamp == nil && (state == "" || state == v1alpha2.RankIdle) {
+			pods = append(pods, &idlePod{pod.Name, pod.UID, pod.ResourceVersion, uint32(index), state == v1alpha2.RankIdle})
+		}
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !all {
-		c.agents.PauseNodes(s.name(), morePodWrites) // the next answer decides about the others
-		return nil
+	c.idleRanks.setPods(s.key, pods, now)
+	return pods, nil
+}
+
+// writeEviction writes whether node autoscalers may evict a pod.
+func (c *Controller) writeEviction(ctx context.Context, mc *v1alpha2.MiniCluster, pod *idlePod, allow bool) error {
+	label := any(nil)
+	if allow {
+		label = v1alpha2.RankIdle
 	}
-	c.idleRanks.wrote(s.key, idle)
+	data, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": pod.uid, "resourceVersion": pod.version,
+		"labels": map[string]any{v1alpha2.LabelRankState: label}, "annotations": resources.EvictionAnnotations(mc, allow),
+	}})
+	if err != nil {
+		return fmt.Errorf("encoding a patch of pod %q: %w", pod.name, err)
+	}
+	written, err := c.kube.CoreV1().Pods(mc.Namespace).Patch(ctx, pod.name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager})
+	if err != nil {
+		return fmt.Errorf("changing whether pod %q may be evicted: %w", pod.name, err)
+	}
+	pod.version, pod.allowed = written.ResourceVersion, allow
 	return nil
 }
 
@@ -122,6 +166,9 @@ type idleCluster struct {
 	// made; these ranks then include those of this process.
 	written flux.IDSet
 	listed  bool
+	// pods are the pods when they were listed, with the changes of this process since; nil if they have to be listed.
+	pods     []*idlePod
+	podsFrom time.Time
 }
 
 func newIdleRanks(delay time.Duration) *idleRanks {
@@ -161,7 +208,26 @@ func (r *idleRanks) wrote(key cache.ObjectName, idle flux.IDSet) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if known := r.of[key]; known != nil {
-		known.written, known.listed = idle, true
+		known.written, known.listed, known.pods = idle, true, nil
+	}
+}
+
+// pods returns the pods that were listed recently and have not all been written, nil if there are none.
+func (r *idleRanks) pods(key cache.ObjectName, now time.Time) []*idlePod {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.of[key]; known != nil && now.Sub(known.podsFrom) < maxIdleCheck {
+		return known.pods
+	}
+	return nil
+}
+
+// setPods records the pods of a Job; nil if they have to be listed.
+func (r *idleRanks) setPods(key cache.ObjectName, pods []*idlePod, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.of[key]; known != nil {
+		known.pods, known.podsFrom = pods, now
 	}
 }
 

@@ -78,8 +78,20 @@ func TestIdlePodsThatAreBusyAgain(t *testing.T) {
 		}
 	}
 	settle(flux.IDSet{})
+	r.kube.ClearActions()
 	require.NoError(t, r.c.allowEviction(t.Context(), r.s, all))
 	assert.Equal(t, maxPodWrites, evictable(), "the first of them")
+	require.NoError(t, r.c.allowEviction(t.Context(), r.s, all))
+	assert.Equal(t, many, evictable())
+	lists := 0
+	for _, action := range r.kube.Actions() {
+		if action.Matches("list", "pods") {
+			lists++
+		}
+	}
+	assert.Equal(t, 1+2, lists, "one for all writes, and two of this test")
+	settle(flux.IDSet{})
+	require.NoError(t, r.c.allowEviction(t.Context(), r.s, all))
 	last := flux.IDs(many)
 	settle(last)
 	assert.Equal(t, 1, evictable(), "only that of the last rank")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -98,8 +100,9 @@ func (c *Controller) leaveNodes(ctx context.Context, s *syncState, nodes []drain
 		}
 	}
 	var refused atomic.Bool
-	// States first: budgets may refuse evictions for any time.
-	all, err := writeSome(ctx, append(states, evictions...), func(ctx context.Context, change podChange) error {
+	// States first: budgets may refuse evictions for any time. Each time, other evictions come first, so that those that
+	// one budget refuses do not prevent the others.
+	all, err := writeSome(ctx, append(states, rotate(evictions)...), func(ctx context.Context, change podChange) error {
 		if change.State != "" {
 			if err := c.setRankState(ctx, s, change.node, change.pod, change.State); err != nil {
 				return err
@@ -119,6 +122,15 @@ func (c *Controller) leaveNodes(ctx context.Context, s *syncState, nodes []drain
 		s.requeueAfter(morePodWrites)
 	}
 	return err
+}
+
+// rotate moves a random number of elements from the start to the end, if they are too many to be written at once.
+func rotate(changes []podChange) []podChange {
+	if len(changes) <= maxPodWrites {
+		return changes
+	}
+	first := rand.IntN(len(changes)) //nolint:gosec // any order is correct
+	return slices.Concat(changes[first:], changes[:first])
 }
 
 // setRankState writes the state of a rank to its pod, as a label that selectors can use and as a condition; "" removes
