@@ -44,6 +44,7 @@ template controller "" manifests/controller deployment.yaml disruption-budget.ya
 template rbac "" manifests/rbac service-account.yaml controller-role.yaml leader-election-role.yaml user-roles.yaml
 template persistent-volumes .Values.controller.persistentVolumes manifests/persistent-volumes role.yaml
 template nodes .Values.controller.watchNodes manifests/nodes role.yaml
+template lead-placement .Values.leadPlacement.enabled manifests/lead-placement policy.yaml
 template priority-quota 'eq .Values.priorityClassName "system-cluster-critical"' manifests/namespace priority-quota.yaml
 template flow-control .Values.flowControl.enabled manifests/flow-control flow-schemas.yaml
 template metrics .Values.metrics.enabled manifests/metrics deployment.yaml disruption-budget.yaml network-policy.yaml service.yaml

@@ -44,14 +44,16 @@ func leadOnly(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	return &corev1.Pod{
+	lead := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion, DeletionTimestamp: pod.DeletionTimestamp,
 			OwnerReferences: pod.OwnerReferences, Labels: pod.Labels,
 			Annotations: map[string]string{batchv1.JobCompletionIndexAnnotation: pod.Annotations[batchv1.JobCompletionIndexAnnotation]},
 		},
 		Status: corev1.PodStatus{Phase: pod.Status.Phase, PodIP: pod.Status.PodIP, Conditions: readyOnly(pod.Status.Conditions)},
-	}, nil
+	}
+	resources.CopyLeadPlacement(lead, pod)
+	return lead, nil
 }
 
 func readyOnly(conditions []corev1.PodCondition) []corev1.PodCondition {
@@ -116,6 +118,9 @@ func (c *Controller) loadLead(s *syncState) error {
 		if live && metav1.IsControlledBy(pod, s.job) {
 			s.lead = pod
 		}
+	}
+	if s.lead != nil && !resources.LeadPlaced(s.lead) {
+		s.observed.MisplacedLead = s.lead.Name
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 		return err
 	}
 	resources.PauseDeadline(&wanted.Spec, s.hibernated)
+	if err := c.leadPlacement(ctx, s, wanted); err != nil {
+		return err
+	}
 	// A Job without the label is adopted by the next sync.
 	job, created, err := createOwned(ctx, c, s, c.kube.BatchV1().Jobs(s.mc.Namespace), jobs, wanted, ownership[*batchv1.Job]{})
 	switch {

@@ -149,6 +149,9 @@ func (d *document) warnings(environment resources.Environment) []string {
 	for _, line := range volumeWarnings(d.mc, environment) {
 		lines = append(lines, "warning: "+line)
 	}
+	if resources.HasLeadPlacement(d.mc) {
+		lines = append(lines, "warning: spec.lead: applies only in clusters with the admission policy of manifests/lead-placement")
+	}
 	for _, line := range resources.Warnings(d.mc, fixed) {
 		lines = append(lines, "warning: "+line)
 	}

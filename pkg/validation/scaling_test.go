@@ -51,6 +51,28 @@ func TestValidateDisruption(t *testing.T) {
 	})
 }
 
+func TestValidateLead(t *testing.T) {
+	lead := func(l v1alpha2.Lead, affinity ...string) edit {
+		return spec(func(s *v1alpha2.MiniClusterSpec) {
+			s.Lead = &l
+			if len(affinity) > 0 {
+				s.Pod = &v1alpha2.PodSpec{NodeAffinity: map[string][]string{"kind": affinity}}
+			}
+		})
+	}
+	onDemand := v1alpha2.Lead{NodeSelector: map[string]string{"kind": "on-demand"}}
+	run(t, []testCase{
+		{name: "nothing set", edit: lead(v1alpha2.Lead{})},
+		{name: "a selector", edit: lead(onDemand)},
+		{name: "an affinity that admits it", edit: lead(onDemand, "spot", "on-demand")},
+		{name: "an affinity that excludes it", edit: lead(onDemand, "spot"),
+			fields: []string{"spec.lead.nodeSelector[kind]"}, says: "spec.pod.nodeAffinity"},
+		{name: "no label", edit: lead(v1alpha2.Lead{NodeSelector: map[string]string{"a b": "c"}}), fields: []string{"spec.lead.nodeSelector"}},
+		{name: "a toleration of nothing", edit: lead(v1alpha2.Lead{Tolerations: []corev1.Toleration{{}}}),
+			fields: []string{"spec.lead.tolerations[0].operator"}},
+	})
+}
+
 func TestValidateAutoscaling(t *testing.T) {
 	scaled := func(a v1alpha2.Autoscaling) edit {
 		return spec(func(s *v1alpha2.MiniClusterSpec) { s.Autoscaling = &a })

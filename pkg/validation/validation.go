@@ -33,6 +33,7 @@ func ValidateMiniCluster(mc *v1alpha2.MiniCluster) field.ErrorList {
 	if spec.Placement != "" {
 		errs = append(errs, oneOf(&spec.Placement, path.Child("placement"), v1alpha2.PlacementSpread, v1alpha2.PlacementPack)...)
 	}
+	errs = append(errs, validateLead(spec, path.Child("lead"))...)
 	errs = append(errs, validateNetwork(spec.Network, path.Child("network"))...)
 	errs = append(errs, validateArchive(spec.Archive, path.Child("archive"))...)
 	errs = append(errs, validateKeptState(spec, path.Child("hibernation"))...)

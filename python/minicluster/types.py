@@ -519,6 +519,19 @@ class Hibernation:
 
 
 @dataclass
+class Lead:
+    """How the pod of the lead broker differs from the others, for example to run it on a kind of
+    node that is not interrupted.
+    """
+
+    #: Labels of nodes for the pod, in addition to pod.nodeSelector, whose values it replaces.
+    node_selector: Optional[Dict[str, str]] = field("nodeSelector")
+
+    #: Tolerations of the pod, in addition to pod.tolerations.
+    tolerations: Optional[List[Any]] = field("tolerations")
+
+
+@dataclass
 class LoggingSpec:
     """What the pods print."""
 
@@ -804,6 +817,10 @@ class MiniClusterSpec:
     #: Labels of the Job, for example kueue.x-k8s.io/queue-name. Labels of the controller take
     #: precedence.
     job_labels: Optional[Dict[str, str]] = field("jobLabels")
+
+    #: How the pod of the lead broker differs from the others, for example to run it on a kind of
+    #: node that is not interrupted.
+    lead: Optional[Lead] = field("lead")
 
     #: What the pods print.
     logging: Optional[LoggingSpec] = field("logging")

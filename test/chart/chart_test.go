@@ -135,6 +135,21 @@ func TestWatchNodes(t *testing.T) {
 	assert.Contains(t, string(rendered), "--watch-nodes]")
 }
 
+// TestLeadPlacement: the value adds the policy of the component, word by word.
+func TestLeadPlacement(t *testing.T) {
+	rendered, err := helm(t, nil, "template", "minicluster", "charts/minicluster", "--namespace="+namespace, "--set=leadPlacement.enabled=true")
+	require.NoError(t, err)
+	chart := objects(t, rendered)
+	component, err := run(t, nil, suite.Cluster(t).KubectlPath(), "kustomize", "manifests/lead-placement")
+	require.NoError(t, err)
+	policy := objects(t, component)
+	assert.Len(t, policy, 2)
+	for name, object := range policy {
+		require.Contains(t, chart, name)
+		assert.Equal(t, object.Object, chart[name].Object)
+	}
+}
+
 func TestLint(t *testing.T) {
 	_, err := helm(t, nil, "lint", "--strict", "charts/minicluster")
 	require.NoError(t, err)

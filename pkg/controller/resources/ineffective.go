@@ -22,6 +22,7 @@ func IneffectiveFields(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []str
 	var e ineffective
 	path := field.NewPath("spec")
 	e.add(mc.Spec.FluxRestful != nil, path.Child("fluxRestful"), "the RESTful server no longer exists; run one as a sidecar")
+	e.add(mc.Spec.Lead != nil && LeadElsewhere(mc), path.Child("lead"), "the lead broker is in another cluster")
 	e.ofFlux(mc, f, path.Child("flux"))
 	for i := range mc.Spec.Containers {
 		at := path.Child("containers").Index(i)

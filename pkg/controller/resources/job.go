@@ -88,6 +88,7 @@ func podAnnotations(mc *v1alpha2.MiniCluster) map[string]string {
 	if _, set := annotations[defaultContainerAnnotation]; !set {
 		annotations[defaultContainerAnnotation] = mc.Name
 	}
+	maps.Copy(annotations, leadAnnotations(mc))
 	return annotations
 }
 

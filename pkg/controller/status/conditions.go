@@ -103,7 +103,11 @@ func (in *Input) accepted() *metav1.Condition {
 	case len(in.Edited) > 0:
 		return is(true, v1alpha2.ReasonImmutableFields, messages.ImmutableFields(in.Edited, resources.MutableFields()))
 	}
-	if lines := resources.IneffectiveFields(in.MiniCluster, in.Fixed, in.Environment); len(lines) > 0 {
+	lines := resources.IneffectiveFields(in.MiniCluster, in.Fixed, in.Environment)
+	if in.MisplacedLead != "" {
+		lines = append(lines, messages.LeadMisplaced(in.MisplacedLead))
+	}
+	if len(lines) > 0 {
 		return is(true, v1alpha2.ReasonFieldsWithoutEffect, messages.IneffectiveFields(lines))
 	}
 	return is(true, v1alpha2.ReasonValid, messages.SpecValid)

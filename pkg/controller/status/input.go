@@ -32,6 +32,8 @@ type Observed struct {
 	Invalid string
 	// Edited are immutable fields that were edited after creation.
 	Edited []string
+	// MisplacedLead is the name of the pod of the lead if it was created without spec.lead; "" otherwise.
+	MisplacedLead string
 	// CertificateLost: the Secret is missing while the Job that uses it exists.
 	CertificateLost bool
 	// ConfigLost: the ConfigMap is missing while the Job that uses it exists, and the spec describes another

@@ -52,6 +52,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &fluxframeworkv1alpha2.HibernationApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("HibernationStatus"):
 		return &fluxframeworkv1alpha2.HibernationStatusApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("Lead"):
+		return &fluxframeworkv1alpha2.LeadApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("LeadBroker"):
 		return &fluxframeworkv1alpha2.LeadBrokerApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("LifeCycle"):

@@ -31,6 +31,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.HibernatedJobs{}.OpenAPIModelName():       schema_pkg_apis_fluxframework_v1alpha2_HibernatedJobs(ref),
 		v1alpha2.Hibernation{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_Hibernation(ref),
 		v1alpha2.HibernationStatus{}.OpenAPIModelName():    schema_pkg_apis_fluxframework_v1alpha2_HibernationStatus(ref),
+		v1alpha2.Lead{}.OpenAPIModelName():                 schema_pkg_apis_fluxframework_v1alpha2_Lead(ref),
 		v1alpha2.LeadBroker{}.OpenAPIModelName():           schema_pkg_apis_fluxframework_v1alpha2_LeadBroker(ref),
 		v1alpha2.LifeCycle{}.OpenAPIModelName():            schema_pkg_apis_fluxframework_v1alpha2_LifeCycle(ref),
 		v1alpha2.LoggingSpec{}.OpenAPIModelName():          schema_pkg_apis_fluxframework_v1alpha2_LoggingSpec(ref),
@@ -1056,6 +1057,54 @@ func schema_pkg_apis_fluxframework_v1alpha2_HibernationStatus(ref common.Referen
 	}
 }
 
+func schema_pkg_apis_fluxframework_v1alpha2_Lead(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Lead describes how the pod of the lead broker, index 0, differs from the other pods. It requires the admission policy of manifests/lead-placement.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"nodeSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Labels of nodes for the pod, in addition to pod.nodeSelector, whose values it replaces.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"tolerations": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Tolerations of the pod, in addition to pod.tolerations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref("k8s.io/api/core/v1.Toleration"),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"k8s.io/api/core/v1.Toleration"},
+	}
+}
+
 func schema_pkg_apis_fluxframework_v1alpha2_LeadBroker(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1712,6 +1761,12 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 							Format:      "",
 						},
 					},
+					"lead": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How the pod of the lead broker differs from the others, for example to run it on a kind of node that is not interrupted.",
+							Ref:         ref(v1alpha2.Lead{}.OpenAPIModelName()),
+						},
+					},
 					"disruption": {
 						SchemaProps: spec.SchemaProps{
 							Description: "What happens to ranks when their nodes go away.",
@@ -1773,7 +1828,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterSpec(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.Disruption{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.Hibernation{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.RestoreSource{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName(), v1alpha2.ScaleUp{}.OpenAPIModelName()},
+			v1alpha2.Autoscaling{}.OpenAPIModelName(), v1alpha2.Disruption{}.OpenAPIModelName(), v1alpha2.FluxArchive{}.OpenAPIModelName(), v1alpha2.FluxRestful{}.OpenAPIModelName(), v1alpha2.FluxSpec{}.OpenAPIModelName(), v1alpha2.Hibernation{}.OpenAPIModelName(), v1alpha2.Lead{}.OpenAPIModelName(), v1alpha2.LoggingSpec{}.OpenAPIModelName(), v1alpha2.MiniClusterContainer{}.OpenAPIModelName(), v1alpha2.MiniClusterUser{}.OpenAPIModelName(), v1alpha2.MiniClusterVolume{}.OpenAPIModelName(), v1alpha2.Network{}.OpenAPIModelName(), v1alpha2.Opportunistic{}.OpenAPIModelName(), v1alpha2.PodSpec{}.OpenAPIModelName(), v1alpha2.RestoreSource{}.OpenAPIModelName(), v1alpha2.ScaleDown{}.OpenAPIModelName(), v1alpha2.ScaleUp{}.OpenAPIModelName()},
 	}
 }
 

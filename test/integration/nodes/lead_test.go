@@ -2,9 +2,7 @@ package nodes_test
 
 import (
 	"context"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,28 +17,11 @@ import (
 
 const capacityType = "karpenter.sh/capacity-type"
 
-// leadPolicy returns the policy of docs/nodes.md.
-func leadPolicy(t *testing.T) string {
+// kindsOfNodes makes half of the nodes spot nodes, and the others nodes on demand, which take only pods that tolerate
+// their taint. It returns the kinds by name.
+func kindsOfNodes(t *testing.T) map[string]string {
 	t.Helper()
-	root, err := kubebin.Root(".")
-	require.NoError(t, err)
-	page, err := os.ReadFile(filepath.Join(root, "docs", "nodes.md"))
-	require.NoError(t, err)
-	_, section, found := strings.Cut(string(page), "### The lead on another kind of node")
-	require.True(t, found)
-	_, block, _ := strings.Cut(section, "```yaml\n")
-	policy, _, found := strings.Cut(block, "```")
-	require.True(t, found)
-	return policy
-}
-
-// The policy of the documentation moves the lead to another kind of node than the other pods. When all of their nodes
-// are interrupted, the lead stays.
-func TestLeadOnItsOwnKindOfNode(t *testing.T) {
 	kube := suite.Cluster(t)
-	policy := leadPolicy(t)
-	_, err := kube.KubectlInput(t.Context(), strings.NewReader(policy), "apply", "--filename=-")
-	require.NoError(t, err)
 	nodes, err := kube.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	kinds := map[string]string{}
@@ -52,33 +33,56 @@ func TestLeadOnItsOwnKindOfNode(t *testing.T) {
 		name := nodes.Items[i].Name
 		kinds[name] = []string{"spot", "on-demand"}[i%2]
 		label(name, "="+kinds[name])
+		if i%2 > 0 {
+			_, err := kube.Kubectl(t.Context(), "taint", "--overwrite", "node", name, "example.com/lead=only:NoSchedule")
+			require.NoError(t, err)
+		}
 	}
 	t.Cleanup(func() {
-		_, err := kube.KubectlInput(context.Background(), strings.NewReader(policy), "delete", "--filename=-")
-		assert.NoError(t, err)
 		for name := range kinds {
 			label(name, "-")
 		}
 	})
-	f := &fixture{Fixture: user.NewFixture(t, kube)}
-	f.Eventually("the policy to apply", func(ctx context.Context) (string, error) {
-		pod, err := f.Kube.CoreV1().Pods(f.Namespace).Create(ctx, &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{
-				"example.com/flux-lead": "on-demand", "batch.kubernetes.io/job-completion-index": "0",
-			}},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
-		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err != nil || pod.Spec.NodeSelector[capacityType] != "on-demand" {
-			return "it does not yet", err
-		}
-		return "", nil
-	})
+	return kinds
+}
 
-	f = newFixture(t, "spot", func(mc *v1alpha2.MiniCluster) {
-		mc.Spec.Pod = &v1alpha2.PodSpec{
-			Labels: map[string]string{"example.com/flux-lead": "on-demand"}, NodeSelector: map[string]string{capacityType: "spot"},
-		}
+// onDemand places the lead on nodes on demand, and the other pods on spot nodes.
+func onDemand(mc *v1alpha2.MiniCluster) {
+	mc.Spec.Interactive = true
+	mc.Spec.Pod = &v1alpha2.PodSpec{NodeSelector: map[string]string{capacityType: "spot"}}
+	mc.Spec.Lead = &v1alpha2.Lead{
+		NodeSelector: map[string]string{capacityType: "on-demand", corev1.LabelOSStable: "linux"},
+		Tolerations: []corev1.Toleration{
+			{Key: "example.com/lead", Value: "only", Effect: corev1.TaintEffectNoSchedule},
+			{Key: "example.com/slow", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: new(int64(30))},
+		},
+	}
+}
+
+// A MiniCluster with spec.lead waits for the admission policy. Then its lead is on another kind of node than the other
+// pods, and stays when all of their nodes are interrupted. A lead that is created without the policy is reported.
+func TestLeadOnItsOwnKindOfNode(t *testing.T) {
+	kube, kinds := suite.Cluster(t), kindsOfNodes(t)
+	root, err := kubebin.Root(".")
+	require.NoError(t, err)
+	policy := filepath.Join(root, "manifests", "lead-placement", "policy.yaml")
+	f := &fixture{Fixture: user.NewFixture(t, kube), name: "spot", agent: agents.Of("spot")}
+	t.Cleanup(f.restoreNodes)
+
+	f.Create(f.name, 3, onDemand)
+	f.WaitFor(f.name, user.HasReason(v1alpha2.ConditionAccepted, v1alpha2.ReasonNoLeadPolicy, "manifests/lead-placement"))
+	jobs, err := f.Kube.BatchV1().Jobs(f.Namespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, jobs.Items)
+
+	_, err = kube.Kubectl(t.Context(), "apply", "--filename="+policy)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := kube.Kubectl(context.Background(), "delete", "--ignore-not-found", "--filename="+policy)
+		assert.NoError(t, err)
 	})
+	f.WaitFor(f.name, user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
+	f.WaitFor(f.name, user.HasReason(v1alpha2.ConditionAccepted, v1alpha2.ReasonValid))
 	var got []string
 	for index := range int32(3) {
 		got = append(got, kinds[f.pod(index).Spec.NodeName])
@@ -93,4 +97,25 @@ func TestLeadOnItsOwnKindOfNode(t *testing.T) {
 	f.WaitForEvent(f.name, "PodEvicted", "spot-itn")
 	assert.Equal(t, lead.UID, f.pod(0).UID)
 	assert.Empty(t, f.pod(0).Labels[v1alpha2.LabelRankState])
+
+	_, err = kube.Kubectl(t.Context(), "delete", "--filename="+policy)
+	require.NoError(t, err)
+	f.policyIsGone(lead)
+	require.NoError(t, f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), lead.Name, metav1.DeleteOptions{}))
+	f.WaitFor(f.name, user.HasReason(v1alpha2.ConditionAccepted, v1alpha2.ReasonFieldsWithoutEffect, "spec.lead", "was created without"))
+}
+
+// policyIsGone waits until the API server no longer places pods like a lead.
+func (f *fixture) policyIsGone(lead *corev1.Pod) {
+	f.Helper()
+	f.Eventually("the policy to be gone", func(ctx context.Context) (string, error) {
+		pod, err := f.Kube.CoreV1().Pods(f.Namespace).Create(ctx, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: lead.Labels, Annotations: lead.Annotations},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
+		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err != nil || len(pod.Spec.NodeSelector) > 0 {
+			return "it applies", err
+		}
+		return "", nil
+	})
 }

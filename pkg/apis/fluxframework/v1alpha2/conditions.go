@@ -49,6 +49,8 @@ const (
 	ReasonHostPathNotAllowed = "HostPathNotAllowed"
 	// ReasonVolumesNotAllowed: the spec describes PersistentVolumes that the controller may not create.
 	ReasonVolumesNotAllowed = "VolumesNotAllowed"
+	// ReasonNoLeadPolicy: the spec has spec.lead, and the API server does not have the admission policy that applies it.
+	ReasonNoLeadPolicy = "NoLeadPolicy"
 	// ReasonImmutableFields: fields that are fixed at creation were edited.
 	ReasonImmutableFields = "ImmutableFields"
 	// ReasonFieldsWithoutEffect: the spec is valid and has fields without effect; the message names them.

@@ -209,6 +209,11 @@ type MiniClusterSpec struct {
 	// +kubebuilder:validation:Enum=Spread;Pack
 	Placement Placement `json:"placement,omitempty"`
 
+	// How the pod of the lead broker differs from the others, for example to run it
+	// on a kind of node that is not interrupted.
+	// +optional
+	Lead *Lead `json:"lead,omitempty"`
+
 	// What happens to ranks when their nodes go away.
 	// +optional
 	Disruption *Disruption `json:"disruption,omitempty"`

@@ -57,6 +57,13 @@ const (
 	// AnnotationRestoreFrom on a Job and ConfigMap is the path of the archive of another MiniCluster, fixed at creation.
 	AnnotationRestoreFrom = "flux-framework.org/restore-from"
 
+	// AnnotationLeadNodeSelector on the pods of a Job is spec.lead.nodeSelector, as key=value, comma-separated. The
+	// admission policy of manifests/lead-placement applies it to the pod of index 0.
+	AnnotationLeadNodeSelector = "flux-framework.org/lead-node-selector"
+	// AnnotationLeadTolerations on the pods of a Job is spec.lead.tolerations, comma-separated, each as
+	// key|operator|value|effect|seconds. The same policy applies it.
+	AnnotationLeadTolerations = "flux-framework.org/lead-tolerations"
+
 	// AnnotationUnschedulableSize on a MiniCluster records the last size that was reduced because pods could not be
 	// scheduled, and until when larger sizes are rejected.
 	AnnotationUnschedulableSize = "flux-framework.org/unschedulable-size"

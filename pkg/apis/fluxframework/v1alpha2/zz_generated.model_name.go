@@ -96,6 +96,11 @@ func (in HibernationStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Lead) OpenAPIModelName() string {
+	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Lead"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LeadBroker) OpenAPIModelName() string {
 	return "internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LeadBroker"
 }

@@ -399,6 +399,20 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: size
       type:
         scalar: numeric
+- name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Lead
+  map:
+    fields:
+    - name: nodeSelector
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: tolerations
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.Toleration
+          elementRelationship: atomic
 - name: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LeadBroker
   map:
     fields:
@@ -606,6 +620,9 @@ var schemaYAML = typed.YAMLObject(`types:
         map:
           elementType:
             scalar: string
+    - name: lead
+      type:
+        namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.Lead
     - name: logging
       type:
         namedType: internal.minicluster.operator.pkg.apis.fluxframework.v1alpha2.LoggingSpec

@@ -80,6 +80,9 @@ type MiniClusterSpecApplyConfiguration struct {
 	// pod of the cluster, Pack nodes that have one. Default: Spread, or none with
 	// network.disableAffinity.
 	Placement *fluxframeworkv1alpha2.Placement `json:"placement,omitempty"`
+	// How the pod of the lead broker differs from the others, for example to run it
+	// on a kind of node that is not interrupted.
+	Lead *LeadApplyConfiguration `json:"lead,omitempty"`
 	// What happens to ranks when their nodes go away.
 	Disruption *DisruptionApplyConfiguration `json:"disruption,omitempty"`
 	// File that the state of the Flux instance is saved to and restored from.
@@ -313,6 +316,14 @@ func (b *MiniClusterSpecApplyConfiguration) WithNetwork(value *NetworkApplyConfi
 // If called multiple times, the Placement field is set to the value of the last call.
 func (b *MiniClusterSpecApplyConfiguration) WithPlacement(value fluxframeworkv1alpha2.Placement) *MiniClusterSpecApplyConfiguration {
 	b.Placement = &value
+	return b
+}
+
+// WithLead sets the Lead field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Lead field is set to the value of the last call.
+func (b *MiniClusterSpecApplyConfiguration) WithLead(value *LeadApplyConfiguration) *MiniClusterSpecApplyConfiguration {
+	b.Lead = value
 	return b
 }
 

@@ -1,0 +1,33 @@
+package controller
+
+import (
+	"context"
+
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/messages"
+	"minicluster.internal/operator/pkg/controller/resources"
+)
+
+// leadPlacement checks before the Job of a MiniCluster with spec.lead is created that the API server applies it. All
+// pods of a Job have one template, so an admission policy changes the pod of index 0. Without the policy, the lead
+// would start on any node. If the API server rejects the pod, the Job is created: the inspection of its pods reports
+// why.
+func (c *Controller) leadPlacement(ctx context.Context, s *syncState, job *batchv1.Job) error {
+	if !resources.HasLeadPlacement(s.mc) {
+		return nil
+	}
+	pod, err := c.kube.CoreV1().Pods(job.Namespace).Create(ctx, resources.BuildLeadPod(job),
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: fieldManager})
+	switch {
+	case err != nil:
+		klog.FromContext(ctx).Info("Failed to check whether the API server applies spec.lead", "reason", err.Error())
+		return nil
+	case resources.LeadPlaced(pod):
+		return nil
+	}
+	return &syncError{outcome: outcomeRejected, reason: v1alpha2.ReasonNoLeadPolicy, message: messages.NoLeadPolicy}
+}
