@@ -204,6 +204,35 @@ func TestHibernateCanceled(t *testing.T) {
 	})
 }
 
+// TestHibernateCanceledAfterRestart checks that the work continues when the lead restarts after it stopped the queues,
+// and the hibernation is canceled then.
+func TestHibernateCanceledAfterRestart(t *testing.T) {
+	for _, volume := range []bool{false, true} {
+		t.Run(fmt.Sprintf("volume=%v", volume), func(t *testing.T) {
+			withStandIn(t, func(t *testing.T) {
+				s := newSleeper(t, 1, 4, volume)
+				s.online()
+				held := s.hold(1)
+				ids := s.submit(3)
+				s.until(control.PhaseDraining, later())
+				s.eventually("what a lost lead needs", func() bool {
+					return volume && strings.Contains(s.read("state/content.sqlite"), "ran") || s.read("archive.tar.gz") != ""
+				})
+				s.kill()
+				s.startPods(1)
+				s.until(control.PhaseRunning, control.Hibernate{Cancel: true})
+				assert.False(t, s.marker())
+				s.eventually("all jobs", func() bool { return len(s.ran()) == len(ids) })
+				assert.Equal(t, sorted(ids), s.ran())
+				assert.NotEqual(t, "COMPLETED", s.run("jobs", "-no", "{result}", held))
+				state, err := s.request(control.Hibernate{Query: true})
+				require.NoError(t, err)
+				assert.Equal(t, control.PhaseRunning, state.Phase)
+			})
+		})
+	}
+}
+
 // TestHibernateFullVolume checks that the instance survives an archive that cannot be written.
 func TestHibernateFullVolume(t *testing.T) {
 	withStandIn(t, func(t *testing.T) {

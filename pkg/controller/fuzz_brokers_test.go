@@ -37,6 +37,8 @@ type simBrokers struct {
 	markers map[types.UID]string
 	// keepNothing: the pods have neither an archive nor a volume for the state.
 	keepNothing bool
+	// mute: agents do not answer requests to hibernate.
+	mute bool
 	// busy is the first rank with running jobs; 0 for none.
 	busy int32
 }

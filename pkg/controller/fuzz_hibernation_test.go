@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
 )
@@ -28,7 +29,7 @@ func (a simAgent) Hibernate(_ context.Context, ip string, _ int, request control
 		return control.HibernateState{}, errors.New("connection refused")
 	}
 	mc, job := p.cluster(a.job), p.objects[jobs][a.job]
-	if mc == nil || job == nil {
+	if mc == nil || job == nil || b.mute {
 		return control.HibernateState{}, errors.New("connection refused")
 	}
 	switch {
@@ -232,6 +233,69 @@ func TestArchiveAddedWhileRunning(t *testing.T) {
 	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) { mc.Spec.Hibernation.State = v1alpha2.HibernationDiscard })
 	p.soon()
 	assert.Nil(t, p.objects[jobs]["a"])
+}
+
+// TestRestartPostponed: a cluster that would restart for changes, but whose state can't be saved, continues to run its
+// jobs, reports that once, and tries again after times that grow.
+func TestRestartPostponed(t *testing.T) {
+	p := startHibernating(t, nil)
+	p.brokers.calm, p.brokers.keepNothing = true, true
+	before := p.objects[jobs]["a"].GetUID()
+	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Hibernation.RestartForChanges, mc.Spec.Tasks = v1alpha2.RestartWhenIdle, new(int32(7))
+	})
+	p.soon()
+	hibernated := meta.FindStatusCondition(p.cluster("a").Status.Conditions, v1alpha2.ConditionHibernated)
+	require.NotNil(t, hibernated)
+	assert.Equal(t, v1alpha2.ReasonSaveFailed, hibernated.Reason)
+	assert.Contains(t, hibernated.Message, "the cluster continues to run")
+	assert.Equal(t, before, p.objects[jobs]["a"].GetUID())
+	assert.Empty(t, p.brokers.markers, "its queues run")
+	assert.Nil(t, p.cluster("a").Status.Hibernation)
+	assert.Equal(t, 1, p.events[v1alpha2.ReasonSaveFailed])
+
+	p.brokers.keepNothing = false
+	p.clock.Step(2 * time.Minute)
+	p.soon()
+	p.settle()
+	require.NotNil(t, p.objects[jobs]["a"])
+	assert.NotEqual(t, before, p.objects[jobs]["a"].GetUID())
+}
+
+// TestGraceIsNotShortened: the time in the status has whole seconds, and must not be earlier than the request.
+func TestGraceIsNotShortened(t *testing.T) {
+	p := startHibernating(t, nil)
+	p.brokers.calm = true
+	p.clock.Step(900 * time.Millisecond)
+	requested := p.clock.Now()
+	edit(p.world, miniclusters, "a", suspendTo(true))
+	p.seeAll()
+	p.work(1)
+	h := p.cluster("a").Status.Hibernation
+	require.NotNil(t, h)
+	assert.False(t, h.Deadline.Time.Before(requested.Add(resources.HibernationGrace(p.cluster("a")))), "%v, requested at %v", h.Deadline, requested)
+}
+
+// TestDiscardWithoutAnswer: a cluster whose state is to be discarded stops although its agent does not answer, and the
+// next lead discards the state.
+func TestDiscardWithoutAnswer(t *testing.T) {
+	p := startHibernating(t, nil)
+	p.brokers.calm, p.brokers.mute = true, true
+	edit(p.world, miniclusters, "a", func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Hibernation.State, mc.Spec.Hibernation.GracePeriodSeconds = v1alpha2.HibernationDiscard, new(int32(1))
+		mc.Spec.Suspend = true
+	})
+	p.soon()
+	require.Nil(t, p.objects[jobs]["a"])
+	edit(p.world, miniclusters, "a", suspendTo(false))
+	p.soon()
+	p.settle()
+	job, ok := p.objects[jobs]["a"].(*batchv1.Job)
+	require.True(t, ok)
+	config, ok := p.objects[configmaps]["a-config"].(*corev1.ConfigMap)
+	require.True(t, ok)
+	assert.True(t, resources.ResolveFixed(p.cluster("a"), job, config).Discard)
+	assert.Contains(t, config.Data[plan.FilePlan], `"discard": true`)
 }
 
 // TestRestartWithForbiddenVolume: changes with which the cluster would not start are reported and do not restart it.

@@ -95,12 +95,17 @@ func (c *Controller) hibernationCause(
 		}
 		return "", nil
 	}
+	if c.isPostponed(s) {
+		return "", nil
+	}
 	return c.askIdle(ctx, s, cause)
 }
 
 // beginHibernation returns the status of a hibernation that begins, or whose cause changed.
 func (c *Controller) beginHibernation(s *syncState, begun *v1alpha2.HibernationStatus, cause v1alpha2.HibernationCause) *v1alpha2.HibernationStatus {
-	next := &v1alpha2.HibernationStatus{Since: metav1.NewTime(c.clock.Now().Truncate(time.Second)), Cause: cause}
+	// A time in a status has whole seconds. Rounded down, it would shorten the grace period of running jobs.
+	since := c.clock.Now().Add(time.Second - 1).Truncate(time.Second)
+	next := &v1alpha2.HibernationStatus{Since: metav1.NewTime(since), Cause: cause}
 	if begun != nil && begun.Deadline != nil {
 		next.Since = begun.Since
 	}
@@ -123,6 +128,9 @@ func (c *Controller) cancelHibernation(ctx context.Context, s *syncState, begun 
 	s.observed.Hibernation = &status.Hibernation{
 		Phase: status.HibernationStopping, Cause: begun.Cause, Message: messages.HibernationCancels, Status: begun,
 	}
+	if reason, until, after := c.agents.PostponedHibernation(s.name(), s.mc.UID); after > 0 {
+		s.observed.Hibernation.Failed, s.observed.Hibernation.Message = true, messages.SavePostponed(reason, until)
+	}
 	s.stopped = false
 	answer, err := c.askHibernation(ctx, s, control.Hibernate{Cancel: true})
 	switch {
@@ -130,6 +138,7 @@ func (c *Controller) cancelHibernation(ctx context.Context, s *syncState, begun 
 		return err
 	case answer.Err == nil && answer.State.Phase == control.PhaseRunning, answer.Permanent:
 		s.observed.Hibernation = nil
+		c.isPostponed(s)
 	case answer.Err != nil:
 		c.pauseHibernation(s, hibernateRetry(answer))
 	default:

@@ -22,7 +22,8 @@ func (c *Controller) recordHibernation(ctx context.Context, s *syncState, begun 
 	before := resources.RecordedHibernation(s.configMap)
 	record := resources.NewHibernationRecord(s.fixed, s.job, *begun, state, before, c.clock.Now())
 	if state == nil {
-		record.Kept = resources.KeepsState(s.mc)
+		record.Kept, record.Discard = resources.KeepsState(s.mc), discards(s.mc)
+		record.AddArchive(resources.PlannedArchive(s.configMap))
 	}
 	if err := c.writeHibernation(ctx, s, record); err != nil {
 		return err

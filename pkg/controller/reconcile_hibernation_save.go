@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"minicluster.internal/operator/pkg/controller/drain/agents"
 	"minicluster.internal/operator/pkg/controller/messages"
 	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/pkg/controller/status"
 )
 
 // saveState asks the agent for the state to be saved, and records it once it is.
@@ -34,18 +36,19 @@ func (c *Controller) saveState(ctx context.Context, s *syncState, begun *v1alpha
 		return err
 	}
 	h := s.observed.Hibernation
+	failure := saveFailure(s.mc, answer)
 	switch {
 	case answer == nil:
 		h.Failed, h.Message = lastHibernation(s.mc)
 		return nil
 	case answer.Err != nil:
 		return c.saveUnanswered(ctx, s, begun, answer)
-	case answer.State.Phase == control.PhaseSaved && answer.State.Location == "" && resources.KeepsState(s.mc):
-		h.Failed, h.Message = true, messages.SaveFailed(messages.PodsWithoutState)
+	case failure != "" && begun.Deadline == nil:
+		return c.postponeHibernation(ctx, s, begun, failure)
+	case failure != "":
+		h.Failed, h.Message = true, messages.SaveFailed(failure)
 	case answer.State.Phase == control.PhaseSaved:
 		return c.recordHibernation(ctx, s, begun, &answer.State)
-	case answer.State.Phase == control.PhaseFailed:
-		h.Failed, h.Message = true, messages.SaveFailed(resources.Shorten(resources.Quote(answer.State.Message), maxAgentText))
 	case answer.State.Phase == control.PhaseSaving:
 		h.Message = messages.HibernationSaves
 	case begun.Deadline == nil && (answer.State.Running > 0 || request.Idle && answer.State.Pending > 0):
@@ -57,6 +60,39 @@ func (c *Controller) saveState(ctx context.Context, s *syncState, begun *v1alpha
 	}
 	c.pauseHibernation(s, hibernatePoll)
 	return nil
+}
+
+// saveFailure returns why the agent has not saved the state, "" if it has, or still may.
+func saveFailure(mc *v1alpha2.MiniCluster, answer *agents.HibernateAnswer) string {
+	switch {
+	case answer == nil || answer.Err != nil:
+		return ""
+	case answer.State.Phase == control.PhaseSaved && answer.State.Location == "" && resources.KeepsState(mc):
+		return messages.PodsWithoutState
+	case answer.State.Phase == control.PhaseFailed:
+		return cmp.Or(resources.Shorten(resources.Quote(answer.State.Message), maxAgentText), messages.SaveFailedUnknown)
+	default:
+		return ""
+	}
+}
+
+// postponeHibernation lets a cluster continue that is idle, or would restart for changes: its state can't be saved, for
+// example because the volume is full. Users may submit jobs meanwhile, and each attempt stops the broker.
+func (c *Controller) postponeHibernation(ctx context.Context, s *syncState, begun *v1alpha2.HibernationStatus, reason string) error {
+	c.agents.PostponeHibernation(s.name(), s.mc.UID, reason)
+	begun.Cause = causeCanceled
+	return c.cancelHibernation(ctx, s, begun)
+}
+
+// isPostponed reports whether a hibernation that can wait is postponed, and reports that in the status.
+func (c *Controller) isPostponed(s *syncState) bool {
+	reason, until, after := c.agents.PostponedHibernation(s.name(), s.mc.UID)
+	if after == 0 {
+		return false
+	}
+	s.observed.Hibernation = &status.Hibernation{Phase: status.HibernationPostponed, Failed: true, Message: messages.SavePostponed(reason, until)}
+	s.requeueAfter(after)
+	return true
 }
 
 // maxAgentText limits what a message has of a text that the agent sent.

@@ -51,6 +51,7 @@ func AgentPlan(mc *v1alpha2.MiniCluster, p Params, size int32, grace int64) (*pl
 		out.Archive = plan.Archive{Path: a.Path, PeriodSeconds: a.PeriodSeconds, JobRecords: a.JobRecords}
 	}
 	out.Incarnation, out.Archive.RestoreFrom = p.Incarnation, p.RestoreFrom
+	out.Archive.Earlier, out.Archive.Discard = p.Earlier, p.Discard
 	if flux := mc.Spec.Flux; flux != nil {
 		out.Ranks = ownRanks(hosts, flux.Bursting, p)
 		out.Child = flux.Bursting != nil && flux.Bursting.LeadBroker != nil

@@ -32,6 +32,9 @@ type Params struct {
 	// Incarnation and RestoreFrom become those of the plan.
 	Incarnation string
 	RestoreFrom string
+	// Earlier and Discard become those of the plan's archive.
+	Earlier []string
+	Discard bool
 }
 
 // withDefaults sets empty fields from the current MiniCluster.

@@ -15,13 +15,23 @@ import (
 // fileRestoring exists in the state directory while an archive is restored into it.
 const fileRestoring = "minicluster.restoring"
 
+// Sources are the archives that a lead may start from.
+type Sources struct {
+	// Own is the archive that the lead writes, "" for none.
+	Own string
+	// Other is another archive, "" for none. It is read if there is no own one yet. It is an error if none exists then: an
+	// empty instance would look like one whose jobs are done.
+	Other string
+	// Earlier are archives that the same cluster may have written.
+	Earlier []string
+	// Newest: the newest of all is read.
+	Newest bool
+}
+
 // ToRestore returns the archive from which the lead starts, "" for none. An archive is restored only into an empty
 // state directory: otherwise finished jobs would be pending again. An interrupted restore is repeated; what it left is
 // renamed and not removed. The files that it writes get the owner.
-//
-// from is another archive, "" for none, which is read if there is no own one yet, or, if newest is set, if it is newer.
-// It is an error if it does not exist: an empty instance would look like one whose jobs are done.
-func ToRestore(file, from string, newest bool, stateDir string, owner *atomicfile.Owner) (string, error) {
+func ToRestore(from Sources, stateDir string, owner *atomicfile.Owner) (string, error) {
 	found, err := contentFiles(stateDir)
 	if err != nil {
 		return "", err
@@ -30,7 +40,7 @@ func ToRestore(file, from string, newest bool, stateDir string, owner *atomicfil
 	if len(found) > 0 && !pod.Exists(marker) {
 		return "", nil
 	}
-	file, err = choose(file, from, newest)
+	file, err := choose(from)
 	if file == "" || err != nil {
 		return "", err
 	}
@@ -43,21 +53,20 @@ func ToRestore(file, from string, newest bool, stateDir string, owner *atomicfil
 	return file, nil
 }
 
-// choose returns the archive that a lead with an empty state directory restores, "" for none: its own one, unless
-// newest is set and the other one is newer.
-func choose(file, from string, newest bool) (string, error) {
-	own, ownTime := existing(file)
-	other, otherTime := existing(from)
-	switch {
-	case own != "" && (other == "" || !newest || !otherTime.After(ownTime)):
-		return own, nil
-	case other != "":
-		return other, nil
-	case from != "":
-		return "", fmt.Errorf("restoring from another archive: %s does not exist", from)
-	default:
-		return "", nil
+// choose returns the archive that a lead with an empty state directory restores, "" for none: its own one, unless the
+// newest one is wanted.
+func choose(from Sources) (string, error) {
+	chosen, written := existing(from.Own)
+	for _, file := range append([]string{from.Other}, from.Earlier...) {
+		name, at := existing(file)
+		if name != "" && (chosen == "" || from.Newest && at.After(written)) {
+			chosen, written = name, at
+		}
 	}
+	if chosen == "" && from.Other != "" {
+		return "", fmt.Errorf("restoring from another archive: %s does not exist", from.Other)
+	}
+	return chosen, nil
 }
 
 // existing returns the path of an archive, or of its predecessor, and when it was written; "" if neither exists. The

@@ -19,12 +19,15 @@ import (
 	"minicluster.internal/operator/pkg/flux"
 )
 
-// PhaseWaking is the phase of a record from the request to continue, or the start of the next Job, until the queues are
-// as they were before. The controller does not see it.
+// PhaseWaking is the phase of a record from the request to continue, the start of the next Job, or the end of a pod
+// with pending jobs, until the queues are as they were before. The controller does not see it.
 const PhaseWaking control.HibernatePhase = "Waking"
 
 // StopReason is the reason with which the agent stops the queues.
 const StopReason = "the cluster hibernates"
+
+// PauseReason is the reason with which the agent stops the queues when its pod stops.
+const PauseReason = "the cluster stops"
 
 // fileRecord is the name of the record in a state directory, and of the record of a cluster that keeps nothing.
 const fileRecord = "minicluster.hibernation"
@@ -39,6 +42,8 @@ type Record struct {
 	// Cluster and Incarnation identify the MiniCluster and its Job.
 	Cluster     string `json:"cluster"`
 	Incarnation string `json:"incarnation,omitempty"`
+	// Flux is the version that writes the state.
+	Flux string `json:"flux,omitempty"`
 	// Deadline is when running jobs are canceled; zero: never.
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Discard: nothing is saved.

@@ -20,6 +20,12 @@ func (v Version) atLeast(minor int) bool {
 	return v.Major > 0 || v.Minor >= minor
 }
 
+// Before reports whether a version is of an earlier release series than another one: releases that differ in the last
+// number have the same formats.
+func (v Version) Before(other Version) bool {
+	return v.Major < other.Major || v.Major == other.Major && v.Minor < other.Minor
+}
+
 // String is the text of the version.
 func (v Version) String() string {
 	return v.Text
@@ -33,12 +39,13 @@ func parseVersion(output string) (Version, error) {
 		if !ok || (component != "commands" && component != "libflux-core") {
 			continue
 		}
-		return parseVersionText(strings.TrimSpace(text))
+		return ParseVersion(strings.TrimSpace(text))
 	}
 	return Version{}, fmt.Errorf("no version of flux-core in %q", firstLine(output))
 }
 
-func parseVersionText(text string) (Version, error) {
+// ParseVersion parses a version such as 0.61.2-12-g5a1c0b3.
+func ParseVersion(text string) (Version, error) {
 	number, _, _ := strings.Cut(strings.TrimPrefix(text, "v"), "-")
 	parts := strings.Split(number, ".")
 	if len(parts) < 2 {

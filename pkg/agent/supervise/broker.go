@@ -56,15 +56,19 @@ func (v *Supervisor) stopBroker(ctx context.Context, p *reaper.Process) {
 // backoff is the delay before a broker is restarted.
 type backoff struct {
 	delay time.Duration
-	// early counts consecutive brokers that ended early.
+	// early counts consecutive brokers that ended early: before the window.
 	early int
+	// window grows with each end, so that the count also includes brokers that repeatedly fail after a longer time.
+	window time.Duration
 }
 
 const (
 	backoffMin = 500 * time.Millisecond
 	backoffMax = 8 * time.Second
-	// earlyEnd is the lifetime below which a broker counts as unable to start. Machines may be busy.
+	// earlyEnd is the lifetime below which the first broker counts as unable to start. Machines may be busy.
 	earlyEnd = time.Minute
+	// maxEarlyEnd is the largest window. A broker that lives for longer has worked.
+	maxEarlyEnd = time.Hour
 	// stable is the lifetime above which the next broker starts after the minimal delay.
 	stable = 10 * time.Second
 )
@@ -74,10 +78,15 @@ func (b *backoff) next(lifetime time.Duration) time.Duration {
 	if lifetime > stable {
 		b.delay = 0
 	}
-	if lifetime > earlyEnd {
+	if lifetime > maxEarlyEnd {
+		b.window = 0
+	}
+	b.window = max(b.window, earlyEnd)
+	if lifetime > b.window {
 		b.early = 0
 	}
 	b.early++
+	b.window = min(2*b.window, maxEarlyEnd)
 	b.delay = min(max(backoffMin, 2*b.delay), backoffMax)
 	return b.delay
 }

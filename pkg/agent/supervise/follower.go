@@ -25,6 +25,7 @@ func (v *Supervisor) follower(ctx context.Context) (int, error) {
 		select {
 		case <-p.Done():
 		case <-v.shutdown.Done():
+			v.awaitPause(ctx)
 			v.stopTasks(ctx, p, false)
 			v.stopBroker(ctx, p)
 			return plan.ExitStopped, nil

@@ -3,9 +3,13 @@ package supervise
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"sync"
 
 	"minicluster.internal/operator/pkg/agent/archive"
+	"minicluster.internal/operator/pkg/agent/atomicfile"
 	"minicluster.internal/operator/pkg/agent/hibernate"
 	"minicluster.internal/operator/pkg/agent/serve"
 	"minicluster.internal/operator/pkg/agentapi/control"
@@ -37,6 +41,9 @@ func (h *hibernation) load() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.file = hibernate.File(h.v.Pod, h.v.stateDir())
+	if err := h.discardPlanned(); err != nil {
+		return err
+	}
 	record, err := hibernate.Read(h.file)
 	if err != nil {
 		return err
@@ -56,15 +63,47 @@ func (h *hibernation) discard(r *hibernate.Record) error {
 	if !r.Discard {
 		return nil
 	}
-	file := ""
-	if h.v.Plan.Archive.Path != "" {
-		file = h.v.archiveFile()
-	}
-	if err := archive.Discard(file, h.v.stateDir()); err != nil {
+	if err := h.discardState(); err != nil {
 		return err
 	}
 	r.Discard = false
 	return r.Write(h.file, h.v.brokerOwner())
+}
+
+// discardState renames the archive and the content of the state directory.
+func (h *hibernation) discardState() error {
+	file := ""
+	if h.v.Plan.Archive.Path != "" {
+		file = h.v.archiveFile()
+	}
+	return archive.Discard(file, h.v.stateDir())
+}
+
+// discardPlanned renames the state that earlier Jobs have left, once for a Job, if their agents were not asked to. The
+// record of a hibernation is about that state.
+func (h *hibernation) discardPlanned() error {
+	a := h.v.Plan.Archive
+	if !a.Discard || a.Path == "" && h.v.Plan.StateVolume == "" {
+		return nil
+	}
+	marker := h.file + ".discarded"
+	done, err := os.ReadFile(marker)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading which state was discarded: %w", err)
+	}
+	if string(done) == h.v.Plan.Incarnation {
+		return nil
+	}
+	if err := h.discardState(); err != nil {
+		return err
+	}
+	if err := hibernate.Remove(h.file); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(marker, []byte(h.v.Plan.Incarnation), 0o644, h.v.brokerOwner()); err != nil {
+		return fmt.Errorf("recording which state was discarded: %w", err)
+	}
+	return nil
 }
 
 // Record returns a copy of the record.
@@ -87,7 +126,7 @@ func (h *hibernation) Record() *hibernate.Record {
 // Begin records a new hibernation.
 func (h *hibernation) Begin(r *hibernate.Record) error {
 	h.early.reset()
-	r.Cluster, r.Incarnation = h.v.cluster, h.v.Plan.Incarnation
+	r.Cluster, r.Incarnation, r.Flux = h.v.cluster, h.v.Plan.Incarnation, h.v.instance.Version.Text
 	return h.Update(r)
 }
 

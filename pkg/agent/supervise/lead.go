@@ -32,7 +32,7 @@ func (v *Supervisor) lead(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	defer lock.Close()
-	if err := v.prepareHibernation(); err != nil {
+	if err := v.prepareState(ctx); err != nil {
 		return 0, pod.Exit(plan.ExitPrepare, err)
 	}
 	var wait backoff
@@ -106,20 +106,23 @@ func (v *Supervisor) leadRun() (prepare.BrokerRun, error) {
 // archiveToRestore returns the archive from which the broker starts, "" for none.
 func (v *Supervisor) archiveToRestore() (string, error) {
 	a := v.Plan.Archive
-	if a.Path == "" && a.RestoreFrom == "" {
+	if a.Path == "" && a.RestoreFrom == "" && len(a.Earlier) == 0 {
 		return "", nil
 	}
-	file, from := "", ""
+	var from archive.Sources
 	if a.Path != "" {
-		file = v.Path(a.Path)
+		from.Own = v.Path(a.Path)
 	}
 	if a.RestoreFrom != "" {
-		from = v.Path(a.RestoreFrom)
+		from.Other = v.Path(a.RestoreFrom)
+	}
+	for _, path := range a.Earlier {
+		from.Earlier = append(from.Earlier, v.Path(path))
 	}
 	// A cluster that hibernates with one path may wake with another one that it has used before: it would continue with
 	// jobs that have ended since.
-	newest := v.Plan.Incarnation != ""
-	return archive.ToRestore(file, from, newest, v.stateDir(), v.brokerOwner())
+	from.Newest = v.Plan.Incarnation != ""
+	return archive.ToRestore(from, v.stateDir(), v.brokerOwner())
 }
 
 // initialCommand returns the command line of the initial program.
@@ -137,14 +140,18 @@ func (v *Supervisor) initialCommand(restore string) ([]string, error) {
 	return v.SelfCommand(append([]string{initial.Subcommand}, o.Args()...)...), nil
 }
 
-// prepareHibernation reads what identifies this lead, and the record of a hibernation that an earlier one left.
-func (v *Supervisor) prepareHibernation() error {
+// prepareState reads what identifies this lead, and the record of a hibernation that an earlier one left, and checks
+// that this Flux can read its state.
+func (v *Supervisor) prepareState(ctx context.Context) error {
 	certificate, err := os.ReadFile(v.Path(plan.CertificateDir, plan.FileCertificate))
 	if err != nil {
 		return fmt.Errorf("reading the certificate: %w", err)
 	}
 	v.cluster = clusterID(certificate)
-	return v.hibernation.load()
+	if err := v.hibernation.load(); err != nil {
+		return err
+	}
+	return v.guardContent(ctx)
 }
 
 // clusterID identifies the MiniCluster: all its pods have the same certificate, and no other MiniCluster has it. The ID
@@ -196,6 +203,7 @@ func (v *Supervisor) awaitLead(ctx context.Context, p *reaper.Process) (outcome 
 // stopLead stops the lead broker. Its program is asked to stop at once, together with the tasks of jobs in this pod;
 // the initial program then waits for the end of jobs. Without an initial program the broker would cancel them at once.
 func (v *Supervisor) stopLead(ctx context.Context, p *reaper.Process) {
+	v.pauseQueues(ctx)
 	if v.programless {
 		v.stopTasks(ctx, p, true)
 		v.stopBroker(ctx, p)

@@ -220,6 +220,12 @@ type Archive struct {
 	// RestoreFrom is the archive of another MiniCluster, or an earlier one of this. The lead starts from it while Path has
 	// no archive, and never writes it.
 	RestoreFrom string `json:"restoreFrom,omitempty"`
+	// Earlier are further archives that earlier Jobs of this MiniCluster may have written, at other paths. The lead starts
+	// from the newest one of all. They may be missing.
+	Earlier []string `json:"earlier,omitempty"`
+	// Discard: the lead of this Job starts without the state that earlier ones have left. Their agents were not asked to
+	// discard it.
+	Discard bool `json:"discard,omitempty"`
 	// JobRecords is the file with the records of jobs that have ended.
 	JobRecords string `json:"jobRecords,omitempty"`
 }

@@ -50,8 +50,17 @@ func SaveFailed(reason string) string {
 		"or spec.suspend to false to continue"
 }
 
+// SavePostponed is the message of a cluster that runs although it was about to hibernate, because its state could not
+// be saved.
+func SavePostponed(reason string, next time.Time) string {
+	return "the state can't be saved, so the cluster continues to run: " + reason + "; the next attempt is at " + next.UTC().Format("15:04:05 UTC")
+}
+
 // PodsWithoutState is a part of SaveFailed.
 const PodsWithoutState = "spec.archive and spec.flux.state were added after the pods had started, which have neither"
+
+// SaveFailedUnknown is a part of SaveFailed.
+const SaveFailedUnknown = "the agent does not report why"
 
 // AgentUnsuitable is a part of SaveFailed.
 const AgentUnsuitable = "the agent in the pods is of an earlier release that can't save the state"

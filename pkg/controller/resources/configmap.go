@@ -102,6 +102,8 @@ func fluxParams(mc *v1alpha2.MiniCluster, f Fixed, env Environment) fluxconfig.P
 		Layout:          f.Layout,
 		Incarnation:     f.Incarnation,
 		RestoreFrom:     f.RestoreFrom,
+		Earlier:         f.Earlier,
+		Discard:         f.Discard,
 	}
 }
 

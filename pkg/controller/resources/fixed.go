@@ -25,6 +25,10 @@ type Fixed struct {
 	Incarnation string
 	// RestoreFrom is the archive of another MiniCluster from which the lead starts, "" if there is none.
 	RestoreFrom string
+	// Earlier are further archives that the lead may start from, and Discard makes it start without any: see
+	// [HibernationRecord].
+	Earlier []string
+	Discard bool
 }
 
 // NewFixed returns the values of a MiniCluster for which nothing has been created yet.
@@ -59,6 +63,10 @@ func ResolveFixed(mc *v1alpha2.MiniCluster, job *batchv1.Job, config *corev1.Con
 	if job != nil {
 		f.read(job.Annotations)
 	}
+	// The record outlives the creation of the next Job, which is known by it.
+	if record := RecordedHibernation(config); record != nil && string(record.Job) == f.Incarnation {
+		f.readRecord(mc, record)
+	}
 	f.Headless = fluxconfig.HeadlessService(mc, f.Layout)
 	if job != nil && job.Spec.Template.Spec.Subdomain != "" {
 		f.Headless = job.Spec.Template.Spec.Subdomain
@@ -86,6 +94,20 @@ func (f *Fixed) wake(mc *v1alpha2.MiniCluster, hibernated *HibernationRecord) {
 	isFile := hibernated.Checksum != ""
 	if isFile && (mc.Spec.Archive == nil || mc.Spec.Archive.Path != hibernated.Location) {
 		f.RestoreFrom = hibernated.Location
+	}
+}
+
+// readRecord sets what the next Job reads from the record as long as it exists.
+func (f *Fixed) readRecord(mc *v1alpha2.MiniCluster, record *HibernationRecord) {
+	f.Discard = record.Discard
+	if f.Discard {
+		f.RestoreFrom = ""
+		return
+	}
+	for _, path := range record.Archives {
+		if path != f.RestoreFrom && (mc.Spec.Archive == nil || mc.Spec.Archive.Path != path) {
+			f.Earlier = append(f.Earlier, path)
+		}
 	}
 }
 

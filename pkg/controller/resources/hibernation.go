@@ -3,6 +3,7 @@ package resources
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
+	"minicluster.internal/operator/pkg/agentapi/plan"
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/fluxconfig"
 )
@@ -48,6 +50,11 @@ type HibernationRecord struct {
 	// RestoreFrom is the archive from which the Job was to start. It is set if no broker ran, because it may not have been
 	// read.
 	RestoreFrom string `json:"restoreFrom,omitempty"`
+	// Archives are those that Jobs may have written, at the end of their pods, since Location was saved: their brokers did
+	// not run when they hibernated. One of them may be the newest.
+	Archives []string `json:"archives,omitempty"`
+	// Discard: the state is to be discarded, and no agent was asked to do so. The next lead does it.
+	Discard bool `json:"discard,omitempty"`
 	// ActiveSeconds is for how long the cluster has run, all Jobs together: spec.deadlineSeconds does not count the time
 	// in between.
 	ActiveSeconds int64 `json:"activeSeconds,omitempty"`
@@ -92,7 +99,7 @@ func NewHibernationRecord(f Fixed, job *batchv1.Job, begun v1alpha2.HibernationS
 	if state == nil {
 		r.Unknown, r.RestoreFrom = true, f.RestoreFrom
 		if before != nil { // what was saved last
-			r.Bytes, r.Location, r.Checksum = before.Bytes, before.Location, before.Checksum
+			r.Bytes, r.Location, r.Checksum, r.Archives = before.Bytes, before.Location, before.Checksum, slices.Clone(before.Archives)
 		}
 		return r
 	}
@@ -103,6 +110,29 @@ func NewHibernationRecord(f Fixed, job *batchv1.Job, begun v1alpha2.HibernationS
 		r.Canceled = append(r.Canceled, Shorten(Quote(id), maxHibernatedID))
 	}
 	return r
+}
+
+// maxArchives is the number of archives in a record: each is the path of a Job whose broker did not run when it
+// hibernated.
+const maxArchives = 8
+
+// AddArchive adds the archive of a Job whose broker did not run.
+func (r *HibernationRecord) AddArchive(path string) {
+	if path == "" || slices.Contains(r.Archives, path) {
+		return
+	}
+	r.Archives = append(r.Archives, path)
+	r.Archives = r.Archives[max(0, len(r.Archives)-maxArchives):]
+}
+
+// PlannedArchive returns the path of the archive in the plan of a ConfigMap, "" if there is none. It is that of the
+// pods: spec.archive may have changed since the Job was created.
+func PlannedArchive(config *corev1.ConfigMap) string {
+	var p plan.Plan
+	if config == nil || json.Unmarshal([]byte(config.Data[keyPlan]), &p) != nil {
+		return ""
+	}
+	return p.Archive.Path
 }
 
 // hibernatedSize returns the size that was applied last. A queue may have admitted a part of the Job: the rest of the

@@ -185,6 +185,45 @@ func TestHibernatedBeforeItStarted(t *testing.T) {
 	assert.Equal(t, "/state/old.tar", ResolveFixed(mc, nil, recorded(t, *record)).RestoreFrom, "the path changes after two hibernations")
 }
 
+// TestArchivesOfPreemptedJobs: a cluster whose pods had ended before it hibernated, with archives at several paths,
+// wakes from the newest one: the next lead knows all of them as long as the record exists.
+func TestArchivesOfPreemptedJobs(t *testing.T) {
+	mc := sample.MiniCluster()
+	before := &HibernationRecord{Job: "first", Location: "/state/x.tar", Checksum: "c0ffee"}
+	record := before
+	for _, path := range []string{"/state/x.tar", "/state/y.tar", "/state/y.tar"} {
+		mc.Spec.Archive = &v1alpha2.FluxArchive{Path: path}
+		f := NewFixed(mc)
+		config, err := BuildConfigMap(mc, f, Environment{}, 4, nil)
+		require.NoError(t, err)
+		job, err := BuildJob(mc, f, Environment{}, 4)
+		require.NoError(t, err)
+		job.UID = "second"
+		record = NewHibernationRecord(f, job, v1alpha2.HibernationStatus{}, nil, record, time.Now())
+		record.AddArchive(PlannedArchive(config))
+	}
+	assert.Equal(t, []string{"/state/x.tar", "/state/y.tar"}, record.Archives)
+	mc.Spec.Archive.Path = "/state/z.tar"
+	config := recorded(t, *record)
+	waking := ResolveFixed(mc, nil, config)
+	assert.Equal(t, "/state/x.tar", waking.RestoreFrom)
+	assert.Equal(t, []string{"/state/y.tar"}, waking.Earlier)
+	job, err := BuildJob(mc, waking, Environment{}, 4)
+	require.NoError(t, err)
+	assert.Equal(t, waking.Earlier, ResolveFixed(mc, job, config).Earlier)
+	mc.Spec.Archive.Path = "/state/y.tar"
+	assert.Empty(t, ResolveFixed(mc, nil, config).Earlier, "its own")
+
+	record.Discard = true
+	discarding := ResolveFixed(mc, nil, recorded(t, *record))
+	assert.Equal(t, []any{true, "", 0}, []any{discarding.Discard, discarding.RestoreFrom, len(discarding.Earlier)})
+	for range 2 * maxArchives {
+		record.AddArchive(time.Now().String() + string(record.Job))
+	}
+	assert.LessOrEqual(t, len(record.Archives), maxArchives)
+	assert.Empty(t, PlannedArchive(nil))
+}
+
 // TestIncarnationOfDeletedJob: the lead of a new Job ignores the marker of a hibernation during which the Job was
 // deleted by something else.
 func TestIncarnationOfDeletedJob(t *testing.T) {

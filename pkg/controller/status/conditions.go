@@ -207,7 +207,7 @@ func (in *Input) progressing(status *v1alpha2.MiniClusterStatus) *metav1.Conditi
 		return is(false, in.Hibernation.stoppedReason(), in.Hibernation.stoppedMessage())
 	case in.Job == nil:
 		return is(true, v1alpha2.ReasonNotReady, messages.JobMissing)
-	case in.Hibernation != nil && in.Hibernation.Message != "":
+	case in.Hibernation != nil && in.Hibernation.Phase == HibernationStopping && in.Hibernation.Message != "":
 		return is(true, v1alpha2.ReasonHibernating, in.Hibernation.Message)
 	case resources.Suspended(in.Job):
 		return is(false, v1alpha2.ReasonSuspended, messages.Suspended)

@@ -23,6 +23,8 @@ const (
 	HibernationStopped
 	// HibernationWaking: another Job is about to be created.
 	HibernationWaking
+	// HibernationPostponed: the cluster runs, because its state could not be saved and it need not hibernate now.
+	HibernationPostponed
 )
 
 // Hibernation is a cluster that has no Job on purpose, or is about to lose it.
@@ -30,14 +32,14 @@ type Hibernation struct {
 	Phase HibernationPhase
 	// Cause is why it has none.
 	Cause v1alpha2.HibernationCause
-	// Message is the progress of the phase Stopping. Failed: the state can't be saved.
+	// Message is the progress of the phases Stopping and Postponed. Failed: the state can't be saved.
 	Message string
 	Failed  bool
 	// Discarded: the spec says that no state is kept.
 	Discarded bool
-	// Record is what the ConfigMap records; nil in the phases NotStarted and Stopping.
+	// Record is what the ConfigMap records; nil in the phases NotStarted, Stopping and Postponed.
 	Record *resources.HibernationRecord
-	// Status becomes status.hibernation; nil in the phase NotStarted.
+	// Status becomes status.hibernation; nil in the phases NotStarted and Postponed.
 	Status *v1alpha2.HibernationStatus
 }
 
@@ -98,7 +100,7 @@ func (in *Input) hibernated() *metav1.Condition {
 		return is(false, v1alpha2.ReasonNotStarted, h.stoppedMessage())
 	case h.Phase == HibernationWaking:
 		return is(false, v1alpha2.ReasonWaking, messages.Waking)
-	case h.Phase == HibernationStopping && h.Failed:
+	case h.Phase == HibernationStopping && h.Failed, h.Phase == HibernationPostponed:
 		return is(false, v1alpha2.ReasonSaveFailed, h.Message)
 	case h.Phase == HibernationStopping:
 		return is(false, v1alpha2.ReasonHibernating, h.Message)

@@ -38,6 +38,10 @@ func TestHibernationStatus(t *testing.T) {
 			[4]string{"False/SaveFailed", "True/Ready", "True/Hibernating", "False/NotSuspended"}, "SaveFailed",
 		},
 		{
+			"runs, because it can't be saved", &Hibernation{Phase: HibernationPostponed, Message: "full", Failed: true}, true,
+			[4]string{"False/SaveFailed", "True/Ready", "False/Stable", "False/NotSuspended"}, "",
+		},
+		{
 			"stopped", &Hibernation{Phase: HibernationStopped, Record: record, Status: record.Status()}, false,
 			[4]string{"True/Hibernated", "True/Hibernated", "False/Hibernated", "True/Suspended"}, "Hibernated",
 		},

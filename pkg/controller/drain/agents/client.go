@@ -70,6 +70,7 @@ type agentConn struct {
 	nodes nodesRequest
 	// hibernate is the last request to hibernate.
 	hibernate hibernateRequest
+	postponed postponed
 }
 
 // NewClient returns a Client. It calls run to run a request in the background, and wake when there is an answer for a

@@ -1,0 +1,33 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// TestPreempted checks that pending jobs survive the end of all pods without a hibernation, as when Kueue preempts the
+// cluster by suspending its Job: none starts while the pods stop, and each runs once when the same Job resumes.
+func TestPreempted(t *testing.T) {
+	eachFlux(t, func(t *testing.T) {
+		for _, volume := range []bool{false, true} {
+			t.Run(fmt.Sprintf("volume=%v", volume), func(t *testing.T) {
+				s := newSleeper(t, 2, 2, volume)
+				s.online()
+				first, second := s.hold(1), s.hold(1) // one on each node
+				ids := s.submit(20)
+				s.remove()
+				assert.Empty(t, s.ran(), "no job starts while the pods stop")
+
+				s.again(2, 2, volume, "")
+				s.eventually("all jobs", func() bool { return len(s.ran()) >= len(ids) })
+				s.eventually("the end of the jobs", func() bool { return s.run("jobs", "-f", "running,pending", "-no", "{id}") == "" })
+				assert.Equal(t, sorted(ids), s.ran(), "each pending job runs once, with its ID")
+				for _, held := range []string{first, second} {
+					assert.NotEqual(t, "COMPLETED", s.run("jobs", "-no", "{result}", held))
+				}
+			})
+		}
+	})
+}
