@@ -2,9 +2,12 @@ package agent
 
 import (
 	"fmt"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestPreempted checks that pending jobs survive the end of all pods without a hibernation, as when Kueue preempts the
@@ -29,5 +32,25 @@ func TestPreempted(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestPreemptedKilled kills the pods while they stop, as when the grace period ends: with the state on a volume, the
+// next lead starts the queues again, and no job is lost.
+func TestPreemptedKilled(t *testing.T) {
+	withStandIn(t, func(t *testing.T) {
+		s := newSleeper(t, 1, 1, true)
+		s.online()
+		s.hold(1)
+		ids := s.submit(3)
+		s.eventually("a checkpoint", func() bool { return strings.Count(s.read("state/content.sqlite"), "FLUX_JOB_ID") == len(ids) })
+		require.NoError(t, s.pods[0].Process.Signal(syscall.SIGTERM))
+		s.eventually("stopped queues", s.marker)
+		s.kill()
+		s.startPods(1)
+		s.eventually("all jobs", func() bool { return len(s.ran()) >= len(ids) })
+		s.eventually("the end of the jobs", func() bool { return s.run("jobs", "-f", "running,pending", "-no", "{id}") == "" })
+		assert.Equal(t, sorted(ids), s.ran())
+		assert.False(t, s.marker())
 	})
 }

@@ -21,6 +21,7 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
+	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/user"
 	"minicluster.internal/operator/test/neighbours/neighbour"
 )
@@ -38,7 +39,12 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	neighbour.Need(t)
 	t.Parallel()
-	kube := suite.Cluster(t)
+	return fixtureIn(t, suite.Cluster(t))
+}
+
+// fixtureIn returns a fixture in a cluster with Kueue.
+func fixtureIn(t *testing.T, kube *cluster.Cluster) *fixture {
+	t.Helper()
 	client, err := dynamic.NewForConfig(kube.Config())
 	require.NoError(t, err)
 	f := &fixture{Fixture: user.NewFixture(t, kube), kueue: client}

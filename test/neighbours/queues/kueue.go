@@ -47,8 +47,9 @@ type Kueue struct {
 
 // Start builds Kueue if necessary, applies the manifests of its module to a cluster, and starts it as a process of this
 // machine with the rights of its service account. Kueue makes the certificates of its webhooks itself; the API server
-// reaches them through a Service that is an alias of localhost. The feature gates are added to Kueue's defaults.
-func Start(ctx context.Context, kube *cluster.Cluster, gates map[string]bool) (*Kueue, error) {
+// reaches them through a Service that is an alias of localhost. The feature gates are added to Kueue's defaults. enter,
+// if it is not nil, moves Kueue into the namespaces of the cluster, see [process.Command].
+func Start(ctx context.Context, kube *cluster.Cluster, enter func() error, gates map[string]bool) (*Kueue, error) {
 	root, err := neighbour.Root()
 	if err != nil {
 		return nil, err
@@ -76,7 +77,7 @@ func Start(ctx context.Context, kube *cluster.Cluster, gates map[string]bool) (*
 		return nil, fmt.Errorf("installing Kueue: %w", err)
 	}
 	k := &Kueue{Version: version}
-	if k.Process, err = launch(kube, program, config, gates, ports); err != nil {
+	if k.Process, err = launch(kube, program, config, enter, gates, ports); err != nil {
 		return nil, err
 	}
 	if err := k.During(ctx, func(ctx context.Context) error { return ready(ctx, kube) }); err != nil {
@@ -164,7 +165,7 @@ func setWebhookPort(value any, port int64) {
 }
 
 // launch starts the process, with the configuration of the manifests except for what differs outside a cluster.
-func launch(kube *cluster.Cluster, program, defaults string, gates map[string]bool, ports []int) (*process.Process, error) {
+func launch(kube *cluster.Cluster, program, defaults string, enter func() error, gates map[string]bool, ports []int) (*process.Process, error) {
 	config := map[string]any{}
 	if err := yaml.Unmarshal([]byte(defaults), &config); err != nil {
 		return nil, fmt.Errorf("reading the configuration of Kueue: %w", err)
@@ -198,6 +199,8 @@ func launch(kube *cluster.Cluster, program, defaults string, gates map[string]bo
 		Path: program,
 		Args: []string{"--config=" + path, "--kubeconfig=" + kubeconfig, "--zap-log-level=2"},
 		Log:  filepath.Join(kube.Dir(), "kueue.log"),
+
+		Enter: enter,
 	})
 }
 

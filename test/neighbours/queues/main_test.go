@@ -20,7 +20,7 @@ var (
 
 // start starts Kueue and the controller.
 func start(ctx context.Context, kube *cluster.Cluster) (err error) {
-	if kueue, err = Start(ctx, kube, map[string]bool{"ElasticJobsViaWorkloadSlices": true}); err != nil {
+	if kueue, err = Start(ctx, kube, nil, map[string]bool{"ElasticJobsViaWorkloadSlices": true}); err != nil {
 		return err
 	}
 	_, err = programs.StartController(ctx, kube, programs.WithAgents(&agents))
@@ -28,7 +28,8 @@ func start(ctx context.Context, kube *cluster.Cluster) (err error) {
 }
 
 func TestMain(m *testing.M) {
-	code := suite.Run(m)
+	onNode.suite = clustertest.NewWith(onNode.start)
+	code := clustertest.Run(m, suite, onNode.suite)
 	if kueue != nil {
 		_ = kueue.Stop()
 	}

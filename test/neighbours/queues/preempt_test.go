@@ -39,21 +39,27 @@ description: Preempts others.
 // urgent creates a plain Job of a higher priority that needs most of the quota.
 func (f *fixture) urgent() {
 	f.Helper()
+	f.urgentOf(5, corev1.Container{Image: "c:1"}, "1")
+}
+
+// urgentOf creates such a Job with a number of pods that have a container, and CPUs for each.
+func (f *fixture) urgentOf(size int32, container corev1.Container, cpus string) {
+	f.Helper()
+	container.Name = "c"
+	container.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpus)}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Name: "urgent", Labels: map[string]string{
 			"kueue.x-k8s.io/queue-name": queue, "kueue.x-k8s.io/priority-class": "urgent",
 		}},
-		Spec: batchv1.JobSpec{Parallelism: new(int32(5)), Completions: new(int32(5)), Template: corev1.PodTemplateSpec{
-			Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{
-				Name: "c", Image: "c:1", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}},
-			}}},
+		Spec: batchv1.JobSpec{Parallelism: &size, Completions: &size, Template: corev1.PodTemplateSpec{
+			Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{container}},
 		}},
 	}
 	_, err := f.Kube.BatchV1().Jobs(f.Namespace).Create(f.Context(), job, metav1.CreateOptions{})
 	require.NoError(f, err)
 	f.Eventually("the urgent Job", func(ctx context.Context) (string, error) {
 		job, err := f.Kube.BatchV1().Jobs(f.Namespace).Get(ctx, "urgent", metav1.GetOptions{})
-		if err != nil || job.Status.Ready != nil && *job.Status.Ready == 5 {
+		if err != nil || job.Status.Ready != nil && *job.Status.Ready == size {
 			return "", err
 		}
 		return "its pods are not ready", nil
