@@ -194,6 +194,9 @@ func (c *Controller) Run(ctx context.Context, workers int) error {
 		return err
 	}
 	logger.Info("Started", "workers", workers, "serverMinorVersion", minor, "agentImage", c.environment.Agent.Image)
+	if err := c.watchFailedPods(ctx, &wg); err != nil {
+		return err
+	}
 	// Requests to agents may take long. They are canceled with the context; the next leader sends them again.
 	wg.Go(func() { c.background.Run(ctx) })
 	wg.Go(func() { c.runDiagnosis(ctx) })

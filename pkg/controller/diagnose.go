@@ -98,6 +98,7 @@ func (c *Controller) lackingPods(key cache.ObjectName) *syncState {
 		return nil
 	}
 	job, err := c.cached(key.Namespace).jobs.Jobs(key.Namespace).Get(resources.JobName(mc))
+	job = c.withoutFailedPods(key, job)
 	if err != nil || !metav1.IsControlledBy(job, mc) || !lacksPods(mc, job) || resources.FinishedCondition(job) != nil {
 		return nil
 	}

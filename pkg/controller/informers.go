@@ -36,6 +36,8 @@ type caches struct {
 	namespaces corelisters.NamespaceLister
 	// leads are the pods of lead brokers.
 	leads cache.Indexer
+	// failed are failed pods; nil if Jobs count them.
+	failed cache.Indexer
 
 	stores map[cachedResource]versionedStore
 }

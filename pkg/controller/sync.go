@@ -179,6 +179,7 @@ func (c *Controller) loadOwned(ctx context.Context, s *syncState) error {
 		return err
 	}
 	s.job, s.foreignJob = partitionOwned(s.mc, job)
+	s.job = c.withoutFailedPods(s.key, s.job)
 	s.configMap, s.foreignConfigMap = partitionOwned(s.mc, configMap)
 	if err := c.adoptOrphans(ctx, s); err != nil {
 		return err

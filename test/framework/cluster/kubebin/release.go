@@ -116,12 +116,21 @@ func releaseModule(theirs, release string) string {
 	return text.String()
 }
 
+const (
+	copyOfGates     = "utilfeature.DefaultMutableFeatureGate = utilfeature.DefaultMutableFeatureGate.DeepCopyAndReset()"
+	importOfManager = "\"k8s.io/kubernetes/cmd/kube-controller-manager/app\""
+)
+
 // older returns the differences between localkube and earlier releases of Kubernetes: what these need instead of a text
 // of a file.
 func older() []difference {
 	return []difference{
 		{"v1.33.", "controllermanager.go", "manager.Config(ctx, known", "manager.Config(known"},
 		{"v1.33.", "etcd.go", "etcd/server/v3/storage/wal", "etcd/server/v3/wal"},
+		// Its controller manager changes a default of the feature gates when it defines its flags, and panics because the
+		// API server of the same process has already done so.
+		{"v1.34.", "controllermanager.go", "sets := ", copyOfGates + "\n\tsets := "},
+		{"v1.34.", "controllermanager.go", importOfManager, "utilfeature \"k8s.io/apiserver/pkg/util/feature\"\n\t" + importOfManager},
 	}
 }
 

@@ -3,6 +3,7 @@ package kubebin
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -41,7 +42,7 @@ func TestCopySources(t *testing.T) {
 	root, err := Root(".")
 	require.NoError(t, err)
 	from := filepath.Join(root, moduleDir, "localkube")
-	for _, release := range []string{"v1.33.0", "v1.37.0"} {
+	for _, release := range []string{"v1.33.0", "v1.34.0", "v1.37.0"} {
 		to := filepath.Join(t.TempDir(), release)
 		require.NoError(t, copySources(from, to, release))
 		assert.NoFileExists(t, filepath.Join(to, "options_test.go"))
@@ -49,10 +50,11 @@ func TestCopySources(t *testing.T) {
 		for _, o := range older() {
 			content, err := os.ReadFile(filepath.Join(to, o.file))
 			require.NoError(t, err)
-			if release == "v1.33.0" {
-				assert.NotContains(t, string(content), o.text)
+			if strings.HasPrefix(release, o.release) {
+				assert.Contains(t, string(content), o.instead)
 			} else {
 				assert.Contains(t, string(content), o.text)
+				assert.NotContains(t, string(content), o.instead)
 			}
 		}
 	}

@@ -1,0 +1,83 @@
+package controller
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+)
+
+// failedPod returns a failed pod that its Job has not replaced yet.
+func failedPod(name, index string, modify ...func(*corev1.Pod)) *corev1.Pod {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: testNamespace, Finalizers: []string{batchv1.JobTrackingFinalizer},
+			Labels:          map[string]string{v1alpha2.LabelHPASelector: "mc"},
+			Annotations:     map[string]string{batchv1.JobCompletionIndexAnnotation: index},
+			OwnerReferences: []metav1.OwnerReference{{UID: "job", Controller: new(true)}},
+		},
+		Status: corev1.PodStatus{Phase: corev1.PodFailed},
+	}
+	for _, m := range modify {
+		m(pod)
+	}
+	return pod
+}
+
+func TestFailedPodsAreNotReady(t *testing.T) {
+	for name, tc := range map[string]struct {
+		pods          []*corev1.Pod
+		active, ready int32
+		want          [2]int32
+	}{
+		"none":                            {active: 4, ready: 4, want: [2]int32{4, 4}},
+		"one":                             {[]*corev1.Pod{failedPod("a", "1")}, 4, 4, [2]int32{3, 3}},
+		"the Job counts it":               {[]*corev1.Pod{failedPod("a", "1")}, 3, 3, [2]int32{3, 3}},
+		"fewer are ready":                 {[]*corev1.Pod{failedPod("a", "1")}, 4, 2, [2]int32{3, 2}},
+		"all":                             {[]*corev1.Pod{failedPod("a", "0"), failedPod("b", "1"), failedPod("c", "2"), failedPod("d", "3")}, 4, 4, [2]int32{0, 0}},
+		"replaced":                        {[]*corev1.Pod{failedPod("a", "1", func(p *corev1.Pod) { p.Finalizers = nil })}, 4, 4, [2]int32{4, 4}},
+		"of an index beyond the size":     {[]*corev1.Pod{failedPod("a", "4")}, 4, 4, [2]int32{4, 4}},
+		"of another Job":                  {[]*corev1.Pod{failedPod("a", "1", func(p *corev1.Pod) { p.OwnerReferences[0].UID = "old" })}, 4, 4, [2]int32{4, 4}},
+		"without an index":                {[]*corev1.Pod{failedPod("a", "")}, 4, 4, [2]int32{4, 4}},
+		"labelled by a user, of no owner": {[]*corev1.Pod{failedPod("a", "1", func(p *corev1.Pod) { p.OwnerReferences = nil })}, 4, 4, [2]int32{4, 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failed := cache.NewIndexer(cache.MetaNamespaceKeyFunc, leadIndexers())
+			for _, pod := range tc.pods {
+				trimmed, err := failedOnly(pod)
+				require.NoError(t, err)
+				require.NoError(t, failed.Add(trimmed))
+			}
+			c := &Controller{caches: map[string]*caches{testNamespace: {failed: failed}}}
+			job := &batchv1.Job{
+				ObjectMeta: metav1.ObjectMeta{Name: "mc", Namespace: testNamespace, UID: types.UID("job")},
+				Spec:       batchv1.JobSpec{Parallelism: new(int32(4))},
+				Status:     batchv1.JobStatus{Active: tc.active, Ready: new(tc.ready)},
+			}
+			before := job.DeepCopy()
+			got := c.withoutFailedPods(cache.NewObjectName(testNamespace, "mc"), job)
+			assert.Equal(t, tc.want, [2]int32{got.Status.Active, *got.Status.Ready})
+			assert.Equal(t, before, job, "the cache's Job is not changed")
+		})
+	}
+}
+
+// Servers that count failed pods are not asked for them.
+func TestFailedPodsAreListedOnOldServersOnly(t *testing.T) {
+	client := fake.NewClientset()
+	c := &Controller{kube: client, caches: map[string]*caches{testNamespace: {}}}
+	for _, minor := range []int{0, minorFailedPodsCounted, minorFailedPodsCounted + 1} {
+		c.environment.ServerMinor = minor
+		require.NoError(t, c.watchFailedPods(t.Context(), nil))
+		assert.Nil(t, c.caches[testNamespace].failed, "minor version %d", minor)
+	}
+	assert.Empty(t, client.Actions())
+}
