@@ -72,7 +72,7 @@ type outcomeRow struct {
 
 // row returns the row of an outcome in the table of outcomes.
 func (o outcome) row() outcomeRow {
-	return map[outcome]outcomeRow{
+	return [...]outcomeRow{
 		outcomeDone:         {result: metrics.SyncDone, retry: retryAfterWrite, report: status.Done},
 		outcomeDelayed:      {result: metrics.SyncDelayed, retry: retryAfterWrite, report: status.Done},
 		outcomeStale:        {result: metrics.SyncStale, retry: retryStale, keepFailures: true, skipStatus: true},

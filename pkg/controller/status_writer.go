@@ -19,15 +19,14 @@ func (c *Controller) statusInput(s *syncState, err error) status.Input {
 }
 
 // writeStatus writes the status if it changed, and then sends the events that report the change. It reports whether
-// the status is up to date: changes of readiness alone are written at most once a second, and otherwise delayed.
+// the status is up to date: changes of readiness alone are written less often, see Throttle.
 func (c *Controller) writeStatus(ctx context.Context, s *syncState, syncErr error) (bool, error) {
 	before := s.mc.Status
 	after, events := status.Compute(c.statusInput(s, syncErr))
 	if equality.Semantic.DeepEqual(before, after) {
-		c.throttle.Current(s.name())
 		return true, nil
 	}
-	if wait := c.throttle.Wait(s.name(), status.Interval(before, after)); wait > 0 {
+	if wait := c.throttle.Wait(s.name(), before, after); wait > 0 {
 		s.requeueAfter(wait)
 		return false, nil
 	}

@@ -127,12 +127,31 @@ func (t *turn) resizeOneByOne(ctx context.Context) error {
 		}
 		t.results.Latency[rawTurn] = append(t.results.Latency[rawTurn], took.Seconds())
 	}
+	if err := t.resizeBack(ctx); err != nil {
+		return err
+	}
 	err = t.kube.BatchV1().Jobs(namespace).DeleteCollection(ctx,
 		metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("deleting Jobs: %w", err)
 	}
 	_, err = bare.expect(nothingLeft)(ctx)
+	return err
+}
+
+// resizeBack resizes the MiniClusters to the size that all others have, so that both contenders delete the same number
+// of pods.
+func (t *turn) resizeBack(ctx context.Context) error {
+	if err := t.all(ctx, t.options.Singles, func(ctx context.Context, i int) error {
+		_, err := t.resizeMiniCluster(ctx, t.namespace, nameOf(i), sizeSecond)
+		return err
+	}); err != nil {
+		return err
+	}
+	if _, err := t.world.expect(jobsResized(sizeSecond))(ctx); err != nil {
+		return err
+	}
+	_, err := t.world.expect(jobsSettled)(ctx)
 	return err
 }
 

@@ -148,10 +148,6 @@ func (c *rawClient) create(ctx context.Context, mc *v1alpha2.MiniCluster, size i
 	if err != nil {
 		return err
 	}
-	conf, err := resources.BuildConfigMap(mc, fixed, env, size, nil)
-	if err != nil {
-		return err
-	}
 	job, err := resources.BuildJob(mc, fixed, env, size)
 	if err != nil {
 		return err
@@ -159,7 +155,12 @@ func (c *rawClient) create(ctx context.Context, mc *v1alpha2.MiniCluster, size i
 	if _, err := c.kube.CoreV1().Services(mc.Namespace).Create(ctx, resources.BuildHeadlessService(mc, fixed), metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	if _, err := c.kube.CoreV1().Secrets(mc.Namespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
+	if secret, err = c.kube.CoreV1().Secrets(mc.Namespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	// The Secret is the second owner of the ConfigMap, for which the garbage collector needs more requests.
+	conf, err := resources.BuildConfigMap(mc, fixed, env, size, resources.SecretReference(secret))
+	if err != nil {
 		return err
 	}
 	if _, err := c.kube.CoreV1().ConfigMaps(mc.Namespace).Create(ctx, conf, metav1.CreateOptions{}); err != nil {

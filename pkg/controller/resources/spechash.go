@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -119,6 +120,9 @@ func EditedFields(mc *v1alpha2.MiniCluster, record string) ([]string, error) {
 	now, err := fieldHashes(mc, v1alpha2.DropDefaults)
 	if err != nil {
 		return nil, err
+	}
+	if maps.Equal(before, now) {
+		return nil, nil // as in nearly all cases
 	}
 	// Records of earlier releases include defaults.
 	withDefaults, err := fieldHashes(mc, v1alpha2.SetDefaults)

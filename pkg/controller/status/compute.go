@@ -2,7 +2,6 @@ package status
 
 import (
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -46,16 +45,32 @@ func Compute(in Input) (v1alpha2.MiniClusterStatus, []Event) {
 	return status, in.events(status)
 }
 
-// Interval returns the time that a change of the status has to keep from the last write; 0 if anything but the
-// readiness changes.
-func Interval(before, after v1alpha2.MiniClusterStatus) time.Duration {
+// change is what differs between two statuses, as far as it decides when the new one is written.
+type change int
+
+const (
+	// changeOther is a change of anything but readiness. It is written at once.
+	changeOther change = iota
+	// changeReadiness is a change of a condition about readiness.
+	changeReadiness
+	// changeLead is that of a cluster that becomes ready before all of its pods are counted as ready.
+	changeLead
+	// changeNumbers is a change of numbers of pods alone, while pods start.
+	changeNumbers
+)
+
+// changeOf returns what differs between two statuses.
+func changeOf(before, after v1alpha2.MiniClusterStatus) change {
 	switch {
 	case !equality.Semantic.DeepEqual(withoutReadiness(before), withoutReadiness(after)):
-		return 0
-	case stillNotReady(before, after):
-		return countInterval
+		return changeOther
+	case stillStarting(before, after):
+		return changeNumbers
+	case meta.IsStatusConditionTrue(after.Conditions, v1alpha2.ConditionReady) &&
+		!meta.IsStatusConditionTrue(before.Conditions, v1alpha2.ConditionReady) && podsStart(after):
+		return changeLead
 	default:
-		return readinessInterval
+		return changeReadiness
 	}
 }
 
@@ -67,15 +82,21 @@ func startReason(c *metav1.Condition) string {
 	return c.Reason
 }
 
-// stillNotReady reports whether a cluster is not ready for the same reason as before.
-func stillNotReady(before, after v1alpha2.MiniClusterStatus) bool {
+// stillStarting reports whether the pods of a cluster start, and it is ready or not for the same reason as before.
+func stillStarting(before, after v1alpha2.MiniClusterStatus) bool {
 	for _, kind := range []string{v1alpha2.ConditionReady, v1alpha2.ConditionProgressing} {
 		b, a := meta.FindStatusCondition(before.Conditions, kind), meta.FindStatusCondition(after.Conditions, kind)
 		if b == nil || a == nil || b.Status != a.Status || startReason(b) != startReason(a) {
 			return false
 		}
 	}
-	return meta.IsStatusConditionFalse(after.Conditions, v1alpha2.ConditionReady)
+	return meta.IsStatusConditionFalse(after.Conditions, v1alpha2.ConditionReady) || podsStart(after)
+}
+
+// podsStart reports whether a cluster waits for nothing but its pods.
+func podsStart(status v1alpha2.MiniClusterStatus) bool {
+	c := meta.FindStatusCondition(status.Conditions, v1alpha2.ConditionProgressing)
+	return c != nil && c.Status == metav1.ConditionTrue && startReason(c) == v1alpha2.ReasonNotReady
 }
 
 func withoutReadiness(status v1alpha2.MiniClusterStatus) v1alpha2.MiniClusterStatus {

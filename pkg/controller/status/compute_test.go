@@ -2,7 +2,6 @@ package status
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -215,24 +214,46 @@ func TestProblemEvents(t *testing.T) {
 	assert.Equal(t, []string{"Warning ImagePullFailed: 0 of 4 pods are ready; b"}, reported)
 }
 
-func TestInterval(t *testing.T) {
+func TestChangeOf(t *testing.T) {
 	in := makeInput(t, sample.MiniCluster(), 4)
 	before, _ := Compute(*in)
 	in.MiniCluster.Status = before
-	for _, step := range []struct {
-		change func(*batchv1.Job)
-		want   time.Duration
-		why    string
-	}{
-		{sample.RunningJob(4, 0), countInterval, "pods exist"},
-		{sample.RunningJob(4, 1), countInterval, "one is ready"},
-		{sample.RunningJob(4, 4), readinessInterval, "all are"},
-		{sample.EndedJob(batchv1.JobComplete, "", ""), 0, "the end can not wait"},
-	} {
-		step.change(in.Job)
-		after, _ := Compute(*in)
-		assert.Equal(t, step.want, Interval(before, after), step.why)
+	ready := func(want bool) func(*batchv1.Job) {
+		return func(*batchv1.Job) { in.LeadReady = new(want) }
 	}
+	for _, step := range []struct {
+		changes []func(*batchv1.Job)
+		want    change
+		why     string
+	}{
+		{[]func(*batchv1.Job){sample.RunningJob(4, 0)}, changeNumbers, "pods exist"},
+		{[]func(*batchv1.Job){sample.RunningJob(4, 1)}, changeNumbers, "one is ready"},
+		{[]func(*batchv1.Job){sample.RunningJob(4, 1), ready(true)}, changeLead, "the lead is ready, the others are not counted yet"},
+		{[]func(*batchv1.Job){sample.RunningJob(4, 4), ready(true)}, changeReadiness, "all are"},
+		{[]func(*batchv1.Job){sample.EndedJob(batchv1.JobComplete, "", "")}, changeOther, "the end can not wait"},
+	} {
+		for _, change := range step.changes {
+			change(in.Job)
+		}
+		after, _ := Compute(*in)
+		assert.Equal(t, step.want, changeOf(before, after), step.why)
+	}
+}
+
+// TestChangeOfReadyCluster checks that a ready cluster that grows or loses pods reports numbers like one that starts.
+func TestChangeOfReadyCluster(t *testing.T) {
+	in := makeInput(t, sample.MiniCluster(), 4)
+	in.LeadReady = new(true)
+	next := func(change func(*batchv1.Job)) change {
+		before := in.MiniCluster.Status
+		change(in.Job)
+		in.MiniCluster.Status, _ = Compute(*in)
+		return changeOf(before, in.MiniCluster.Status)
+	}
+	next(sample.RunningJob(4, 4))
+	assert.Equal(t, changeReadiness, next(sample.RunningJob(3, 3)), "a pod is lost")
+	assert.Equal(t, changeNumbers, next(sample.RunningJob(4, 3)))
+	assert.Equal(t, changeReadiness, next(sample.RunningJob(4, 4)))
 }
 
 // TestIneffectiveFieldsAreReported checks that a field without effect is not an error.

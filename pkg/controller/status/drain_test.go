@@ -2,7 +2,6 @@ package status
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	batchv1 "k8s.io/api/batch/v1"
@@ -11,27 +10,27 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
-// TestIntervalOfDrains: the progress of a drain is written at most once a second.
-func TestIntervalOfDrains(t *testing.T) {
+// TestChangeOfDrains: the progress of a drain is written at most once a second.
+func TestChangeOfDrains(t *testing.T) {
 	before := v1alpha2.MiniClusterStatus{
 		Size: 4, ReadySize: 4, MaximumSize: 4, Drain: &v1alpha2.DrainStatus{Size: 2, ElapsedSeconds: 10},
 		Conditions: []metav1.Condition{{Type: v1alpha2.ConditionProgressing, Message: "draining"}, {Type: v1alpha2.ConditionAccepted}},
 	}
 	for name, test := range map[string]struct {
 		edit func(*v1alpha2.MiniClusterStatus)
-		want time.Duration
+		want change
 	}{
-		"the message of a drain": {func(s *v1alpha2.MiniClusterStatus) { s.Conditions[0].Message = "another job" }, readinessInterval},
-		"its elapsed time":       {func(s *v1alpha2.MiniClusterStatus) { s.Drain.ElapsedSeconds = 20 }, readinessInterval},
-		"readiness":              {func(s *v1alpha2.MiniClusterStatus) { s.ReadySize = 3 }, readinessInterval},
-		"another drain":          {func(s *v1alpha2.MiniClusterStatus) { s.Drain.Size = 1 }, 0},
-		"the end of a drain":     {func(s *v1alpha2.MiniClusterStatus) { s.Drain = nil }, 0},
-		"another condition":      {func(s *v1alpha2.MiniClusterStatus) { s.Conditions[1].Message = "no" }, 0},
+		"the message of a drain": {func(s *v1alpha2.MiniClusterStatus) { s.Conditions[0].Message = "another job" }, changeReadiness},
+		"its elapsed time":       {func(s *v1alpha2.MiniClusterStatus) { s.Drain.ElapsedSeconds = 20 }, changeReadiness},
+		"readiness":              {func(s *v1alpha2.MiniClusterStatus) { s.ReadySize = 3 }, changeReadiness},
+		"another drain":          {func(s *v1alpha2.MiniClusterStatus) { s.Drain.Size = 1 }, changeOther},
+		"the end of a drain":     {func(s *v1alpha2.MiniClusterStatus) { s.Drain = nil }, changeOther},
+		"another condition":      {func(s *v1alpha2.MiniClusterStatus) { s.Conditions[1].Message = "no" }, changeOther},
 	} {
 		t.Run(name, func(t *testing.T) {
 			after := *before.DeepCopy()
 			test.edit(&after)
-			assert.Equal(t, test.want, Interval(before, after))
+			assert.Equal(t, test.want, changeOf(before, after))
 		})
 	}
 }

@@ -14,37 +14,52 @@ func TestThrottle(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	throttle := NewThrottle(clock)
 	key, other := types.NamespacedName{Namespace: "default", Name: "a"}, types.NamespacedName{Namespace: "default", Name: "b"}
-	assert.Zero(t, throttle.Wait(key, time.Second), "nothing was written yet")
+	assert.Zero(t, throttle.wait(key, changeReadiness), "nothing was written yet")
 
 	throttle.Written(key)
-	assert.Equal(t, time.Second, throttle.Wait(key, time.Second))
-	assert.Equal(t, 3*time.Second, throttle.Wait(key, 3*time.Second))
-	assert.Zero(t, throttle.Wait(key, 0))
-	assert.Zero(t, throttle.Wait(other, time.Second), "each has its own pace")
+	assert.Equal(t, time.Second, throttle.wait(key, changeReadiness))
+	assert.Equal(t, time.Second, throttle.wait(key, changeLead), "one cluster that becomes ready does not wait for numbers")
+	assert.Equal(t, 3*time.Second, throttle.wait(key, changeNumbers))
+	assert.Zero(t, throttle.wait(key, changeOther))
+	assert.Zero(t, throttle.wait(other, changeReadiness), "each has its own pace")
 	clock.SetTime(clock.Now().Add(700 * time.Millisecond))
-	assert.Equal(t, 300*time.Millisecond, throttle.Wait(key, time.Second))
+	assert.Equal(t, 300*time.Millisecond, throttle.wait(key, changeReadiness))
 	clock.SetTime(clock.Now().Add(time.Second))
-	assert.Zero(t, throttle.Wait(key, time.Second))
+	assert.Zero(t, throttle.wait(key, changeReadiness))
 
 	throttle.Written(key)
 	throttle.Forget(key)
-	assert.Zero(t, throttle.Wait(key, time.Second))
+	assert.Zero(t, throttle.wait(key, changeReadiness))
 }
 
-// TestThrottleOfManyClusters checks that numbers of pods are written less often while many clusters start together.
+// TestThrottleOfManyClusters checks that numbers of pods are written less often while many statuses are written, and
+// that a cluster that becomes ready waits for them for a bounded time.
 func TestThrottleOfManyClusters(t *testing.T) {
-	throttle := NewThrottle(clocktesting.NewFakePassiveClock(time.Now()))
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	throttle := NewThrottle(clock)
 	key := func(i int) types.NamespacedName {
 		return types.NamespacedName{Namespace: "default", Name: fmt.Sprint(i)}
 	}
-	for i := range 2 * manyPending {
+	for i := range 2 * manyWrites {
 		throttle.Written(key(i))
-		throttle.Wait(key(i), countInterval)
 	}
-	assert.Equal(t, 3*countInterval, throttle.Wait(key(0), countInterval))
-	assert.Equal(t, readinessInterval, throttle.Wait(key(0), readinessInterval), "readiness is not delayed")
-	throttle.Written(key(1))
-	throttle.Forget(key(2))
-	throttle.Current(key(3))
-	assert.Equal(t, 2*countInterval, throttle.Wait(key(0), countInterval))
+	assert.Equal(t, 3*countInterval, throttle.wait(key(0), changeNumbers))
+	assert.Equal(t, readinessInterval, throttle.wait(key(0), changeReadiness), "readiness is not delayed")
+
+	assert.Equal(t, leadHold, throttle.wait(key(0), changeLead))
+	clock.SetTime(clock.Now().Add(time.Second))
+	assert.Equal(t, leadHold-time.Second, throttle.wait(key(0), changeLead), "from when the lead became ready")
+	assert.Zero(t, throttle.wait(key(0), changeReadiness), "the numbers are known")
+	clock.SetTime(clock.Now().Add(leadHold))
+	assert.Zero(t, throttle.wait(key(0), changeLead))
+	throttle.Written(key(0))
+
+	for i := range 20 * manyWrites {
+		throttle.Written(key(i))
+	}
+	assert.Equal(t, maxCountInterval, throttle.wait(key(0), changeNumbers), "no status is older than that")
+	clock.SetTime(clock.Now().Add(time.Minute))
+	throttle.Written(key(0))
+	assert.Equal(t, countInterval, throttle.wait(key(0), changeNumbers), "only recent writes count")
+	assert.Equal(t, readinessInterval, throttle.wait(key(0), changeLead))
 }
