@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 
@@ -131,7 +133,9 @@ func EditedFields(mc *v1alpha2.MiniCluster, record string) ([]string, error) {
 	}
 	var edited []string
 	for field, value := range before {
-		if value != now[field] && value != withDefaults[field] {
+		_, isSet := now[field]
+		// Records of earlier releases may include empty values.
+		if value != now[field] && value != withDefaults[field] && (isSet || !isEmptyValue(field, value)) {
 			edited = append(edited, "spec."+field)
 		}
 	}
@@ -142,4 +146,44 @@ func EditedFields(mc *v1alpha2.MiniCluster, record string) ([]string, error) {
 	}
 	slices.Sort(edited)
 	return edited, nil
+}
+
+// isEmptyValue reports whether a hash is that of an empty value of a field that cannot be unset otherwise. An empty
+// value of a pointer is set.
+func isEmptyValue(field, value string) bool {
+	t := reflect.TypeFor[v1alpha2.MiniClusterSpec]()
+	for name := range strings.SplitSeq(field, ".") {
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			return false
+		}
+		index := slices.IndexFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool {
+			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			return tag == name
+		})
+		if index < 0 {
+			return false
+		}
+		t = reflect.VisibleFields(t)[index].Type
+	}
+	var empty []string
+	switch t.Kind() {
+	case reflect.Map, reflect.Struct:
+		empty = []string{"{}", "null"}
+	case reflect.Slice:
+		empty = []string{"[]", "null"}
+	case reflect.Bool:
+		empty = []string{"false"}
+	case reflect.String:
+		empty = []string{`""`}
+	case reflect.Int32, reflect.Int64:
+		empty = []string{"0"}
+	case reflect.Pointer:
+		if t.Elem().Kind() == reflect.Struct {
+			empty = []string{"{}", "null"}
+		}
+	}
+	return slices.ContainsFunc(empty, func(text string) bool { return hash([]byte(text)) == value })
 }

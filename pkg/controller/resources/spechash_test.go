@@ -107,3 +107,35 @@ func TestEditedFieldsWithoutRecord(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordsWithEmptyValues checks records of a release that wrote empty values of fields that were not set.
+func TestRecordsWithEmptyValues(t *testing.T) {
+	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Logging = &v1alpha2.LoggingSpec{Timed: true}
+		mc.Spec.Network = &v1alpha2.Network{HeadlessName: "s"}
+	})
+	now, err := fieldHashes(mc, v1alpha2.DropDefaults)
+	require.NoError(t, err)
+	for field, tc := range map[string]struct {
+		value  string
+		edited bool
+	}{
+		"logging.quiet": {"false", false}, "logging.zeromq": {"false", false}, "flux.disableSocket": {"false", false}, "pod.labels": {"{}", false},
+		"jobLabels": {"{}", false}, "users": {"[]", false}, "services": {"null", false}, "network.disableAffinity": {"false", false},
+		"placement": {`""`, false}, "archive": {"{}", false}, "fluxRestful": {"null", false}, "flux.brokerConfig": {`""`, false},
+		// These were set, and are not any more.
+		"backoffLimit": {"0", true}, "logging.strict": {"false", true}, "logging.debug": {"true", true}, "pod.schedulerName": {`"x"`, true},
+		"unknown": {"false", true},
+	} {
+		t.Run(field, func(t *testing.T) {
+			require.NotContains(t, now, field)
+			record := maps.Clone(now)
+			record[field] = hash([]byte(tc.value))
+			text, err := json.Marshal(record)
+			require.NoError(t, err)
+			got, err := EditedFields(mc, string(text))
+			require.NoError(t, err)
+			assert.Equal(t, tc.edited, len(got) > 0, got)
+		})
+	}
+}
