@@ -73,6 +73,8 @@ func (e *Pods) starting(pod *corev1.Pod, is problemFunc) *Problem {
 	for i := range pod.Status.InitContainerStatuses {
 		status := &pod.Status.InitContainerStatuses[i]
 		switch {
+		case status.State.Running != nil && isSidecar(pod, status.Name) && status.Started != nil && !*status.Started:
+			return is(v1alpha2.ReasonNotReady, messages.SidecarStarting, status.Name)
 		case status.State.Waiting != nil:
 			return is(v1alpha2.ReasonPulling, messages.InitPulling, imageOf(pod, status.Name), status.Name)
 		case status.State.Running != nil && !isSidecar(pod, status.Name):
@@ -113,6 +115,11 @@ func (e *Pods) running(pod *corev1.Pod, is problemFunc) *Problem {
 	}
 	for i := range pod.Status.ContainerStatuses {
 		if status := &pod.Status.ContainerStatuses[i]; !status.Ready && status.Name != e.flux {
+			return is(v1alpha2.ReasonNotReady, messages.SidecarNotReady, status.Name)
+		}
+	}
+	for i := range pod.Status.InitContainerStatuses {
+		if status := &pod.Status.InitContainerStatuses[i]; allReady && !status.Ready && isSidecar(pod, status.Name) {
 			return is(v1alpha2.ReasonNotReady, messages.SidecarNotReady, status.Name)
 		}
 	}

@@ -102,6 +102,15 @@ func unplaced(pod *corev1.Pod) {
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
 }
 
+// addFirst adds a native sidecar, as an admission policy does, before the other init containers.
+func addFirst(name string, status corev1.ContainerStatus) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) {
+		status.Name = name
+		pod.Spec.InitContainers = append([]corev1.Container{{Name: name, Image: "proxy:1", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)}}, pod.Spec.InitContainers...)
+		pod.Status.InitContainerStatuses = append([]corev1.ContainerStatus{status}, pod.Status.InitContainerStatuses...)
+	}
+}
+
 // begins makes a pod one that was just assigned to a node.
 func begins(pod *corev1.Pod) {
 	pod.Status.Phase = corev1.PodPending
@@ -161,6 +170,18 @@ func TestProblems(t *testing.T) {
 		{"a Secret is missing", []corev1.Pod{aPod(0, begins, setCondition(corev1.PodCondition{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionFalse}))}, "NotMounted"},
 		{"the agent's image is pulled", []corev1.Pod{aPod(0, begins)}, "Pulling"},
 		{"a view is copied", []corev1.Pod{aPod(0, begins, func(pod *corev1.Pod) { pod.Status.InitContainerStatuses[0].State = runs() })}, "Pulling"},
+		{"a native sidecar that was added has not started", []corev1.Pod{aPod(0, begins, addFirst("istio-proxy", corev1.ContainerStatus{State: runs(), Started: new(false)}))}, "NotReady"},
+		{"an init container that was added runs", []corev1.Pod{aPod(0, begins, func(pod *corev1.Pod) {
+			addFirst("vault-agent-init", corev1.ContainerStatus{State: runs()})(pod)
+			pod.Spec.InitContainers[0].RestartPolicy = nil
+		})}, "Pulling"},
+		{"a native sidecar that was added restarts", []corev1.Pod{aPod(0, begins, addFirst("istio-proxy", corev1.ContainerStatus{
+			State: waits("CrashLoopBackOff", ""), LastTerminationState: terminated(1, "Error"),
+		}))}, "PodsFailing"},
+		{"a native sidecar that was added is not ready", []corev1.Pod{aPod(1, addFirst("istio-proxy", corev1.ContainerStatus{State: runs(), Started: new(true)}), func(pod *corev1.Pod) {
+			pod.Status.ContainerStatuses[0].Ready = true
+		})}, "NotReady"},
+		{"the broker and a native sidecar are not ready", []corev1.Pod{aPod(1, addFirst("istio-proxy", corev1.ContainerStatus{State: runs(), Started: new(true)}))}, "BrokerOffline"},
 		{"the image is pulled", []corev1.Pod{aPod(0, inState(0, waits("PodInitializing", "")))}, "Pulling"},
 		{"no such image", []corev1.Pod{
 			aPod(0, inState(0, waits("ErrImagePull", `failed to pull and unpack image "flux:1": not found`))),

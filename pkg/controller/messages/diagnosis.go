@@ -45,6 +45,8 @@ const (
 	Pulling = "is pulling image %q of container %s"
 	// ContainerEnded takes the container and how it ended.
 	ContainerEnded = "is not ready: container %s %s"
+	// SidecarStarting takes the container.
+	SidecarStarting = "is initializing: its other containers wait until sidecar container %s has started, as its startup probe reports"
 	// SidecarNotReady takes the container.
 	SidecarNotReady = "is not ready: sidecar container %s is not ready"
 	// BrokerOffline takes the pod and its namespace.
