@@ -54,8 +54,7 @@ func (c *Controller) watchFailedPods(ctx context.Context, running *sync.WaitGrou
 		if err := informer.AddIndexers(leadIndexers()); err != nil {
 			return fmt.Errorf("indexing failed pods: %w", err)
 		}
-		wake := func(obj any) { c.enqueue(leadKey(obj)) }
-		registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: wake, DeleteFunc: wake})
+		registration, err := informer.AddEventHandler(c.failedPodHandler())
 		if err != nil {
 			return fmt.Errorf("registering with the informer of failed pods: %w", err)
 		}
@@ -65,6 +64,20 @@ func (c *Controller) watchFailedPods(ctx context.Context, running *sync.WaitGrou
 	}
 	cache.WaitForCacheSync(ctx.Done(), synced...)
 	return nil
+}
+
+// failedPodHandler enqueues the MiniCluster of a pod that fails, is replaced or is deleted.
+func (c *Controller) failedPodHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: c.wakeCluster,
+		UpdateFunc: func(before, after any) {
+			// It loses its finalizer after the Job's status has counted the new pod.
+			if len(object(before).GetFinalizers()) != len(object(after).GetFinalizers()) {
+				c.wakeCluster(after)
+			}
+		},
+		DeleteFunc: c.wakeCluster,
+	}
 }
 
 // failedOnly keeps the parts of a failed pod that the controller reads.

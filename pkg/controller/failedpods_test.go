@@ -81,3 +81,25 @@ func TestFailedPodsAreListedOnOldServersOnly(t *testing.T) {
 	}
 	assert.Empty(t, client.Actions())
 }
+
+// A MiniCluster is enqueued when a pod fails, when the Job controller has replaced it, and when it is deleted.
+func TestFailedPodsWake(t *testing.T) {
+	p := newPlay(t, nil)
+	p.calm()
+	handler := p.controller.failedPodHandler()
+	replaced := func(pod *corev1.Pod) { pod.Finalizers = nil }
+	for name, tc := range map[string]struct {
+		event func()
+		want  int
+	}{
+		"fails":              {func() { handler.OnAdd(failedPod("x", "1"), false) }, 1},
+		"no other change":    {func() { handler.OnUpdate(failedPod("x", "1"), failedPod("x", "1")) }, 0},
+		"replaced":           {func() { handler.OnUpdate(failedPod("x", "1"), failedPod("x", "1", replaced)) }, 1},
+		"deleted":            {func() { handler.OnDelete(failedPod("x", "1")) }, 1},
+		"deleted unobserved": {func() { handler.OnDelete(cache.DeletedFinalStateUnknown{Obj: failedPod("x", "1")}) }, 1},
+	} {
+		tc.event()
+		assert.Equal(t, tc.want, p.controller.queue.Len(), name)
+		p.work(5)
+	}
+}

@@ -65,26 +65,28 @@ func readyOnly(conditions []corev1.PodCondition) []corev1.PodCondition {
 	return nil
 }
 
+// wakeCluster enqueues the MiniCluster that a pod belongs to by its label.
+func (c *Controller) wakeCluster(obj any) {
+	if key := leadKey(obj); key.Name != "" {
+		c.enqueue(key)
+	}
+}
+
 // leadHandler enqueues the MiniCluster of a lead broker when something changes that its status or a request to its
 // agent depends on.
 func (c *Controller) leadHandler() cache.ResourceEventHandler {
-	wake := func(obj any) {
-		if key := leadKey(obj); key.Name != "" {
-			c.enqueue(key)
-		}
-	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
 			if stateOfLead(obj) != (leadState{}) {
-				wake(obj)
+				c.wakeCluster(obj)
 			}
 		},
 		UpdateFunc: func(before, after any) {
 			if stateOfLead(before) != stateOfLead(after) {
-				wake(after)
+				c.wakeCluster(after)
 			}
 		},
-		DeleteFunc: wake,
+		DeleteFunc: c.wakeCluster,
 	}
 }
 
