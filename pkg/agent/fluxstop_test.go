@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +23,10 @@ const checkpointTask = `trap 'sleep $((1 + FLUX_TASK_RANK * 2)); echo saved >>$S
 // the instance is saved afterwards.
 func TestStopRealCluster(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
-		for name, mode := range map[string]plan.Mode{"launcher": plan.ModeLauncher, "submit": plan.ModeSubmit, "interactive": plan.ModeNone} {
+		const suspended = "suspended"
+		for name, mode := range map[string]plan.Mode{
+			"launcher": plan.ModeLauncher, "submit": plan.ModeSubmit, "interactive": plan.ModeNone, suspended: plan.ModeSubmit,
+		} {
 			t.Run(name, func(t *testing.T) {
 				c := newFluxCluster(t, 4, 60)
 				require.NoError(t, os.WriteFile(filepath.Join(c.dir, "task"), []byte("#!/bin/sh\n"+checkpointTask+"\n"), 0o755))
@@ -50,6 +54,9 @@ func TestStopRealCluster(t *testing.T) {
 					return true
 				})
 				t.Logf("MEASURED %s: tasks run %v after the start", name, time.Since(begin).Round(time.Millisecond))
+				if name == suspended {
+					c.suspendJobs(task, 4)
+				}
 				begin = time.Now()
 				c.signal(syscall.SIGTERM, 0, 1, 2, 3)
 				for i := range 4 {
@@ -66,6 +73,26 @@ func TestStopRealCluster(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// suspendJobs suspends all jobs, as a user may, and waits until so many tasks are suspended.
+func (c *fluxCluster) suspendJobs(task string, tasks int) {
+	c.t.Helper()
+	out, err := c.flux(0, "job", "killall", "--force", "--signal=SIGSTOP")
+	require.NoError(c.t, err, out)
+	c.eventually("suspended tasks", func() bool {
+		n := 0
+		for _, pod := range c.pods {
+			for _, pid := range descendants(pod.Process.Pid) {
+				line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // it may have ended
+				stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+				if bytes.Contains(line, []byte(task)) && bytes.Contains(stat, []byte(") T ")) {
+					n++
+				}
+			}
+		}
+		return n >= tasks
 	})
 }
 
