@@ -219,7 +219,9 @@ func watchZombies(root int, ended <-chan struct{}) func() []string {
 					since[pid] = time.Now()
 				}
 				if time.Since(since[pid]) > zombiePatience {
-					found = append(found, fmt.Sprint(pid))
+					stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // its name, its parent, and more
+					threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+					found = append(found, fmt.Sprintf("%s, %d threads", stat, len(threads)))
 				}
 			}
 		}
