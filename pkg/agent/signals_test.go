@@ -220,8 +220,7 @@ func watchZombies(root int, ended <-chan struct{}) func() []string {
 				}
 				if time.Since(since[pid]) > zombiePatience {
 					stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // its name, its parent, and more
-					threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-					found = append(found, fmt.Sprintf("%s, %d threads", stat, len(threads)))
+					found = append(found, string(stat))
 				}
 			}
 		}
@@ -247,14 +246,17 @@ func childrenOf(pid int) []int {
 	return children
 }
 
-// zombiesBelow returns the ended children of a process and of its descendants that run a program.
+// zombiesBelow returns the ended children of a process and of its descendants that run a program. While other threads of
+// an ended process wait for a busy disk, it cannot be reaped and is not returned.
 func zombiesBelow(root int, program string) []int {
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", root))
 	reaps := err == nil && exe == program
 	var zombies []int
 	for _, pid := range childrenOf(root) {
 		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); reaps && err == nil && strings.Contains(string(stat), ") Z ") {
-			zombies = append(zombies, pid)
+			if threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)); err == nil && len(threads) <= 1 {
+				zombies = append(zombies, pid)
+			}
 		}
 		zombies = append(zombies, zombiesBelow(pid, program)...)
 	}
