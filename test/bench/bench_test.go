@@ -52,7 +52,7 @@ func TestParseStart(t *testing.T) {
 	o, err := parseStart([]string{"--rounds=2"})
 	require.NoError(t, err)
 	assert.Equal(t, 2, o.Rounds)
-	assert.Len(t, kinds(o), 3)
+	assert.Len(t, kinds(o), 4)
 	for _, args := range [][]string{{"--rounds=0"}, {"--size=0"}, {"what"}} {
 		_, err := parseStart(args)
 		assert.Error(t, err, "%q", args)
