@@ -146,7 +146,7 @@ func (t *turn) phase(ctx context.Context, name phase, do func(context.Context) e
 // quiet waits until the operator sends no more requests, or a timeout ends.
 func (t *turn) quiet(ctx context.Context, audit *cluster.AuditLog) error {
 	const (
-		pause   = 3 * time.Second
+		pause   = 4 * time.Second // longer than the status of a ready MiniCluster waits for its numbers
 		atMost  = 20 * time.Second
 		between = 200 * time.Millisecond
 	)

@@ -239,7 +239,7 @@ func (s *scaleLab) restart(ctx context.Context) error {
 
 // quiet waits until the operator has sent no request for some time: longer than it delays status writes.
 func (s *scaleLab) quiet(ctx context.Context) error {
-	const silence = 10 * time.Second
+	const silence = 16 * time.Second
 	audit, err := s.cluster.Audit()
 	if err != nil {
 		return err

@@ -142,13 +142,14 @@ func (s *scaleLab) createTwice(ctx context.Context) error {
 	half := s.options.N / 2
 	errs := make(chan error, 2)
 	var mu sync.Mutex
+	var creates []func()
 	for range 2 {
 		namespace, world, stop, err := s.tenant(ctx)
 		if err != nil {
 			return err
 		}
 		defer stop()
-		go func() {
+		creates = append(creates, func() {
 			took, err := timeUntil(ctx, world, jobsExist(half), func() error { return s.createMany(ctx, namespace, half) })
 			mu.Lock()
 			s.results.Tenants = append(s.results.Tenants, took)
@@ -157,12 +158,17 @@ func (s *scaleLab) createTwice(ctx context.Context) error {
 				err = s.ready(ctx, namespace, half)
 			}
 			errs <- err
-		}()
+		})
 	}
-	if err := <-errs; err != nil {
-		return err
+	for _, create := range creates {
+		go create()
 	}
-	return <-errs
+	for range creates {
+		if err := <-errs; err != nil {
+			return err
+		}
+	}
+	return s.quiet(ctx) // the numbers of the last pods belong to this phase
 }
 
 // growLarge creates a MiniCluster of size 1 and grows it.
