@@ -246,8 +246,8 @@ func childrenOf(pid int) []int {
 	return children
 }
 
-// zombiesBelow returns the ended children of a process and of its descendants that run a program. While other threads of
-// an ended process wait for a busy disk, it cannot be reaped and is not returned.
+// zombiesBelow returns the ended children of a process and of its descendants that run a program. While other threads
+// of an ended process wait for a busy disk, it cannot be reaped and is not returned.
 func zombiesBelow(root int, program string) []int {
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", root))
 	reaps := err == nil && exe == program
