@@ -59,6 +59,7 @@ func Suites() []Suite {
 			Neighbour: "kueue",
 			Tests:     "test/neighbours/queues",
 			Covers: []string{
+				"pkg/agent/supervise/pause.go",
 				"pkg/controller/resources/queue.go",
 				"pkg/controller/trim.go",
 				"test/neighbours/kueue/go.mod",
