@@ -24,6 +24,9 @@ const (
 	// etcd reserves two log segments on the disk, of 64 MB each by default.
 	etcdLogSegment = 4 << 20
 
+	// The default of 2 GiB is too little for the benchmark with thousands of MiniClusters.
+	etcdQuota = 8 << 30
+
 	etcdStartTimeout = 30 * time.Second
 )
 
@@ -44,6 +47,7 @@ func startEtcd(ctx context.Context, dataDir string) (*embed.Etcd, error) {
 	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{*peer}, []url.URL{*peer}
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.UnsafeNoFsync = true
+	config.QuotaBackendBytes = etcdQuota
 	// A cluster of one member elects itself, but not before its election timeout: most of a second by default.
 	config.TickMs, config.ElectionMs = etcdTick, etcdElection
 	config.LogLevel = "error"
