@@ -97,9 +97,15 @@ func dnsPolicy(pod *v1alpha2.PodSpec) corev1.DNSPolicy {
 
 // spreadConstraints returns the topology spread constraints of the pods. A constraint without a selector would match
 // no pods; it gets the selector of the cluster's pods.
+//
+// The scheduler spreads pods without constraints over the nodes by default, which would outweigh the preference to pack
+// them. For these, there is a constraint that matches no pods.
 func spreadConstraints(mc *v1alpha2.MiniCluster) []corev1.TopologySpreadConstraint {
-	if mc.Spec.Pod == nil {
-		return nil
+	if mc.Spec.Pod == nil || len(mc.Spec.Pod.TopologySpreadConstraints) == 0 {
+		if mc.Spec.Placement != v1alpha2.PlacementPack {
+			return nil
+		}
+		return []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway}}
 	}
 	var constraints []corev1.TopologySpreadConstraint
 	for i := range mc.Spec.Pod.TopologySpreadConstraints {

@@ -350,7 +350,15 @@ func TestPlacement(t *testing.T) {
 		}
 		assert.Equal(t, tc.near, near, "%+v", tc)
 		assert.Equal(t, tc.apart, apart, "%+v", tc)
+		// Any constraint turns off the default constraints of the scheduler.
+		assert.Equal(t, tc.placement == v1alpha2.PlacementPack, len(spec.TopologySpreadConstraints) == 1, "%+v", tc)
 	}
+	constraints := []corev1.TopologySpreadConstraint{{MaxSkew: 2, TopologyKey: zone, WhenUnsatisfiable: corev1.DoNotSchedule}}
+	spec := podOf(t, testEnvironment, func(mc *v1alpha2.MiniCluster) {
+		mc.Spec.Placement, mc.Spec.Pod = v1alpha2.PlacementPack, &v1alpha2.PodSpec{TopologySpreadConstraints: constraints}
+	})
+	require.Len(t, spec.TopologySpreadConstraints, 1)
+	assert.Equal(t, zone, spec.TopologySpreadConstraints[0].TopologyKey, "those of the user apply alone")
 }
 
 // TestPodNetwork checks pods in the network of the host: brokers find each other by the DNS of the cluster, and no
