@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -92,18 +91,5 @@ func TestContents(t *testing.T) {
 			parts[i] = strings.TrimLeft(parts[i], "0123456789. ")
 		}
 		assert.Equal(t, parts, contents, p.name)
-	}
-}
-
-// TestIndex checks that the index of the documentation answers ten questions of each of its three readers.
-func TestIndex(t *testing.T) {
-	t.Parallel()
-	index := read(t, "docs/README.md")
-	for _, reader := range []string{"Researchers", "Platform engineers", "Contributors"} {
-		_, section, found := strings.Cut(index, "\n## "+reader+"\n")
-		require.True(t, found, reader)
-		section, _, _ = strings.Cut(section, "\n## ")
-		answered := regexp.MustCompile(`(?m)^\| [A-Z][^|]*\? \| \[[^|]*\]\([^|]+ \|$`).FindAllString(section, -1)
-		assert.Len(t, answered, 10, reader)
 	}
 }
