@@ -28,10 +28,12 @@ const minorFailedPodsCounted = 36
 // failedPods lists and watches the failed pods of a namespace, or of all.
 type failedPods struct{ pods corev1client.PodInterface }
 
+// List implements listWatcher.
 func (f failedPods) List(ctx context.Context, options metav1.ListOptions) (*corev1.PodList, error) {
 	return f.pods.List(ctx, onlyFailed(options))
 }
 
+// Watch implements listWatcher.
 func (f failedPods) Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	return f.pods.Watch(ctx, onlyFailed(options))
 }

@@ -60,7 +60,7 @@ func TestLeadPlacement(t *testing.T) {
 			}
 			require.ErrorContains(t, err, tc.want)
 			var e *syncError
-			require.True(t, errors.As(err, &e))
+			require.ErrorAs(t, err, &e)
 			assert.Equal(t, v1alpha2.ReasonNoLeadPolicy, e.reason)
 			assert.Equal(t, outcomeRejected, e.outcome, "it is retried")
 		})

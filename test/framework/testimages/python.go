@@ -90,7 +90,7 @@ func loaderOf(program string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", program, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	section := file.Section(".interp")
 	if section == nil {
 		return "", fmt.Errorf("%s has no dynamic loader", program)
@@ -111,7 +111,7 @@ func loadedAs(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", path, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	names, err := file.DynString(elf.DT_SONAME)
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", path, err)
