@@ -23,14 +23,15 @@ func archived(mc *v1alpha2.MiniCluster) {
 	mc.Spec.Archive, mc.Spec.Hibernation = &v1alpha2.FluxArchive{Path: archivePath}, &v1alpha2.Hibernation{}
 }
 
-// allowPreemption lets Jobs of a higher priority preempt others in the queue, and creates the priority "urgent".
+// allowPreemption lets Jobs of a higher priority preempt others in the queue, and creates a priority with the name of
+// the namespace.
 func (f *fixture) allowPreemption() {
 	f.Helper()
 	f.Kubectl("patch", "clusterqueue", f.Namespace, "--type=merge", "-p", `{"spec":{"preemption":{"withinClusterQueue":"LowerPriority"}}}`)
 	f.Apply(`
 apiVersion: kueue.x-k8s.io/v1beta2
 kind: WorkloadPriorityClass
-metadata: {name: urgent}
+metadata: {name: ` + f.Namespace + `}
 value: 1000
 description: Preempts others.
 `)
@@ -49,7 +50,7 @@ func (f *fixture) urgentOf(size int32, container corev1.Container, cpus string) 
 	container.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpus)}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Name: "urgent", Labels: map[string]string{
-			"kueue.x-k8s.io/queue-name": queue, "kueue.x-k8s.io/priority-class": "urgent",
+			"kueue.x-k8s.io/queue-name": queue, "kueue.x-k8s.io/priority-class": f.Namespace,
 		}},
 		Spec: batchv1.JobSpec{Parallelism: &size, Completions: &size, Template: corev1.PodTemplateSpec{
 			Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{container}},
