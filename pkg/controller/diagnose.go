@@ -113,10 +113,12 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.
 	if err := c.spend(ctx, 1+int(resources.PodCount(s.job))/podPage); err != nil {
 		return nil, err
 	}
-	ends := c.ends(s)
+	ends, hasLead := c.ends(s), false
 	err := c.eachPodOfJob(ctx, s.mc, s.job, func(pod *corev1.Pod) {
 		pods.Add(pod)
 		ends.Add(pod)
+		index, ok := resources.PodIndex(pod)
+		hasLead = hasLead || ok && index == 0 && !resources.PodEnded(pod)
 	})
 	if err != nil {
 		return nil, err
@@ -130,7 +132,7 @@ func (c *Controller) findProblem(ctx context.Context, s *syncState) (*diagnosis.
 		if err := c.spend(ctx, 2); err != nil {
 			return nil, err
 		}
-		rejection := c.dryRunPod(ctx, s)
+		rejection := c.dryRunPod(ctx, s, hasLead)
 		if err := c.abandonRejectedJob(ctx, s.mc, rejection); err != nil {
 			return nil, err
 		}

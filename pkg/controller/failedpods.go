@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,7 +54,7 @@ func (c *Controller) watchFailedPods(ctx context.Context, running *sync.WaitGrou
 	for namespace, caches := range c.caches {
 		pods := failedPods{c.kube.CoreV1().Pods(namespace)}
 		informer := newInformer(c.kube, pods, &corev1.Pod{}, v1alpha2.LabelHPASelector, failedOnly)
-		if err := informer.AddIndexers(leadIndexers()); err != nil {
+		if err := errors.Join(informer.AddIndexers(leadIndexers()), informer.SetTransform(failedOnly)); err != nil {
 			return fmt.Errorf("indexing failed pods: %w", err)
 		}
 		registration, err := informer.AddEventHandler(c.failedPodHandler())

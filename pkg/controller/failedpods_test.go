@@ -1,7 +1,10 @@
 package controller
 
 import (
+	"context"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -80,6 +83,32 @@ func TestFailedPodsAreListedOnOldServersOnly(t *testing.T) {
 		assert.Nil(t, c.caches[testNamespace].failed, "minor version %d", minor)
 	}
 	assert.Empty(t, client.Actions())
+}
+
+// The cache keeps of a pod that fails later only what the controller reads, as of those that are listed first.
+func TestFailedPodsAreTrimmed(t *testing.T) {
+	full := func(p *corev1.Pod) {
+		p.Spec.Containers = []corev1.Container{{Name: "flux", Image: "flux:1"}}
+		p.Annotations["example.com/long"] = "x"
+	}
+	client := fake.NewClientset(failedPod("before", "1", full))
+	c := &Controller{kube: client, caches: map[string]*caches{testNamespace: {}}}
+	c.environment.ServerMinor = minorFailedPodsCounted - 1
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	require.NoError(t, c.watchFailedPods(ctx, &running))
+	_, err := client.CoreV1().Pods(testNamespace).Create(ctx, failedPod("after", "2", full), metav1.CreateOptions{})
+	require.NoError(t, err)
+	failed := c.caches[testNamespace].failed
+	require.Eventually(t, func() bool { return len(failed.List()) == 2 }, 10*time.Second, time.Millisecond)
+	for _, obj := range failed.List() {
+		pod := obj.(*corev1.Pod)
+		assert.Empty(t, pod.Spec.Containers, pod.Name)
+		assert.Len(t, pod.Annotations, 1, pod.Name)
+		assert.Equal(t, []string{batchv1.JobTrackingFinalizer}, pod.Finalizers)
+	}
 }
 
 // A MiniCluster is enqueued when a pod fails, when the Job controller has replaced it, and when it is deleted.

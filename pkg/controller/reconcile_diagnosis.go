@@ -63,14 +63,19 @@ func knownProblem(mc *v1alpha2.MiniCluster) bool {
 }
 
 // dryRunPod creates a pod of the Job as a dry run and returns the error of the API
-// server. The server runs all checks and admission plugins and then drops the pod.
-func (c *Controller) dryRunPod(ctx context.Context, s *syncState) error {
+// server. The server runs all checks and admission plugins and then drops the pod. It is
+// that of the lead if the Job has none: the Job controller begins with it, and a policy may
+// reject it alone.
+func (c *Controller) dryRunPod(ctx context.Context, s *syncState, hasLead bool) error {
 	job, err := c.kube.BatchV1().Jobs(s.job.Namespace).Get(ctx, s.job.Name, metav1.GetOptions{}) // the cache has no templates
 	if err != nil {
 		return err
 	}
 	pod := &corev1.Pod{ObjectMeta: job.Spec.Template.ObjectMeta, Spec: job.Spec.Template.Spec}
 	pod.GenerateName, pod.Namespace = s.job.Name+"-", s.job.Namespace
+	if !hasLead {
+		pod = resources.BuildLeadPod(job)
+	}
 	_, err = c.kube.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: fieldManager})
 	if err != nil {
 		klog.FromContext(ctx).V(2).Info("The API server rejects a pod of the Job", "reason", err.Error())

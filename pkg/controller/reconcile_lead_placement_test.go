@@ -80,3 +80,21 @@ func TestCacheOfMisplacedLead(t *testing.T) {
 		assert.Equal(t, placed, resources.LeadPlaced(kept.(*corev1.Pod)))
 	}
 }
+
+// TestTrialOfRejectedLead: a policy may reject the lead alone, with which the Job controller begins.
+func TestTrialOfRejectedLead(t *testing.T) {
+	t.Parallel()
+	job, err := resources.BuildJob(newMiniCluster("a", 4), resources.NewFixed(newMiniCluster("a", 4)), resources.Environment{}, 2)
+	require.NoError(t, err)
+	kube := fake.NewClientset(job)
+	kube.PrependReactor("create", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		pod := action.(clienttesting.CreateActionImpl).Object.(*corev1.Pod)
+		if pod.Labels["batch.kubernetes.io/job-completion-index"] == "0" {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, pod.GenerateName, nil)
+		}
+		return true, pod, nil
+	})
+	c, s := &Controller{kube: kube}, &syncState{job: job}
+	assert.True(t, apierrors.IsForbidden(c.dryRunPod(t.Context(), s, false)))
+	assert.NoError(t, c.dryRunPod(t.Context(), s, true))
+}

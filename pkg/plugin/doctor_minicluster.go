@@ -98,7 +98,7 @@ func (s *session) checkPods(ctx context.Context, mc *v1alpha2.MiniCluster) []fin
 		return []finding{good(check, "%d of %d are ready", mc.Status.ReadySize, resources.Parallelism(job))}
 	}
 	if resources.LacksPodObjects(job) {
-		found, err := s.rejection(ctx, job)
+		found, err := s.rejection(ctx, job, pods)
 		switch {
 		case found != nil:
 			return []finding{problem("admission", "%s: %s", found.Reason, found.Message())}
@@ -121,11 +121,18 @@ func (s *session) checkPods(ctx context.Context, mc *v1alpha2.MiniCluster) []fin
 }
 
 // rejection finds out why the Job controller can't create pods: by a dry run, or from the events of the Job where the
-// user may not create pods.
-func (s *session) rejection(ctx context.Context, job *batchv1.Job) (*diagnosis.Problem, error) {
+// user may not create pods. A policy may reject the lead alone, with which the Job controller begins.
+func (s *session) rejection(ctx context.Context, job *batchv1.Job, pods []corev1.Pod) (*diagnosis.Problem, error) {
 	template := job.Spec.Template.DeepCopy()
 	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
 	pod.GenerateName = job.Name + "-"
+	isLead := func(p corev1.Pod) bool {
+		index, ok := resources.PodIndex(&p)
+		return ok && index == 0 && !resources.PodEnded(&p)
+	}
+	if !slices.ContainsFunc(pods, isLead) {
+		pod = resources.BuildLeadPod(job)
+	}
 	_, err := s.kube.CoreV1().Pods(job.Namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err == nil {
 		return nil, nil //nolint:nilnil // nothing rejects the pods

@@ -116,12 +116,12 @@ func NewHibernationRecord(f Fixed, job *batchv1.Job, begun v1alpha2.HibernationS
 // hibernated.
 const maxArchives = 8
 
-// AddArchive adds the archive of a Job whose broker did not run.
+// AddArchive adds the archive of a Job whose broker did not run. The last one may be the newest, so it is kept longest.
 func (r *HibernationRecord) AddArchive(path string) {
-	if path == "" || slices.Contains(r.Archives, path) {
+	if path == "" {
 		return
 	}
-	r.Archives = append(r.Archives, path)
+	r.Archives = append(slices.DeleteFunc(r.Archives, func(p string) bool { return p == path }), path)
 	r.Archives = r.Archives[max(0, len(r.Archives)-maxArchives):]
 }
 

@@ -220,7 +220,12 @@ func TestArchivesOfPreemptedJobs(t *testing.T) {
 	for range 2 * maxArchives {
 		record.AddArchive(time.Now().String() + string(record.Job))
 	}
-	assert.LessOrEqual(t, len(record.Archives), maxArchives)
+	assert.Len(t, record.Archives, maxArchives)
+	oldest := record.Archives[0]
+	record.AddArchive(oldest)
+	assert.Len(t, record.Archives, maxArchives, "it is known")
+	record.AddArchive("/state/another.tar")
+	assert.Equal(t, []string{oldest, "/state/another.tar"}, record.Archives[maxArchives-2:], "it was written again")
 	assert.Empty(t, PlannedArchive(nil))
 }
 

@@ -19,7 +19,7 @@ var bashisms = []*regexp.Regexp{
 	regexp.MustCompile(`\[\[ `),
 	regexp.MustCompile(`\[ [^]\n]* == `),
 	// Words at the beginning of a command.
-	regexp.MustCompile(`(?m)(?:^|[;&|({]|\b(?:then|do|else|if|while))\s*((?:source|shopt|declare|typeset|pushd|popd|let|mapfile|readarray|select|coproc) |function \w+|export -f |printf -v |read -[aped]|trap [^\n;]* (?:ERR|DEBUG|RETURN)\b|\(\()`),
+	regexp.MustCompile(`(?m)(?:^|[;&|({]|\b(?:then|do|else|if|while))\s*((?:source|shopt|declare|typeset|pushd|popd|let|mapfile|readarray|select|coproc) |function \w+|export -f |printf -v |read -[aed]|trap [^\n;]* (?:ERR|DEBUG|RETURN)\b|\(\()`),
 	regexp.MustCompile(`\bfor \(\(`),
 	regexp.MustCompile(`\bset -\w*o pipefail\b`),
 	regexp.MustCompile(`\{\w+\.\.\w+\}`),

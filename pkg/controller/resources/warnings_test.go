@@ -253,6 +253,7 @@ func TestConstructsOfBash(t *testing.T) {
 		"sed -i 's/[[ ]//' f; [ $a = b ] || exit 3":            "",
 		"curl -d '{\"a\":1,\"b\":2}' host; echo {} resource":   "",
 		"printf '%s' x; read -r line; local x=1":               "",
+		"read -p '? ' a":                                       "",
 	} {
 		assert.Equal(t, want, findBashism(quotedText.ReplaceAllString(text, "''")), text)
 	}

@@ -76,9 +76,9 @@ func (t *Throttle) wait(key types.NamespacedName, kind change) time.Duration {
 	}
 }
 
-// recentWrites returns the number of recent writes.
+// recentWrites returns the number of recent writes. It does not grow if the clock is set back.
 func (t *Throttle) recentWrites() float64 {
-	return t.writes * math.Exp(-t.clock.Since(t.wrote).Seconds()/recent.Seconds())
+	return t.writes * math.Exp(-max(0, t.clock.Since(t.wrote)).Seconds()/recent.Seconds())
 }
 
 // Written records that the status is written now.

@@ -61,5 +61,8 @@ func TestThrottleOfManyClusters(t *testing.T) {
 	clock.SetTime(clock.Now().Add(time.Minute))
 	throttle.Written(key(0))
 	assert.Equal(t, countInterval, throttle.wait(key(0), changeNumbers), "only recent writes count")
+	clock.SetTime(clock.Now().Add(-time.Hour))
+	throttle.Written(key(0))
+	assert.Equal(t, countInterval, throttle.wait(key(0), changeNumbers), "the clock was set back")
 	assert.Equal(t, readinessInterval, throttle.wait(key(0), changeLead))
 }

@@ -29,10 +29,7 @@ var (
 // logs how long scheduling takes.
 func TestPlacement(t *testing.T) {
 	kube := suite.Cluster(t)
-	nodes, err := kube.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-	require.NoError(t, err)
-	require.NoError(t, kube.AddNodes(t.Context(), max(0, *placementNodes-len(nodes.Items))))
-	require.NoError(t, kube.WaitForNodes(t.Context()))
+	require.NoError(t, kube.AddNodes(t.Context(), *placementNodes))
 	const perNode = 32 // pods of two cores on nodes of 64
 	pods := *placementPods
 	for _, tc := range []struct {
