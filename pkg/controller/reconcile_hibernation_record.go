@@ -21,8 +21,12 @@ import (
 func (c *Controller) recordHibernation(ctx context.Context, s *syncState, begun *v1alpha2.HibernationStatus, state *control.HibernateState) error {
 	before := resources.RecordedHibernation(s.configMap)
 	record := resources.NewHibernationRecord(s.fixed, s.job, *begun, state, before, c.clock.Now())
-	if state == nil {
-		record.Kept, record.Discard = resources.KeepsState(s.mc), discards(s.mc)
+	switch {
+	case state != nil:
+	case discards(s.mc):
+		record.DiscardState()
+	default:
+		record.Kept = resources.KeepsState(s.mc)
 		record.AddArchive(resources.PlannedArchive(s.configMap))
 	}
 	if err := c.writeHibernation(ctx, s, record); err != nil {

@@ -125,6 +125,12 @@ func (r *HibernationRecord) AddArchive(path string) {
 	r.Archives = r.Archives[max(0, len(r.Archives)-maxArchives):]
 }
 
+// DiscardState records that the next lead discards the state, and that no later one starts from what was saved before.
+func (r *HibernationRecord) DiscardState() {
+	r.Discard, r.Kept = true, false
+	r.Bytes, r.Location, r.Checksum, r.RestoreFrom, r.Archives = 0, "", "", "", nil
+}
+
 // PlannedArchive returns the path of the archive in the plan of a ConfigMap, "" if there is none. It is that of the
 // pods: spec.archive may have changed since the Job was created.
 func PlannedArchive(config *corev1.ConfigMap) string {

@@ -214,9 +214,16 @@ func TestArchivesOfPreemptedJobs(t *testing.T) {
 	mc.Spec.Archive.Path = "/state/y.tar"
 	assert.Empty(t, ResolveFixed(mc, nil, config).Earlier, "its own")
 
-	record.Discard = true
-	discarding := ResolveFixed(mc, nil, recorded(t, *record))
+	discarded := *record
+	discarded.DiscardState()
+	discarding := ResolveFixed(mc, nil, recorded(t, discarded))
 	assert.Equal(t, []any{true, "", 0}, []any{discarding.Discard, discarding.RestoreFrom, len(discarding.Earlier)})
+	// The Job of that lead is preempted, too, and the state is to be kept by then.
+	next := NewHibernationRecord(discarding, job, v1alpha2.HibernationStatus{}, nil, &discarded, time.Now())
+	next.AddArchive("/state/z.tar")
+	mc.Spec.Archive.Path = "/state/z.tar"
+	kept := ResolveFixed(mc, nil, recorded(t, *next))
+	assert.Equal(t, []any{false, "", 0}, []any{kept.Discard, kept.RestoreFrom, len(kept.Earlier)}, "discarded states stay so")
 	for range 2 * maxArchives {
 		record.AddArchive(time.Now().String() + string(record.Job))
 	}
