@@ -161,7 +161,7 @@ func (c *fluxCluster) start(index int) {
 	about, err := json.Marshal(fluxPod{Index: index, Dir: c.dir, Domain: c.plan.Domain, Program: c.program, Args: []string{"run"}, Alone: c.alone, Shared: c.shared})
 	require.NoError(c.t, err)
 	cmd := exec.CommandContext(c.t.Context(), filepath.Join(c.dir, "agent"))
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), envFluxPod + "=" + string(about), "JOB_COMPLETION_INDEX=" + strconv.Itoa(index), "SHARED=" + c.dir}
+	cmd.Env = []string{"PATH=" + podBin + ":" + os.Getenv("PATH"), envFluxPod + "=" + string(about), "JOB_COMPLETION_INDEX=" + strconv.Itoa(index), "SHARED=" + c.dir}
 	log, err := os.OpenFile(c.log(index), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	require.NoError(c.t, err)
 	defer log.Close()
@@ -311,6 +311,10 @@ func enterFluxPod(text string) error {
 	return syscall.Exec(about.Program, append([]string{about.Program}, about.Args...), environ)
 }
 
+// podBin is the first directory in the PATH of a pod, where the agent makes its command flux. The others are those of
+// this machine, and go test adds that of Go, which is writable.
+const podBin = "/run/bin"
+
 func mountFluxPod(about fluxPod) error {
 	host := "flux-sample-" + strconv.Itoa(about.Index)
 	steps := []func() error{
@@ -337,7 +341,7 @@ func mountFluxPod(about fluxPod) error {
 			return err
 		}
 	}
-	modes := map[string]os.FileMode{"/run/mnt/flux": 0o777, "/home/flux-operator": 0o777, plan.MarkerDir: 0o777 | os.ModeSticky, plan.ConfigDir: 0o755, plan.CertificateDir: 0o755}
+	modes := map[string]os.FileMode{podBin: 0o755, "/run/mnt/flux": 0o777, "/home/flux-operator": 0o777, plan.MarkerDir: 0o777 | os.ModeSticky, plan.ConfigDir: 0o755, plan.CertificateDir: 0o755}
 	for _, mount := range plan.SystemMounts() {
 		modes[mount.Path] = 0o777
 	}

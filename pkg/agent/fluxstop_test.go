@@ -138,6 +138,26 @@ func TestRestoreRealFlux(t *testing.T) {
 	})
 }
 
+// TestRestorePendingRealFlux checks that a pending job of the same MiniCluster's program does not start between the
+// restore and its cancellation.
+func TestRestorePendingRealFlux(t *testing.T) {
+	inFluxNet(t, func(t *testing.T) {
+		c := newFluxCluster(t, 1, 20)
+		c.plan.Archive.Path = filepath.Join(c.dir, "archive.tar")
+		c.plan.Lead = launcher("[ ! -e $SHARED/busy ] || exit 7; " +
+			"flux submit -N1 --exclusive sh -c 'trap \"\" TERM; touch $SHARED/busy; sleep 1000'; flux submit -n1 touch $SHARED/late; touch $SHARED/submitted; sleep 1000")
+		c.start(0)
+		c.eventually("jobs", func() bool { return c.exists("busy") && c.exists("submitted") })
+		c.signal(syscall.SIGTERM, 0)
+		assert.Equal(t, plan.ExitStopped, c.wait(0))
+		assert.FileExists(t, c.plan.Archive.Path)
+		assert.False(t, c.exists("late"), "it is pending")
+		c.start(0)
+		assert.Equal(t, 7, c.wait(0))
+		assert.False(t, c.exists("late"), "it is canceled")
+	})
+}
+
 // TestStopIdleRealCluster checks that an idle cluster stops at once, and logs the times.
 func TestStopIdleRealCluster(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {

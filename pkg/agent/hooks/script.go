@@ -30,7 +30,7 @@ const ownPrefix = "minicluster_"
 // keepVariables restores the variables and functions of the previous hook, and defines a function that prints those of
 // this one, without exported variables and those of bash itself. It is text for bash, which other shells cannot parse.
 const keepVariables = `minicluster_file=
-if test -n "${BASH_VERSION-}"; then
+if [ -n "${BASH_VERSION-}" ]; then
 minicluster_file=%s
 eval '. "$minicluster_file" 2>/dev/null
 minicluster_keep() {
@@ -68,10 +68,10 @@ func (h *script) args() []string {
 	fmt.Fprintf(&text, `minicluster_ulimit=$(ulimit -Sa; ulimit -Ha)
 minicluster_save() {
 { set +eux; } 2>/dev/null
-if test -n "$minicluster_saved"; then return; fi
+if [ -n "$minicluster_saved" ]; then return; fi
 minicluster_saved=1
-if test -n "$minicluster_file"; then minicluster_keep >"$minicluster_file"; fi 2>/dev/null
-%s "$(test "$(ulimit -Sa; ulimit -Ha)" = "$minicluster_ulimit" || echo limited)"
+if [ -n "$minicluster_file" ]; then minicluster_keep >|"$minicluster_file"; fi 2>/dev/null
+%s "$([ "$(ulimit -Sa; ulimit -Ha)" = "$minicluster_ulimit" ] || echo limited)"
 }
 minicluster_saved=
 trap minicluster_save EXIT
@@ -83,7 +83,7 @@ trap minicluster_save EXIT
 minicluster_code=$?
 set +e
 minicluster_save
-exit $minicluster_code
+command exit $minicluster_code
 `, shellsplit.Quote(h.file))
 	return []string{"-c", text.String()}
 }

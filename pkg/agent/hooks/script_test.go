@@ -103,6 +103,8 @@ func TestHooksShareAShell(t *testing.T) {
 		"it fails":                 {"set -e; x=1; false; x=2", `test $x = 1; case $- in *e*) exit 1 ;; esac`, "", true},
 		"options of bash":          {"set -u; x=1; set -f", `test $x = 1; echo $unset`, "", true},
 		"another IFS":              {"IFS=:; x=1:2", `test $x = 1:2; set -- a b; test "$*" = 'a b'`, "", true},
+		"existing files stay":      {"set -o noclobber; x=1", `test $x = 1`, "", true},
+		"functions like commands":  {"x=1; test() { return 1; }; echo() { :; }; exit() { return 5; }", `[ $x = 1 ]`, "", true},
 		"a constant":               {"readonly x=1", `test $x = 1`, "", true},
 		"variables of the agent":   {"own=mine; PATH2=$PATH", `test "$own" = "it's"`, "", false},
 		"tracing":                  {"set -x; x=1", `test $x = 1`, "", true},

@@ -255,7 +255,8 @@ func (v *Supervisor) brokerFailed(p *reaper.Process) error {
 func (v *Supervisor) hibernationRun(run *prepare.BrokerRun) {
 	r := v.hibernation.Record()
 	v.hibernation.setWithheld(r.Pending())
-	run.StopQueues = r.Pending() || r != nil && !r.Stopped && !r.Discard
+	// Jobs of an archive would otherwise start before the initial program cancels those that the program submits again.
+	run.StopQueues = run.Restore != "" || r.Pending() || r != nil && !r.Stopped && !r.Discard
 }
 
 // queuesFile returns the record with the former state of the queues that a restored or woken instance needs, "" if
