@@ -31,7 +31,10 @@ type hibernation struct {
 	changed chan struct{}
 }
 
-var errNotStarted = errors.New("the lead has not started its broker yet")
+var (
+	errNotStarted = errors.New("the lead has not started its broker yet")
+	errBegun      = errors.New("the queues are being stopped already")
+)
 
 // Hibernation returns the hibernation of a lead.
 func (v *Supervisor) Hibernation() serve.Hibernation { return v.hibernation }
@@ -123,11 +126,20 @@ func (h *hibernation) Record() *hibernate.Record {
 	return new(*h.record)
 }
 
-// Begin records a new hibernation.
+// Begin records a new hibernation. It fails if there is a record: a request of the controller and the end of the pod may
+// come together, and the second one would record queues as stopped that the first one has stopped.
 func (h *hibernation) Begin(r *hibernate.Record) error {
+	if h.Record() != nil {
+		return errBegun
+	}
 	h.early.reset()
 	r.Cluster, r.Incarnation, r.Flux = h.v.cluster, h.v.Plan.Incarnation, h.v.instance.Version.Text
-	return h.Update(r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.record != nil {
+		return errBegun
+	}
+	return h.update(r)
 }
 
 // Stopped begins to save what may be lost with the pod of the lead, now that the queues are stopped.
@@ -141,6 +153,10 @@ func (h *hibernation) Stopped(ctx context.Context, r *hibernate.Record) {
 func (h *hibernation) Update(r *hibernate.Record) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.update(r)
+}
+
+func (h *hibernation) update(r *hibernate.Record) error {
 	if !h.loaded {
 		return errNotStarted
 	}
