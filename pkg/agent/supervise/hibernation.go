@@ -126,8 +126,8 @@ func (h *hibernation) Record() *hibernate.Record {
 	return new(*h.record)
 }
 
-// Begin records a new hibernation. It fails if there is a record: a request of the controller and the end of the pod may
-// come together, and the second one would record queues as stopped that the first one has stopped.
+// Begin records a new hibernation. It fails if there is a record: a request of the controller may arrive while the pod
+// stops. The second record would say that queues were stopped before that the first one has stopped.
 func (h *hibernation) Begin(r *hibernate.Record) error {
 	if h.Record() != nil {
 		return errBegun
