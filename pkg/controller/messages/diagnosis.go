@@ -46,7 +46,7 @@ const (
 	// ContainerEnded takes the container and how it ended.
 	ContainerEnded = "is not ready: container %s %s"
 	// SidecarStarting takes the container.
-	SidecarStarting = "is initializing: its other containers wait until sidecar container %s has started, as its startup probe reports"
+	SidecarStarting = "is initializing: its other containers wait until sidecar container %s has started; see its startup probe and postStart hook"
 	// SidecarNotReady takes the container.
 	SidecarNotReady = "is not ready: sidecar container %s is not ready"
 	// BrokerOffline takes the pod and its namespace.
