@@ -2,7 +2,9 @@ package nodes_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,7 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/pkg/controller/resources"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/sample"
 	"minicluster.internal/operator/test/framework/user"
 )
 
@@ -89,6 +93,7 @@ func TestLeadOnItsOwnKindOfNode(t *testing.T) {
 	}
 	assert.Equal(t, []string{"on-demand", "spot", "spot"}, got)
 	lead := f.pod(0)
+	f.policyPlaces(lead)
 	for name, kind := range kinds {
 		if kind == "spot" {
 			f.patchNode(name, interrupted)
@@ -103,6 +108,40 @@ func TestLeadOnItsOwnKindOfNode(t *testing.T) {
 	f.policyIsGone(lead)
 	require.NoError(t, f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), lead.Name, metav1.DeleteOptions{}))
 	f.WaitFor(f.name, user.HasReason(v1alpha2.ConditionAccepted, v1alpha2.ReasonFieldsWithoutEffect, "spec.lead", "was created without"))
+}
+
+// policyPlaces checks the policy with pods that have neither a selector nor tolerations of their own, and with all
+// forms of tolerations.
+func (f *fixture) policyPlaces(lead *corev1.Pod) {
+	f.Helper()
+	long := v1alpha2.Lead{NodeSelector: map[string]string{}}
+	for i := range 100 {
+		long.NodeSelector[fmt.Sprintf("example.com/label-%d", i)] = strconv.Itoa(i)
+		long.Tolerations = append(long.Tolerations, corev1.Toleration{Key: "example.com/taint", Value: strconv.Itoa(i)})
+	}
+	for name, placement := range map[string]v1alpha2.Lead{
+		"a selector":  {NodeSelector: map[string]string{"example.com/kind": "on-demand", "without-value": ""}},
+		"many":        long,
+		"all taints":  {Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}},
+		"no operator": {Tolerations: []corev1.Toleration{{Key: "a"}}},
+		"seconds": {Tolerations: []corev1.Toleration{
+			{Key: "a", Effect: corev1.TaintEffectNoExecute, TolerationSeconds: new(int64(-1))},
+			{Key: "b", Effect: corev1.TaintEffectNoExecute, TolerationSeconds: new(int64(0))},
+		}},
+	} {
+		mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) { mc.Spec.Lead = &placement })
+		job, err := resources.BuildJob(mc, resources.NewFixed(mc), resources.Environment{}, 2)
+		require.NoError(f, err)
+		probe := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: lead.Labels, Annotations: job.Spec.Template.Annotations},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: "probe"}}},
+		}
+		require.False(f, resources.LeadPlaced(probe), name)
+		pod, err := f.Kube.CoreV1().Pods(f.Namespace).Create(f.Context(), probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if assert.NoError(f, err, name) {
+			assert.True(f, resources.LeadPlaced(pod), "%s: %v %v", name, pod.Spec.NodeSelector, pod.Spec.Tolerations)
+		}
+	}
 }
 
 // policyIsGone waits until the API server no longer places pods like a lead.
