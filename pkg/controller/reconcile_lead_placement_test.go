@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,12 +26,15 @@ func TestLeadPlacement(t *testing.T) {
 		policy   bool
 		err      error
 		want     string
+		retry    bool
 		requests int
 	}{
 		"no field":         {},
 		"policy":           {lead: &v1alpha2.Lead{NodeSelector: selector}, policy: true, requests: 1},
 		"no policy":        {lead: &v1alpha2.Lead{NodeSelector: selector}, want: "manifests/lead-placement", requests: 1},
 		"pod not admitted": {lead: &v1alpha2.Lead{NodeSelector: selector}, err: apierrors.NewForbidden(schema.GroupResource{}, "p", nil), requests: 1},
+		"no answer":        {lead: &v1alpha2.Lead{NodeSelector: selector}, err: errors.New("connection refused"), retry: true, requests: 1},
+		"too busy":         {lead: &v1alpha2.Lead{NodeSelector: selector}, err: apierrors.NewTooManyRequests("busy", 1), retry: true, requests: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -53,6 +57,11 @@ func TestLeadPlacement(t *testing.T) {
 			require.NoError(t, err)
 			err = c.leadPlacement(t.Context(), s, job)
 			assert.Equal(t, tc.requests, requests)
+			if tc.retry {
+				require.ErrorContains(t, err, "spec.lead")
+				assert.Equal(t, outcomeFailed, classify(err).outcome)
+				return
+			}
 			if tc.want == "" {
 				require.NoError(t, err)
 				return
