@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/agentapi/plan"
 )
 
 // TestPreempted checks that pending jobs survive the end of all pods without a hibernation, as when Kueue preempts the
@@ -32,6 +34,27 @@ func TestPreempted(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestStoppedAtItsEnd stops the pod after its program has ended, while the initial program has stopped the queues to
+// save the instance. They are not recorded as stopped: a cluster that starts from the archive would run no job.
+func TestStoppedAtItsEnd(t *testing.T) {
+	eachFlux(t, func(t *testing.T) {
+		s := &sleeper{fluxCluster: newFluxCluster(t, 1, 60)}
+		s.configure(1, 1, false, "")
+		s.plan.Lead = plan.Program{Mode: plan.ModeSubmit, Tasks: 1, Command: "sh -c 'while ! [ -e $SHARED/end ]; do sleep 0.1; done'"}
+		s.startPods(1)
+		s.online()
+		for range 64 { // more than there are cores
+			s.run("submit", "-n1", "sh", "-c", "trap '' TERM; touch "+s.dir+"/busy; while :; do sleep 1; done")
+		}
+		s.eventually("a job", func() bool { return s.exists("busy") })
+		s.finish()
+		s.eventually("an archive", func() bool { return s.exists("archive.tar.gz") })
+		s.signal(syscall.SIGTERM, 0)
+		assert.Equal(t, 0, s.wait(0), "the program's own code")
+		assert.False(t, s.marker(), s.read("archive.tar.gz.hibernation"))
 	})
 }
 

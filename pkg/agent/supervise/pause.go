@@ -60,6 +60,9 @@ func (v *Supervisor) tryPause(ctx context.Context) (paused bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the queues: %w", err)
 	}
+	if v.readOutcome() != nil {
+		return false, nil // the program has ended before: the initial program may have stopped the queues, to save the jobs
+	}
 	record := &hibernate.Record{State: control.HibernateState{Phase: hibernate.PhaseWaking}}
 	record.Remember(queues)
 	if err := v.hibernation.Begin(record); err != nil {
