@@ -53,7 +53,8 @@ func SaveFailed(reason string) string {
 // SavePostponed is the message of a cluster that runs although it was about to hibernate, because its state could not
 // be saved.
 func SavePostponed(reason string, next time.Time) string {
-	return "the state can't be saved, so the cluster continues to run: " + reason + "; the next attempt is at " + next.UTC().Format("15:04:05 UTC")
+	return "the state can't be saved, so the cluster continues to run: " + reason + "; set spec.hibernation.state to Discard to stop without saving; " +
+		"the next attempt is at " + next.UTC().Format("15:04:05 UTC")
 }
 
 // PodsWithoutState is a part of SaveFailed.
