@@ -142,22 +142,30 @@ func BenchmarkScale(b *testing.B) {
 	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "ms/event-p99")
 }
 
-// TestEventsDoNotWait checks that an event of a pod waits for at most 20 ms while a snapshot of a large cluster is
-// taken and used.
+// TestEventsDoNotWait checks that an event of a pod waits for a small part of the time in which a snapshot of a large
+// cluster is taken and used.
 func TestEventsDoNotWait(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds a large cluster")
 	}
 	source := newScaleSource(t)
-	held := time.Duration(math.MaxInt64)
-	const limit = 20 * time.Millisecond
-	for tries := 0; held >= limit && tries < 200; tries++ { // the machine may be busy
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(NewCollector(source))
+	held, whole := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+	const part = 0.2
+	for tries := 0; (tries == 0 || float64(held) >= part*float64(whole)) && tries < 50; tries++ { // the machine may be busy
 		begin := time.Now()
 		source.watcher.state.copy()
 		held = min(held, time.Since(begin))
+		source.mu.Lock()
+		source.last = nil
+		source.mu.Unlock()
+		begin = time.Now()
+		scrape(t, registry)
+		whole = min(whole, time.Since(begin))
 	}
-	t.Logf("events wait for %s", held)
-	assert.Less(t, held, limit)
+	t.Logf("events wait for %s of %s", held, whole)
+	assert.Less(t, float64(held), part*float64(whole))
 }
 
 // BenchmarkStart starts a source against an API server that does not stream lists, in separate processes, and reports
