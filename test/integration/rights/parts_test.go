@@ -245,21 +245,38 @@ func secretAdopted(ctx context.Context, s *scene) error {
 
 // orphanSecret takes the owner of a Secret away, and waits until it has one again.
 func (s *scene) orphanSecret(ctx context.Context, name string) error {
-	secrets := s.kube.CoreV1().Secrets(s.namespace)
+	// A sync that has read the Secret before, and writes the ConfigMap afterwards, would hide the change below.
+	if err := s.adopted(ctx, name); err != nil {
+		return err
+	}
 	none := []byte(`{"metadata":{"ownerReferences":null}}`)
-	if _, err := secrets.Patch(ctx, name, types.MergePatchType, none, metav1.PatchOptions{}); err != nil {
+	if _, err := s.kube.CoreV1().Secrets(s.namespace).Patch(ctx, name, types.MergePatchType, none, metav1.PatchOptions{}); err != nil {
 		return err
 	}
 	// The ConfigMap shows that something happened to the Secret.
 	if err := s.removeSecretOwner(ctx); err != nil {
 		return err
 	}
+	return s.adopted(ctx, name)
+}
+
+// adopted waits until a Secret has an owner, and the ConfigMap refers to the Secret.
+func (s *scene) adopted(ctx context.Context, name string) error {
 	return until(ctx, "the Secret to be adopted", func(ctx context.Context) (string, error) {
-		secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
-		if err == nil && len(secret.OwnerReferences) == 0 {
-			return "it has no owner", nil
+		secret, err := s.kube.CoreV1().Secrets(s.namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
 		}
-		return "", err
+		config, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(ctx, "work-config", metav1.GetOptions{})
+		switch {
+		case err != nil:
+			return "", err
+		case len(secret.OwnerReferences) == 0:
+			return "it has no owner", nil
+		case !slices.ContainsFunc(config.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == secret.UID }):
+			return "the ConfigMap does not refer to it", nil
+		}
+		return "", nil
 	})
 }
 
