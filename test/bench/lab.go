@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
@@ -39,14 +38,15 @@ type lab struct {
 	namespaces int
 }
 
-func openLab(ctx context.Context, o *options) (*lab, error) {
+func openLab(ctx context.Context, o *options, controllerManagerArgs ...string) (*lab, error) {
 	root, err := kubebin.Root(".")
 	if err != nil {
 		return nil, err
 	}
 	kube, err := cluster.Start(ctx, cluster.Options{
 		Nodes: o.Nodes, Audit: true, Log: os.Stderr,
-		SchedulerArgs: []string{"--kube-api-qps=500", "--kube-api-burst=1000"}, // its default is 50 pods a second
+		SchedulerArgs:         []string{"--kube-api-qps=500", "--kube-api-burst=1000"}, // its default is 50 pods a second
+		ControllerManagerArgs: controllerManagerArgs,
 	})
 	if err != nil {
 		return nil, err
@@ -150,11 +150,28 @@ func (l *lab) namespace(ctx context.Context) (string, error) {
 	})
 }
 
+// poll waits until a condition holds. The pause between two checks is longer than a check takes: a list of thousands of
+// objects would otherwise be a load of its own.
 func (l *lab) poll(ctx context.Context, what string, done func(context.Context) (bool, error)) error {
-	if err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, done); err != nil {
-		return fmt.Errorf("waiting for %s: %w", what, err)
+	const (
+		pause  = 200 * time.Millisecond
+		checks = 4 // the pause is at least as long as so many checks
+	)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("still waiting after %s", patience))
+	defer cancel()
+	for {
+		begin := time.Now()
+		ok, err := done(ctx)
+		if err == nil && !ok {
+			err = sleep(ctx, max(pause, checks*time.Since(begin)))
+		}
+		if err != nil {
+			return fmt.Errorf("waiting for %s: %w", what, err)
+		}
+		if ok {
+			return nil
+		}
 	}
-	return nil
 }
 
 // specOf returns a spec as users write it.
@@ -213,20 +230,21 @@ func errandOf(mc *unstructured.Unstructured, size int32, isNew bool) (errand, er
 // waitUntilEmpty waits until the garbage collector has finished in a namespace, so that it does not affect the next
 // measurement.
 func (l *lab) waitUntilEmpty(ctx context.Context, namespace string) error {
+	few := metav1.ListOptions{Limit: 2}
 	return l.poll(ctx, "namespace "+namespace+" to be empty", func(ctx context.Context) (bool, error) {
-		mcs, err := l.users.Namespace(namespace).List(ctx, metav1.ListOptions{})
+		mcs, err := l.users.Namespace(namespace).List(ctx, few)
 		if err != nil {
 			return false, err
 		}
-		secrets, err := l.kube.CoreV1().Secrets(namespace).List(ctx, metav1.ListOptions{})
+		secrets, err := l.kube.CoreV1().Secrets(namespace).List(ctx, few)
 		if err != nil {
 			return false, err
 		}
-		configmaps, err := l.kube.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{})
+		configmaps, err := l.kube.CoreV1().ConfigMaps(namespace).List(ctx, few)
 		if err != nil {
 			return false, err
 		}
-		services, err := l.kube.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+		services, err := l.kube.CoreV1().Services(namespace).List(ctx, few)
 		if err != nil {
 			return false, err
 		}

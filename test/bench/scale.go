@@ -69,12 +69,15 @@ type scaleLab struct {
 	operator *process.Process
 	sampler  *sampler
 	results  *scaleResults
+	// changed is what is wrong about the requests of the restarted operator. It does not end the measurement.
+	changed error
 }
 
 // measureScale runs all phases.
 func measureScale(ctx context.Context, o *scaleOptions) (r *scaleResults, err error) {
 	r = newScaleResults(o)
-	l, err := openLab(ctx, o.options)
+	// Otherwise each ready pod of the large MiniCluster makes these controllers read all of its pods.
+	l, err := openLab(ctx, o.options, "--endpointslice-updates-batch-period=1s", "--endpoint-updates-batch-period=1s")
 	if err != nil {
 		return r, err
 	}
@@ -96,7 +99,7 @@ func measureScale(ctx context.Context, o *scaleOptions) (r *scaleResults, err er
 			return r, err
 		}
 	}
-	return r, nil
+	return r, s.changed
 }
 
 // scaleStep is a part of the measurement.
@@ -147,8 +150,9 @@ func (s *scaleLab) phase(ctx context.Context, name string, do func(context.Conte
 		return err
 	}
 	s.results.Phases = append(s.results.Phases, row)
-	s.say("  %.1f s, peak %d MiB", row.Seconds, row.PeakRSS>>20)
-	return nil
+	s.say("  %.1f s, CPU %.2f s, RSS %d MiB, peak %d MiB; %s",
+		row.Seconds, row.CPUSeconds, row.RSS>>20, row.PeakRSS>>20, mostFrequent(worth(row.Requests)))
+	return writeJSON(s.options.JSON, s.results) // a run of hours may be ended
 }
 
 // measureFloor measures how long the raw client takes to write the objects of the same
@@ -192,8 +196,10 @@ func (s *scaleLab) measureFloor(ctx context.Context) (err error) {
 		if err := s.deleteIn(ctx, namespace); err != nil {
 			return err
 		}
-		_, err = gone(ctx)
-		return err
+		if _, err := gone(ctx); err != nil {
+			return err
+		}
+		return s.waitUntilEmpty(ctx, namespace)
 	})
 }
 
@@ -227,14 +233,36 @@ func (s *scaleLab) restart(ctx context.Context) error {
 	if _, err := exists(ctx); err != nil {
 		return err
 	}
-	if err := sleep(ctx, 5*time.Second); err != nil { // for what it inspects after its start
+	if err := s.inspected(ctx); err != nil {
 		return err
 	}
 	requests, err := audit.Requests(s.lab.options.User)
 	if err != nil {
 		return err
 	}
-	return onlyIn(namespace, requests)
+	s.changed = onlyIn(namespace, requests)
+	return nil
+}
+
+// inspected waits until the operator, which inspects all MiniClusters after its start, uses hardly any CPU time.
+func (s *scaleLab) inspected(ctx context.Context) error {
+	const (
+		pause = 5 * time.Second
+		share = 20 // the operator may use so small a part of the pause
+	)
+	for {
+		before, err := s.operator.Usage()
+		if err != nil {
+			return err
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		after, err := s.operator.Usage()
+		if err != nil || after.CPU-before.CPU < pause/share {
+			return err
+		}
+	}
 }
 
 // quiet waits until the operator has sent no request for some time: longer than it delays status writes.

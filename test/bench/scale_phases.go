@@ -84,7 +84,8 @@ func (s *scaleLab) createBesideResizes(ctx context.Context) error {
 		return err
 	}
 	created := make(chan error, 1)
-	begin, exist := time.Now(), busyWorld.expect(jobsExist(s.options.N))
+	exist, run := busyWorld.expect(jobsExist(s.options.N)), busyWorld.expect(podsRun(s.options.N))
+	begin := time.Now()
 	go func() { created <- s.createMany(ctx, busy, s.options.N) }()
 	for i := range s.options.Resizes {
 		size := int32(sizeAtFirst + 1 - i%2)
@@ -109,6 +110,9 @@ func (s *scaleLab) createBesideResizes(ctx context.Context) error {
 		return err
 	}
 	s.results.Create = at.Sub(begin).Seconds()
+	if _, err := run(ctx); err != nil {
+		return err
+	}
 	return s.ready(ctx, busy, s.options.N)
 }
 
@@ -150,10 +154,14 @@ func (s *scaleLab) createTwice(ctx context.Context) error {
 		}
 		defer stop()
 		creates = append(creates, func() {
+			run := world.expect(podsRun(half))
 			took, err := timeUntil(ctx, world, jobsExist(half), func() error { return s.createMany(ctx, namespace, half) })
 			mu.Lock()
 			s.results.Tenants = append(s.results.Tenants, took)
 			mu.Unlock()
+			if err == nil {
+				_, err = run(ctx)
+			}
 			if err == nil {
 				err = s.ready(ctx, namespace, half)
 			}
