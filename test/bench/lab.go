@@ -150,8 +150,8 @@ func (l *lab) namespace(ctx context.Context) (string, error) {
 	})
 }
 
-// poll waits until a condition holds. The pause between two checks is longer than a check takes: a list of thousands of
-// objects would otherwise be a load of its own.
+// poll waits until a condition holds. The pause between two checks is longer than a check takes, because lists of
+// thousands of objects would otherwise slow down what is measured.
 func (l *lab) poll(ctx context.Context, what string, done func(context.Context) (bool, error)) error {
 	const (
 		pause  = 200 * time.Millisecond
