@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -138,7 +139,11 @@ func (r *documentReader) parse(ctx context.Context, text []byte, where string, f
 	switch {
 	case err == nil:
 	case !found || bytes.Contains(text, []byte(v1alpha2.MiniClusterKind.Kind)):
-		return []document{{where: where, problems: []string{err.Error()}}}
+		problem := err.Error()
+		if bytes.Contains(text, []byte("{{")) {
+			problem += ": it may be a template: render it first, for example with helm template"
+		}
+		return []document{{where: where, problems: []string{problem}}}
 	default:
 		return nil
 	}
@@ -163,15 +168,11 @@ func (r *documentReader) decode(ctx context.Context, data []byte, where string) 
 	if json.Unmarshal(data, &meta) != nil {
 		return nil // no object of Kubernetes
 	}
-	if meta.Kind == "List" || meta.Kind == "MiniClusterList" {
-		var documents []document
-		for i, item := range meta.Items {
-			for _, d := range r.decode(ctx, item, fmt.Sprintf("%s, item %d", where, i+1)) {
-				d.item = i + 1
-				documents = append(documents, d)
-			}
-		}
-		return documents
+	if meta.Items != nil && meta.Kind != v1alpha2.MiniClusterKind.Kind {
+		return r.decodeItems(ctx, meta.TypeMeta, meta.Items, where)
+	}
+	if misspelled(meta.TypeMeta) {
+		return []document{{where: where, problems: []string{fmt.Sprintf("kind: %q does not exist: set kind to %s", meta.Kind, v1alpha2.MiniClusterKind.Kind)}}}
 	}
 	if meta.Kind != v1alpha2.MiniClusterKind.Kind {
 		return nil
@@ -184,6 +185,45 @@ func (r *documentReader) decode(ctx context.Context, data []byte, where string) 
 	d := document{where: where}
 	d.judge(ctx, r, data, gv.Version)
 	return []document{d}
+}
+
+// decodeItems decodes the items of a list of any kind. Like kubectl, it gives those of a typed list without a kind the
+// one of the list.
+func (r *documentReader) decodeItems(ctx context.Context, list metav1.TypeMeta, items []json.RawMessage, where string) []document {
+	var documents []document
+	for i, item := range items {
+		var meta metav1.TypeMeta
+		kind := strings.TrimSuffix(list.Kind, "List")
+		if json.Unmarshal(item, &meta) == nil && meta.Kind == "" && kind == v1alpha2.MiniClusterKind.Kind {
+			item = withType(item, kind, list.APIVersion)
+		}
+		for _, d := range r.decode(ctx, item, fmt.Sprintf("%s, item %d", where, i+1)) {
+			d.item = i + 1
+			documents = append(documents, d)
+		}
+	}
+	return documents
+}
+
+// withType returns a JSON object with a kind and an apiVersion.
+func withType(object json.RawMessage, kind, apiVersion string) json.RawMessage {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(object, &fields) != nil || fields == nil {
+		return object
+	}
+	fields["kind"], fields["apiVersion"] = json.RawMessage(strconv.Quote(kind)), json.RawMessage(strconv.Quote(apiVersion))
+	out, err := json.Marshal(fields)
+	if err != nil {
+		return object
+	}
+	return out
+}
+
+// misspelled reports whether an object is meant to be a MiniCluster, and has another kind or none.
+func misspelled(meta metav1.TypeMeta) bool {
+	kind := v1alpha2.MiniClusterKind.Kind
+	ours := strings.HasPrefix(meta.APIVersion, v1alpha2.SchemeGroupVersion.Group+"/")
+	return meta.Kind != kind && ours && (meta.Kind == "" || strings.EqualFold(strings.TrimSuffix(meta.Kind, "s"), kind))
 }
 
 // judge says what the API server and then the controller would say.
@@ -233,6 +273,9 @@ func schemaProblems(errs field.ErrorList) []string {
 	var problems []string
 	for _, err := range errs {
 		switch text := err.Error(); {
+		case !hasField(err) && strings.HasPrefix(err.Detail, "metadata.name "):
+			// The schema of a CRD has no path for it.
+			problems = append(problems, "metadata.name: "+err.Type.String()+": "+err.Detail)
 		case named && !hasField(err):
 		case quotesMissing.MatchString(text):
 			problems = append(problems, text+": put it in quotes")

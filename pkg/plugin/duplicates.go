@@ -11,13 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// mergeKey inserts the keys of another mapping. A key of the mapping itself takes precedence over them, so it is no
-// duplicate.
-const mergeKey = "<<"
-
 // duplicateKeys returns an error for each key that a mapping of a YAML or JSON text has more than once. kubectl uses
 // the last one silently. Of a list of objects, each item has its errors under its number, from 1 on; all others
-// are under 0.
+// are under 0. A key that a merge ("<<") inserts is no duplicate: that of the mapping itself takes precedence.
 func duplicateKeys(text []byte) map[int][]string {
 	var root yaml.Node
 	if yaml.Unmarshal(text, &root) != nil || len(root.Content) == 0 {
@@ -36,7 +32,7 @@ func duplicateKeys(text []byte) map[int][]string {
 		first := map[string]int{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key, value := n.Content[i], n.Content[i+1]
-			if line, ok := first[key.Value]; ok && key.Kind == yaml.ScalarNode && key.Value != mergeKey {
+			if line, ok := first[key.Value]; ok && key.Kind == yaml.ScalarNode {
 				found[item] = append(found[item], fmt.Sprintf("line %d: key %q already set in line %d: remove one of them", key.Line, key.Value, line))
 			}
 			first[key.Value] = key.Line

@@ -114,6 +114,7 @@ func (o *lintOptions) lint(out, errOut io.Writer, documents []document, environm
 		return nil
 	}
 	wrong, warnings := 0, 0
+	replaced := replacedDocuments(documents)
 	for i := range documents {
 		d := &documents[i]
 		for _, problem := range d.problems {
@@ -123,7 +124,11 @@ func (o *lintOptions) lint(out, errOut io.Writer, documents []document, environm
 			wrong++
 			continue
 		}
-		for _, line := range d.warnings(environment) {
+		lines := d.warnings(environment)
+		if by := replaced[i]; by != "" {
+			lines = append(lines, "warning: metadata.name: "+by+" has the same name and replaces this one: use another name")
+		}
+		for _, line := range lines {
 			fmt.Fprintf(out, "%s: %s\n", d.where, line)
 			warnings++
 		}
@@ -140,6 +145,27 @@ func (o *lintOptions) lint(out, errOut io.Writer, documents []document, environm
 		return errors.New("there are warnings")
 	}
 	return nil
+}
+
+// replacedDocuments returns the documents that kubectl applies before another one of the same name in the same file, by
+// their index, with the other one.
+func replacedDocuments(documents []document) map[int]string {
+	type object struct{ file, namespace, name string }
+	replaced, last := map[int]string{}, map[object]int{}
+	for i := len(documents) - 1; i >= 0; i-- {
+		d := &documents[i]
+		if d.mc == nil || d.mc.Name == "" {
+			continue
+		}
+		file, _, _ := strings.Cut(d.where, ": ")
+		key := object{file, d.mc.Namespace, d.mc.Name}
+		if other, ok := last[key]; ok {
+			_, replaced[i], _ = strings.Cut(documents[other].where, ": ")
+			continue
+		}
+		last[key] = i
+	}
+	return replaced
 }
 
 // warnings returns what is suspicious in a valid document, and what has no effect.

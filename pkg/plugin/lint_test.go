@@ -91,6 +91,24 @@ func TestLint(t *testing.T) {
 		},
 		{name: "a key twice", err: "1 of 1", text: sound + "  size: 3\n", want: []string{"document 1 (sound): error: ", `key "size" already set`}},
 		{name: "a wrong type", err: "1 of 1", text: strings.Replace(sound, "size: 2", "size: two", 1), want: []string{"(sound): error: ", "size"}},
+		{name: "a misspelled kind", err: "1 of 1", text: strings.Replace(sound, "MiniCluster", "Minicluster", 1), want: []string{`document 1: error: kind: "Minicluster" does not exist: set kind to MiniCluster`}},
+		{name: "kind in the plural", err: "1 of 1", text: strings.Replace(sound, "kind: MiniCluster", "kind: miniclusters", 1), want: []string{`kind: "miniclusters" does not exist`}},
+		{name: "no kind", err: "1 of 1", text: strings.Replace(sound, "kind: MiniCluster\n", "", 1), want: []string{`kind: "" does not exist: set kind to MiniCluster`}},
+		{name: "another kind of the group", text: "apiVersion: flux-framework.org/v1alpha2\nkind: MetricSet\nspec: {a: b}\n"},
+		{
+			name: "a typed list", err: "1 of 1", want: []string{"document 1, item 1 (a): error: spec.sizee: field does not exist"},
+			text: "apiVersion: flux-framework.org/v1alpha2\nkind: MiniClusterList\nitems:\n- metadata: {name: a}\n  spec: {sizee: 3, containers: [{}]}\n",
+		},
+		{
+			name: "a list of kustomize", err: "1 of 1", want: []string{"document 1, item 1 (A): error: metadata.name: "},
+			text: "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(strings.Replace(sound, "name: sound", "name: A", 1)), "\n", "\n  "),
+		},
+		{name: "a template", err: "1 of 1", text: strings.Replace(sound, "size: 2", "size: {{ .Values.size }}", 1), want: []string{"it may be a template: render it first"}},
+		{name: "a digit first", err: "1 of 1", text: strings.Replace(sound, "name: sound", "name: 9a", 1), want: []string{"(9a): error: metadata.name: Invalid value: metadata.name must be an RFC 1035 label"}},
+		{
+			name: "one name twice", text: sound + "---\n" + strings.Replace(sound, "name: sound", "name: sound, namespace: other", 1) + "---\n" + sound,
+			want: []string{"document 1 (sound): warning: metadata.name: document 3 (sound) has the same name and replaces this one"},
+		},
 		{name: "another group", err: "1 of 1", text: strings.Replace(sound, "flux-framework.org", "example.com", 1), want: []string{"apiVersion"}},
 		{name: "a future version", err: "1 of 1", text: strings.Replace(sound, "v1alpha2", "v9", 1), want: []string{`version "v9" does not exist`}},
 		{name: "no YAML", err: "1 of 1", text: "a: b: c", want: []string{"standard input: document 1: error: "}},
@@ -166,8 +184,17 @@ func TestLintDuplicateKeys(t *testing.T) {
 			`{"kind": "List", "apiVersion": "v1", "items": [` + object("a", `"size": 2`) + "," + object("b", `"size": 2, "size": 3`) + "]}",
 			[]string{`item 2 (b): error: line 1: key "size"`},
 		},
-		"the second of several documents": {sound + "---\nkind: ConfigMap\ndata: {a: b, a: c}\n---\n" + sound + "  size: 4\n", []string{"document 3 (sound): error: "}},
-		"keys of a merge are replaced": {text: container("&base {image: ubuntu, command: a, name: x, runFlux: true, resources: &r {limits: {cpu: 1}}}") +
+		"the second of several documents": {
+			strings.Replace(sound, "name: sound", "name: first", 1) + "---\nkind: ConfigMap\ndata: {a: b, a: c}\n---\n" + sound + "  size: 4\n",
+			[]string{"document 3 (sound): error: "},
+		},
+		"two merges":              {container("{<<: {image: a, command: b}, <<: {image: c}}"), []string{`key "<<" already set`}},
+		"a key that JSON escapes": {object("a", `"size": 2, "siz\u0065": 3`), []string{`key "size" already set`}},
+		"an item of an item": {
+			`{"kind": "List", "apiVersion": "v1", "items": [{"kind": "List", "apiVersion": "v1", "items": [` + object("b", `"size": 2, "size": 3`) + "]}]}",
+			[]string{`item 1, item 1 (b): error: line 1: key "size"`},
+		},
+		"keys of a merge are replaced": {text: container("&base {image: ubuntu, command: a, name: sound, runFlux: true, resources: &r {limits: {cpu: 1}}}") +
 			"  - {<<: *base, name: side, runFlux: false, resources: *r}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package validation
 import (
 	"cmp"
 	"path"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -97,6 +98,11 @@ func viewName(spec *v1alpha2.MiniClusterSpec) string {
 	return v1alpha2.DefaultViewName
 }
 
+// hidesSystem reports whether a volume at a directory hides files without which the image of a container does not work.
+func hidesSystem(dir string) bool {
+	return slices.Contains([]string{"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"}, dir)
+}
+
 // validateViewPlace rejects a name or a directory of the view that every pod needs
 // for something else.
 func validateViewPlace(mc *v1alpha2.MiniCluster, at *field.Path) field.ErrorList {
@@ -112,7 +118,7 @@ func validateViewPlace(mc *v1alpha2.MiniCluster, at *field.Path) field.ErrorList
 		errs = append(errs, invalidf(at.Child("name"), name, "is the name of another container or volume of every pod: choose another name"))
 	}
 	dir := fluxconfig.MountPath(&mc.Spec)
-	if clean := path.Clean(dir); others.takes(dir, true) || clean == sharedMemory || clean == plan.SoftwareDir {
+	if clean := path.Clean(dir); others.takes(dir, true) || clean == sharedMemory || clean == plan.SoftwareDir || hidesSystem(clean) {
 		errs = append(errs, invalidf(at.Child("mountPath"), dir, "is reserved in every pod: choose another directory"))
 	}
 	return errs

@@ -3,6 +3,7 @@ package validation
 import (
 	"cmp"
 	"fmt"
+	stdpath "path"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -170,6 +171,9 @@ func (s *volumeSet) mountPath(value string, path *field.Path, mounted map[string
 	if value == "" {
 		s.add(field.Required(path, "set the directory in the container"))
 		return
+	}
+	if stdpath.Clean("/"+value) == "/" {
+		s.add(field.Invalid(path, value, "must not be the root directory, which is the image: choose another directory"))
 	}
 	if strings.Contains(value, ":") {
 		s.add(field.Invalid(path, value, "must not contain ':': choose another directory"))

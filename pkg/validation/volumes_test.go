@@ -53,6 +53,8 @@ func TestValidateVolumes(t *testing.T) {
 			fields: []string{"spec.containers[0].volumes[data]"}, says: "volume of spec.volumes, too"},
 		{name: "name", edit: volumes(map[string]v1alpha2.ContainerVolume{"my_data": {Path: "/data", ClaimName: "a"}}), fields: []string{"spec.containers[0].volumes[my_data]"}},
 		{name: "claim", edit: one(v1alpha2.ContainerVolume{Path: "/data", ClaimName: "a"})},
+		{name: "at the root", edit: one(v1alpha2.ContainerVolume{Path: "/", ClaimName: "a"}), fields: []string{"spec.containers[0].volumes[data].path"}, says: "choose another directory"},
+		{name: "at the root, with dots", edit: one(v1alpha2.ContainerVolume{Path: "/x/..", ClaimName: "a"}), fields: []string{"spec.containers[0].volumes[data].path"}},
 		{name: "claim without a path", edit: one(v1alpha2.ContainerVolume{ClaimName: "a"}), fields: []string{"spec.containers[0].volumes[data].path"}},
 		{name: "directory of the node", edit: one(v1alpha2.ContainerVolume{Path: "/data", HostPath: "/a"})},
 		{name: "directory of the node without a path", edit: one(v1alpha2.ContainerVolume{HostPath: "/a"}), fields: []string{"spec.containers[0].volumes[data].path"}},
@@ -164,6 +166,9 @@ func TestReservedVolumes(t *testing.T) {
 		}, fields: []string{"spec.flux.container.name"}},
 		{name: "view with a reserved name", edit: view(v1alpha2.FluxContainer{Name: "minicluster-agent"}), fields: []string{"spec.flux.container.name"}},
 		{name: "view over the shared memory", edit: view(v1alpha2.FluxContainer{MountPath: "/dev/shm/"}), fields: []string{"spec.flux.container.mountPath"}},
+		{name: "view over the programs", edit: view(v1alpha2.FluxContainer{MountPath: "/usr/"}), fields: []string{"spec.flux.container.mountPath"}},
+		{name: "view over the accounts", edit: view(v1alpha2.FluxContainer{MountPath: "/etc"}), fields: []string{"spec.flux.container.mountPath"}},
+		{name: "view in the programs", edit: view(v1alpha2.FluxContainer{MountPath: "/usr/local/flux"})},
 		{name: "view over the configuration", edit: view(v1alpha2.FluxContainer{MountPath: "/etc/minicluster/config"}), fields: []string{"spec.flux.container.mountPath"}},
 	})
 }

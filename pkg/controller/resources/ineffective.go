@@ -26,15 +26,18 @@ func IneffectiveFields(mc *v1alpha2.MiniCluster, f Fixed, env Environment) []str
 	e.ofFlux(mc, f, path.Child("flux"))
 	for i := range mc.Spec.Containers {
 		at := path.Child("containers").Index(i)
-		if c := &mc.Spec.Containers[i]; i == mc.FluxContainerIndex() {
+		c := &mc.Spec.Containers[i]
+		if i == mc.FluxContainerIndex() {
 			e.ofFluxContainer(mc, f, c, at)
 		} else {
 			e.ofSidecar(c, env, at)
 		}
+		e.ofContainer(c, at)
 	}
 	for i := range mc.Spec.Services {
 		at := path.Child("services").Index(i)
 		e.ofFluxOnly(&mc.Spec.Services[i], at)
+		e.ofContainer(&mc.Spec.Services[i], at)
 		e.hooks(mc.Spec.Services[i].Commands, at, "containers of the services pod only run their command", "init", "servicePre", "post", "script")
 	}
 	for _, name := range distributePodResources(mc, env).unused {
@@ -52,11 +55,18 @@ func (e *ineffective) ofFlux(mc *v1alpha2.MiniCluster, f Fixed, path *field.Path
 	e.add(flux.CurveCert != "" && flux.CurveCertSecret != "", path.Child("curveCert"), "curveCertSecret takes precedence")
 	e.add(flux.Container != nil && f.Layout == fluxconfig.LayoutSystem, path.Child("container"),
 		"in the system layout (installRoot) Flux is in the image of the Flux container")
-	e.add(flux.BrokerConfig != "" && flux.Scheduler != nil && flux.Scheduler.QueuePolicy != "",
-		path.Child("scheduler", "queuePolicy"), "brokerConfig replaces the whole configuration")
+	if scheduler := flux.Scheduler; scheduler != nil && scheduler.QueuePolicy != "" {
+		policy := path.Child("scheduler", "queuePolicy")
+		e.add(flux.BrokerConfig != "", policy, "brokerConfig replaces the whole configuration")
+		e.add(flux.BrokerConfig == "" && scheduler.Simple, policy, "with simple, Fluxion is not used")
+	}
+	if f.Layout == fluxconfig.LayoutView {
+		e.ofView(flux.Container, path.Child("container"))
+	}
 }
 
 func (e *ineffective) ofFluxContainer(mc *v1alpha2.MiniCluster, f Fixed, c *v1alpha2.MiniClusterContainer, path *field.Path) {
+	e.add(c.Name != "" && mc.Name != "" && c.Name != mc.Name, path.Child("name"), "the container that runs Flux has the name of the MiniCluster")
 	program := c.Command != "" || (c.Commands != nil && c.Commands.Script != "")
 	text := path.Child("command")
 	if c.Command == "" {

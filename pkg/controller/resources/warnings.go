@@ -37,18 +37,47 @@ func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 	}
 	for i := range mc.Spec.Containers {
 		c, path := &mc.Spec.Containers[i], field.NewPath("spec", "containers").Index(i)
+		warnContainer(c, path, add)
 		warnVolumes(mc, c, f, path, add)
 		warnShell(mc, c, path, add)
 		if i == flux {
 			warnDevices(c, path, add)
+			warnKeptFiles(mc, c, add)
 		}
 	}
+	for i := range mc.Spec.Services {
+		c, path := &mc.Spec.Services[i], field.NewPath("spec", "services").Index(i)
+		warnContainer(c, path, add)
+		warnServiceCommand(c.Command, path.Child("command"), add)
+	}
+	for _, name := range slices.Sorted(maps.Keys(mc.Spec.Volumes)) {
+		if volume := mc.Spec.Volumes[name]; volume.StorageClass == StorageHostPath {
+			warnNodeDir(volume.Path, field.NewPath("spec", "volumes").Key(name).Child("path"), add)
+		}
+	}
+	warnFlux(mc, f, add)
 	warnBrokerConfig(mc, f, add)
 	warnLabels(mc, f, add)
 	if flux >= 0 {
 		warnLogs(mc, &mc.Spec.Containers[flux], field.NewPath("spec", "containers").Index(flux), add)
 	}
 	return lines
+}
+
+// warnFlux adds settings of spec.flux with which the brokers do not start.
+func warnFlux(mc *v1alpha2.MiniCluster, f Fixed, add warn) {
+	flux := mc.Spec.Flux
+	if flux == nil {
+		return
+	}
+	at := field.NewPath("spec", "flux")
+	if strings.ContainsAny(strings.TrimSpace(flux.Wrap), " \t\n") {
+		add(at.Child("wrap"), "contains blanks, and the whole text is the name of a program: separate the arguments with commas, for example strace,-f")
+	}
+	if flux.Container != nil && bringsView(mc, f) {
+		warnImage(flux.Container.Image, at.Child("container", "image"), add)
+		warnWorkingDir(flux.Container.WorkingDir, at.Child("container", "workingDir"), add)
+	}
 }
 
 // warnAutoscaling warns about an autoscaler whose sizes the bounds of the cluster do not allow.
@@ -151,7 +180,8 @@ func warnVolumes(mc *v1alpha2.MiniCluster, c *v1alpha2.MiniClusterContainer, f F
 	described := map[string]bool{}
 	for i := range mc.Spec.Containers {
 		for name, v := range volumesOf(&mc.Spec.Containers[i]) {
-			described[name] = described[name] || volumeSource(&v) != nil
+			// A user who sets the medium or the size of an empty directory knows what it is.
+			described[name] = described[name] || volumeSource(&v) != nil || v.EmptyDirMedium != "" || v.EmptyDirSizeLimit != ""
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Volumes)) {

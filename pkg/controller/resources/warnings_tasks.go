@@ -17,6 +17,8 @@ type jobRequest struct {
 	nodes, tasks, coresPerTask, gpusPerTask int64
 	// perResource is an option that Flux does not accept together with a number of tasks.
 	perResource string
+	// perNumber is its value.
+	perNumber int64
 	// from is the field with the option that differs from the defaults: optionFlags or submitCommand.
 	from string
 	// unknown: an option has a value that only the pod knows.
@@ -41,7 +43,9 @@ func warnTasks(mc *v1alpha2.MiniCluster, f Fixed, c *v1alpha2.MiniClusterContain
 	if job.perResource != "" {
 		if job.tasks > 0 && mode == plan.ModeSubmit {
 			add(path, "flux rejects %s together with a number of tasks, which spec.tasks sets: set spec.tasks to 0", job.perResource)
+			return
 		}
+		warnPerResource(&job, fluxconfig.HostResources(mc, c), size, path, add)
 		return
 	}
 	maximum := max(size, int64(f.Maximum))
@@ -52,6 +56,17 @@ func warnTasks(mc *v1alpha2.MiniCluster, f Fixed, c *v1alpha2.MiniClusterContain
 		add(path, "the job needs %d nodes, and %d pods are created: the job waits until the cluster grows", job.nodes, size)
 	default:
 		warnHosts(&job, fluxconfig.HostResources(mc, c), size, maximum, path, add)
+	}
+}
+
+// warnPerResource compares options that request resources by node, or in total, with those of the pods.
+func warnPerResource(job *jobRequest, host plan.Resources, pods int64, path *field.Path, add warn) {
+	switch cores, gpus := int64(host.Cores), int64(host.GPUs); {
+	case host.Cores == 0:
+	case job.perResource == "--gpus-per-node" && job.perNumber > gpus:
+		add(path, "the job needs %d GPUs of each node, and Flux knows %d: the job never starts", job.perNumber, gpus)
+	case job.perResource == "--cores" && job.perNumber > pods*cores:
+		add(path, "the job needs %d cores, and %d pods of %d cores have fewer: the job never starts", job.perNumber, pods, cores)
 	}
 }
 
@@ -132,7 +147,7 @@ var optionNames = map[string]string{
 
 // read reads options that request tasks and resources.
 func (j *jobRequest) read(text, from string) {
-	words := strings.Fields(text)
+	words := readShell(text).words
 	for i := 0; i < len(words); i++ {
 		name, value, found := strings.Cut(words[i], "=")
 		if len(name) > 2 && name[0] == '-' && name[1] != '-' && !found {
@@ -149,7 +164,7 @@ func (j *jobRequest) read(text, from string) {
 			i++
 			value = words[i]
 		}
-		number, err := strconv.ParseInt(strings.Trim(value, `"'`), 10, 32)
+		number, err := strconv.ParseInt(value, 10, 32)
 		if err != nil {
 			j.unknown = true // a range or a variable
 			return
@@ -165,7 +180,7 @@ func (j *jobRequest) read(text, from string) {
 		case "gpus":
 			j.gpusPerTask = number
 		default:
-			j.perResource = name
+			j.perResource, j.perNumber = name, number
 		}
 	}
 }
