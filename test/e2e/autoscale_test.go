@@ -24,7 +24,7 @@ const (
 	// autoscalePatience is the timeout of one change of size: the metrics-server measures every 10 s, the autoscaler
 	// acts every 5 s, and before it shrinks it waits until it would not have grown for 20 s. It is not a measure of
 	// speed.
-	autoscalePatience = 2 * time.Minute
+	autoscalePatience = 4 * time.Minute
 	// burn uses all CPU of its container until it is stopped or the pod ends.
 	burn = "(while [ ! -e /tmp/stop ]; do :; done) >/dev/null 2>&1 & exit 0"
 )

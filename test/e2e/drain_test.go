@@ -17,7 +17,7 @@ import (
 )
 
 // drainPatience is long: a job has to end, and the controller has to restart.
-const drainPatience = 2 * time.Minute
+const drainPatience = 4 * time.Minute
 
 func patchSpec(t *testing.T, kube *node.Node, namespace, name string, spec map[string]any) {
 	t.Helper()
@@ -70,7 +70,7 @@ func TestShrinkInOrder(t *testing.T) {
 		draining(t, kube, namespace, name, "ranks 2-3 busy, job ƒ")
 		_, err := kube.Kubectl(t.Context(), "rollout", "restart", "deployment/"+controllerName, "--namespace="+systemNamespace)
 		require.NoError(t, err)
-		_, err = kube.Kubectl(t.Context(), "rollout", "status", "deployment/"+controllerName, "--namespace="+systemNamespace, "--timeout=90s")
+		_, err = kube.Kubectl(t.Context(), "rollout", "status", "deployment/"+controllerName, "--namespace="+systemNamespace, "--timeout="+readyPatience.String())
 		require.NoError(t, err)
 		draining(t, kube, namespace, name, "ranks 2-3")
 		assertSamePods(t, pods, gone(t, kube, namespace, name, 4))

@@ -277,7 +277,7 @@ spec:
 	}
 	pods := eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(4))
 	eventuallyNodes(t, kube, pods[0], "free", 4)
-	restart("status", "--timeout=60s")
+	restart("status", "--timeout="+readyPatience.String())
 	require.Eventually(t, func() bool {
 		mc := getMiniCluster(context.WithoutCancel(t.Context()), t, kube, namespace, "flux-sample")
 		return mc.Status.ObservedGeneration == mc.Generation && mc.Status.ReadySize == 4 && meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady)

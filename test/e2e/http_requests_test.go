@@ -89,7 +89,7 @@ func tellMetrics(ctx context.Context, kube *node.Node) error {
 
 // metricsReplaced waits until only new pods of the metrics API server exist.
 func metricsReplaced(ctx context.Context, kube *node.Node) error {
-	_, err := kube.Kubectl(ctx, "rollout", "status", "deployment", "minicluster-metrics", "--namespace="+systemNamespace, "--timeout=2m")
+	_, err := kube.Kubectl(ctx, "rollout", "status", "deployment", "minicluster-metrics", "--namespace="+systemNamespace, "--timeout="+readyPatience.String())
 	if err != nil {
 		return fmt.Errorf("replacing the metrics API server: %w", err)
 	}

@@ -36,7 +36,7 @@ func installController(ctx context.Context, kube *node.Node) error {
 	if err := kube.Apply(ctx, filepath.Join(root, "test", "e2e", "testdata", "install")); err != nil {
 		return err
 	}
-	_, err = kube.Kubectl(ctx, "rollout", "status", "deployment", controllerName, "--namespace="+systemNamespace, "--timeout=60s")
+	_, err = kube.Kubectl(ctx, "rollout", "status", "deployment", controllerName, "--namespace="+systemNamespace, "--timeout="+readyPatience.String())
 	if err != nil {
 		pods, describeErr := kube.Kubectl(ctx, "describe", "pods", "--namespace="+systemNamespace)
 		return errors.Join(fmt.Errorf("waiting for the controller: %w\n%s", err, pods), describeErr)

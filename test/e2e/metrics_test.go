@@ -23,7 +23,7 @@ import (
 )
 
 // hpaPatience is several periods of the autoscaler (15 s), on a busy machine.
-const hpaPatience = 3 * time.Minute
+const hpaPatience = 4 * time.Minute
 
 // installMetrics installs the metrics API server like a user.
 func installMetrics(ctx context.Context, kube *node.Node) error {
@@ -34,14 +34,14 @@ func installMetrics(ctx context.Context, kube *node.Node) error {
 	if err := kube.Apply(ctx, filepath.Join(root, "manifests", "metrics")); err != nil {
 		return err
 	}
-	_, err = kube.Kubectl(ctx, "rollout", "status", "deployment", "minicluster-metrics", "--namespace="+systemNamespace, "--timeout=60s")
+	_, err = kube.Kubectl(ctx, "rollout", "status", "deployment", "minicluster-metrics", "--namespace="+systemNamespace, "--timeout="+readyPatience.String())
 	if err != nil {
 		pods, _ := kube.Kubectl(ctx, "describe", "pods", "--namespace="+systemNamespace, "--selector=app.kubernetes.io/name=minicluster-metrics")
 		logs, _ := kube.Kubectl(ctx, "logs", "--namespace="+systemNamespace, "--selector=app.kubernetes.io/name=minicluster-metrics", "--tail=30")
 		return fmt.Errorf("waiting for the metrics API server: %w\n%s\n%s", err, pods, logs)
 	}
 	_, err = kube.Kubectl(ctx, "wait", "apiservice", "v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io",
-		"--for=condition=Available", "--timeout=60s")
+		"--for=condition=Available", "--timeout="+readyPatience.String())
 	return err
 }
 
@@ -110,19 +110,16 @@ func TestScaleOnTheQueue(t *testing.T) {
 	eventuallyPods(t, kube, first, user.Selector("flux-sample"), hpaPatience, areReady(4))
 	t.Logf("4 pods are ready %.1f s after 4 jobs were submitted", time.Since(begin).Seconds())
 	pods := eventuallyPods(t, kube, second, user.Selector("flux-sample"), hpaPatience, areReady(3))
-	value, err := metricOf(t.Context(), kube, second, "size_demanded")
-	require.NoError(t, err)
-	assert.Equal(t, "3", value, "not more than the maximum")
+	eventuallyMetric(t, kube, second, "size_demanded", "3") // not more than the maximum
 
-	_, err = kube.Kubectl(t.Context(), "rollout", "restart", "deployment", "minicluster-metrics", "--namespace="+systemNamespace)
+	_, err := kube.Kubectl(t.Context(), "rollout", "restart", "deployment", "minicluster-metrics", "--namespace="+systemNamespace)
 	require.NoError(t, err)
 	require.NoError(t, kube.Client().CoreV1().Pods(second).Delete(t.Context(), pods[0].Name, metav1.DeleteOptions{}))
 
 	eventuallyMetric(t, kube, first, "job_result_successful_count", "4")
 	ended := time.Now()
-	value, err = metricOf(t.Context(), kube, first, "job_result_failed_count")
-	require.NoError(t, err)
-	assert.Equal(t, "0", value, "the shrink killed no job")
+	// The shrink killed no job. Another replica may respond, which has just started.
+	eventuallyMetric(t, kube, first, "job_result_failed_count", "0")
 	eventuallyPods(t, kube, first, user.Selector("flux-sample"), hpaPatience, areReady(1))
 	t.Logf("1 pod remains %.1f s after the last job was seen to have ended", time.Since(ended).Seconds())
 	// The jobs of the lost lead are lost too.

@@ -23,7 +23,7 @@ import (
 
 const (
 	// readyPatience is how long a MiniCluster may take until all of its pods are ready, on a busy machine.
-	readyPatience = 2 * time.Minute
+	readyPatience = 4 * time.Minute
 	// shrinkPatience is the timeout for the removal of a pod without jobs: its rank is drained for half a second and the
 	// pod is stopped, which takes 2 s on an idle machine. It is less than the grace period of a pod that does not stop
 	// (30 s).
@@ -43,20 +43,36 @@ func flux(t *testing.T, kube *node.Node, pod corev1.Pod, args ...string) string 
 // nodesIn returns how many nodes Flux has in a state.
 func nodesIn(t *testing.T, kube *node.Node, lead corev1.Pod, state string) int {
 	t.Helper()
-	output := flux(t, kube, lead, "resource", "list")
-	match := regexp.MustCompile(`(?m)^\s*` + state + `\s+(\d+)`).FindStringSubmatch(output)
-	require.NotNil(t, match, output)
-	number, err := strconv.Atoi(match[1])
+	number, err := findNodesIn(t.Context(), kube, lead, state)
 	require.NoError(t, err)
 	return number
+}
+
+// findNodesIn is nodesIn for a Flux that may not respond yet.
+func findNodesIn(ctx context.Context, kube *node.Node, lead corev1.Pod, state string) (int, error) {
+	output, err := kube.Exec(ctx, lead.Namespace, lead.Name, "", agent, "flux", "--", "resource", "list")
+	if err != nil {
+		return 0, err
+	}
+	match := regexp.MustCompile(`(?m)^\s*` + state + `\s+(\d+)`).FindStringSubmatch(output)
+	if match == nil {
+		return 0, fmt.Errorf("no nodes %s in %s", state, output)
+	}
+	return strconv.Atoi(match[1])
 }
 
 // eventuallyNodes waits until Flux has a number of nodes in a state.
 func eventuallyNodes(t *testing.T, kube *node.Node, lead corev1.Pod, state string, want int) {
 	t.Helper()
-	if !assert.Eventually(t, func() bool { return nodesIn(t, kube, lead, state) == want }, readyPatience, 10*pollInterval, "%d nodes %s", want, state) {
-		t.Logf("Flux has\n%s%s\n%s", flux(t, kube, lead, "resource", "list"), flux(t, kube, lead, "resource", "drain"), report(t, kube, lead.Namespace))
-	}
+	f := fixtureIn(t, kube, lead.Namespace)
+	f.Interval = 10 * pollInterval
+	f.Eventually(fmt.Sprintf("%d nodes %s", want, state), func(ctx context.Context) (string, error) {
+		got, err := findNodesIn(ctx, kube, lead, state)
+		if err == nil && got != want {
+			return fmt.Sprintf("%d are", got), nil
+		}
+		return "", err
+	})
 }
 
 func getMiniCluster(ctx context.Context, t *testing.T, kube *node.Node, namespace, name string) *v1alpha2.MiniCluster {

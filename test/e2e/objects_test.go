@@ -12,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"minicluster.internal/operator/test/framework/node"
 )
 
 // TestSidecarService connects to a sidecar by its name.
@@ -36,7 +38,7 @@ spec:
 	require.NoError(t, err)
 	for _, pod := range pods {
 		eventuallyResolves(t, kube, pod, "web."+namespace+".svc.cluster.local", service.Spec.ClusterIP)
-		assert.Contains(t, execute(t, kube, pod, "wget", "-q", "-O", "-", "http://web:8080/passwd"), "root:x:0:0")
+		assert.Contains(t, eventuallyServed(t, kube, pod, "http://web:8080/passwd"), "root:x:0:0")
 	}
 }
 
@@ -130,11 +132,19 @@ spec:
   containers:
     - image: %[1]s
 `, fluxImage))
-	page := ""
-	require.Eventually(t, func() bool {
+	assert.Contains(t, eventuallyServed(t, kube, pods[0], "http://flux-sample-services.flux-service:5000/passwd"), "root:x:0:0")
+}
+
+// eventuallyServed waits until a pod gets a response from a URL, and returns it. A server may start after the pod is
+// ready, and a Service learns of its pods with a delay.
+func eventuallyServed(t *testing.T, kube *node.Node, from corev1.Pod, url string) (page string) {
+	t.Helper()
+	f := fixtureIn(t, kube, from.Namespace)
+	f.Interval = 10 * pollInterval
+	f.Eventually("a response from "+url, func(ctx context.Context) (string, error) {
 		var err error
-		page, err = kube.Exec(t.Context(), namespace, pods[0].Name, "", "wget", "-q", "-O", "-", "http://flux-sample-services.flux-service:5000/passwd")
-		return err == nil
-	}, readyPatience, 10*pollInterval, "the services pod answers")
-	assert.Contains(t, page, "root:x:0:0")
+		page, err = kube.Exec(ctx, from.Namespace, from.Name, "", "wget", "-q", "-O", "-", url)
+		return "", err
+	})
+	return page
 }

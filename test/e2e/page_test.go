@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,25 +85,9 @@ func TestPage(t *testing.T) {
 	proxy := startProxy(t, kube)
 	address := proxy + pages + "namespaces/" + namespace + "/miniclusters"
 
-	var page string
-	var shown map[string]string
-	var problem error
-	err := wait.PollUntilContextTimeout(t.Context(), 10*pollInterval, hpaPatience, true, func(ctx context.Context) (bool, error) {
-		page, problem = fetchPage(ctx, address)
-		shown = figuresOf(page, namespace, "flux-sample")
-		return problem == nil && shown["size_demanded"] == "3", nil
-	})
-	require.NoError(t, err, "%v: %v", problem, shown)
-	for _, metric := range []string{"size_demanded", "job_queue_state_run_count", "job_queue_state_sched_count"} {
-		value, err := metricOf(t.Context(), kube, namespace, metric)
-		require.NoError(t, err)
-		assert.Equal(t, value, shown[metric], metric)
-	}
+	page, shown := eventuallyAgree(t, kube, namespace, address, "3")
 	assert.Contains(t, shown, "size_fitting", "the free capacity changes all the time")
-	columns, err := kube.Kubectl(t.Context(), "get", "minicluster", "flux-sample", "--namespace="+namespace,
-		"--output=custom-columns=:.spec.size,:.status.size,:.status.readySize,:.spec.minSize,:.status.maximumSize", "--no-headers")
-	require.NoError(t, err)
-	assert.Equal(t, []string{shown["wanted"], shown["size"], shown["ready"], shown["minimum"], shown["maximum"]}, strings.Fields(columns))
+
 	before, _, found := strings.Cut(page, `id="miniclusters"`)
 	require.True(t, found)
 	ofCluster := numbers(before)
@@ -143,6 +128,40 @@ func TestPage(t *testing.T) {
 		say(row+"[data-metric=size_demanded]", "3")
 		assert.Empty(t, b.Complaints())
 	})
+}
+
+// eventuallyAgree waits until the page shows the numbers of the metrics API and of "kubectl get": each replica of the
+// server collects them at its own times. It returns the page, and the numbers on it.
+func eventuallyAgree(t *testing.T, kube *node.Node, namespace, address, demanded string) (page string, shown map[string]string) {
+	t.Helper()
+	f := fixtureIn(t, kube, namespace)
+	f.Interval, f.Patience = 10*pollInterval, hpaPatience
+	f.Eventually("the page, the metrics API and kubectl to agree", func(ctx context.Context) (string, error) {
+		var err error
+		if page, err = fetchPage(ctx, address); err != nil {
+			return "", err
+		}
+		shown = figuresOf(page, namespace, "flux-sample")
+		if shown["size_demanded"] != demanded {
+			return fmt.Sprintf("the page has %v", shown), nil
+		}
+		for _, metric := range []string{"size_demanded", "job_queue_state_run_count", "job_queue_state_sched_count"} {
+			value, err := metricOf(ctx, kube, namespace, metric)
+			if err != nil || value != shown[metric] {
+				return fmt.Sprintf("%s is %q, the page has %v", metric, value, shown), err
+			}
+		}
+		columns, err := kube.Kubectl(ctx, "get", "minicluster", "flux-sample", "--namespace="+namespace,
+			"--output=custom-columns=:.spec.size,:.status.size,:.status.readySize,:.spec.minSize,:.status.maximumSize", "--no-headers")
+		if err != nil {
+			return "", err
+		}
+		if !slices.Equal(strings.Fields(columns), []string{shown["wanted"], shown["size"], shown["ready"], shown["minimum"], shown["maximum"]}) {
+			return fmt.Sprintf("kubectl prints %s, the page has %v", columns, shown), nil
+		}
+		return "", nil
+	})
+	return page, shown
 }
 
 // follow scales a MiniCluster from 2 to 3, and waits until both sizes arrive in a stream of updates. A stream ends

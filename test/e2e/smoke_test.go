@@ -49,8 +49,7 @@ func TestNode(t *testing.T) {
 		name := fmt.Sprintf("ring-%d.ring.%s.svc.cluster.local", index, namespace)
 		eventuallyResolves(t, kube, first, name, pods[index].Status.PodIP)
 	}
-	page := execute(t, kube, first, "wget", "-q", "-O", "-", "http://ring-3.ring:8080/passwd")
-	assert.Contains(t, page, "root:x:0:0")
+	assert.Contains(t, eventuallyServed(t, kube, first, "http://ring-3.ring:8080/passwd"), "root:x:0:0")
 	log, err := kube.Logs(t.Context(), namespace, pods[2].Name, "")
 	require.NoError(t, err)
 	assert.Equal(t, "I am ring-2\n", log)
