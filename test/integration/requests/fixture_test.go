@@ -49,15 +49,43 @@ func (f *fixture) create(name string, size, maximum int32, mods ...func(*v1alpha
 	f.Create(name, size, mods...)
 }
 
-// settle waits until a MiniCluster's status has a size and its pods run (ranks that never ran are not drained), and
-// then until the controller has sent no request about it for a while.
+// settle waits until a MiniCluster has a size, and then until the controller has sent no request about it for a while.
 func (f *fixture) settle(name string, size, ready int32) {
+	f.Helper()
+	f.reach(name, size, ready)
+	f.awaitSilence()
+}
+
+// reach waits until a MiniCluster's status has a size and its pods run: ranks that never ran are not drained.
+func (f *fixture) reach(name string, size, ready int32) {
 	f.Helper()
 	f.WaitFor(name, user.Sizes(size, ready))
 	f.WaitForPods(user.Selector(name), func(pods []corev1.Pod) bool {
 		return len(slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.Status.Phase != corev1.PodRunning })) >= int(size)
 	})
+}
+
+// has waits until the controller has sent at least these requests. On a busy machine they may follow later than the
+// state that a test waits for.
+func (f *fixture) has(log *cluster.AuditLog, want counts) {
+	f.Helper()
+	f.Eventually("the requests", func(context.Context) (string, error) {
+		got := f.counted(log)
+		for key, n := range want {
+			if got[key] < n {
+				return fmt.Sprintf("%d of %d %s", got[key], n, key), nil
+			}
+		}
+		return "", nil
+	})
+}
+
+// assertCounted waits until the controller has sent these requests, and checks that no other follows.
+func (f *fixture) assertCounted(log *cluster.AuditLog, want counts, what string) {
+	f.Helper()
+	f.has(log, want)
 	f.awaitSilence()
+	assert.Equal(f, want, f.counted(log), what)
 }
 
 // awaitSilence waits until the controller has sent no request in the test's namespace for a while.
@@ -88,17 +116,21 @@ func (f *fixture) asked(log *cluster.AuditLog) []cluster.Request {
 		case f.Namespace:
 			here = append(here, r)
 		case "":
-			switch {
-			case r.Resource == "persistentvolumes" && r.Verb != "watch":
+			if r.Resource == "persistentvolumes" && r.Verb != "watch" {
 				// From the only test that has volumes, which runs alone.
 				here = append(here, r)
-			case r.Path != "/version" && !strings.HasSuffix(r.Path, "?limit=1"):
-				// The API server interrupts a watch that is slow. The client then asks for the current version.
-				assert.Equal(f, "watch", r.Verb, "%+v", r)
+			} else {
+				assert.True(f, ofWatch(r), "%+v", r)
 			}
 		}
 	}
 	return here
+}
+
+// ofWatch reports whether a request is a watch, or belongs to one: the API server interrupts a watch that is slow, and
+// the client then asks for the current version.
+func ofWatch(r cluster.Request) bool {
+	return r.Verb == "watch" || r.Path == "/version" || strings.HasSuffix(r.Path, "?limit=1")
 }
 
 // counted returns the controller's requests by kind.

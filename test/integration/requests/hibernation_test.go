@@ -3,7 +3,6 @@ package requests_test
 import (
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/agentapi/control"
@@ -36,13 +35,11 @@ func TestHibernation(t *testing.T) {
 		log := f.Audit()
 		step.do()
 		f.WaitFor("winter", hibernated)
-		f.awaitSilence()
-		assert.Equal(t, step.want, f.counted(log), step.name)
+		f.assertCounted(log, step.want, step.name)
 	}
 
 	log := f.Audit()
 	f.create("later", 2, 4, func(mc *v1alpha2.MiniCluster) { mc.Spec.Suspend = true })
 	f.WaitFor("later", user.Has(v1alpha2.ConditionHibernated, metav1.ConditionFalse, v1alpha2.ReasonNotStarted))
-	f.awaitSilence()
-	assert.Equal(t, counts{statusWrite: 1}, f.counted(log), "not started")
+	f.assertCounted(log, counts{statusWrite: 1}, "not started")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,8 +39,8 @@ func TestOneMiniCluster(t *testing.T) {
 	} {
 		log := f.Audit()
 		step.do()
-		f.settle("one", step.size, 0)
-		assert.Equal(t, step.want, f.counted(log), step.name)
+		f.reach("one", step.size, 0)
+		f.assertCounted(log, step.want, step.name)
 	}
 
 	log := f.Audit()
@@ -68,17 +69,17 @@ func TestBeside(t *testing.T) {
 			"data": {Path: "/unused", StorageClass: "buckets", Driver: "bucket.csi.example", Secret: "keys"},
 		}
 	})
-	f.settle("beside", 2, 0)
-	assert.Equal(t, counts{
+	f.reach("beside", 2, 0)
+	f.assertCounted(log, counts{
 		"create services": 2, "create secrets": 1, "create configmaps": 1, "create jobs": 1, "create pods": 1,
 		// The first volume is also created as a trial, before the finalizer is set.
 		"patch miniclusters": 1, "create persistentvolumes": 2, "create persistentvolumeclaims": 1, statusWrite: 2, eventWrite: 1,
-	}, f.counted(log))
+	}, "create")
 
 	log = f.Audit()
 	f.SetSize("beside", 4)
-	f.settle("beside", 4, 0)
-	assert.Equal(t, counts{"patch jobs": 1, statusWrite: 2, eventWrite: 1}, f.counted(log), "grow")
+	f.reach("beside", 4, 0)
+	f.assertCounted(log, counts{"patch jobs": 1, statusWrite: 2, eventWrite: 1}, "grow")
 
 	log = f.Audit()
 	require.NoError(t, f.MiniClusters().Delete(t.Context(), "beside", metav1.DeleteOptions{}))
@@ -89,17 +90,12 @@ func TestBeside(t *testing.T) {
 		}
 		return "", nil
 	})
-	f.awaitSilence()
-	assert.Equal(t, counts{"list persistentvolumes": 1, "delete persistentvolumes": 1, "patch miniclusters": 1}, f.counted(log), "delete")
+	f.assertCounted(log, counts{"list persistentvolumes": 1, "delete persistentvolumes": 1, "patch miniclusters": 1}, "delete")
 }
 
 func (f *fixture) label(name string) {
 	f.Helper()
-	mc, err := f.MiniClusters().Get(f.Context(), name, metav1.GetOptions{})
-	require.NoError(f, err)
-	mc.Labels = map[string]string{"of": "no-interest"}
-	_, err = f.MiniClusters().Update(f.Context(), mc, metav1.UpdateOptions{})
-	require.NoError(f, err)
+	f.Patch(name, map[string]any{"metadata": map[string]any{"labels": map[string]any{"of": "no-interest"}}})
 }
 
 // A shrink below the quorum costs one more write, and pods that terminate slowly cost none.
@@ -122,7 +118,7 @@ func TestShrink(t *testing.T) {
 	} {
 		log := f.Audit()
 		f.SetSize("shrunk", step.size)
-		f.settle("shrunk", step.size, 0)
+		f.reach("shrunk", step.size, 0)
 		f.assertWithStatus(log, step.want)
 	}
 }
@@ -137,7 +133,7 @@ func TestShrinkBelowTheQuorum(t *testing.T) {
 	f.settle("quorum", 3, 0)
 	log := f.Audit()
 	f.SetSize("quorum", 1)
-	f.settle("quorum", 1, 0)
+	f.reach("quorum", 1, 0)
 	f.assertWithStatus(log, counts{"list pods": 1, "get secrets": 1, "patch configmaps": 1, "patch jobs": 1, eventWrite: 2})
 }
 
@@ -164,7 +160,9 @@ func TestShrinkAndGrow(t *testing.T) {
 	} {
 		log := f.Audit()
 		step.do()
-		f.settle("elastic", step.size, 0)
+		f.reach("elastic", step.size, 0)
+		f.has(log, step.want)
+		f.awaitSilence()
 		got := f.counted(log)
 		// Four, as far as it depends on the controller. The Job controller reports pods that are created and end in one
 		// step or in several.
@@ -179,6 +177,8 @@ func TestShrinkAndGrow(t *testing.T) {
 // when ranks are drained, one for the decision, and the others paced.
 func (f *fixture) assertWithStatus(log *cluster.AuditLog, want counts) {
 	f.Helper()
+	f.has(log, want)
+	f.awaitSilence()
 	got := f.counted(log)
 	assert.Positive(f, got[statusWrite])
 	f.assertPaced(log, 2)
@@ -195,8 +195,9 @@ func TestReadinessIsBatched(t *testing.T) {
 		f.create(fmt.Sprintf("ready-%d", i), size, size)
 	}
 	for i := range fleet {
-		f.settle(fmt.Sprintf("ready-%d", i), size, 0)
+		f.reach(fmt.Sprintf("ready-%d", i), size, 0)
 	}
+	f.awaitSilence()
 	pods, err := f.Cluster.Client().CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.Len(t, pods.Items, fleet*size)
@@ -208,8 +209,9 @@ func TestReadinessIsBatched(t *testing.T) {
 		}
 	}
 	for i := range fleet {
-		f.settle(fmt.Sprintf("ready-%d", i), size, size)
+		f.reach(fmt.Sprintf("ready-%d", i), size, size)
 	}
+	f.awaitSilence()
 	f.assertPaced(log, 0)
 	got := f.counted(log)
 	t.Logf("%d changes of readiness cost %d writes of %d statuses", 5*len(pods.Items), got[statusWrite], fleet)
@@ -237,13 +239,14 @@ func TestFleet(t *testing.T) {
 			return "", nil
 		})
 	}
+	want := counts{
+		"create services": fleet, "create secrets": fleet, "create configmaps": fleet, "create jobs": fleet, eventWrite: fleet,
+	}
+	f.has(log, want)
 	f.awaitSilence()
 	made := f.counted(log)
 	assert.Empty(t, made.reads())
-	want := counts{
-		"create services": fleet, "create secrets": fleet, "create configmaps": fleet, "create jobs": fleet,
-		statusWrite: made[statusWrite], eventWrite: fleet,
-	}
+	want[statusWrite] = made[statusWrite]
 	assert.Equal(t, want, made)
 	// Two for each: that its objects exist, and its pod. On a busy machine the Job controller may report that in two
 	// steps.
@@ -255,12 +258,9 @@ func TestFleet(t *testing.T) {
 	case <-time.After(window):
 	case <-t.Context().Done():
 	}
-	all, err := log.Counts(user.Controller)
+	all, err := log.Requests(user.Controller)
 	require.NoError(t, err)
-	maps.DeleteFunc(all, func(key string, _ int) bool {
-		return key == "get leases" || key == "update leases" || key == "watch miniclusters" ||
-			key == "watch jobs" || key == "watch configmaps" || key == "watch services" || key == "watch pods"
-	})
+	all = slices.DeleteFunc(all, func(r cluster.Request) bool { return r.Resource == "leases" || ofWatch(r) })
 	assert.Empty(t, all, "the cost of %d idle MiniClusters in %s", fleet, window)
 	assert.Equal(t, before, workqueue(t), "work while idle")
 	assert.Zero(t, before["workqueue_depth"], "work left")
@@ -277,11 +277,14 @@ func TestLargeMiniCluster(t *testing.T) {
 	resize := func(to int32, reads counts) {
 		log, begin := f.Audit(), time.Now()
 		f.SetSize("large", to)
-		f.settle("large", to, 0)
+		f.reach("large", to, 0)
+		want := counts{"patch jobs": 1}
+		maps.Copy(want, reads)
+		f.has(log, want)
+		f.awaitSilence()
 		took := time.Since(begin)
 		made := f.counted(log)
-		want := counts{"patch jobs": 1, eventWrite: made[eventWrite], statusWrite: made[statusWrite]}
-		maps.Copy(want, reads)
+		want[eventWrite], want[statusWrite] = made[eventWrite], made[statusWrite]
 		assert.Equal(t, want, made, "size %d", to)
 		assert.LessOrEqual(t, made[eventWrite], 2, "size %d", to)
 		assert.LessOrEqual(t, made[statusWrite], 3+int(took/(3*time.Second)), "size %d in %s", to, took)
