@@ -3,7 +3,6 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"minicluster.internal/operator/pkg/agent/pod"
 	"minicluster.internal/operator/pkg/agent/shellsplit"
 	"minicluster.internal/operator/pkg/agentapi/plan"
+	"minicluster.internal/operator/test/framework/cluster/process"
 )
 
 func TestLeadProgramDecidesTheExitCode(t *testing.T) {
@@ -209,20 +209,17 @@ func TestFollowerOutlivesItsBroker(t *testing.T) {
 // do.
 func TestVersionMismatchIsNamed(t *testing.T) {
 	t.Parallel()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	port, err := process.FreePort(t.Context())
 	require.NoError(t, err)
-	address, ok := listener.Addr().(*net.TCPAddr)
-	require.True(t, ok)
-	require.NoError(t, listener.Close())
 	p := newPod(t)
 	p.follower()
-	p.plan.HTTPPort = int32(address.Port)
+	p.plan.HTTPPort = int32(port)
 	p.env = append(p.env, "FAKE_BROKER="+p.path("broker.sh"))
 	p.write("broker.sh", "echo 'broker.err[1]: overlay.hello: client (0.88.0) version mismatched with server (0.87.0)' >&2; exit 1")
 	p.start("run")
 	var cause plan.Cause
 	p.eventually("the broker has ended", func() bool {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address.String()+plan.PathCause, http.NoBody)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", port, plan.PathCause), http.NoBody)
 		require.NoError(t, err)
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {

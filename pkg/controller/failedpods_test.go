@@ -102,7 +102,7 @@ func TestFailedPodsAreTrimmed(t *testing.T) {
 	_, err := client.CoreV1().Pods(testNamespace).Create(ctx, failedPod("after", "2", full), metav1.CreateOptions{})
 	require.NoError(t, err)
 	failed := c.caches[testNamespace].failed
-	require.Eventually(t, func() bool { return len(failed.List()) == 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(failed.List()) == 2 }, time.Minute, time.Millisecond)
 	for _, obj := range failed.List() {
 		pod := obj.(*corev1.Pod)
 		assert.Empty(t, pod.Spec.Containers, pod.Name)

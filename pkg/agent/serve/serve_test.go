@@ -352,7 +352,7 @@ func TestMetricsAfterTheJournalHasEnded(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, n+1, i.Connections())
 		// Both answers have arrived in order, so the state is known now or soon.
-		require.Eventually(t, e.collector.isStale, 5*time.Second, time.Millisecond)
+		require.Eventually(t, e.collector.isStale, patience, time.Millisecond)
 		s.at = s.at.Add(-minInterval)
 	}
 }

@@ -29,7 +29,7 @@ const Variable = "MINICLUSTER_BROWSER"
 
 const (
 	// startPatience is how long chromedriver may take to start.
-	startPatience = time.Minute
+	startPatience = 3 * time.Minute
 	// startAttempts is how often it may try to start the browser; each attempt has its own timeout.
 	startAttempts = 3
 )

@@ -31,7 +31,7 @@ const (
 )
 
 // startTimeout is generous: a machine that runs several packages' tests at once is busy.
-const startTimeout = 2 * time.Minute
+const startTimeout = 4 * time.Minute
 
 // Cluster is a running Kubernetes. Its methods may be called concurrently, except for the ones that stop and start
 // programs.

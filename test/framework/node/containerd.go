@@ -27,7 +27,7 @@ const (
 	// ImageNamespace is containerd's namespace for the kubelet.
 	ImageNamespace = "k8s.io"
 
-	containerdTimeout = 30 * time.Second
+	containerdTimeout = 2 * time.Minute
 )
 
 type object = map[string]any

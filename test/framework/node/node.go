@@ -40,7 +40,7 @@ const (
 // readyLine is the line that the project's programs print when they are ready.
 const readyLine = "ready"
 
-const startTimeout = 2 * time.Minute
+const startTimeout = 4 * time.Minute
 
 // Options configure a node. The zero value is one in a temporary directory.
 type Options struct {

@@ -2,6 +2,9 @@ package programs
 
 import (
 	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/controller/app"
 	"minicluster.internal/operator/test/framework/cluster"
@@ -19,6 +22,10 @@ func ControllerOptions(changes ...func(*app.Options)) *app.Options {
 	o.AgentUnreachableTimeout = 0
 	o.Site.PersistentVolumes = []string{CSIDriver}
 	o.LeaderElection.ResourceNamespace = user.SystemNamespace
+	// A busy machine may take long to renew a lease, and a controller that loses its lease ends. One that is stopped
+	// releases it.
+	o.LeaderElection.LeaseDuration = metav1.Duration{Duration: time.Minute}
+	o.LeaderElection.RenewDeadline = metav1.Duration{Duration: 45 * time.Second}
 	for _, change := range changes {
 		change(o)
 	}

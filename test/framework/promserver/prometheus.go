@@ -27,7 +27,7 @@ import (
 
 const (
 	// startTimeout is generous: machines that run tests are busy.
-	startTimeout = time.Minute
+	startTimeout = 3 * time.Minute
 	pollInterval = 20 * time.Millisecond
 )
 

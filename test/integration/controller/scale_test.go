@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/util/retry"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
@@ -159,12 +160,16 @@ func TestScaleSubresource(t *testing.T) {
 	require.NoError(t, err)
 	f.waitFor("scaled", f.ready(4))
 
-	// Like the HorizontalPodAutoscaler.
-	scale, err := f.miniclusters().GetScale(t.Context(), "scaled", metav1.GetOptions{})
-	require.NoError(t, err)
-	scale.Spec.Replicas = 7
-	_, err = f.miniclusters().UpdateScale(t.Context(), "scaled", scale, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	// Like the HorizontalPodAutoscaler. The controller may write the status at the same time.
+	require.NoError(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		scale, err := f.miniclusters().GetScale(t.Context(), "scaled", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		scale.Spec.Replicas = 7
+		_, err = f.miniclusters().UpdateScale(t.Context(), "scaled", scale, metav1.UpdateOptions{})
+		return err
+	}))
 	f.waitFor("scaled", specSize(4), f.ready(4), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonAboveMaximum, "size 7"))
 }
 

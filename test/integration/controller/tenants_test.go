@@ -47,5 +47,6 @@ func TestTenantsTakeTurns(t *testing.T) {
 		}
 	}
 	require.True(t, patched)
-	assert.LessOrEqual(t, before, app.NewOptions().Workers, "of %d Jobs created before the resize", many)
+	// A worker may finish a second creation while another one resizes.
+	assert.LessOrEqual(t, before, 2*app.NewOptions().Workers, "of %d Jobs created before the resize", many)
 }

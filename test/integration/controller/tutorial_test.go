@@ -152,9 +152,9 @@ func TestTutorialBasic(t *testing.T) {
 	c.runs("4", "get", "-n", "flux-operator", "minicluster", "flux-sample", "--output=jsonpath={.spec.size}")
 	c.pods(up, up, up, up)
 
-	// The pod with the highest index terminates and is deleted.
+	// The pod with the highest index terminates, long enough to be seen on a busy machine, and is deleted.
 	_, err := c.cluster.Kubectl(t.Context(), "annotate", "-n", "flux-operator", "pods",
-		"--selector=batch.kubernetes.io/job-completion-index=3", cluster.AnnotationTerminateAfter+"=5s")
+		"--selector=batch.kubernetes.io/job-completion-index=3", cluster.AnnotationTerminateAfter+"=15s")
 	require.NoError(t, err)
 	c.applySize(3)
 	c.pods(up, up, up, "1/1 Terminating")

@@ -8,12 +8,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // bucket is a volume of a CSI driver.
@@ -201,6 +203,7 @@ func TestVolumesWithoutPermission(t *testing.T) {
 		require.NoError(t, err)
 	})
 
+	f.AwaitRight(t, user.Controller, authorizationv1.ResourceAttributes{Verb: "create", Resource: "persistentvolumes"}, false)
 	f.create("work", 1, mounts("data", bucket()))
 	mc := f.waitFor("work", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonRetrying, "persistentvolumes", "forbidden"))
 	assert.Empty(t, mc.Finalizers)

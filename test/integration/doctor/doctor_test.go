@@ -216,11 +216,7 @@ func allowNoPods(f *user.Fixture) {
 	require.NoError(f, err)
 }
 
-func restrict(f *user.Fixture) {
-	_, err := f.Kube.CoreV1().Namespaces().Patch(f.Context(), f.Namespace, types.MergePatchType,
-		[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
-	require.NoError(f, err)
-}
+func restrict(f *user.Fixture) { f.Restrict(f.T) }
 
 func scaleOnCPU(f *user.Fixture) {
 	f.Apply(`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -42,12 +43,15 @@ metadata: {name: add-proxy}
 spec: {policyName: add-proxy}
 `
 
+// inject applies the policy once for all tests: two that apply it at the same time would find that it exists.
+var inject sync.Once
+
 // withProxy makes a fixture whose pods get another container.
 func withProxy(t *testing.T) *fixture {
 	t.Helper()
 	f := newFixture(t)
 	f.Kubectl("label", "namespace", f.Namespace, "mesh=on")
-	f.Apply(injector)
+	inject.Do(func() { f.Apply(injector) })
 	f.Eventually("the policy to be in effect", func(ctx context.Context) (string, error) {
 		pod := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{GenerateName: "trial-"},

@@ -20,7 +20,7 @@ import (
 
 // namespaceGone is the timeout for the deletion of a namespace with pods that end at once, which takes 5 to 15 s on an
 // idle machine.
-const namespaceGone = time.Minute
+const namespaceGone = 2 * time.Minute
 
 // TestNamespaceDeletion deletes namespaces with MiniClusters in each possible state, and waits for the end of the
 // deletion.
@@ -138,7 +138,7 @@ func TestRankIsReplacedAgainAndAgain(t *testing.T) {
 	}
 	t.Logf("replaced after %s the last time", took.Round(100*time.Millisecond))
 	// With the failures of before, the delay would be 80 s. The bound allows for a busy machine.
-	assert.Less(t, took, 40*time.Second)
+	assert.Less(t, took, time.Minute)
 }
 
 // failuresOf returns the recorded failures of an existing pod of a rank; "" if there are none.

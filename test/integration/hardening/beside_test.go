@@ -105,10 +105,7 @@ func TestDeletedMiniClusterGetsNothingBesideItsJob(t *testing.T) {
 	run.begin(2)
 	f.create("deleted", 2, maxSize(4), withBeside, func(mc *v1alpha2.MiniCluster) { mc.Spec.Volumes, mc.Spec.Containers[0].Volumes = nil, nil })
 	mc := f.settled("deleted", 2, v1alpha2.ReasonWithinBounds)
-	f.eventually("the cache to have seen it all", func() bool {
-		cached, err := run.cached.Get("deleted")
-		return err == nil && cached.ResourceVersion == mc.ResourceVersion
-	})
+	run.current("deleted")
 	release := run.HoldWatches(faults.Resource("miniclusters"))
 	defer release()
 	// These two are deleted first, while all other objects exist.

@@ -121,6 +121,22 @@ func (f *fixture) prepare() *preparedRun {
 	return run
 }
 
+// current waits until the cache has the version of a MiniCluster that the API server has.
+func (r *preparedRun) current(name string) {
+	r.f.Helper()
+	r.f.Eventually("the cache to be current", func(ctx context.Context) (string, error) {
+		now, err := r.f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		cached, err := r.cached.Get(name)
+		if err == nil && cached.ResourceVersion != now.ResourceVersion {
+			return "it has version " + cached.ResourceVersion, nil
+		}
+		return "", err
+	})
+}
+
 // begin starts the work of a prepared controller.
 func (r *preparedRun) begin(workers int) {
 	go func() {

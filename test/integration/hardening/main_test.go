@@ -3,7 +3,6 @@
 package hardening_test
 
 import (
-	"flag"
 	"os"
 	"testing"
 
@@ -27,7 +26,7 @@ const asController = "HARDENING_RUN_CONTROLLER"
 
 // All tests start at once, so that the long ones begin early; the many short ones take turns, since they mostly wait
 // for Kubernetes.
-const parallel = "200"
+const parallel = 200
 
 var turns = make(chan struct{}, 10)
 
@@ -40,13 +39,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asController) != "" {
 		os.Exit(cli.Run(app.NewCommand()))
 	}
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
-	if !chosen {
-		if err := flag.Set("test.parallel", parallel); err != nil {
-			panic(err)
-		}
-	}
+	clustertest.Together(parallel)
 	os.Exit(clustertest.Run(m, suite, processes))
 }

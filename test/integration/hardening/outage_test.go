@@ -24,7 +24,7 @@ const (
 	outageTime = time.Minute
 	// soon is the timeout for Jobs to be correct once a controller works. Clients with a long back-off take up to a
 	// minute to notice that the server is back.
-	soon = 20 * time.Second
+	soon = 30 * time.Second
 	// tryRate is the maximal number of attempts per second of a controller to reach an unavailable server: about one for
 	// each of its seven watches.
 	tryRate = 8
@@ -62,7 +62,10 @@ func TestOutageOfOne(t *testing.T) {
 func TestOutageOfLeader(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t)
-	defaults := func(*app.Options) {}
+	defaults := func(o *app.Options) {
+		l := app.NewOptions().LeaderElection
+		o.LeaderElection.LeaseDuration, o.LeaderElection.RenewDeadline = l.LeaseDuration, l.RenewDeadline
+	}
 	leader := runInProcessOn(t, o.Cluster, defaults)
 	o.eventually("a leader", func() bool { return somebody(holderNow(t.Context(), o.Cluster)) })
 	standby := runInProcessOn(t, o.Cluster, defaults)

@@ -28,8 +28,8 @@ import (
 // Lease durations of these tests: short, so that a standby takes over soon, and long enough for a busy machine to
 // renew one in time.
 const (
-	leaseDuration = 10 * time.Second
-	renewDeadline = 5 * time.Second
+	leaseDuration = 15 * time.Second
+	renewDeadline = 10 * time.Second
 	retryPeriod   = 300 * time.Millisecond
 )
 

@@ -3,8 +3,6 @@
 package hpa_test
 
 import (
-	"flag"
-	"fmt"
 	"os"
 	"testing"
 
@@ -16,14 +14,7 @@ import (
 
 var suite = clustertest.New(cluster.Options{MetricsServer: true}, user.Manifests, programs.Controller())
 
-// together is the number of concurrent tests. They mostly wait, so it may exceed the number of processors.
-const together = "16"
-
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", together); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	clustertest.Together(16)
 	os.Exit(suite.Run(m))
 }

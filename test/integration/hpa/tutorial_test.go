@@ -150,14 +150,21 @@ func TestMadeAgain(t *testing.T) {
 	f.waitForSize("flux-sample", 4)
 }
 
-// assertPods checks the output of "kubectl get pods".
+// assertPods waits until "kubectl get pods" has the expected output: pods that were removed may still terminate.
 func (f *fixture) assertPods(number int) {
 	f.Helper()
 	var want strings.Builder
 	for index := range number {
 		fmt.Fprintf(&want, `flux-sample-%d-[a-z0-9]{5} +(1/1|2/2) +Running +0 +\S+\n`, index)
 	}
-	assert.Regexp(f, "^"+want.String()+"$", f.Kubectl("get", "pods", "--no-headers"))
+	shown := regexp.MustCompile("^" + want.String() + "$")
+	f.eventually("the lines of the pods", func(ctx context.Context) (string, error) {
+		lines, err := f.Cluster.Kubectl(ctx, "get", "pods", "--no-headers", "--namespace="+f.Namespace)
+		if err != nil || shown.MatchString(lines) {
+			return "", err
+		}
+		return lines, nil
+	})
 }
 
 // assertScale checks the scale subresource, through the version of the tutorial.

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
+	"math"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -22,7 +20,7 @@ import (
 
 // patience is long because a metrics-server measures every 10 s and needs two measurements for a rate, because the
 // autoscaler has its own interval, and because the machine may be busy. It is not a measure of speed.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // The metrics-server reports the usage in the annotations of simulated pods, for each container.
 func TestUsageIsMeasured(t *testing.T) {
@@ -40,16 +38,7 @@ func TestUsageIsMeasured(t *testing.T) {
 		}, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
-	var used map[string]podUsage
-	user.Eventually(t, patience, "measurements", func(ctx context.Context) (string, error) {
-		var err error
-		used, err = usage(ctx, kube, namespace)
-		if len(used) < 3 {
-			return fmt.Sprintf("only %v are measured", slices.Collect(maps.Keys(used))), err
-		}
-		return "", err
-	})
-	for _, want := range []struct {
+	wanted := []struct {
 		pod, container string
 		cpu            float64
 		memory         string
@@ -59,12 +48,25 @@ func TestUsageIsMeasured(t *testing.T) {
 		{"busy", "second", 250, "64Mi"},
 		{"half", "first", 1, "1Mi"},
 		{"half", "second", 90, "1Mi"},
-	} {
-		got := used[want.pod][want.container]
-		// A rate is rounded up, and its clock is not the one that it was generated with.
-		assert.InDelta(t, want.cpu, got.Cpu().MilliValue(), 1+want.cpu/10, "CPU of %s in %s", want.container, want.pod)
-		assert.True(t, resource.MustParse(want.memory).Equal(got[corev1.ResourceMemory]), "memory of %s in %s is %v", want.container, want.pod, got.Memory())
 	}
+	user.Eventually(t, patience, "measurements", func(ctx context.Context) (string, error) {
+		used, err := usage(ctx, kube, namespace)
+		if err != nil {
+			return "", err
+		}
+		for _, want := range wanted {
+			got := used[want.pod][want.container]
+			// A rate is rounded up, and its clock is not the one that it was generated with: they differ more while the
+			// machine is busy.
+			if cpu := float64(got.Cpu().MilliValue()); math.Abs(cpu-want.cpu) > 1+want.cpu/10 {
+				return fmt.Sprintf("CPU of %s in %s is %vm", want.container, want.pod, cpu), nil
+			}
+			if !resource.MustParse(want.memory).Equal(got[corev1.ResourceMemory]) {
+				return fmt.Sprintf("memory of %s in %s is %v", want.container, want.pod, got.Memory()), nil
+			}
+		}
+		return "", nil
+	})
 
 	require.NoError(t, kube.AnnotatePod(t.Context(), namespace, "idle", map[string]string{cluster.AnnotationCPU: "2"}))
 	user.Eventually(t, patience, "more CPU", func(ctx context.Context) (string, error) {

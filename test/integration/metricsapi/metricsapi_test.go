@@ -181,6 +181,14 @@ func TestRefused(t *testing.T) {
 	require.NoError(t, err)
 	viewer, former := token("viewer"), token("former")
 	require.NoError(t, accounts.Delete(t.Context(), "former", metav1.DeleteOptions{}))
+	f.Eventually("the API server to reject the token of the deleted account", func(ctx context.Context) (string, error) {
+		review, err := f.Kube.AuthenticationV1().TokenReviews().Create(ctx,
+			&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: former}}, metav1.CreateOptions{})
+		if err == nil && review.Status.Authenticated {
+			return "it accepts the token", nil
+		}
+		return "", err
+	})
 
 	ways := map[string]*rest.Config{
 		"through the API server": rest.AnonymousClientConfig(f.Cluster.Config()),

@@ -132,9 +132,12 @@ func TestCordon(t *testing.T) {
 	f.patchNode(node, `{"spec":{"unschedulable":true}}`)
 	f.drained("1: Kubernetes node " + node + ": the node is cordoned")
 	f.rankState(1, v1alpha2.RankDrained)
-	mc := f.WaitFor(f.name, f.Ready(3))
-	require.Len(t, mc.Status.NodeDrains, 1)
-	assert.Equal(t, "1", mc.Status.NodeDrains[0].Indexes)
+	f.WaitFor(f.name, f.Ready(3), func(mc *v1alpha2.MiniCluster) string {
+		if d := mc.Status.NodeDrains; len(d) != 1 || d[0].Indexes != "1" {
+			return fmt.Sprintf("status.nodeDrains is %+v", d)
+		}
+		return ""
+	})
 	f.WaitForEvent(f.name, "NodeDraining", "rank 1", node)
 	f.patchNode(node, `{"spec":{"unschedulable":null}}`)
 	f.drained()
@@ -241,7 +244,7 @@ func TestKubectlDrain(t *testing.T) {
 	require.NoError(t, r.err, r.output)
 	t.Logf("%s", r.output)
 	t.Logf("kubectl drain ended %s after the job", r.at.Sub(ended).Round(100*time.Millisecond))
-	assert.Less(t, r.at.Sub(ended), 15*time.Second)
+	assert.Less(t, r.at.Sub(ended), time.Minute) // some seconds on an idle machine
 	f.moved(1, pod.UID)
 	f.WaitFor(f.name, f.Ready(3), noNodeDrains)
 	f.drained()
@@ -266,7 +269,7 @@ func TestBudget(t *testing.T) {
 func TestRequestsOfUnaffectedClusters(t *testing.T) {
 	f := newFixture(t, "affected")
 	f.Create("unaffected", 1)
-	f.WaitFor("unaffected", f.Ready(1))
+	f.WaitFor("unaffected", f.Ready(1), user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonStable))
 	f.Eventually("the budget", func(context.Context) (string, error) {
 		if f.Job("unaffected").Annotations[v1alpha2.AnnotationDisruptionBudget] == "" {
 			return "the annotation is missing", nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -252,4 +253,9 @@ func (f *fixture) mayRead(may bool) {
 	require.True(f, found)
 	_, err = roles.Update(ctx, role, metav1.UpdateOptions{})
 	require.NoError(f, err)
+	if !may {
+		f.AwaitRight(f.T, user.Metrics, authorizationv1.ResourceAttributes{
+			Namespace: user.SystemNamespace, Verb: "watch", Resource: "configmaps", Name: queriesName,
+		}, false)
+	}
 }

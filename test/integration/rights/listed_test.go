@@ -1,13 +1,14 @@
 package rights_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/test/framework/cluster"
@@ -24,13 +25,6 @@ func TestListedRights(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "docs", "operations.md"))
 	require.NoError(t, err)
 	for _, namespace := range []string{clustertest.Namespace(t, kube), user.SystemNamespace} {
-		all := listRights(t, kube, namespace, cluster.ServiceAccountUser("default", "nobody"))
-		var got []string
-		for _, line := range listRights(t, kube, namespace, user.Controller) {
-			if !slices.Contains(all, line) || strings.HasPrefix(line, "Resources") {
-				got = append(got, line)
-			}
-		}
 		shown := namespace
 		if namespace != user.SystemNamespace {
 			shown = "flux-operator"
@@ -45,19 +39,31 @@ func TestListedRights(t *testing.T) {
 			}
 			documented = append(documented, strings.Join(strings.Fields(line), " "))
 		}
-		// kubectl's order changes from one call to the next.
-		assert.ElementsMatch(t, documented, got, "%s", strings.Join(got, "\n"))
+		slices.Sort(documented)
+		// The API server reads the roles with a delay.
+		user.Eventually(t, user.Patience, "the documented rights", func(ctx context.Context) (string, error) {
+			all, err := listRights(ctx, kube, namespace, cluster.ServiceAccountUser("default", "nobody"))
+			if err != nil {
+				return "", err
+			}
+			got, err := listRights(ctx, kube, namespace, user.Controller)
+			got = slices.DeleteFunc(got, func(line string) bool { return slices.Contains(all, line) && !strings.HasPrefix(line, "Resources") })
+			if err != nil || slices.Equal(got, documented) {
+				return "", err
+			}
+			return fmt.Sprintf("%s\n\nin namespace %s, not\n%s", strings.Join(got, "\n"), namespace, strings.Join(documented, "\n")), nil
+		})
 	}
 }
 
-// listRights returns the lines that kubectl prints, with single spaces.
-func listRights(t *testing.T, kube *cluster.Cluster, namespace, who string) []string {
-	t.Helper()
-	out, err := kube.Kubectl(t.Context(), "auth", "can-i", "--list", "--namespace", namespace, "--as", who)
-	require.NoError(t, err)
+// listRights returns the lines that kubectl prints, with single spaces. They are sorted: kubectl's order changes from
+// one call to the next.
+func listRights(ctx context.Context, kube *cluster.Cluster, namespace, who string) ([]string, error) {
+	out, err := kube.Kubectl(ctx, "auth", "can-i", "--list", "--namespace", namespace, "--as", who)
 	var lines []string
 	for line := range strings.Lines(out) {
 		lines = append(lines, strings.Join(strings.Fields(line), " "))
 	}
-	return lines
+	slices.Sort(lines)
+	return lines, err
 }

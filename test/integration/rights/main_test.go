@@ -8,8 +8,6 @@
 package rights_test
 
 import (
-	"flag"
-	"fmt"
 	"os"
 	"testing"
 
@@ -24,10 +22,6 @@ var suite = clustertest.New(
 )
 
 func TestMain(m *testing.M) {
-	// The tests mostly wait for other programs.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	clustertest.Together(8)
 	os.Exit(suite.Run(m))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -227,6 +228,8 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	stop()
 	controller.halt()
 
+	ctx, cancel = context.WithTimeout(t.Context(), user.Patience)
+	defer cancel()
 	require.NoError(t, allow(ctx, kube, name, where, []rbacv1.PolicyRule{missing.rule()}))
 	log, err = kube.Audit()
 	require.NoError(t, err)
@@ -237,7 +240,8 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	lists := 0
 	for _, r := range requests {
 		assert.False(t, isForbidden(r) && asked(r) == missing.right, "%+v", r)
-		if missing.verb == "watch" && asked(r) == (right{"list", missing.resource, missing.group}) && r.Name == "" {
+		// A busy server may refuse a list.
+		if missing.verb == "watch" && asked(r) == (right{"list", missing.resource, missing.group}) && r.Name == "" && r.Code < http.StatusBadRequest {
 			lists++
 		}
 	}

@@ -142,14 +142,17 @@ func madeAgain(ctx context.Context, s *scene) error {
 		return err
 	}
 	jobs := s.kube.BatchV1().Jobs(s.namespace)
-	err := jobs.Delete(ctx, "work", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
+	before, err := jobs.Get(ctx, "work", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	err = jobs.Delete(ctx, "work", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	deleted := time.Now().Add(-time.Second) // times of objects are whole seconds
 	err = until(ctx, "another Job", func(ctx context.Context) (string, error) {
 		job, err := jobs.Get(ctx, "work", metav1.GetOptions{})
-		if err == nil && job.CreationTimestamp.Time.Before(deleted.Truncate(time.Second)) {
+		if err == nil && job.UID == before.UID {
 			return "it is the old one", nil
 		}
 		return "", err
@@ -253,31 +256,39 @@ func (s *scene) orphanSecret(ctx context.Context, name string) error {
 	if _, err := s.kube.CoreV1().Secrets(s.namespace).Patch(ctx, name, types.MergePatchType, none, metav1.PatchOptions{}); err != nil {
 		return err
 	}
-	// The ConfigMap shows that something happened to the Secret.
-	if err := s.removeSecretOwner(ctx); err != nil {
-		return err
-	}
-	return s.adopted(ctx, name)
+	// The controller does not watch Secrets: the ConfigMap makes it read this one. A sync that has read the Secret before
+	// may restore the ConfigMap alone, so the ConfigMap changes until the Secret has an owner.
+	return until(ctx, "the Secret to have an owner", func(ctx context.Context) (string, error) {
+		lack, err := s.notAdopted(ctx, name)
+		if err == nil && lack == noOwner {
+			err = s.removeSecretOwner(ctx)
+		}
+		return lack, err
+	})
 }
+
+// noOwner is what a Secret lacks that lost its owner.
+const noOwner = "it has no owner"
 
 // adopted waits until a Secret has an owner, and the ConfigMap refers to the Secret.
 func (s *scene) adopted(ctx context.Context, name string) error {
-	return until(ctx, "the Secret to be adopted", func(ctx context.Context) (string, error) {
-		secret, err := s.kube.CoreV1().Secrets(s.namespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return "", err
-		}
-		config, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(ctx, "work-config", metav1.GetOptions{})
-		switch {
-		case err != nil:
-			return "", err
-		case len(secret.OwnerReferences) == 0:
-			return "it has no owner", nil
-		case !slices.ContainsFunc(config.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == secret.UID }):
-			return "the ConfigMap does not refer to it", nil
-		}
-		return "", nil
-	})
+	return until(ctx, "the Secret to be adopted", func(ctx context.Context) (string, error) { return s.notAdopted(ctx, name) })
+}
+
+// notAdopted returns what is missing until a Secret has an owner, and the ConfigMap refers to the Secret.
+func (s *scene) notAdopted(ctx context.Context, name string) (string, error) {
+	secret, err := s.kube.CoreV1().Secrets(s.namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if len(secret.OwnerReferences) == 0 {
+		return noOwner, nil
+	}
+	config, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(ctx, "work-config", metav1.GetOptions{})
+	if err == nil && !slices.ContainsFunc(config.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == secret.UID }) {
+		return "the ConfigMap does not refer to it", nil
+	}
+	return "", err
 }
 
 func withRegistry(mc *v1alpha2.MiniCluster) {

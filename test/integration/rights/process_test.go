@@ -50,8 +50,6 @@ func startControllerWith(t *testing.T, kube *cluster.Cluster, change func(*app.O
 	o := programs.ControllerOptions(change)
 	o.Namespaces = namespaces
 	o.LeaderElection.ResourceNamespace = leases
-	o.LeaderElection.LeaseDuration = metav1.Duration{Duration: 12 * time.Second}
-	o.LeaderElection.RenewDeadline = metav1.Duration{Duration: 8 * time.Second}
 	o.LeaderElection.RetryPeriod = metav1.Duration{Duration: 300 * time.Millisecond}
 	return run(t, o, config)
 }

@@ -33,10 +33,8 @@ func newTenant(t *testing.T) (kube *cluster.Cluster, clients user.Clients) {
 	t.Helper()
 	kube = suite.Cluster(t)
 	namespace := clustertest.Namespace(t, kube)
-	_, err := kube.Client().CoreV1().Namespaces().Patch(t.Context(), namespace, types.MergePatchType,
-		[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
-	require.NoError(t, err)
-	_, err = kube.Client().RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
+	user.In(t, kube, namespace).Restrict(t)
+	_, err := kube.Client().RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: tenant},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "edit"},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: tenant}},
