@@ -22,6 +22,9 @@ go vet ./...
 (cd test/chart && go vet ./...)
 (cd test/gitops && go vet ./...)
 
+step "the plugin compiles for macOS"
+GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/kubectl-minicluster
+
 step "modules are tidy"
 go mod tidy -diff
 (cd test/monitoring && go mod tidy -diff)
