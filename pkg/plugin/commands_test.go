@@ -20,6 +20,20 @@ import (
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
+// TestNumberOfArguments checks that a wrong number of arguments is answered with the form of the command.
+func TestNumberOfArguments(t *testing.T) {
+	const missing, many = "an argument is missing: use `kubectl minicluster ", "is one too many: use `kubectl minicluster "
+	for line, want := range map[string]string{
+		"scale": errNoName.Error(), "scale a": missing + "scale NAME SIZE", "scale a 2 3": `the argument "3" ` + many + "scale NAME SIZE",
+		"dump": errNoName.Error(), "dump a": missing + "dump NAME FILE", "restore a": missing + "restore NAME FILE",
+		"status": errNoName.Error(), "status a b": `the argument "b" ` + many + "status NAME", "suspend a b": many + "suspend NAME",
+		"resume a 3": many + "resume NAME", "logs a b c": many + "logs NAME [JOBID]", "doctor a b": many + "doctor [NAME]", "top a b": many + "top [NAME]",
+	} {
+		_, _, err := command(t, "", strings.Fields(line)...)
+		assert.ErrorContains(t, err, want, line)
+	}
+}
+
 // Everything after the name is passed to Flux in the lead pod.
 func TestFluxCommands(t *testing.T) {
 	const flux = "sample-0-abcde/sample: /opt/minicluster/bin/minicluster-agent flux -- "

@@ -56,7 +56,7 @@ needs no right but to read the namespace.
 
 The exit code is 1 if a problem was found.`,
 		Example:           `  kubectl minicluster doctor sample`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              needArguments(0, 1),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.session()

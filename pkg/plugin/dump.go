@@ -24,7 +24,7 @@ func newDumpCommand(f *factory) *cobra.Command {
 to a local file with flux dump, while the MiniCluster runs. - is the standard output.
 The file is complete or does not change.`,
 		Example:           `  kubectl minicluster dump sample sample.tar`,
-		Args:              cobra.MatchAll(needName, cobra.ExactArgs(2)),
+		Args:              needArguments(2, 2),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.session()
@@ -49,7 +49,7 @@ and no job is submitted. - is the standard input.
 A new MiniCluster continues with the jobs of another one through
 kubectl minicluster create --restore-from.`,
 		Example:           `  kubectl minicluster restore sample sample.tar --key=before`,
-		Args:              cobra.MatchAll(needName, cobra.ExactArgs(2)),
+		Args:              needArguments(2, 2),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.session()

@@ -50,7 +50,7 @@ state in spec.archive or spec.flux.state. A MiniCluster that has neither would l
 jobs: that needs --discard.`,
 		Example: `  kubectl minicluster suspend sample
   kubectl minicluster suspend sample --discard --timeout 10m`,
-		Args:              cobra.MatchAll(needName, cobra.ExactArgs(1)),
+		Args:              needArguments(1, 1),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.session()
@@ -76,7 +76,7 @@ func newResumeCommand(f *factory) *cobra.Command {
 continues with the jobs that were saved.`,
 		Example: `  kubectl minicluster resume sample
   kubectl minicluster resume sample --size 4`,
-		Args:              cobra.MatchAll(needName, cobra.ExactArgs(1)),
+		Args:              needArguments(1, 1),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("size") && size < 1 {

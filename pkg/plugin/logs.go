@@ -34,7 +34,7 @@ MiniCluster. With a job id, print the output of that Flux job.`,
 		Example: `  kubectl minicluster logs sample --follow
   kubectl minicluster logs sample --all-ranks
   kubectl minicluster logs sample ƒ2oVyk`,
-		Args:              cobra.MatchAll(needName, cobra.MaximumNArgs(2)),
+		Args:              needArguments(1, 2),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.session()

@@ -29,7 +29,7 @@ func newScaleCommand(f *factory) *cobra.Command {
 has the size. While jobs still run on ranks that go, the drain is shown. A size
 outside the bounds is an error.`,
 		Example:           `  kubectl minicluster scale sample 3`,
-		Args:              cobra.MatchAll(needName, cobra.ExactArgs(2)),
+		Args:              needArguments(2, 2),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			size, err := strconv.ParseInt(args[1], 10, 32)

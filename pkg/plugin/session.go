@@ -149,3 +149,18 @@ func needName(_ *cobra.Command, args []string) error {
 	}
 	return nil
 }
+
+// needArguments checks the number of arguments, of which the first is the name of a MiniCluster.
+func needArguments(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch n := len(args); {
+		case n == 0 && least > 0:
+			return errNoName
+		case n < least:
+			return fmt.Errorf("an argument is missing: use `%s`", cmd.UseLine())
+		case n > most:
+			return fmt.Errorf("the argument %q is one too many: use `%s`", args[most], cmd.UseLine())
+		}
+		return nil
+	}
+}

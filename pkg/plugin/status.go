@@ -24,7 +24,7 @@ func newStatusCommand(f *factory) *cobra.Command {
 state, jobs, conditions with the problems first, and what to do next. Ranks and
 jobs are read from Flux, which needs the right to exec into the lead pod.`,
 		Example:           `  kubectl minicluster status sample`,
-		Args:              cobra.MatchAll(needName, cobra.ExactArgs(1)),
+		Args:              needArguments(1, 1),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.session()

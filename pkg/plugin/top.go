@@ -28,7 +28,7 @@ func newTopCommand(f *factory) *cobra.Command {
 with problems first. Without a terminal, one line is printed for each update.`,
 		Example: `  kubectl minicluster top sample --interval 5s
   kubectl minicluster top --all-namespaces`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              needArguments(0, 1),
 		ValidArgsFunction: f.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.interval < 100*time.Millisecond {

@@ -28,12 +28,15 @@ type script struct {
 const ownPrefix = "minicluster_"
 
 // keepVariables restores the variables and functions of the previous hook, and defines a function that prints those of
-// this one, without exported variables and those of bash itself. It is text for bash, which other shells cannot parse.
+// this one, without exported variables and those of bash itself. The options of shopt come first, because functions may
+// contain patterns that bash only reads with extglob. It is text for bash, which other shells cannot parse.
 const keepVariables = `minicluster_file=
 if [ -n "${BASH_VERSION-}" ]; then
 minicluster_file=%s
 eval '. "$minicluster_file" 2>/dev/null
 minicluster_keep() {
+shopt -p
+shopt -u nocasematch
 local IFS=$'"'\n'"' minicluster_name
 local minicluster_exported=$IFS$(compgen -e)$IFS
 for minicluster_name in $(compgen -v); do
