@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,7 +47,7 @@ func TestStoppedAtItsEnd(t *testing.T) {
 		s.plan.Lead = plan.Program{Mode: plan.ModeSubmit, Tasks: 1, Command: "sh -c 'while ! [ -e $SHARED/end ]; do sleep 0.1; done'"}
 		s.startPods(1)
 		s.online()
-		for range 64 { // more than there are cores
+		for range runtime.NumCPU() + 1 { // more than there are cores
 			s.run("submit", "-n1", "sh", "-c", "trap '' TERM; touch "+s.dir+"/busy; while :; do sleep 1; done")
 		}
 		s.eventually("a job", func() bool { return s.exists("busy") })

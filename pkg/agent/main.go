@@ -186,15 +186,19 @@ func (a *agent) command(ctx context.Context, name string, args []string, o optio
 }
 
 // preStopTime returns a function that returns how long before the request to stop the first preStop hook of the pod
-// started. A hook of an earlier run of a container does not count: Kubernetes removes the file with the pod only.
-func (a *agent) preStopTime(start time.Time) func() time.Duration {
+// started. A hook of an earlier run of a container does not count: Kubernetes removes the file with the pod only. The
+// clock of the file may be set while the agent runs, so how long the agent has run is compared, not when it started.
+func (a *agent) preStopTime(start time.Time) func(at time.Time) time.Duration {
 	var once sync.Once
 	var elapsed time.Duration
-	return func() time.Duration {
+	return func(at time.Time) time.Duration {
 		once.Do(func() {
 			info, err := os.Stat(a.File(plan.FilePreStop))
-			if err == nil && info.ModTime().After(start) {
-				elapsed = min(time.Since(info.ModTime()), a.shutdown.Grace())
+			if err != nil {
+				return // there is no hook
+			}
+			if before := at.Sub(info.ModTime()); before > 0 && before < at.Sub(start) {
+				elapsed = min(before, a.shutdown.Grace())
 			}
 		})
 		return elapsed

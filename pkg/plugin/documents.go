@@ -134,20 +134,20 @@ func (r *documentReader) readDocuments(ctx context.Context, in io.Reader, where 
 }
 
 // parse decodes the documents of a YAML text. A duplicate key is an error.
-func (r *documentReader) parse(ctx context.Context, text []byte, where string, found bool) []document {
-	data, err := yaml.YAMLToJSON(text)
+func (r *documentReader) parse(ctx context.Context, in part, where string, found bool) []document {
+	data, err := yaml.YAMLToJSON(in.text)
 	switch {
 	case err == nil:
-	case !found || bytes.Contains(text, []byte(v1alpha2.MiniClusterKind.Kind)):
-		problem := err.Error()
-		if bytes.Contains(text, []byte("{{")) {
+	case !found || bytes.Contains(in.text, []byte(v1alpha2.MiniClusterKind.Kind)):
+		problem := shiftLines(err.Error(), in.before)
+		if bytes.Contains(in.text, []byte("{{")) {
 			problem += ": it may be a template: render it first, for example with helm template"
 		}
 		return []document{{where: where, problems: []string{problem}}}
 	default:
 		return nil
 	}
-	duplicates := duplicateKeys(text)
+	duplicates := duplicateKeys(in.text, in.before)
 	documents := r.decode(ctx, data, where)
 	for i := range documents {
 		d := &documents[i]

@@ -6,15 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // duplicateKeys returns an error for each key that a mapping of a YAML or JSON text has more than once. kubectl uses
-// the last one silently. Of a list of objects, each item has its errors under its number, from 1 on; all others
-// are under 0. A key that a merge ("<<") inserts is no duplicate: that of the mapping itself takes precedence.
-func duplicateKeys(text []byte) map[int][]string {
+// the last one silently. Of a list of objects, each item has its errors under its number, from 1 on; all others are
+// under 0. A key that a merge ("<<") inserts is no duplicate: that of the mapping itself takes precedence. before is
+// the number of lines before the text.
+func duplicateKeys(text []byte, before int) map[int][]string {
 	var root yaml.Node
 	if yaml.Unmarshal(text, &root) != nil || len(root.Content) == 0 {
 		return nil // another parser has accepted the text, or reports why not
@@ -33,7 +36,7 @@ func duplicateKeys(text []byte) map[int][]string {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key, value := n.Content[i], n.Content[i+1]
 			if line, ok := first[key.Value]; ok && key.Kind == yaml.ScalarNode {
-				found[item] = append(found[item], fmt.Sprintf("line %d: key %q already set in line %d: remove one of them", key.Line, key.Value, line))
+				found[item] = append(found[item], fmt.Sprintf("line %d: key %q already set in line %d: remove one of them", before+key.Line, key.Value, before+line))
 			}
 			first[key.Value] = key.Line
 			if depth == 0 && key.Value == "items" && value.Kind == yaml.SequenceNode {
@@ -51,24 +54,50 @@ func duplicateKeys(text []byte) map[int][]string {
 	return found
 }
 
+// part is one of several values in a text.
+type part struct {
+	text []byte
+	// before is the number of lines before it.
+	before int
+}
+
 // splitJSON returns the values of a text that consists of one or several JSON values, as kubectl reads them. It returns
 // any other text as it is.
-func splitJSON(text []byte) [][]byte {
+func splitJSON(text []byte) []part {
 	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-		return [][]byte{text}
+		return []part{{text: text}}
 	}
-	var values [][]byte
+	var values []part
 	decoder := json.NewDecoder(bytes.NewReader(text))
+	lines, counted := 0, int64(0)
 	for {
 		var value json.RawMessage
 		switch err := decoder.Decode(&value); {
 		case errors.Is(err, io.EOF):
 			return values
 		case err != nil:
-			return [][]byte{text}
+			return []part{{text: text}}
 		}
-		before := strings.Count(string(text[:decoder.InputOffset()-int64(len(value))]), "\n")
-		// Empty lines keep the numbers of lines in messages.
-		values = append(values, append(bytes.Repeat([]byte("\n"), before), value...))
+		start := decoder.InputOffset() - int64(len(value))
+		lines += bytes.Count(text[counted:start], []byte("\n"))
+		counted = start
+		values = append(values, part{text: value, before: lines})
 	}
+}
+
+// lineNumber finds the numbers of lines in errors of the YAML parser.
+var lineNumber = regexp.MustCompile(`\bline (\d+)`)
+
+// shiftLines adds the number of lines before a text to the numbers of lines in an error about it.
+func shiftLines(message string, before int) string {
+	if before == 0 {
+		return message
+	}
+	return lineNumber.ReplaceAllStringFunc(message, func(found string) string {
+		number, err := strconv.Atoi(strings.TrimPrefix(found, "line "))
+		if err != nil {
+			return found
+		}
+		return fmt.Sprintf("line %d", before+number)
+	})
 }

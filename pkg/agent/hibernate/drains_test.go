@@ -14,13 +14,15 @@ import (
 
 // Flux restores all drains from the archive. Those for nodes of earlier pods must not remain.
 func TestUndrainRanks(t *testing.T) {
-	i, err := fluxtest.NewInstance(fluxtest.Config{Size: 6, Cores: 2})
+	i, err := fluxtest.NewInstance(fluxtest.Config{Size: 8, Cores: 2})
 	require.NoError(t, err)
 	t.Cleanup(i.Close)
 	i.Drain(flux.IDs(1), control.NodeDrain{Node: "one", Reason: "the node is cordoned"}.Text())
 	i.Drain(flux.IDs(2, 3), control.NodeDrain{Node: "two", Reason: "rack 3 is moved"}.Text())
 	i.Drain(flux.IDs(4), control.Reason)
 	i.Drain(flux.IDs(5), "broken fan")
+	i.Drain(flux.IDs(6), control.ReasonPodStops)
+	i.Drain(flux.IDs(7), control.ReasonPodStops)
 	client, err := flux.Dial(t.Context(), i.URI(), flux.AsUser(-1))
 	require.NoError(t, err)
 	t.Cleanup(func() { client.Close() })

@@ -28,8 +28,9 @@ type script struct {
 const ownPrefix = "minicluster_"
 
 // keepVariables restores the variables and functions of the previous hook, and defines a function that prints those of
-// this one, without exported variables and those of bash itself. The options of shopt come first, because functions may
-// contain patterns that bash only reads with extglob. It is text for bash, which other shells cannot parse.
+// this one, without exported variables and those of bash itself. The options of shopt come first, because functions
+// may contain patterns that bash only reads with extglob. A variable that the agent has exported since then keeps the
+// value of the agent. It is text for bash, which other shells cannot parse.
 const keepVariables = `minicluster_file=
 if [ -n "${BASH_VERSION-}" ]; then
 minicluster_file=%s
@@ -46,7 +47,7 @@ OPTIND|OSTYPE|PATH|PIPESTATUS|PPID|PS?|RANDOM|SECONDS|SHELL|SHELLOPTS|SRANDOM|TE
 esac
 case $minicluster_exported in
 *$IFS$minicluster_name$IFS*) ;;
-*) declare -p "$minicluster_name" ;;
+*) builtin printf "[[ \${%%s+x} ]] || " "$minicluster_name"; declare -p "$minicluster_name" ;;
 esac
 done
 declare -f

@@ -143,6 +143,28 @@ func TestHooksShareAShell(t *testing.T) {
 	}
 }
 
+// TestExportsOfTheAgent checks that a variable of a hook does not replace one that the agent exports to later hooks.
+func TestExportsOfTheAgent(t *testing.T) {
+	for program, words := range shells(t) {
+		t.Run(program, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "variables")
+			require.NoError(t, os.WriteFile(file, nil, 0o600))
+			h := script{variablesFile: file}
+			_, _, out := runHookOutput(t, words, h, "exported=hook; constant=hook; readonly constant; other=hook; empty=hook")
+			assert.Empty(t, out)
+			t.Setenv("exported", "agent")
+			t.Setenv("constant", "agent")
+			t.Setenv("empty", "")
+			code, left, out := runHookOutput(t, words, h, `[ "$exported$constant$empty" = agentagent ] && [ -z "$BASH_VERSION" -o "$other" = hook ]`)
+			assert.Zero(t, code, out)
+			assert.Empty(t, out)
+			assert.Contains(t, left.environ, "exported=agent")
+			assert.Contains(t, left.environ, "constant=agent")
+			assert.Contains(t, left.environ, "empty=")
+		})
+	}
+}
+
 func TestHookLeavesLimitsAndUmask(t *testing.T) {
 	for program, words := range shells(t) {
 		t.Run(program, func(t *testing.T) {

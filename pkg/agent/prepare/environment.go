@@ -65,8 +65,7 @@ func environment(p *plan.Plan, v viewPaths, environ []string, shell string) map[
 	if env["SHELL"] == "" && shell != fluxShell {
 		env["SHELL"] = shell
 	}
-	// Variables of another instance in which the agent may have been started.
-	for _, name := range []string{"FLUX_URI", "FLUX_JOB_ID", "FLUX_JOB_ID_PATH", "FLUX_KVS_NAMESPACE", "FLUX_ENCLOSING_ID"} {
+	for _, name := range instanceVariables() { // the agent may have been started in another instance
 		delete(env, name)
 	}
 	if env["PATH"] == "" {
@@ -84,7 +83,7 @@ func environment(p *plan.Plan, v viewPaths, environ []string, shell string) map[
 		}
 	}
 	if !p.Broker.DisableSocket {
-		env["fluxsocket"] = p.Files.SocketURI
+		env[socketVariable] = p.Files.SocketURI
 	}
 	env["FLUX_OUTPUT_DIR"] = defaultOutputDir
 	if p.Lead.Logs != "" {
@@ -95,6 +94,15 @@ func environment(p *plan.Plan, v viewPaths, environ []string, shell string) map[
 	}
 	maps.Copy(env, p.Broker.Environment)
 	return env
+}
+
+// socketVariable has the URI of the broker's socket, as in flux-operator.
+const socketVariable = "fluxsocket"
+
+// instanceVariables returns the names of variables that identify a Flux instance or a job. The broker sets those of its
+// own instance; with those of another one it would be a part of that.
+func instanceVariables() []string {
+	return []string{"FLUX_URI", "FLUX_JOB_ID", "FLUX_JOB_ID_PATH", "FLUX_KVS_NAMESPACE", "FLUX_ENCLOSING_ID"}
 }
 
 // withDir appends a directory to a list like PATH, unless the list contains it.

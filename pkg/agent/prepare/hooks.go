@@ -16,6 +16,7 @@ func (i *Instance) AdoptHooks(ctx context.Context, environ []string) error {
 	i.adopted = true
 	env := parseEnviron(environ)
 	env["PATH"] = beforeDirs(binDir(i.plan), env["PATH"])
+	i.keepOwn(ctx, env)
 	if err := i.adoptR(ctx, sys); err != nil {
 		return err
 	}
@@ -29,6 +30,26 @@ func (i *Instance) AdoptHooks(ctx context.Context, environ []string) error {
 	}
 	klog.FromContext(ctx).V(1).Info("Hooks changed the Flux in PATH", "before", before, "now", i.Flux)
 	return i.use(ctx, sys, env)
+}
+
+// keepOwn replaces the variables that only the agent and the broker set, if a hook has exported other values.
+func (i *Instance) keepOwn(ctx context.Context, env map[string]string) {
+	own := map[string]string{}
+	if !i.plan.Broker.DisableSocket {
+		own[socketVariable] = i.plan.Files.SocketURI
+	}
+	for _, name := range append(instanceVariables(), socketVariable) {
+		value, set := env[name]
+		mine, ok := own[name]
+		if !set || ok && value == mine {
+			continue
+		}
+		klog.FromContext(ctx).Info("A variable that a hook exported has no effect on Flux, because it belongs to the instance", "variable", name, "value", value)
+		delete(env, name)
+		if ok {
+			env[name] = mine
+		}
+	}
 }
 
 // adoptR copies an R file that a hook wrote below the view, if the view has a directory for it.

@@ -144,10 +144,11 @@ func (c *collector) collect(ctx context.Context) (*snapshot, error) {
 }
 
 // brokenRanks returns the drained ranks that other ranks have to replace. Those that the agent drained for a smaller
-// size are undrained for a larger one. Ranks whose pods have left their nodes are undrained when the pods run on other
-// nodes. As long as a pod stays on a node that is cordoned, its rank is replaced, because that may take any time.
+// size are undrained for a larger one, and those of pods that stop when other pods replace them. Ranks whose pods have
+// left their nodes are undrained when the pods run on other nodes. As long as a pod stays on a node that is cordoned,
+// its rank is replaced, because that may take any time.
 func brokenRanks(status flux.ResourceStatus) flux.IDSet {
-	broken := status.DrainedRanks().Without(status.DrainedFor(control.Reason))
+	broken := status.DrainedRanks().Without(status.DrainedFor(control.Reason)).Without(status.DrainedFor(control.ReasonPodStops))
 	for _, d := range status.Drained {
 		if strings.HasPrefix(d.Reason, control.NodePrefix) {
 			broken = broken.Without(d.Ranks.Intersect(status.Offline))

@@ -43,6 +43,7 @@ const (
 // handleHibernate serves [control.PathHibernate].
 func handleHibernate(broker *conn, o Options, turn chan struct{}) http.HandlerFunc {
 	started := time.Now()
+	var settled bool // used by the request that has the turn
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in control.Hibernate
 		if !decode(w, r, &in) {
@@ -50,7 +51,7 @@ func handleHibernate(broker *conn, o Options, turn chan struct{}) http.HandlerFu
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), control.Timeout)
 		defer cancel()
-		h := hibernation{Hibernation: o.Hibernation, broker: broker, started: started, now: time.Now()}
+		h := hibernation{Hibernation: o.Hibernation, broker: broker, settled: &settled, started: started, now: time.Now()}
 		state, err := takeTurn(ctx, turn, func() (control.HibernateState, error) {
 			switch {
 			case in.Query:
@@ -72,6 +73,8 @@ func handleHibernate(broker *conn, o Options, turn chan struct{}) http.HandlerFu
 type hibernation struct {
 	Hibernation
 	broker *conn
+	// settled: the scheduler has started no job since the queues were stopped, except those that are listed.
+	settled *bool
 	// started is when the agent started, and now is the time of the request.
 	started, now time.Time
 }
@@ -155,11 +158,10 @@ func (h *hibernation) proceed(ctx context.Context, in control.Hibernate) (contro
 	if err != nil {
 		return control.HibernateState{}, err
 	}
-	fresh := !record.Pending()
 	if record, err = h.begin(ctx, client, record, in); err != nil {
 		return control.HibernateState{}, err
 	}
-	if err := settle(ctx, fresh); err != nil {
+	if err := h.settle(ctx); err != nil {
 		return control.HibernateState{}, err
 	}
 	running, err := describe(ctx, client, record)
@@ -167,7 +169,7 @@ func (h *hibernation) proceed(ctx context.Context, in control.Hibernate) (contro
 		return control.HibernateState{}, err
 	}
 	switch {
-	case len(running) > 0 && record.Expired(h.now) && h.now.Sub(record.CanceledAt) >= cancelInterval:
+	case len(running) > 0 && record.Expired(h.now) && !h.recent(record.CanceledAt, cancelInterval):
 		return record.State, h.cancelJobs(ctx, client, record, running)
 	case len(running) > 0 || record.State.Running > 0:
 		h.Stopped(ctx, record)
@@ -175,20 +177,28 @@ func (h *hibernation) proceed(ctx context.Context, in control.Hibernate) (contro
 	case in.Idle && record.State.Pending > 0: // even if saving the state has failed before: the controller cancels
 		record.State.Phase, record.State.Message = control.PhaseDraining, ""
 		return record.State, nil
-	case h.now.Sub(record.FailedAt) < saveInterval:
+	case h.recent(record.FailedAt, saveInterval):
 		return record.State, nil
 	}
 	record.State.Phase, record.State.Message = control.PhaseSaving, ""
 	return record.State, h.Save(record)
 }
 
-// settle waits, after the queues were stopped, for jobs that the scheduler is about to start.
-func settle(ctx context.Context, fresh bool) error {
-	if !fresh {
+// recent reports whether less than d has passed since a time. One in the future is not recent: the clock was set back.
+func (h *hibernation) recent(at time.Time, d time.Duration) bool {
+	since := h.now.Sub(at)
+	return since >= 0 && since < d
+}
+
+// settle waits, after the queues were stopped, for jobs that the scheduler is about to start. A request that ends
+// earlier leaves that to the next one.
+func (h *hibernation) settle(ctx context.Context) error {
+	if *h.settled {
 		return nil
 	}
 	select {
 	case <-time.After(settleTime):
+		*h.settled = true
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -197,11 +207,11 @@ func settle(ctx context.Context, fresh bool) error {
 
 // begin stops the queues. The record is written first: a lead that restarts in between must know about it.
 func (h *hibernation) begin(ctx context.Context, client *flux.Client, record *hibernate.Record, in control.Hibernate) (*hibernate.Record, error) {
+	queues, err := client.Queues(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the queues: %w", err)
+	}
 	if !record.Pending() {
-		queues, err := client.Queues(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("reading the queues: %w", err)
-		}
 		record = &hibernate.Record{State: control.HibernateState{Phase: control.PhaseDraining}, Deadline: in.Deadline, Discard: in.Discard}
 		record.Remember(queues)
 		if err := h.Begin(record); err != nil {
@@ -217,6 +227,9 @@ func (h *hibernation) begin(ctx context.Context, client *flux.Client, record *hi
 		if err := h.Update(record); err != nil {
 			return nil, err
 		}
+	}
+	if slices.ContainsFunc(queues, func(q flux.QueueStatus) bool { return q.Started }) {
+		*h.settled = false // a user may have started queues again
 	}
 	if err := client.StopQueues(ctx, hibernate.StopReason); err != nil {
 		return nil, fmt.Errorf("stopping the queues: %w", err)

@@ -17,7 +17,7 @@ type Shutdown struct {
 	done    chan struct{}
 	grace   atomic.Int64
 	forward atomic.Pointer[func(syscall.Signal)]
-	elapsed atomic.Pointer[func() time.Duration]
+	elapsed atomic.Pointer[func(at time.Time) time.Duration]
 	// at and signal are set before done is closed.
 	at     time.Time
 	signal os.Signal
@@ -72,9 +72,9 @@ func (s *Shutdown) Reserve() time.Duration {
 	return min(max(grace/5, 5*time.Second), 30*time.Second, grace/2)
 }
 
-// SetElapsed sets the function that returns how much of the grace period has elapsed when the request arrives: preStop
+// SetElapsed sets the function that returns how much of the grace period had elapsed when the request arrived: preStop
 // hooks run before it.
-func (s *Shutdown) SetElapsed(f func() time.Duration) { s.elapsed.Store(&f) }
+func (s *Shutdown) SetElapsed(f func(at time.Time) time.Duration) { s.elapsed.Store(&f) }
 
 // Forward sets the function that gets the signals of the application: SIGUSR1, SIGUSR2 and SIGWINCH. Until then they
 // are discarded.
@@ -121,7 +121,7 @@ func (s *Shutdown) Remaining(reserve time.Duration) time.Duration {
 	}
 	left := time.Until(s.at.Add(s.Grace() - reserve))
 	if elapsed := s.elapsed.Load(); elapsed != nil {
-		left -= (*elapsed)()
+		left -= (*elapsed)(s.at)
 	}
 	return max(0, left)
 }

@@ -73,12 +73,16 @@ func TestRemaining(t *testing.T) {
 		time.Sleep(time.Minute)
 		signals <- syscall.SIGTERM
 		<-s.Done()
+		arrived := time.Now()
 		s.SetGrace(10 * time.Second) // the plan is read after the signal
 		time.Sleep(2 * time.Second)
 		signals <- syscall.SIGINT // a second signal changes nothing
 		synctest.Wait()
 		assert.Equal(t, 7*time.Second, s.Remaining(time.Second))
-		s.SetElapsed(func() time.Duration { return 3 * time.Second })
+		s.SetElapsed(func(at time.Time) time.Duration {
+			assert.Equal(t, arrived, at, "not when it is handled")
+			return 3 * time.Second
+		})
 		assert.Equal(t, 4*time.Second, s.Remaining(time.Second), "a preStop hook took a part of the grace period")
 		assert.Equal(t, syscall.SIGTERM, s.Signal())
 		assert.False(t, s.Sleep(time.Hour))

@@ -22,9 +22,13 @@ func (v *Supervisor) follower(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, pod.Exit(plan.ExitBroker, err)
 		}
+		stopUndrain := v.undrainInBackground(ctx)
 		select {
 		case <-p.Done():
+			stopUndrain()
 		case <-v.shutdown.Done():
+			stopUndrain()
+			v.drainRank(ctx)
 			v.awaitPause(ctx)
 			v.stopTasks(ctx, p, false)
 			v.stopBroker(ctx, p)

@@ -34,6 +34,7 @@ type hibernation struct {
 var (
 	errNotStarted = errors.New("the lead has not started its broker yet")
 	errBegun      = errors.New("the queues are being stopped already")
+	errEnded      = errors.New("the program has ended")
 )
 
 // Hibernation returns the hibernation of a lead.
@@ -127,10 +128,14 @@ func (h *hibernation) Record() *hibernate.Record {
 }
 
 // Begin records a new hibernation. It fails if there is a record: a request of the controller may arrive while the pod
-// stops. The second record would say that queues were stopped before that the first one has stopped.
+// stops. The second record would say that queues were stopped before that the first one has stopped. It also fails if
+// the program has ended: the initial program stops the queues then, after it has recorded the end, to save the jobs.
 func (h *hibernation) Begin(r *hibernate.Record) error {
 	if h.Record() != nil {
 		return errBegun
+	}
+	if h.v.readOutcome() != nil {
+		return errEnded
 	}
 	h.early.reset()
 	r.Cluster, r.Incarnation, r.Flux = h.v.cluster, h.v.Plan.Incarnation, h.v.instance.Version.Text

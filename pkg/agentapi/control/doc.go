@@ -21,6 +21,9 @@ import (
 const (
 	// Reason is the reason with which the agent drains ranks. The agent never changes drains with another reason.
 	Reason = "scale-down"
+	// ReasonPodStops is the reason with which the agent of a follower drains its own rank while its pod stops. The agent
+	// of the next pod with that rank undrains it.
+	ReasonPodStops = "the pod stops"
 	// PathResize is the path of a request.
 	PathResize = "/v1/resize"
 	// PathQuorum is the path of the request about the quorum. Agents of earlier releases do not have it.
