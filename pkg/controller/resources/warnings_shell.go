@@ -31,7 +31,7 @@ var bashisms = []*regexp.Regexp{
 	regexp.MustCompile(`\$'`),
 	regexp.MustCompile(`(?m)^\s*\w+\+?=\(`),
 	regexp.MustCompile(`(?m)^\s*\w+\+=`),
-	regexp.MustCompile(`<<<|[<>]\(|&>|\|&|;;?&|\$\(<|>& *[^-$\d&\s]`),
+	regexp.MustCompile(`<<<|[<>]\(|&>|\|&|;;?&|\$\(<|>& *[^-$"\d&\s]`),
 	regexp.MustCompile(`\$\{?(?:RANDOM|BASH_SOURCE|BASH_VERSION|PIPESTATUS|SECONDS|E?UID|OSTYPE)\b`),
 }
 

@@ -65,7 +65,7 @@ func TestFurtherConstructsOfBash(t *testing.T) {
 		"case a in a) b ;& esac":              ";&",
 		"read -n 1 x":                         "read -n",
 		"cat <<'E' > f\nsource x\n[[ 1 ]]\nE": "",
-		"a >&2 2>&1 >&- >&$fd":                "",
+		"a >&2 2>&1 >&- >&$fd >&\"$fd\"":      "",
 		"x=$((x + 1)); y=$((x-1))":            "",
 		"test a = b; timeout 3 a":             "",
 		"echo $UIDS; set -e; wait $!; wait":   "",
