@@ -49,11 +49,18 @@ func (f *fixture) create(name string, size, maximum int32, mods ...func(*v1alpha
 	f.Create(name, size, mods...)
 }
 
-// settle waits until a MiniCluster has a size, and then until the controller has sent no request about it for a while.
-func (f *fixture) settle(name string, size, ready int32) {
+// settle waits until a MiniCluster has been created, and then until the controller has sent no request for a while.
+func (f *fixture) settle(name string, size int32) {
 	f.Helper()
-	f.reach(name, size, ready)
+	f.created(name, size)
 	f.awaitSilence()
+}
+
+// created waits until a MiniCluster has been created, without ready pods, and the event about that has arrived.
+func (f *fixture) created(name string, size int32) {
+	f.Helper()
+	f.reach(name, size, 0)
+	f.WaitForEvent(name, "Created")
 }
 
 // reach waits until a MiniCluster's status has a size and its pods run: ranks that never ran are not drained.

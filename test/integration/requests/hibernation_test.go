@@ -17,10 +17,11 @@ func TestHibernation(t *testing.T) {
 	f := newFixture(t)
 	agents.Of("winter").Saves(control.HibernateState{Pending: 7, Demand: 3, Bytes: 1000, Location: "/state/archive.tar", Checksum: "c0ffee"})
 	f.create("winter", 2, 4, func(mc *v1alpha2.MiniCluster) { mc.Spec.Archive = &v1alpha2.FluxArchive{Path: "/state/archive.tar"} })
-	f.settle("winter", 2, 0)
+	f.settle("winter", 2)
 	hibernated := user.Has(v1alpha2.ConditionHibernated, metav1.ConditionTrue, v1alpha2.ReasonHibernated)
 	f.Patch("winter", map[string]any{"spec": map[string]any{"suspend": true}})
 	f.WaitFor("winter", hibernated)
+	f.WaitForEvent("winter", "Hibernated")
 	f.awaitSilence()
 	patch := func(spec map[string]any) func() { return func() { f.Patch("winter", map[string]any{"spec": spec}) } }
 	for _, step := range []struct {

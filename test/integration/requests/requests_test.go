@@ -106,7 +106,7 @@ func TestShrink(t *testing.T) {
 		mc.Spec.MinSize = 2
 		mc.Spec.Pod.Annotations[cluster.AnnotationTerminateAfter] = "1h"
 	})
-	f.settle("shrunk", 4, 0)
+	f.settle("shrunk", 4)
 
 	for _, step := range []struct {
 		size int32
@@ -130,7 +130,7 @@ func TestShrinkBelowTheQuorum(t *testing.T) {
 	f.create("quorum", 3, 4, func(mc *v1alpha2.MiniCluster) {
 		mc.Spec.Pod.Annotations[cluster.AnnotationTerminateAfter] = "1h"
 	})
-	f.settle("quorum", 3, 0)
+	f.settle("quorum", 3)
 	log := f.Audit()
 	f.SetSize("quorum", 1)
 	f.reach("quorum", 1, 0)
@@ -143,7 +143,7 @@ func TestShrinkAndGrow(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.create("elastic", 3, 4)
-	f.settle("elastic", 3, 0)
+	f.settle("elastic", 3)
 	for _, step := range []struct {
 		name string
 		do   func()
@@ -195,7 +195,7 @@ func TestReadinessIsBatched(t *testing.T) {
 		f.create(fmt.Sprintf("ready-%d", i), size, size)
 	}
 	for i := range fleet {
-		f.reach(fmt.Sprintf("ready-%d", i), size, 0)
+		f.created(fmt.Sprintf("ready-%d", i), size)
 	}
 	f.awaitSilence()
 	pods, err := f.Cluster.Client().CoreV1().Pods(f.Namespace).List(t.Context(), metav1.ListOptions{})
@@ -273,7 +273,7 @@ func TestLargeMiniCluster(t *testing.T) {
 	const size = 60
 	f := newFixture(t)
 	f.create("large", 1, size)
-	f.settle("large", 1, 0)
+	f.settle("large", 1)
 	resize := func(to int32, reads counts) {
 		log, begin := f.Audit(), time.Now()
 		f.SetSize("large", to)
