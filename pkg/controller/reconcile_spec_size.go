@@ -2,8 +2,6 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -53,65 +51,51 @@ func (c *Controller) writeSize(ctx context.Context, s *syncState, size int32, an
 	if err != nil {
 		return err
 	}
-	if mc, err = c.disownSize(ctx, s, mc); err != nil {
+	if mc, err = c.disown(ctx, s, mc); err != nil {
 		return err
 	}
 	s.setMiniCluster(mc)
 	return nil
 }
 
-// disownSize gives up the ownership of spec.size after a write of the controller if a user uses server-side apply.
-// Otherwise their next apply with another size would be a conflict. Other managed fields do not change. If another
-// client has changed the MiniCluster since, the ownership is kept.
-func (c *Controller) disownSize(ctx context.Context, s *syncState, mc *v1alpha2.MiniCluster) (*v1alpha2.MiniCluster, error) {
-	applied := slices.ContainsFunc(mc.ManagedFields, func(m metav1.ManagedFieldsEntry) bool {
-		return m.Operation == metav1.ManagedFieldsOperationApply
-	})
-	if !applied {
-		return mc, nil
+// disown gives up the ownership of what the controller wrote in a MiniCluster, and returns the MiniCluster afterwards.
+// Otherwise a server-side apply of another size would be a conflict with the controller, also for users who have not
+// used server-side apply before. The fields keep their values, and other managers keep their fields. The API server
+// adds the author of a write to the managers that the write contains, so this needs a second write.
+//
+// If another client writes in between, the ownership of that newer version is given up. The MiniCluster of the first
+// write is returned, so that the sync does not use a size that it has not checked.
+func (c *Controller) disown(ctx context.Context, s *syncState, written *v1alpha2.MiniCluster) (*v1alpha2.MiniCluster, error) {
+	client := c.flux.FluxFrameworkV1alpha2().MiniClusters(written.Namespace)
+	latest := written
+	for range maxDisownAttempts {
+		if !slices.ContainsFunc(latest.ManagedFields, isOwn) {
+			return written, nil
+		}
+		disowned, err := patch(ctx, c, s.key, client, miniclusters, latest.Name, types.MergePatchType, map[string]any{"metadata": map[string]any{
+			"resourceVersion": latest.ResourceVersion, "uid": latest.UID,
+			"managedFields": slices.DeleteFunc(slices.Clone(latest.ManagedFields), isOwn),
+		}})
+		switch {
+		case err == nil && latest == written:
+			return disowned, nil
+		case err == nil:
+			return written, nil
+		case !apierrors.IsConflict(err):
+			return nil, err
+		}
+		if latest, err = client.Get(ctx, written.Name, metav1.GetOptions{}); err != nil {
+			return written, ignoreNotFound(err)
+		}
 	}
-	managers, err := withoutSize(mc.ManagedFields)
-	if err != nil {
-		return nil, err
-	}
-	client := c.flux.FluxFrameworkV1alpha2().MiniClusters(mc.Namespace)
-	disowned, err := patch(ctx, c, s.key, client, miniclusters, mc.Name, types.MergePatchType, map[string]any{
-		"metadata": map[string]any{"resourceVersion": mc.ResourceVersion, "uid": mc.UID, "managedFields": managers},
-	})
-	if apierrors.IsConflict(err) {
-		klog.FromContext(ctx).V(1).Info("Kept the ownership of spec.size, because the MiniCluster changed")
-		return mc, nil
-	}
-	return disowned, err
+	klog.FromContext(ctx).V(1).Info("Kept the ownership of spec.size, because the MiniCluster changes all the time")
+	return written, nil
 }
 
-// withoutSize returns managed fields in which this controller does not own spec.size.
-func withoutSize(managers []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
-	var left []metav1.ManagedFieldsEntry
-	for _, entry := range managers {
-		if entry.Manager != fieldManager || entry.Operation != metav1.ManagedFieldsOperationUpdate || entry.Subresource != "" || entry.FieldsV1 == nil {
-			left = append(left, entry)
-			continue
-		}
-		var fields map[string]any
-		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
-			return nil, fmt.Errorf("decoding the fields of manager %q: %w", entry.Manager, err)
-		}
-		if spec, ok := fields["f:spec"].(map[string]any); ok {
-			delete(spec, "f:size")
-			if len(spec) == 0 {
-				delete(fields, "f:spec")
-			}
-		}
-		if len(fields) == 0 {
-			continue
-		}
-		text, err := json.Marshal(fields)
-		if err != nil {
-			return nil, fmt.Errorf("encoding the fields of manager %q: %w", entry.Manager, err)
-		}
-		entry.FieldsV1 = metav1.NewFieldsV1(string(text))
-		left = append(left, entry)
-	}
-	return left, nil
+// maxDisownAttempts is how often disown tries again after concurrent writes of others.
+const maxDisownAttempts = 5
+
+// isOwn reports whether an entry of managedFields is that of this controller, except that of the status.
+func isOwn(entry metav1.ManagedFieldsEntry) bool {
+	return entry.Manager == fieldManager && entry.Operation == metav1.ManagedFieldsOperationUpdate && entry.Subresource == ""
 }

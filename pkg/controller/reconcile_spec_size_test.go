@@ -1,40 +1,80 @@
 package controller
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
+	fluxfake "minicluster.internal/operator/pkg/generated/clientset/versioned/fake"
 )
 
-func TestWithoutSize(t *testing.T) {
-	entry := func(manager string, operation metav1.ManagedFieldsOperationType, fields string) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, FieldsV1: metav1.NewFieldsV1(fields)}
-	}
+// TestDisown checks which managed fields a write of the controller leaves, even if other clients write in between.
+func TestDisown(t *testing.T) {
 	const apply, update = metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate
-	status := entry(fieldManager, update, `{"f:status":{}}`)
-	status.Subresource = "status"
-	for name, tc := range map[string]struct{ managers, want []metav1.ManagedFieldsEntry }{
-		"others": {
-			[]metav1.ManagedFieldsEntry{entry("kubectl", apply, `{"f:spec":{"f:size":{}}}`), entry("kubectl", update, `{"f:spec":{"f:size":{}}}`), status},
-			[]metav1.ManagedFieldsEntry{entry("kubectl", apply, `{"f:spec":{"f:size":{}}}`), entry("kubectl", update, `{"f:spec":{"f:size":{}}}`), status},
-		},
-		"size alone": {
-			[]metav1.ManagedFieldsEntry{entry("kubectl", apply, `{}`), entry(fieldManager, update, `{"f:spec":{"f:size":{}}}`)},
-			[]metav1.ManagedFieldsEntry{entry("kubectl", apply, `{}`)},
-		},
-		"size and other fields": {
-			[]metav1.ManagedFieldsEntry{entry(fieldManager, update, `{"f:metadata":{"f:annotations":{}},"f:spec":{"f:size":{}}}`)},
-			[]metav1.ManagedFieldsEntry{entry(fieldManager, update, `{"f:metadata":{"f:annotations":{}}}`)},
-		},
+	entry := func(manager string, operation metav1.ManagedFieldsOperationType, subresource string) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, Subresource: subresource}
+	}
+	own := entry(fieldManager, update, "")
+	status, user, same := entry(fieldManager, update, "status"), entry("kubectl", apply, ""), entry(fieldManager, apply, "")
+	for name, tc := range map[string]struct {
+		managers  []metav1.ManagedFieldsEntry
+		conflicts int
+		patches   int
+		want      []string
+		version   string
+	}{
+		"applied on the server":   {[]metav1.ManagedFieldsEntry{user, own, status}, 0, 1, []string{"kubectl Apply", fieldManager + " Update status"}, "3"},
+		"applied on the client":   {[]metav1.ManagedFieldsEntry{entry("kubectl-client-side-apply", update, ""), own}, 0, 1, []string{"kubectl-client-side-apply Update"}, "3"},
+		"a user of the same name": {[]metav1.ManagedFieldsEntry{same, own}, 0, 1, []string{fieldManager + " Apply"}, "3"},
+		"nothing to give up":      {[]metav1.ManagedFieldsEntry{user, status}, 0, 0, nil, "2"},
+		"another client writes":   {[]metav1.ManagedFieldsEntry{user, own}, 2, 3, []string{"kubectl Apply"}, "2"},
+		"others write for ever":   {[]metav1.ManagedFieldsEntry{user, own}, 99, maxDisownAttempts, nil, "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := withoutSize(tc.managers)
+			mc := newMiniCluster("a", 2)
+			mc.ResourceVersion, mc.ManagedFields = "2", tc.managers
+			flux := fluxfake.NewSimpleClientset()
+			conflicts, patches, left := tc.conflicts, 0, []string(nil)
+			flux.PrependReactor("get", "miniclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
+				latest := mc.DeepCopy()
+				latest.ResourceVersion = "9"
+				return true, latest, nil
+			})
+			flux.PrependReactor("patch", "miniclusters", func(action clienttesting.Action) (bool, runtime.Object, error) {
+				patches++
+				if conflicts--; conflicts >= 0 {
+					return true, nil, apierrors.NewConflict(v1alpha2.Resource("miniclusters"), "a", nil)
+				}
+				var change v1alpha2.MiniCluster
+				require.NoError(t, json.Unmarshal(action.(clienttesting.PatchAction).GetPatch(), &change))
+				if tc.conflicts > 0 {
+					assert.Equal(t, "9", change.ResourceVersion)
+				}
+				for _, m := range change.ManagedFields {
+					text := m.Manager + " " + string(m.Operation)
+					if m.Subresource != "" {
+						text += " " + m.Subresource
+					}
+					left = append(left, text)
+				}
+				change.ResourceVersion = "3"
+				return true, &change, nil
+			})
+			c := newPlay(t, nil).controller
+			c.flux = flux
+			got, err := c.disown(t.Context(), &syncState{key: cache.MetaObjectToName(mc)}, mc)
 			require.NoError(t, err)
-			assert.Equal(t, tc.want, got)
+			assert.Equal(t, tc.want, left)
+			assert.Equal(t, tc.patches, patches)
+			assert.Equal(t, tc.version, got.ResourceVersion)
 		})
 	}
-	_, err := withoutSize([]metav1.ManagedFieldsEntry{entry(fieldManager, update, `{`)})
-	assert.Error(t, err)
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
 // applied returns a document of a user's file; lines are added to its spec.
@@ -88,13 +90,49 @@ func TestServerSideApplyAfterRejection(t *testing.T) {
 	f.apply(applied("size: 3"), "--server-side")
 	f.waitFor("work", f.ready(3))
 	f.apply(applied("size: 9"), "--server-side")
-	f.waitFor("work", f.ready(6))
+	f.waitFor("work", f.ready(6), unowned)
 	out := f.apply(applied("size: 4"), "--server-side")
 	assert.Contains(t, out, "serverside-applied")
 	f.waitFor("work", f.ready(4))
 	f.scale("work", 9)
-	f.waitFor("work", f.ready(6))
+	f.waitFor("work", f.ready(6), unowned)
 	out = f.apply(applied("size: 2"), "--server-side", "--force-conflicts")
 	assert.Contains(t, out, "serverside-applied")
 	f.waitFor("work", f.ready(2))
+}
+
+// unowned checks that the controller owns no field outside the status.
+func unowned(mc *v1alpha2.MiniCluster) string {
+	for _, entry := range mc.ManagedFields {
+		if entry.Manager == v1alpha2.ManagedBy && entry.Subresource == "" {
+			return "the controller owns fields: " + entry.FieldsV1.GetRawString()
+		}
+	}
+	return ""
+}
+
+// TestFirstServerSideApply checks that the first server-side apply of another size is no conflict with the controller
+// after it has written the size of a client-side apply.
+func TestFirstServerSideApply(t *testing.T) {
+	type write struct {
+		line string
+		size int32
+	}
+	for name, writes := range map[string][]write{
+		"no write of the controller": {{"size: 3", 3}},
+		"without size":               {{"minSize: 2", 2}},
+		"below the minimum":          {{"size: 3", 3}, {"size: 0", 3}},
+		"above the maximum":          {{"size: 3", 3}, {"size: 9", 6}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			for _, w := range writes {
+				require.Regexp(t, "^minicluster.* (created|configured)", f.apply(applied(w.line)))
+				f.waitFor("work", f.ready(w.size), specSize(w.size), unowned)
+			}
+			assert.Contains(t, f.apply(applied("size: 4"), "--server-side"), "serverside-applied")
+			f.waitFor("work", f.ready(4))
+		})
+	}
 }

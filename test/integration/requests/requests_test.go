@@ -33,8 +33,8 @@ func TestOneMiniCluster(t *testing.T) {
 		}},
 		{"grow", func() { f.SetSize("one", 4) }, 4, counts{"patch jobs": 1, statusWrite: 2, eventWrite: 1}},
 		{"the same size again", func() { f.SetSize("one", 4) }, 4, counts{}},
-		{"above the maximum", func() { f.SetSize("one", 5) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
-		{"below the minimum", func() { f.SetSize("one", 0) }, 4, counts{"patch miniclusters": 1, statusWrite: 1, eventWrite: 1}},
+		{"above the maximum", func() { f.SetSize("one", 5) }, 4, counts{"patch miniclusters": 2, statusWrite: 1, eventWrite: 1}},
+		{"below the minimum", func() { f.SetSize("one", 0) }, 4, counts{"patch miniclusters": 2, statusWrite: 1, eventWrite: 1}},
 		{"a label", func() { f.label("one") }, 4, counts{}},
 	} {
 		log := f.Audit()
