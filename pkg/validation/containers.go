@@ -26,7 +26,7 @@ func validateContainers(mc *v1alpha2.MiniCluster, path *field.Path) field.ErrorL
 			errs = append(errs, validateFluxContainer(c, at)...)
 		} else {
 			errs = append(errs, validateContainerName(c, names, at.Child("name"))...)
-			errs = append(errs, validateSidecarPorts(c, fluxconfig.HeadlessService(mc, fluxconfig.LayoutOf(&mc.Spec)), at)...)
+			errs = append(errs, validateSidecarPorts(c, at)...)
 		}
 		if c.Launcher && c.Batch {
 			errs = append(errs, invalidf(at.Child("launcher"), c.Launcher, "launcher and batch exclude each other: remove one of them"))
@@ -89,9 +89,8 @@ func validateFluxContainer(c *v1alpha2.MiniClusterContainer, path *field.Path) f
 	return nil
 }
 
-// validateSidecarPorts checks what the Service of a sidecar with ports needs. headless is the name of the headless
-// Service.
-func validateSidecarPorts(c *v1alpha2.MiniClusterContainer, headless string, path *field.Path) field.ErrorList {
+// validateSidecarPorts checks what the Service of a sidecar with ports needs.
+func validateSidecarPorts(c *v1alpha2.MiniClusterContainer, path *field.Path) field.ErrorList {
 	if len(c.Ports) == 0 {
 		return nil
 	}
@@ -99,10 +98,6 @@ func validateSidecarPorts(c *v1alpha2.MiniClusterContainer, headless string, pat
 	if c.Name != "" && len(validation.IsDNS1123Label(c.Name)) == 0 && len(validation.IsDNS1035Label(c.Name)) > 0 {
 		errs = append(errs, invalidf(path.Child("name"), c.Name,
 			"a sidecar with ports gets a Service of its name, which must start with a letter: change the name or remove ports"))
-	}
-	if c.Name == headless {
-		errs = append(errs, invalidf(path.Child("name"), c.Name,
-			"a sidecar with ports gets a Service of its name, which is that of the headless Service: change the name, spec.network.headlessName, or remove ports"))
 	}
 	seen := sets.New[int32]()
 	for i, port := range c.Ports {

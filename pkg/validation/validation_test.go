@@ -227,18 +227,6 @@ func TestValidateContainers(t *testing.T) {
 			sidecar(v1alpha2.MiniClusterContainer{Name: "b"})(mc)
 			mc.Spec.Containers[0].Name = "b"
 		}},
-		{name: "sidecar has the headless Service's name", edit: func(mc *v1alpha2.MiniCluster) {
-			sidecar(v1alpha2.MiniClusterContainer{Name: "web", Ports: []int32{80}})(mc)
-			mc.Spec.Network = &v1alpha2.Network{HeadlessName: "web"}
-		}, fields: []string{"spec.containers[1].name"}, says: "spec.network.headlessName"},
-		{name: "sidecar has the default name of the system layout", edit: func(mc *v1alpha2.MiniCluster) {
-			sidecar(v1alpha2.MiniClusterContainer{Name: "flux-service", Ports: []int32{80}})(mc)
-			mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: "/usr"}
-		}, fields: []string{"spec.containers[1].name"}, says: "change the name"},
-		{name: "a sidecar without ports has no Service", edit: func(mc *v1alpha2.MiniCluster) {
-			sidecar(v1alpha2.MiniClusterContainer{Name: "flux-service"})(mc)
-			mc.Spec.Flux = &v1alpha2.FluxSpec{InstallRoot: "/usr"}
-		}},
 		{name: "two sidecars with the same name", edit: func(mc *v1alpha2.MiniCluster) {
 			sidecar(v1alpha2.MiniClusterContainer{Name: "b"})(mc)
 			sidecar(v1alpha2.MiniClusterContainer{Name: "b"})(mc)

@@ -185,13 +185,15 @@ func assertable(p page, line string) bool {
 // TestTests checks that tests that pages name exist, and that environment variables are used.
 func TestTests(t *testing.T) {
 	t.Parallel()
-	var source strings.Builder
+	var all, source strings.Builder
 	for _, name := range listed(t, "*.go", "*.sh", ".ci/*", "Makefile") {
+		text := read(t, name)
+		all.WriteString(text)
 		if !strings.HasPrefix(name, "test/documentation/") {
-			source.WriteString(read(t, name))
+			source.WriteString(text)
 		}
 	}
-	tests, variables := set(`(?m)^func (Test\w+)\(`, source.String()), set(`\b(MINICLUSTER_[A-Z0-9_]+)\b`, source.String())
+	tests, variables := set(`(?m)^func (Test\w+)\(`, all.String()), set(`\b(MINICLUSTER_[A-Z0-9_]+)\b`, source.String())
 	for _, p := range pages(t) {
 		for name := range set(`\b(Test[A-Z]\w+)`, fences.ReplaceAllString(p.text, "")) {
 			assert.True(t, tests[name], "%s: test %s does not exist", p.name, name)

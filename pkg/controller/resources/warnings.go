@@ -40,6 +40,9 @@ func Warnings(mc *v1alpha2.MiniCluster, f Fixed) []string {
 		warnContainer(c, path, add)
 		warnVolumes(mc, c, f, path, add)
 		warnShell(mc, c, path, add)
+		if i != flux && len(c.Ports) > 0 && c.Name == f.Headless {
+			add(path.Child("name"), "the Service of a sidecar with ports has its name, which the headless Service has: change it or spec.network.headlessName")
+		}
 		if i == flux {
 			warnDevices(c, path, add)
 			warnKeptFiles(mc, c, add)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -208,6 +209,33 @@ func TestTasksThatNeverStart(t *testing.T) {
 			if assert.Len(t, got, 1, got) {
 				assert.Contains(t, got[0], tc.want)
 			}
+		})
+	}
+}
+
+func TestSidecarsNamedAsTheHeadlessService(t *testing.T) {
+	for _, tc := range []struct {
+		name, sidecar, headless string
+		ports                   []int32
+		want                    bool
+	}{
+		{name: "same name", sidecar: "web", headless: "web", ports: []int32{80}, want: true},
+		{name: "same name, no ports", sidecar: "web", headless: "web"},
+		{name: "other name", sidecar: "web", headless: "net", ports: []int32{80}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) {
+				mc.Spec.Network = &v1alpha2.Network{HeadlessName: tc.headless}
+				mc.Spec.Containers = append(mc.Spec.Containers, v1alpha2.MiniClusterContainer{Name: tc.sidecar, Ports: tc.ports})
+			})
+			got := Warnings(mc, NewFixed(mc))
+			if !tc.want {
+				assert.Empty(t, got)
+				return
+			}
+			require.Len(t, got, 1)
+			assert.Contains(t, got[0], "spec.containers[1].name")
+			assert.Contains(t, got[0], "spec.network.headlessName")
 		})
 	}
 }
