@@ -84,8 +84,9 @@ func (c *Controller) disown(ctx context.Context, s *syncState, written *v1alpha2
 		case !apierrors.IsConflict(err):
 			return nil, err
 		}
-		if latest, err = client.Get(ctx, written.Name, metav1.GetOptions{}); err != nil {
-			return written, ignoreNotFound(err)
+		// Not a get: the controller has no right to get MiniClusters.
+		if latest, err = c.currentMiniCluster(ctx, s); err != nil {
+			return nil, err
 		}
 	}
 	klog.FromContext(ctx).V(1).Info("Kept the ownership of spec.size, because the MiniCluster changes all the time")

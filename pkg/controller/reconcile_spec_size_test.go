@@ -44,9 +44,12 @@ func TestDisown(t *testing.T) {
 			flux := fluxfake.NewSimpleClientset()
 			conflicts, patches, left := tc.conflicts, 0, []string(nil)
 			flux.PrependReactor("get", "miniclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, apierrors.NewForbidden(v1alpha2.Resource("miniclusters"), "a", nil) // as its role says
+			})
+			flux.PrependReactor("list", "miniclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
 				latest := mc.DeepCopy()
 				latest.ResourceVersion = "9"
-				return true, latest, nil
+				return true, &v1alpha2.MiniClusterList{Items: []v1alpha2.MiniCluster{*latest}}, nil
 			})
 			flux.PrependReactor("patch", "miniclusters", func(action clienttesting.Action) (bool, runtime.Object, error) {
 				patches++
@@ -70,11 +73,34 @@ func TestDisown(t *testing.T) {
 			})
 			c := newPlay(t, nil).controller
 			c.flux = flux
-			got, err := c.disown(t.Context(), &syncState{key: cache.MetaObjectToName(mc)}, mc)
+			got, err := c.disown(t.Context(), &syncState{key: cache.MetaObjectToName(mc), mc: mc}, mc)
 			require.NoError(t, err)
 			assert.Equal(t, tc.want, left)
 			assert.Equal(t, tc.patches, patches)
 			assert.Equal(t, tc.version, got.ResourceVersion)
+		})
+	}
+}
+
+// TestDisownDeleted checks that a sync ends if the MiniCluster was deleted, or created again, after its size was written.
+func TestDisownDeleted(t *testing.T) {
+	mc := newMiniCluster("a", 2)
+	mc.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: fieldManager, Operation: metav1.ManagedFieldsOperationUpdate}}
+	again := mc.DeepCopy()
+	again.UID = "another"
+	for name, items := range map[string][]v1alpha2.MiniCluster{"deleted": nil, "created again": {*again}} {
+		t.Run(name, func(t *testing.T) {
+			flux := fluxfake.NewSimpleClientset()
+			flux.PrependReactor("patch", "miniclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, apierrors.NewConflict(v1alpha2.Resource("miniclusters"), "a", nil)
+			})
+			flux.PrependReactor("list", "miniclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, &v1alpha2.MiniClusterList{Items: items}, nil
+			})
+			c := newPlay(t, nil).controller
+			c.flux = flux
+			_, err := c.disown(t.Context(), &syncState{key: cache.MetaObjectToName(mc), mc: mc}, mc)
+			assert.Equal(t, stale(miniclusters), err)
 		})
 	}
 }
