@@ -126,9 +126,9 @@ func playSequence(t *testing.T, sequence []byte, v variant) {
 }
 
 // newPlay starts a controller in a world with one MiniCluster.
-func newPlay(t *testing.T, sequence []byte) *play { return startPlay(t, sequence, variant{}) }
+func newPlay(t testing.TB, sequence []byte) *play { return startPlay(t, sequence, variant{}) }
 
-func startPlay(t *testing.T, sequence []byte, v variant) *play {
+func startPlay(t testing.TB, sequence []byte, v variant) *play {
 	p := &play{
 		world: newWorld(t), sequence: sequence, besideJobs: v.beside, brokers: newSimBrokers(v.agents, sequence),
 		clock:        testclock.NewFakeClock(time.Unix(1_000_000, 0)),

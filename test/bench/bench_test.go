@@ -216,13 +216,15 @@ func TestPrint(t *testing.T) {
 
 	r.took(operatorTurn, "all Jobs exist", 3*time.Second)
 	r.took(rawTurn, "all Jobs exist", 2*time.Second)
+	r.took(floorTurn, "all Jobs exist", 2500*time.Millisecond)
 	r.Latency[operatorTurn], r.Latency[rawTurn] = []float64{0.010}, []float64{0.005}
+	r.Latency[floorTurn], r.Latency[floorJobs] = []float64{0.009}, []float64{0.006}
 	r.countRequests(phaseCreate, map[string]int{"create jobs": 10, "watch jobs": 1})
 	r.use(operatorTurn, phaseCreate, process.Usage{}, process.Usage{CPU: time.Second, RSS: 30 << 20})
 	require.NoError(t, r.print(&out))
 	for _, line := range []string{
-		`all Jobs exist +3.00 s +2.00 s +1.50`,
-		`median +10.0 ms +5.0 ms +2.00`,
+		`all Jobs exist +3.00 s +2.00 s +1.50 +2.50 s +1.25`,
+		`median +10.0 ms +5.0 ms +2.00 +9.0 ms +1.50`,
 		`create jobs +10 +0`,
 		`all, for each MiniCluster +1.00`,
 		`CPU, create +1.00 s`,

@@ -126,12 +126,17 @@ func (l *lab) startOperator() (*process.Process, error) {
 }
 
 func (l *lab) startRawClient() (*process.Process, error) {
+	return l.startSelf("the raw client", rawClientCommand)
+}
+
+// startSelf starts this program with another command.
+func (l *lab) startSelf(name, command string) (*process.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
 	return process.Start(process.Command{
-		Name: "the raw client", Path: self, Args: []string{rawClientCommand, l.cluster.Kubeconfig(), fmt.Sprint(l.options.Workers)},
+		Name: name, Path: self, Args: []string{command, l.cluster.Kubeconfig(), fmt.Sprint(l.options.Workers)},
 		Output: os.Stderr, Input: true,
 	})
 }

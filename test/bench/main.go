@@ -1,7 +1,7 @@
 // Command bench measures what MiniClusters cost. It starts a Kubernetes with simulated nodes, creates many MiniClusters
-// at once, resizes all of them, resizes some of them one by one, lets them idle and deletes them. It does this twice:
-// with the operator, and with a raw client that makes the same writes as fast as possible, which is the limit of the
-// machine. With the argument "metrics" it measures the metrics API server instead,
+// at once, resizes all of them, resizes some of them one by one, lets them idle and deletes them. It does this with the
+// operator, with a raw client that makes the same writes as fast as possible, which is the limit of the machine, and
+// with an operator without logic. With the argument "metrics" it measures the metrics API server instead,
 // with "start" how fast the pods of MiniClusters start and end on a real node. docs/bench.md explains the results.
 //
 // A change of what is measured needs new figures in docs/bench.md. Programs are started with
@@ -31,6 +31,9 @@ func run(args []string) error {
 	defer stop()
 	if len(args) > 0 && args[0] == rawClientCommand {
 		return runRawClient(ctx, args[1:], os.Stdin)
+	}
+	if len(args) > 0 && args[0] == floorCommand {
+		return runFloor(ctx, args[1:])
 	}
 	if len(args) > 0 && args[0] == scaleCommand {
 		o, err := parseScale(args[1:])

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,10 @@ const (
 	operatorTurn contender = "operator"
 	// rawTurn measures the raw client.
 	rawTurn contender = "raw"
+	// floorTurn measures an operator without logic.
+	floorTurn contender = "floor"
+	// floorJobs are the Jobs that are resized in turn with the MiniClusters of floorTurn.
+	floorJobs contender = "floorJobs"
 	// writesTurn measures the raw client with existing MiniClusters: only the operator's own writes.
 	writesTurn contender = "writes"
 )
@@ -49,9 +54,9 @@ func measure(ctx context.Context, o *options) (r *results, err error) {
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	for round := range o.Rounds {
-		turns := []contender{rawTurn, operatorTurn, writesTurn}
+		turns := []contender{rawTurn, operatorTurn, floorTurn, writesTurn}
 		if round%2 == 1 {
-			turns = []contender{writesTurn, operatorTurn, rawTurn}
+			slices.Reverse(turns)
 		}
 		for _, who := range turns {
 			l.say("round %d of %d: %s", round+1, o.Rounds, who)
@@ -73,9 +78,12 @@ func (l *lab) turn(ctx context.Context, who contender, r *results, last bool) (e
 	if t.world, err = observe(ctx, l.kube, t.namespace); err != nil {
 		return err
 	}
-	if who == operatorTurn {
+	switch who {
+	case operatorTurn:
 		t.process, err = l.startOperator()
-	} else {
+	case floorTurn:
+		t.process, err = l.startSelf("the operator without logic", floorCommand)
+	default:
 		t.process, err = l.startRawClient()
 	}
 	if err != nil {
@@ -85,6 +93,9 @@ func (l *lab) turn(ctx context.Context, who contender, r *results, last bool) (e
 	t.errands = json.NewEncoder(t.process.Input())
 	return t.process.During(ctx, t.run)
 }
+
+// watches reports whether the contender notices MiniClusters by itself.
+func (t *turn) watches() bool { return t.who == operatorTurn || t.who == floorTurn }
 
 // run runs one round of a contender.
 func (t *turn) run(ctx context.Context) error {
@@ -101,10 +112,12 @@ func (t *turn) run(ctx context.Context) error {
 	if err := t.phase(ctx, phaseResize, t.resizeAll); err != nil {
 		return err
 	}
-	if t.who == operatorTurn && t.last {
+	if t.watches() && t.last {
 		if err := t.phase(ctx, phaseSingles, t.resizeOneByOne); err != nil {
 			return err
 		}
+	}
+	if t.who == operatorTurn && t.last {
 		if err := t.phase(ctx, phaseIdle, t.idle); err != nil {
 			return err
 		}

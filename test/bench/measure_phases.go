@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// tell sends work to the raw client; the operator notices it by itself.
+// tell sends work to the raw client; operators notice it by themselves.
 func (t *turn) tell(mc *unstructured.Unstructured, size int32, isNew bool) error {
-	if t.who == operatorTurn {
+	if t.watches() {
 		return nil
 	}
 	e, err := errandOf(mc, size, isNew)
@@ -111,6 +111,10 @@ func (t *turn) resizeOneByOne(ctx context.Context) error {
 	if _, err := bare.expect(jobsSettled)(ctx); err != nil {
 		return err
 	}
+	jobs := rawTurn
+	if t.who == floorTurn {
+		jobs = floorJobs
+	}
 	for i := range t.options.Singles {
 		name := nameOf(i)
 		took, err := timeResize(ctx, t.world, name, func() error {
@@ -120,12 +124,12 @@ func (t *turn) resizeOneByOne(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		t.results.Latency[operatorTurn] = append(t.results.Latency[operatorTurn], took.Seconds())
+		t.results.Latency[t.who] = append(t.results.Latency[t.who], took.Seconds())
 		took, err = timeResize(ctx, bare, name, func() error { return resizeJob(ctx, t.kube, namespace, name, sizeThird) })
 		if err != nil {
 			return err
 		}
-		t.results.Latency[rawTurn] = append(t.results.Latency[rawTurn], took.Seconds())
+		t.results.Latency[jobs] = append(t.results.Latency[jobs], took.Seconds())
 	}
 	if err := t.resizeBack(ctx); err != nil {
 		return err

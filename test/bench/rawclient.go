@@ -50,18 +50,7 @@ type rawClient struct {
 
 // runRawClient runs errands from a stream with a number of workers.
 func runRawClient(ctx context.Context, args []string, in io.Reader) error {
-	if len(args) != 2 {
-		return errors.New("raw-client KUBECONFIG WORKERS is for this program's own use")
-	}
-	var workers int
-	if _, err := fmt.Sscan(args[1], &workers); err != nil {
-		return fmt.Errorf("reading the number of workers: %w", err)
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", args[0])
-	if err != nil {
-		return fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	c, err := newRawClient(config)
+	c, workers, err := parseRawClient(args)
 	if err != nil {
 		return err
 	}
@@ -97,9 +86,27 @@ func runRawClient(ctx context.Context, args []string, in io.Reader) error {
 	return errors.Join(<-failed, lines.Err())
 }
 
+// parseRawClient returns a raw client and its number of workers.
+func parseRawClient(args []string) (*rawClient, int, error) {
+	if len(args) != 2 {
+		return nil, 0, errors.New("KUBECONFIG WORKERS expected: this command is for the program's own use")
+	}
+	var workers int
+	if _, err := fmt.Sscan(args[1], &workers); err != nil {
+		return nil, 0, fmt.Errorf("reading the number of workers: %w", err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", args[0])
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	c, err := newRawClient(config)
+	return c, workers, err
+}
+
 func newRawClient(config *rest.Config) (*rawClient, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
+	config.DisableCompression = true          // as the operator does, see cmdutil
 	config.WarningHandler = rest.NoWarnings{} // another CRD does not know all fields of the status
 	flux, err := clientset.NewForConfig(config)
 	if err != nil {
@@ -126,17 +133,22 @@ func (c *rawClient) run(ctx context.Context, e errand) error {
 		return fmt.Errorf("reading a spec: %w", err)
 	}
 	mc.Namespace, mc.Name, mc.UID, mc.ResourceVersion = e.Namespace, e.Name, types.UID(e.UID), e.Version
+	return c.write(ctx, mc, e.Size, e.New)
+}
+
+// write writes what a MiniCluster needs that was created or resized.
+func (c *rawClient) write(ctx context.Context, mc *v1alpha2.MiniCluster, size int32, isNew bool) error {
 	v1alpha2.SetDefaults(mc)
-	if e.New {
-		if err := c.create(ctx, mc, e.Size); err != nil {
-			return fmt.Errorf("creating the objects of %s: %w", e.Name, err)
+	if isNew {
+		if err := c.create(ctx, mc, size); err != nil {
+			return fmt.Errorf("creating the objects of %s: %w", mc.Name, err)
 		}
-	} else if err := resizeJob(ctx, c.kube, e.Namespace, e.Name, e.Size); err != nil {
+	} else if err := resizeJob(ctx, c.kube, mc.Namespace, mc.Name, size); err != nil {
 		return err
 	}
-	mc.Status = status(mc, e.Size)
-	if _, err := c.flux.FluxFrameworkV1alpha2().MiniClusters(e.Namespace).UpdateStatus(ctx, mc, metav1.UpdateOptions{}); err != nil {
-		return fmt.Errorf("writing the status of %s: %w", e.Name, err)
+	mc.Status = status(mc, size)
+	if _, err := c.flux.FluxFrameworkV1alpha2().MiniClusters(mc.Namespace).UpdateStatus(ctx, mc, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("writing the status of %s: %w", mc.Name, err)
 	}
 	return nil
 }

@@ -161,50 +161,51 @@ func (r *results) print(to io.Writer) error {
 }
 
 func (r *results) printTimes(w io.Writer) {
-	fmt.Fprintln(w, "time (median of the rounds)\toperator\traw client\tratio\t")
+	fmt.Fprintln(w, "time (median of the rounds)\toperator\traw client\tratio\tfloor\tratio\t")
 	for _, what := range r.order {
 		r.printTime(w, what, what, rawTurn)
 		if what == r.order[0] {
 			r.printTime(w, "the same, beside the operator's own writes", what, writesTurn)
 		}
 	}
-	fmt.Fprintln(w, "\t\t\t\t")
+	fmt.Fprintln(w, "\t\t\t\t\t\t")
 }
 
 func (r *results) printTime(w io.Writer, title, what string, limit contender) {
-	operator, raw := quantile(r.Times[what][operatorTurn], 0.5), quantile(r.Times[what][limit], 0.5)
-	fmt.Fprintf(w, "%s\t%.2f s\t%.2f s\t%s\t\n", title, operator, raw, ratio(operator, raw))
+	operator, raw, floor := quantile(r.Times[what][operatorTurn], 0.5), quantile(r.Times[what][limit], 0.5), quantile(r.Times[what][floorTurn], 0.5)
+	fmt.Fprintf(w, "%s\t%.2f s\t%.2f s\t%s\t%.2f s\t%s\t\n", title, operator, raw, ratio(operator, raw), floor, ratio(floor, raw))
 }
 
 func (r *results) printLatency(w io.Writer) {
 	if r.Singles == 0 {
 		return
 	}
-	fmt.Fprintf(w, "resize of one, %d times\toperator\tJob patch\tratio\t\n", r.Singles)
+	fmt.Fprintf(w, "resize of one, %d times\toperator\tJob patch\tratio\tfloor\tratio\t\n", r.Singles)
 	for _, q := range []struct {
 		name  string
 		share float64
 	}{{"median", 0.5}, {"95 %", 0.95}, {"maximum", 1}} {
 		operator, raw := quantile(r.Latency[operatorTurn], q.share), quantile(r.Latency[rawTurn], q.share)
-		fmt.Fprintf(w, "%s\t%.1f ms\t%.1f ms\t%s\t\n", q.name, 1000*operator, 1000*raw, ratio(operator, raw))
+		floor, jobs := quantile(r.Latency[floorTurn], q.share), quantile(r.Latency[floorJobs], q.share)
+		fmt.Fprintf(w, "%s\t%.1f ms\t%.1f ms\t%s\t%.1f ms\t%s\t\n", q.name, 1000*operator, 1000*raw, ratio(operator, raw), 1000*floor, ratio(floor, jobs))
 	}
-	fmt.Fprintln(w, "\t\t\t\t")
+	fmt.Fprintln(w, "\t\t\t\t\t\t")
 }
 
 func (r *results) printUsage(w io.Writer) {
-	fmt.Fprintln(w, "use of the machine\toperator\traw client\tratio\t")
+	fmt.Fprintln(w, "use of the machine\toperator\traw client\tratio\tfloor\tratio\t")
 	rounds := float64(r.Rounds)
 	for _, p := range []phase{phaseCreate, phaseResize, phaseDelete} {
-		operator, raw := r.CPU[operatorTurn][p]/rounds, r.CPU[rawTurn][p]/rounds
-		fmt.Fprintf(w, "CPU, %s\t%.2f s\t%.2f s\t%s\t\n", p, operator, raw, ratio(operator, raw))
+		operator, raw, floor := r.CPU[operatorTurn][p]/rounds, r.CPU[rawTurn][p]/rounds, r.CPU[floorTurn][p]/rounds
+		fmt.Fprintf(w, "CPU, %s\t%.2f s\t%.2f s\t%s\t%.2f s\t%s\t\n", p, operator, raw, ratio(operator, raw), floor, ratio(floor, raw))
 	}
-	fmt.Fprintf(w, "CPU, idle for %.0f s\t%.2f s\t\t\t\n", r.IdleSeconds, r.CPU[operatorTurn][phaseIdle])
+	fmt.Fprintf(w, "CPU, idle for %.0f s\t%.2f s\t\t\t\t\t\n", r.IdleSeconds, r.CPU[operatorTurn][phaseIdle])
 	const mib = 1 << 20
 	for _, p := range []phase{phaseCreate, phaseResize} {
-		fmt.Fprintf(w, "RSS after %s\t%d MiB\t%d MiB\t\t\n", p, r.RSS[operatorTurn][p]/mib, r.RSS[rawTurn][p]/mib)
+		fmt.Fprintf(w, "RSS after %s\t%d MiB\t%d MiB\t\t%d MiB\t\t\n", p, r.RSS[operatorTurn][p]/mib, r.RSS[rawTurn][p]/mib, r.RSS[floorTurn][p]/mib)
 	}
-	fmt.Fprintf(w, "RSS, peak\t%d MiB\t%d MiB\t\t\n", r.PeakRSS[operatorTurn]/mib, r.PeakRSS[rawTurn]/mib)
-	fmt.Fprintln(w, "\t\t\t\t")
+	fmt.Fprintf(w, "RSS, peak\t%d MiB\t%d MiB\t\t%d MiB\t\t\n", r.PeakRSS[operatorTurn]/mib, r.PeakRSS[rawTurn]/mib, r.PeakRSS[floorTurn]/mib)
+	fmt.Fprintln(w, "\t\t\t\t\t\t")
 }
 
 // printRequests prints the operator's requests to the API server.
