@@ -82,7 +82,8 @@ func TestDisown(t *testing.T) {
 	}
 }
 
-// TestDisownDeleted checks that a sync ends if the MiniCluster was deleted, or created again, after its size was written.
+// TestDisownDeleted checks that a sync ends if the MiniCluster was deleted, or created again, after its size was
+// written.
 func TestDisownDeleted(t *testing.T) {
 	mc := newMiniCluster("a", 2)
 	mc.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: fieldManager, Operation: metav1.ManagedFieldsOperationUpdate}}
