@@ -18,9 +18,8 @@ import (
 var bashisms = []*regexp.Regexp{
 	regexp.MustCompile(`\[\[ `),
 	regexp.MustCompile(`\[ [^]\n]* == `),
-	regexp.MustCompile(`\btest \S+ == `),
 	// Words at the beginning of a command.
-	regexp.MustCompile(`(?m)(?:^|[;&|({]|\b(?:then|do|else|if|while))\s*((?:source|shopt|declare|typeset|pushd|popd|let|mapfile|readarray|select|coproc|disown|time) |function \w+|export -[fn] |export \w+=\(|printf -v |read -[aednstu]|wait -n|set -\w*E|trap [^\n;]* (?:ERR|DEBUG|RETURN)\b|\(\()`),
+	regexp.MustCompile(`(?m)(?:^|[;&|({]|\b(?:then|do|else|if|while))\s*((?:source|shopt|declare|typeset|pushd|popd|let|mapfile|readarray|select|coproc|disown|time) |function \w+|export -[fn] |test \S+ == |export \w+=\(|printf -v |read -[aednstu]|wait -n|set -\w*E|trap [^\n;]* (?:ERR|DEBUG|RETURN)\b|\(\()`),
 	regexp.MustCompile(`\bfor \(\(`),
 	regexp.MustCompile(`\$\(\([^()\n]*(?:\+\+|--)[^()\n]*\)\)`),
 	regexp.MustCompile(`\bset -\w*o pipefail\b`),
@@ -31,8 +30,8 @@ var bashisms = []*regexp.Regexp{
 	regexp.MustCompile(`\$'`),
 	regexp.MustCompile(`(?m)^\s*\w+\+?=\(`),
 	regexp.MustCompile(`(?m)^\s*\w+\+=`),
-	regexp.MustCompile(`<<<|[<>]\(|&>|\|&|;;?&|\$\(<|>& *[^-$"\d&\s]`),
-	regexp.MustCompile(`\$\{?(?:RANDOM|BASH_SOURCE|BASH_VERSION|PIPESTATUS|SECONDS|E?UID|OSTYPE)\b`),
+	regexp.MustCompile(`<<<|[<>]\(|&>|\|&|;;?&|\$\(< *[^\s()]+ *\)|>& *[^-$"\d&\s]`),
+	regexp.MustCompile(`\$(?:RANDOM|BASH_SOURCE|BASH_VERSION|PIPESTATUS|SECONDS|E?UID|OSTYPE)\b|\$\{(?:RANDOM|BASH_SOURCE|BASH_VERSION|PIPESTATUS|SECONDS|E?UID|OSTYPE)\}`),
 }
 
 // findBashism returns the first construct of bash in a script, and "" if there is none.
@@ -109,7 +108,7 @@ func warnShellCommand(command string, sh bool, at *field.Path, add warn) {
 		return
 	}
 	switch match := findBashism(executed(command)); {
-	case background.MatchString(executed(command)):
+	case background.MatchString(lineEnds.ReplaceAllString(executed(command), "")):
 		add(at, "ends with &, so that the shell, and with it the program, ends at once: remove the &")
 	case match == "":
 	case sh:
@@ -120,7 +119,10 @@ func warnShellCommand(command string, sh bool, at *field.Path, add warn) {
 }
 
 // background matches a command whose last part runs in the background.
-var background = regexp.MustCompile(`[^&;|>]&\s*$`)
+var background = regexp.MustCompile(`[^&;|>\\]&\s*$`)
+
+// lineEnds matches comments after a command.
+var lineEnds = regexp.MustCompile(`[ \t]#[^\n]*`)
 
 // warnServiceCommand is warnCommand for a container of the services pod, which runs no script: /bin/sh runs its
 // command.

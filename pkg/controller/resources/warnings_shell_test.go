@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,6 +25,8 @@ func TestShellText(t *testing.T) {
 		"echo 'a":                       {words: []string{"echo", "a"}, open: '\''},
 		`echo "a`:                       {words: []string{"echo", "a"}, open: '"'},
 		`''`:                            {words: []string{""}},
+		"a $(b <c | d) e":               {words: []string{"a", "$(b", "<c", "|", "d)", "e"}},
+		"a $(b) | c":                    {words: []string{"a", "$(b)", "|", "c"}, operator: '|'},
 		`"$(echo "a')"`:                 {words: []string{"$(echo a)\""}},
 		`$'it\'s'`:                      {words: []string{`it\s`}},
 	} {
@@ -41,6 +44,7 @@ func TestHereDocumentsAreData(t *testing.T) {
 		"cat <<-END > f\n\tsource x\n\tEND\nsource y":           "cat <<-END > f\n\n\nsource y",
 		"a <<A; b <<\"B C\"\n1\nA\n2\nB C\nc":                   "a <<A; b <<\"B C\"\n\n\n\n\nc",
 		"cat <<EOF\nit has no end":                              "cat <<EOF\nit has no end",
+		"cat <<END.TXT\nit's\nEND.TXT\na":                       "cat <<END.TXT\n\n\na",
 		"read x <<<word\nword":                                  "read x <<<word\nword",
 		"x=$((1<<n))\nn":                                        "x=$((1<<n))\nn",
 		"# cat <<EOF\nsource x\nEOF":                            "# cat <<EOF\nsource x\nEOF",
@@ -48,6 +52,12 @@ func TestHereDocumentsAreData(t *testing.T) {
 	} {
 		assert.Equal(t, want, withoutHereDocuments(script), script)
 	}
+}
+
+// TestManyHereDocumentsWithoutAnEnd: the time grows with the size of the text and not with its square.
+func TestManyHereDocumentsWithoutAnEnd(t *testing.T) {
+	script := strings.Repeat("cat <<A\n", 200_000)
+	assert.Equal(t, script, withoutHereDocuments(script))
 }
 
 func TestFurtherConstructsOfBash(t *testing.T) {
@@ -58,7 +68,7 @@ func TestFurtherConstructsOfBash(t *testing.T) {
 		"export -n A":                         "export -n",
 		"echo $UID":                           "$UID",
 		"test a == b && c":                    "test a ==",
-		"x=\"$(<file)\"":                      "$(<",
+		"x=\"$(<file)\"":                      "$(<file)",
 		"a=$((a++))":                          "$((a++))",
 		"set -eE":                             "set -eE",
 		"a >& log":                            ">& l",
@@ -69,6 +79,9 @@ func TestFurtherConstructsOfBash(t *testing.T) {
 		"x=$((x + 1)); y=$((x-1))":            "",
 		"test a = b; timeout 3 a":             "",
 		"echo $UIDS; set -e; wait $!; wait":   "",
+		"echo ${UID:-0}; x=$(< f tr a b)":     "",
+		"echo \"a test x == y\"":              "",
+		"if test $a == b; then c; fi":         "test $a ==",
 	} {
 		assert.Equal(t, want, findBashism(executed(text)), text)
 	}
@@ -85,28 +98,31 @@ func TestCommandsThatNoShellRunsAsMeant(t *testing.T) {
 		set     func(*v1alpha2.MiniClusterContainer)
 		want    string
 	}{
-		"a quote":                   {command: "lmp -in 'a b", want: at + "the quote '" + quote},
-		"a double quote":            {command: "lmp -in \"a b", set: launcher, want: at + "the quote \"" + quote},
-		"an apostrophe in quotes":   {command: "echo \"it's\""},
-		"an apostrophe":             {command: "echo it's done", want: at + "the quote '" + quote},
-		"Python":                    {command: "#!/usr/bin/env python3\nprint(1)", want: at + "a shell runs the command, and not python3"},
-		"Python of a batch":         {command: "#!/usr/bin/python3\nprint(1)", set: batch, want: at + "a shell runs the command, and not python3"},
-		"Python of a raw batch":     {command: "#!/usr/bin/python3\nprint(1)", set: raw},
-		"bash":                      {command: "#!/bin/bash\nsource a.sh\nlmp", want: at + "a shell runs the command, and not bash"},
-		"bash that sh understands":  {command: "#!/bin/bash\ncd /data\nlmp"},
-		"bash of a raw batch":       {command: "#!/bin/bash\nsource a.sh\nflux run lmp", set: raw},
-		"sh":                        {command: "#!/bin/sh\nlmp"},
-		"the background":            {command: "lmp &", want: at + "ends with &"},
-		"the background of a shell": {command: "serve & lmp"},
-		"two commands":              {command: "a && b"},
-		"jobs":                      {command: "lmp -in a\n\n# comment\nlmp -in 'b; c'\nflux run -n 2 lmp", set: batch},
-		"a continued line":          {command: "lmp -in a \\\n  -var b", set: batch, want: at + "line 1: a job is one line"},
-		"a loop":                    {command: "lmp\nfor i in 1 2; do\n  lmp $i\ndone", set: batch, want: at + "line 2: each line is a job, and \"for\" is no program: set batchRaw"},
-		"a variable of a job":       {command: "OMP_NUM_THREADS=2 lmp", set: batch, want: at + "line 1: each line is a job, and \"OMP_NUM_THREADS=2\""},
-		"a directory":               {command: "cd /data\nlmp", set: batch, want: at + "line 1: each line is a job, and \"cd\""},
-		"a file":                    {command: "lmp > log", set: batch, want: at + "line 1: each line is a job, and \">\" applies to flux submit"},
-		"a pipe":                    {command: "lmp | tee log", set: batch, want: at + "line 1: each line is a job, and \"|\""},
-		"a loop of a raw batch":     {command: "for i in 1 2; do\n flux submit lmp\ndone", set: raw},
+		"a quote":                    {command: "lmp -in 'a b", want: at + "the quote '" + quote},
+		"a double quote":             {command: "lmp -in \"a b", set: launcher, want: at + "the quote \"" + quote},
+		"an apostrophe in quotes":    {command: "echo \"it's\""},
+		"an apostrophe":              {command: "echo it's done", want: at + "the quote '" + quote},
+		"Python":                     {command: "#!/usr/bin/env python3\nprint(1)", want: at + "a shell runs the command, and not python3"},
+		"Python of a batch":          {command: "#!/usr/bin/python3\nprint(1)", set: batch, want: at + "a shell runs the command, and not python3"},
+		"Python of a raw batch":      {command: "#!/usr/bin/python3\nprint(1)", set: raw},
+		"bash":                       {command: "#!/bin/bash\nsource a.sh\nlmp", want: at + "a shell runs the command, and not bash"},
+		"bash that sh understands":   {command: "#!/bin/bash\ncd /data\nlmp"},
+		"bash of a raw batch":        {command: "#!/bin/bash\nsource a.sh\nflux run lmp", set: raw},
+		"sh":                         {command: "#!/bin/sh\nlmp"},
+		"the background":             {command: "lmp &", want: at + "ends with &"},
+		"the background of a shell":  {command: "serve & lmp"},
+		"two commands":               {command: "a && b"},
+		"a comment that ends with &": {command: "lmp # in the background: &"},
+		"an escaped &":               {command: "echo a \\&"},
+		"a file in a substitution":   {command: "lmp $(cat <f)", set: batch},
+		"jobs":                       {command: "lmp -in a\n\n# comment\nlmp -in 'b; c'\nflux run -n 2 lmp", set: batch},
+		"a continued line":           {command: "lmp -in a \\\n  -var b", set: batch, want: at + "line 1: a job is one line"},
+		"a loop":                     {command: "lmp\nfor i in 1 2; do\n  lmp $i\ndone", set: batch, want: at + "line 2: each line is a job, and \"for\" is no program: set batchRaw"},
+		"a variable of a job":        {command: "OMP_NUM_THREADS=2 lmp", set: batch, want: at + "line 1: each line is a job, and \"OMP_NUM_THREADS=2\""},
+		"a directory":                {command: "cd /data\nlmp", set: batch, want: at + "line 1: each line is a job, and \"cd\""},
+		"a file":                     {command: "lmp > log", set: batch, want: at + "line 1: each line is a job, and \">\" applies to flux submit"},
+		"a pipe":                     {command: "lmp | tee log", set: batch, want: at + "line 1: each line is a job, and \"|\""},
+		"a loop of a raw batch":      {command: "for i in 1 2; do\n flux submit lmp\ndone", set: raw},
 		"a hook's quote": {command: "lmp", set: func(c *v1alpha2.MiniClusterContainer) { c.Commands = &v1alpha2.Commands{Pre: "export A='1\nmkdir b"} },
 			want: "spec.containers[0].commands.pre: the quote '" + quote},
 		"a script's quote": {set: func(c *v1alpha2.MiniClusterContainer) {

@@ -45,7 +45,7 @@ func warnTasks(mc *v1alpha2.MiniCluster, f Fixed, c *v1alpha2.MiniClusterContain
 			add(path, "flux rejects %s together with a number of tasks, which spec.tasks sets: set spec.tasks to 0", job.perResource)
 			return
 		}
-		warnPerResource(&job, fluxconfig.HostResources(mc, c), size, path, add)
+		warnPerResource(&job, fluxconfig.HostResources(mc, c), max(size, int64(f.Maximum)), path, add)
 		return
 	}
 	maximum := max(size, int64(f.Maximum))

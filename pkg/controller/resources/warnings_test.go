@@ -181,6 +181,7 @@ func TestTasksThatNeverStart(t *testing.T) {
 		"GPUs per node that fit":          {job{size: 2, cpu: "4", gpu: "4", options: "--gpus-per-node 4"}, ""},
 		"all cores":                       {job{size: 2, cpu: "4", options: "--cores=9"}, options + "the job needs 9 cores, and 2 pods of 4 cores"},
 		"all cores that exist":            {job{size: 2, cpu: "4", options: "--cores=8"}, ""},
+		"all cores of the largest size":   {job{size: 2, maxSize: 8, cpu: "2", options: "--cores=6"}, ""},
 		"options in quotes":               {job{size: 2, tasks: 4, cpu: "4", options: "--setattr=system.x='a -N 9' -c '1'"}, ""},
 		"options on several lines":        {job{size: 2, tasks: 4, cpu: "4", options: "-o cpu-affinity=per-task\n-N \"4\""}, options + "the job needs 4 nodes"},
 		"tasks per node of all nodes":     {job{size: 2, tasks: 0, cpu: "4", options: "--tasks-per-node=4"}, ""},

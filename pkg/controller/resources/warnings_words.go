@@ -20,7 +20,7 @@ type shellText struct {
 func readShell(text string) shellText {
 	var out shellText
 	var word strings.Builder
-	inWord, nested := false, false
+	inWord, nested, substitutions := false, false, 0
 	end := func() {
 		if inWord {
 			out.words = append(out.words, word.String())
@@ -53,7 +53,12 @@ func readShell(text string) shellText {
 			line, _, _ := strings.Cut(text[i:], "\n")
 			i += len(line) - 1
 		default:
-			if out.operator == 0 && strings.IndexByte("|&;<>", c) >= 0 {
+			switch {
+			case c == '(' && strings.HasSuffix(text[:i], "$"):
+				substitutions++ // its operators are those of another command
+			case c == ')' && substitutions > 0:
+				substitutions--
+			case out.operator == 0 && substitutions == 0 && strings.IndexByte("|&;<>", c) >= 0:
 				out.operator = c
 			}
 			word.WriteByte(c)
@@ -68,19 +73,31 @@ func readShell(text string) shellText {
 }
 
 // hereDocument matches the beginning of a here-document, whose end is a line with the word.
-var hereDocument = regexp.MustCompile(`(?:^|[^<])<<-?[ \t]*(?:'([^']+)'|"([^"]+)"|\\?([A-Za-z_]\w*))`)
+var hereDocument = regexp.MustCompile(`(?:^|[^<])<<-?[ \t]*(?:'([^']+)'|"([^"]+)"|\\?([A-Za-z_][\w.-]*))`)
 
 // withoutHereDocuments empties the lines of here-documents, which are data for the shell.
 func withoutHereDocuments(script string) string {
+	if !strings.Contains(script, "<<") {
+		return script
+	}
 	lines := strings.Split(script, "\n")
+	numbers := map[string][]int{} // of lines, by their text: a script may have many here-documents without an end
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		numbers[line] = append(numbers[line], i)
+	}
 	for i := 0; i < len(lines); i++ {
 		if strings.HasPrefix(strings.TrimSpace(lines[i]), "#") || strings.Contains(lines[i], "((") {
 			continue // a comment, or arithmetic
 		}
 		for _, found := range hereDocument.FindAllStringSubmatch(lines[i], -1) {
 			word := found[1] + found[2] + found[3]
-			end := slices.IndexFunc(lines[i+1:], func(line string) bool { return strings.TrimSpace(line) == word })
-			for range end + 1 {
+			ends := numbers[word]
+			next, _ := slices.BinarySearch(ends, i+1)
+			if next == len(ends) {
+				continue
+			}
+			for i < ends[next] {
 				i++
 				lines[i] = ""
 			}
