@@ -43,6 +43,7 @@ func TestHereDocumentsAreData(t *testing.T) {
 		"cat > x.py <<'EOF'\nx = [[ 1 ]]\nit's\nEOF\nnext":      "cat > x.py <<'EOF'\n\n\n\nnext",
 		"cat <<-END > f\n\tsource x\n\tEND\nsource y":           "cat <<-END > f\n\n\nsource y",
 		"a <<A; b <<\"B C\"\n1\nA\n2\nB C\nc":                   "a <<A; b <<\"B C\"\n\n\n\n\nc",
+		"cat <<EOF\nEOF\nsource x":                              "cat <<EOF\n\nsource x",
 		"cat <<EOF\nit has no end":                              "cat <<EOF\nit has no end",
 		"cat <<END.TXT\nit's\nEND.TXT\na":                       "cat <<END.TXT\n\n\na",
 		"read x <<<word\nword":                                  "read x <<<word\nword",
