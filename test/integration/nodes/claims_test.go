@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	resourcev1 "k8s.io/api/resource/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
@@ -72,6 +73,10 @@ func gpus(ctx context.Context, f *user.Fixture, name string) (devices map[string
 		}
 		for _, status := range pod.Status.ResourceClaimStatuses {
 			claim, err := f.Kube.ResourceV1().ResourceClaims(f.Namespace).Get(ctx, *status.ResourceClaimName, metav1.GetOptions{})
+			// The claim of a pod that left after the list is gone, or no longer allocated.
+			if apierrors.IsNotFound(err) || err == nil && claim.Status.Allocation == nil {
+				continue
+			}
 			if err != nil {
 				return nil, 0, err
 			}
