@@ -47,8 +47,49 @@ func TestSession(t *testing.T) {
 		fmt.Fprintf(&recorded, "\x1b[1m$ kubectl minicluster %s\x1b[0m\n", line)
 		recorded.WriteString(f.record(strings.Fields(line)...) + "\n")
 	}
-	got := terminalSVG(strings.TrimSuffix(recorded.String(), "\n"))
-	path := filepath.FromSlash("../../docs/images/kubectl-minicluster.svg")
+	checkPicture(t, "kubectl-minicluster.svg", "A session with kubectl minicluster", recorded.String())
+}
+
+// TestTopPicture records what top shows of several MiniClusters and of one, and compares it with the picture in the
+// documentation. The flag -update writes the picture.
+func TestTopPicture(t *testing.T) {
+	mc := sample(
+		func(mc *v1alpha2.MiniCluster) { *mc.Spec.Size = 3 },
+		condition(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonDraining, "draining to 3: rank 3 busy, job ƒ2oVyk has no time limit"),
+	)
+	objects := append(podsOf(jobOf(t, mc, 4, 4), 4), jobOf(t, mc, 4, 4), mc, autoscaler("on-queue"))
+	for _, other := range []struct {
+		name, reason string
+		size, ready  int32
+	}{
+		{"ensemble", v1alpha2.ReasonReady, 8, 8},
+		{"night", v1alpha2.ReasonHibernated, 0, 0},
+		{"train", v1alpha2.ReasonImagePullFailed, 4, 0},
+	} {
+		ready := metav1.ConditionTrue
+		if other.reason == v1alpha2.ReasonImagePullFailed {
+			ready = metav1.ConditionFalse
+		}
+		objects = append(objects, sample(condition(v1alpha2.ConditionReady, ready, other.reason, ""), func(mc *v1alpha2.MiniCluster) {
+			mc.Name, mc.UID = other.name, ""
+			mc.Status.Size, mc.Status.ReadySize = other.size, other.ready
+		}))
+	}
+	f := newFixture(t, objects...)
+	f.executor.answers = answers
+	var recorded strings.Builder
+	for _, line := range []string{"top", "top sample"} {
+		fmt.Fprintf(&recorded, "\x1b[1m$ kubectl minicluster %s\x1b[0m\n", line)
+		recorded.WriteString(strings.TrimPrefix(f.record(append(strings.Fields(line), "--count=1")...), clearScreen) + "\n")
+	}
+	checkPicture(t, "top.svg", "Two updates of kubectl minicluster top", recorded.String())
+}
+
+// checkPicture compares the picture of a terminal with one of the documentation.
+func checkPicture(t *testing.T, name, title, recorded string) {
+	t.Helper()
+	got := terminalSVG(title, strings.TrimSuffix(recorded, "\n"))
+	path := filepath.Join("..", "..", "docs", "images", name)
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 	}
@@ -67,14 +108,14 @@ func (f *fixture) record(args ...string) string {
 	return text
 }
 
-// terminalSVG draws the output of a terminal.
-func terminalSVG(text string) string {
+// terminalSVG draws the output of a terminal, with a title.
+func terminalSVG(title, text string) string {
 	const charWidth, lineHeight, margin = 8, 18, 12
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	width, height := sessionWidth*charWidth+2*margin, len(lines)*lineHeight+2*margin
 	var out strings.Builder
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img">`+"\n", width, height)
-	out.WriteString("<title>A session with kubectl minicluster</title>\n")
+	fmt.Fprintf(&out, "<title>%s</title>\n", title)
 	fmt.Fprintf(&out, `<rect width="%d" height="%d" rx="6" fill="#1e2430"/>`+"\n", width, height)
 	out.WriteString(`<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13" fill="#d8dee9">` + "\n")
 	for i, line := range lines {
