@@ -67,6 +67,13 @@ image: ## Build the container image, dist/minicluster-image.tar (PLATFORMS=linux
 release: kube-build ## Write a release to dist/release (VERSION=v1.2.3): image, plugin, manifests, SBOM, checksums.
 	@IMAGE='$(if $(filter command environment,$(origin IMAGE)),$(IMAGE))' hack/release.sh '$(VERSION)'
 
+.PHONY: site
+site: ## Write the documentation as a site with search to dist/site, and check its links (builds Hugo first).
+	@$(GO) build -C hack/tools/site -o '$(CURDIR)/bin/hugo' github.com/gohugoio/hugo
+	@bin/hugo --source hack/site --destination '$(CURDIR)/dist/site' \
+		--cleanDestinationDir --noBuildLock --panicOnWarning
+	@MINICLUSTER_SITE='$(CURDIR)/dist/site' $(GO) test -count=1 -vet=off -run '^TestSite' ./test/documentation
+
 .PHONY: clean
 clean: ## Remove what was built.
 	rm -rf bin dist

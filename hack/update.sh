@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 . hack/goflags.sh
 
 behind=0
-for module in . test/kube test/chart test/monitoring test/gitops test/neighbours/* hack/tools hack/tools/lint hack/tools/release; do
+for module in . test/kube test/chart test/monitoring test/gitops test/neighbours/* hack/tools hack/tools/lint hack/tools/release hack/tools/site; do
 	[ -f "$module/go.mod" ] || continue
 	# Listing all modules fails for test/kube: Kubernetes requires modules at v0.0.0, which exist in its own tree only.
 	mapfile -t direct < <(
