@@ -22,7 +22,7 @@ var answers = map[string]map[string]string{
 		"How does my program get its data?":                   "claims, Secrets, ConfigMaps",
 		"How does my program change the size of its cluster?": "it writes `spec.size`",
 		"What happens to my jobs when the cluster shrinks?":   "they get no new jobs",
-		"Do my jobs survive a restart, or a pause?":           "pending jobs survive the loss of its node",
+		"Do my jobs survive a restart, or a pause?":           "pending jobs survive the loss of the node of the lead",
 		"Which image do I need?":                              "the image of your program needs no Flux",
 		"Why does nothing start?":                             "checks the API, the controller and its lease",
 	},
