@@ -139,10 +139,10 @@ func NewInformers(kube kubernetes.Interface, flux clientset.Interface, namespace
 			Kube:      newKubeInformers(kube, namespace),
 			Leads:     newLeadInformers(kube, namespace),
 			Flux: fluxinformers.NewSharedInformerFactoryWithOptions(flux, 0,
-				fluxinformers.WithNamespace(namespace), fluxinformers.WithTransform(trim)),
+				fluxinformers.WithNamespace(namespace), fluxinformers.WithTransform(trimMiniCluster)),
 		}
 		i.Flux.InformerFor(&v1alpha2.MiniCluster{}, func(flux clientset.Interface, _ time.Duration) cache.SharedIndexInformer {
-			return newInformer(flux, flux.FluxFrameworkV1alpha2().MiniClusters(namespace), &v1alpha2.MiniCluster{}, "", trim)
+			return newInformer(flux, flux.FluxFrameworkV1alpha2().MiniClusters(namespace), &v1alpha2.MiniCluster{}, "", trimMiniCluster)
 		})
 		if namespace == metav1.NamespaceAll {
 			i.Namespaces = informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithTransform(trim))

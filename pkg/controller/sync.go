@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -57,6 +58,8 @@ type syncState struct {
 	mc *v1alpha2.MiniCluster
 	// sizeUnset: spec.size is not set.
 	sizeUnset bool
+	// ownsSize: the controller owns spec.size, which is a conflict for a server-side apply.
+	ownsSize bool
 	// fixed are the values that were fixed when the cluster was created.
 	fixed resources.Fixed
 	// Objects that belong to mc; nil if they do not exist.
@@ -92,9 +95,11 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) (time.Durat
 	if err != nil || s == nil {
 		return 0, err
 	}
-	if s.mc.Status.Finished() {
+	switch err = c.disownSize(ctx, s); {
+	case err != nil:
+	case s.mc.Status.Finished():
 		err = c.cleanupFinished(ctx, s)
-	} else {
+	default:
 		err = c.run(ctx, s)
 	}
 	if !skipsStatus(err) {
@@ -218,6 +223,8 @@ func (s *syncState) name() types.NamespacedName { return types.NamespacedName(s.
 func (s *syncState) setMiniCluster(mc *v1alpha2.MiniCluster) {
 	s.mc = mc.DeepCopy()
 	s.sizeUnset = mc.Spec.Size == nil
+	s.ownsSize = slices.ContainsFunc(mc.ManagedFields, ownsSpec)
+	s.mc.ManagedFields = nil // those of the cache are not complete
 	v1alpha2.SetDefaults(s.mc)
 }
 

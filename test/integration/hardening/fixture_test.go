@@ -2,6 +2,7 @@ package hardening_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -276,6 +277,11 @@ func (f *fixture) unsettled(mc *v1alpha2.MiniCluster, size int32, reason string)
 	service := get[*corev1.Service](f.world, "Service", mc.Name)
 	if !right || service == nil || !owned(service, mc) {
 		return describe(mc, job)
+	}
+	for _, entry := range mc.ManagedFields {
+		if fields := entry.FieldsV1.GetRawString(); entry.Manager == v1alpha2.ManagedBy && entry.Subresource == "" && strings.Contains(fields, "f:spec") {
+			return "the controller owns " + fields
+		}
 	}
 	return ""
 }

@@ -105,3 +105,37 @@ func TestDisownDeleted(t *testing.T) {
 		})
 	}
 }
+
+// TestTrimMiniCluster checks that the cache shows whether the controller owns the size, and no other managers.
+func TestTrimMiniCluster(t *testing.T) {
+	t.Parallel()
+	entry := func(manager, subresource, fields string) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{
+			Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, Subresource: subresource, FieldsV1: metav1.NewFieldsV1(fields),
+		}
+	}
+	size := entry(fieldManager, "", `{"f:spec":{"f:size":{}}}`)
+	for name, tc := range map[string]struct {
+		managers, want []metav1.ManagedFieldsEntry
+	}{
+		"the size":          {[]metav1.ManagedFieldsEntry{entry("kubectl", "", `{"f:spec":{}}`), size}, []metav1.ManagedFieldsEntry{size}},
+		"of a user":         {[]metav1.ManagedFieldsEntry{entry("kubectl", "", `{"f:spec":{"f:size":{}}}`)}, nil},
+		"finalizer, status": {[]metav1.ManagedFieldsEntry{entry(fieldManager, "", `{"f:metadata":{"f:finalizers":{}}}`), entry(fieldManager, "status", `{"f:status":{}}`)}, nil},
+		"nothing":           {nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mc := newMiniCluster("a", 2)
+			mc.ManagedFields = tc.managers
+			for range 2 { // a watch may trim an object again
+				_, err := trimMiniCluster(mc)
+				require.NoError(t, err)
+				assert.Equal(t, tc.want, mc.ManagedFields)
+			}
+			s := &syncState{}
+			s.setMiniCluster(mc)
+			assert.Equal(t, tc.want != nil, s.ownsSize)
+			assert.Nil(t, s.mc.ManagedFields)
+		})
+	}
+}
