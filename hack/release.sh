@@ -54,7 +54,7 @@ image=${IMAGE:-minicluster:$version}
 mkdir "$work/chart"
 cp -r charts/minicluster "$work/chart/"
 sed -i -e "s/^version: .*/version: ${version#v}/" -e "s/^appVersion: .*/appVersion: $version/" "$work/chart/minicluster/Chart.yaml"
-sed -i -e "s|^  repository: minicluster\$|  repository: ${image%:*}|" -e "s|^  tag: \"\"\$|  tag: \"${image##*:}\"|" "$work/chart/minicluster/values.yaml"
+sed -i -e "s|^  repository: minicluster\$|  repository: ${image%:*}|" -e "s|^  tag: latest\$|  tag: \"${image##*:}\"|" "$work/chart/minicluster/values.yaml"
 archive "$out/minicluster-${version#v}.tgz" "$work/chart" minicluster
 
 step "software bill of materials"

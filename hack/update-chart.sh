@@ -17,27 +17,58 @@ template() {
 		for file in "$@"; do
 			[ -n "$first" ] || echo '---'
 			first=
-			substitute "$folder" <"$folder/$file"
+			case $folder/$file in
+			*/deployment.yaml) substitute "$folder" <"$folder/$file" | deployment "$folder" ;;
+			manifests/rbac/controller-role.yaml) substitute "$folder" <"$folder/$file" | role ;;
+			manifests/rbac/user-roles.yaml)
+				echo '{{- if not .Values.controller.namespaced }}'
+				substitute "$folder" <"$folder/$file"
+				echo '{{- end }}'
+				;;
+			*) substitute "$folder" <"$folder/$file" ;;
+			esac
 		done
 		[ -z "$condition" ] || echo '{{- end }}'
 	} >"$templates/$name.yaml"
 }
 
-# substitute replaces what is a value of the chart.
+# component is the section of the values for a folder.
+component() { [[ $1 == manifests/metrics* ]] && echo metrics || echo controller; }
+
+# substitute replaces what is a value of the chart. A namespace may look like a number: toYaml quotes it.
 substitute() {
-	local component=controller
-	[[ $1 != manifests/metrics* ]] || component=metrics
-	local image='"{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"'
+	local component
+	component=$(component "$1")
 	sed -E \
 		-e '/^ *#/d' \
+		-e 's~^( *(- )?namespace: )minicluster-system$~\1{{ toYaml .Release.Namespace }}~' \
+		-e 's~\[minicluster-system\]~[{{ toYaml .Release.Namespace }}]~' \
 		-e 's~minicluster-system~{{ .Release.Namespace }}~g' \
 		-e "s~^( *)replicas: 2\$~\1replicas: {{ .Values.$component.replicas }}~" \
-		-e "s~^( *)image: minicluster:latest\$~\1image: $image~" \
 		-e 's~^( *)imagePullPolicy: IfNotPresent$~\1imagePullPolicy: {{ .Values.image.pullPolicy }}~' \
 		-e "s~^( *)requests: \{.*\}\$~\1requests: {{ toJson .Values.$component.resources.requests }}~" \
-		-e "s~^( *)limits: \{.*\}\$~\1limits: {{ toJson .Values.$component.resources.limits }}~" \
+		-e "s~^( *)limits: \{.*\}\$~\1limits: {{ toJson .Values.$component.resources.limits }}~"
+}
+
+# deployment adds the values of a pod.
+deployment() {
+	local component
+	component=$(component "$1")
+	sed -E \
+		-e 's~^( *)image: minicluster:latest$~\1image: {{ include "minicluster.image" . }}~' \
 		-e "s~^( *)args: \[(.*)\]\$~\1args: [\2{{ include \"minicluster.$component.args\" . }}]~" \
-		-e 's~^( *)priorityClassName: system-cluster-critical$~\1{{- with .Values.priorityClassName }}\n\1priorityClassName: {{ . }}\n\1{{- end }}\n\1{{- with .Values.imagePullSecrets }}\n\1imagePullSecrets: [{{ range $i, $name := . }}{{ if $i }}, {{ end }}{name: {{ $name }}}{{ end }}]\n\1{{- end }}~'
+		-e "s~^        kubectl.kubernetes.io/default-container: .*~&{{ range \$key, \$value := .Values.$component.podAnnotations }}\n        {{ toYaml \$key }}: {{ toJson \$value }}{{ end }}~" \
+		-e "s~^      priorityClassName: .*~      {{- include \"minicluster.pod\" (list . .Values.$component) }}~" \
+		-e "s~^      affinity:\$~      {{- with .Values.$component.affinity }}\n      affinity: {{ toJson . }}\n      {{- else }}\n&~" \
+		-e '/^      securityContext:$/i\      {{- end }}' \
+		-e "s~^            - \{name: GOMEMLIMIT, .*~&{{ range .Values.$component.extraEnv }}\n            - {{ toJson . }}{{ end }}~"
+}
+
+# role makes a Role and its binding of a ClusterRole, for a controller of one namespace.
+role() {
+	sed -E \
+		-e 's~^( *)kind: ClusterRole(Binding)?$~\1kind: {{ include "minicluster.role" . }}\2~' \
+		-e '/^metadata:$/{n;s~$~\n  {{- if .Values.controller.namespaced }}\n  namespace: {{ toYaml .Release.Namespace }}\n  {{- end }}~}'
 }
 
 template controller "" manifests/controller deployment.yaml disruption-budget.yaml metrics-service.yaml network-policy.yaml
@@ -45,28 +76,91 @@ template rbac "" manifests/rbac service-account.yaml controller-role.yaml leader
 template persistent-volumes .Values.controller.persistentVolumes manifests/persistent-volumes role.yaml
 template nodes .Values.controller.watchNodes manifests/nodes role.yaml
 template lead-placement .Values.leadPlacement.enabled manifests/lead-placement policy.yaml
-template priority-quota 'eq .Values.priorityClassName "system-cluster-critical"' manifests/namespace priority-quota.yaml
-template flow-control .Values.flowControl.enabled manifests/flow-control flow-schemas.yaml
+template priority-quota 'eq (include "minicluster.priorityClassName" .) "system-cluster-critical"' manifests/namespace priority-quota.yaml
+template flow-control 'and .Values.flowControl.enabled (not .Values.controller.namespaced)' manifests/flow-control flow-schemas.yaml
 template metrics .Values.metrics.enabled manifests/metrics deployment.yaml disruption-budget.yaml network-policy.yaml service.yaml
 template metrics-rbac .Values.metrics.enabled manifests/metrics/rbac service-account.yaml role.yaml delegation.yaml user-roles.yaml autoscaler.yaml
-template crd .Values.crds.install manifests/crd flux-framework.org_miniclusters.yaml
+template crd 'and .Values.crds.install (not .Values.controller.namespaced)' manifests/crd flux-framework.org_miniclusters.yaml
 # Uninstalling a release keeps the API, and with it all MiniClusters.
 sed -i '0,/^  annotations:$/s//  annotations:\n    helm.sh\/resource-policy: keep/' "$templates/crd.yaml"
 
 cat >"$templates/_helpers.tpl" <<'EOF'
 {{- /* Generated by hack/update-chart.sh. */ -}}
+{{- define "minicluster.image" -}}
+{{- with .Values.image -}}
+"{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}"
+{{- end -}}
+{{- end }}
+{{- define "minicluster.pullSecret" -}}
+{{- if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end -}}
+{{- end }}
+{{- define "minicluster.priorityClassName" -}}
+{{- $class := .Values.priorityClassName | default "" -}}
+{{- if not (and .Values.controller.namespaced (eq $class "system-cluster-critical")) }}{{ $class }}{{ end -}}
+{{- end }}
+{{- define "minicluster.role" -}}
+{{- if .Values.controller.namespaced }}Role{{ else }}ClusterRole{{ end -}}
+{{- end }}
+{{- /* The fields of both pods, from the root and the section of the values. */ -}}
+{{- define "minicluster.pod" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- with include "minicluster.priorityClassName" $root }}
+      priorityClassName: {{ toYaml . }}
+{{- end }}
+{{- with $root.Values.imagePullSecrets }}
+      imagePullSecrets: [{{ range $i, $secret := . }}{{ if $i }}, {{ end }}{name: {{ include "minicluster.pullSecret" $secret | toYaml }}}{{ end }}]
+{{- end }}
+{{- range $field := list "nodeSelector" "tolerations" "topologySpreadConstraints" }}
+{{- with index $component $field }}
+      {{ $field }}: {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- define "minicluster.controller.args" -}}
-{{- range .Values.imagePullSecrets -}}, --agent-image-pull-secrets={{ . }}{{- end -}}
+{{- range .Values.imagePullSecrets -}}, --agent-image-pull-secrets={{ include "minicluster.pullSecret" . }}{{- end -}}
 {{- with .Values.controller.persistentVolumes -}}, {{ printf "--persistent-volumes=%s" (join "," .) | toJson }}{{- end -}}
 {{- if .Values.controller.watchNodes -}}, --watch-nodes{{- end -}}
 {{- range .Values.controller.extraArgs -}}, {{ toJson . }}{{- end -}}
+{{- if .Values.controller.namespaced -}}, --namespaces=$(POD_NAMESPACE){{- end -}}
 {{- end }}
 {{- define "minicluster.metrics.args" -}}
 {{- range .Values.metrics.extraArgs -}}, {{ toJson . }}{{- end -}}
 {{- end }}
 EOF
+cat >"$templates/preflight.yaml" <<'EOF'
+{{- /* Generated by hack/update-chart.sh. It has no objects: it ends with an error if the values or another release conflict. */ -}}
+{{- if .Values.controller.namespaced }}
+{{- range $value, $set := dict "metrics.enabled" .Values.metrics.enabled "leadPlacement.enabled" .Values.leadPlacement.enabled "controller.watchNodes" .Values.controller.watchNodes "controller.persistentVolumes" .Values.controller.persistentVolumes }}
+{{- if $set }}
+{{- fail (printf "%s needs objects outside the namespace, which controller.namespaced=true excludes: unset one of the two" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- /* Only objects that anyone who installs the release may read anyway. */ -}}
+{{- $scope := "this Kubernetes cluster" }}
+{{- $existing := dict }}
+{{- if .Values.controller.namespaced }}
+{{- $scope = printf "the namespace %q" .Release.Namespace }}
+{{- $existing = lookup "v1" "ServiceAccount" .Release.Namespace "minicluster-controller" }}
+{{- else }}
+{{- $existing = lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "minicluster-controller" }}
+{{- end }}
+{{- $annotations := dig "metadata" "annotations" dict $existing }}
+{{- $name := get $annotations "meta.helm.sh/release-name" }}
+{{- $namespace := get $annotations "meta.helm.sh/release-namespace" }}
+{{- if and $name (or (ne $name .Release.Name) (ne $namespace .Release.Namespace)) }}
+{{- fail (printf "the release %q in the namespace %q already manages the MiniClusters of %s: upgrade that release, or uninstall it before you install another one" $name $namespace $scope) }}
+{{- end }}
+EOF
 cat >"$templates/NOTES.txt" <<'EOF'
 The MiniCluster operator is installed in namespace {{ .Release.Namespace }}.
+{{- if .Values.controller.namespaced }}
+It manages the MiniClusters of this namespace only.
+{{- if not (.Capabilities.APIVersions.Has "flux-framework.org/v1alpha2") }}
+The API is missing: an administrator has to install manifests/crd.
+{{- end }}
+{{- end }}
 
 Wait for it:      kubectl rollout status deployment minicluster-controller -n {{ .Release.Namespace }}
 The first job:    kubectl minicluster create sample --image IMAGE --size 2 --wait

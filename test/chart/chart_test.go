@@ -6,12 +6,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
@@ -41,10 +42,19 @@ func run(t *testing.T, env []string, name string, args ...string) ([]byte, error
 	return stdout.Bytes(), nil
 }
 
-// helm runs Helm, in the version of go.mod.
+// program builds Helm, in the version of go.mod, and returns its path. Started by the go command, each of its runs
+// would take several times as long.
+var program = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("go", "tool", "-n", "helm").Output() //nolint:noctx // for all tests
+	return strings.TrimSpace(string(out)), err
+})
+
+// helm runs Helm.
 func helm(t *testing.T, env []string, args ...string) ([]byte, error) {
 	t.Helper()
-	return run(t, env, "go", append([]string{"tool", "-modfile=test/chart/go.mod", "helm"}, args...)...)
+	path, err := program()
+	require.NoError(t, err)
+	return run(t, env, path, args...)
 }
 
 // objects parses manifests, by kind, namespace and name.
@@ -66,14 +76,12 @@ func objects(t *testing.T, manifests []byte) map[string]*unstructured.Unstructur
 }
 
 // values make the chart install what the kustomize manifests install.
-var values = []string{"--set=image.tag=latest", "--set=metrics.enabled=true"}
+var values = []string{"--set=metrics.enabled=true"}
 
 // TestEqualsManifests: the chart and the kustomize manifests have the same objects, but for the Namespace, which Helm
 // creates, and for the annotation with which Helm keeps the API.
 func TestEqualsManifests(t *testing.T) {
-	rendered, err := helm(t, nil, append([]string{"template", "minicluster", "charts/minicluster", "--namespace=" + namespace}, values...)...)
-	require.NoError(t, err)
-	chart := objects(t, rendered)
+	chart := template(t, namespace, values...)
 	crd := chart["CustomResourceDefinition /miniclusters.flux-framework.org"]
 	require.NotNil(t, crd)
 	annotations := crd.GetAnnotations()
@@ -137,9 +145,7 @@ func TestWatchNodes(t *testing.T) {
 
 // TestLeadPlacement: the value adds the policy of the component, word by word.
 func TestLeadPlacement(t *testing.T) {
-	rendered, err := helm(t, nil, "template", "minicluster", "charts/minicluster", "--namespace="+namespace, "--set=leadPlacement.enabled=true")
-	require.NoError(t, err)
-	chart := objects(t, rendered)
+	chart := template(t, namespace, "--set=leadPlacement.enabled=true")
 	component, err := run(t, nil, suite.Cluster(t).KubectlPath(), "kustomize", "manifests/lead-placement")
 	require.NoError(t, err)
 	policy := objects(t, component)
@@ -153,46 +159,114 @@ func TestLeadPlacement(t *testing.T) {
 func TestLint(t *testing.T) {
 	_, err := helm(t, nil, "lint", "--strict", "charts/minicluster")
 	require.NoError(t, err)
-	for value, want := range map[string]string{
-		"controller.replica=2":           "replica",
-		"image.pullPolicy=Sometimes":     "pullPolicy",
-		"controller.extraArgs={workers}": "extraArgs",
-	} {
-		_, err := helm(t, nil, "template", "charts/minicluster", "--set="+value)
-		assert.ErrorContains(t, err, want, value)
-	}
 }
 
-// TestLifecycle: install, upgrade, roll back and uninstall. MiniClusters and their API stay.
+// cli runs kubectl and Helm on the cluster of the tests.
+type cli struct {
+	*testing.T
+	*cluster.Cluster
+}
+
+func (c cli) kubectl(args ...string) string {
+	c.Helper()
+	out, err := c.Kubectl(c.Context(), args...)
+	require.NoError(c, err)
+	return out
+}
+
+// helm runs a command of Helm on a release in a namespace.
+func (c cli) helm(namespace string, args ...string) error {
+	c.Helper()
+	_, err := helm(c.T, []string{"KUBECONFIG=" + c.Kubeconfig()}, append(args, "--namespace="+namespace)...)
+	return err
+}
+
+// leftovers returns the objects of the operator in a namespace and outside of namespaces.
+func (c cli) leftovers(namespace string) []string {
+	c.Helper()
+	kinds := "deployments,pods,services,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,resourcequotas,secrets,configmaps,leases," +
+		"clusterroles,clusterrolebindings,flowschemas,customresourcedefinitions"
+	var found []string
+	for name := range strings.FieldsSeq(c.kubectl("get", kinds, "--namespace="+namespace, "--output=name")) {
+		if strings.Contains(name, "minicluster") {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// TestLifecycle: install, upgrade, roll back and uninstall. MiniClusters and their API stay, and another release takes
+// the API over.
 func TestLifecycle(t *testing.T) {
-	kube := suite.Cluster(t)
-	env := []string{"KUBECONFIG=" + kube.Kubeconfig()}
-	kubectl := func(args ...string) string {
-		t.Helper()
-		out, err := kube.Kubectl(t.Context(), args...)
-		require.NoError(t, err)
-		return out
-	}
-	do := func(args ...string) {
-		t.Helper()
-		_, err := helm(t, env, append(args, "--namespace="+namespace)...)
-		require.NoError(t, err)
-	}
+	c := cli{t, suite.Cluster(t)}
+	const api = "customresourcedefinition.apiextensions.k8s.io/miniclusters.flux-framework.org"
 	replicas := func() string {
 		t.Helper()
-		return kubectl("get", "deployment", "minicluster-controller", "--namespace="+namespace, "--output=jsonpath={.spec.replicas}")
+		return c.kubectl("get", "deployment", "minicluster-controller", "--namespace="+namespace, "--output=jsonpath={.spec.replicas}")
 	}
-	do(append([]string{"install", "minicluster", "charts/minicluster", "--create-namespace"}, values...)...)
+	// The command of docs/install.md, with the image that make image built before.
+	page, err := os.ReadFile("../../docs/install.md")
+	require.NoError(t, err)
+	install := regexp.MustCompile("`helm (install [^`]+)`").FindSubmatch(page)
+	require.NotNil(t, install)
+	_, err = helm(t, []string{"KUBECONFIG=" + c.Kubeconfig()}, strings.Fields(string(install[1]))...)
+	require.NoError(t, err)
+	assert.Equal(t, "minicluster:latest", c.kubectl("get", "deployment", "minicluster-controller", "--namespace="+namespace,
+		"--output=jsonpath={.spec.template.spec.containers[0].image}"))
 	assert.Equal(t, "2", replicas())
-	_, err := kube.KubectlInput(t.Context(), bytes.NewBufferString(`{apiVersion: flux-framework.org/v1alpha2, kind: MiniCluster, metadata: {name: stays, namespace: default},
+	_, err = c.KubectlInput(t.Context(), bytes.NewBufferString(`{apiVersion: flux-framework.org/v1alpha2, kind: MiniCluster, metadata: {name: stays, namespace: default},
   spec: {size: 1, containers: [{image: flux}]}}`), "apply", "--filename=-")
 	require.NoError(t, err)
-	do("upgrade", "minicluster", "charts/minicluster", "--reuse-values", "--set=controller.replicas=3")
+	require.NoError(t, c.helm(namespace, "upgrade", "minicluster", "charts/minicluster", "--reset-then-reuse-values", "--set=controller.replicas=3", "--set=metrics.enabled=true"))
 	assert.Equal(t, "3", replicas())
-	do("rollback", "minicluster", "1")
+	require.NoError(t, c.helm(namespace, "rollback", "minicluster", "1"))
 	assert.Equal(t, "2", replicas())
-	do("uninstall", "minicluster", "--wait")
-	_, err = kube.Client().AppsV1().Deployments(namespace).Get(t.Context(), "minicluster-controller", metav1.GetOptions{})
-	assert.True(t, apierrors.IsNotFound(err), err)
-	assert.Equal(t, "stays", kubectl("get", "minicluster", "stays", "--output=jsonpath={.metadata.name}"))
+
+	const manages = `the release "minicluster" in the namespace "minicluster-system" already manages the MiniClusters of this Kubernetes cluster`
+	require.ErrorContains(t, c.helm("other", "install", "other", "charts/minicluster", "--create-namespace"), manages)
+	require.ErrorContains(t, c.helm(namespace, "install", "other", "charts/minicluster", "--take-ownership"), manages)
+
+	require.NoError(t, c.helm(namespace, "uninstall", "minicluster", "--wait"))
+	assert.Equal(t, []string{api}, c.leftovers(namespace))
+	assert.Equal(t, "stays", c.kubectl("get", "minicluster", "stays", "--output=jsonpath={.metadata.name}"))
+
+	require.ErrorContains(t, c.helm("other", "install", "other", "charts/minicluster", "--create-namespace"), "cannot be imported into the current release")
+	require.NoError(t, c.helm("other", "install", "other", "charts/minicluster", "--create-namespace", "--take-ownership"))
+	require.NoError(t, c.helm("other", "uninstall", "other", "--wait"))
+	assert.Equal(t, []string{api}, c.leftovers("other"))
+
+	// From the manifests to Helm. In between, the operator was changed with kubectl.
+	c.kubectl("apply", "--kustomize=../../manifests/default")
+	require.ErrorContains(t, c.helm(namespace, "install", "minicluster", "charts/minicluster"), "cannot be imported into the current release")
+	require.NoError(t, c.helm(namespace, "install", "minicluster", "charts/minicluster", "--take-ownership", "--force-conflicts"))
+	c.kubectl("scale", "deployment/minicluster-controller", "--namespace="+namespace, "--replicas=1")
+	require.ErrorContains(t, c.helm(namespace, "upgrade", "minicluster", "charts/minicluster"), "conflict")
+	require.NoError(t, c.helm(namespace, "upgrade", "minicluster", "charts/minicluster", "--force-conflicts"))
+	assert.Equal(t, "2", replicas())
+	require.NoError(t, c.helm(namespace, "uninstall", "minicluster", "--wait"))
+	assert.Equal(t, []string{api}, c.leftovers(namespace))
+}
+
+// TestNamespacedReleases installs a release in each of two namespaces, as users without rights outside of them.
+func TestNamespacedReleases(t *testing.T) {
+	c := cli{t, suite.Cluster(t)}
+	const namespaced = "--set=controller.namespaced=true"
+	for _, team := range []string{"team-a", "team-b"} {
+		c.kubectl("create", "namespace", team)
+		// The controller's own rights are among those of the role.
+		c.kubectl("create", "rolebinding", "admin", "--namespace="+team, "--clusterrole=cluster-admin", "--user="+team)
+		as := "--kube-as-user=" + team
+		require.NoError(t, c.helm(team, "install", "minicluster", "charts/minicluster", namespaced, as))
+		require.ErrorContains(t, c.helm(team, "install", "another", "charts/minicluster", namespaced, as),
+			`the release "minicluster" in the namespace "`+team+`" already manages the MiniClusters of the namespace "`+team+`"`)
+		require.NoError(t, c.helm(team, "upgrade", "minicluster", "charts/minicluster", namespaced, as, "--set=controller.replicas=1"))
+		assert.Contains(t, c.kubectl("get", "deployment", "minicluster-controller", "--namespace="+team, "--output=jsonpath={.spec.template.spec.containers[0].args}"),
+			"--namespaces=$(POD_NAMESPACE)")
+	}
+	for _, team := range []string{"team-a", "team-b"} {
+		require.NoError(t, c.helm(team, "uninstall", "minicluster", "--wait", "--kube-as-user="+team))
+		for _, left := range c.leftovers(team) {
+			assert.Contains(t, left, "customresourcedefinition")
+		}
+	}
 }
