@@ -43,6 +43,7 @@ var othersFlags = map[string]bool{
 	"enable-provisioning-requests":        true, // cluster-autoscaler
 	"expendable-pods-priority-cutoff":     true, // cluster-autoscaler
 	"env":                                 true, // flux submit
+	"progress":                            true, // flux submit
 	"wait":                                true, // helm
 	"expires":                             true, // minicluster-agent metric
 	"max-nodes":                           true, // flux account add-user

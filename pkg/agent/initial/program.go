@@ -57,6 +57,9 @@ func (r *runner) runWords(ctx context.Context, s *shutdown.Shutdown, words []str
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Env = r.Environ
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.Stdin, r.Stdout, r.Stderr
+	if r.Plan.Lead.Mode == plan.ModeSubmit {
+		defer r.showLines(ctx, cmd)()
+	}
 	// A separate process group could not read from a terminal.
 	terminal := pod.IsTerminal(r.Stdin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !terminal}

@@ -46,7 +46,8 @@ func (r *runner) commandWords() []string {
 	return shellsplit.Command(r.Plan.Lead.Command)
 }
 
-// submitWords returns a command line that submits the command as a job and shows its output as it arrives.
+// submitWords returns a command line that submits the command as a job and shows its output. showLines makes it appear
+// line by line.
 func (r *runner) submitWords(ctx context.Context) ([]string, error) {
 	words := []string{"flux", "submit"}
 	if text := r.Plan.Lead.SubmitCommand; text != "" {
