@@ -43,7 +43,7 @@ func TestHibernateKilledWhileDraining(t *testing.T) {
 				ids := s.submit(3)
 				s.until(control.PhaseDraining, later())
 				s.eventually("what a lost lead needs", func() bool {
-					return volume && strings.Contains(s.read("state/content.sqlite"), "ran") || s.read("archive.tar.gz") != ""
+					return volume && strings.Count(s.read("state/content.sqlite"), "FLUX_JOB_ID") == len(ids) || s.read("archive.tar.gz") != ""
 				})
 				s.kill()
 				s.startPods(1)
@@ -216,7 +216,7 @@ func TestHibernateCanceledAfterRestart(t *testing.T) {
 				ids := s.submit(3)
 				s.until(control.PhaseDraining, later())
 				s.eventually("what a lost lead needs", func() bool {
-					return volume && strings.Contains(s.read("state/content.sqlite"), "ran") || s.read("archive.tar.gz") != ""
+					return volume && strings.Count(s.read("state/content.sqlite"), "FLUX_JOB_ID") == len(ids) || s.read("archive.tar.gz") != ""
 				})
 				s.kill()
 				s.startPods(1)

@@ -44,10 +44,11 @@ func TestStoppedAtItsEnd(t *testing.T) {
 	eachFlux(t, func(t *testing.T) {
 		s := &sleeper{fluxCluster: newFluxCluster(t, 1, 60)}
 		s.configure(1, 1, false, "")
-		s.plan.Lead = plan.Program{Mode: plan.ModeSubmit, Tasks: 1, Command: "sh -c 'while ! [ -e $SHARED/end ]; do sleep 0.1; done'"}
+		s.plan.Lead = plan.Program{Mode: plan.ModeSubmit, Tasks: 1, Command: "sh -c 'touch $SHARED/started; while ! [ -e $SHARED/end ]; do sleep 0.1; done'"}
 		s.startPods(1)
 		s.online()
-		for range runtime.NumCPU() + 1 { // more than there are cores
+		s.eventually("the program", func() bool { return s.exists("started") }) // the other jobs take all cores
+		for range runtime.NumCPU() + 1 {                                        // more than there are cores
 			s.run("submit", "-n1", "sh", "-c", "trap '' TERM; touch "+s.dir+"/busy; while :; do sleep 1; done")
 		}
 		s.eventually("a job", func() bool { return s.exists("busy") })
