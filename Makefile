@@ -181,4 +181,5 @@ update: ## Say which dependencies have a newer version; change nothing.
 .PHONY: golden
 golden: ## Update the golden files of the tests; read the diff.
 	@$(GO) test $$(git grep -lE 'framework/golden|sample[.]GoldenYAML|Bool\("update"' -- 'pkg/*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') -update >/dev/null \
+		&& (cd test/chart && $(GO) test . -run '^TestPodValues$$' -update >/dev/null) \
 		&& git diff --stat -- '*testdata*'

@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 
 version=${1:?usage: hack/release.sh vMAJOR.MINOR.PATCH}
 [[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]] || { echo "release.sh: $version is not a version such as v1.2.3" >&2; exit 2; }
+image=${IMAGE:-minicluster:$version}
+[[ $image =~ ^[^@]+:[^:/@]+$ ]] || { echo "release.sh: IMAGE $image has no tag, or a digest: the image is not built yet" >&2; exit 2; }
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export VERSION=$version
 out=dist/release
@@ -46,11 +48,10 @@ for platform in ${plugin_platforms//,/ }; do
 done
 
 step "manifests"
-make --no-print-directory dist IMAGE="${IMAGE:-minicluster:$version}" >/dev/null
+make --no-print-directory dist IMAGE="$image" >/dev/null
 cp dist/minicluster.yaml dist/minicluster-metrics.yaml dist/minicluster-monitoring.yaml "$out/"
 
 step "chart"
-image=${IMAGE:-minicluster:$version}
 mkdir "$work/chart"
 cp -r charts/minicluster "$work/chart/"
 sed -i -e "s/^version: .*/version: ${version#v}/" -e "s/^appVersion: .*/appVersion: $version/" "$work/chart/minicluster/Chart.yaml"

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -247,15 +249,28 @@ func TestLifecycle(t *testing.T) {
 	assert.Equal(t, []string{api}, c.leftovers(namespace))
 }
 
-// TestNamespacedReleases installs a release in each of two namespaces, as users without rights outside of them.
+// TestNamespacedReleases installs a release in each of two namespaces, as users with the rights that
+// docs/operations.md names and none outside of the namespaces.
 func TestNamespacedReleases(t *testing.T) {
 	c := cli{t, suite.Cluster(t)}
-	const namespaced = "--set=controller.namespaced=true"
+	const namespaced, userRoles = "--set=controller.namespaced=true", "--filename=../../manifests/rbac/user-roles.yaml"
+	c.kubectl("apply", "--kustomize=../../manifests/crd")
+	c.kubectl("apply", userRoles)
+	t.Cleanup(func() {
+		_, err := c.Kubectl(context.WithoutCancel(t.Context()), "delete", userRoles)
+		assert.NoError(t, err)
+	})
 	for _, team := range []string{"team-a", "team-b"} {
 		c.kubectl("create", "namespace", team)
-		// The controller's own rights are among those of the role.
-		c.kubectl("create", "rolebinding", "admin", "--namespace="+team, "--clusterrole=cluster-admin", "--user="+team)
+		c.kubectl("create", "rolebinding", "admin", "--namespace="+team, "--clusterrole=admin", "--user="+team)
+		c.kubectl("create", "role", "install", "--namespace="+team, "--verb=update",
+			"--resource=miniclusters.flux-framework.org/status", "--resource=miniclusters.flux-framework.org/finalizers")
+		c.kubectl("create", "rolebinding", "install", "--namespace="+team, "--role=install", "--user="+team)
 		as := "--kube-as-user=" + team
+		require.Eventually(t, func() bool { // the aggregation takes a moment
+			_, err := c.Kubectl(t.Context(), "auth", "can-i", "delete", "miniclusters.flux-framework.org", "--namespace="+team, "--as="+team)
+			return err == nil
+		}, time.Minute, 100*time.Millisecond)
 		require.NoError(t, c.helm(team, "install", "minicluster", "charts/minicluster", namespaced, as))
 		require.ErrorContains(t, c.helm(team, "install", "another", "charts/minicluster", namespaced, as),
 			`the release "minicluster" in the namespace "`+team+`" already manages the MiniClusters of the namespace "`+team+`"`)
@@ -266,7 +281,7 @@ func TestNamespacedReleases(t *testing.T) {
 	for _, team := range []string{"team-a", "team-b"} {
 		require.NoError(t, c.helm(team, "uninstall", "minicluster", "--wait", "--kube-as-user="+team))
 		for _, left := range c.leftovers(team) {
-			assert.Contains(t, left, "customresourcedefinition")
+			assert.Regexp(t, "^(customresourcedefinition|clusterrole).*/minicluster", left)
 		}
 	}
 }
