@@ -253,7 +253,7 @@ func TestLifecycle(t *testing.T) {
 // docs/operations.md names and none outside of the namespaces.
 func TestNamespacedReleases(t *testing.T) {
 	c := cli{t, suite.Cluster(t)}
-	const namespaced, userRoles = "--set=controller.namespaced=true", "--filename=../../manifests/rbac/user-roles.yaml"
+	const namespaced, userRoles = "--set=controller.namespaced=true,controller.replicas=0", "--filename=../../manifests/rbac/user-roles.yaml"
 	c.kubectl("apply", "--kustomize=../../manifests/crd")
 	c.kubectl("apply", userRoles)
 	t.Cleanup(func() {
@@ -274,9 +274,9 @@ func TestNamespacedReleases(t *testing.T) {
 		require.NoError(t, c.helm(team, "install", "minicluster", "charts/minicluster", namespaced, as))
 		require.ErrorContains(t, c.helm(team, "install", "another", "charts/minicluster", namespaced, as),
 			`the release "minicluster" in the namespace "`+team+`" already manages the MiniClusters of the namespace "`+team+`"`)
-		require.NoError(t, c.helm(team, "upgrade", "minicluster", "charts/minicluster", namespaced, as, "--set=controller.replicas=1"))
+		require.NoError(t, c.helm(team, "upgrade", "minicluster", "charts/minicluster", namespaced, as, "--set=controller.extraArgs={--workers=5}"))
 		assert.Contains(t, c.kubectl("get", "deployment", "minicluster-controller", "--namespace="+team, "--output=jsonpath={.spec.template.spec.containers[0].args}"),
-			"--namespaces=$(POD_NAMESPACE)")
+			`"--workers=5","--namespaces=$(POD_NAMESPACE)"]`)
 	}
 	for _, team := range []string{"team-a", "team-b"} {
 		require.NoError(t, c.helm(team, "uninstall", "minicluster", "--wait", "--kube-as-user="+team))
