@@ -19,6 +19,7 @@ func TestLinesRealFlux(t *testing.T) {
 	inFluxNet(t, func(t *testing.T) {
 		for name, test := range map[string]struct {
 			lead      plan.Program
+			hook      string
 			debug     bool
 			seen, log []string
 			code      int
@@ -40,6 +41,10 @@ func TestLinesRealFlux(t *testing.T) {
 				debug: true,
 				seen:  []string{"first\n", "alloc", "exec.shell.init"}, log: []string{"second\n", "finish"},
 			},
+			"no terminals": {
+				lead: plan.Program{Command: "echo first; echo error >&2; exit 3"}, hook: "mount --bind /dev/null /dev/ptmx",
+				log: []string{"first\n", "error\n"}, code: 3,
+			},
 			"an error": {
 				lead: plan.Program{Command: "true", OptionFlags: "--no-such-option"},
 				log:  []string{"flux submit: error: unrecognized arguments: --no-such-option\n"}, code: 2,
@@ -47,7 +52,7 @@ func TestLinesRealFlux(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				c := newFluxCluster(t, 1, 60)
-				c.plan.Lead, c.plan.Logging.Debug = test.lead, test.debug
+				c.plan.Lead, c.plan.Logging.Debug, c.plan.Hooks.Init = test.lead, test.debug, test.hook
 				c.plan.Lead.Mode, c.plan.Lead.Tasks = plan.ModeSubmit, 1
 				c.start(0)
 				for _, text := range test.seen {

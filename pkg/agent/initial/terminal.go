@@ -66,7 +66,7 @@ func openTerminal(to io.Writer) (*terminal, error) {
 	}
 	program, err := otherEnd(agent)
 	if err != nil {
-		unix.Close(agent)
+		_ = unix.Close(agent) // nothing was written
 		return nil, fmt.Errorf("opening a terminal: %w", err)
 	}
 	t := &terminal{
