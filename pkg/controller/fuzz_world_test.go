@@ -294,7 +294,7 @@ func (w *world) watched(r cachedResource, obj apiObject) apiObject {
 	if obj == nil || r != miniclusters && obj.GetLabels()[v1alpha2.LabelController] != v1alpha2.ManagedBy {
 		return nil
 	}
-	seen, err := trim(obj.DeepCopyObject())
+	seen, err := trimMiniCluster(obj.DeepCopyObject())
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -138,4 +140,30 @@ func TestTrimMiniCluster(t *testing.T) {
 			assert.Nil(t, s.mc.ManagedFields)
 		})
 	}
+}
+
+// TestRejectedDisown checks that a policy which rejects the patch of the managers does not keep a cluster from its spec.
+func TestRejectedDisown(t *testing.T) {
+	p := newPlay(t, nil)
+	mc := newMiniCluster("b", 1)
+	mc.ManagedFields = []metav1.ManagedFieldsEntry{{
+		Manager: fieldManager, Operation: metav1.ManagedFieldsOperationUpdate,
+		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:size":{}}}`),
+	}}
+	_, err := p.create(miniclusters, mc)
+	require.NoError(t, err)
+	rejected := 0
+	p.flux.PrependReactor("patch", "miniclusters", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if !bytes.Contains(action.(clienttesting.PatchAction).GetPatch(), []byte("managedFields")) {
+			return false, nil, nil
+		}
+		rejected++
+		return true, nil, policyError()
+	})
+	p.calm()
+	p.clock.Step(time.Minute)
+	p.calm()
+	assert.Positive(t, rejected)
+	require.Contains(t, p.objects[jobs], "b")
+	assert.Equal(t, v1alpha2.ReasonReady, p.condition("b", v1alpha2.ConditionReady).Reason)
 }

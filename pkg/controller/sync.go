@@ -95,12 +95,13 @@ func (c *Controller) sync(ctx context.Context, key cache.ObjectName) (time.Durat
 	if err != nil || s == nil {
 		return 0, err
 	}
+	// A policy that rejects the patch of the managers does not keep the cluster from its spec.
 	switch err = c.disownSize(ctx, s); {
-	case err != nil:
+	case skipsStatus(err):
 	case s.mc.Status.Finished():
-		err = c.cleanupFinished(ctx, s)
+		err = errors.Join(err, c.cleanupFinished(ctx, s))
 	default:
-		err = c.run(ctx, s)
+		err = errors.Join(err, c.run(ctx, s))
 	}
 	if !skipsStatus(err) {
 		err = errors.Join(err, c.autoscaling(ctx, s), c.nodeDrains(ctx, s))
