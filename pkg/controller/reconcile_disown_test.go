@@ -142,7 +142,7 @@ func TestTrimMiniCluster(t *testing.T) {
 	}
 }
 
-// TestRejectedDisown checks that a policy which rejects the patch of the managers does not keep a cluster from its spec.
+// TestRejectedDisown checks that a policy that rejects the patch of the managers does not keep a cluster from its spec.
 func TestRejectedDisown(t *testing.T) {
 	p := newPlay(t, nil)
 	mc := newMiniCluster("b", 1)
