@@ -265,6 +265,14 @@ func TestResizeOfAdmittedJob(t *testing.T) {
 		_, err := f.kube.BatchV1().Jobs(f.namespace).Patch(t.Context(), "queued", types.MergePatchType, []byte(text), metav1.PatchOptions{}, subresources...)
 		require.NoError(t, err)
 	}
+	podsEnd := func() {
+		f.eventually("the pods of a suspended Job to end", func(context.Context) (string, error) {
+			if n := f.job("queued").Status.Active; n != 0 {
+				return "some are active", nil
+			}
+			return "", nil
+		})
+	}
 	// What Kueue does: it suspends the Job, changes the pod template, and resumes the Job.
 	patch(`{"spec":{"suspend":true}}`)
 	f.waitFor("queued", has(v1alpha2.ConditionSuspended, metav1.ConditionTrue, v1alpha2.ReasonSuspended))
@@ -275,6 +283,7 @@ func TestResizeOfAdmittedJob(t *testing.T) {
 		}
 		return "", nil
 	})
+	podsEnd() // until then, the template cannot change
 	patch(`{"status":{"startTime":null}}`, "status")
 	patch(`{"spec":{"template":{"metadata":{"labels":{"kueue.x-k8s.io/podset":"main"}}}}}`)
 	patch(`{"spec":{"suspend":false}}`)
@@ -290,12 +299,7 @@ func TestResizeOfAdmittedJob(t *testing.T) {
 	f.setSize("queued", 4)
 	f.waitFor("queued", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonNotElastic, "ElasticJobsViaWorkloadSlices"))
 	patch(`{"spec":{"suspend":true}}`)
-	f.eventually("the pods of a suspended Job to end", func(context.Context) (string, error) {
-		if n := f.job("queued").Status.Active; n != 0 {
-			return "some are active", nil
-		}
-		return "", nil
-	})
+	podsEnd()
 	patch(`{"status":{"startTime":null}}`, "status")
 	patch(`{"spec":{"template":{"spec":{"schedulingGates":[{"name":"kueue.x-k8s.io/elastic-job"}]}}}}`)
 	patch(`{"spec":{"suspend":false}}`)
