@@ -18,7 +18,7 @@ import (
 
 // Patience is the timeout of tests that wait for something that should happen soon. It is long because the machine
 // may be busy, and because the garbage collector discovers new kinds only every 30 s; it is not a measure of speed.
-const Patience = 3 * time.Minute
+const Patience = 5 * time.Minute
 
 // interval is the usual time between the checks of a wait.
 const interval = 10 * time.Millisecond
@@ -94,8 +94,11 @@ func (f *Fixture) LeadPod(name string) string {
 // Job returns the Job of a MiniCluster.
 func (f *Fixture) Job(name string) *batchv1.Job {
 	f.Helper()
-	job, err := f.Kube.BatchV1().Jobs(f.Namespace).Get(f.Context(), name, metav1.GetOptions{})
-	require.NoError(f, err)
+	var job *batchv1.Job
+	f.Eventually("Job "+name, func(ctx context.Context) (_ string, err error) {
+		job, err = f.Kube.BatchV1().Jobs(f.Namespace).Get(ctx, name, metav1.GetOptions{})
+		return "", err
+	})
 	return job
 }
 

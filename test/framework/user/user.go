@@ -7,11 +7,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -99,15 +101,23 @@ func (c Clients) SetSize(t testing.TB, name string, size int32) *v1alpha2.MiniCl
 	return c.Patch(t, name, map[string]any{"spec": map[string]any{"size": size}})
 }
 
-// LeadPod returns the name of a MiniCluster's pod 0.
+// LeadPod waits until a MiniCluster has one pod 0, and returns its name. A terminating one does not count.
 func (c Clients) LeadPod(t testing.TB, name string) string {
 	t.Helper()
-	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(t.Context(), metav1.ListOptions{
-		LabelSelector: fmt.Sprintf("hpa-selector=%s,%s=0", name, batchv1.JobCompletionIndexAnnotation),
+	var lead string
+	Eventually(t, Patience, "the lead pod of "+name, func(ctx context.Context) (string, error) {
+		pods, err := ListPods(ctx, c.Kube, c.Namespace, fmt.Sprintf("%s,%s=0", Selector(name), batchv1.JobCompletionIndexAnnotation))
+		if err != nil {
+			return "", err
+		}
+		pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
+		if len(pods) != 1 {
+			return fmt.Sprintf("there are %d", len(pods)), nil
+		}
+		lead = pods[0].Name
+		return "", nil
 	})
-	require.NoError(t, err)
-	require.Len(t, pods.Items, 1)
-	return pods.Items[0].Name
+	return lead
 }
 
 // Settled returns why a MiniCluster has not settled at a size, "" if it has. A status can be older than the Job: it

@@ -3,6 +3,8 @@ package user
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -24,16 +26,35 @@ func Until(ctx context.Context, interval time.Duration, what string, check func(
 	return nil
 }
 
-// repeated returns a condition that is met when a check returns "". It stores each text of the check in last.
+// repeated returns a condition that is met when a check returns "". It stores each text of the check in last, except
+// that of a check that the end of the context interrupts.
 func repeated(check func(context.Context) (string, error), last *string) wait.ConditionWithContextFunc {
 	return func(ctx context.Context) (bool, error) {
-		text, err := check(ctx)
+		text, err := Try(func() (string, error) { return check(ctx) })
+		if err != nil && ctx.Err() != nil && *last != "" {
+			return false, nil //nolint:nilerr // the wait ends
+		}
 		if err != nil {
 			text = err.Error()
 		}
 		*last = text
 		return text == "", nil
 	}
+}
+
+// Try calls a check. A runtime panic of the check is an error: an optional field that is unset for a moment, or a list
+// that is empty for a moment, is a state to wait for, and must not end the tests of the whole package.
+func Try(check func() (string, error)) (text string, err error) {
+	defer func() {
+		switch fault := recover().(type) {
+		case nil:
+		case runtime.Error:
+			text, err = "", fmt.Errorf("the check panics: %w\n%s", fault, debug.Stack())
+		default:
+			panic(fault)
+		}
+	}()
+	return check()
 }
 
 // poll waits until a check returns "", and returns its last text.
