@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -26,8 +25,6 @@ const (
 
 	// The default of 2 GiB is too little for the benchmark with thousands of MiniClusters.
 	etcdQuota = 8 << 30
-
-	etcdStartTimeout = 30 * time.Second
 )
 
 // startEtcd returns once etcd serves. The data does not have to survive a power failure, so no write waits for the
@@ -57,7 +54,7 @@ func startEtcd(ctx context.Context, dataDir string) (*embed.Etcd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, etcdStartTimeout)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {
 	case <-server.Server.ReadyNotify():
