@@ -30,8 +30,9 @@ const (
 	pkiDir         = "pki"
 )
 
-// startTimeout is generous: a machine that runs several packages' tests at once is busy.
-const startTimeout = 4 * time.Minute
+// startTimeout is generous: a machine that runs several packages' tests at once is busy. localkube gives up earlier and
+// reports why.
+const startTimeout = 10 * time.Minute
 
 // Cluster is a running Kubernetes. Its methods may be called concurrently, except for the ones that stop and start
 // programs.

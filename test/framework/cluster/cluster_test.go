@@ -1,7 +1,6 @@
 package cluster_test
 
 import (
-	"context"
 	"net"
 	"net/url"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -60,10 +58,10 @@ func TestConfigFor(t *testing.T) {
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: "controller"}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
+	await(t, func() bool {
 		_, err := client.CoreV1().ConfigMaps(namespace).List(t.Context(), metav1.ListOptions{})
 		return err == nil
-	}, eventually, tick, "the binding works for the certificate's name")
+	}, "the binding works for the certificate's name")
 }
 
 func TestKubeconfigFor(t *testing.T) {
@@ -213,9 +211,7 @@ func ownCluster(t *testing.T) {
 
 func start(t *testing.T, options cluster.Options) *cluster.Cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	kube, err := cluster.Start(ctx, options)
+	kube, err := cluster.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, kube.Stop()) })
 	return kube

@@ -14,6 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
+// typesTimeout is the timeout for new types to be served.
+const typesTimeout = 5 * time.Minute
+
 const crdPrefix = "customresourcedefinition.apiextensions.k8s.io/"
 
 // Kubectl runs kubectl as the administrator and returns its output. The error contains its error messages.
@@ -70,7 +73,7 @@ func (c *Cluster) waitForTypes(ctx context.Context, applied []string) error {
 	}
 	// kubectl wait fails at once for a new definition without conditions.
 	var last error
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, typesTimeout, true, func(ctx context.Context) (bool, error) {
 		_, last = c.Kubectl(ctx, append([]string{"wait", "--for=condition=Established", "--timeout=10s"}, types...)...)
 		return last == nil, nil
 	})

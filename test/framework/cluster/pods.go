@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -23,7 +24,8 @@ const (
 	AnnotationExitAfter = "sim.minicluster.internal/exit-after"
 	// AnnotationExitContainer is the container that gets the exit code; the others exit with 0.
 	AnnotationExitContainer = "sim.minicluster.internal/exit-container"
-	// AnnotationTerminateAfter is how long a deleted pod terminates, such as "5s". It then exits with 143.
+	// AnnotationTerminateAfter is how long a deleted pod terminates, such as "5s". It then exits with 143. With
+	// Forever, it does so when ReleasePods is called.
 	AnnotationTerminateAfter = "sim.minicluster.internal/terminate-after"
 )
 
@@ -37,6 +39,28 @@ const (
 	// AnnotationUsageContainer is the only container with this usage; the others have the default.
 	AnnotationUsageContainer = "sim.minicluster.internal/usage-container"
 )
+
+// Forever is a time that no test reaches.
+const Forever = "24h"
+
+// ReleasePods ends the terminating pods of a selector, whatever their AnnotationTerminateAfter.
+func (c *Cluster) ReleasePods(ctx context.Context, namespace, selector string) error {
+	pods, err := c.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return fmt.Errorf("listing pods: %w", err)
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if pod.DeletionTimestamp == nil {
+			continue
+		}
+		err := c.AnnotatePod(ctx, namespace, pod.Name, map[string]string{AnnotationTerminateAfter: "0s"})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
 
 // SucceedPod ends a running pod: all containers exit with 0.
 func (c *Cluster) SucceedPod(ctx context.Context, namespace, name string) error {

@@ -48,10 +48,10 @@ func (p simulatedPod) get(t *testing.T) *corev1.Pod {
 func (p simulatedPod) await(t *testing.T, phase corev1.PodPhase, ready bool) *corev1.Pod {
 	t.Helper()
 	var pod *corev1.Pod
-	require.Eventually(t, func() bool {
+	await(t, func() bool {
 		pod = p.get(t)
 		return pod.Status.Phase == phase && isReady(pod) == ready
-	}, eventually, tick, "phase %s, ready %t", phase, ready)
+	}, "phase %s, ready %t", phase, ready)
 	return pod
 }
 
@@ -166,8 +166,8 @@ func TestPodIsDeleted(t *testing.T) {
 
 	_, err := p.kube.Kubectl(t.Context(), "patch", "pod", p.name, "--namespace", p.namespace, "--type=merge", `--patch={"metadata":{"finalizers":null}}`)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
+	await(t, func() bool {
 		_, err := pods.Get(t.Context(), p.name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err)
-	}, eventually, tick, "it is deleted without the finalizer")
+	}, "it is deleted without the finalizer")
 }

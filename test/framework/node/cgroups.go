@@ -20,7 +20,7 @@ const (
 	cgroupRoot   = "/sys/fs/cgroup"
 	cgroupPrefix = "minicluster-node-"
 	// cgroupPatience is the timeout for the end of killed processes.
-	cgroupPatience = time.Minute
+	cgroupPatience = 2 * time.Minute
 )
 
 // cgroupName is the prefix of the cgroup for the pods' cgroups: two kubelets with the same one would remove each

@@ -27,7 +27,7 @@ const (
 	// ImageNamespace is containerd's namespace for the kubelet.
 	ImageNamespace = "k8s.io"
 
-	containerdTimeout = 2 * time.Minute
+	containerdTimeout = 5 * time.Minute
 )
 
 type object = map[string]any

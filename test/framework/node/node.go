@@ -40,7 +40,8 @@ const (
 // readyLine is the line that the project's programs print when they are ready.
 const readyLine = "ready"
 
-const startTimeout = 4 * time.Minute
+// startTimeout is longer than those of the parts of a node.
+const startTimeout = 12 * time.Minute
 
 // Options configure a node. The zero value is one in a temporary directory.
 type Options struct {

@@ -19,7 +19,7 @@ const (
 	// pidFile in a node's directory contains the ID of the process that holds the node's namespaces.
 	pidFile = "init.pid"
 
-	endPatience = 30 * time.Second
+	endPatience = 2 * time.Minute
 )
 
 // sandbox is the namespaces of a node, and the process that holds them.

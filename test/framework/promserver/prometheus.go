@@ -121,7 +121,7 @@ func transport(enter func() error) http.RoundTripper {
 }
 
 // listening matches the server's log line with its address, which it chooses itself.
-var listening = regexp.MustCompile(`msg="Listening on".* address=(\S+)`)
+var listening = regexp.MustCompile(`msg="Listening on".* address=(\S+)\s`)
 
 // connect waits until the server has logged its address, and is ready.
 func (s *Server) connect(ctx context.Context, log string) error {

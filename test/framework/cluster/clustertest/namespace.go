@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	namespaceTimeout = 2 * time.Minute
+	namespaceTimeout = 5 * time.Minute
 	// maxPrefix leaves room for a hyphen and the five letters that make a name unique.
 	maxPrefix = 63 - 6
 )

@@ -41,7 +41,11 @@ func build(ctx context.Context, module, dir string, log io.Writer, s set) error 
 	if err := compile(ctx, module, dir, log, s); err != nil {
 		return err
 	}
-	if err := os.WriteFile(stamp, []byte(want), 0o644); err != nil {
+	// A new file, as the programs are: the folder may share its files with those of other working trees by hard links.
+	if err := os.WriteFile(stamp+".new", []byte(want), 0o644); err != nil {
+		return fmt.Errorf("recording what was built: %w", err)
+	}
+	if err := os.Rename(stamp+".new", stamp); err != nil {
 		return fmt.Errorf("recording what was built: %w", err)
 	}
 	return nil

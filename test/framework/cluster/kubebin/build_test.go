@@ -79,10 +79,17 @@ func TestEnsureBuildsOnce(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, calls(), 4, "a program is missing")
 
+	linked := filepath.Join(root, "linked")
+	require.NoError(t, os.Link(filepath.Join(root, "bin", clusterSet().stamp), linked))
+	before, err := os.ReadFile(linked)
+	require.NoError(t, err)
 	write(t, filepath.Join(root, "test", "kube", "go.mod"), "module m // newer")
 	_, err = Ensure(t.Context(), root, nil)
 	require.NoError(t, err)
 	assert.Len(t, calls(), 4, "the sources have changed")
+	after, err := os.ReadFile(linked)
+	require.NoError(t, err)
+	assert.Equal(t, before, after, "a hard link in another folder does not change")
 }
 
 func TestEnsureNodeBuildsASetOfItsOwn(t *testing.T) {

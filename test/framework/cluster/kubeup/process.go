@@ -19,6 +19,7 @@ import (
 
 const (
 	stopPatience = 10 * time.Second
+	killPatience = 2 * time.Minute
 	stopPoll     = 50 * time.Millisecond
 )
 
@@ -56,18 +57,31 @@ func end(ctx context.Context, dir string, processes []cluster.Process) error {
 		}
 	}
 	for _, p := range processes {
-		err := wait.PollUntilContextTimeout(ctx, stopPoll, stopPatience, true, func(context.Context) (bool, error) {
-			return !isOurs(p.PID, dir), nil
-		})
+		err := ended(ctx, stopPatience, dir, p)
 		if err == nil {
 			continue
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("waiting for the end of %s: %w", p.Name, err)
+			return err
 		}
 		if err := send(p, syscall.SIGKILL); err != nil {
 			return err
 		}
+		// It may write to the directory until it has ended.
+		if err := ended(ctx, killPatience, dir, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ended waits until a process has ended.
+func ended(ctx context.Context, patience time.Duration, dir string, p cluster.Process) error {
+	err := wait.PollUntilContextTimeout(ctx, stopPoll, patience, true, func(context.Context) (bool, error) {
+		return !isOurs(p.PID, dir), nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the end of %s: %w", p.Name, err)
 	}
 	return nil
 }

@@ -17,20 +17,30 @@ const (
 	portAttempts        = 100
 )
 
-// FreePort returns a TCP port of 127.0.0.1 that was free a moment ago, for programs that cannot report the port that
-// they chose.
+// FreePort returns a TCP port of 127.0.0.1 that is free, for programs that cannot report the port that they chose. As
+// long as the calling process runs, other calls, also those of other processes, return other ports.
 func FreePort(ctx context.Context) (int, error) {
 	var err error
 	for range portAttempts {
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		var listener net.Listener
-		listener, err = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err = reserve(port); err == nil {
+			err = tryPort(ctx, port)
+		}
 		if err == nil {
-			return port, listener.Close()
+			return port, nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			break
 		}
 	}
 	return 0, fmt.Errorf("looking for a free port: %w", err)
+}
+
+// tryPort returns an error if nothing can listen at a port.
+func tryPort(ctx context.Context, port int) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -26,18 +27,24 @@ const userHz = 100
 func UsageOf(pid int) (Usage, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
-	if errors.Is(err, os.ErrNotExist) {
+	if hasEnded(err) {
 		return Usage{}, nil
 	}
 	if err != nil {
 		return Usage{}, fmt.Errorf("reading the CPU time of process %d: %w", pid, err)
 	}
 	status, err := os.ReadFile(dir + "/status")
+	if hasEnded(err) {
+		return Usage{}, nil
+	}
 	if err != nil {
 		return Usage{}, fmt.Errorf("reading the memory of process %d: %w", pid, err)
 	}
 	return parseUsage(stat, status)
 }
+
+// hasEnded reports whether a file of /proc cannot be opened or read because its process has ended.
+func hasEnded(err error) bool { return errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
 
 func parseUsage(stat, status []byte) (Usage, error) {
 	var u Usage
