@@ -21,7 +21,7 @@ import (
 )
 
 // No pods are created, so no nodes are needed.
-var suite = clustertest.New(cluster.Options{Nodes: -1}, clustertest.Apply("manifests/crd"))
+var suite = clustertest.New(cluster.Options{Nodes: -1}, clustertest.Apply("manifests/crd", "manifests/namespace", "manifests/rbac"))
 
 func TestMain(m *testing.M) {
 	os.Exit(suite.Run(m))

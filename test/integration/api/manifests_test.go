@@ -27,7 +27,6 @@ func (n *namespace) install(folder string, flags ...string) string {
 func TestManifests(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
-	n.install("manifests/namespace")
 	out := n.install("manifests/default", "--dry-run=server")
 	for _, made := range []string{
 		"serviceaccount/minicluster-controller", "deployment.apps/minicluster-controller",
@@ -126,8 +125,6 @@ func TestMonitoringManifests(t *testing.T) {
 func TestUserRoles(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
-	n.install("manifests/namespace")
-	n.install("manifests/rbac")
 	may := func(person, right string) bool {
 		verb, resource, _ := strings.Cut(right, " ")
 		resource, subresource, _ := strings.Cut(resource, "/")
@@ -155,7 +152,7 @@ func TestUserRoles(t *testing.T) {
 					}
 				}
 				assert.Equal(c, want, got)
-			}, 3*time.Minute, 200*time.Millisecond)
+			}, 5*time.Minute, 200*time.Millisecond)
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/test/framework/cluster"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 // brokers watches the pods of a MiniCluster; the returned function stops the watch and returns the ranks that two
@@ -54,10 +55,24 @@ func (f *fixture) brokers(name string) func() []string {
 	}
 }
 
-// terminateAfter is how long pods terminate: long enough for a busy machine to observe and report what waits for
-// them.
-func terminateAfter(seconds string) map[string]string {
-	return map[string]string{cluster.AnnotationTerminateAfter: seconds}
+// terminateForever are the annotations of pods that terminate until released.
+func terminateForever() map[string]string {
+	return map[string]string{cluster.AnnotationTerminateAfter: cluster.Forever}
+}
+
+// released releases the pods of a selector once they terminate, and waits until they are gone.
+func (f *fixture) released(selector string) {
+	f.Helper()
+	f.eventually("the end of pods "+selector, func(ctx context.Context) (string, error) {
+		if err := f.cluster.ReleasePods(ctx, f.namespace, selector); err != nil {
+			return "", err
+		}
+		pods, err := user.ListPods(ctx, f.kube, f.namespace, selector)
+		if err != nil || len(pods) > 0 {
+			return fmt.Sprintf("there are %d", len(pods)), err
+		}
+		return "", nil
+	})
 }
 
 // A recreated Job waits for the pods of the previous one: two brokers of one rank would conflict.
@@ -68,7 +83,7 @@ func TestNewJobWaitsForFormerPods(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			f.createReady("former", 2, func(mc *v1alpha2.MiniCluster) {
-				mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: terminateAfter("10s")}
+				mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: terminateForever()}
 			})
 			doubled := f.brokers("former")
 			before := f.job("former").UID
@@ -77,6 +92,7 @@ func TestNewJobWaitsForFormerPods(t *testing.T) {
 			if policy == metav1.DeletePropagationOrphan {
 				require.NoError(t, f.kube.CoreV1().Pods(f.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
 			}
+			f.released(batchv1.ControllerUidLabel + "=" + string(before))
 			f.waitFor("former", f.ready(2), has(v1alpha2.ConditionProgressing, metav1.ConditionFalse, v1alpha2.ReasonStable))
 			assert.NotEqual(t, before, f.job("former").UID)
 			assert.Empty(t, doubled())
@@ -98,7 +114,7 @@ func TestGrowthWaitsForTerminatingPods(t *testing.T) {
 		Spec: batchv1.JobSpec{
 			CompletionMode: new(batchv1.IndexedCompletion), Parallelism: new(int32(3)), Completions: new(int32(3)),
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"hpa-selector": "grow"}, Annotations: terminateAfter("10s")},
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"hpa-selector": "grow"}, Annotations: terminateForever()},
 				Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "grow", Image: "old"}}},
 			},
 		},
@@ -119,6 +135,7 @@ func TestGrowthWaitsForTerminatingPods(t *testing.T) {
 	})
 	f.setSize("grow", 3)
 	f.waitFor("grow", has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonWaiting, "2 pods", "grow-1", "from 1 to 3"))
+	require.NoError(t, f.cluster.ReleasePods(t.Context(), f.namespace, user.Selector("grow")))
 	f.waitFor("grow", f.ready(3))
 	assert.Empty(t, doubled())
 }

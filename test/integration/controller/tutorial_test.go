@@ -152,12 +152,13 @@ func TestTutorialBasic(t *testing.T) {
 	c.runs("4", "get", "-n", "flux-operator", "minicluster", "flux-sample", "--output=jsonpath={.spec.size}")
 	c.pods(up, up, up, up)
 
-	// The pod with the highest index terminates, long enough to be seen on a busy machine, and is deleted.
+	// The pod with the highest index terminates, until it has been seen, and is deleted.
 	_, err := c.cluster.Kubectl(t.Context(), "annotate", "-n", "flux-operator", "pods",
-		"--selector=batch.kubernetes.io/job-completion-index=3", cluster.AnnotationTerminateAfter+"=15s")
+		"--selector=batch.kubernetes.io/job-completion-index=3", cluster.AnnotationTerminateAfter+"="+cluster.Forever)
 	require.NoError(t, err)
 	c.applySize(3)
 	c.pods(up, up, up, "1/1 Terminating")
+	require.NoError(t, c.cluster.ReleasePods(t.Context(), "flux-operator", ""))
 	c.pods(up, up, up)
 	c.scale("v1alpha1", 3)
 

@@ -146,7 +146,9 @@ func TestDoctor(t *testing.T) {
 		f := fixtures[i]
 		f.Eventually("no conditions", func(ctx context.Context) (string, error) {
 			mc, err := f.MiniClusters().Get(ctx, c.name, metav1.GetOptions{})
-			require.NoError(t, err)
+			if err != nil {
+				return "", err
+			}
 			mc.Status.Conditions = nil
 			_, err = f.MiniClusters().UpdateStatus(ctx, mc, metav1.UpdateOptions{})
 			return "", err

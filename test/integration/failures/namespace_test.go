@@ -20,7 +20,7 @@ import (
 
 // namespaceGone is the timeout for the deletion of a namespace with pods that end at once, which takes 5 to 15 s on an
 // idle machine.
-const namespaceGone = 2 * time.Minute
+const namespaceGone = 4 * time.Minute
 
 // TestNamespaceDeletion deletes namespaces with MiniClusters in each possible state, and waits for the end of the
 // deletion.
@@ -119,7 +119,7 @@ func TestRankIsReplacedAgainAndAgain(t *testing.T) {
 	f.Create("moved", 2)
 	f.WaitFor("moved", user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 	var took time.Duration
-	for range 4 {
+	for range 5 {
 		pod := f.podOfIndex("moved", "1")
 		begin := time.Now()
 		require.NoError(t, f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}))
@@ -137,8 +137,8 @@ func TestRankIsReplacedAgainAndAgain(t *testing.T) {
 		})
 	}
 	t.Logf("replaced after %s the last time", took.Round(100*time.Millisecond))
-	// With the failures of before, the delay would be 80 s. The bound allows for a busy machine.
-	assert.Less(t, took, time.Minute)
+	// With the failures of before, the delay would be 160 s. The bound allows for a busy machine.
+	assert.Less(t, took, 150*time.Second)
 }
 
 // failuresOf returns the recorded failures of an existing pod of a rank; "" if there are none.

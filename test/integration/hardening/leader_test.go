@@ -251,7 +251,7 @@ func testLeaderIsKilled(t *testing.T) {
 	const n = 50
 	leader := startProcess(t)
 	leader.says(t, `"Started"`)
-	first := holderNow(t.Context(), processes.Cluster(t))
+	first := holder(t, somebody)
 	standby := startProcess(t)
 	standby.says(t, "Attempting to acquire")
 	name := func(i int) string { return fmt.Sprintf("many-%d", i) }

@@ -142,7 +142,7 @@ func TestJobIsMadeAgain(t *testing.T) {
 			f.wait(t, "pods of the Job", func() string {
 				mc := get[*v1alpha2.MiniCluster](f.world, "MiniCluster", "waits")
 				job := get[*batchv1.Job](f.world, "Job", "waits")
-				if job == nil || job.Status.Active != 2 || mc.Status.Size != 2 || mc.Status.JobID != string(job.UID) {
+				if mc == nil || job == nil || job.Status.Active != 2 || mc.Status.Size != 2 || mc.Status.JobID != string(job.UID) {
 					return describe(mc, job)
 				}
 				return ""

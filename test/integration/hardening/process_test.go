@@ -26,9 +26,9 @@ import (
 )
 
 // Lease durations of these tests: short, so that a standby takes over soon, and long enough for a busy machine to
-// renew one in time.
+// renew one in time, and to end a process between the deadline and the end of the lease.
 const (
-	leaseDuration = 15 * time.Second
+	leaseDuration = 20 * time.Second
 	renewDeadline = 10 * time.Second
 	retryPeriod   = 300 * time.Millisecond
 )

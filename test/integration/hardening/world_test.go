@@ -29,7 +29,7 @@ import (
 
 // patience is the timeout of waits for something that should happen soon. It is long because the machine may be busy,
 // and because the garbage collector discovers new kinds only every 30 s; it is not a measure of speed.
-const patience = 3 * time.Minute
+const patience = user.Patience
 
 // change is one event of a watch.
 type change struct {
@@ -171,9 +171,7 @@ func (w *world) wait(t *testing.T, what string, check func() string) {
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for {
-		w.mu.Lock()
-		lack, news := check(), w.news
-		w.mu.Unlock()
+		lack, news := w.try(check)
 		if lack == "" {
 			return
 		}
@@ -185,6 +183,17 @@ func (w *world) wait(t *testing.T, what string, check func() string) {
 			require.NoError(t, t.Context().Err())
 		}
 	}
+}
+
+// try returns the text of a check, which may panic for objects that do not exist yet, and the channel of the next news.
+func (w *world) try(check func() string) (lack string, news chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lack, err := user.Try(func() (string, error) { return check(), nil })
+	if err != nil {
+		lack = err.Error()
+	}
+	return lack, w.news
 }
 
 // The next methods are for checks, which hold the lock.

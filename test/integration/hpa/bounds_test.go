@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
@@ -49,14 +48,7 @@ func (f *fixture) waitForRejection(name, reason string, parts ...string) {
 		if err != nil {
 			return "", err
 		}
-		limited := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionScalingLimited)
-		if limited == nil || limited.Status != metav1.ConditionTrue || limited.Reason != reason {
-			return fmt.Sprintf("%+v", limited), nil
-		}
-		for _, part := range parts {
-			assert.Contains(f, limited.Message, part)
-		}
-		return "", nil
+		return user.Has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, reason, parts...)(mc), nil
 	})
 }
 
@@ -66,7 +58,7 @@ func TestPodsThatAreBeingStopped(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.create("slow", func(mc *v1alpha2.MiniCluster) {
-		mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationTerminateAfter: "25s", cluster.AnnotationCPU: "500m"}}
+		mc.Spec.Pod = &v1alpha2.PodSpec{Annotations: map[string]string{cluster.AnnotationTerminateAfter: cluster.Forever, cluster.AnnotationCPU: "500m"}}
 	})
 	f.load(user.Selector("slow"), "1m")
 	f.autoscale(miniCluster("slow"), 1, 4, half())
@@ -85,5 +77,6 @@ func TestPodsThatAreBeingStopped(t *testing.T) {
 		}
 		return fmt.Sprintf("spec.size is %d", mc.RequestedSize()), nil
 	})
+	require.NoError(t, f.Cluster.ReleasePods(t.Context(), f.Namespace, user.Selector("slow")))
 	f.waitForSize("slow", 4)
 }

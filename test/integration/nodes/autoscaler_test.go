@@ -37,7 +37,7 @@ func TestClusterAutoscalerReports(t *testing.T) {
 	f.SetSize(f.name, 4)
 	var pod *corev1.Pod
 	f.Eventually("the pod", func(context.Context) (string, error) {
-		if pod = f.pod(3); pod == nil {
+		if pod = f.findPod(3); pod == nil {
 			return "it does not exist", nil
 		}
 		return "", nil

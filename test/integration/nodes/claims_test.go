@@ -72,6 +72,9 @@ func gpus(ctx context.Context, f *user.Fixture, name string) (devices map[string
 			continue
 		}
 		for _, status := range pod.Status.ResourceClaimStatuses {
+			if status.ResourceClaimName == nil {
+				continue
+			}
 			claim, err := f.Kube.ResourceV1().ResourceClaims(f.Namespace).Get(ctx, *status.ResourceClaimName, metav1.GetOptions{})
 			// The claim of a pod that left after the list is gone, or no longer allocated.
 			if apierrors.IsNotFound(err) || err == nil && claim.Status.Allocation == nil {

@@ -53,8 +53,21 @@ func (f *fixture) patchNode(name, patch string) {
 	require.NoError(f, err)
 }
 
-// pod returns the pod of an index that neither terminates nor has ended, nil if there is none.
+// pod waits until an index has a pod that neither terminates nor has ended, and returns it.
 func (f *fixture) pod(index int32) *corev1.Pod {
+	f.Helper()
+	var pod *corev1.Pod
+	f.Eventually(fmt.Sprintf("a pod of index %d", index), func(context.Context) (string, error) {
+		if pod = f.findPod(index); pod == nil {
+			return "there is none", nil
+		}
+		return "", nil
+	})
+	return pod
+}
+
+// findPod returns the pod of an index that neither terminates nor has ended, nil if there is none.
+func (f *fixture) findPod(index int32) *corev1.Pod {
 	f.Helper()
 	pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(f.Context(), metav1.ListOptions{LabelSelector: user.Selector(f.name)})
 	require.NoError(f, err)
@@ -72,7 +85,7 @@ func (f *fixture) moved(index int32, before types.UID) *corev1.Pod {
 	f.Helper()
 	var pod *corev1.Pod
 	f.Eventually("another pod", func(context.Context) (string, error) {
-		if pod = f.pod(index); pod == nil || pod.UID == before || !resources.PodReady(pod) {
+		if pod = f.findPod(index); pod == nil || pod.UID == before || !resources.PodReady(pod) {
 			return "it is not ready", nil
 		}
 		return "", nil
@@ -95,7 +108,7 @@ func (f *fixture) drained(want ...string) {
 func (f *fixture) rankState(index int32, state string) {
 	f.Helper()
 	f.Eventually("the state of a rank", func(context.Context) (string, error) {
-		pod := f.pod(index)
+		pod := f.findPod(index)
 		if pod == nil {
 			return "there is no pod", nil
 		}
@@ -228,7 +241,7 @@ func TestKubectlDrain(t *testing.T) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		output, err := f.kubectl("drain", pod.Spec.NodeName, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=150s")
+		output, err := f.kubectl("drain", pod.Spec.NodeName, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout="+user.Patience.String())
 		done <- result{output, err, time.Now()}
 	}()
 	f.rankState(1, v1alpha2.RankDraining)
@@ -244,7 +257,7 @@ func TestKubectlDrain(t *testing.T) {
 	require.NoError(t, r.err, r.output)
 	t.Logf("%s", r.output)
 	t.Logf("kubectl drain ended %s after the job", r.at.Sub(ended).Round(100*time.Millisecond))
-	assert.Less(t, r.at.Sub(ended), time.Minute) // some seconds on an idle machine
+	assert.Less(t, r.at.Sub(ended), user.Patience/2) // some seconds on an idle machine
 	f.moved(1, pod.UID)
 	f.WaitFor(f.name, f.Ready(3), noNodeDrains)
 	f.drained()
@@ -299,7 +312,7 @@ func TestIdlePods(t *testing.T) {
 		t.Helper()
 		f.Eventually("the annotations", func(context.Context) (string, error) {
 			for index := range int32(3) {
-				pod, allow := f.pod(index), slices.Contains(want, index)
+				pod, allow := f.findPod(index), slices.Contains(want, index)
 				if pod == nil {
 					return "there is no pod", nil
 				}

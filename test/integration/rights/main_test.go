@@ -21,6 +21,9 @@ var suite = clustertest.New(
 	user.Manifests,
 )
 
+// patience is the timeout for a test with several waits: each of them may take as long as a wait of other tests.
+const patience = 2 * user.Patience
+
 func TestMain(m *testing.M) {
 	clustertest.Together(8)
 	os.Exit(suite.Run(m))

@@ -41,7 +41,7 @@ func installIn(t *testing.T, kube *cluster.Cluster, namespace string) {
 // requests about others.
 func TestNamespaced(t *testing.T) {
 	kube := suite.Cluster(t)
-	ctx, cancel := context.WithTimeout(t.Context(), user.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	own, other, elsewhere := newScene(t, kube), newScene(t, kube), newScene(t, kube)
 	installIn(t, kube, own.namespace)

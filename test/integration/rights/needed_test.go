@@ -182,7 +182,7 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 		part = nodeParts()[proof.part]
 	}
 	require.NotNil(t, part.play, proof.part)
-	ctx, cancel := context.WithTimeout(t.Context(), user.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s := newScene(t, kube)
 	if part.prepare != nil {
@@ -228,7 +228,7 @@ func withoutRight(t *testing.T, kube *cluster.Cluster, all []grant, missing gran
 	stop()
 	controller.halt()
 
-	ctx, cancel = context.WithTimeout(t.Context(), user.Patience)
+	ctx, cancel = context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, allow(ctx, kube, name, where, []rbacv1.PolicyRule{missing.rule()}))
 	log, err = kube.Audit()
@@ -284,7 +284,7 @@ var askedByPlugin = []string{
 // is unused.
 func TestUsedRights(t *testing.T) {
 	kube := suite.Cluster(t)
-	ctx, cancel := context.WithTimeout(t.Context(), user.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	scenes := map[string]*scene{}
 	for name, part := range parts {

@@ -2,9 +2,9 @@ package tenant_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	patience = 2 * time.Minute
+	patience = user.Patience
 	tenant   = "tenant"
 )
 
@@ -124,9 +124,10 @@ func TestAttempts(t *testing.T) {
 	t.Parallel()
 	kube, clients := newTenant(t)
 	created := map[string]attempt{}
+	var uids []string
 	for title, a := range attempts() {
 		name := strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(title))
-		_, err := clients.MiniClusters().Create(t.Context(), user.New(name, 1, a.mod), metav1.CreateOptions{})
+		mc, err := clients.MiniClusters().Create(t.Context(), user.New(name, 1, a.mod), metav1.CreateOptions{})
 		if a.refused != "" {
 			require.True(t, apierrors.IsInvalid(err), "%s: %v", title, err)
 			assert.ErrorContains(t, err, a.refused, title)
@@ -134,6 +135,7 @@ func TestAttempts(t *testing.T) {
 		}
 		require.NoError(t, err, title)
 		created[name] = a
+		uids = append(uids, string(mc.UID))
 	}
 	for name, a := range created {
 		user.Eventually(t, patience, name, func(ctx context.Context) (string, error) {
@@ -147,7 +149,9 @@ func TestAttempts(t *testing.T) {
 	pods, err := clients.Kube.CoreV1().Pods(clients.Namespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Empty(t, pods.Items)
-	volumes, err := kube.Client().CoreV1().PersistentVolumes().List(t.Context(), metav1.ListOptions{LabelSelector: v1alpha2.LabelMiniClusterUID})
+	// Other tests create volumes, too.
+	of := fmt.Sprintf("%s in (%s)", v1alpha2.LabelMiniClusterUID, strings.Join(uids, ","))
+	volumes, err := kube.Client().CoreV1().PersistentVolumes().List(t.Context(), metav1.ListOptions{LabelSelector: of})
 	require.NoError(t, err)
 	assert.Empty(t, volumes.Items)
 }
