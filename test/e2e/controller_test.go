@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/user"
@@ -37,25 +37,27 @@ func TestControllerReplicas(t *testing.T) {
 
 	namespace := clustertest.Namespace(t, kube.Cluster)
 	start(t, kube, namespace, "flux-sample", 2, strings.ReplaceAll(interactive("flux-sample", 2), "size: 2", "size: 2\n  maxSize: 3"))
-	leader := leaderOf(t.Context(), t, kube.Kubectl)
+	leader, err := leaderOf(ctx, kube.Kubectl)
+	require.NoError(t, err)
 	begin := time.Now()
 	_, err = kube.Kubectl(ctx, "delete", "pod", leader, "--namespace="+systemNamespace, "--wait=false")
 	require.NoError(t, err)
 	scale(t, kube, namespace, "flux-sample", 3)
 	eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(3))
 	t.Logf("3 pods are ready %.2f s after the leader was stopped", time.Since(begin).Seconds())
-	err = wait.PollUntilContextTimeout(ctx, pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
-		return leaderOf(ctx, t, kube.Kubectl) != leader, nil
+	fixtureIn(t, kube, namespace).Eventually("another replica to be the leader", func(ctx context.Context) (string, error) {
+		now, err := leaderOf(ctx, kube.Kubectl)
+		if err == nil && (now == "" || now == leader) {
+			return "the leader is " + strconv.Quote(now), nil
+		}
+		return "", err
 	})
-	require.NoError(t, err, "the other replica is the leader")
 	eventuallyPods(t, kube, systemNamespace, controllers, readyPatience, areReady(2))
 }
 
 // leaderOf returns the pod that holds the controllers' lease.
-func leaderOf(ctx context.Context, t *testing.T, kubectl func(context.Context, ...string) (string, error)) string {
-	t.Helper()
+func leaderOf(ctx context.Context, kubectl func(context.Context, ...string) (string, error)) (string, error) {
 	holder, err := kubectl(ctx, "get", "lease", controllerName, "--namespace="+systemNamespace, "--output=jsonpath={.spec.holderIdentity}")
-	require.NoError(t, err)
 	pod, _, _ := strings.Cut(holder, "_")
-	return pod
+	return pod, err
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ func draining(t *testing.T, kube *node.Node, namespace, name, message string) {
 	fixtureIn(t, kube, namespace).WaitFor(name, user.HasReason(v1alpha2.ConditionProgressing, v1alpha2.ReasonDraining, message))
 }
 
+// hasEvent reports whether an event was sent.
 func hasEvent(t *testing.T, kube *node.Node, namespace, name, reason string) bool {
 	t.Helper()
 	events, err := kube.Client().CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=" + name + ",reason=" + reason})
@@ -58,8 +60,15 @@ func TestShrinkInOrder(t *testing.T) {
 		draining(t, kube, namespace, name, "ranks 2-3 busy, job ƒ")
 		assert.Contains(t, flux(t, kube, lead, "resource", "drain"), "scale-down")
 		scale(t, kube, namespace, name, 4)
-		assert.Eventually(t, func() bool { return !strings.Contains(flux(t, kube, lead, "resource", "drain"), "scale-down") },
-			readyPatience, 10*pollInterval, "ranks are undrained")
+		f := fixtureIn(t, kube, namespace)
+		f.Interval = 10 * pollInterval
+		f.Eventually("ranks to be undrained", func(ctx context.Context) (string, error) {
+			drained, err := kube.Exec(ctx, namespace, lead.Name, "", agent, "flux", "--", "resource", "drain")
+			if err != nil || strings.Contains(drained, "scale-down") {
+				return drained, err
+			}
+			return "", nil
+		})
 		assertSamePods(t, pods, gone(t, kube, namespace, name, 4))
 		end(job)
 		eventuallyNodes(t, kube, lead, "free", 4)
@@ -99,7 +108,7 @@ func TestShrinkInOrder(t *testing.T) {
 		gone(t, kube, namespace, name, 3)
 		t.Logf("the pod was deleted %.2f s after the size was written", time.Since(begin).Seconds())
 	})
-	assert.True(t, hasEvent(t, kube, namespace, name, "Draining"))
+	fixtureIn(t, kube, namespace).WaitForEvent(name, "Draining")
 	assert.False(t, hasEvent(t, kube, namespace, name, "DrainSkipped"))
 }
 
@@ -117,6 +126,6 @@ func TestShrinkWithoutAgent(t *testing.T) {
 	took := time.Since(begin)
 	t.Logf("the pod was deleted %.2f s after the size was written", took.Seconds())
 	assert.GreaterOrEqual(t, took, 10*time.Second)
-	assert.Eventually(t, func() bool { return hasEvent(t, kube, namespace, name, "DrainSkipped") }, readyPatience, pollInterval)
+	fixtureIn(t, kube, namespace).WaitForEvent(name, "DrainSkipped")
 	execute(t, kube, pods[0], "sh", "-c", `for p in /proc/[0-9]*; do case $(cat $p/cmdline 2>/dev/null | tr '\0' ' ') in "`+agent+` run"*) kill -CONT ${p#/proc/};; esac; done`)
 }

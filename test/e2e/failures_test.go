@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -211,21 +210,16 @@ spec:
 		{"nosecret", v1alpha2.ReasonNotMounted, []string{"kubectl describe pod nosecret-0-"}},
 		{"nokey", v1alpha2.ReasonContainerNotStarted, []string{`secret "none" not found`}},
 	} {
-		mc := eventuallyCondition(t, kube, namespace, tc.name, v1alpha2.ConditionProgressing, metav1.ConditionTrue, tc.reason)
+		fixtureIn(t, kube, namespace).WaitFor(tc.name, user.Has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, tc.reason, tc.parts...),
+			user.HasReason(v1alpha2.ConditionReady, tc.reason)) // kubectl get shows it
 		t.Logf("%s is known %.1f s after it was applied", tc.reason, time.Since(begin).Seconds())
-		for _, part := range tc.parts {
-			assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), part)
-		}
-		ready := meta.FindStatusCondition(mc.Status.Conditions, v1alpha2.ConditionReady)
-		assert.Equal(t, tc.reason, ready.Reason, "kubectl get shows it")
 	}
 
 	begin = time.Now()
 	apply(t, kube, namespace, interactive("nopods", 3))
-	mc := eventuallyCondition(t, kube, namespace, "nopods", v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonQuotaExceeded)
+	fixtureIn(t, kube, namespace).WaitFor("nopods", user.Has(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonQuotaExceeded,
+		"2 pods can't be created", "exceeded quota: small"))
 	t.Logf("%s is known %.1f s after it was applied", v1alpha2.ReasonQuotaExceeded, time.Since(begin).Seconds())
-	assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), "2 pods can't be created")
-	assert.Contains(t, message(mc, v1alpha2.ConditionProgressing), "exceeded quota: small")
 }
 
 // TestSuspension checks a queue that suspends and resumes the Job.
@@ -278,10 +272,8 @@ spec:
 	pods := eventuallyPods(t, kube, namespace, user.Selector("flux-sample"), readyPatience, areReady(4))
 	eventuallyNodes(t, kube, pods[0], "free", 4)
 	restart("status", "--timeout="+readyPatience.String())
-	require.Eventually(t, func() bool {
-		mc := getMiniCluster(context.WithoutCancel(t.Context()), t, kube, namespace, "flux-sample")
-		return mc.Status.ObservedGeneration == mc.Generation && mc.Status.ReadySize == 4 && meta.IsStatusConditionTrue(mc.Status.Conditions, v1alpha2.ConditionReady)
-	}, readyPatience, 10*pollInterval)
+	f := fixtureIn(t, kube, namespace)
+	f.WaitFor("flux-sample", f.Ready(4))
 	assert.Equal(t, "4", fixtureIn(t, kube, namespace).Job("flux-sample").Annotations[v1alpha2.AnnotationAppliedSize])
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -169,5 +170,10 @@ func (m *hibernationTimes) ran() []string {
 
 func (m *hibernationTimes) eventually(what string, done func() bool) {
 	m.Helper()
-	require.Eventually(m, done, m.Patience, pollInterval, what)
+	m.Eventually(what, func(context.Context) (string, error) {
+		if done() {
+			return "", nil
+		}
+		return "not yet", nil
+	})
 }

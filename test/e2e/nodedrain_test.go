@@ -20,7 +20,7 @@ import (
 
 // maxDrainDelay is how long kubectl drain may take after the end of the last job, on a busy machine. It repeats a
 // refused eviction every five seconds.
-const maxDrainDelay = time.Minute
+const maxDrainDelay = 2 * time.Minute
 
 // watchNodes makes the controller watch nodes until the end of the test.
 func watchNodes(t *testing.T, kube *node.Node) {

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"minicluster.internal/operator/test/framework/node"
 )
@@ -99,18 +98,17 @@ spec:
 
 	_, err = kube.Kubectl(t.Context(), "delete", "minicluster", "flux-sample", "--namespace="+namespace)
 	require.NoError(t, err)
-	err = wait.PollUntilContextTimeout(t.Context(), pollInterval, readyPatience, true, func(ctx context.Context) (bool, error) {
+	fixtureIn(t, kube, namespace).Eventually("the volume and its claim to be removed", func(ctx context.Context) (string, error) {
 		claims, err := kube.Client().CoreV1().PersistentVolumeClaims(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil || len(claims.Items) > 0 {
-			return false, err
+			return "there is a claim", err
 		}
 		_, err = kube.Client().CoreV1().PersistentVolumes().Get(ctx, volume, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return true, nil
+			return "", nil
 		}
-		return false, err
+		return "there is a volume", err
 	})
-	require.NoError(t, err, "the volume and its claim are removed")
 	assert.FileExists(t, filepath.Join(dir, "file"))
 }
 
