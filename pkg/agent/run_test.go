@@ -160,7 +160,7 @@ func TestStopLead(t *testing.T) {
 			p := newPod(t)
 			p.plan.Lead.Mode, p.plan.Lead.Command = plan.ModeLauncher, test.command
 			p.plan.Hooks.Post = "echo post"
-			const grace = 20 * time.Second // a third of it elapses
+			const grace = 30 * time.Second // a third of it elapses
 			p.plan.GracePeriodSeconds = int64(grace / time.Second)
 			p.start("run")
 			p.eventually("a program", func() bool { return pod.Exists(p.path("started")) })

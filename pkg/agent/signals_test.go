@@ -195,7 +195,7 @@ func (p *testPod) signalAt(sig syscall.Signal, after time.Duration, lead bool) i
 }
 
 // zombiePatience is how long an ended process may stay a zombie, on a busy machine.
-const zombiePatience = 3 * time.Second
+const zombiePatience = 10 * time.Second
 
 // watchZombies watches for ended children of an agent and of the agents below it that are not reaped, until the first
 // one has ended. The returned function returns them. A broker has to reap its children, which takes it long on a busy

@@ -54,7 +54,7 @@ func TestRealFlux(t *testing.T) {
 			curve, err := fluxconfig.NewCertificate(rand.Reader, "flux-sample", time.Now())
 			require.NoError(t, err)
 			test.Stage, test.Curve = stageNet, string(curve.Text())
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			cmd := realCommand(ctx, t, program, test)
 			cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID

@@ -61,7 +61,7 @@ func zombies() []string {
 			continue
 		}
 		f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if f[0] == "Z" && f[1] == strconv.Itoa(os.Getpid()) {
+		if len(f) > 1 && f[0] == "Z" && f[1] == strconv.Itoa(os.Getpid()) {
 			out = append(out, dir)
 		}
 	}

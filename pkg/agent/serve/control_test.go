@@ -73,7 +73,7 @@ func TestShrinkInOrder(t *testing.T) {
 	require.Eventually(t, func() bool {
 		var err error
 		state, err = ask(2)
-		return assert.NoError(t, err) && state.Idle
+		return err == nil && state.Idle
 	}, patience, 20*time.Millisecond)
 	assert.Equal(t, control.State{Leaving: set(t, "2-3"), Idle: true}, state)
 

@@ -121,11 +121,11 @@ func TestShrinkRealFlux(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		state, err := ask(2)
-		return assert.NoError(t, err) && state.Jobs == 1 && state.Busy.String() == "2-3"
+		return err == nil && state.Jobs == 1 && state.Busy.String() == "2-3"
 	}, patience, 10*time.Millisecond, "the job is reported")
 	require.Eventually(t, func() bool {
 		state, err := ask(2)
-		return assert.NoError(t, err) && state.Idle
+		return err == nil && state.Idle
 	}, patience, 10*time.Millisecond, "the job has ended")
 	assert.Greater(t, time.Since(begin), runs)
 	out, err := r.Run(t.Context(), "jobs", "-a", "-no", "{status}")

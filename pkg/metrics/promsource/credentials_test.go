@@ -135,7 +135,7 @@ basic_auth_users: {metrics: "$2y$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHj
 	var address string
 	require.Eventually(t, func() bool {
 		text, _ := os.ReadFile(log)
-		if match := regexp.MustCompile(`Listening on.* address=(127\.0\.0\.1:\d+)`).FindSubmatch(text); match != nil {
+		if match := regexp.MustCompile(`Listening on.* address=(127\.0\.0\.1:\d+)\s`).FindSubmatch(text); match != nil {
 			address = string(match[1])
 		}
 		return address != ""
@@ -149,7 +149,7 @@ basic_auth_users: {metrics: "$2y$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHj
 	query := func(c Connection) error {
 		prometheus, err := Connect(c)
 		require.NoError(t, err)
-		_, err = ask(t.Context(), prometheus, &definition{Query: "vector(3)", Object: external}, 10*time.Second)
+		_, err = ask(t.Context(), prometheus, &definition{Query: "vector(3)", Object: external}, patience)
 		return err
 	}
 	require.Eventually(t, func() bool { return query(good) == nil }, patience, 50*time.Millisecond, "it starts")
