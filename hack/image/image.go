@@ -1,17 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"minicluster.internal/operator/hack/ociimage"
 	"minicluster.internal/operator/pkg/agent/shutdown"
+	"minicluster.internal/operator/test/framework/gobuild"
+)
+
+// The programs.
+const (
+	controller = "./cmd/minicluster-controller"
+	metrics    = "./cmd/minicluster-metrics"
+	agent      = "./cmd/minicluster-agent"
 )
 
 const (
@@ -23,24 +29,42 @@ const (
 	group  = "root:x:0:\nminicluster:x:" + user + ":\n"
 )
 
-// build compiles the programs into a folder and returns their paths.
-func build(ctx context.Context, dir string, platform ocispec.Platform, ldflags string) ([]string, error) {
+// goFlags compile as hack/goflags.sh does, so that Go's cache has each package once for the image and everything else.
+// The user's own flags do not change the image.
+const goFlags = "GOFLAGS=-trimpath -gcflags=all=-dwarf=false -buildvcs=false"
+
+func environment(platform ocispec.Platform) []string {
+	return []string{"CGO_ENABLED=0", goFlags, "GOOS=" + platform.OS, "GOARCH=" + platform.Architecture}
+}
+
+// stale counts the packages that have to be compiled.
+func stale(ctx context.Context, progress *gobuild.Progress, platforms []ocispec.Platform) (int, error) {
+	total := 0
+	for _, platform := range platforms {
+		count, err := gobuild.Stale(ctx, "", environment(platform), progress, controller, metrics, agent)
+		if err != nil {
+			return 0, err
+		}
+		total += count
+	}
+	return total, nil
+}
+
+// compile compiles the programs into a folder and returns their paths.
+func compile(ctx context.Context, progress *gobuild.Progress, dir string, platform ocispec.Platform, ldflags string) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making a folder for the programs: %w", err)
 	}
 	// The agent, which is the first process of containers, has another entry.
 	for _, target := range []struct{ ldflags, program string }{
-		{ldflags, "./cmd/minicluster-controller"},
-		{ldflags, "./cmd/minicluster-metrics"},
-		{ldflags + " -E=" + shutdown.EntrySymbol, "./cmd/minicluster-agent"},
+		{ldflags, controller},
+		{ldflags, metrics},
+		{ldflags + " -E=" + shutdown.EntrySymbol, agent},
 	} {
-		var complaints bytes.Buffer
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w "+target.ldflags,
-			"-o", dir+string(filepath.Separator), target.program)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+platform.OS, "GOARCH="+platform.Architecture)
-		cmd.Stderr = &complaints
-		if err := cmd.Run(); err != nil {
-			return nil, fmt.Errorf("building for %s/%s: %w\n%s", platform.OS, platform.Architecture, err, complaints.String())
+		_, err := gobuild.Run(ctx, "", environment(platform), progress,
+			"build", "-v", "-ldflags=-s -w "+target.ldflags, "-o", dir+string(filepath.Separator), target.program)
+		if err != nil {
+			return nil, fmt.Errorf("building for %s/%s: %w", platform.OS, platform.Architecture, err)
 		}
 	}
 	entries, err := os.ReadDir(dir)

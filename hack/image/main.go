@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"minicluster.internal/operator/hack/ociimage"
+	"minicluster.internal/operator/test/framework/gobuild"
 )
 
 const name = "minicluster"
@@ -36,7 +37,7 @@ type options struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "image:", err)
@@ -44,7 +45,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+func run(ctx context.Context, args []string, out, log io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
@@ -55,11 +56,28 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 
+	images, err := build(ctx, log, dir, o)
+	if err != nil {
+		return err
+	}
+	names := []string{name + ":latest", name + ":" + tag(o.version)}
+	return write(out, o.output, names, images)
+}
+
+// build builds the images of all platforms at the same time, and shows the progress.
+func build(ctx context.Context, log io.Writer, dir string, o options) ([]ociimage.Image, error) {
+	progress := gobuild.NewProgress(log)
+	defer progress.Finish()
+	total, err := stale(ctx, progress, o.platforms)
+	if err != nil {
+		return nil, err
+	}
+	progress.Compiling("the image", total)
 	images := make([]ociimage.Image, len(o.platforms))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, platform := range o.platforms {
 		group.Go(func() error {
-			programs, err := build(groupCtx, filepath.Join(dir, platform.Architecture), platform, o.ldflags)
+			programs, err := compile(groupCtx, progress, filepath.Join(dir, platform.Architecture), platform, o.ldflags)
 			if err != nil {
 				return err
 			}
@@ -67,11 +85,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	names := []string{name + ":latest", name + ":" + tag(o.version)}
-	return write(out, o.output, names, images)
+	return images, group.Wait()
 }
 
 func parse(args []string) (options, error) {

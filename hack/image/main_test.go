@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -57,4 +58,27 @@ func TestWriteLeavesNothingHalfWritten(t *testing.T) {
 	require.NoError(t, write(&out, output, []string{"minicluster:latest"}, []ociimage.Image{{Files: []ociimage.File{ociimage.Text("/a", "b")}}}))
 	assert.FileExists(t, output)
 	assert.Contains(t, out.String(), "sha256:")
+}
+
+// With other flags, building the image would compile all packages once more.
+func TestImageIsCompiledAsEverythingElse(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join("..", "goflags.sh"))
+	require.NoError(t, err)
+	list := regexp.MustCompile(`(?m)^for flag in (.*); do$`).FindSubmatch(script)
+	require.NotNil(t, list)
+	for _, flag := range strings.Fields(string(list[1])) {
+		assert.Contains(t, goFlags, flag)
+	}
+}
+
+func TestProgressIsShown(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), []byte("#!/bin/sh\ncase \"$*\" in *.Stale*) echo a b c;; esac\n"), 0o755))
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	o, err := parse(nil)
+	require.NoError(t, err)
+	var log strings.Builder
+	_, err = build(t.Context(), &log, filepath.Join(dir, "programs"), o)
+	require.NoError(t, err)
+	assert.Contains(t, log.String(), "compiling the image: 0 of 6 packages")
 }

@@ -39,6 +39,7 @@ func NewProgress(out io.Writer) *Progress {
 		out:      out,
 		terminal: isTerminal(out),
 		started:  time.Now(),
+		phase:    "looking for what to compile",
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 	}
