@@ -15,9 +15,18 @@ parts=(manifests/default)
 
 k() { "$kubectl" "$@"; }
 step() { printf '== %s\n' "$*"; }
+# connect names the current context. It fails with a remedy if kubectl reaches no API server.
+connect() {
+	context=$(k config current-context 2>/dev/null) || context="(none)"
+	k get --raw /version --request-timeout=10s >/dev/null && return
+	echo "install.sh: kubectl reaches no API server in context $context: start the cluster, or select another context" >&2
+	echo "  with KUBECONFIG=FILE or $kubectl config use-context NAME; $kubectl config get-contexts lists them" >&2
+	exit 1
+}
 
 install() {
-	step "install $image in context $(k config current-context)"
+	connect
+	step "install $image in context $context"
 	for part in "${parts[@]}"; do
 		k kustomize "$part" | sed "s|image: minicluster:latest|image: $image|" | k apply -f -
 	done
@@ -27,7 +36,8 @@ install() {
 
 # Deleting the API deletes all MiniClusters, and those with volumes need the controller for that.
 uninstall() {
-	step "uninstall from context $(k config current-context)"
+	connect
+	step "uninstall from context $context"
 	local api left=""
 	api=$(k get customresourcedefinition miniclusters.flux-framework.org --ignore-not-found -o name)
 	[ -z "$api" ] || left=$(k get miniclusters.flux-framework.org -A --ignore-not-found -o name)

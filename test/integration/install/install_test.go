@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,8 +26,8 @@ var suite = clustertest.New(cluster.Options{Nodes: 1})
 
 func TestMain(m *testing.M) { os.Exit(suite.Run(m)) }
 
-// maker runs targets of the Makefile like a user whose current context is the cluster.
-func maker(t *testing.T, kube *cluster.Cluster) func(args ...string) (string, error) {
+// maker runs targets of the Makefile like a user with a kubeconfig.
+func maker(t *testing.T, kube *cluster.Cluster, kubeconfig string) func(args ...string) (string, error) {
 	t.Helper()
 	root, err := kubebin.Root(".")
 	require.NoError(t, err)
@@ -34,7 +35,7 @@ func maker(t *testing.T, kube *cluster.Cluster) func(args ...string) (string, er
 		var output bytes.Buffer
 		cmd := exec.CommandContext(t.Context(), "make", args...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = root, &output, &output
-		cmd.Env = append(os.Environ(), "KUBECONFIG="+kube.Kubeconfig(), "KUBECTL="+kube.KubectlPath(), "KUBERC=off")
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "KUBECTL="+kube.KubectlPath(), "KUBERC=off")
 		if err := cmd.Run(); err != nil {
 			return output.String(), fmt.Errorf("make %v: %w\n%s", args, err, output.String())
 		}
@@ -46,7 +47,7 @@ func maker(t *testing.T, kube *cluster.Cluster) func(args ...string) (string, er
 // that MiniClusters keep the operator from being removed, and that nothing remains.
 func TestInstallAndUninstall(t *testing.T) {
 	kube := suite.Cluster(t)
-	run := maker(t, kube)
+	run := maker(t, kube, kube.Kubeconfig())
 	kubectl := func(args ...string) string {
 		t.Helper()
 		out, err := kube.Kubectl(t.Context(), args...)
@@ -87,4 +88,16 @@ func TestInstallAndUninstall(t *testing.T) {
 	assert.Equal(t, before, kubectl("get", created, "--output=name"))
 	_, err = run("uninstall")
 	require.NoError(t, err, "it may be repeated")
+}
+
+// TestNoServer checks that the remedy is named, once, before anything is tried.
+func TestNoServer(t *testing.T) {
+	run := maker(t, suite.Cluster(t), filepath.Join(t.TempDir(), "missing"))
+	for _, target := range []string{"install", "uninstall"} {
+		out, err := run(target)
+		require.Error(t, err)
+		assert.Contains(t, out, "kubectl reaches no API server in context (none)")
+		assert.Contains(t, out, "KUBECONFIG=FILE")
+		assert.NotContains(t, out, "==", "no step has begun")
+	}
 }
