@@ -30,6 +30,6 @@ func run() int {
 		// The command in the pod has printed why.
 		return exit.Code
 	}
-	fmt.Fprintln(os.Stderr, "error:", err)
+	fmt.Fprintln(os.Stderr, "error:", plugin.Explain(err))
 	return 1
 }

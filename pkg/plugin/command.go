@@ -1,12 +1,17 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/component-base/version"
+
+	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
 
 // NewCommand returns the command kubectl-minicluster, which kubectl runs as kubectl minicluster.
@@ -40,6 +45,18 @@ commands in them. It needs no rights but those of the user.`,
 		newSuspendCommand(f), newResumeCommand(f), newDumpCommand(f), newRestoreCommand(f), newLintCommand(f), newRenderCommand(f), newVersionCommand(f),
 	)
 	return cmd
+}
+
+// Explain adds the remedy to the error of a server that does not have the API.
+func Explain(err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || !apierrors.IsNotFound(err) || !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+		return err
+	}
+	if details := status.Status().Details; details.Group != v1alpha2.SchemeGroupVersion.Group {
+		return err
+	}
+	return fmt.Errorf("%w: the server does not have %s: install the operator", err, v1alpha2.SchemeGroupVersion)
 }
 
 // newVersionCommand returns the command that prints the versions of the plugin and of the installed API.

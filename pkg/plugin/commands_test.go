@@ -2,7 +2,9 @@ package plugin
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -31,6 +34,17 @@ func TestNumberOfArguments(t *testing.T) {
 	} {
 		_, _, err := command(t, "", strings.Fields(line)...)
 		assert.ErrorContains(t, err, want, line)
+	}
+}
+
+// TestExplain checks that the remedy is named if the server does not have the API, and only then.
+func TestExplain(t *testing.T) {
+	resource := v1alpha2.Resource("miniclusters")
+	missing := apierrors.NewGenericServerResponse(http.StatusNotFound, "get", resource, "", "404 page not found", 0, true)
+	assert.EqualError(t, Explain(fmt.Errorf("reading: %w", missing)), "reading: the server could not find the requested resource "+
+		"(get miniclusters.flux-framework.org): the server does not have flux-framework.org/v1alpha2: install the operator")
+	for _, err := range []error{apierrors.NewNotFound(resource, "sample"), io.EOF} {
+		assert.Equal(t, err, Explain(err))
 	}
 }
 

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 )
@@ -82,7 +84,7 @@ func (s *session) checkController(ctx context.Context) []finding {
 		return []finding{unknown(check, err)}
 	}
 	if len(deployments) == 0 {
-		return []finding{problem(check, "no Deployment has the label %s: install the controller, or start it", controllerSelector)}
+		return []finding{s.checkOutside(ctx)}
 	}
 	var findings []finding
 	for i := range deployments {
@@ -95,6 +97,26 @@ func (s *session) checkController(ctx context.Context) []finding {
 		findings = append(findings, s.checkLease(ctx, d))
 	}
 	return findings
+}
+
+// checkOutside looks for the lease of a controller that runs without a Deployment, for example outside the cluster.
+func (s *session) checkOutside(ctx context.Context) finding {
+	const check = "controller"
+	leases, err := s.kube.CoordinationV1().Leases(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + v1alpha2.ManagedBy})
+	if err == nil {
+		for _, lease := range leases.Items {
+			// A process that ends empties the identity.
+			if holder := ptr.Deref(lease.Spec.HolderIdentity, ""); holder != "" && renewed(&lease) {
+				return good(check, "%s holds the lease in namespace %s, without a Deployment", holder, lease.Namespace)
+			}
+		}
+	}
+	return problem(check, "no Deployment has the label %s: install the controller, or start it", controllerSelector)
+}
+
+// renewed reports whether a controller has renewed the lease recently.
+func renewed(lease *coordinationv1.Lease) bool {
+	return lease.Spec.RenewTime != nil && time.Since(lease.Spec.RenewTime.Time) <= leaseTimeout
 }
 
 func deploymentReason(d *appsv1.Deployment) string {
@@ -121,7 +143,7 @@ func (s *session) checkLease(ctx context.Context, d *appsv1.Deployment) finding 
 	case err != nil:
 		return unknown(check, err)
 	}
-	if renewed := lease.Spec.RenewTime; renewed == nil || time.Since(renewed.Time) > leaseTimeout {
+	if !renewed(lease) {
 		return problem(check, "no controller of Deployment %s/%s has renewed its lease for a minute; see its log", d.Namespace, d.Name)
 	}
 	return good(check, "Deployment %s/%s is available and has a leader", d.Namespace, d.Name)

@@ -37,8 +37,11 @@ func checkSpec(mc *v1alpha2.MiniCluster) []finding {
 		findings = append(findings, good(check, "the spec is valid"))
 	}
 	if mc.Status.ObservedGeneration < mc.Generation {
-		findings = append(findings, problem("controller", "the controller has not seen generation %d of the MiniCluster (seen: %d): it does not run, or does not watch this namespace",
-			mc.Generation, mc.Status.ObservedGeneration))
+		seen := fmt.Sprintf("generation %d of the MiniCluster (the last was %d)", mc.Generation, mc.Status.ObservedGeneration)
+		if mc.Status.ObservedGeneration <= 0 {
+			seen = "the MiniCluster"
+		}
+		findings = append(findings, problem("controller", "the controller has not seen %s: it does not run, or does not watch this namespace", seen))
 	}
 	for _, c := range mc.Status.Conditions {
 		if isProblem(c) {

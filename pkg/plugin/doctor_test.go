@@ -171,6 +171,36 @@ ok       autoscaler   on-queue scales
 `, f.must("doctor", "sample"))
 }
 
+// A controller outside the cluster has no Deployment, but holds the lease.
+func TestDoctorOfControllerOutside(t *testing.T) {
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "minicluster-system", Name: "minicluster-controller"},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("laptop"), RenewTime: &metav1.MicroTime{Time: time.Now()}},
+	}
+	assert.Contains(t, newFixture(t, lease).must("doctor"), "ok       controller   laptop holds the lease in namespace minicluster-system, without a Deployment\n")
+
+	released, old := lease.DeepCopy(), lease.DeepCopy()
+	released.Spec.HolderIdentity = new("")
+	old.Spec.RenewTime.Time = time.Now().Add(-time.Hour)
+	for _, lease := range []*coordinationv1.Lease{released, old} {
+		out, err := newFixture(t, lease).run("doctor")
+		require.ErrorIs(t, err, errProblems)
+		assert.Contains(t, out, "PROBLEM  controller   no Deployment has the label")
+	}
+}
+
+func TestDoctorOfUnseen(t *testing.T) {
+	for observed, want := range map[int64]string{
+		-1: "the controller has not seen the MiniCluster: it does not run",
+		2:  "the controller has not seen generation 3 of the MiniCluster (the last was 2): it does not run",
+	} {
+		mc := sample(func(mc *v1alpha2.MiniCluster) { mc.Generation, mc.Status.ObservedGeneration = 3, observed })
+		out, err := newFixture(t, mc).run("doctor", "sample")
+		require.ErrorIs(t, err, errProblems)
+		assert.Contains(t, out, want)
+	}
+}
+
 // A user who may only view a namespace learns what was not checked, and why.
 func TestDoctorWithoutRights(t *testing.T) {
 	mc := sample()
