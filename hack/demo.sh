@@ -59,7 +59,10 @@ finish() {
 trap finish EXIT
 trap 'failed=0; exit 130' INT TERM
 
-title() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+# title prints a heading, in bold on a terminal.
+title() {
+	if [ -t 1 ]; then printf '\n\033[1m== %s\033[0m\n' "$*"; else printf '\n== %s\n' "$*"; fi
+}
 k() { "$kubectl" "$@"; }
 # quoted prints words so that a shell reads the same words again.
 quoted() {

@@ -135,6 +135,7 @@ func nodeCount(nodes int) int {
 func printUsage(out io.Writer, o options, kubectl string) {
 	fmt.Fprintf(out, "export KUBECONFIG=%s\n", quote(filepath.Join(o.dir, "kubeconfig")))
 	fmt.Fprintf(out, "# kubectl of the same version: %s\n", kubectl)
+	fmt.Fprintln(out, "# its nodes are simulated: pods become ready, and no container runs")
 	fmt.Fprintln(out, "# stop it with: "+o.stopCommand)
 }
 

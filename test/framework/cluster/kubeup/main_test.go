@@ -29,6 +29,7 @@ func TestUpAndDown(t *testing.T) {
 
 	call("up", "--nodes=1")
 	first := out.String()
+	assert.Contains(t, first, "# its nodes are simulated: ")
 	assert.Contains(t, first, "# stop it with: go run ./test/framework/cluster/kubeup down --dir "+dir+"\n")
 	assert.True(t, strings.HasPrefix(first, "export KUBECONFIG="+filepath.Join(dir, "kubeconfig")+"\n"))
 	state, err := loadState(dir)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -210,13 +211,18 @@ func (p *Process) complaint(ctx context.Context) error {
 	return fmt.Errorf("%s ended (%v); the end of its log:\n%s", p.name, p.err, lastLines(p.log, 10)) //nolint:errorlint // nil when it ended well
 }
 
+// lastLines returns the last lines of a file, or those around the message of a panic, which a long stack trace follows.
 func lastLines(path string, n int) string {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimRight(string(content), "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	first := max(0, len(lines)-n)
+	if i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "panic: ") }); i >= 0 {
+		first = max(0, i-1)
+	}
+	return strings.Join(lines[first:min(first+n, len(lines))], "\n")
 }
 
 // Stop asks the program to end, and kills it if that takes too long. The exit code of a stopped program is ignored.

@@ -75,6 +75,8 @@ func TestLastLines(t *testing.T) {
 	assert.Equal(t, "2\n3", lastLines(path, 2))
 	assert.Equal(t, "1\n2\n3", lastLines(path, 10))
 	assert.Contains(t, lastLines(path+"x", 10), "no such file")
+	require.NoError(t, os.WriteFile(path, []byte("1\nno space left\npanic: no log\n\ngoroutine 1\n"), 0o600))
+	assert.Equal(t, "no space left\npanic: no log", lastLines(path, 2))
 }
 
 func TestEnterComesBeforeTheProgram(t *testing.T) {
