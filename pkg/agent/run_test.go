@@ -170,7 +170,7 @@ func TestStopLead(t *testing.T) {
 			assert.Equal(t, "post\n", p.stdout.String())
 			assert.Equal(t, fmt.Sprintf("SIGTERM stopped the pod before the program had ended; the program then ended with exit code %d\n", test.code),
 				p.read(fileTermination))
-			assert.Contains(t, p.stderr.String(), `"The pod was asked to stop" signal="SIGTERM" gracePeriod="20s" reserve="5s"`)
+			assert.Contains(t, p.stderr.String(), `"The pod was asked to stop" signal="SIGTERM" gracePeriod="30s" reserve="6s"`)
 		})
 	}
 }
