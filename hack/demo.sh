@@ -43,7 +43,8 @@ finish() {
 		echo "The demo FAILED. The end of the controller's log:"
 		tail -n 20 "$log" 2>/dev/null || true
 	fi
-	if [ "${KEEP:-}" = 1 ]; then
+	# kubeup writes this file when the cluster has started.
+	if [ "${KEEP:-}" = 1 ] && [ -e "$kube/kubeup.json" ]; then
 		cat <<-END
 
 			It is still running. To use it:
