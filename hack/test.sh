@@ -28,8 +28,9 @@ compile_first "the product and its tests" $race -test "${packages[@]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
+# Most packages wait for a local Kubernetes for half of their time, so one more of them runs than there are processors.
 # shellcheck disable=SC2086
-go test $race -timeout 20m "$@" 2>&1 | tee "$log" || status=$?
+go test $race -p "$(($(getconf _NPROCESSORS_ONLN) + 1))" -timeout 30m "$@" 2>&1 | tee "$log" || status=$?
 
 awk -v status="$status" '
 	$1 == "ok"   { ok++; if (/\[no tests to run\]/) ok--; if (/\(cached\)/) cached++ }
