@@ -58,7 +58,7 @@ func (r *runner) runWords(ctx context.Context, s *shutdown.Shutdown, words []str
 	cmd.Env = r.Environ
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.Stdin, r.Stdout, r.Stderr
 	if r.Plan.Lead.Mode == plan.ModeSubmit {
-		defer r.showLines(ctx, cmd)()
+		defer r.showLines(ctx, s, cmd)()
 	}
 	// A separate process group could not read from a terminal.
 	terminal := pod.IsTerminal(r.Stdin)

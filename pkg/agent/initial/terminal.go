@@ -7,22 +7,31 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 )
 
 // idleTimeout is how long no output may arrive after the end of a program, until the agent continues. It applies only
 // if the program leaves a process in the background, which keeps the terminal open.
 const idleTimeout = time.Second
 
+// maxTimeouts is how many times idleTimeout may pass after the end of a program while there is still output. A terminal
+// holds at most 68 KiB, which are read in blocks of 4 KiB, so later output is that of processes in the background.
+const maxTimeouts = 20
+
 // showLines gives a command terminals for its output, so that each line is in the log of the container at once:
 // flux submit --watch writes to a pipe in blocks and at its end. It returns a function to call after the end of the
-// command, which waits until the output is in the log.
-func (r *runner) showLines(ctx context.Context, cmd *exec.Cmd) (wait func()) {
+// command, which waits until the output is in the log. After a request to stop, it waits at most until half of the
+// reserve of the grace period remains: the instance has to be saved even if the log accepts no output.
+func (r *runner) showLines(ctx context.Context, s *shutdown.Shutdown, cmd *exec.Cmd) (wait func()) {
+	// Otherwise a write to a standard output that is closed ends the agent. The program would inherit an ignored signal.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	var terminals []*terminal
 	for _, stream := range []struct {
 		of *io.Writer
@@ -45,7 +54,7 @@ func (r *runner) showLines(ctx context.Context, cmd *exec.Cmd) (wait func()) {
 			_ = t.agent.SetReadDeadline(time.Now().Add(idleTimeout)) // it fails if all of the output is written
 		}
 		for _, t := range terminals {
-			<-t.written
+			<-s.Expired(t.written, s.Reserve()/2)
 		}
 	}
 }
@@ -102,7 +111,7 @@ func otherEnd(agent int) (int, error) {
 // write closes the terminal, so that the program gets an error, too.
 func (t *terminal) copyTo(to io.Writer) {
 	defer t.agent.Close()
-	for {
+	for timeouts := 0; timeouts < maxTimeouts; {
 		n, err := io.Copy(to, t.agent)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			close(t.written)
@@ -110,6 +119,9 @@ func (t *terminal) copyTo(to io.Writer) {
 		}
 		if n == 0 && !t.readable() {
 			break
+		}
+		if n > 0 {
+			timeouts++
 		}
 		_ = t.agent.SetReadDeadline(time.Now().Add(idleTimeout)) // it does not fail while the file is open
 	}

@@ -1,11 +1,13 @@
 package initial
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"minicluster.internal/operator/pkg/agent/pod"
+	"minicluster.internal/operator/pkg/agent/shutdown"
 )
 
 // streams are the standard streams of a container, with the ends of their pipes that the container runtime reads.
@@ -38,11 +41,19 @@ func newStreams(t *testing.T) *streams {
 	return s
 }
 
+// fullLog returns a text that does not fit into the log until a part of it is read.
+func (s *streams) fullLog(t *testing.T) string {
+	t.Helper()
+	_, err := unix.FcntlInt(s.Stdout.Fd(), unix.F_SETPIPE_SZ, os.Getpagesize())
+	require.NoError(t, err)
+	return strings.Repeat("x", 2*os.Getpagesize())
+}
+
 // start starts a shell command with terminals.
 func (s *streams) start(t *testing.T, command string) (cmd *exec.Cmd, wait func()) {
 	t.Helper()
 	cmd = exec.CommandContext(t.Context(), "/bin/sh", "-c", command)
-	wait = s.showLines(t.Context(), cmd)
+	wait = s.showLines(t.Context(), shutdown.Never(0), cmd)
 	require.NoError(t, cmd.Start())
 	return cmd, wait
 }
@@ -98,9 +109,7 @@ func TestShowLinesUnchanged(t *testing.T) {
 func TestShowLinesSlowLog(t *testing.T) {
 	t.Parallel()
 	s := newStreams(t)
-	_, err := unix.FcntlInt(s.Stdout.Fd(), unix.F_SETPIPE_SZ, os.Getpagesize())
-	require.NoError(t, err)
-	text := strings.Repeat("x", 2*os.Getpagesize())
+	text := s.fullLog(t)
 	cmd, wait := s.start(t, "printf %s "+text)
 	require.NoError(t, cmd.Wait())
 	ended := make(chan struct{})
@@ -130,6 +139,29 @@ func TestShowLinesBackground(t *testing.T) {
 	next(t, s.stdout, "first\nsecond\n")
 }
 
+// A process in the background that writes all the time does not prevent the end either.
+func TestShowLinesBusyBackground(t *testing.T) {
+	t.Parallel()
+	s := newStreams(t)
+	slowly := time.NewTicker(100 * time.Millisecond)
+	defer slowly.Stop()
+	go func() {
+		for range slowly.C {
+			if _, err := s.stdout.Read(make([]byte, 4096)); err != nil {
+				return
+			}
+		}
+	}()
+	cmd, wait := s.start(t, "yes & echo $! >&2")
+	number, err := bufio.NewReader(s.stderr).ReadString('\n')
+	require.NoError(t, err)
+	background, err := strconv.Atoi(strings.TrimSpace(number))
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, unix.Kill(background, unix.SIGKILL)) }()
+	require.NoError(t, cmd.Wait())
+	wait()
+}
+
 // A program whose log is closed gets an error, and does not wait forever.
 func TestShowLinesClosed(t *testing.T) {
 	t.Parallel()
@@ -138,6 +170,58 @@ func TestShowLinesClosed(t *testing.T) {
 	cmd, wait := s.start(t, "while echo text; do :; done 2>/dev/null")
 	require.NoError(t, cmd.Wait())
 	wait()
+}
+
+// The same for the standard output of this process, for which the kernel's SIGPIPE would end a Go program.
+func TestShowLinesClosedOutput(t *testing.T) {
+	if inProcess() {
+		s := newStreams(t)
+		s.Stdout = os.Stdout
+		cmd, wait := s.start(t, "while echo text; do :; done 2>/dev/null")
+		require.NoError(t, cmd.Wait())
+		wait()
+		return
+	}
+	t.Parallel()
+	from, to, err := os.Pipe()
+	require.NoError(t, err)
+	defer to.Close()
+	require.NoError(t, from.Close())
+	runInProcess(t, to)
+}
+
+// After a request to stop, a log that accepts no output does not keep the agent from saving the instance.
+func TestShowLinesStopped(t *testing.T) {
+	if !inProcess() {
+		t.Parallel()
+		runInProcess(t, nil)
+		return
+	}
+	s := newStreams(t)
+	stop := shutdown.Listen()
+	stop.SetGrace(2 * time.Second)
+	require.NoError(t, unix.Kill(os.Getpid(), unix.SIGTERM))
+	<-stop.Done()
+	cmd := exec.CommandContext(t.Context(), "printf", "%s", s.fullLog(t))
+	wait := s.showLines(t.Context(), stop, cmd)
+	require.NoError(t, cmd.Run())
+	wait()
+}
+
+const processVariable = "SHOW_LINES_PROCESS"
+
+// inProcess reports whether this is the process of a test.
+func inProcess() bool { return os.Getenv(processVariable) != "" }
+
+// runInProcess runs a test again, in its own process.
+func runInProcess(t *testing.T, stdout *os.File) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=1m")
+	cmd.Env = append(os.Environ(), processVariable+"=1")
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
+	require.NoError(t, cmd.Run())
 }
 
 // A container with a terminal keeps it.
@@ -152,7 +236,7 @@ func TestShowLinesTerminal(t *testing.T) {
 	s.Stdout = own.program
 	cmd := exec.CommandContext(t.Context(), "true")
 	cmd.Stdout = s.Stdout
-	s.showLines(t.Context(), cmd)()
+	s.showLines(t.Context(), shutdown.Never(0), cmd)()
 	assert.Same(t, own.program, cmd.Stdout)
 	assert.NotNil(t, cmd.Stderr)
 	require.NoError(t, own.program.Close())
