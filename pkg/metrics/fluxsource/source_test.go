@@ -207,7 +207,8 @@ func TestDemandedAtLeastTheMinimum(t *testing.T) {
 	}
 }
 
-// TestDemandOfHibernated: the demand of a cluster without a lead is the one that was saved, within its bounds.
+// TestDemandOfHibernated: the demand of a cluster without a lead is the one that was saved, within its bounds. A size
+// that somebody wakes it with counts, too.
 func TestDemandOfHibernated(t *testing.T) {
 	w := newWorld(t)
 	hibernates := func(demand int32, reason string, zero bool) func(*v1alpha2.MiniCluster, *corev1.Pod) {
@@ -222,7 +223,19 @@ func TestDemandOfHibernated(t *testing.T) {
 	w.add(t, "many", "s2", nil, hibernates(50, v1alpha2.ReasonHibernated, false))
 	w.add(t, "none", "s3", nil, hibernates(0, v1alpha2.ReasonNothingKept, true))
 	w.add(t, "suspended", "s4", nil, hibernates(0, v1alpha2.ReasonHibernated, false))
-	for name, want := range map[string]string{"some": "5", "many": "8", "none": "0", "suspended": "1"} {
+	scaled := func(size, demand int32) func(*v1alpha2.MiniCluster, *corev1.Pod) {
+		return func(mc *v1alpha2.MiniCluster, pod *corev1.Pod) {
+			hibernates(demand, v1alpha2.ReasonHibernated, true)(mc, pod)
+			mc.Spec.Size, mc.Status.Hibernation.Cause = new(size), v1alpha2.CauseScaledToZero
+		}
+	}
+	w.add(t, "zero", "s6", nil, scaled(0, 3))
+	w.add(t, "woken", "s7", nil, scaled(2, 0))
+	w.add(t, "woken-with-jobs", "s8", nil, scaled(2, 3))
+	for name, want := range map[string]string{
+		"some": "5", "many": "8", "none": "0", "suspended": "1",
+		"zero": "3", "woken": "2", "woken-with-jobs": "3",
+	} {
 		got, err := w.get(t, "", MetricSizeDemanded, name)
 		require.NoError(t, err)
 		assert.Equal(t, "MiniCluster "+name+"="+want, got)
@@ -234,7 +247,7 @@ func TestDemandOfHibernated(t *testing.T) {
 		require.NoError(t, err)
 		return values
 	}
-	assert.Len(t, external(MetricSizeDemanded), 4)
+	assert.Len(t, external(MetricSizeDemanded), 7)
 	assert.Empty(t, external("node_up_count"))
 
 	w.add(t, "awake", "s5", says("flux_nodes_demanded 0"), func(mc *v1alpha2.MiniCluster, _ *corev1.Pod) {

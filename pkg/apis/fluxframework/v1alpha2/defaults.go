@@ -178,13 +178,19 @@ func (mc *MiniCluster) Hibernates() bool {
 }
 
 // StoppedDemand returns the size that the saved jobs of a cluster need that has no
-// Job because it hibernates; false if it is not known to hibernate.
+// Job because it hibernates; false if it is not known to hibernate. A size that wakes
+// the cluster counts as a demand until the controller has started it: an autoscaler
+// would take the size back otherwise.
 func (mc *MiniCluster) StoppedDemand() (int64, bool) {
 	h, c := mc.Status.Hibernation, meta.FindStatusCondition(mc.Status.Conditions, ConditionHibernated)
 	if h == nil || c == nil || c.Reason != ReasonHibernated && c.Reason != ReasonNothingKept {
 		return 0, false
 	}
-	return int64(h.Demand), true
+	demand := int64(h.Demand)
+	if h.Cause == CauseScaledToZero {
+		demand = max(demand, int64(mc.RequestedSize()))
+	}
+	return demand, true
 }
 
 // GrantedDemand is like Granted for the size that jobs need. Without jobs it is 0
