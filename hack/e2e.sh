@@ -14,7 +14,7 @@ trap 'rm -f "$log"' EXIT
 # Without the race detector: the product runs in containers. Built as its programs are, so that most is compiled
 # already. Tests wait most of the time, for autoscalers above all: three of them keep two processors busy enough.
 status=0
-go test -vet=off -count=1 -timeout 20m -parallel 3 -v "$@" ./test/framework/node/... ./test/e2e/... 2>&1 | tee "$log" || status=$?
+go test -vet=off -count=1 -timeout 30m -parallel 3 -v "$@" ./test/framework/node/... ./test/e2e/... 2>&1 | tee "$log" || status=$?
 
 passed=$(grep -cE '^--- PASS' "$log" || true)
 failed=$(grep -cE '^--- FAIL' "$log" || true)

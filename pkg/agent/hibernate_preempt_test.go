@@ -47,8 +47,9 @@ func TestStoppedAtItsEnd(t *testing.T) {
 		s.plan.Lead = plan.Program{Mode: plan.ModeSubmit, Tasks: 1, Command: "sh -c 'touch $SHARED/started; while ! [ -e $SHARED/end ]; do sleep 0.1; done'"}
 		s.startPods(1)
 		s.online()
-		s.eventually("the program", func() bool { return s.exists("started") }) // the other jobs take all cores
-		for range runtime.NumCPU() + 1 {                                        // more than there are cores
+		// Before the other jobs, which take all cores and more.
+		s.eventually("the program", func() bool { return s.exists("started") })
+		for range runtime.NumCPU() + 1 {
 			s.run("submit", "-n1", "sh", "-c", "trap '' TERM; touch "+s.dir+"/busy; while :; do sleep 1; done")
 		}
 		s.eventually("a job", func() bool { return s.exists("busy") })

@@ -270,7 +270,7 @@ func TestNamespacedReleases(t *testing.T) {
 		require.Eventually(t, func() bool { // the aggregation takes a moment
 			_, err := c.Kubectl(t.Context(), "auth", "can-i", "delete", "miniclusters.flux-framework.org", "--namespace="+team, "--as="+team)
 			return err == nil
-		}, time.Minute, 100*time.Millisecond)
+		}, 5*time.Minute, 100*time.Millisecond)
 		require.NoError(t, c.helm(team, "install", "minicluster", "charts/minicluster", namespaced, as))
 		require.ErrorContains(t, c.helm(team, "install", "another", "charts/minicluster", namespaced, as),
 			`the release "minicluster" in the namespace "`+team+`" already manages the MiniClusters of the namespace "`+team+`"`)

@@ -1,7 +1,6 @@
 package cluster_test
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"testing"
@@ -65,8 +64,11 @@ func TestIndexComesBackWhenItsPodHasEnded(t *testing.T) {
 	assert.Equal(t, before[1], job.pods(t)[1], "index 1 has no other pod yet")
 
 	require.NoError(t, kube.ReleasePods(t.Context(), job.namespace, ""))
+	await(t, func() bool {
+		uid, exists := job.pods(t)[1]
+		return exists && uid != before[1]
+	}, "index 1 has another pod")
 	job.awaitReady(t, 3)
-	assert.NotEqual(t, before[1], job.pods(t)[1])
 }
 
 // elasticJob returns a Job like that of a MiniCluster.
@@ -123,8 +125,7 @@ func newElasticJob(t *testing.T, kube *cluster.Cluster, size int32) elasticJob {
 
 func (j elasticJob) get(t *testing.T) *batchv1.Job {
 	t.Helper()
-	// The context of a test has ended during the last check of an Eventually.
-	job, err := j.kube.Client().BatchV1().Jobs(j.namespace).Get(context.Background(), jobName, metav1.GetOptions{})
+	job, err := j.kube.Client().BatchV1().Jobs(j.namespace).Get(t.Context(), jobName, metav1.GetOptions{})
 	require.NoError(t, err)
 	return job
 }
@@ -138,7 +139,7 @@ func (j elasticJob) resize(t *testing.T, size int) {
 
 func (j elasticJob) list(t *testing.T) []corev1.Pod {
 	t.Helper()
-	pods, err := j.kube.Client().CoreV1().Pods(j.namespace).List(context.Background(), metav1.ListOptions{
+	pods, err := j.kube.Client().CoreV1().Pods(j.namespace).List(t.Context(), metav1.ListOptions{
 		LabelSelector: batchv1.JobNameLabel + "=" + jobName,
 	})
 	require.NoError(t, err)

@@ -91,7 +91,7 @@ func (f *Fixture) LeadPod(name string) string {
 	return f.Clients.LeadPod(f.T, name)
 }
 
-// Job returns the Job of a MiniCluster.
+// Job waits until a MiniCluster has a Job, and returns it.
 func (f *Fixture) Job(name string) *batchv1.Job {
 	f.Helper()
 	var job *batchv1.Job

@@ -66,19 +66,19 @@ func TestOutageOfLeader(t *testing.T) {
 	o := newOutage(t)
 	// Longer than the default: a busy machine takes seconds to end a process.
 	const leaseDuration = 30 * time.Second
-	defaults := func(o *app.Options) {
+	election := func(o *app.Options) {
 		l := app.NewOptions().LeaderElection
 		o.LeaderElection.LeaseDuration.Duration, o.LeaderElection.RenewDeadline = leaseDuration, l.RenewDeadline
 	}
-	leader := runInProcessOn(t, o.Cluster, defaults)
+	leader := runInProcessOn(t, o.Cluster, election)
 	o.eventually("a leader", func() bool { return somebody(holderNow(t.Context(), o.Cluster)) })
-	standby := runInProcessOn(t, o.Cluster, defaults)
+	standby := runInProcessOn(t, o.Cluster, election)
 	o.begin(leader)
 	require.ErrorContains(t, leader.ended(t), "lease was lost")
 	leader.Kill() // a real process would have ended
 	l := app.NewOptions().LeaderElection
 	assert.Less(t, leader.end.Sub(o.began), leaseDuration, "it has ended before the lease expires")
-	again := runInProcessOn(t, o.Cluster, defaults)
+	again := runInProcessOn(t, o.Cluster, election)
 	o.last(standby, again)
 	// The lease may have been renewed unnoticed just before the outage.
 	o.end(leaseDuration+3*l.RetryPeriod.Duration+soon, standby, again)
