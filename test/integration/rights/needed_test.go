@@ -140,7 +140,7 @@ func retrying(ctx context.Context, s *scene) error {
 				seen = append(seen, c.Type+" "+c.Reason+": "+c.Message)
 			}
 		}
-		return strings.Join(seen, "; "), nil
+		return "seen: " + strings.Join(seen, "; "), nil
 	})
 }
 

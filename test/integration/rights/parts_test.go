@@ -242,7 +242,7 @@ func secretAdopted(ctx context.Context, s *scene) error {
 			}
 			seen = append(seen, fmt.Sprintf("%s %v", e.Reason, e.Series))
 		}
-		return strings.Join(seen, "; "), nil
+		return "seen: " + strings.Join(seen, "; "), nil
 	})
 }
 
