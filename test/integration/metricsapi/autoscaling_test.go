@@ -77,11 +77,26 @@ func TestAutoscalingToZero(t *testing.T) {
 	leads.Of("sleeper").Saves(control.HibernateState{Pending: 9, Demand: 4, Location: archive, Bytes: 100, Checksum: "c0ffee"})
 	before := mc.Status.JobID
 	f.agent("sleeper").Say("flux_nodes_demanded 2")
-	f.SetSize("sleeper", 2)
-	f.WaitFor("sleeper", f.Ready(2))
+	f.wakes("sleeper", 2)
 	f.agent("sleeper").Say("flux_nodes_demanded 0")
 	f.WaitFor("sleeper", hibernated)
 	f.agent("sleeper").Say("flux_nodes_demanded 4")
 	mc = f.WaitFor("sleeper", f.Ready(4))
 	require.NotEqual(t, before, mc.Status.JobID)
+}
+
+// wakes writes a size of a cluster that hibernates, and waits until it is ready. An autoscaler that reads the saved
+// demand before the status shows that the cluster wakes writes 0 once more.
+func (f *fixture) wakes(name string, size int32) {
+	f.Helper()
+	f.Eventually("MiniCluster "+name+" to wake", func(ctx context.Context) (string, error) {
+		mc, err := f.MiniClusters().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		if mc.RequestedSize() == 0 {
+			f.SetSize(name, size)
+		}
+		return f.Ready(size)(mc), nil
+	})
 }
