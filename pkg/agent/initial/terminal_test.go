@@ -146,7 +146,12 @@ func TestShowLinesBusyBackground(t *testing.T) {
 	slowly := time.NewTicker(100 * time.Millisecond)
 	defer slowly.Stop()
 	go func() {
-		for range slowly.C {
+		for {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-slowly.C:
+			}
 			if _, err := s.stdout.Read(make([]byte, 4096)); err != nil {
 				return
 			}
@@ -216,12 +221,14 @@ func inProcess() bool { return os.Getenv(processVariable) != "" }
 // runInProcess runs a test again, in its own process.
 func runInProcess(t *testing.T, stdout *os.File) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=1m")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), processVariable+"=1")
 	if stdout != nil {
 		cmd.Stdout = stdout
 	}
-	require.NoError(t, cmd.Run())
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Run(), "%s", &stderr)
 }
 
 // A container with a terminal keeps it.

@@ -85,8 +85,8 @@ func TestAutoscalingToZero(t *testing.T) {
 	require.NotEqual(t, before, mc.Status.JobID)
 }
 
-// wakes writes a size of a cluster that hibernates, and waits until it is ready. An autoscaler that reads the saved
-// demand before the status shows that the cluster wakes writes 0 once more.
+// wakes writes a size of a cluster that hibernates, and waits until it is ready. An autoscaler that reads the demand
+// before the metrics API server has seen the size writes 0 once more.
 func (f *fixture) wakes(name string, size int32) {
 	f.Helper()
 	f.Eventually("MiniCluster "+name+" to wake", func(ctx context.Context) (string, error) {
