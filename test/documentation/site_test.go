@@ -46,7 +46,8 @@ func TestSite(t *testing.T) {
 	for _, name := range onSite(t) {
 		built := strings.TrimSuffix(name, ".md") + ".html"
 		assert.FileExists(t, filepath.Join(dir, built))
-		assert.True(t, strings.Contains(search, `"url":"`+built+`"`), "the search has no %s", built) // the text is too long to print
+		found := strings.Contains(search, `"url":"`+built+`"`)
+		assert.True(t, found, "the search has no %s", built) // its text is too long to print
 	}
 	checked := 0
 	err := filepath.WalkDir(dir, func(file string, _ fs.DirEntry, err error) error {
