@@ -208,7 +208,7 @@ func TestDemandedAtLeastTheMinimum(t *testing.T) {
 }
 
 // TestDemandOfHibernated: the demand of a cluster without a lead is the one that was saved, within its bounds. A size
-// that somebody wakes it with counts, too.
+// that a user wakes it with counts, too.
 func TestDemandOfHibernated(t *testing.T) {
 	w := newWorld(t)
 	hibernates := func(demand int32, reason string, zero bool) func(*v1alpha2.MiniCluster, *corev1.Pod) {
