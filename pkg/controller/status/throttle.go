@@ -21,12 +21,14 @@ const (
 	// maxCountInterval is the longest countInterval.
 	maxCountInterval = 15 * time.Second
 	// leadHold is how long a status waits for the numbers of pods after the lead is ready, where many are written. The
-	// status of a Job shows ready pods about a second later than the pods do.
+	// status of a Job shows ready pods about a second later than the pods do, and later yet where the Job controller
+	// counts those of many Jobs. The more statuses are written, the longer it is.
 	leadHold = 3 * time.Second
+	// maxLeadHold is the longest leadHold.
+	maxLeadHold = 6 * time.Second
 )
 
-// manyWrites is the number of recent writes for each of which countInterval applies once more, and from which on
-// leadHold applies.
+// manyWrites is the number of recent writes for each of which countInterval applies once more, and leadHold once.
 const manyWrites = 20
 
 // recent is the time in which the number of recent writes falls to a third.
@@ -70,7 +72,8 @@ func (t *Throttle) wait(key types.NamespacedName, kind change) time.Duration {
 		if t.held[key].IsZero() {
 			t.held[key] = t.clock.Now()
 		}
-		return max(0, readinessInterval-since, leadHold-t.clock.Since(t.held[key]))
+		hold := min(maxLeadHold, leadHold*time.Duration(times))
+		return max(0, readinessInterval-since, hold-t.clock.Since(t.held[key]))
 	default:
 		return max(0, readinessInterval-since)
 	}

@@ -46,9 +46,9 @@ func TestThrottleOfManyClusters(t *testing.T) {
 	assert.Equal(t, 3*countInterval, throttle.wait(key(0), changeNumbers))
 	assert.Equal(t, readinessInterval, throttle.wait(key(0), changeReadiness), "readiness is not delayed")
 
-	assert.Equal(t, leadHold, throttle.wait(key(0), changeLead))
+	assert.Equal(t, maxLeadHold, throttle.wait(key(0), changeLead))
 	clock.SetTime(clock.Now().Add(time.Second))
-	assert.Equal(t, leadHold-time.Second, throttle.wait(key(0), changeLead), "from when the lead became ready")
+	assert.Equal(t, leadHold-time.Second, throttle.wait(key(0), changeLead), "from when the lead became ready; fewer writes are recent")
 	assert.Zero(t, throttle.wait(key(0), changeReadiness), "the numbers are known")
 	clock.SetTime(clock.Now().Add(leadHold))
 	assert.Zero(t, throttle.wait(key(0), changeLead))
