@@ -52,6 +52,7 @@ func leadOnly(obj any) (any, error) {
 		},
 		Status: corev1.PodStatus{Phase: pod.Status.Phase, PodIP: pod.Status.PodIP, Conditions: readyOnly(pod.Status.Conditions)},
 	}
+	shareTexts(lead)
 	resources.CopyLeadPlacement(lead, pod)
 	return lead, nil
 }

@@ -25,6 +25,7 @@ func trim(obj any) (any, error) {
 		return obj, nil //nolint:nilerr // the end of an object whose last state is unknown
 	}
 	trimMetadata(o)
+	shareTexts(o)
 	switch o := obj.(type) {
 	case *batchv1.Job:
 		trimJob(o)
@@ -68,9 +69,13 @@ func trimMetadata(o metav1.Object) {
 	}
 }
 
-// trimJob keeps of the pod template what identifies ports, sidecars and Secrets, the restart policy, and what Kueue
-// adds.
+// trimJob drops what only the Job controller reads. It keeps of the pod template what identifies ports, sidecars and
+// Secrets, the restart policy, and what Kueue adds.
 func trimJob(job *batchv1.Job) {
+	job.Spec.Selector, job.Spec.PodFailurePolicy = nil, nil
+	if job.Spec.SuccessPolicy != nil {
+		job.Spec.SuccessPolicy = &batchv1.SuccessPolicy{} // only whether there is one matters
+	}
 	from := &job.Spec.Template.Spec
 	to := corev1.PodSpec{
 		Subdomain:      from.Subdomain,
@@ -88,9 +93,9 @@ func trimJob(job *batchv1.Job) {
 			to.Volumes = append(to.Volumes, *v)
 		}
 	}
-	labels := map[string]string{}
+	var labels map[string]string
 	if value := job.Spec.Template.Labels[resources.LabelKueuePodSet]; value != "" {
-		labels[resources.LabelKueuePodSet] = value
+		labels = map[string]string{resources.LabelKueuePodSet: value}
 	}
 	job.Spec.Template = corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: to}
 	if u := job.Status.UncountedTerminatedPods; u != nil {
