@@ -128,7 +128,9 @@ func TestDemandWithFluxAccounting(t *testing.T) {
 	r := realInstance(t, 4)
 	run := func(args ...string) string {
 		out, err := r.Run(t.Context(), args...)
-		require.NoError(t, err)
+		if !assert.NoError(t, err) { // not require: it also runs in other goroutines
+			return ""
+		}
 		return strings.TrimSpace(out)
 	}
 	db := filepath.Join(t.TempDir(), "accounting.db")

@@ -2,6 +2,8 @@ package serve
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,17 +17,37 @@ import (
 	"minicluster.internal/operator/pkg/flux/fluxtest"
 )
 
-// nodeDrained serves the control endpoint of an instance, and returns a function that sends nodes and one that returns
-// the drained ranks with their reasons.
-func nodeDrained(t *testing.T, i *fluxtest.Instance, own plan.RankMap) func(nodes ...control.NodeDrain) control.DrainState {
+// nodeDrainer sends nodes to the control endpoint of a lead.
+type nodeDrainer func(nodes ...control.NodeDrain) (control.DrainState, error)
+
+// nodeDrained serves the control endpoint of an instance.
+func nodeDrained(t *testing.T, socket string, own plan.RankMap) nodeDrainer {
 	t.Helper()
-	client, addr := controlledWith(t, Options{Socket: i.URI(), Ranks: own})
+	client, addr := controlledWith(t, Options{Socket: socket, Ranks: own})
+	return func(nodes ...control.NodeDrain) (control.DrainState, error) {
+		return client.Drain(t.Context(), addr.IP.String(), addr.Port, control.Drain{Nodes: nodes})
+	}
+}
+
+// must returns a function that ends the test at an error.
+func (d nodeDrainer) must(t *testing.T) func(nodes ...control.NodeDrain) control.DrainState {
+	t.Helper()
 	return func(nodes ...control.NodeDrain) control.DrainState {
 		t.Helper()
-		state, err := client.Drain(t.Context(), addr.IP.String(), addr.Port, control.Drain{Nodes: nodes})
+		state, err := d(nodes...)
 		require.NoError(t, err)
 		return state
 	}
+}
+
+// eventually repeats the request for a node until the response is as expected. It may fail until then: the broker may
+// be too slow to answer in time.
+func (d nodeDrainer) eventually(t *testing.T, node control.NodeDrain, is func(control.DrainState) bool, what string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		state, err := d(node)
+		return err == nil && is(state)
+	}, patience, 10*time.Millisecond, what)
 }
 
 func TestNodeDrain(t *testing.T) {
@@ -33,13 +55,14 @@ func TestNodeDrain(t *testing.T) {
 	i.Drain(set(t, "5"), "broken fan")
 	job := flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "2-3")}
 	i.SetJobs(job)
-	ask := nodeDrained(t, i, nil)
+	drain := nodeDrained(t, i.URI(), nil)
+	ask := drain.must(t)
 	one := control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "3-5")}
 
 	assert.Equal(t, control.DrainState{Busy: set(t, "3"), Free: set(t, "1,4-5"), Drained: set(t, "3-4")}, ask(one))
 	assert.Equal(t, map[uint32]string{3: "Kubernetes node one: cordoned", 4: "Kubernetes node one: cordoned", 5: "broken fan"}, i.Drained())
-	require.Eventually(t, func() bool { return ask(one).Idle.Equal(set(t, "4-5")) }, patience, 20*time.Millisecond,
-		"rank 4 is idle when its drain is old enough")
+	idle := set(t, "4-5")
+	drain.eventually(t, one, func(s control.DrainState) bool { return s.Idle.Equal(idle) }, "rank 4 is idle when its drain is old enough")
 	job.State = flux.JobInactive
 	i.SetJobs(job)
 	assert.Equal(t, control.DrainState{Idle: set(t, "3-5"), Free: set(t, "0-5")}, ask(one))
@@ -59,12 +82,14 @@ func TestNodeDrain(t *testing.T) {
 func TestNodeDrainOfTheLead(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 3, Cores: 2})
 	i.SetJobs(flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "2")})
-	ask := nodeDrained(t, i, nil)
+	drain := nodeDrained(t, i.URI(), nil)
+	ask := drain.must(t)
 	node := control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "0-1")}
 	assert.Equal(t, set(t, "0-1"), ask(node).Drained)
 	assert.Equal(t, set(t, "0"), ask(node).Busy)
 	i.SetJobs(flux.Job{ID: 1, State: flux.JobInactive})
-	require.Eventually(t, func() bool { return ask(node).Idle.Equal(set(t, "0-1")) }, patience, 20*time.Millisecond)
+	both := set(t, "0-1")
+	drain.eventually(t, node, func(s control.DrainState) bool { return s.Idle.Equal(both) }, "both ranks are idle")
 }
 
 // A drain for a change of size and one for a node do not undo each other.
@@ -93,7 +118,7 @@ func TestNodeDrainWhileShrinking(t *testing.T) {
 func TestNodeDrainWithBursting(t *testing.T) {
 	i := instance(t, fluxtest.Config{Size: 8, Cores: 2})
 	i.SetJobs(flux.Job{ID: 1, State: flux.JobRun, Ranks: set(t, "6")})
-	ask := nodeDrained(t, i, plan.RankMap{{Rank: 0, Count: 2}, {Index: 2, Rank: 6, Count: 2}})
+	ask := nodeDrained(t, i.URI(), plan.RankMap{{Rank: 0, Count: 2}, {Index: 2, Rank: 6, Count: 2}}).must(t)
 	state := ask(control.NodeDrain{Node: "one", Reason: "cordoned", Indexes: set(t, "1-3,7")})
 	assert.Equal(t, control.DrainState{Drained: set(t, "1-3"), Free: set(t, "1,3"), Busy: set(t, "2")}, state)
 	assert.Equal(t, []uint32{1, 6, 7}, drainedRanks(i))
@@ -127,28 +152,26 @@ func TestNodeDrainRealFlux(t *testing.T) {
 		require.NoError(t, err)
 		return strings.TrimSpace(out)
 	}
-	client, addr := controlledWith(t, Options{Socket: r.URI()})
-	ask := func(nodes ...control.NodeDrain) control.DrainState {
-		t.Helper()
-		state, err := client.Drain(t.Context(), addr.IP.String(), addr.Port, control.Drain{Nodes: nodes})
-		require.NoError(t, err)
-		return state
-	}
+	drain := nodeDrained(t, r.URI(), nil)
 	require.Eventually(t, func() bool {
 		out, err := r.Run(t.Context(), "resource", "list", "-no", "{nnodes}", "-s", "free")
 		return err == nil && strings.TrimSpace(out) == "4"
 	}, patience, 50*time.Millisecond, "all nodes are free")
 	run("resource", "drain", "2", "broken fan")
-	job := run("submit", "-N1", "--exclusive", "--requires=rank:3", "sleep", "3")
+	end := filepath.Join(t.TempDir(), "end")
+	job := run("submit", "-N1", "--exclusive", "--requires=rank:3", "sh", "-c", until(end))
+	run("job", "wait-event", job, "start") // a drained rank gets no job
 	node := control.NodeDrain{Node: "worker-3", Reason: "the node is cordoned", Indexes: set(t, "2-3")}
-	require.Eventually(t, func() bool { return ask(node).Busy.Equal(set(t, "3")) }, patience, 10*time.Millisecond)
+	three, all := set(t, "3"), set(t, "2-3")
+	drain.eventually(t, node, func(s control.DrainState) bool { return s.Busy.Equal(three) }, "rank 3 is busy")
 	assert.ElementsMatch(t, []string{"2 broken fan", "3 Kubernetes node worker-3: the node is cordoned"},
 		strings.Split(run("resource", "drain", "-no", "{ranks} {reason}"), "\n"))
 	other := run("submit", "-N1", "--exclusive", "true")
 	run("job", "wait-event", other, "clean")
 	assert.NotEqual(t, "3", run("jobs", "-no", "{ranks}", other))
-	require.Eventually(t, func() bool { return ask(node).Idle.Equal(set(t, "2-3")) }, patience, 10*time.Millisecond)
+	require.NoError(t, os.WriteFile(end, nil, 0o600))
+	drain.eventually(t, node, func(s control.DrainState) bool { return s.Idle.Equal(all) }, "both ranks are idle")
 	assert.Equal(t, "COMPLETED", run("jobs", "-no", "{status}", job))
-	assert.Equal(t, set(t, "3"), ask().Returned)
+	assert.Equal(t, three, drain.must(t)().Returned)
 	assert.Equal(t, "2 broken fan", run("resource", "drain", "-no", "{ranks} {reason}"))
 }

@@ -3,6 +3,8 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -101,6 +103,9 @@ func TestMetricsOfRealFlux(t *testing.T) {
 	scrape()
 }
 
+// until returns a script that runs until a file exists.
+func until(file string) string { return "while [ ! -e " + file + " ]; do sleep 0.1; done" }
+
 // Ranks of the real Flux are drained and undrained, and an exclusive job can complete.
 func TestShrinkRealFlux(t *testing.T) {
 	r, err := fluxtest.StartReal(t.Context(), 4)
@@ -115,19 +120,20 @@ func TestShrinkRealFlux(t *testing.T) {
 		return err == nil && strings.TrimSpace(out) == "4"
 	}, patience, 50*time.Millisecond, "all nodes are free")
 
-	const runs = 3 * time.Second
-	begin := time.Now()
-	_, err = r.Run(t.Context(), "submit", "-N2", "--exclusive", "--requires=rank:2-3", "sleep", fmt.Sprint(runs.Seconds()))
+	end := filepath.Join(t.TempDir(), "end")
+	job, err := r.Run(t.Context(), "submit", "-N2", "--exclusive", "--requires=rank:2-3", "sh", "-c", until(end))
+	require.NoError(t, err)
+	_, err = r.Run(t.Context(), "job", "wait-event", strings.TrimSpace(job), "start") // drained ranks get no job
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		state, err := ask(2)
-		return err == nil && state.Jobs == 1 && state.Busy.String() == "2-3"
+		return err == nil && state.Jobs == 1 && state.Busy.String() == "2-3" && !state.Idle
 	}, patience, 10*time.Millisecond, "the job is reported")
+	require.NoError(t, os.WriteFile(end, nil, 0o600))
 	require.Eventually(t, func() bool {
 		state, err := ask(2)
 		return err == nil && state.Idle
 	}, patience, 10*time.Millisecond, "the job has ended")
-	assert.Greater(t, time.Since(begin), runs)
 	out, err := r.Run(t.Context(), "jobs", "-a", "-no", "{status}")
 	require.NoError(t, err)
 	assert.Equal(t, "COMPLETED", strings.TrimSpace(out))
