@@ -33,15 +33,16 @@ func TestFloor(t *testing.T) {
 		return *job.Spec.Parallelism
 	}
 	wait := func(want int32, each func()) {
+		has := false
 		require.Eventually(t, func() bool {
 			each()
-			select {
-			case err := <-ended:
-				require.NoError(t, err, "it has ended")
-			default:
-			}
-			return size() == want
+			has = size() == want
+			return has || len(ended) > 0
 		}, time.Minute, 20*time.Millisecond)
+		if !has {
+			require.NoError(t, <-ended, "it has ended")
+			require.Fail(t, "it has ended")
+		}
 	}
 	wait(2, func() {})
 	// The watch of a fake client shows only what changes after its start.

@@ -124,6 +124,17 @@ func (r *rig) value(t *testing.T, resource, name, metric string) string {
 	return values[0].Quantity.String()
 }
 
+// becomes waits until a metric has a value.
+func (r *rig) becomes(t *testing.T, resource, name, metric, want string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		// Not value, which ends the test: the condition is called in another goroutine.
+		values, err := r.ask(t, resource, name, metric, labels.Everything())
+		return err == nil && len(values) == 1 && values[0].Quantity.String() == want
+	}, patience, time.Millisecond, "%s of %s %s to be %s", metric, resource, name, want)
+	require.Equal(t, want, r.value(t, resource, name, metric))
+}
+
 // two nodes, one pod on each, and two MiniClusters.
 func newFilledRig(t *testing.T) *rig {
 	t.Helper()
@@ -159,17 +170,17 @@ func TestSource(t *testing.T) {
 	}
 	// A deleted pod is no longer counted.
 	require.NoError(t, r.kube.CoreV1().Pods("ns").Delete(t.Context(), "b", metav1.DeleteOptions{}))
-	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "1500m" }, patience, time.Millisecond)
+	r.becomes(t, "miniclusters", "m", "cpu_requests", "1500m")
 	// Nor is a pod that has ended.
 	pod := r.addPod(t, "c", "node-0", "10")
-	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "11500m" }, patience, time.Millisecond)
+	r.becomes(t, "miniclusters", "m", "cpu_requests", "11500m")
 	pod.Status.Phase = corev1.PodSucceeded
 	_, err := r.kube.CoreV1().Pods("ns").UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return r.value(t, "miniclusters", "m", "cpu_requests") == "1500m" }, patience, time.Millisecond)
+	r.becomes(t, "miniclusters", "m", "cpu_requests", "1500m")
 	// Nor is a deleted node.
 	require.NoError(t, r.kube.CoreV1().Nodes().Delete(t.Context(), "node-1", metav1.DeleteOptions{}))
-	require.Eventually(t, func() bool { return r.value(t, "services", DefaultService, "nodes") == "1" }, patience, time.Millisecond)
+	r.becomes(t, "services", DefaultService, "nodes", "1")
 }
 
 func TestSourceSelects(t *testing.T) {
@@ -324,7 +335,7 @@ func TestNothingLeftIsANumber(t *testing.T) {
 	r := newFilledRig(t)
 	r.addPod(t, "gpus", "node-0", "1", mine, func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests = list("nvidia.com/gpu", "6") })
 	const metric = "nvidia_com_gpu_remaining"
-	require.Eventually(t, func() bool { return r.value(t, "services", DefaultService, metric) == "0" }, patience, time.Millisecond)
+	r.becomes(t, "services", DefaultService, metric, "0")
 	assert.Contains(t, r.source.Custom(), metrics.Info{Resource: services, Metric: metric})
 	assert.Contains(t, r.source.Custom(), metrics.Info{Resource: miniClusters, Metric: metric})
 	assert.Equal(t, "6", r.value(t, "miniclusters", "m", metric))
@@ -349,9 +360,8 @@ func TestNamesOfResources(t *testing.T) {
 	node := testNode("node-2", "cpu", "8", "example.com/c.d", "3", "example.com/c_d", "5")
 	_, err := r.kube.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		return r.value(t, "services", DefaultService, "nodes") == "3" && r.value(t, "services", DefaultService, "cpu_requests") == "8500m"
-	}, patience, time.Millisecond)
+	r.becomes(t, "services", DefaultService, "nodes", "3")
+	r.becomes(t, "services", DefaultService, "cpu_requests", "8500m")
 	assert.Equal(t, "3", r.value(t, "services", DefaultService, "example_com_c_d_capacity"), "the first by name")
 	values, err := r.ask(t, "services", DefaultService, "example_com_a_b_requests", nil)
 	require.NoError(t, err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"minicluster.internal/operator/test/framework/cluster/process"
@@ -123,7 +124,8 @@ func finish(t *testing.T, c *exec.Cmd) result {
 	err := c.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
-		require.NoError(t, err)
+		assert.NoError(t, err) // not require: it also runs in other goroutines
+		return result{code: -1, errors: err.Error()}
 	}
 	return result{code: exitCode(c.ProcessState), out: out.String(), errors: errs.String()}
 }
