@@ -161,7 +161,7 @@ func TestArchiveOfAnotherCluster(t *testing.T) {
 func TestArchiveThatHangs(t *testing.T) {
 	t.Parallel()
 	p := newArchivePod(t)
-	p.plan.GracePeriodSeconds = 20 // for a busy machine
+	p.plan.GracePeriodSeconds = 40 // a busy machine takes seconds to end the processes
 	p.env = append(p.env, "FAKE_DUMP_HANGS=1")
 	p.plan.Lead.Command = "sleep 1000"
 	p.start("run")

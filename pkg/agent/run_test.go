@@ -134,7 +134,7 @@ func TestStrictHooks(t *testing.T) {
 }
 
 func TestStopFollower(t *testing.T) {
-	const grace = 100 * time.Second
+	const grace = 300 * time.Second // for a busy machine
 	p := newPod(t)
 	p.plan.GracePeriodSeconds = int64(grace / time.Second)
 	p.follower()
