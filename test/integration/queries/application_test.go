@@ -125,7 +125,7 @@ func (a *application) request(ctx context.Context, number int) error {
 func (a *application) follow(ctx context.Context) error {
 	pods, err := a.kube.CoreV1().Pods(a.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=sample-metrics-app"})
 	if err != nil {
-		return fmt.Errorf("looking for pods: %w", err)
+		return nil //nolint:nilerr // it looks again soon
 	}
 	ready := map[string]bool{}
 	changed := false
@@ -137,7 +137,11 @@ func (a *application) follow(ctx context.Context) error {
 		if _, ok := a.instances[pod.Name]; ok {
 			continue
 		}
-		if a.instances[pod.Name], err = a.start(ctx, pod.Name); err != nil {
+		i, err := a.start(ctx, pod.Name)
+		if i.process != nil { // to be stopped, even if it has not responded
+			a.instances[pod.Name] = i
+		}
+		if err != nil {
 			return err
 		}
 		changed = true
