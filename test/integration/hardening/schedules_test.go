@@ -163,7 +163,10 @@ func (s *schedule) certificates(owner types.UID) map[string]bool {
 // has synced the existing MiniClusters before it creates objects for a later one.
 func (s *schedule) checkFresh(mc *v1alpha2.MiniCluster) {
 	// The Job controller may lag behind: an event about a size that was requested twice may have been about the first
-	// request.
+	// request. It has worked that off when a new Job has all its pods; what follows from it takes less time than the
+	// silence.
+	s.create("marker", 1, maxSize(scheduledMax))
+	s.settled("marker", 1, v1alpha2.ReasonWithinBounds)
 	s.eventually("silence", func() bool { return s.silent() > silence })
 	s.run.stop()
 	before := s.versions(mc)
