@@ -108,7 +108,12 @@ func TestShrinkInOrder(t *testing.T) {
 		gone(t, kube, namespace, name, 3)
 		t.Logf("the pod was deleted %.2f s after the size was written", time.Since(begin).Seconds())
 	})
-	fixtureIn(t, kube, namespace).WaitForEvent(name, "Draining")
+	f := fixtureIn(t, kube, namespace)
+	f.WaitForEvent(name, "Draining")
+	// The controller writes events in the background. An earlier one has arrived when it has written that about a later
+	// size.
+	scale(t, kube, namespace, name, 9)
+	f.WaitForEvent(name, "ScaleRejected")
 	assert.False(t, hasEvent(t, kube, namespace, name, "DrainSkipped"))
 }
 

@@ -39,7 +39,8 @@ func startPrometheus(t *testing.T, kube *node.Node, root, namespace string) *pro
 		require.NoError(t, err)
 		pods = append(pods, some...)
 	}
-	text, err := promserver.ForPods(string(config), time.Second, pods)
+	// The interval is also the timeout of a scrape, which takes longer than a second on a busy machine.
+	text, err := promserver.ForPods(string(config), 5*time.Second, pods)
 	require.NoError(t, err)
 	return promserver.Start(t, promserver.Options{Config: text, Enter: kube.Enter})
 }
