@@ -6,8 +6,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// shareTexts lets cached objects share the texts that most of them have, which are otherwise a tenth of the memory of
-// the caches: namespaces, keys of labels and annotations, and kinds of owners. Each object is decoded with its own copy.
+// shareTexts lets cached objects share the texts that most of them have, of which each object is decoded with its own
+// copy: namespaces, keys of labels and annotations, and kinds of owners.
 func shareTexts(o metav1.Object) {
 	o.SetNamespace(shared(o.GetNamespace()))
 	o.SetLabels(sharedKeys(o.GetLabels()))
