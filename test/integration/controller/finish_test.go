@@ -35,12 +35,7 @@ func TestComplete(t *testing.T) {
 	f.waitFor("done", has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonFinished, "size 2"))
 	require.NoError(t, f.kube.BatchV1().Jobs(f.namespace).Delete(t.Context(), "done", metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}))
 	f.setSize("done", 3)
-	f.waitFor("done", func(mc *v1alpha2.MiniCluster) string {
-		if mc.Status.ObservedGeneration != mc.Generation {
-			return "not observed yet"
-		}
-		return ""
-	}, has(v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete))
+	f.waitFor("done", observed, has(v1alpha2.ConditionComplete, metav1.ConditionTrue, v1alpha2.ReasonComplete))
 	_, err := f.kube.BatchV1().Jobs(f.namespace).Get(t.Context(), "done", metav1.GetOptions{})
 	assert.True(t, apierrors.IsNotFound(err), "a finished MiniCluster does not run again")
 }

@@ -71,6 +71,14 @@ func (f *fixture) ready(size int32) check { return f.Ready(size) }
 
 func specSize(size int32) check { return user.SpecSize(size) }
 
+// observed checks that the controller has reacted to the last change of a spec.
+func observed(mc *v1alpha2.MiniCluster) string {
+	if mc.Status.ObservedGeneration != mc.Generation {
+		return "not observed yet"
+	}
+	return ""
+}
+
 func has(kind string, status metav1.ConditionStatus, reason string, parts ...string) check {
 	return user.Has(kind, status, reason, parts...)
 }

@@ -89,6 +89,7 @@ func TestMaximumOfRejectedJob(t *testing.T) {
 		has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds, "size 5 is within the bounds"))
 	assert.Zero(t, rejected.Status.MaximumSize)
 	f.patch("huge", map[string]any{"spec": map[string]any{"size": 2, "maxSize": 3}})
+	f.waitFor("huge", observed) // otherwise the Job may be created for the size before
 	allow()
 	corrected := f.waitFor("huge", f.ready(2), has(v1alpha2.ConditionAccepted, metav1.ConditionTrue, v1alpha2.ReasonValid),
 		has(v1alpha2.ConditionScalingLimited, metav1.ConditionFalse, v1alpha2.ReasonWithinBounds, "size 2 was granted"))
