@@ -116,6 +116,11 @@ func (f *fixture) nothingLeft(ctx context.Context) (string, error) {
 	return f.cluster.Kubectl(ctx, "get", "jobs,configmaps,secrets,services,pods", "-n", f.namespace, "-l", v1alpha2.LabelName, "-o", "name")
 }
 
+// noServices names the Services of MiniClusters, including headless ones.
+func (f *fixture) noServices(ctx context.Context) (string, error) {
+	return f.cluster.Kubectl(ctx, "get", "services", "-n", f.namespace, "-l", v1alpha2.LabelController, "-o", "name")
+}
+
 // withoutOwner lists the objects of a namespace that have no owner.
 func (f *fixture) withoutOwner(ctx context.Context) ([]string, error) {
 	out, err := f.cluster.Kubectl(ctx, "get", "jobs,configmaps,secrets,services,pods", "-n", f.namespace, "-o",
@@ -152,6 +157,7 @@ func TestRestoreWithoutOwners(t *testing.T) {
 			drop(b)
 			require.NoError(t, f.miniclusters().Delete(t.Context(), "again", metav1.DeleteOptions{}))
 			f.eventually("all to be gone", f.nothingLeft)
+			f.eventually("the headless Service to be gone", f.noServices) // the backup has another one of its name
 			f.restore(b)
 			f.eventually("one pod for each rank", func(ctx context.Context) (string, error) {
 				indexes, err := f.podIndexes(ctx, "again")

@@ -299,6 +299,8 @@ func TestResizeOfAdmittedJob(t *testing.T) {
 	f.setSize("queued", 4)
 	f.waitFor("queued", specSize(3), has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonNotElastic, "ElasticJobsViaWorkloadSlices"))
 	patch(`{"spec":{"suspend":true}}`)
+	// Otherwise a later NotSuspended may be that of before, and the controller may not know the scheduling gate yet.
+	f.waitFor("queued", has(v1alpha2.ConditionSuspended, metav1.ConditionTrue, v1alpha2.ReasonSuspended))
 	podsEnd()
 	patch(`{"status":{"startTime":null}}`, "status")
 	patch(`{"spec":{"template":{"spec":{"schedulingGates":[{"name":"kueue.x-k8s.io/elastic-job"}]}}}}`)

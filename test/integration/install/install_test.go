@@ -4,6 +4,7 @@ package install_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"minicluster.internal/operator/test/framework/cluster"
 	"minicluster.internal/operator/test/framework/cluster/clustertest"
 	"minicluster.internal/operator/test/framework/cluster/kubebin"
+	"minicluster.internal/operator/test/framework/user"
 )
 
 const namespace = "minicluster-system"
@@ -85,7 +87,14 @@ func TestInstallAndUninstall(t *testing.T) {
 	require.NoError(t, err)
 	_, err = kube.Client().CoreV1().Namespaces().Get(t.Context(), namespace, metav1.GetOptions{})
 	assert.True(t, apierrors.IsNotFound(err), err)
-	assert.Equal(t, before, kubectl("get", created, "--output=name"))
+	// The API server drops the APIServices of a deleted definition with a delay.
+	user.Eventually(t, user.Patience, "everything as before the installation", func(ctx context.Context) (string, error) {
+		after, err := kube.Kubectl(ctx, "get", created, "--output=name")
+		if err != nil || after == before {
+			return "", err
+		}
+		return "before:\n" + before + "after:\n" + after, nil
+	})
 	_, err = run("uninstall")
 	require.NoError(t, err, "it may be repeated")
 }
