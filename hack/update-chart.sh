@@ -57,7 +57,7 @@ deployment() {
 	sed -E \
 		-e 's~^( *)image: minicluster:latest$~\1image: {{ include "minicluster.image" . }}~' \
 		-e "s~^( *)args: \[(.*)\]\$~\1args: [\2{{ include \"minicluster.$component.args\" . }}]~" \
-		-e "s~^        kubectl.kubernetes.io/default-container: .*~&{{ range \$key, \$value := .Values.$component.podAnnotations }}\n        {{ toYaml \$key }}: {{ toJson \$value }}{{ end }}~" \
+		-e "s~^        (kubectl.kubernetes.io/default-container): .*~      {{- if not (hasKey (.Values.$component.podAnnotations | default dict) \"\1\") }}\n&\n      {{- end }}\n      {{- range \$key, \$value := .Values.$component.podAnnotations }}\n        {{ toYaml \$key }}: {{ toJson \$value }}\n      {{- end }}~" \
 		-e "s~^      priorityClassName: .*~      {{- include \"minicluster.pod\" (list . .Values.$component) }}~" \
 		-e "s~^      affinity:\$~      {{- with .Values.$component.affinity }}\n      affinity: {{ toJson . }}\n      {{- else }}\n&~" \
 		-e '/^      securityContext:$/i\      {{- end }}' \

@@ -43,6 +43,29 @@ func TestPodValues(t *testing.T) {
 	}
 }
 
+// TestDefaultContainer checks that a user's annotation replaces the one that the chart sets. The objects are read
+// strictly, since a parser may accept a key that is there twice.
+func TestDefaultContainer(t *testing.T) {
+	const annotation = "kubectl.kubernetes.io/default-container"
+	for _, component := range []string{"controller", "metrics"} {
+		t.Run(component, func(t *testing.T) {
+			rendered, err := helm(t, nil, "template", "charts/minicluster", "--set=metrics.enabled=true", "--show-only=templates/"+component+".yaml",
+				"--set-json="+component+`.podAnnotations={"`+annotation+`":"proxy","note":"a"}`)
+			require.NoError(t, err)
+			var annotations map[string]string
+			for document := range strings.SplitSeq(string(rendered), "---\n") {
+				var object unstructured.Unstructured
+				require.NoError(t, yaml.UnmarshalStrict([]byte(document), &object.Object))
+				if object.GetKind() == "Deployment" {
+					annotations, _, err = unstructured.NestedStringMap(object.Object, "spec", "template", "metadata", "annotations")
+					require.NoError(t, err)
+				}
+			}
+			assert.Equal(t, map[string]string{annotation: "proxy", "note": "a"}, annotations)
+		})
+	}
+}
+
 // TestSchema checks that an error names the wrong value, even if null removed a section.
 func TestSchema(t *testing.T) {
 	for value, want := range map[string]string{
@@ -60,6 +83,8 @@ func TestSchema(t *testing.T) {
 		"image.digest=0123":                                     `at '/image/digest'`,
 		"image.repository=example.org/a:v1":                     `at '/image/repository'`,
 		"imagePullSecrets[0].nam=a":                             `at '/imagePullSecrets/0'`,
+		"imagePullSecrets={a,A_b}":                              `at '/imagePullSecrets/1': 'A_b' does not match`,
+		"imagePullSecrets[0].name=a..b":                         `at '/imagePullSecrets/0/name': 'a..b' does not match`,
 		"controller.extraArgs={workers}":                        `at '/controller/extraArgs/0'`,
 		"controller.extraEnv[0].name=POD_NAME":                  `at '/controller/extraEnv/0/name'`,
 		"metrics.extraEnv[0].value=a":                           `at '/metrics/extraEnv/0': missing property 'name'`,
