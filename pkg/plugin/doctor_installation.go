@@ -103,12 +103,13 @@ func (s *session) checkController(ctx context.Context) []finding {
 func (s *session) checkOutside(ctx context.Context) finding {
 	const check = "controller"
 	leases, err := s.kube.CoordinationV1().Leases(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + v1alpha2.ManagedBy})
-	if err == nil {
-		for _, lease := range leases.Items {
-			// A process that ends empties the identity.
-			if holder := ptr.Deref(lease.Spec.HolderIdentity, ""); holder != "" && renewed(&lease) {
-				return good(check, "%s holds the lease in namespace %s, without a Deployment", holder, lease.Namespace)
-			}
+	if err != nil {
+		return unknown(check, fmt.Errorf("no Deployment has the label %s; looking for a controller without one: %w", controllerSelector, err))
+	}
+	for _, lease := range leases.Items {
+		// A process that ends empties the identity.
+		if holder := ptr.Deref(lease.Spec.HolderIdentity, ""); holder != "" && renewed(&lease) {
+			return good(check, "%s holds the lease in namespace %s, without a Deployment", holder, lease.Namespace)
 		}
 	}
 	return problem(check, "no Deployment has the label %s: install the controller, or start it", controllerSelector)

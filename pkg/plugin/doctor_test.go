@@ -187,6 +187,11 @@ func TestDoctorOfControllerOutside(t *testing.T) {
 		require.ErrorIs(t, err, errProblems)
 		assert.Contains(t, out, "PROBLEM  controller   no Deployment has the label")
 	}
+
+	f := newFixture(t, lease)
+	forbid("list", "leases", "leases is forbidden")(f)
+	assert.Contains(t, f.must("doctor"), "unknown  controller   not checked: no Deployment has the label app.kubernetes.io/name=minicluster-controller; "+
+		"looking for a controller without one: leases is forbidden\n")
 }
 
 func TestDoctorOfUnseen(t *testing.T) {
