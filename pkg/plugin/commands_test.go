@@ -184,6 +184,25 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// TestCreateWaits checks that create waits with --wait only, prints why, and that --timeout ends the wait.
+func TestCreateWaits(t *testing.T) {
+	f := newFixture(t)
+	f.flux.PrependReactor("create", "miniclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
+		mc := sample(condition(v1alpha2.ConditionReady, metav1.ConditionFalse, v1alpha2.ReasonNotReady, "0 of 4 pods are ready"),
+			condition(v1alpha2.ConditionProgressing, metav1.ConditionTrue, v1alpha2.ReasonNotReady, "pods are pending"))
+		mc.Status.Conditions[2].ObservedGeneration = mc.Generation
+		return true, mc, f.flux.Tracker().Create(v1alpha2.SchemeGroupVersion.WithResource("miniclusters"), mc, "team")
+	})
+	out, err := f.run("create", "sample", "--image=flux", "--wait", "--timeout=300ms")
+	require.EqualError(t, err, "MiniCluster sample is not ready after 300ms; it continues: see `kubectl minicluster status sample`")
+	assert.Equal(t, "minicluster.flux-framework.org/sample created\n", out)
+	assert.Equal(t, "minicluster/sample: pods are pending\n", f.err.String())
+
+	f.flux.PrependReactor("create", "miniclusters", func(clienttesting.Action) (bool, runtime.Object, error) { return true, sample(), nil })
+	f.must("create", "sample", "--image=flux")
+	assert.Empty(t, f.err.String(), "it does not wait")
+}
+
 func TestPrefixWriter(t *testing.T) {
 	var out bytes.Buffer
 	w := &prefixWriter{out: &out, prefix: "3: "}

@@ -19,12 +19,13 @@ import (
 
 // createOptions are the flags of create.
 type createOptions struct {
+	waitOptions
 	image, view             string
 	size, minSize, maxSize  int32
 	cpu, memory, gpu        string
 	profile, profileFile    string
 	dryRun, restoreFrom     string
-	wait, fluxInImage       bool
+	fluxInImage             bool
 	printer                 *genericclioptions.PrintFlags
 	sizeSet, minSet, maxSet bool
 	command                 []string
@@ -77,7 +78,7 @@ by its name. The profile's spec is used, and the flags override it. The variable
 	fs.StringVar(&o.profileFile, "profile-file", "", "File of profiles; - is the standard input.")
 	fs.StringVar(&o.dryRun, "dry-run", "none", "none, client (only print the object), or server (send it without keeping it).")
 	fs.StringVar(&o.restoreFrom, "restore-from", "", "MiniCluster whose archive the new one starts from; it hibernates or has finished.")
-	fs.BoolVar(&o.wait, "wait", false, "Wait until the MiniCluster is ready or has finished.")
+	o.addFlags(cmd, false, "is ready or has finished")
 	o.printer.AddFlags(cmd)
 	return cmd
 }
@@ -115,6 +116,8 @@ func (f *factory) create(ctx context.Context, o *createOptions) error {
 	if err := o.print(s, created); err != nil || !o.wait || o.dryRun != "none" {
 		return err
 	}
+	ctx, cancel := o.limit(ctx, "MiniCluster %s is not ready", created.Name)
+	defer cancel()
 	return s.waitReady(ctx, created)
 }
 

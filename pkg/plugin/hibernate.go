@@ -24,8 +24,9 @@ type waitOptions struct {
 	timeout time.Duration
 }
 
-func (o *waitOptions) addFlags(cmd *cobra.Command, until string) {
-	cmd.Flags().BoolVar(&o.wait, "wait", true, "Wait until the MiniCluster "+until+".")
+// addFlags adds the flags to a command that waits by default, or only with --wait.
+func (o *waitOptions) addFlags(cmd *cobra.Command, byDefault bool, until string) {
+	cmd.Flags().BoolVar(&o.wait, "wait", byDefault, "Wait until the MiniCluster "+until+".")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "How long to wait; 0 waits without a limit.")
 }
 
@@ -60,7 +61,7 @@ jobs: that needs --discard.`,
 			return s.suspend(cmd.Context(), args[0], discard, &o)
 		},
 	}
-	o.addFlags(cmd, "has no pods")
+	o.addFlags(cmd, true, "has no pods")
 	cmd.Flags().BoolVar(&discard, "discard", false, "Stop a MiniCluster that has nothing to keep its state in.")
 	return cmd
 }
@@ -89,7 +90,7 @@ continues with the jobs that were saved.`,
 			return s.resume(cmd.Context(), args[0], size, &o)
 		},
 	}
-	o.addFlags(cmd, "is ready")
+	o.addFlags(cmd, true, "is ready")
 	cmd.Flags().Int32Var(&size, "size", 0, "Size at which it wakes; by default spec.size, or the size before.")
 	return cmd
 }

@@ -43,7 +43,7 @@ outside the bounds is an error.`,
 			return s.scale(cmd.Context(), args[0], int32(size), o)
 		},
 	}
-	o.addFlags(cmd, "has the size")
+	o.addFlags(cmd, true, "has the size")
 	return cmd
 }
 
