@@ -51,7 +51,11 @@ func TestShrinkInOrder(t *testing.T) {
 	pods := start(t, kube, namespace, name, 4, interactive(name, 4))
 	lead := pods[0]
 	eventuallyNodes(t, kube, lead, "free", 4)
-	occupy := func() string { return strings.TrimSpace(flux(t, kube, lead, "submit", "-N4", "sleep", "600")) }
+	occupy := func() string {
+		job := strings.TrimSpace(flux(t, kube, lead, "submit", "-N4", "sleep", "600"))
+		eventuallyNodes(t, kube, lead, "allocated", 4)
+		return job
+	}
 	end := func(job string) { flux(t, kube, lead, "cancel", job) }
 
 	t.Run("a change of mind", func(t *testing.T) {

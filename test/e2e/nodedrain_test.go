@@ -68,6 +68,18 @@ func inBackground(run func() (string, error)) <-chan outcome {
 	return done
 }
 
+// awaitProtection waits until the disruption budget of a MiniCluster protects both pods.
+func awaitProtection(f *user.Fixture, name string) {
+	f.Helper()
+	f.Eventually("a disruption budget", func(ctx context.Context) (string, error) {
+		budget, err := f.Kube.PolicyV1().PodDisruptionBudgets(f.Namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil || budget.Status.DisruptionsAllowed != 0 || budget.Status.CurrentHealthy != 2 {
+			return "the budget does not protect both pods", err
+		}
+		return "", nil
+	})
+}
+
 // TestDrainOfNode drains the node below two busy ranks with kubectl, which spares the other pods of the node: there is
 // no other node for them. It waits until the job has succeeded. Then the rank that was evicted waits for a node, and is
 // undrained when it has one.
@@ -85,25 +97,19 @@ func TestDrainOfNode(t *testing.T) {
 	})
 	eventuallyNodes(t, kube, lead, "allocated", 2)
 
+	f := fixtureIn(t, kube, namespace)
+	awaitProtection(f, name) // the leader before, which did not watch nodes, may have created the Job
 	drain := inBackground(func() (string, error) {
 		return kube.Kubectl(t.Context(), "drain", node.Name, "--pod-selector="+user.Selector(name)+",batch.kubernetes.io/job-completion-index=1",
 			"--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s")
 	})
-	f := fixtureIn(t, kube, namespace)
 	f.WaitFor(name, func(mc *v1alpha2.MiniCluster) string {
 		if d := mc.Status.NodeDrains; len(d) != 1 || d[0].Busy != "0-1" {
 			return "the ranks are not drained"
 		}
 		return ""
 	})
-	// The API server has refused an eviction, which kubectl repeats.
-	f.Eventually("a refused eviction", func(ctx context.Context) (string, error) {
-		budget, err := f.Kube.PolicyV1().PodDisruptionBudgets(namespace).Get(ctx, name, metav1.GetOptions{})
-		if err != nil || budget.Status.DisruptionsAllowed != 0 || budget.Status.CurrentHealthy != 2 {
-			return "the budget does not protect both pods", err
-		}
-		return "", nil
-	})
+	awaitProtection(f, name) // the API server has refused an eviction, which kubectl repeats
 	assert.Contains(t, flux(t, kube, lead, "resource", "drain"), "Kubernetes node "+node.Name+": the node is cordoned")
 	assert.Empty(t, drain)
 	assert.Empty(t, job)

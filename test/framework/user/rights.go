@@ -34,14 +34,21 @@ func (c Clients) Restrict(t testing.TB) {
 	_, err := c.Kube.CoreV1().Namespaces().Patch(t.Context(), c.Namespace, types.MergePatchType,
 		[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
+	c.AwaitRefusal(t, "violates PodSecurity")
+}
+
+// AwaitRefusal waits until the API server, which reads policies and quotas with a delay, rejects all pods of the
+// namespace for a reason.
+func (c Clients) AwaitRefusal(t testing.TB, reason string) {
+	t.Helper()
 	trial := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "trial"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "trial", Image: "trial"}}},
 	}
-	Eventually(t, Patience, "a restricted namespace", func(ctx context.Context) (string, error) {
+	Eventually(t, Patience, "pods to be rejected", func(ctx context.Context) (string, error) {
 		_, err := c.Kube.CoreV1().Pods(c.Namespace).Create(ctx, trial, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		// Pods are also forbidden until the namespace has its ServiceAccount.
-		if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "violates PodSecurity") {
+		if apierrors.IsForbidden(err) && strings.Contains(err.Error(), reason) {
 			return "", nil
 		}
 		if err != nil {

@@ -216,6 +216,7 @@ func allowNoPods(f *user.Fixture) {
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"pods": resource.MustParse("0")}},
 	}, metav1.CreateOptions{})
 	require.NoError(f, err)
+	f.AwaitRefusal(f.T, "exceeded quota: none")
 }
 
 func restrict(f *user.Fixture) { f.Restrict(f.T) }

@@ -76,7 +76,8 @@ func TestNamespaceDeletion(t *testing.T) {
 		"a rank is being replaced": func(f *fixture) {
 			ready(f)
 			require.NoError(f, f.Cluster.ExitPod(f.Context(), f.Namespace, f.podOfIndex("work", "1").Name, 143))
-			f.WaitFor("work", user.Sizes(2, 2))
+			// The next pod comes after ten seconds: a status may be later.
+			f.hasPods("work", 2, 2)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -59,20 +59,19 @@ func (f *fixture) settledBeside(name string) *v1alpha2.MiniCluster {
 func (f *fixture) onceBeside(mc *v1alpha2.MiniCluster, why string) {
 	f.Helper()
 	for kind, n := range map[string]int{"Job": 1, "Secret": 1, "ConfigMap": 1, "Service": 2, "Pod": 1, "PersistentVolumeClaim": 1, "PersistentVolume": 1} {
-		assert.Len(f, f.uids(kind, mc.UID), n, "%ss created for %s (%s)", kind, mc.Name, why)
+		f.created(kind, mc, n, why)
 	}
 }
 
 func checkBeside(f *fixture, name string, _ int) {
 	mc := f.settledBeside(name)
 	f.onceBeside(mc, "created")
-	finalized := f.firstVersion(func(o metav1.Object) bool { return o.GetUID() == mc.UID && len(o.GetFinalizers()) > 0 })
-	volume := f.firstVersion(func(o metav1.Object) bool {
+	finalized := f.first(f.T, "a finalizer", func(o metav1.Object) bool { return o.GetUID() == mc.UID && len(o.GetFinalizers()) > 0 })
+	volume := f.first(f.T, "a volume", func(o metav1.Object) bool {
 		_, ok := o.(*corev1.PersistentVolume)
 		return ok && owned(o, mc)
 	})
-	assert.Positive(f, finalized)
-	assert.Less(f, finalized, volume, "the finalizer comes first")
+	assert.Less(f, finalized.version, volume.version, "the finalizer comes first")
 }
 
 func checkReleased(f *fixture, name string, _ int) {
@@ -118,6 +117,6 @@ func TestDeletedMiniClusterGetsNothingBesideItsJob(t *testing.T) {
 	f.gone(mc)
 	f.eventually("a question", func() bool { return run.Counts()["list miniclusters"] > asked })
 	for kind, n := range map[string]int{"Job": 1, "Secret": 1, "ConfigMap": 1, "Service": 2, "Pod": 1} {
-		assert.Len(f, f.uids(kind, mc.UID), n, "%ss created", kind)
+		f.created(kind, mc, n, "deleted")
 	}
 }

@@ -2,6 +2,7 @@ package hardening_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -224,7 +225,8 @@ func (f *fixture) setSize(name string, size int32) {
 	f.Helper()
 	mc := f.SetSize(name, size)
 	f.wait(f.T, "the new size to be seen", func() string {
-		if seen := get[*v1alpha2.MiniCluster](f.world, "MiniCluster", name); seen != nil && seen.Generation < mc.Generation {
+		// An earlier one of the name may have had more generations.
+		if seen := get[*v1alpha2.MiniCluster](f.world, "MiniCluster", name); seen == nil || seen.UID != mc.UID || seen.Generation < mc.Generation {
 			return "not yet"
 		}
 		return ""
@@ -310,8 +312,21 @@ func owned(o metav1.Object, mc *v1alpha2.MiniCluster) bool {
 func (f *fixture) single(mc *v1alpha2.MiniCluster, why string) {
 	f.Helper()
 	for _, kind := range []string{"Job", "Secret", "ConfigMap", "Service"} {
-		assert.Len(f, f.uids(kind, mc.UID), 1, "%ss created for %s (%s)", kind, mc.Name, why)
+		f.created(kind, mc, 1, why)
 	}
+}
+
+// created checks how many objects of a kind were created for a MiniCluster. It waits for their watch, which may be
+// later than that of the objects that the test has waited for.
+func (f *fixture) created(kind string, mc *v1alpha2.MiniCluster, n int, why string) {
+	f.Helper()
+	f.wait(f.T, fmt.Sprintf("%d %ss of %s (%s)", n, kind, mc.Name, why), func() string {
+		if seen := len(uidsIn(f.changes, kind, mc.UID)); seen < n {
+			return fmt.Sprintf("%d were seen", seen)
+		}
+		return ""
+	})
+	assert.Len(f, f.uids(kind, mc.UID), n, "%ss created for %s (%s)", kind, mc.Name, why)
 }
 
 // gone waits until all objects of a MiniCluster are deleted.

@@ -32,11 +32,10 @@ func hibernate(f *fixture, name string, _ int) { setSuspend(f, name, true) }
 func checkHibernated(f *fixture, name string, _ int) {
 	mc := f.hibernated(name)
 	f.single(mc, "hibernated")
-	recorded := f.firstVersion(func(o metav1.Object) bool {
+	f.first(f.T, "the record", func(o metav1.Object) bool {
 		configMap, ok := o.(*corev1.ConfigMap)
 		return ok && owned(configMap, mc) && configMap.Annotations[v1alpha2.AnnotationHibernation] != ""
 	})
-	assert.Positive(f, recorded)
 }
 
 // hibernated waits until a MiniCluster hibernates, and returns it.
@@ -72,7 +71,7 @@ func checkWoken(f *fixture, name string, _ int) {
 	assert.Nil(f, mc.Status.Hibernation)
 	assert.EqualValues(f, 8, mc.Status.MaximumSize)
 	for kind, n := range map[string]int{"Job": 2, "Secret": 1, "ConfigMap": 1, "Service": 1} {
-		assert.Len(f, f.uids(kind, mc.UID), n, "%ss created for %s", kind, name)
+		f.created(kind, mc, n, "woken")
 	}
 	assert.Equal(f, mc.Status.JobID, string(get[*batchv1.Job](f.world, "Job", name).UID))
 }

@@ -221,8 +221,12 @@ func (w *world) silent() time.Duration {
 // uids returns the UIDs, in the order of their creation, of all objects of a kind that a MiniCluster of a UID owned,
 // or that had its UID as a label.
 func (w *world) uids(kind string, owner types.UID) []types.UID {
+	return uidsIn(w.history(), kind, owner)
+}
+
+func uidsIn(changes []change, kind string, owner types.UID) []types.UID {
 	var out []types.UID
-	for _, c := range w.history() {
+	for _, c := range changes {
 		owns := slices.ContainsFunc(c.object.GetOwnerReferences(), func(r metav1.OwnerReference) bool { return r.UID == owner }) ||
 			c.object.GetLabels()[v1alpha2.LabelMiniClusterUID] == string(owner)
 		if c.kind == kind && owns && !slices.Contains(out, c.object.GetUID()) {
@@ -252,14 +256,20 @@ func (w *world) sizes(name string) []int32 {
 	return out
 }
 
-// firstVersion returns the resource version at which a change was first seen, 0 if never.
-func (w *world) firstVersion(is func(metav1.Object) bool) int64 {
-	for _, c := range w.history() {
-		if is(c.object) {
-			return c.version
+// first waits for a change, and returns the first such one. Each kind has a separate watch, so a change may arrive
+// after a later one of another kind.
+func (w *world) first(t *testing.T, what string, is func(metav1.Object) bool) change {
+	t.Helper()
+	var first change
+	w.wait(t, what, func() string {
+		i := slices.IndexFunc(w.changes, func(c change) bool { return is(c.object) })
+		if i < 0 {
+			return "there was none"
 		}
-	}
-	return 0
+		first = w.changes[i]
+		return ""
+	})
+	return first
 }
 
 // describe describes a MiniCluster's status and Job.

@@ -242,13 +242,12 @@ func checkShrunk(f *fixture, name string, _ int) {
 	mc := f.settled(name, 1, v1alpha2.ReasonWithinBounds)
 	f.single(mc, "shrunk")
 	assert.Equal(f, []int32{3, 1}, f.sizes(name))
-	lowered := f.firstVersion(func(o metav1.Object) bool { return o.GetName() == name+"-config" && quorumOf(o) == "1" })
-	shrunk := f.firstVersion(func(o metav1.Object) bool {
+	lowered := f.first(f.T, "a lower quorum", func(o metav1.Object) bool { return o.GetName() == name+"-config" && quorumOf(o) == "1" })
+	shrunk := f.first(f.T, "a smaller Job", func(o metav1.Object) bool {
 		job, ok := o.(*batchv1.Job)
 		return ok && job.Name == name && *job.Spec.Parallelism == 1
 	})
-	assert.Positive(f, lowered)
-	assert.Less(f, lowered, shrunk, "the quorum is lowered first")
+	assert.Less(f, lowered.version, shrunk.version, "the quorum is lowered first")
 }
 
 func finish(f *fixture, name string, _ int) { f.succeed(name) }
@@ -313,13 +312,15 @@ func checkReplaced(f *fixture, name string, _ int) {
 // certificate returns the certificate of a MiniCluster.
 func (f *fixture) certificate(mc *v1alpha2.MiniCluster) string {
 	f.Helper()
-	for _, c := range f.history() {
-		if secret, ok := c.object.(*corev1.Secret); ok && owned(secret, mc) {
-			return string(secret.Data["curve.cert"])
+	var certificate string
+	f.first(f.T, "the Secret of "+mc.Name, func(o metav1.Object) bool {
+		secret, ok := o.(*corev1.Secret)
+		if ok = ok && owned(secret, mc); ok {
+			certificate = string(secret.Data["curve.cert"])
 		}
-	}
-	require.Fail(f, "no Secret", mc.Name)
-	return ""
+		return ok
+	})
+	return certificate
 }
 
 func inService(service string) func(*v1alpha2.MiniCluster) {

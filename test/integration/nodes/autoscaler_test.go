@@ -34,6 +34,7 @@ func TestClusterAutoscalerReports(t *testing.T) {
 	for i := range nodes.Items {
 		f.patchNode(nodes.Items[i].Name, `{"spec":{"taints":[{"key":"example.com/full","effect":"NoSchedule"}]}}`)
 	}
+	f.awaitFull("")
 	f.SetSize(f.name, 4)
 	var pod *corev1.Pod
 	f.Eventually("the pod", func(context.Context) (string, error) {

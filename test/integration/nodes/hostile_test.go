@@ -138,6 +138,7 @@ func TestCordonDuringHibernation(t *testing.T) {
 	f.patchNode(node, `{"spec":{"unschedulable":null}}`)
 	other := f.anotherNode(node)
 	f.patchNode(other, `{"spec":{"unschedulable":true}}`)
+	f.awaitFull(other)
 	f.patch(`{"spec":{"suspend":false}}`)
 	f.WaitFor(f.name, f.Ready(3), noNodeDrains)
 	f.tracked()

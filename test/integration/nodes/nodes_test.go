@@ -53,6 +53,46 @@ func (f *fixture) patchNode(name, patch string) {
 	require.NoError(f, err)
 }
 
+// awaitFull waits until the scheduler knows that a node takes no pods, or that none does for "". It may still bind pods
+// that are created before.
+func (f *fixture) awaitFull(node string) {
+	f.Helper()
+	probe := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "probe", Image: "probe"}}, TerminationGracePeriodSeconds: new(int64(0)),
+	}}
+	if node != "" {
+		named := corev1.NodeSelectorRequirement{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{node}}
+		probe.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{named}}},
+		}}}
+	}
+	pods, name := f.Kube.CoreV1().Pods(f.Namespace), ""
+	f.Eventually("a pod that fits no node", func(ctx context.Context) (string, error) {
+		if name == "" {
+			made, err := pods.Create(ctx, probe, metav1.CreateOptions{})
+			if err == nil {
+				name = made.Name
+			}
+			return "a pod is created", err
+		}
+		pod, err := pods.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return "", err
+		}
+		rejected := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonUnschedulable
+		})
+		if !rejected && pod.Spec.NodeName == "" {
+			return "it is not scheduled yet", nil
+		}
+		if err := pods.Delete(ctx, name, metav1.DeleteOptions{}); err != nil || rejected {
+			return "", err
+		}
+		name = "" // another one is tried
+		return "it fits node " + pod.Spec.NodeName, nil
+	})
+}
+
 // pod waits until an index has a pod that neither terminates nor has ended, and returns it.
 func (f *fixture) pod(index int32) *corev1.Pod {
 	f.Helper()
@@ -343,6 +383,7 @@ func TestUnschedulable(t *testing.T) {
 	for i := range nodes.Items {
 		f.patchNode(nodes.Items[i].Name, `{"spec":{"taints":[{"key":"example.com/full","effect":"NoSchedule"}]}}`)
 	}
+	f.awaitFull("")
 	f.SetSize(f.name, 5)
 	f.WaitFor(f.name, f.Ready(3), user.SpecSize(3),
 		user.Has(v1alpha2.ConditionScalingLimited, metav1.ConditionTrue, v1alpha2.ReasonUnschedulable, "size 5 was rejected", "until"))
