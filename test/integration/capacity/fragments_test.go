@@ -2,6 +2,7 @@ package capacity_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -99,14 +100,37 @@ func monotonic(all []int32) bool {
 	return slices.IsSorted(all) || slices.IsSorted(down)
 }
 
-// empty waits until there are no pods of other tests.
+// empty waits until there is nothing of other tests, also for the metrics API server: it would report a smaller size
+// at first, and a MiniCluster would grow in several steps.
 func empty(t *testing.T, u user.Clients) {
 	t.Helper()
 	user.Eventually(t, patience, "the end of the pods of other tests", func(ctx context.Context) (string, error) {
-		pods, err := u.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
-		if err != nil || len(pods.Items) == 0 {
+		mcs, err := u.Flux.FluxFrameworkV1alpha2().MiniClusters(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%d pods", len(pods.Items)), nil
+		pods, err := u.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		counted, err := metric(ctx, u, "services/cluster-metrics", "pod_requests_total")
+		if err != nil || len(mcs.Items) == 0 && len(pods.Items) == 0 && counted == "0" {
+			return "", err
+		}
+		return fmt.Sprintf("%d MiniClusters, %d pods; the metrics API server counts %s", len(mcs.Items), len(pods.Items), counted), nil
 	})
+}
+
+// metric returns the value of a custom metric.
+func metric(ctx context.Context, u user.Clients, object, name string) (string, error) {
+	raw, err := u.Kube.Discovery().RESTClient().Get().AbsPath(
+		"/apis/custom.metrics.k8s.io/v1beta2/namespaces/" + u.Namespace + "/" + object + "/" + name).DoRaw(ctx)
+	if err != nil {
+		return "", fmt.Errorf("getting %s of %s: %w", name, object, err)
+	}
+	var list struct{ Items []struct{ Value string } }
+	if err := json.Unmarshal(raw, &list); err != nil || len(list.Items) != 1 {
+		return "", fmt.Errorf("reading %s of %s: %w", name, object, err)
+	}
+	return list.Items[0].Value, nil
 }

@@ -2,7 +2,6 @@ package capacity_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -71,20 +70,6 @@ func (s *shares) become(total int32) map[string]int {
 	return changes
 }
 
-// metric returns the value of a custom metric.
-func (s *shares) metric(ctx context.Context, object, metric string) (string, error) {
-	raw, err := s.u.Kube.Discovery().RESTClient().Get().AbsPath(
-		"/apis/custom.metrics.k8s.io/v1beta2/namespaces/" + s.u.Namespace + "/" + object + "/" + metric).DoRaw(ctx)
-	if err != nil {
-		return "", fmt.Errorf("getting %s of %s: %w", metric, object, err)
-	}
-	var list struct{ Items []struct{ Value string } }
-	if err := json.Unmarshal(raw, &list); err != nil || len(list.Items) != 1 {
-		return "", fmt.Errorf("reading %s of %s: %w", metric, object, err)
-	}
-	return list.Items[0].Value, nil
-}
-
 // TestShares checks that two, three and ten opportunistic MiniClusters get equal shares, that none oscillates, that a
 // paying pod takes one pod of one of them, and that a cordoned node changes no size.
 func TestShares(t *testing.T) {
@@ -124,7 +109,7 @@ func TestShares(t *testing.T) {
 	t.Cleanup(func() { cordon(false) })
 	cordon(true)
 	user.Eventually(t, patience, "five schedulable nodes", func(ctx context.Context) (string, error) {
-		n, err := s.metric(ctx, "services/cluster-metrics", "nodes")
+		n, err := metric(ctx, s.u, "services/cluster-metrics", "nodes")
 		if err != nil || n == "5" {
 			return "", err
 		}
@@ -133,7 +118,7 @@ func TestShares(t *testing.T) {
 	for _, name := range s.names {
 		mc, err := s.u.MiniClusters().Get(t.Context(), name, metav1.GetOptions{})
 		require.NoError(t, err)
-		fitting, err := s.metric(t.Context(), "miniclusters.flux-framework.org/"+name, "size_fitting")
+		fitting, err := metric(t.Context(), s.u, "miniclusters.flux-framework.org/"+name, "size_fitting")
 		require.NoError(t, err)
 		assert.Equal(t, fmt.Sprint(mc.RequestedSize()), fitting, "%s keeps its size", name)
 	}
