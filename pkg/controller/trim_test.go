@@ -90,6 +90,10 @@ func TestTrimJob(t *testing.T) {
 	assert.True(t, resources.MountsSecret(trimmed, resources.SecretName(mc)))
 	assert.Equal(t, resources.ForeignJobLayout(whole), resources.ForeignJobLayout(trimmed))
 	assert.Equal(t, resources.ResolveFixed(mc, whole, nil), resources.ResolveFixed(mc, trimmed, nil))
+	require.NotNil(t, whole.Spec.PodFailurePolicy)
+	assert.Nil(t, trimmed.Spec.PodFailurePolicy)
+	require.NotNil(t, whole.Spec.SuccessPolicy)
+	assert.Equal(t, &batchv1.SuccessPolicy{}, trimmed.Spec.SuccessPolicy, "whether there is one is kept")
 	assert.Len(t, trimmed.Status.UncountedTerminatedPods.Failed, 1)
 	assert.Less(t, trimmed.Spec.Template.Size(), whole.Spec.Template.Size()/3)
 }
