@@ -1012,7 +1012,8 @@ class MiniClusterStatus:
     #: Generation of the spec that this status describes.
     observed_generation: Optional[int] = field("observedGeneration")
 
-    #: Number of pods that are ready (status.ready of the Job).
+    #: Number of pods that are ready (status.ready of the Job, or 1 while that does not count a lead
+    #: that is ready).
     ready_size: Optional[int] = field("readySize")
 
     #: Label selector of the pods, for the HorizontalPodAutoscaler.

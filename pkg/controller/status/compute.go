@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/resources"
@@ -23,9 +24,10 @@ func Compute(in Input) (v1alpha2.MiniClusterStatus, []Event) {
 		// Without a Job the maximum may still change.
 		status.MaximumSize = in.Fixed.Maximum
 		status.JobID = string(in.Job.UID)
-		status.Size = in.Job.Status.Active
-		if in.Job.Status.Ready != nil {
-			status.ReadySize = *in.Job.Status.Ready
+		status.Size, status.ReadySize = in.Job.Status.Active, ptr.Deref(in.Job.Status.Ready, 0)
+		if ptr.Deref(in.LeadReady, false) {
+			// The Job controller counts pods about a second later, and later yet where it counts those of many Jobs.
+			status.Size, status.ReadySize = max(1, status.Size), max(1, status.ReadySize)
 		}
 	}
 	switch h := in.Hibernation; {

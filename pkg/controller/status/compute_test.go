@@ -256,6 +256,27 @@ func TestChangeOfReadyCluster(t *testing.T) {
 	assert.Equal(t, changeReadiness, next(sample.RunningJob(4, 4)))
 }
 
+// TestReadyLeadIsCounted checks that a cluster of one pod is complete when its lead is ready, before the Job counts it.
+func TestReadyLeadIsCounted(t *testing.T) {
+	in := makeInput(t, sample.MiniCluster(), 1)
+	sample.RunningJob(1, 0)(in.Job)
+	in.Job.Status.Active = 0
+	in.LeadReady = new(false)
+	status, _ := Compute(*in)
+	assert.Equal(t, []int32{0, 0}, []int32{status.Size, status.ReadySize})
+
+	in.MiniCluster.Status, in.LeadReady = status, new(true)
+	status, _ = Compute(*in)
+	assert.Equal(t, []int32{1, 1}, []int32{status.Size, status.ReadySize})
+	assert.Equal(t, v1alpha2.ReasonStable, meta.FindStatusCondition(status.Conditions, v1alpha2.ConditionProgressing).Reason)
+	assert.Equal(t, changeReadiness, changeOf(in.MiniCluster.Status, status), "no number is missing, so this does not wait for one")
+
+	in.MiniCluster.Status = status
+	sample.RunningJob(1, 1)(in.Job)
+	status, _ = Compute(*in)
+	assert.Equal(t, in.MiniCluster.Status, status, "the count of the Job changes nothing")
+}
+
 // TestIneffectiveFieldsAreReported checks that a field without effect is not an error.
 func TestIneffectiveFieldsAreReported(t *testing.T) {
 	mc := sample.MiniCluster(func(mc *v1alpha2.MiniCluster) { mc.Spec.FluxRestful = &v1alpha2.FluxRestful{} })

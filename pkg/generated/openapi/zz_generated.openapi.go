@@ -1863,7 +1863,7 @@ func schema_pkg_apis_fluxframework_v1alpha2_MiniClusterStatus(ref common.Referen
 					},
 					"readySize": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Number of pods that are ready (status.ready of the Job).",
+							Description: "Number of pods that are ready (status.ready of the Job, or 1 while that does not count a lead that is ready).",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",

@@ -138,7 +138,8 @@ func (s *schedule) converge() {
 	for _, before := range s.lives[:last] {
 		s.gone(before)
 		for _, kind := range []string{"Job", "Secret", "ConfigMap"} {
-			assert.LessOrEqual(s, len(s.uids(kind, before.UID)), 1, "%ss of a MiniCluster that was deleted", kind)
+			// A sync that ran when the MiniCluster was deleted may have created one more; no later sync does.
+			assert.LessOrEqual(s, len(s.uids(kind, before.UID)), 2, "%ss of a MiniCluster that was deleted", kind)
 		}
 	}
 	for _, size := range s.sizes(scheduled) {

@@ -20,7 +20,8 @@ type MiniClusterStatus struct {
 	// +optional
 	MaximumSize int32 `json:"maximumSize,omitempty"`
 
-	// Number of pods that are ready (status.ready of the Job).
+	// Number of pods that are ready (status.ready of the Job, or 1 while that does
+	// not count a lead that is ready).
 	// +optional
 	ReadySize int32 `json:"readySize"`
 

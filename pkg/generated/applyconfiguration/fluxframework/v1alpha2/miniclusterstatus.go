@@ -19,7 +19,8 @@ type MiniClusterStatusApplyConfiguration struct {
 	Selector *string `json:"selector,omitempty"`
 	// Largest size of the cluster, fixed at creation.
 	MaximumSize *int32 `json:"maximumSize,omitempty"`
-	// Number of pods that are ready (status.ready of the Job).
+	// Number of pods that are ready (status.ready of the Job, or 1 while that does
+	// not count a lead that is ready).
 	ReadySize *int32 `json:"readySize,omitempty"`
 	// Progress of a drain, while the cluster waits for one before it shrinks.
 	Drain *DrainStatusApplyConfiguration `json:"drain,omitempty"`
