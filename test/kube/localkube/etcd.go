@@ -20,6 +20,11 @@ const (
 	etcdTick     = 20  // milliseconds
 	etcdElection = 100 // milliseconds
 
+	// etcd fails a request after 5 s and the time of two elections, and the API server does not retry it. On a machine
+	// with more work than processors, a request may take longer than the 5.2 s that follow from a fast election. With
+	// this number of ticks it is 45 s.
+	etcdElectionTicks = 1000
+
 	// etcd reserves two log segments on the disk, of 64 MB each by default.
 	etcdLogSegment = 4 << 20
 
@@ -58,6 +63,7 @@ func startEtcd(ctx context.Context, dataDir string) (*embed.Etcd, error) {
 	defer cancel()
 	select {
 	case <-server.Server.ReadyNotify():
+		server.Server.Cfg.ElectionTicks = etcdElectionTicks // raft has its own copy
 		return server, nil
 	case err := <-server.Err():
 		server.Close()
