@@ -315,7 +315,8 @@ spec:
 	f := fixtureIn(t, kube, namespace)
 	f.Patience = 2 * readyPatience
 	for _, tc := range cases {
-		// A slow lead is reported before its follower.
+		// Before the lead is ready, both the status and doctor may report it instead of its follower.
+		f.WaitFor(tc.name, user.HasReason(v1alpha2.ConditionReady, v1alpha2.ReasonReady))
 		mc := f.WaitFor(tc.name, user.HasReason(v1alpha2.ConditionProgressing, tc.reason, append(tc.parts, "pod "+tc.name+"-1-")...))
 		said := message(mc, v1alpha2.ConditionProgressing)
 		t.Logf("%.1f s after it was applied: %s", time.Since(begin).Seconds(), said)
