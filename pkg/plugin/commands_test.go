@@ -178,6 +178,9 @@ func TestCreate(t *testing.T) {
 		"has 2 profiles, name one of small":       {"create", "x", "--profile-file=" + file},
 		"put -- between":                          {"create", "x", "--image=flux", "hostname"},
 		"--profile-file: name the file":           {"create", "x", "--profile=small"},
+		"add --wait, or remove --timeout":         {"create", "x", "--image=flux", "--timeout=1m"},
+		"--timeout limits the wait":               {"scale", "x", "3", "--wait=false", "--timeout=1m"},
+		"--timeout: -1m0s: must not be negative":  {"suspend", "x", "--timeout=-1m"},
 	} {
 		_, err := f.run(args...)
 		require.ErrorContains(t, err, want)

@@ -24,10 +24,21 @@ type waitOptions struct {
 	timeout time.Duration
 }
 
-// addFlags adds the flags to a command that waits by default, or only with --wait.
+// addFlags adds the flags to a command that waits by default, or only with --wait, and checks them before it runs.
 func (o *waitOptions) addFlags(cmd *cobra.Command, byDefault bool, until string) {
 	cmd.Flags().BoolVar(&o.wait, "wait", byDefault, "Wait until the MiniCluster "+until+".")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "How long to wait; 0 waits without a limit.")
+	cmd.PreRunE = o.check
+}
+
+func (o *waitOptions) check(*cobra.Command, []string) error {
+	switch {
+	case o.timeout < 0:
+		return fmt.Errorf("--timeout: %s: must not be negative; 0 waits without a limit", o.timeout)
+	case o.timeout > 0 && !o.wait:
+		return errors.New("--timeout limits the wait: add --wait, or remove --timeout")
+	}
+	return nil
 }
 
 // limit returns a context that ends at the timeout, with a cause that says what was not reached.
