@@ -27,7 +27,7 @@ const (
 	// diagnosisMaxDepth is the number of MiniClusters that may wait for a sync while pods are
 	// inspected. What does not start then is probably only slow.
 	diagnosisMaxDepth = 50
-	// diagnosisPause is how long an inspection is postponed while more of them wait.
+	// diagnosisPause is how often that number is checked while it is larger.
 	diagnosisPause = 5 * time.Second
 	// diagnosisJitter spreads the inspections of clusters that were created together.
 	diagnosisJitter = 0.2
@@ -55,11 +55,27 @@ func (c *Controller) diagnoseNext(ctx context.Context) bool {
 		return false
 	}
 	defer c.diagnosisQueue.Done(key)
+	if !c.waitForShortQueue(ctx) {
+		return false
+	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("minicluster", key))
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	if after := c.inspect(ctx, key); after > 0 {
 		c.diagnosisQueue.AddAfter(key, wait.Jitter(after, diagnosisJitter))
+	}
+	return true
+}
+
+// waitForShortQueue waits while many MiniClusters wait for a sync; it returns false if the context ends before. The
+// queue of inspections is not processed meanwhile: it would wake the process for each cluster that starts.
+func (c *Controller) waitForShortQueue(ctx context.Context) bool {
+	for c.queue.Len() > diagnosisMaxDepth {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-c.clock.After(diagnosisPause):
+		}
 	}
 	return true
 }
@@ -70,9 +86,6 @@ func (c *Controller) inspect(ctx context.Context, key cache.ObjectName) time.Dur
 	s := c.lackingPods(key)
 	if s == nil {
 		return 0
-	}
-	if c.queue.Len() > diagnosisMaxDepth {
-		return diagnosisPause
 	}
 	due, before := c.diagnosisSchedule.Due(s.name(), s.job, knownProblem(s.mc))
 	if due > 0 {

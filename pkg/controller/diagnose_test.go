@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -92,4 +94,30 @@ func TestInspectionsOfALargeCluster(t *testing.T) {
 		return batchv1.JobStatus{Active: active, Ready: new(active), Terminating: new(min(size-active, max(0, size-10*second)))}
 	}
 	assert.Zero(t, r.during(1000*time.Second, shrinking), "pages while the cluster shrinks for 17 minutes")
+}
+
+// TestNoInspectionsBesideALongQueue: no pods are read while many MiniClusters wait for a sync.
+func TestNoInspectionsBesideALongQueue(t *testing.T) {
+	r := newLargeRig(t, podPage)
+	key := cache.NewObjectName(testNamespace, r.job.Name)
+	require.NoError(t, r.jobs.Add(r.job))
+	r.c.inspect(t.Context(), key)
+	r.clock.Step(time.Hour)
+	waiting := newSimQueue(r.clock)
+	for i := range diagnosisMaxDepth + 1 {
+		waiting.Add(cache.NewObjectName(testNamespace, fmt.Sprint(i)))
+	}
+	r.c.queue.ShutDown()
+	r.c.queue = waiting
+	r.c.diagnosisQueue.Add(key)
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.False(t, r.c.diagnoseNext(ended))
+	assert.Zero(t, r.pages)
+
+	waiting.ready = waiting.ready[1:]
+	r.c.diagnosisQueue.Add(key)
+	require.True(t, r.c.diagnoseNext(t.Context()))
+	assert.Equal(t, 1, r.pages, "few wait")
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -40,6 +41,10 @@ const recheckAfterWrite = 10 * time.Second
 // recheckSecret is the interval between reads of the Secret of a MiniCluster without a certificate: no event reports
 // that it is restored.
 const recheckSecret = time.Minute
+
+// heldStatus is the longest time until the next sync of a MiniCluster whose first status was not written because other
+// MiniClusters waited for their Jobs. That sync may wait in the queue for maxOvertake in addition.
+const heldStatus = time.Second
 
 // syncTimeout ends a sync whose requests hang.
 const syncTimeout = time.Minute
@@ -90,13 +95,21 @@ func (c *Controller) priorityOf(key cache.ObjectName) priority {
 	switch {
 	case err != nil || mc.DeletionTimestamp != nil:
 		return priorityChange // it was deleted
-	case mc.Status.JobID == "" && !mc.Status.Finished():
+	case mc.Status.JobID == "" && !mc.Status.Finished() && !c.madeJob(key, mc.UID):
 		return priorityCreation
-	case mc.Generation != mc.Status.ObservedGeneration:
+	case mc.Generation != max(firstGeneration, mc.Status.ObservedGeneration): // an edit, also before the first status
 		return priorityChange
 	default:
 		return priorityReadiness
 	}
+}
+
+// firstGeneration is the generation of an object whose spec was never edited.
+const firstGeneration = 1
+
+// madeJob reports whether a MiniCluster without a Job in its status has one: the cache has seen it, or will.
+func (c *Controller) madeJob(key cache.ObjectName, owner types.UID) bool {
+	return c.jobRecords.get(key, owner) != nil || c.consistency.Writes(key)[jobs] != ""
 }
 
 // lead starts to fill the queue, with all MiniClusters.

@@ -40,7 +40,7 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 	case err != nil || !created:
 		return err
 	}
-	s.job = job
+	s.job, s.createdJob = job, true
 	s.observed.Drain = nil // new brokers have drained no ranks
 	s.observed.Hibernation = nil
 	klog.FromContext(ctx).Info("Created the Job", "Size", size, "maximum", s.fixed.Maximum, "layout", s.fixed.Layout)

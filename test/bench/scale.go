@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -82,11 +81,6 @@ func measureScale(ctx context.Context, o *scaleOptions) (r *scaleResults, err er
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	s := &scaleLab{lab: l, options: o, results: r}
-	if o.N > 0 {
-		if err := s.measureRawClient(ctx); err != nil {
-			return r, err
-		}
-	}
 	if s.operator, err = s.startOperator(); err != nil {
 		return r, err
 	}
@@ -112,6 +106,7 @@ func (s *scaleLab) phases() []scaleStep {
 	steps := []scaleStep{{"start, foreign ConfigMaps", s.withOperator(s.createForeign)}}
 	if s.options.N > 0 {
 		steps = append(steps,
+			scaleStep{"raw client, operator stopped", s.instead(s.measureRawClient)},
 			scaleStep{"create, another tenant resizes", s.withOperator(s.createBesideResizes)},
 			scaleStep{"two tenants create", s.withOperator(s.createTwice)})
 	}
@@ -152,54 +147,6 @@ func (s *scaleLab) phase(ctx context.Context, name string, do func(context.Conte
 	s.say("  %.1f s, CPU %.2f s, RSS %d MiB, peak %d MiB; %s",
 		row.Seconds, row.CPUSeconds, row.RSS>>20, row.PeakRSS>>20, mostFrequent(worth(row.Requests)))
 	return writeJSON(s.options.JSON, s.results) // a run of hours may be ended
-}
-
-// measureRawClient measures how long the raw client takes to write the objects of the same
-// MiniClusters.
-func (s *scaleLab) measureRawClient(ctx context.Context) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	s.say("raw client")
-	namespace, err := s.namespace(ctx)
-	if err != nil {
-		return err
-	}
-	world, err := observe(ctx, s.kube, namespace)
-	if err != nil {
-		return err
-	}
-	raw, err := s.startRawClient()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, raw.Stop()) }()
-	errands := &turn{lab: s.lab, who: rawTurn, errands: json.NewEncoder(raw.Input())}
-	return raw.During(ctx, func(ctx context.Context) error {
-		begin, exist := time.Now(), world.expect(jobsExist(s.options.N))
-		err := s.all(ctx, s.options.N, func(ctx context.Context, i int) error {
-			mc, err := s.createSized(ctx, namespace, nameOf(i), 1, 1)
-			if err != nil {
-				return err
-			}
-			return errands.tell(mc, 1, true)
-		})
-		if err != nil {
-			return err
-		}
-		at, err := exist(ctx)
-		if err != nil {
-			return err
-		}
-		s.results.RawCreate = at.Sub(begin).Seconds()
-		gone := world.expect(nothingLeft)
-		if err := s.deleteIn(ctx, namespace); err != nil {
-			return err
-		}
-		if _, err := gone(ctx); err != nil {
-			return err
-		}
-		return s.waitUntilEmpty(ctx, namespace)
-	})
 }
 
 // tenant makes a namespace that is watched.

@@ -83,37 +83,65 @@ func (s *scaleLab) createBesideResizes(ctx context.Context) error {
 	if err := s.createPair(ctx, quiet, quietWorld); err != nil {
 		return err
 	}
-	created := make(chan error, 1)
-	exist, run := busyWorld.expect(jobsExist(s.options.N)), busyWorld.expect(podsRun(s.options.N))
-	begin := time.Now()
-	go func() { created <- s.createMany(ctx, busy, s.options.N) }()
-	for i := range s.options.Resizes {
-		size := int32(sizeAtFirst + 1 - i%2)
-		resize, err := timeUntil(ctx, quietWorld, jobResized("resized", size), func() error { return s.setSize(ctx, quiet, "resized", size) })
-		if err != nil {
-			return err
-		}
-		raw, err := timeUntil(ctx, quietWorld, jobResized("bare", size), func() error { return resizeJob(ctx, s.kube, quiet, "bare", size) })
-		if err != nil {
-			return err
-		}
-		s.results.Resizes, s.results.RawResizes = append(s.results.Resizes, resize), append(s.results.RawResizes, raw)
-		if !busyWorld.is(jobsExist(s.options.N)) {
-			s.results.ResizesUnderLoad = i + 1
-		}
-	}
-	if err := <-created; err != nil {
+	create := func(ctx context.Context, i int) error {
+		_, err := s.createSized(ctx, busy, nameOf(i), 1, 1)
 		return err
 	}
-	at, err := exist(ctx)
+	resize := func(ctx context.Context, size int32) error { return s.setSize(ctx, quiet, "resized", size) }
+	patch := func(ctx context.Context, size int32) error { return resizeJob(ctx, s.kube, quiet, "bare", size) }
+	r, err := s.createBeside(ctx, busyWorld, create, quietWorld, resize, patch)
 	if err != nil {
 		return err
 	}
-	s.results.Create = at.Sub(begin).Seconds()
-	if _, err := run(ctx); err != nil {
-		return err
-	}
+	s.results.Create, s.results.Run = r.create, r.run
+	s.results.Resizes, s.results.RawResizes, s.results.ResizesUnderLoad = r.resizes, r.patches, r.underLoad
 	return s.ready(ctx, busy, s.options.N)
+}
+
+// besideTimes are the times of createBeside, in seconds.
+type besideTimes struct {
+	// create is the time until all Jobs exist, run that until all of their pods run.
+	create, run      float64
+	resizes, patches []float64
+	// underLoad is the number of resizes that began before all Jobs existed.
+	underLoad int
+}
+
+// createBeside creates the MiniClusters of a tenant, while another one resizes two Jobs in turn, and waits until all
+// pods run.
+func (s *scaleLab) createBeside(ctx context.Context, busy *world, create func(context.Context, int) error,
+	quiet *world, resize, patch func(context.Context, int32) error,
+) (*besideTimes, error) {
+	r := &besideTimes{}
+	created, exist, run := make(chan error, 1), busy.expect(jobsExist(s.options.N)), busy.expect(podsRun(s.options.N))
+	begin := time.Now()
+	go func() { created <- s.all(ctx, s.options.N, create) }()
+	for i := range s.options.Resizes {
+		size := int32(sizeAtFirst + 1 - i%2)
+		took, err := timeUntil(ctx, quiet, jobResized("resized", size), func() error { return resize(ctx, size) })
+		if err != nil {
+			return nil, err
+		}
+		patched, err := timeUntil(ctx, quiet, jobResized("bare", size), func() error { return patch(ctx, size) })
+		if err != nil {
+			return nil, err
+		}
+		r.resizes, r.patches = append(r.resizes, took), append(r.patches, patched)
+		if !busy.is(jobsExist(s.options.N)) {
+			r.underLoad = i + 1
+		}
+	}
+	if err := <-created; err != nil {
+		return nil, err
+	}
+	at, err := exist(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.create = at.Sub(begin).Seconds()
+	at, err = run(ctx)
+	r.run = at.Sub(begin).Seconds()
+	return r, err
 }
 
 // createPair creates a MiniCluster and a bare Job of the same size, and waits for both.
@@ -122,15 +150,23 @@ func (s *scaleLab) createPair(ctx context.Context, namespace string, world *worl
 	if _, err := s.createSized(ctx, namespace, "resized", sizeAtFirst, sizeThird); err != nil {
 		return err
 	}
-	job, err := bareJob(namespace, "bare", sizeAtFirst)
+	if err := s.createBareJob(ctx, namespace, "bare"); err != nil {
+		return err
+	}
+	_, err := run(ctx)
+	return err
+}
+
+// createBareJob creates a Job that belongs to no MiniCluster.
+func (s *scaleLab) createBareJob(ctx context.Context, namespace, name string) error {
+	job, err := bareJob(namespace, name, sizeAtFirst)
 	if err != nil {
 		return err
 	}
 	if _, err := s.kube.BatchV1().Jobs(namespace).Create(ctx, job, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("making a Job: %w", err)
 	}
-	_, err = run(ctx)
-	return err
+	return nil
 }
 
 // createMany makes MiniClusters of size 1.

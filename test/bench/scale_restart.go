@@ -16,12 +16,9 @@ func (s *scaleLab) restart(ctx context.Context) error {
 	if err := s.operator.Stop(); err != nil {
 		return fmt.Errorf("stopping the operator: %w", err)
 	}
-	operator, err := s.startOperator()
-	if err != nil {
+	if err := s.replaceOperator(); err != nil {
 		return err
 	}
-	s.operator = operator
-	s.sampler.follow(operator)
 	audit, err := s.cluster.Audit()
 	if err != nil {
 		return err

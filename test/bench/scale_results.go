@@ -28,6 +28,9 @@ type scaleResults struct {
 	// raw client.
 	Create    float64 `json:"create"`
 	RawCreate float64 `json:"rawCreate"`
+	// Run and RawRun are the seconds until all pods run.
+	Run    float64 `json:"run"`
+	RawRun float64 `json:"rawRun"`
 	// Resizes and RawResizes are the seconds until a watch shows the new size of a Job.
 	Resizes    []float64 `json:"resizes"`
 	RawResizes []float64 `json:"rawResizes"`
@@ -101,12 +104,12 @@ func startSampler(ctx context.Context, p *process.Process) *sampler {
 	return s
 }
 
-// take reads what the process uses now. One that is being replaced uses nothing.
+// take reads what the process uses now. One that has ended uses nothing, and is not a sample.
 func (s *sampler) take() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	usage, err := s.process.Usage()
-	if err != nil {
+	if err != nil || usage == (process.Usage{}) {
 		return
 	}
 	s.last = usage.CPU.Seconds()
@@ -170,6 +173,7 @@ func (r *scaleResults) print(to io.Writer) error {
 func (r *scaleResults) printTimes(w io.Writer) {
 	fmt.Fprintln(w, "time\toperator\traw client\tratio\t")
 	fmt.Fprintf(w, "all Jobs of a tenant exist\t%.2f s\t%.2f s\t%s\t\n", r.Create, r.RawCreate, ratio(r.Create, r.RawCreate))
+	fmt.Fprintf(w, "all pods of a tenant run\t%.2f s\t%.2f s\t%s\t\n", r.Run, r.RawRun, ratio(r.Run, r.RawRun))
 	for _, q := range []struct {
 		name  string
 		share float64
