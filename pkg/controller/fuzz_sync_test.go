@@ -100,7 +100,7 @@ type play struct {
 	ended map[types.UID]bool
 	// events are the numbers of events, by their reasons.
 	events map[string]int
-	// creationsWait makes every other first status wait, as those do while other MiniClusters wait for their Jobs.
+	// creationsWait: other MiniClusters wait for their Jobs at every other version, so that first statuses are delayed.
 	creationsWait bool
 	// disturbed reports that something happened during a sync.
 	disturbed bool

@@ -220,6 +220,17 @@ func (l *lab) deleteMiniCluster(ctx context.Context, namespace, name string) err
 	return nil
 }
 
+// deleteJobs deletes the Jobs of a namespace, and waits until nothing is left of them.
+func (l *lab) deleteJobs(ctx context.Context, namespace string, w *world) error {
+	gone, background := w.expect(nothingLeft), metav1.DeletePropagationBackground
+	err := l.kube.BatchV1().Jobs(namespace).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: &background}, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("deleting the Jobs of namespace %s: %w", namespace, err)
+	}
+	_, err = gone(ctx)
+	return err
+}
+
 // errandOf returns the raw client's work for a MiniCluster.
 func errandOf(mc *unstructured.Unstructured, size int32, isNew bool) (errand, error) {
 	spec, err := json.Marshal(mc.Object["spec"])

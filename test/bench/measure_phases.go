@@ -134,13 +134,7 @@ func (t *turn) resizeOneByOne(ctx context.Context) error {
 	if err := t.resizeBack(ctx); err != nil {
 		return err
 	}
-	err = t.kube.BatchV1().Jobs(namespace).DeleteCollection(ctx,
-		metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)}, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("deleting Jobs: %w", err)
-	}
-	_, err = bare.expect(nothingLeft)(ctx)
-	return err
+	return t.deleteJobs(ctx, namespace, bare)
 }
 
 // resizeBack resizes the MiniClusters to the size that all others have, so that both contenders delete the same number

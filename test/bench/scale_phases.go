@@ -70,91 +70,23 @@ func (s *scaleLab) createForeign(ctx context.Context) error {
 // createBesideResizes lets one tenant create MiniClusters, while another one resizes its own,
 // and a Job that belongs to none.
 func (s *scaleLab) createBesideResizes(ctx context.Context) error {
-	quiet, quietWorld, stop, err := s.tenant(ctx)
+	t, stop, err := s.besideTenants(ctx, func(quiet string) error {
+		_, err := s.createSized(ctx, quiet, "resized", sizeAtFirst, sizeThird)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	defer stop()
-	busy, busyWorld, stop, err := s.tenant(ctx)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	if err := s.createPair(ctx, quiet, quietWorld); err != nil {
-		return err
-	}
-	create := func(ctx context.Context, i int) error {
-		_, err := s.createSized(ctx, busy, nameOf(i), 1, 1)
-		return err
-	}
-	resize := func(ctx context.Context, size int32) error { return s.setSize(ctx, quiet, "resized", size) }
-	patch := func(ctx context.Context, size int32) error { return resizeJob(ctx, s.kube, quiet, "bare", size) }
-	r, err := s.createBeside(ctx, busyWorld, create, quietWorld, resize, patch)
+	r, err := s.createBeside(ctx, t, s.createSmall(t.busy), func(ctx context.Context, size int32) error {
+		return s.setSize(ctx, t.quiet, "resized", size)
+	})
 	if err != nil {
 		return err
 	}
 	s.results.Create, s.results.Run = r.create, r.run
 	s.results.Resizes, s.results.RawResizes, s.results.ResizesUnderLoad = r.resizes, r.patches, r.underLoad
-	return s.ready(ctx, busy, s.options.N)
-}
-
-// besideTimes are the times of createBeside, in seconds.
-type besideTimes struct {
-	// create is the time until all Jobs exist, run that until all of their pods run.
-	create, run      float64
-	resizes, patches []float64
-	// underLoad is the number of resizes that began before all Jobs existed.
-	underLoad int
-}
-
-// createBeside creates the MiniClusters of a tenant, while another one resizes two Jobs in turn, and waits until all
-// pods run.
-func (s *scaleLab) createBeside(ctx context.Context, busy *world, create func(context.Context, int) error,
-	quiet *world, resize, patch func(context.Context, int32) error,
-) (*besideTimes, error) {
-	r := &besideTimes{}
-	created, exist, run := make(chan error, 1), busy.expect(jobsExist(s.options.N)), busy.expect(podsRun(s.options.N))
-	begin := time.Now()
-	go func() { created <- s.all(ctx, s.options.N, create) }()
-	for i := range s.options.Resizes {
-		size := int32(sizeAtFirst + 1 - i%2)
-		took, err := timeUntil(ctx, quiet, jobResized("resized", size), func() error { return resize(ctx, size) })
-		if err != nil {
-			return nil, err
-		}
-		patched, err := timeUntil(ctx, quiet, jobResized("bare", size), func() error { return patch(ctx, size) })
-		if err != nil {
-			return nil, err
-		}
-		r.resizes, r.patches = append(r.resizes, took), append(r.patches, patched)
-		if !busy.is(jobsExist(s.options.N)) {
-			r.underLoad = i + 1
-		}
-	}
-	if err := <-created; err != nil {
-		return nil, err
-	}
-	at, err := exist(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r.create = at.Sub(begin).Seconds()
-	at, err = run(ctx)
-	r.run = at.Sub(begin).Seconds()
-	return r, err
-}
-
-// createPair creates a MiniCluster and a bare Job of the same size, and waits for both.
-func (s *scaleLab) createPair(ctx context.Context, namespace string, world *world) error {
-	run := world.expect(podsRun(2 * sizeAtFirst))
-	if _, err := s.createSized(ctx, namespace, "resized", sizeAtFirst, sizeThird); err != nil {
-		return err
-	}
-	if err := s.createBareJob(ctx, namespace, "bare"); err != nil {
-		return err
-	}
-	_, err := run(ctx)
-	return err
+	return s.ready(ctx, t.busy, s.options.N)
 }
 
 // createBareJob creates a Job that belongs to no MiniCluster.
@@ -169,12 +101,12 @@ func (s *scaleLab) createBareJob(ctx context.Context, namespace, name string) er
 	return nil
 }
 
-// createMany makes MiniClusters of size 1.
-func (s *scaleLab) createMany(ctx context.Context, namespace string, number int) error {
-	return s.all(ctx, number, func(ctx context.Context, i int) error {
+// createSmall returns a function that makes a MiniCluster of size 1 by its number.
+func (s *scaleLab) createSmall(namespace string) func(context.Context, int) error {
+	return func(ctx context.Context, i int) error {
 		_, err := s.createSized(ctx, namespace, nameOf(i), 1, 1)
 		return err
-	})
+	}
 }
 
 // createTwice lets two tenants create half of the MiniClusters each, at once.
@@ -191,7 +123,7 @@ func (s *scaleLab) createTwice(ctx context.Context) error {
 		defer stop()
 		creates = append(creates, func() {
 			run := world.expect(podsRun(half))
-			took, err := timeUntil(ctx, world, jobsExist(half), func() error { return s.createMany(ctx, namespace, half) })
+			took, err := timeUntil(ctx, world, jobsExist(half), func() error { return s.all(ctx, half, s.createSmall(namespace)) })
 			mu.Lock()
 			s.results.Tenants = append(s.results.Tenants, took)
 			mu.Unlock()
