@@ -82,8 +82,6 @@ type Controller struct {
 	synced []cache.InformerSynced
 
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
-	// creationsWait reports whether MiniClusters of a namespace wait in the queue for their Jobs.
-	creationsWait func(namespace string) bool
 	// leading: this process works. A standby puts nothing into the queue.
 	leading           atomic.Bool
 	limiters          limiters
@@ -153,11 +151,9 @@ func newController(o Options, bg background) (*Controller, error) {
 		background:              bg,
 	}
 	c.agents = agents.NewClient(o.Connect, o.Clock, bg.Go, func(key types.NamespacedName) { c.enqueue(cache.ObjectName(key)) })
-	order := newFairQueue(o.Clock, c.priorityOf, func(p priority, waited time.Duration) {
+	c.queue = newQueue(o.Clock, newFairQueue(o.Clock, c.priorityOf, func(p priority, waited time.Duration) {
 		c.metrics.Waited(p.String(), waited)
-	})
-	c.queue = newQueue(o.Clock, order)
-	c.creationsWait = func(namespace string) bool { return order.Waiting(namespace, priorityCreation) > 0 }
+	}))
 	c.steps = c.stepTable()
 	c.consistency = newConsistency(func(namespace string) map[cachedResource]versionedStore { return c.cached(namespace).stores })
 	for _, i := range o.Informers {

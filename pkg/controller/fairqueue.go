@@ -2,7 +2,6 @@ package controller
 
 import (
 	"container/list"
-	"sync"
 	"time"
 
 	"k8s.io/client-go/tools/cache"
@@ -34,7 +33,7 @@ const maxOvertake = 30 * time.Second
 
 // fairQueue is the storage of a work queue. Namespaces take turns, so that what one tenant
 // does delays the others by at most one sync a turn. Within a namespace, keys are ordered
-// by priority, and by age within a priority.
+// by priority, and by age within a priority. The work queue calls it with its lock held.
 type fairQueue struct {
 	clock clock.PassiveClock
 	// priorityOf returns the priority that a key has now.
@@ -42,7 +41,6 @@ type fairQueue struct {
 	// waited observes how long a key has waited.
 	waited func(priority, time.Duration)
 
-	mu sync.Mutex
 	// turns are the namespaces that have keys, in the order of their turns.
 	turns      list.List
 	namespaces map[string]*namespaceQueue
@@ -76,11 +74,8 @@ func newFairQueue(c clock.PassiveClock, priorityOf func(cache.ObjectName) priori
 
 // Push implements workqueue.Queue.
 func (q *fairQueue) Push(key cache.ObjectName) {
-	p := q.priorityOf(key)
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.places[key] != nil {
-		q.raise(key, p)
+		q.Touch(key)
 		return
 	}
 	n := q.namespaces[key.Namespace]
@@ -89,24 +84,18 @@ func (q *fairQueue) Push(key cache.ObjectName) {
 		q.namespaces[key.Namespace] = n
 		q.turns.PushBack(n)
 	}
+	p := q.priorityOf(key)
 	q.places[key] = n.keys[p].PushBack(waitingKey{key: key, priority: p, since: q.clock.Now()})
 }
 
 // Touch implements workqueue.Queue: a key whose priority has risen moves up, and counts as
 // one that has just come.
 func (q *fairQueue) Touch(key cache.ObjectName) {
-	p := q.priorityOf(key)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.places[key] != nil {
-		q.raise(key, p)
-	}
-}
-
-// raise moves a key of the queue up to a priority, if that is higher than its own.
-func (q *fairQueue) raise(key cache.ObjectName, p priority) {
 	place := q.places[key]
-	before := waitingAt(place)
+	if place == nil {
+		return
+	}
+	p, before := q.priorityOf(key), waitingAt(place)
 	if p >= before.priority {
 		return
 	}
@@ -116,26 +105,10 @@ func (q *fairQueue) raise(key cache.ObjectName, p priority) {
 }
 
 // Len implements workqueue.Queue.
-func (q *fairQueue) Len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.places)
-}
-
-// Waiting returns the number of keys of a namespace that wait with a priority.
-func (q *fairQueue) Waiting(namespace string, p priority) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if n := q.namespaces[namespace]; n != nil {
-		return n.keys[p].Len()
-	}
-	return 0
-}
+func (q *fairQueue) Len() int { return len(q.places) }
 
 // Pop implements workqueue.Queue. The queue is not empty.
 func (q *fairQueue) Pop() cache.ObjectName {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	turn := q.turns.Front()
 	n := turn.Value.(*namespaceQueue) //nolint:forcetypeassert // nothing else is in this list
 	now := q.clock.Now()

@@ -244,15 +244,3 @@ func TestFairQueueWithWorkers(t *testing.T) {
 		assert.Equal(t, wanted[n].Load(), done[n].Load(), "key %d", n)
 	}
 }
-
-func TestFairQueueWaiting(t *testing.T) {
-	t.Parallel()
-	q := newQueueTest()
-	q.push("a/create-0", "a/create-1", "a/ready", "b/resize")
-	assert.Equal(t, 2, q.Waiting("a", priorityCreation))
-	assert.Equal(t, 1, q.Waiting("a", priorityReadiness))
-	assert.Zero(t, q.Waiting("b", priorityCreation))
-	assert.Zero(t, q.Waiting("absent", priorityCreation))
-	q.pop(1)
-	assert.Equal(t, 1, q.Waiting("a", priorityCreation))
-}

@@ -100,8 +100,8 @@ type play struct {
 	ended map[types.UID]bool
 	// events are the numbers of events, by their reasons.
 	events map[string]int
-	// creationsWait: other MiniClusters wait for their Jobs at every other version, so that first statuses are delayed.
-	creationsWait bool
+	// burst: other Jobs of the namespace are created during half of the syncs, so that first statuses are delayed.
+	burst bool
 	// disturbed reports that something happened during a sync.
 	disturbed bool
 	// lost are MiniClusters without a Secret at the start of the sync.
@@ -114,11 +114,11 @@ var testMetrics = metrics.NewMetrics(basemetrics.NewKubeRegistry())
 type variant struct {
 	name           string
 	beside, agents bool
-	// creations: other MiniClusters wait for their Jobs.
-	creations bool
+	// burst: many other MiniClusters are created.
+	burst bool
 }
 
-var variants = []variant{{name: "plain"}, {name: "beside", beside: true}, {name: "agents", agents: true}, {name: "creations", creations: true}}
+var variants = []variant{{name: "plain"}, {name: "beside", beside: true}, {name: "agents", agents: true}, {name: "burst", burst: true}}
 
 func playSequence(t *testing.T, sequence []byte, v variant) {
 	p := startPlay(t, sequence, v)
@@ -134,7 +134,7 @@ func newPlay(t testing.TB, sequence []byte) *play { return startPlay(t, sequence
 
 func startPlay(t testing.TB, sequence []byte, v variant) *play {
 	p := &play{
-		world: newWorld(t), sequence: sequence, besideJobs: v.beside, creationsWait: v.creations, brokers: newSimBrokers(v.agents, sequence),
+		world: newWorld(t), sequence: sequence, besideJobs: v.beside, burst: v.burst, brokers: newSimBrokers(v.agents, sequence),
 		clock:        testclock.NewFakeClock(time.Unix(1_000_000, 0)),
 		certificates: map[types.UID]types.UID{}, configs: map[types.UID]string{}, clusters: map[types.UID]types.UID{}, ended: map[types.UID]bool{}, lost: map[string]bool{}, events: map[string]int{},
 	}
@@ -174,7 +174,6 @@ func (p *play) start() {
 	c.diagnosisQueue.ShutDown()
 	p.queue = newSimQueue(p.clock)
 	c.queue = p.queue
-	c.creationsWait = func(string) bool { return p.creationsWait && p.version%2 == 0 }
 	c.leading.Store(true)
 	c.maxOwners = 2
 	p.controller = c
@@ -233,6 +232,9 @@ func (p *play) work(n int) {
 		for _, o := range p.all(miniclusters) {
 			mc := o.(*v1alpha2.MiniCluster)
 			p.lost[mc.Name] = p.objects[secrets][resources.SecretName(mc)] == nil
+		}
+		if p.burst && p.version%2 == 0 {
+			p.createOthers()
 		}
 		p.logf("sync")
 		p.controller.processNext(ctx)

@@ -11,6 +11,8 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"minicluster.internal/operator/pkg/controller/status"
 )
 
 // Bounds of the delays after which a sync is retried.
@@ -41,10 +43,6 @@ const recheckAfterWrite = 10 * time.Second
 // recheckSecret is the interval between reads of the Secret of a MiniCluster without a certificate: no event reports
 // that it is restored.
 const recheckSecret = time.Minute
-
-// heldStatus is the longest time until the next sync of a MiniCluster whose first status was not written because other
-// MiniClusters waited for their Jobs. That sync may wait in the queue for maxOvertake in addition.
-const heldStatus = time.Second
 
 // syncTimeout ends a sync whose requests hang.
 const syncTimeout = time.Minute
@@ -97,15 +95,12 @@ func (c *Controller) priorityOf(key cache.ObjectName) priority {
 		return priorityChange // it was deleted
 	case mc.Status.JobID == "" && !mc.Status.Finished() && !c.madeJob(key, mc.UID):
 		return priorityCreation
-	case mc.Generation != max(firstGeneration, mc.Status.ObservedGeneration): // an edit, also before the first status
+	case mc.Generation != max(status.FirstGeneration, mc.Status.ObservedGeneration): // an edit, also before the first status
 		return priorityChange
 	default:
 		return priorityReadiness
 	}
 }
-
-// firstGeneration is the generation of an object whose spec was never edited.
-const firstGeneration = 1
 
 // madeJob reports whether a MiniCluster without a Job in its status has one: the cache has seen it, or will.
 func (c *Controller) madeJob(key cache.ObjectName, owner types.UID) bool {

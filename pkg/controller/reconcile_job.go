@@ -40,10 +40,11 @@ func (c *Controller) job(ctx context.Context, s *syncState) error {
 	case err != nil || !created:
 		return err
 	}
-	s.job, s.createdJob = job, true
+	s.job = job
 	s.observed.Drain = nil // new brokers have drained no ranks
 	s.observed.Hibernation = nil
 	klog.FromContext(ctx).Info("Created the Job", "Size", size, "maximum", s.fixed.Maximum, "layout", s.fixed.Layout)
+	c.throttle.Created(job.Namespace)
 	c.events.Eventf(s.mc, job, corev1.EventTypeNormal, "Created", "CreateJob", messages.JobCreated, job.Name, size, s.fixed.Maximum)
 	return nil
 }

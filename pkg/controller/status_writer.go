@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"minicluster.internal/operator/pkg/apis/fluxframework/v1alpha2"
 	"minicluster.internal/operator/pkg/controller/status"
 )
 
@@ -20,17 +19,13 @@ func (c *Controller) statusInput(s *syncState, err error) status.Input {
 }
 
 // writeStatus writes the status if it changed, and then sends the events that report the change. It reports whether
-// the status is up to date: changes of readiness alone are written less often, see Throttle, and the first status after
-// the Jobs of the other MiniClusters of the namespace are created.
+// the status is up to date: changes of readiness alone, and where many Jobs are created the first status, are written
+// later, see Throttle.
 func (c *Controller) writeStatus(ctx context.Context, s *syncState, syncErr error) (bool, error) {
 	before := s.mc.Status
 	after, events := status.Compute(c.statusInput(s, syncErr))
 	if equality.Semantic.DeepEqual(before, after) {
 		return true, nil
-	}
-	if s.createdJob && syncErr == nil && isFirst(before) && c.creationsWait(s.key.Namespace) {
-		s.requeueAfter(heldStatus)
-		return false, nil
 	}
 	if wait := c.throttle.Wait(s.name(), before, after); wait > 0 {
 		s.requeueAfter(wait)
@@ -53,9 +48,4 @@ func (c *Controller) writeStatus(ctx context.Context, s *syncState, syncErr erro
 	}
 	s.setMiniCluster(written)
 	return true, nil
-}
-
-// isFirst reports whether no status was written before.
-func isFirst(before v1alpha2.MiniClusterStatus) bool {
-	return before.JobID == "" && len(before.Conditions) == 0
 }

@@ -81,8 +81,6 @@ type syncState struct {
 	missingAuxiliaries bool
 	// hasHistory: objects were created for mc before this sync.
 	hasHistory bool
-	// createdJob: this sync created the Job.
-	createdJob bool
 	// observed is what the status reports in addition to the objects.
 	observed status.Observed
 	// undrained is why the Job shrinks before its ranks are idle; nil if they are idle.

@@ -93,7 +93,7 @@ func TestParseScale(t *testing.T) {
 	assert.Len(t, (&scaleLab{options: o}).phases(), 6, "without tenants")
 	o, err = parseScale([]string{"--large=0"})
 	require.NoError(t, err)
-	assert.Len(t, (&scaleLab{options: o}).phases(), 7, "without a large MiniCluster")
+	assert.Len(t, (&scaleLab{options: o}).phases(), 6, "without a large MiniCluster")
 	for _, args := range [][]string{{"-n", "1"}, {"--large=1"}, {"--resizes=0"}, {"--foreign=-1"}, {"what"}, {"--rounds=1"}} {
 		_, err := parseScale(args)
 		assert.Error(t, err, "%q", args)

@@ -38,8 +38,8 @@ func (s *scaleLab) createSized(ctx context.Context, namespace, name string, size
 	return mc, nil
 }
 
-// createForeign waits for the operator, and creates ConfigMaps of another owner.
-func (s *scaleLab) createForeign(ctx context.Context) error {
+// startBesideForeign waits for the operator, and creates ConfigMaps of another owner.
+func (s *scaleLab) startBesideForeign(ctx context.Context) error {
 	namespace, world, stop, err := s.tenant(ctx)
 	if err != nil {
 		return err
@@ -53,8 +53,16 @@ func (s *scaleLab) createForeign(ctx context.Context) error {
 		return err
 	}
 	_, s.results.RSSBeforeForeign, _ = s.sampler.end()
+	if err := s.createForeign(ctx); err != nil {
+		return err
+	}
+	return sleep(ctx, 2*time.Second)
+}
+
+// createForeign creates ConfigMaps of another owner.
+func (s *scaleLab) createForeign(ctx context.Context) error {
 	data := strings.Repeat("x", foreignSize)
-	err = s.all(ctx, s.options.Foreign, func(ctx context.Context, i int) error {
+	err := s.all(ctx, s.options.Foreign, func(ctx context.Context, i int) error {
 		_, err := s.kube.CoreV1().ConfigMaps(foreignNamespace).Create(ctx, &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("foreign-%d", i), Labels: map[string]string{v1alpha2.LabelManagedBy: v1alpha2.ManagedBy}},
 			Data:       map[string]string{"data": data},
@@ -64,7 +72,7 @@ func (s *scaleLab) createForeign(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making foreign ConfigMaps: %w", err)
 	}
-	return sleep(ctx, 2*time.Second)
+	return nil
 }
 
 // createBesideResizes lets one tenant create MiniClusters, while another one resizes its own,

@@ -16,9 +16,12 @@ func (s *scaleLab) restart(ctx context.Context) error {
 	if err := s.operator.Stop(); err != nil {
 		return fmt.Errorf("stopping the operator: %w", err)
 	}
-	if err := s.replaceOperator(); err != nil {
+	operator, err := s.startOperator()
+	if err != nil {
 		return err
 	}
+	s.operator = operator
+	s.sampler.follow(operator)
 	audit, err := s.cluster.Audit()
 	if err != nil {
 		return err

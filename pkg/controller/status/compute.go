@@ -53,6 +53,9 @@ type change int
 const (
 	// changeOther is a change of anything but readiness. It is written at once.
 	changeOther change = iota
+	// changeFirst is the first status of an accepted cluster that was not edited and whose Job waits for nothing but its
+	// pods.
+	changeFirst
 	// changeReadiness is a change of a condition about readiness.
 	changeReadiness
 	// changeLead is that of a cluster that becomes ready before all of its pods are counted as ready.
@@ -64,6 +67,9 @@ const (
 // changeOf returns what differs between two statuses.
 func changeOf(before, after v1alpha2.MiniClusterStatus) change {
 	switch {
+	case isFirst(before) && after.JobID != "" && after.ObservedGeneration == FirstGeneration && podsStart(after) &&
+		meta.IsStatusConditionTrue(after.Conditions, v1alpha2.ConditionAccepted):
+		return changeFirst
 	case !equality.Semantic.DeepEqual(withoutReadiness(before), withoutReadiness(after)):
 		return changeOther
 	case stillStarting(before, after):
@@ -74,6 +80,14 @@ func changeOf(before, after v1alpha2.MiniClusterStatus) change {
 	default:
 		return changeReadiness
 	}
+}
+
+// FirstGeneration is the generation of an object whose spec was never edited.
+const FirstGeneration = 1
+
+// isFirst reports whether no status was written before.
+func isFirst(before v1alpha2.MiniClusterStatus) bool {
+	return before.JobID == "" && len(before.Conditions) == 0
 }
 
 // startReason is the reason of a condition, the same for pods that do not exist and for those that are not ready.

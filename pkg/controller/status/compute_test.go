@@ -240,6 +240,28 @@ func TestChangeOf(t *testing.T) {
 	}
 }
 
+func TestChangeOfFirst(t *testing.T) {
+	for _, test := range []struct {
+		why    string
+		modify func(*Input)
+		want   change
+	}{
+		{"the Job was just created", func(*Input) {}, changeFirst},
+		{"some pods are ready", func(in *Input) { sample.RunningJob(4, 2)(in.Job) }, changeFirst},
+		{"all pods are ready", func(in *Input) { sample.RunningJob(4, 4)(in.Job); in.LeadReady = new(true) }, changeOther},
+		{"there is no Job", func(in *Input) { in.Job = nil }, changeOther},
+		{"its user edited it", func(in *Input) { in.MiniCluster.Generation++ }, changeOther},
+		{"it has a status", func(in *Input) { in.MiniCluster.Status, _ = Compute(*in) }, changeNumbers},
+		{"a name is taken", func(in *Input) { in.Outcome = Outcome{Kind: NameConflict, Message: "m"} }, changeOther},
+	} {
+		in := makeInput(t, sample.MiniCluster(), 4)
+		in.MiniCluster.Generation = FirstGeneration
+		test.modify(in)
+		after, _ := Compute(*in)
+		assert.Equal(t, test.want, changeOf(in.MiniCluster.Status, after), test.why)
+	}
+}
+
 // TestChangeOfReadyCluster checks that a ready cluster that grows or loses pods reports numbers like one that starts.
 func TestChangeOfReadyCluster(t *testing.T) {
 	in := makeInput(t, sample.MiniCluster(), 4)

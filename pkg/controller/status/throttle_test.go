@@ -66,3 +66,36 @@ func TestThrottleOfManyClusters(t *testing.T) {
 	assert.Equal(t, countInterval, throttle.wait(key(0), changeNumbers), "the clock was set back")
 	assert.Equal(t, readinessInterval, throttle.wait(key(0), changeLead))
 }
+
+// TestThrottleOfFirstStatus checks that the first status waits for the pods while many Jobs of its namespace are
+// created, for a bounded time.
+func TestThrottleOfFirstStatus(t *testing.T) {
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	throttle := NewThrottle(clock)
+	key, other := types.NamespacedName{Namespace: "a", Name: "x"}, types.NamespacedName{Namespace: "b", Name: "x"}
+	create := func(n int) {
+		for range n {
+			throttle.Created(key.Namespace)
+		}
+	}
+	create(manyCreations - 1)
+	assert.Zero(t, throttle.wait(key, changeFirst), "few are created")
+	create(1)
+	assert.Equal(t, firstHold, throttle.wait(key, changeFirst))
+	assert.Zero(t, throttle.wait(other, changeFirst), "in another namespace")
+	assert.Zero(t, throttle.wait(key, changeOther))
+	clock.SetTime(clock.Now().Add(time.Second))
+	create(manyCreations)
+	assert.Equal(t, 2*firstHold-time.Second, throttle.wait(key, changeFirst), "from the first time on")
+	create(100 * manyCreations)
+	clock.SetTime(clock.Now().Add(recent - time.Second))
+	assert.Equal(t, maxFirstHold-recent, throttle.wait(key, changeFirst), "the longest")
+	clock.SetTime(clock.Now().Add(time.Second))
+	assert.Zero(t, throttle.wait(key, changeFirst), "they are not recent any more")
+	assert.Empty(t, throttle.creations)
+	assert.Empty(t, throttle.created)
+
+	create(100 * manyCreations)
+	throttle.Written(key)
+	assert.Equal(t, maxFirstHold, throttle.wait(key, changeFirst), "as for a new MiniCluster of this name")
+}
