@@ -130,6 +130,24 @@ func TestPrintScale(t *testing.T) {
 	} {
 		assert.Regexp(t, line, out.String())
 	}
+
+	r = newScaleResults(o)
+	r.Patches, r.Objects["Job"], r.Phases = []float64{0.1}, 12_300, []scalePhase{{Name: "large: grow", Seconds: 2}}
+	out.Reset()
+	require.NoError(t, r.print(&out))
+	assert.Contains(t, out.String(), "12.3 kB")
+	assert.NotContains(t, out.String(), "tenant", "none was measured")
+}
+
+func TestCompare(t *testing.T) {
+	var out strings.Builder
+	compare(&out, "both", "%.1f s", 3, 2)
+	compare(&out, "a floor", "%.1f s", 3, 2, 5, 4)
+	compare(&out, "no limit", "%.0f MiB", 3, 0)
+	compare(&out, "no operator", "%.1f s", 0, 2, 1, 2)
+	compare(&out, "nothing", "%.1f s", 0, 0)
+	assert.Equal(t, "both\t3.0 s\t2.0 s\t1.50\t\na floor\t3.0 s\t2.0 s\t1.50\t5.0 s\t1.25\t\nno limit\t3 MiB\t\t\t\n"+
+		"no operator\t\t2.0 s\t\t1.0 s\t0.50\t\n", out.String())
 }
 
 // The memory and the CPU time of a process that replaces another one are added.

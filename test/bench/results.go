@@ -173,7 +173,7 @@ func (r *results) printTimes(w io.Writer) {
 
 func (r *results) printTime(w io.Writer, title, what string, limit contender) {
 	operator, raw, floor := quantile(r.Times[what][operatorTurn], 0.5), quantile(r.Times[what][limit], 0.5), quantile(r.Times[what][floorTurn], 0.5)
-	fmt.Fprintf(w, "%s\t%.2f s\t%.2f s\t%s\t%.2f s\t%s\t\n", title, operator, raw, ratio(operator, raw), floor, ratio(floor, raw))
+	compare(w, title, "%.2f s", operator, raw, floor, raw)
 }
 
 func (r *results) printLatency(w io.Writer) {
@@ -187,7 +187,7 @@ func (r *results) printLatency(w io.Writer) {
 	}{{"median", 0.5}, {"95 %", 0.95}, {"maximum", 1}} {
 		operator, raw := quantile(r.Latency[operatorTurn], q.share), quantile(r.Latency[rawTurn], q.share)
 		floor, jobs := quantile(r.Latency[floorTurn], q.share), quantile(r.Latency[floorJobs], q.share)
-		fmt.Fprintf(w, "%s\t%.1f ms\t%.1f ms\t%s\t%.1f ms\t%s\t\n", q.name, 1000*operator, 1000*raw, ratio(operator, raw), 1000*floor, ratio(floor, jobs))
+		compare(w, q.name, "%.1f ms", 1000*operator, 1000*raw, 1000*floor, 1000*jobs)
 	}
 	fmt.Fprintln(w, "\t\t\t\t\t\t")
 }
@@ -197,14 +197,13 @@ func (r *results) printUsage(w io.Writer) {
 	rounds := float64(r.Rounds)
 	for _, p := range []phase{phaseCreate, phaseResize, phaseDelete} {
 		operator, raw, floor := r.CPU[operatorTurn][p]/rounds, r.CPU[rawTurn][p]/rounds, r.CPU[floorTurn][p]/rounds
-		fmt.Fprintf(w, "CPU, %s\t%.2f s\t%.2f s\t%s\t%.2f s\t%s\t\n", p, operator, raw, ratio(operator, raw), floor, ratio(floor, raw))
+		compare(w, fmt.Sprintf("CPU, %s", p), "%.2f s", operator, raw, floor, raw)
 	}
-	fmt.Fprintf(w, "CPU, idle for %.0f s\t%.2f s\t\t\t\t\t\n", r.IdleSeconds, r.CPU[operatorTurn][phaseIdle])
-	const mib = 1 << 20
+	compare(w, fmt.Sprintf("CPU, idle for %.0f s", r.IdleSeconds), "%.2f s", r.CPU[operatorTurn][phaseIdle], 0, 0, 0)
 	for _, p := range []phase{phaseCreate, phaseResize} {
-		fmt.Fprintf(w, "RSS after %s\t%d MiB\t%d MiB\t\t%d MiB\t\t\n", p, r.RSS[operatorTurn][p]/mib, r.RSS[rawTurn][p]/mib, r.RSS[floorTurn][p]/mib)
+		compareRSS(w, fmt.Sprintf("RSS after %s", p), r.RSS[operatorTurn][p], r.RSS[rawTurn][p], r.RSS[floorTurn][p])
 	}
-	fmt.Fprintf(w, "RSS, peak\t%d MiB\t%d MiB\t\t%d MiB\t\t\n", r.PeakRSS[operatorTurn]/mib, r.PeakRSS[rawTurn]/mib, r.PeakRSS[floorTurn]/mib)
+	compareRSS(w, "RSS, peak", r.PeakRSS[operatorTurn], r.PeakRSS[rawTurn], r.PeakRSS[floorTurn])
 	fmt.Fprintln(w, "\t\t\t\t\t\t")
 }
 
@@ -247,11 +246,4 @@ func (r *results) shares(p phase) float64 {
 	default:
 		return float64(r.MiniClusters * r.Rounds)
 	}
-}
-
-func ratio(a, b float64) string {
-	if b == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%.2f", a/b)
 }

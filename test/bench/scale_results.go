@@ -172,23 +172,24 @@ func (r *scaleResults) print(to io.Writer) error {
 
 func (r *scaleResults) printTimes(w io.Writer) {
 	fmt.Fprintln(w, "time\toperator\traw client\tratio\t")
-	fmt.Fprintf(w, "all Jobs of a tenant exist\t%.2f s\t%.2f s\t%s\t\n", r.Create, r.RawCreate, ratio(r.Create, r.RawCreate))
-	fmt.Fprintf(w, "all pods of a tenant run\t%.2f s\t%.2f s\t%s\t\n", r.Run, r.RawRun, ratio(r.Run, r.RawRun))
+	compare(w, "all Jobs of a tenant exist", "%.2f s", r.Create, r.RawCreate)
+	compare(w, "all pods of a tenant run", "%.2f s", r.Run, r.RawRun)
 	for _, q := range []struct {
 		name  string
 		share float64
 	}{{"median", 0.5}, {"95 %", 0.95}, {"maximum", 1}} {
-		operator, raw := quantile(r.Resizes, q.share), quantile(r.RawResizes, q.share)
-		fmt.Fprintf(w, "resize of another tenant meanwhile, %s\t%.0f ms\t%.0f ms\t%s\t\n", q.name, 1000*operator, 1000*raw, ratio(operator, raw))
+		compare(w, "resize of another tenant meanwhile, "+q.name, "%.0f ms", 1000*quantile(r.Resizes, q.share), 1000*quantile(r.RawResizes, q.share))
 	}
-	fmt.Fprintf(w, "of it the patch of the user, median\t%.0f ms\t\t\t\n", 1000*quantile(r.Patches, 0.5))
-	fmt.Fprintf(w, "of %d resizes, before all Jobs existed\t%d\t\t\t\n", len(r.Resizes), r.ResizesUnderLoad)
-	slowest, fastest := quantile(r.Tenants, 1), quantile(r.Tenants, 0)
-	fmt.Fprintf(w, "two tenants create half each: slower, faster\t%.2f s\t%.2f s\t%s\t\n", slowest, fastest, ratio(slowest, fastest))
+	if len(r.Resizes) > 0 {
+		compare(w, "of it the patch of the user, median", "%.0f ms", 1000*quantile(r.Patches, 0.5), 0)
+		fmt.Fprintf(w, "of %d resizes, before all Jobs existed\t%d\t\t\t\n", len(r.Resizes), r.ResizesUnderLoad)
+	}
+	compare(w, "two tenants create half each: slower, faster", "%.2f s", quantile(r.Tenants, 1), quantile(r.Tenants, 0))
 	for _, kind := range slices.Sorted(maps.Keys(r.Objects)) {
-		fmt.Fprintf(w, "%s of the large MiniCluster\t%.1f kB\t\t\t\n", kind, float64(r.Objects[kind])/1000)
+		compare(w, kind+" of the large MiniCluster", "%.1f kB", float64(r.Objects[kind])/1000, 0)
 	}
-	fmt.Fprintf(w, "RSS before the foreign ConfigMaps\t%d MiB\t\t\t\n\t\t\t\t\n", r.RSSBeforeForeign>>20)
+	compare(w, "RSS before the foreign ConfigMaps", "%.0f MiB", float64(r.RSSBeforeForeign)/(1<<20), 0)
+	fmt.Fprintln(w, "\t\t\t\t")
 }
 
 func (r *scaleResults) printPhases(w io.Writer) {
