@@ -52,8 +52,7 @@ func TestOneMiniCluster(t *testing.T) {
 		}
 		return "", nil
 	})
-	f.awaitSilence()
-	assert.Empty(t, f.counted(log), "delete")
+	f.assertDeletion(log, counts{})
 }
 
 // Auxiliary objects of a MiniCluster cost only their creation.
@@ -90,7 +89,7 @@ func TestBeside(t *testing.T) {
 		}
 		return "", nil
 	})
-	f.assertCounted(log, counts{"list persistentvolumes": 1, "delete persistentvolumes": 1, "patch miniclusters": 1}, "delete")
+	f.assertDeletion(log, counts{"list persistentvolumes": 1, "delete persistentvolumes": 1, "patch miniclusters": 1})
 }
 
 func (f *fixture) label(name string) {
