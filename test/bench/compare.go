@@ -5,9 +5,9 @@ import (
 	"io"
 )
 
-// compare writes a row of a table: what was measured of the operator, of a limit, and their ratio, and in a table with
-// a floor the same of that. The values are in this order, each with its limit. What is 0 was not measured: its cell is
-// empty. A row without any value is omitted.
+// compare writes a row of a table: the operator, its limit and their ratio, and in a table with a floor also the floor
+// and its ratio. The values are those of the operator and of its limit, and those of the floor and of its limit. A
+// value of 0 was not measured: its cell is empty. A row without any value is omitted.
 func compare(w io.Writer, name, format string, values ...float64) {
 	cells, measured := name+"\t", false
 	for i, v := range values {
